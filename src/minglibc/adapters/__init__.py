@@ -1,0 +1,1 @@
+"""Where minglibc touches the world: files, networks, interpreters."""

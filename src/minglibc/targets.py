@@ -1,0 +1,214 @@
+"""What an old machine accepts: Target → environment markers and the ordered tags within the glibc cap."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from minglibc.errors import TargetError
+
+# PEP 513, 571 and 599: the legacy name stands right after its perennial one (PEP 600).
+LEGACY_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+
+# The oldest glibc minor version that a manylinux tag of this architecture can name, then the legacy names it has.
+_X86 = (5, (5, 12, 17))
+_SINCE_2014 = (17, (17,))
+ARCHITECTURES = {
+    "x86_64": _X86,
+    "i686": _X86,
+    "aarch64": _SINCE_2014,
+    "armv7l": _SINCE_2014,
+    "ppc64": _SINCE_2014,
+    "ppc64le": _SINCE_2014,
+    "s390x": _SINCE_2014,
+    "riscv64": _SINCE_2014,
+    "loongarch64": _SINCE_2014,
+}
+# glibc came to these architectures later than the first manylinux tag that packaging lists for them.
+FIRST_GLIBC = {"riscv64": 27, "loongarch64": 36}
+OTHER_NAMES = {
+    "amd64": "x86_64",
+    "x86-64": "x86_64",
+    "x64": "x86_64",
+    "arm64": "aarch64",
+    "i386": "i686",
+    "i586": "i686",
+    "armhf": "armv7l",
+}
+
+# Newest patch release of each CPython minor version, as of November 2026: "3.9" means 3.9.25, because
+# Requires-Python and python_full_version are judged there (some wheels refuse 3.9.0 and 3.9.1 by name).
+NEWEST_PATCH = {6: 15, 7: 17, 8: 20, 9: 25, 10: 22, 11: 18, 12: 16, 13: 18, 14: 10, 15: 2}
+OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
+FIRST_FREE_THREADED = 13
+
+_GLIBC = re.compile(r"([0-9]+)\.([0-9]+)")
+_MANYLINUX = re.compile(r"manylinux_([0-9]+)_([0-9]+)")
+_PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
+
+
+class GlibcVersion(NamedTuple):
+    """A glibc release, such as 2.27."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> "GlibcVersion":
+        """The version that ``2.27``, ``manylinux_2_28`` or ``manylinux2014`` names; raises TargetError."""
+        for minor, name in LEGACY_NAMES.items():
+            if text == name:
+                return cls(2, minor)
+        match = _MANYLINUX.fullmatch(text) or _GLIBC.fullmatch(text)
+        if not match or not text.isascii():
+            raise TargetError(f'{text!r} is not a glibc version; write "2.27", "manylinux_2_28" or "manylinux2014"')
+        version = cls(int(match[1]), int(match[2]))
+        if version.major != 2:
+            raise TargetError(f"there is no glibc {version}: every release is 2.x")
+        return version
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+NEWEST_GLIBC = GlibcVersion(2, 43)
+
+
+class PythonVersion(NamedTuple):
+    """A CPython minor version, or one exact patch release of it; free-threaded or not."""
+
+    minor: int
+    patch: int | None = None
+    free_threaded: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "PythonVersion":
+        """The interpreter that ``3.9``, ``3.9.2`` or ``3.13t`` names; raises TargetError."""
+        match = _PYTHON.fullmatch(text)
+        if not match or not text.isascii():
+            raise TargetError(f'{text!r} is not a CPython version; write "3.9", "3.9.2" or "3.13t"')
+        minor, patch, free_threaded = int(match[1]), match[2], bool(match[3])
+        if not OLDEST_PYTHON <= minor <= NEWEST_PYTHON:
+            raise TargetError(f"Python {text} is not one of 3.{OLDEST_PYTHON} to 3.{NEWEST_PYTHON}")
+        if free_threaded and minor < FIRST_FREE_THREADED:
+            raise TargetError(f"Python 3.{minor} has no free-threaded build; the first is 3.{FIRST_FREE_THREADED}t")
+        return cls(minor, int(patch) if patch else None, free_threaded)
+
+    @property
+    def short(self) -> str:
+        """``3.9``, as the marker variable ``python_version`` says it."""
+        return f"3.{self.minor}"
+
+    @property
+    def full(self) -> str:
+        """The patch release that markers and Requires-Python are judged at."""
+        return f"3.{self.minor}.{NEWEST_PATCH[self.minor] if self.patch is None else self.patch}"
+
+    def __str__(self) -> str:
+        patch = "" if self.patch is None else f".{self.patch}"
+        return f"{self.short}{patch}{'t' if self.free_threaded else ''}"
+
+
+class Target(NamedTuple):
+    """One kind of machine that a lock serves: an interpreter, an architecture and the highest glibc allowed there."""
+
+    python: PythonVersion
+    architecture: str
+    cap: GlibcVersion
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Every environment marker variable (PEP 508) of this target; nothing is taken from the host."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python.full,
+            "os_name": "posix",
+            "platform_machine": self.architecture,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": self.python.full,
+            "python_version": self.python.short,
+            "sys_platform": "linux",
+        }
+
+    @property
+    def marker(self) -> str:
+        """The marker of this target's environments, in the form that every reader of pylock.toml accepts."""
+        return f"{MACHINE_MARKER} and platform_machine == '{self.architecture}' and {self.python_marker}"
+
+    @property
+    def python_marker(self) -> str:
+        """The part of the marker that tells this target's interpreter from other CPythons."""
+        if self.python.patch is None:
+            return f"python_version == '{self.python.short}'"
+        return f"python_full_version == '{self.python.full}'"
+
+    def __str__(self) -> str:
+        return f"CPython {self.python} on {self.architecture} with glibc {self.cap}"
+
+
+# PDM refuses a lock whose environments lack platform_system or platform_machine.
+MACHINE_MARKER = "sys_platform == 'linux' and platform_system == 'Linux' and implementation_name == 'cpython'"
+
+
+def check_architecture(name: str) -> str:
+    """*name* itself when it is an architecture that manylinux tags know; raises TargetError."""
+    if name in ARCHITECTURES:
+        return name
+    known = ", ".join(ARCHITECTURES)
+    other = OTHER_NAMES.get(name.lower())
+    meant = f"; it is called {other} here" if other else ""
+    raise TargetError(f"{name!r} is not an architecture that manylinux wheels exist for{meant} (known: {known})")
+
+
+def oldest_glibc(architecture: str) -> GlibcVersion:
+    """The lowest cap that a target of *architecture* can have."""
+    floor, _ = ARCHITECTURES[architecture]
+    return GlibcVersion(2, max(floor, FIRST_GLIBC.get(architecture, 0)))
+
+
+def check_cap(cap: GlibcVersion, architecture: str) -> GlibcVersion:
+    """*cap* itself when *architecture* has existed with it; raises TargetError."""
+    floor = oldest_glibc(architecture)
+    if cap < floor:
+        raise TargetError(f"glibc {cap} is too old for {architecture}, which has wheels from glibc {floor} on")
+    return cap
+
+
+def platform_tags(architecture: str, cap: GlibcVersion) -> list[str]:
+    """The platform tags (PEP 600) that a machine with exactly glibc *cap* accepts, newest glibc first."""
+    floor, legacy = ARCHITECTURES[architecture]
+    tags = []
+    for minor in range(cap.minor, floor - 1, -1):
+        tags.append(f"manylinux_2_{minor}_{architecture}")
+        if minor in legacy:
+            tags.append(f"{LEGACY_NAMES[minor]}_{architecture}")
+    return tags
+
+
+@cache
+def compatible_tags(target: Target, *, linux: bool = False) -> tuple[str, ...]:
+    """The tags (PEP 425) that *target* accepts, best first; *linux* admits ``linux_ARCH``, whose glibc is unknown, last."""
+    platforms = platform_tags(target.architecture, target.cap)
+    if linux:
+        platforms.append(f"linux_{target.architecture}")
+    minor = target.python.minor
+    cpython = f"cp3{minor}"
+    # PEP 803: free-threaded builds load abi3t and neither the version's own ABI nor abi3.
+    stable_abi = "abi3t" if target.python.free_threaded else "abi3"
+    abi = f"{cpython}t" if target.python.free_threaded else f"{cpython}m" if minor < 8 else cpython
+    generic = [f"py3{minor}", "py3", *(f"py3{older}" for older in range(minor - 1, -1, -1))]
+    pairs = [f"{cpython}-{abi}", f"{cpython}-{stable_abi}", f"{cpython}-none"]
+    pairs += [f"cp3{older}-{stable_abi}" for older in range(minor - 1, 1, -1)]
+    pairs += [f"{interpreter}-none" for interpreter in generic]
+    tags = [f"{pair}-{platform}" for pair in pairs for platform in platforms]
+    tags.append(f"{cpython}-none-any")
+    tags += [f"{interpreter}-none-any" for interpreter in generic]
+    return tuple(tags)
+
+
+@cache
+def tag_ranks(target: Target, *, linux: bool = False) -> dict[str, int]:
+    """Each compatible tag of *target* with its rank; 0 is the best."""
+    return {tag: rank for rank, tag in enumerate(compatible_tags(target, linux=linux))}
