@@ -1,0 +1,1 @@
+"""What the tests make: real files and real servers on loopback."""

@@ -1,0 +1,303 @@
+"""ELF files written byte by byte: small, reproducible, for any architecture, needing any symbol version."""
+
+from collections.abc import Iterable, Mapping
+from struct import pack
+from typing import NamedTuple
+
+# A symbol that each version of glibc really brought, so that a finding has something to name.
+FIRST_SYMBOL = {
+    "GLIBC_2.2.5": "printf",
+    "GLIBC_2.3": "__ctype_b_loc",
+    "GLIBC_2.4": "__stack_chk_fail",
+    "GLIBC_2.7": "__isoc99_sscanf",
+    "GLIBC_2.14": "memcpy",
+    "GLIBC_2.15": "posix_spawn",
+    "GLIBC_2.17": "clock_gettime",
+    "GLIBC_2.18": "__cxa_thread_atexit_impl",
+    "GLIBC_2.25": "getrandom",
+    "GLIBC_2.27": "memfd_create",
+    "GLIBC_2.28": "fcntl64",
+    "GLIBC_2.30": "gettid",
+    "GLIBC_2.32": "__libc_single_threaded",
+    "GLIBC_2.33": "stat64",
+    "GLIBC_2.34": "pthread_create",
+    "GLIBC_2.35": "_dl_find_object",
+    "GLIBC_2.36": "arc4random",
+    "GLIBC_2.38": "strlcpy",
+}
+DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_GNU_STACK = 1, 2, 3, 0x6474E551
+ET_EXEC, ET_DYN = 2, 3
+DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_SONAME = 1, 4, 5, 6, 10, 11, 14
+DT_RUNPATH, DT_RELRSZ, DT_RELR, DT_RELRENT = 29, 35, 36, 37
+DT_VERSYM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFF0, 0x6FFFFFFE, 0x6FFFFFFF
+VER_FLG_WEAK = 2
+PAGE = 0x10000  # loaders refuse a segment that is aligned to less than their page; 64 KiB is the largest
+
+
+class Machine(NamedTuple):
+    """How an architecture writes its ELF files."""
+
+    number: int
+    bits: int
+    order: str
+    flags: int
+    loader: str
+
+
+MACHINES = {
+    "x86_64": Machine(62, 64, "<", 0, "/lib64/ld-linux-x86-64.so.2"),
+    "i686": Machine(3, 32, "<", 0, "/lib/ld-linux.so.2"),
+    "aarch64": Machine(183, 64, "<", 0, "/lib/ld-linux-aarch64.so.1"),
+    "armv7l": Machine(40, 32, "<", 0x05000400, "/lib/ld-linux-armhf.so.3"),
+    "ppc64": Machine(21, 64, ">", 1, "/lib64/ld64.so.1"),
+    "ppc64le": Machine(21, 64, "<", 2, "/lib64/ld64.so.2"),
+    "s390x": Machine(22, 64, ">", 0, "/lib/ld64.so.1"),
+    "riscv64": Machine(243, 64, "<", 5, "/lib/ld-linux-riscv64-lp64d.so.1"),
+    "loongarch64": Machine(258, 64, "<", 0x43, "/lib64/ld-linux-loongarch-lp64d.so.1"),
+}
+
+
+def elf(
+    machine: str = "x86_64",
+    *,
+    needs: Mapping[str, Iterable[str]] | None = None,
+    needed: Iterable[str] = (),
+    soname: str | None = None,
+    symbols: Mapping[str, Iterable[str]] | None = None,
+    weak: Iterable[str] = (),
+    executable: bool = False,
+    static: bool = False,
+    interpreter: str | None = None,
+    bits: int | None = None,
+    section_headers: bool = False,
+    relr: bool = False,
+    rpath: str | None = None,
+) -> bytes:
+    """An ELF file for *machine* that needs the symbol versions *needs* of each library, and the libraries *needed*.
+
+    *symbols* names what each version is needed for (FIRST_SYMBOL otherwise); *weak* lists the versions that may be
+    missing. The default is a shared object that needs GLIBC_2.17 of libc.so.6; *executable* gives it the loader of its
+    architecture (or *interpreter*), *static* leaves out everything dynamic, *section_headers* adds what tools such as
+    readelf and auditwheel look at and loaders don't.
+    """
+    needs = {"libc.so.6": ("GLIBC_2.17",)} if needs is None else needs
+    versions = {library: list(names) for library, names in needs.items()}
+    if relr:
+        versions.setdefault("libc.so.6", []).append(DT_RELR_VERSION)
+    writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits)
+    if not static:
+        writer.add_dynamic(versions, [*needed], symbols or {}, set(weak), soname=soname, rpath=rpath, relr=relr)
+    loader = interpreter or (MACHINES[machine].loader if executable and not static else None)
+    return writer.file(executable=executable, interpreter=loader, section_headers=section_headers)
+
+
+class _Strings:
+    """A string table that grows as names are asked for."""
+
+    def __init__(self) -> None:
+        self.data = b"\0"
+
+    def __call__(self, name: str) -> int:
+        encoded = name.encode() + b"\0"
+        at = self.data.find(b"\0" + encoded)
+        if at >= 0:
+            return at + 1
+        self.data += encoded
+        return len(self.data) - len(encoded)
+
+
+def _hash(name: str) -> int:
+    """The hash of a symbol or version name, as the System V ABI has it."""
+    value = 0
+    for byte in name.encode():
+        value = (value << 4) + byte
+        high = value & 0xF0000000
+        value = (value ^ (high >> 24)) & ~high
+    return value
+
+
+class _Writer:
+    """The parts of one file; addresses are file offsets, so one LOAD segment maps the whole of it."""
+
+    def __init__(self, machine: Machine, bits: int) -> None:
+        self.machine, self.wide, self.order = machine, bits == 64, machine.order
+        self.word = "Q" if self.wide else "I"
+        self.parts: dict[str, bytes] = {}
+        self.tags: list[tuple[int, int | str]] = []  # a value, or the part whose address stands there
+        self.verneed_count = 0
+
+    def pack(self, layout: str, *values: int) -> bytes:
+        return pack(self.order + layout, *values)
+
+    def add_dynamic(
+        self,
+        versions: Mapping[str, Iterable[str]],
+        needed: list[str],
+        symbols: Mapping[str, Iterable[str]],
+        weak: set[str],
+        *,
+        soname: str | None,
+        rpath: str | None,
+        relr: bool,
+    ) -> None:
+        """Fill the tables that PT_DYNAMIC points at."""
+        strings = _Strings()
+        libraries = dict.fromkeys([*needed, *versions])
+        self.tags += [(DT_NEEDED, strings(library)) for library in libraries]
+        self.tags += [(DT_SONAME, strings(soname))] if soname else []
+        self.tags += [(DT_RUNPATH, strings(rpath))] if rpath else []
+        self.parts[".dynsym"] = self._symbol(0)
+        self.parts[".gnu.version"] = self.pack("H", 0)
+        count = 1
+        entries, index = [], 2
+        for library, names in versions.items():
+            auxiliaries = []
+            for version in names:
+                flags = VER_FLG_WEAK if version in weak else 0
+                auxiliaries.append((_hash(version), flags, index, strings(version)))
+                default = (FIRST_SYMBOL[version],) if version in FIRST_SYMBOL else ()
+                for symbol in symbols.get(version, default):
+                    self.parts[".dynsym"] += self._symbol(strings(symbol), weak=bool(flags))
+                    self.parts[".gnu.version"] += self.pack("H", index)
+                    count += 1
+                index += 1
+            if auxiliaries:
+                entries.append((strings(library), auxiliaries))
+        # s390x alone writes 64-bit words into DT_HASH. One bucket holds every symbol: nothing is looked up here.
+        word = "Q" if self.machine.number == 22 and self.wide else "I"
+        chain = [0, *range(2, count), 0][:count]
+        self.parts[".hash"] = self.pack(f"{3 + count}{word}", 1, count, 1 if count > 1 else 0, *chain)
+        self.parts[".gnu.version_r"] = self._verneed(entries)
+        self.verneed_count = len(entries)
+        self.parts[".dynstr"] = strings.data
+        self.tags += [
+            (DT_HASH, ".hash"),
+            (DT_STRTAB, ".dynstr"),
+            (DT_SYMTAB, ".dynsym"),
+            (DT_STRSZ, len(strings.data)),
+            (DT_SYMENT, len(self._symbol(0))),
+        ]
+        if relr:
+            self.tags += [(DT_RELR, ".dynstr"), (DT_RELRSZ, 0), (DT_RELRENT, 8 if self.wide else 4)]
+        if entries:
+            self.tags += [
+                (DT_VERSYM, ".gnu.version"),
+                (DT_VERNEED, ".gnu.version_r"),
+                (DT_VERNEEDNUM, len(entries)),
+            ]
+
+    def _symbol(self, name: int, *, weak: bool = False) -> bytes:
+        info = 0 if name == 0 else 0x22 if weak else 0x12  # STB_WEAK or STB_GLOBAL, STT_FUNC; undefined
+        if self.wide:
+            return self.pack("IBBHQQ", name, info, 0, 0, 0, 0)
+        return self.pack("IIIBBH", name, 0, 0, info, 0, 0)
+
+    def _verneed(self, entries: list[tuple[int, list[tuple[int, int, int, int]]]]) -> bytes:
+        data = b""
+        for library, auxiliaries in entries:
+            following = 16 + 16 * len(auxiliaries) if library != entries[-1][0] else 0
+            data += self.pack("HHIII", 1, len(auxiliaries), library, 16, following)
+            for position, auxiliary in enumerate(auxiliaries, 1):
+                data += self.pack("IHHII", *auxiliary, 16 if position < len(auxiliaries) else 0)
+        return data
+
+    def file(self, *, executable: bool, interpreter: str | None, section_headers: bool) -> bytes:
+        """The finished bytes."""
+        if interpreter:
+            self.parts[".interp"] = interpreter.encode() + b"\0"
+        dynamic_size = (len(self.tags) + 1) * (16 if self.wide else 8) if self.tags else 0
+        header_size, segment_size, section_size = (64, 56, 64) if self.wide else (52, 32, 40)
+        segment_count = 2 + bool(self.tags) + bool(interpreter)
+        at = header_size + segment_count * segment_size
+        places: dict[str, int] = {}
+        body = b""
+        for name, data in self.parts.items():
+            body += bytes(-(at + len(body)) % 8)
+            places[name] = at + len(body)
+            body += data
+        if dynamic_size:
+            body += bytes(-(at + len(body)) % 8)
+            places[".dynamic"] = at + len(body)
+            body += self._dynamic(places)
+        sections = b""
+        section_table, section_count = 0, 0
+        if section_headers:
+            sections, section_count, names = self._sections(places, at + len(body), dynamic_size)
+            body += names
+            body += bytes(-(at + len(body)) % 8)
+            section_table = at + len(body)
+        end = at + len(body)
+        segments = self._segments(places, end, dynamic_size, interpreter)
+        kind = ET_EXEC if executable and not self.tags else ET_DYN
+        ident = b"\x7fELF" + bytes([2 if self.wide else 1, 1 if self.order == "<" else 2, 1]) + bytes(9)
+        header = ident + self.pack(
+            f"HHI{self.word * 3}IHHHHHH",
+            kind,
+            self.machine.number,
+            1,
+            at if executable else 0,
+            header_size,
+            section_table,
+            self.machine.flags,
+            header_size,
+            segment_size,
+            segment_count,
+            section_size,
+            section_count,
+            max(0, section_count - 1),
+        )
+        return header + segments + body + sections
+
+    def _dynamic(self, places: dict[str, int]) -> bytes:
+        values = [(tag, places[value] if isinstance(value, str) else value) for tag, value in self.tags]
+        return b"".join(self.pack(self.word * 2, tag, value) for tag, value in [*values, (0, 0)])
+
+    def _segments(self, places: dict[str, int], end: int, dynamic_size: int, interpreter: str | None) -> bytes:
+        # Kernels want PT_INTERP before PT_LOAD; loaders write into PT_DYNAMIC; without PT_GNU_STACK glibc asks
+        # for an executable stack, which newer kernels and glibcs refuse.
+        segments = []
+        if interpreter:
+            segments.append((PT_INTERP, 4, places[".interp"], len(interpreter) + 1, 1))
+        segments.append((PT_LOAD, 6, 0, end, PAGE))
+        if dynamic_size:
+            segments.append((PT_DYNAMIC, 6, places[".dynamic"], dynamic_size, 8))
+        segments.append((PT_GNU_STACK, 6, 0, 0, 16))
+        return b"".join(self._segment(*segment) for segment in segments)
+
+    def _segment(self, kind: int, flags: int, at: int, size: int, align: int) -> bytes:
+        if self.wide:
+            return self.pack("IIQQQQQQ", kind, flags, at, at, at, size, size, align)
+        return self.pack("IIIIIIII", kind, at, at, at, size, size, flags, align)
+
+    def _sections(self, places: dict[str, int], at: int, dynamic_size: int) -> tuple[bytes, int, bytes]:
+        """The section header table, the number of its entries and the names that go before it."""
+        # Type, the part that sh_link names, entry size.
+        kinds = {
+            ".dynsym": (11, ".dynstr", 24 if self.wide else 16),
+            ".gnu.version": (0x6FFFFFFF, ".dynsym", 2),
+            ".hash": (5, ".dynsym", 4),
+            ".gnu.version_r": (0x6FFFFFFE, ".dynstr", 0),
+            ".dynstr": (3, "", 0),
+            ".interp": (1, "", 0),
+            ".dynamic": (6, ".dynstr", 16 if self.wide else 8),
+        }
+        names = _Strings()
+        order = ["", *places]
+        table = self._section(0, 0, 0, 0)
+        for name, place in places.items():
+            kind, link, entry = kinds[name]
+            size = dynamic_size if name == ".dynamic" else len(self.parts[name])
+            info = {".gnu.version_r": self.verneed_count, ".dynsym": 1}.get(name, 0)
+            table += self._section(names(name), kind, place, size, link=order.index(link), info=info, entry=entry)
+        shstrtab = names(".shstrtab")
+        table += self._section(shstrtab, 3, at, len(names.data))
+        return table, len(order) + 1, names.data
+
+    def _section(
+        self, name: int, kind: int, at: int, size: int, *, link: int = 0, info: int = 0, entry: int = 0
+    ) -> bytes:
+        flags = 2 if kind else 0  # SHF_ALLOC
+        values = (name, kind, flags, at, at, size, link, info, 8 if kind else 0, entry)
+        return self.pack(f"II{self.word * 4}II{self.word * 2}", *values)
