@@ -1,0 +1,208 @@
+"""PEP 440 in bulk: packaging's order and packaging's containment, over a whole project's versions at once.
+
+A plain version or specifier is judged here by tuples and bisection; everything else is handed to packaging, which
+is imported only then. The answers are the same: tests/test_versions.py holds one against the other.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cache
+from math import inf
+from typing import Any
+
+# Compared element by element: epoch, release without trailing zeros, pre-release, post, dev, local.
+Key = tuple[Any, ...]
+
+_CANONICAL = re.compile(
+    r"(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)(?:(?P<phase>a|b|rc)(?P<pre>[0-9]+))?"
+    r"(?:\.post(?P<post>[0-9]+))?(?:\.dev(?P<dev>[0-9]+))?(?:\+(?P<local>[a-z0-9]+(?:\.[a-z0-9]+)*))?",
+    re.ASCII,
+)
+_CLAUSE = re.compile(
+    r"\s*(?P<operator>===|~=|==|!=|<=|>=|<|>)\s*"
+    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?))"
+    r"(?P<prefix>\.\*)?\s*",
+    re.ASCII,
+)
+
+_FINAL = (9, 0)
+_DEV_OF_FINAL = (-1, 0)
+_BEFORE_ANY = (-2, 0)
+_PHASES = {"a": 0, "b": 1, "rc": 2}
+_AFTER_ANY_LOCAL = ((2, ""),)
+_NO_LOCAL: tuple[Any, ...] = ()
+
+
+def normalize(text: str) -> str | None:
+    """The canonical form of a version, or None where PEP 440 knows no such version."""
+    if _CANONICAL.fullmatch(text) and not _leading_zero(text):
+        return text
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions come here, most locks have none
+
+    try:
+        return str(Version(text))
+    except InvalidVersion:
+        return None
+
+
+def _leading_zero(text: str) -> bool:
+    return (
+        text[0] == "0" or ".0" in text or "a0" in text or "b0" in text or "c0" in text or "t0" in text or "v0" in text
+    )
+
+
+@cache
+def key(version: str) -> Key:
+    """What sorts canonical versions as ``packaging.version.Version`` does; equal exactly where those are equal."""
+    match = _CANONICAL.fullmatch(version)
+    if match is None:
+        canonical = normalize(version)
+        if canonical is None:
+            raise ValueError(f"{version!r} is not a version (PEP 440)")
+        return key(canonical)
+    epoch, release, phase, pre, post, dev, local = match.groups()
+    stage = (_PHASES[phase], int(pre)) if phase else _FINAL if dev is None or post is not None else _DEV_OF_FINAL
+    return (
+        int(epoch or 0),
+        _release(release),
+        stage,
+        -1 if post is None else int(post),
+        inf if dev is None else int(dev),
+        _local(local) if local else _NO_LOCAL,
+    )
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return _trimmed([int(part) for part in text.split(".")])
+
+
+def _trimmed(numbers: list[int]) -> tuple[int, ...]:
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _local(text: str) -> tuple[tuple[int, int | str], ...]:
+    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in text.split("."))
+
+
+def is_prerelease(version: str) -> bool:
+    """Whether a canonical *version* is a pre-release or a development release."""
+    found = key(version)
+    return bool(found[2] < _FINAL or found[4] != inf)
+
+
+class Versions(Sequence[str]):
+    """A project's versions, oldest first; sets of them are bit masks, so that requirements meet by ``&``."""
+
+    __slots__ = ("_keys", "_masks", "_prereleases", "all", "texts")
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """*texts* are canonical, sorted by ``key``, and no two are equal."""
+        self.texts = texts
+        self.all = (1 << len(texts)) - 1
+        self._keys: list[Key] = []
+        self._masks: dict[str, int] = {"": self.all}
+        self._prereleases: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.texts[index]
+
+    @property
+    def prereleases(self) -> int:
+        """The mask of the versions that are pre-releases."""
+        if self._prereleases is None:
+            # Every pre-release of a canonical version has one of these letters; a local label may have them too.
+            suspects = ((i, t) for i, t in enumerate(self.texts) if "a" in t or "b" in t or "c" in t or "d" in t)
+            self._prereleases = sum(1 << i for i, text in suspects if is_prerelease(text))
+        return self._prereleases
+
+    def mask(self, specifier: str) -> int:
+        """The versions that *specifier* contains, pre-releases as any other; raises ValueError for a bad specifier."""
+        found = self._masks.get(specifier)
+        if found is None:
+            found = self._masks[specifier] = self._measure(specifier)
+        return found
+
+    def _measure(self, specifier: str) -> int:
+        result = self.all
+        for clause in specifier.split(","):
+            match = _CLAUSE.fullmatch(clause)
+            bounds = _bounds(match) if match else None
+            if bounds is None or match is None:
+                return self._ask_packaging(specifier)
+            low, high = (self._first_from(bound) for bound in bounds)
+            between = ((1 << high) - 1) & ~((1 << low) - 1) if high > low else 0
+            result &= self.all & ~between if match["operator"] == "!=" else between
+        return result
+
+    def _first_from(self, bound: Key) -> int:
+        if not self._keys:
+            self._keys = [key(text) for text in self.texts]
+        return bisect_left(self._keys, bound)
+
+    def _ask_packaging(self, specifier: str) -> int:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415  the rare specifiers
+
+        try:
+            contained = SpecifierSet(specifier)
+        except InvalidSpecifier as error:
+            raise ValueError(f"{specifier!r} is not a version specifier (PEP 440)") from error
+        return sum(1 << i for i, text in enumerate(self.texts) if contained.contains(text, prereleases=True))
+
+
+_LOWEST: Key = (-1,)
+_HIGHEST: Key = (inf,)
+
+
+def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  one operator a line
+    """The half-open range of keys that a clause spans (``!=``: that it leaves out); None where packaging must decide."""
+    operator = match["operator"]
+    release = [int(part) for part in match["release"].split(".")]
+    if match["prefix"]:
+        if operator not in {"==", "!="} or match["suffix"]:
+            return None
+        return _start(release), _start(_bumped(release))
+    exact = key(normalize(match["version"]) or "") if operator != "===" else _LOWEST
+    match operator:
+        case "==" | "!=":
+            return exact, (*exact[:5], _AFTER_ANY_LOCAL)
+        case ">=":
+            return exact, _HIGHEST
+        case "<=":
+            return _LOWEST, (*exact[:5], _AFTER_ANY_LOCAL)
+        case "~=" if len(release) > 1:
+            return exact, _start(_bumped(release[:-1]))
+        case "<" if not match["suffix"]:
+            return _LOWEST, _start(release)
+        case ">" if not match["suffix"]:
+            return (*exact[:3], inf), _HIGHEST
+    return None
+
+
+def _start(release: list[int]) -> Key:
+    return (0, _trimmed(list(release)), _BEFORE_ANY)
+
+
+def _bumped(release: list[int]) -> list[int]:
+    return [*release[:-1], release[-1] + 1]
+
+
+@cache
+def names_prerelease(specifier: str) -> bool:
+    """Whether *specifier* mentions a pre-release, which admits pre-releases (PEP 440)."""
+    if not re.search(r"[a-zA-Z]", specifier):
+        return False
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415  the rare specifiers
+
+    return bool(SpecifierSet(specifier).prereleases)
+
+
+@cache
+def contains(specifier: str, version: str) -> bool:
+    """Whether *specifier* holds *version*, a pre-release as any other; raises ValueError for a bad specifier."""
+    return bool(Versions((version,)).mask(specifier))
