@@ -89,7 +89,7 @@ def metadata_text(
     return head + tail + (b"" if tail.endswith(b"\n") or not tail else b"\n") + b"\nA distribution for tests.\n"
 
 
-def build_wheel(  # noqa: PLR0913 - each parameter is one thing that a test may want to be different
+def build_wheel(
     name: str,
     version: str,
     tag: str = "py3-none-any",
