@@ -1,0 +1,317 @@
+"""An ELF file → what it asks of the machine that loads it: libraries, and a version of each library's symbols."""
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO, Any, NoReturn
+
+from elftools.common.exceptions import ELFError
+from elftools.common.utils import struct_parse
+from elftools.elf.elffile import ELFFile
+
+from minglibc.errors import MinglibcError
+
+MAGIC = b"\x7fELF"
+DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
+
+# Machine, class, little-endian: as the header says it.
+_ARCHITECTURES = {
+    ("EM_X86_64", 64, True): "x86_64",
+    ("EM_386", 32, True): "i686",
+    ("EM_AARCH64", 64, True): "aarch64",
+    ("EM_ARM", 32, True): "armv7l",
+    ("EM_PPC64", 64, False): "ppc64",
+    ("EM_PPC64", 64, True): "ppc64le",
+    ("EM_S390", 64, False): "s390x",
+    ("EM_RISCV", 64, True): "riscv64",
+    ("EM_LOONGARCH", 64, True): "loongarch64",
+}
+_ARM_SOFT_FLOAT = 0x200
+_LINUX_ABIS = {"ELFOSABI_SYSV", "ELFOSABI_LINUX"}
+_VER_FLG_WEAK = 2
+_DF_1_PIE = 0x08000000
+
+# Loaders know no bounds; a reader of anybody's bytes needs some. Real files stay far below all of them.
+_MOST_SEGMENTS = 1024
+_MOST_TAGS = 4096
+_MOST_VERSIONS = 4096
+_MOST_SYMBOLS = 1 << 20
+_LONGEST_NAME = 4096
+_LARGEST_TABLE = 1 << 28
+_SYMBOLS_SHOWN = 2
+
+
+class MalformedElf(MinglibcError):
+    """Bytes that begin as an ELF file and go on as none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A version of a library's symbols that must be there, such as GLIBC_2.17 of libc.so.6."""
+
+    library: str
+    version: str
+    symbols: tuple[str, ...] = ()
+    """One or two of the symbols that need it."""
+    weak: bool = False
+    """The loader goes on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElfFile:
+    """What one ELF file is, and what it asks of the machine that loads it."""
+
+    architecture: str | None
+    """The name that manylinux tags have for it; None for any other machine."""
+    system: str
+    """``Linux``, or the other system that it is for."""
+    executable: bool
+    interpreter: str | None = None
+    """The loader that an executable asks for; an executable without one is static."""
+    soname: str | None = None
+    needed: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    """DT_RUNPATH's folders, or else DT_RPATH's."""
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def static(self) -> bool:
+        """Whether this is a program that no loader has to complete."""
+        return self.executable and self.interpreter is None
+
+    @property
+    def musl(self) -> bool:
+        """Whether this is linked with musl, whose programs and libraries glibc's loader can't run."""
+        asks = (self.interpreter or "").rpartition("/")[2].startswith("ld-musl")
+        return asks or any(name == "libc.so" or name.startswith("libc.musl-") for name in self.needed)
+
+
+def read_elf(stream: IO[bytes]) -> ElfFile:
+    """What the seekable *stream* needs, as a loader reads it; raises MalformedElf, and nothing else, for any bytes."""
+    try:
+        return _Reader(stream).elf_file()
+    except (ELFError, struct.error) as error:
+        raise MalformedElf(f"not a whole ELF file: {error}") from error
+
+
+def _malformed(why: str) -> NoReturn:
+    raise MalformedElf(f"not a whole ELF file: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A PT_LOAD segment: where the addresses that others speak of are in the file."""
+
+    address: int
+    offset: int
+    size: int
+
+
+class _Reader:
+    """Reads in few large steps, forwards where it can, so that a compressed stream will do.
+
+    Everything is found through PT_DYNAMIC, as loaders do: stripped files have no section headers, and nothing makes
+    section headers say the truth.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        head = self._read(0, 64)
+        if not head.startswith(MAGIC):
+            _malformed("the first bytes are another format's")
+        elf = ELFFile(BytesIO(head))
+        self._header = elf.header
+        self._structs = elf.structs
+        self._bits = elf.elfclass
+        self._little_endian = elf.little_endian
+        self._order = "<" if elf.little_endian else ">"
+        self._segments = self._read_segments()
+        self._loads = [
+            _Load(segment["p_vaddr"], segment["p_offset"], segment["p_filesz"])
+            for segment in self._segments
+            if segment["p_type"] == "PT_LOAD"
+        ]
+        self._strings = b""
+
+    def elf_file(self) -> ElfFile:
+        """The whole answer."""
+        interpreter = self._interpreter()
+        tags = list(self._tags())
+        last = dict(tags)  # a loader keeps the last tag of each kind
+        tables = self._tables(last)
+        self._strings = tables.get("DT_STRTAB", b"")
+        needed = tuple(self._string(value) for tag, value in tags if tag == "DT_NEEDED")
+        needs = tuple(self._needs(tables))
+        if "DT_RELR" in last and needed and not any(need.version == DT_RELR_VERSION for need in needs):
+            # Old linkers could write these relocations without the version that says so; glibc before 2.36 skips them.
+            needs += (Need("libc.so.6", DT_RELR_VERSION),)
+        search = last.get("DT_RUNPATH", last.get("DT_RPATH"))
+        return ElfFile(
+            architecture=self._architecture(),
+            system=self._system(interpreter, needs),
+            executable=self._is_executable(interpreter, last),
+            interpreter=interpreter,
+            soname=self._string(last["DT_SONAME"]) if "DT_SONAME" in last else None,
+            needed=needed,
+            search=() if search is None else tuple(self._string(search).split(":")),
+            needs=needs,
+        )
+
+    def _architecture(self) -> str | None:
+        name = _ARCHITECTURES.get((self._header["e_machine"], self._bits, self._little_endian))
+        soft_float = name == "armv7l" and self._header["e_flags"] & _ARM_SOFT_FLOAT
+        return None if soft_float else name
+
+    def _system(self, interpreter: str | None, needs: tuple[Need, ...]) -> str:
+        abi = str(self._header["e_ident"]["EI_OSABI"])
+        if abi not in _LINUX_ABIS:
+            return abi.removeprefix("ELFOSABI_")
+        # Android's libc gives its symbols the versions LIBC, LIBC_N, LIBC_O, …
+        android = (interpreter or "").startswith("/system/") or any(need.version.startswith("LIBC") for need in needs)
+        return "Android" if android else "Linux"
+
+    def _is_executable(self, interpreter: str | None, tags: Mapping[object, int]) -> bool:
+        if self._header["e_type"] == "ET_EXEC":
+            return True
+        pie = tags.get("DT_FLAGS_1", 0) & _DF_1_PIE
+        return self._header["e_type"] == "ET_DYN" and bool(interpreter or pie)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        """At most *size* bytes at *offset*; fewer where the file ends."""
+        if size > _LARGEST_TABLE or offset.bit_length() > 62:
+            _malformed(f"{size} bytes at {offset} can't be right")
+        self._stream.seek(offset)
+        return self._stream.read(size)
+
+    def _read_exactly(self, offset: int, size: int) -> bytes:
+        data = self._read(offset, size)
+        if len(data) < size:
+            _malformed(f"it ends before byte {offset + size}")
+        return data
+
+    def _read_segments(self) -> list[Any]:
+        count, size = self._header["e_phnum"], self._structs.Elf_Phdr.sizeof()
+        if not count:
+            return []
+        if count > _MOST_SEGMENTS or self._header["e_phentsize"] != size:
+            _malformed("its program headers are not what a loader accepts")
+        table = BytesIO(self._read_exactly(self._header["e_phoff"], count * size))
+        return [struct_parse(self._structs.Elf_Phdr, table) for _ in range(count)]
+
+    def _interpreter(self) -> str | None:
+        for segment in self._segments:
+            if segment["p_type"] == "PT_INTERP":
+                if segment["p_filesz"] > _LONGEST_NAME:
+                    _malformed("the name of its loader has no end")
+                return _text(self._read_exactly(segment["p_offset"], segment["p_filesz"]).partition(b"\0")[0])
+        return None
+
+    def _tags(self) -> Iterator[tuple[object, int]]:
+        """The entries of PT_DYNAMIC up to DT_NULL."""
+        # Loaders go by the address of the last PT_DYNAMIC that isn't empty (files with only debug information have
+        # empty ones).
+        addresses = [
+            segment["p_vaddr"]
+            for segment in self._segments
+            if segment["p_type"] == "PT_DYNAMIC" and segment["p_filesz"]
+        ]
+        if not addresses:
+            return
+        offset, room = self._place(addresses[-1])
+        size = self._structs.Elf_Dyn.sizeof()
+        table = self._read(offset, min(room, _MOST_TAGS * size))
+        stream = BytesIO(table)
+        for _ in range(len(table) // size):
+            entry = struct_parse(self._structs.Elf_Dyn, stream)
+            if entry["d_tag"] == "DT_NULL":
+                return
+            yield entry["d_tag"], entry["d_val"]
+        _malformed("its dynamic section has no end")
+
+    def _place(self, address: int) -> tuple[int, int]:
+        """The file offset of *address*, and how many bytes of its segment follow."""
+        for load in self._loads:
+            if load.address <= address < load.address + load.size:
+                skip = address - load.address
+                return load.offset + skip, load.size - skip
+        return _malformed(f"address {address:#x} is in no segment")
+
+    def _tables(self, tags: Mapping[object, int]) -> dict[str, bytes]:
+        """The bytes of the tables that say versions, each with what follows it up to the next known table."""
+        entry = self._structs.Elf_Sym.sizeof()
+        largest = {
+            "DT_STRTAB": tags.get("DT_STRSZ", _LARGEST_TABLE),
+            "DT_SYMTAB": _MOST_SYMBOLS * entry,
+            "DT_VERSYM": _MOST_SYMBOLS * 2,
+            "DT_VERNEED": _MOST_VERSIONS * 64,
+        }
+        if "DT_VERNEED" not in tags:
+            largest = {"DT_STRTAB": largest["DT_STRTAB"]}
+        starts = sorted({tags[tag] for tag in (*largest, "DT_HASH", "DT_GNU_HASH") if tag in tags})
+        places = []
+        for tag in largest:
+            if tag in tags:
+                address = tags[tag]
+                following = next((start - address for start in starts if start > address), _LARGEST_TABLE)
+                # Names may be shared with other tables, and no loader asks where the needs end.
+                bound = _LARGEST_TABLE if tag in {"DT_STRTAB", "DT_VERNEED"} else following
+                offset, room = self._place(address)
+                places.append((offset, min(room, bound, largest[tag]), tag))
+        return {tag: self._read(offset, size) for offset, size, tag in sorted(places)}
+
+    def _string(self, at: int) -> str:
+        end = self._strings.find(b"\0", at, at + _LONGEST_NAME) if at < len(self._strings) else -1
+        if end < 0:
+            _malformed("it names something outside its string table")
+        return _text(self._strings[at:end])
+
+    def _needs(self, tables: Mapping[str, bytes]) -> Iterator[Need]:
+        needs = list(self._version_needs(tables.get("DT_VERNEED", b"")))
+        symbols = self._symbols({index for index, _, _, _ in needs}, tables) if needs else {}
+        for index, library, version, weak in needs:
+            yield Need(library, version, tuple(symbols.get(index, ())), weak)
+
+    def _version_needs(self, table: bytes) -> Iterator[tuple[int, str, str, bool]]:
+        """Index, library, version and weakness of each need, following the links as loaders do: to the first zero."""
+        entry = 0
+        count = 0
+        while table:
+            _, _, library, auxiliary, following = struct.unpack_from(f"{self._order}HHIII", table, entry)
+            name = self._string(library)
+            at = entry + auxiliary
+            while True:
+                _, flags, index, version, step = struct.unpack_from(f"{self._order}IHHII", table, at)
+                yield index & 0x7FFF, name, self._string(version), bool(flags & _VER_FLG_WEAK)
+                count += 1
+                if count > _MOST_VERSIONS:
+                    _malformed("its version needs have no end")
+                if not step:
+                    break
+                at += step
+            if not following:
+                break
+            entry += following
+
+    def _symbols(self, indexes: set[int], tables: Mapping[str, bytes]) -> dict[int, list[str]]:
+        """Up to two symbols for each of the version *indexes*."""
+        layout = struct.Struct(self._order + ("IBBHQQ" if self._bits == 64 else "IIIBBH"))
+        symbols, versions = tables.get("DT_SYMTAB", b""), tables.get("DT_VERSYM", b"")
+        count = min(len(symbols) // layout.size, len(versions) // 2)
+        found: dict[int, list[str]] = {index: [] for index in indexes}
+        for position, version in enumerate(struct.unpack_from(f"{self._order}{count}H", versions)):
+            names = found.get(version & 0x7FFF)
+            if names is None or len(names) == _SYMBOLS_SHOWN:
+                continue
+            # Data that a program copies (__libc_single_threaded) is no undefined symbol: the version alone decides.
+            # What follows the last symbol may look like one; a name outside the strings gives it away.
+            name = layout.unpack_from(symbols, position * layout.size)[0]
+            if 0 < name < len(self._strings):
+                names.append(self._string(name))
+        return found
+
+
+def _text(name: bytes) -> str:
+    """*name* for people: nothing in it can move a terminal's cursor."""
+    text = name.decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
