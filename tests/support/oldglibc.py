@@ -1,0 +1,394 @@
+"""A real glibc 2.31 with its Python 3.9, made from Debian 11's packages: as a plain user, or as a whole root."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+import pytest
+
+# Taken when this module is imported, because the fixtures of conftest.py give every test another home.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("MINGLIBC_", "PYTEST_", "PYTHON")) and name not in {"PIP_FIND_LINKS", "VIRTUAL_ENV"}
+} | {"PIP_CONFIG_FILE": os.devnull, "UV_PYTHON_DOWNLOADS": "never", "MINGLIBC_CACHE_DIR": ""}
+CACHE = Path(os.environ.get("MINGLIBC_TEST_CACHE") or platformdirs.user_cache_path("minglibc-tests"))
+ENVIRONMENT["MINGLIBC_CACHE_DIR"] = str(CACHE / "minglibc")
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+
+SUITE = "bullseye"
+PACKAGES = (
+    "libc6",
+    "libgcc-s1",
+    "python3.9-minimal",
+    "libpython3.9-minimal",
+    "libpython3.9-stdlib",
+    "zlib1g",
+    "libexpat1",
+    "libffi7",
+    "libssl1.1",
+    "libbz2-1.0",
+    "liblzma5",
+    "libmpdec3",
+    "libuuid1",
+    "libcrypt1",
+    "libstdc++6",
+)
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+Thing = TypeVar("Thing")
+
+
+class NotHere(Exception):
+    """An old glibc can't be had on this machine; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OldPython:
+    """Python 3.9 of Debian 11, started through its own loader and its own libraries."""
+
+    root: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line that starts this Python with *arguments*."""
+        libraries = f"{self.root}/lib/x86_64-linux-gnu:{self.root}/usr/lib/x86_64-linux-gnu"
+        loader = f"{self.root}/lib/x86_64-linux-gnu/ld-2.31.so"
+        return [loader, "--library-path", libraries, f"{self.root}/usr/bin/python3.9", *arguments]
+
+    def run(
+        self, what: str | Sequence[str], *, site_packages: Path | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs code (a string) or arguments (a sequence) and sees nothing of this machine's Python but *site_packages*."""
+        environment = {
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "PYTHONHOME": f"{self.root}/usr",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+        }
+        if site_packages:
+            environment["PYTHONPATH"] = str(site_packages)
+        arguments = ("-c", what) if isinstance(what, str) else what
+        return run(self.command(*arguments), env=environment, timeout=timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class OldMachine:
+    """A whole Debian 11, entered through chroot; what it writes outside the shared folders is forgotten."""
+
+    root: Path
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        shared: Sequence[Path] = (),
+        links: Mapping[Path, str] | None = None,
+        network: bool = True,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs *command* there with the *shared* folders at their own paths, and *links* (path → target) made before."""
+        # Everything is mounted in a mount namespace of this one process, so that nothing stays mounted,
+        # not even after SIGKILL.
+        script = ["set -e", 'mount -t tmpfs tmpfs "$SCRATCH"', 'mkdir "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/root"']
+        script.append(
+            'mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" "$SCRATCH/root"'
+        )
+        script += [f'mount --rbind /{name} "$SCRATCH/root/{name}"' for name in ("proc", "dev")]
+        for folder in shared:
+            script.append(f'mkdir -p "$SCRATCH/root{folder}"; mount --bind "{folder}" "$SCRATCH/root{folder}"')
+        for path, target in (links or {}).items():
+            script.append(f'mkdir -p "$SCRATCH/root{path.parent}"; ln -s "{target}" "$SCRATCH/root{path}"')
+        script.append('exec chroot "$SCRATCH/root" "$@"')
+        unshare = ["unshare", "--mount", "--propagation", "private", *([] if network else ["--net"])]
+        with tempfile.TemporaryDirectory(prefix="minglibc-chroot-") as scratch:
+            environment = {
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "LANG": "C.UTF-8",
+                "HOME": "/root",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "ROOT": str(self.root),
+                "SCRATCH": scratch,
+            }
+            return run([*unshare, "sh", "-c", "\n".join(script), "sh", *command], env=environment, timeout=timeout)
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    timeout: float = 300,
+    env: Mapping[str, str] = ENVIRONMENT,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The outcome of *command* in the real user's environment; both of its streams are kept."""
+    return subprocess.run(command, env=env, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False)
+
+
+def or_skip(make: Callable[[], Thing]) -> Thing:
+    """What *make* gives; a test that can't have it on this machine is skipped with the reason."""
+    try:
+        return make()
+    except NotHere as why:
+        pytest.skip(str(why))
+
+
+def succeed(command: Sequence[str | Path], *, timeout: float = 300, cwd: Path | None = None) -> str:
+    """What *command* wrote; a command that fails raises AssertionError with all that it said."""
+    outcome = run(command, timeout=timeout, cwd=cwd)
+    assert outcome.returncode == 0, f"{command}\n{outcome.stdout}{outcome.stderr}"
+    return outcome.stdout
+
+
+def cached(name: str, make: Callable[[Path], object]) -> Path:
+    """The folder *name* of the cache, made once; a run that is killed or that loses a race leaves no half of it."""
+    folder = CACHE / name
+    if folder.is_dir():
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=CACHE))
+    new.chmod(0o755)  # chroot may drop its user, and mkdtemp lets in the owner alone
+    try:
+        make(new)
+        new.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return folder
+
+
+@cache
+def old_python() -> OldPython:
+    """Debian 11's Python, from the cache or from Debian's registry (10 MB, a few seconds); raises NotHere."""
+    _need_x86_64()
+    _need_programs("apt-get", "dpkg-deb")
+    return OldPython(cached("debian-11-python", lambda root: _unpack(PACKAGES, root)))
+
+
+@cache
+def old_machine() -> OldMachine:
+    """The whole Debian 11 root, from the cache or from debootstrap (263 MB, a minute and a half); raises NotHere."""
+    _need_x86_64()
+    if os.geteuid() != 0:
+        raise NotHere("debootstrap and chroot need root")
+    _need_programs("apt-get", "dpkg-deb", "unshare", "mount", "chroot", "wget")
+    machine = OldMachine(cached("debian-11-root", _debootstrap))
+    outcome = machine.run(["true"])
+    if outcome.returncode:
+        raise NotHere(f"chroot with overlay mounts does not work here: {outcome.stderr.strip()}")
+    return machine
+
+
+@cache
+def interpreter(version: str) -> Path:
+    """This machine's own CPython *version* (``3.9``), from PATH or pyenv; raises NotHere."""
+    name = f"python{version}"
+    found = [shutil.which(name, path=ENVIRONMENT.get("PATH")), *PYENV.glob(f"versions/{version}.*/bin/{name}")]
+    for candidate in filter(None, found):
+        # A pyenv shim is on PATH and still starts nothing.
+        outcome = run([str(candidate), "-c", "import sys; print(sys.executable)"])
+        if outcome.returncode == 0:
+            return Path(outcome.stdout.strip())
+    raise NotHere(f"no {name} on this machine")
+
+
+def _need_x86_64() -> None:
+    if platform.machine() != "x86_64":
+        raise NotHere(f"the old packages are for x86_64, and this is {platform.machine()}")
+
+
+def _need_programs(*names: str) -> None:
+    missing = [name for name in names if not shutil.which(name, path=ENVIRONMENT.get("PATH"))]
+    if missing:
+        raise NotHere(f"no {' and no '.join(missing)} on this machine")
+
+
+def _unpack(packages: Sequence[str], root: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="minglibc-debs-") as scratch:
+        # apt checks the index's signature and each package's SHA256 against it.
+        state = _apt_state(Path(scratch))
+        downloads = Path(scratch, "downloads")
+        downloads.mkdir()
+        _apt(state, "download", *packages, cwd=downloads)
+        archives = sorted(downloads.glob("*.deb"))
+        assert len(packages) == len(archives), archives
+        for archive in archives:
+            succeed(["dpkg-deb", "-x", archive, root])
+
+
+def _debootstrap(root: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="minglibc-debootstrap-") as scratch:
+        program = shutil.which("debootstrap", path=ENVIRONMENT.get("PATH"))
+        environment = dict(ENVIRONMENT)
+        if not program:
+            # It is one shell script with its tables: it runs where it is unpacked.
+            _unpack(["debootstrap"], Path(scratch))
+            program = f"{scratch}/usr/sbin/debootstrap"
+            environment["DEBOOTSTRAP_DIR"] = f"{scratch}/usr/share/debootstrap"
+        keyring = [f"--keyring={KEYRING}"] if KEYRING.is_file() else []
+        options = ["--variant=minbase", "--include=python3,python3-venv", *keyring]
+        command = [program, *options, SUITE, str(root), _debian_uri()]
+        outcome = run(command, env=environment, timeout=900)
+        if outcome.returncode:
+            raise NotHere(f"debootstrap failed: {(outcome.stderr or outcome.stdout)[-500:]}")
+
+
+def _apt_state(folder: Path) -> list[str]:
+    """The options that make apt read Debian 11's index into *folder*, as any user and beside the machine's own state."""
+    signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
+    (folder / "sources.list").write_text(f"deb {signed}{_debian_uri()} {SUITE} main\n")
+    (folder / "status").touch()
+    for name in ("lists", "cache/archives"):
+        (folder / name / "partial").mkdir(parents=True)
+    settings = {
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Architecture": "amd64",
+        "APT::Architectures": "amd64",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+    }
+    options = [f"-o{name}={value}" for name, value in settings.items()]
+    _apt(options, "update", "--error-on=any")
+    return options
+
+
+@cache
+def _debian_uri() -> str:
+    """Where this machine's own apt finds Debian, proxies and mirrors included."""
+    release = platform.freedesktop_os_release()
+    with tempfile.TemporaryDirectory(prefix="minglibc-apt-") as empty:
+        listed = _apt([f"-oDir::State::lists={empty}"], "update", "--print-uris")
+    for uri, suite in re.findall(r"'(\S+?)/dists/([^/']+)/InRelease'", listed):
+        if suite in {SUITE, release.get("VERSION_CODENAME"), "stable", "oldstable"} and release["ID"] == "debian":
+            return str(uri)
+    raise NotHere("this machine's apt is not set to a Debian registry")
+
+
+def _apt(options: Sequence[str], *arguments: str, cwd: Path | None = None) -> str:
+    outcome = run(["apt-get", "-q", *options, *arguments], cwd=cwd)
+    if outcome.returncode:
+        raise NotHere(f"apt-get {arguments[0]} failed: {outcome.stderr.strip()}")
+    return outcome.stdout
+
+
+REQUIREMENTS = ("paramiko", "numpy", "pandas", "lxml", "psycopg[binary]", "grpcio", "pydantic")
+
+# What runs there on each of REQUIREMENTS: native code is called, not only imported, and nothing needs a server.
+WORKS = {
+    "paramiko": """
+import socket, threading
+import paramiko
+class Door(paramiko.ServerInterface):
+    def check_auth_password(self, username, password):
+        return paramiko.AUTH_SUCCESSFUL if password == "opens" else paramiko.AUTH_FAILED
+    def check_channel_request(self, kind, chanid):
+        return paramiko.OPEN_SUCCEEDED
+listener = socket.create_server(("127.0.0.1", 0))
+client_end = socket.create_connection(listener.getsockname())
+server = paramiko.Transport(listener.accept()[0])
+server.add_server_key(paramiko.ECDSAKey.generate())
+threading.Thread(target=server.start_server, kwargs={"server": Door()}, daemon=True).start()
+client = paramiko.Transport(client_end)
+client.connect(username="anyone", password="opens")
+channel = client.open_session()
+server.accept(20).sendall(b"through the transport")
+assert b"through the transport" == channel.recv(100)
+assert client.is_authenticated() and client.remote_cipher
+client.close(); server.close()
+""",
+    "numpy": "import numpy; assert 2 == round(numpy.linalg.det(numpy.array([[2.0, 0.0], [0.0, 1.0]])))",
+    "pandas": "import pandas; assert [3] == pandas.DataFrame({'a': [1, 2]}).sum().tolist()",
+    "lxml": "import lxml.etree; assert ['b'] == [e.tag for e in lxml.etree.fromstring('<a><b/></a>')]",
+    "psycopg": "import psycopg; assert 'binary' == psycopg.pq.__impl__; assert psycopg.pq.version()",
+    "grpcio": "import grpc; grpc.insecure_channel('127.0.0.1:1').close(); from grpc._cython import cygrpc",
+    "pydantic": "import pydantic; assert 1 == pydantic.create_model('M', a=(int, ...))(a='1').a",
+}
+WORKS_ALL = "\n".join(WORKS.values()) + "\nimport os; print(os.confstr('CS_GNU_LIBC_VERSION'))"
+
+
+def site_packages(environment: Path) -> Path:
+    """Where an *environment* of Python 3.9 keeps what is installed."""
+    return environment / "lib" / "python3.9" / "site-packages"
+
+
+def minglibc(*arguments: str, project: Path) -> str:
+    """What the command wrote to stdout, run in *project* as a user runs it."""
+    return succeed([sys.executable, "-m", "minglibc", *arguments], cwd=project)
+
+
+def shared_environment(project: Path, python: Path) -> Path:
+    """The .venv of *project* that minglibc locks and syncs on this machine."""
+    environment = project / ".venv"
+    minglibc("lock", project=project)
+    minglibc("sync", "--python", str(make_environment(python, environment)), project=project)
+    return environment
+
+
+def written(*commands: str) -> pytest.MarkDecorator:
+    """Expects nothing of a command that has no module yet, and everything as soon as it has one."""
+    missing = [command for command in commands if not find_spec(f"minglibc.cli.{command}")]
+    return pytest.mark.xfail(bool(missing), reason=f"being written: {', '.join(missing)}", strict=False)
+
+
+def project(folder: Path, cap: str, *requirements: str) -> Path:
+    """A project in *folder* for Python 3.9 on x86_64 that keeps to glibc *cap*."""
+    dependencies = ", ".join(f'"{requirement}"' for requirement in requirements)
+    (folder / "pyproject.toml").write_text(f"""\
+[project]
+name = "shared"
+version = "1"
+requires-python = ">=3.9,<3.10"
+dependencies = [{dependencies}]
+
+[tool.minglibc]
+glibc = "{cap}"
+python = ["3.9"]
+architectures = ["x86_64"]
+""")
+    return folder
+
+
+def make_environment(python: Path, environment: Path) -> Path:
+    """The interpreter of a new and empty *environment* of *python*."""
+    succeed([python, "-m", "venv", "--without-pip", environment])
+    return environment / "bin" / "python"
+
+
+def pip_environment(python: Path, environment: Path, *requirements: str) -> Path:
+    """*environment*, new, with what the pip that came with *python* installs on this machine."""
+    wheels = cached(
+        "wheels-" + "-".join(requirements),
+        lambda folder: succeed([python, "-m", "pip", "download", "-q", "-d", folder, *requirements]),
+    )
+    there = ["--python", str(make_environment(python, environment))]
+    offline = ["--no-index", "--find-links", str(wheels)]
+    succeed([python, "-m", "pip", *there, "install", "-q", *offline, *requirements])
+    return environment
+
+
+def uv_environment(python: Path, environment: Path, *requirements: str) -> Path:
+    """*environment*, new, with what uv installs on this machine; raises NotHere."""
+    uv = shutil.which("uv", path=ENVIRONMENT.get("PATH"))
+    if not uv:
+        raise NotHere("no uv on this machine")
+    there = ["--cache-dir", str(CACHE / "uv"), "-q", "--python", str(make_environment(python, environment))]
+    succeed([uv, "pip", "install", *there, *requirements])
+    return environment

@@ -1,0 +1,95 @@
+"""The story itself: an environment made here, seen at the same path by a whole Debian 11 machine."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support import oldglibc
+from tests.support.oldglibc import OldMachine, minglibc, or_skip, written
+
+pytestmark = [pytest.mark.oldglibc, pytest.mark.online, pytest.mark.slow]
+
+BROKEN = "cryptography==44.0.2"
+IMPORT_IT = "import cryptography.hazmat.bindings._rust"
+
+
+@pytest.fixture(scope="module")
+def old_machine() -> OldMachine:
+    """A whole machine with glibc 2.31."""
+    return or_skip(oldglibc.old_machine)
+
+
+@pytest.fixture(scope="module")
+def python39() -> Path:
+    """Python 3.9 on this machine's glibc."""
+    return or_skip(lambda: oldglibc.interpreter("3.9"))
+
+
+def run_there(machine: OldMachine, environment: Path, code: str) -> tuple[int, str, str]:
+    """The exit code and the streams of *code* under the environment's own bin/python, on the old machine."""
+    python = environment / "bin" / "python"
+    # A shared environment links to an interpreter that each machine has at that path.
+    link = python.resolve()
+    links = {} if link == Path("/usr/bin/python3.9") else {link: "/usr/bin/python3.9"}
+    outcome = machine.run([str(python), "-c", code], shared=[environment], links=links)
+    return outcome.returncode, outcome.stdout, outcome.stderr
+
+
+def test_nothing_of_it_stays(old_machine: OldMachine, tmp_path: Path) -> None:
+    """The shared folder is written through, everything else that is written there is forgotten, nothing stays mounted."""
+    before = Path("/proc/mounts").read_text()
+    command = ["sh", "-c", f"touch /forgotten {tmp_path}/kept"]
+    assert old_machine.run(command, shared=[tmp_path]).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert not (old_machine.root / "forgotten").exists()
+    assert Path("/proc/mounts").read_text() == before
+
+
+def test_pips_environment_fails_there(old_machine: OldMachine, python39: Path, tmp_path: Path) -> None:
+    """What pip made on the newer machine can't be imported on the older one that shares the folder."""
+    environment = oldglibc.pip_environment(python39, tmp_path / ".venv", BROKEN)
+    code, _, error = run_there(old_machine, environment, IMPORT_IT)
+    assert code == 1
+    assert "version `GLIBC_2.33' not found" in error
+
+
+@written("lock", "sync")
+@pytest.mark.parametrize("cap", ["2.31", "2.17"])
+def test_what_sync_installs_here_works_there(cap: str, old_machine: OldMachine, python39: Path, tmp_path: Path) -> None:
+    """An environment that was synced on the newer machine works on the older one that shares the folder."""
+    project = oldglibc.project(tmp_path, cap, *oldglibc.REQUIREMENTS)
+    environment = oldglibc.shared_environment(project, python39)
+    code, out, error = run_there(old_machine, environment, oldglibc.WORKS_ALL)
+    assert (code, out) == (0, "glibc 2.31\n"), error
+
+
+@written("lock", "sync")
+def test_sync_mends_what_pip_broke(old_machine: OldMachine, python39: Path, tmp_path: Path) -> None:
+    """After one `sync` on the newer machine the older one can import what it could not."""
+    environment = oldglibc.pip_environment(python39, tmp_path / ".venv", BROKEN)
+    project = oldglibc.project(tmp_path, "2.31", BROKEN)
+    minglibc("lock", project=project)
+    minglibc("sync", "--python", str(environment / "bin" / "python"), project=project)
+    code, _, error = run_there(old_machine, environment, IMPORT_IT)
+    assert code == 0, error
+
+
+@written("lock", "bundle")
+@pytest.mark.parametrize("cap", ["2.31", "2.17"])
+def test_a_bundle_installs_there_with_no_network(cap: str, old_machine: OldMachine, tmp_path: Path) -> None:
+    """On a machine without any network, `sh install.sh FOLDER` makes the environment, and it works."""
+    project = oldglibc.project(tmp_path, cap, *oldglibc.REQUIREMENTS)
+    minglibc("lock", project=project)
+    minglibc("bundle", "--output", str(tmp_path / "bundle"), project=project)
+    (installer,) = (tmp_path / "bundle").glob("**/install.sh")
+    there = tmp_path / "there"
+    shutil.copytree(installer.parent, there / "bundle")
+    # Without a network there is no loopback either, so paramiko is imported and negotiates nothing.
+    checks = [*(code for name, code in oldglibc.WORKS.items() if name != "paramiko"), "import paramiko", "print('all')"]
+    there.joinpath("check.py").write_text("\n".join(checks))
+    script = f"sh {there}/bundle/install.sh /opt/venv && exec /opt/venv/bin/python {there}/check.py"
+    outcome = old_machine.run(["sh", "-c", script], shared=[there], network=False, timeout=300)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "/opt/venv" in outcome.stdout
+    assert outcome.stdout.endswith("all\n")
