@@ -492,12 +492,10 @@ class IndexServer:
     def _folders(self, published: PublishedFile) -> set[str]:
         """Where a file can be had: where it really is, and wherever its page's own URL leads."""
         page = f"{self.url}{published.project}/"
-        urls = [f"{page}../../files/{published.filename}"]
+        urls = [f"../../files/{published.filename}", published.url or ""]
         if isinstance(self.relative_urls, str):
-            urls.append(urljoin(page, self.relative_urls) + published.filename)
-        if published.url:
-            urls.append(urljoin(page, published.url))
-        return {unquote(urlsplit(urljoin(page, url)).path).rpartition("/")[0] for url in urls}
+            urls.append(self.relative_urls + published.filename)
+        return {unquote(urlsplit(urljoin(page, url)).path).rpartition("/")[0] for url in urls if url}
 
     def _bytes_answer(self, request: Request, body: bytes, *, ranges: bool) -> Answer:
         headers = {"Content-Type": "application/octet-stream"}
