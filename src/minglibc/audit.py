@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from minglibc.elf import MAGIC, ElfFile, MalformedElf, Need, read_elf
-from minglibc.policies import GLIBC_PREFIX, Policy, glibc_of, is_loader, lowest_policy, policy_at
+from minglibc.policies import GLIBC_PREFIX, Policy, glibc_of, is_loader, lowest_policy, policy_at, version_number
 from minglibc.targets import GlibcVersion
 
 # The first bytes of the binaries that no Linux loader takes.
@@ -67,7 +67,7 @@ class Binary:
     content: ElfFile | Foreign | Unreadable
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a file asks for and that a machine at the cap need not have."""
 
@@ -112,7 +112,7 @@ class Tally(NamedTuple):
 
 
 def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: GlibcVersion) -> list[Finding]:
-    """Everything that *binaries* need beyond what each machine of *architectures* with glibc *cap* has."""
+    """What *binaries* need beyond what every machine of *architectures* with glibc *cap* has, the worst of each kind."""
     binaries, architectures = list(binaries), frozenset(architectures)
     findings: list[Finding] = []
     present = _Present(binaries)
@@ -122,7 +122,8 @@ def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: GlibcVe
             findings.append(Finding(binary.distribution, binary.path, Kind.UNREADABLE, detail=content.why))
         elif isinstance(content, ElfFile) and _is_held(content, architectures):
             findings += _findings(binary, content, cap, present)
-    return sorted(findings, key=lambda finding: (finding.distribution, finding.path, finding.kind, finding.version))
+    order = list(Kind)
+    return sorted(findings, key=lambda finding: (finding.distribution, finding.path, order.index(finding.kind)))
 
 
 def tally(binaries: Iterable[Binary], architectures: Iterable[str]) -> Tally:
@@ -200,14 +201,19 @@ def _findings(binary: Binary, elf: ElfFile, cap: GlibcVersion, present: _Present
         loader = elf.interpreter or next(name for name in elf.needed if name.startswith("libc."))
         yield Finding(*where, Kind.MUSL, loader)
         return
+    worst: dict[tuple[Kind, str], tuple[Need, GlibcVersion | None]] = {}
     policy = policy_at(cap, architecture)
     for need in elf.needs:
-        if need.weak:
-            continue
         kind, lowest = _judge(need, architecture, cap, policy)
         bundled = kind not in {Kind.GLIBC, Kind.PRIVATE} and present.beside(binary, need.library, architecture)
-        if kind and not bundled:
-            yield Finding(*where, kind, need.library, need.version, need.symbols, lowest)
+        if kind is None or bundled:
+            continue
+        prefix = need.version.partition("_")[0]
+        known = worst.get((kind, prefix))
+        if known is None or version_number(need.version) > version_number(known[0].version):
+            worst[kind, prefix] = need, lowest
+    for (kind, _), (need, lowest) in worst.items():
+        yield Finding(*where, kind, need.library, need.version, need.symbols, lowest)
     for library in dict.fromkeys(elf.needed):
         name = library.rpartition("/")[2]
         if not (name in policy.libraries or is_loader(name) or present.anywhere(name, architecture)):
@@ -220,6 +226,8 @@ def _findings(binary: Binary, elf: ElfFile, cap: GlibcVersion, present: _Present
 def _judge(need: Need, architecture: str, cap: GlibcVersion, policy: Policy) -> tuple[Kind | None, GlibcVersion | None]:
     """What is wrong with *need* at *cap*, and the lowest cap at which it would not be."""
     prefix = need.version.partition("_")[0]
+    if need.weak:
+        return None, None
     if need.version == "GLIBC_PRIVATE":
         return Kind.PRIVATE, None
     if prefix == GLIBC_PREFIX:

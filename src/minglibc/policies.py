@@ -138,6 +138,12 @@ def glibc_of(version: str, architecture: str) -> GlibcVersion | None:
     return _BROUGHT_BACK.get((architecture, glibc), glibc)
 
 
+def version_number(version: str) -> tuple[float, ...]:
+    """What symbol versions of one prefix sort by, oldest first; those without a number are newer than any."""
+    known = _FEATURES.get(version)
+    return known or _number(version.rpartition("_")[2]) or (float("inf"),)
+
+
 def _number(text: str) -> tuple[int, ...] | None:
     """``3.4.21`` as numbers; None for anything else."""
     parts = text.split(".")
