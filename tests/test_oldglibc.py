@@ -88,7 +88,7 @@ def test_sync_mends_what_another_installer_broke(python39: Path, old_python: Old
     """One `sync` reinstalls the one distribution that needs too new a glibc, at its version, and touches no other."""
     broken = oldglibc.pip_environment(python39, tmp_path / ".venv", BROKEN)
     names = ("cffi", "pycparser")
-    before = {name: inodes(broken, name) for name in names}
+    before = {name: changed(broken, name) for name in names}
     versions = [f"{name}=={version_of(broken, name)}" for name in names]
     project = oldglibc.project(tmp_path, "2.31", BROKEN, *versions)
     minglibc("lock", project=project)
@@ -97,7 +97,7 @@ def test_sync_mends_what_another_installer_broke(python39: Path, old_python: Old
     assert not outcome.returncode, outcome.stderr
     assert version_of(broken, "cryptography") == BROKEN.partition("==")[2]
     assert "manylinux_2_34" not in wheel_tags(broken, "cryptography")
-    assert before == {name: inodes(broken, name) for name in names}
+    assert before == {name: changed(broken, name) for name in names}
 
 
 @written("lock", "bundle")
@@ -130,7 +130,7 @@ def version_of(environment: Path, name: str) -> str:
     return folder.name.removesuffix(".dist-info").partition("-")[2]
 
 
-def inodes(environment: Path, name: str) -> dict[str, int]:
-    """The files of an installed package; one that was written anew has another inode."""
+def changed(environment: Path, name: str) -> dict[str, int]:
+    """When each file of an installed package was last written, renamed or linked."""
     folders = [site_packages(environment) / name, *site_packages(environment).glob(f"{name}-*.dist-info")]
-    return {str(path): path.stat().st_ino for folder in folders for path in folder.rglob("*") if path.suffix != ".pyc"}
+    return {str(path): path.stat().st_ctime_ns for folder in folders for path in folder.rglob("*") if path.is_file()}

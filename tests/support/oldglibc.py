@@ -25,6 +25,8 @@ ENVIRONMENT = {
 } | {"PIP_CONFIG_FILE": os.devnull, "UV_PYTHON_DOWNLOADS": "never", "MINGLIBC_CACHE_DIR": ""}
 CACHE = Path(os.environ.get("MINGLIBC_TEST_CACHE") or platformdirs.user_cache_path("minglibc-tests"))
 ENVIRONMENT["MINGLIBC_CACHE_DIR"] = str(CACHE / "minglibc")
+# Set where the proof must not be skipped unseen, such as in CI.
+REQUIRED = bool(os.environ.get("MINGLIBC_TEST_REQUIRE"))
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 SUITE = "bullseye"
@@ -34,6 +36,7 @@ PACKAGES = (
     "python3.9-minimal",
     "libpython3.9-minimal",
     "libpython3.9-stdlib",
+    "python3-distutils",  # Debian keeps it apart, and pip needs it before Python 3.10
     "zlib1g",
     "libexpat1",
     "libffi7",
@@ -137,10 +140,12 @@ def run(
 
 
 def or_skip(make: Callable[[], Thing]) -> Thing:
-    """What *make* gives; a test that can't have it on this machine is skipped with the reason."""
+    """What *make* gives; a test that can't have it here is skipped with the reason, or fails where it is required."""
     try:
         return make()
     except NotHere as why:
+        if REQUIRED:
+            pytest.fail(str(why))
         pytest.skip(str(why))
 
 
@@ -175,7 +180,7 @@ def old_python() -> OldPython:
     """Debian 11's Python, from the cache or from Debian's registry (10 MB, a few seconds); raises NotHere."""
     _need_x86_64()
     _need_programs("apt-get", "dpkg-deb")
-    return OldPython(cached("debian-11-python", lambda root: _unpack(PACKAGES, root)))
+    return OldPython(cached("debian-11-python-1", lambda root: _unpack(PACKAGES, root)))
 
 
 @cache
@@ -185,7 +190,7 @@ def old_machine() -> OldMachine:
     if os.geteuid() != 0:
         raise NotHere("debootstrap and chroot need root")
     _need_programs("apt-get", "dpkg-deb", "unshare", "mount", "chroot", "wget")
-    machine = OldMachine(cached("debian-11-root", _debootstrap))
+    machine = OldMachine(cached("debian-11-root-1", _debootstrap))
     outcome = machine.run(["true"])
     if outcome.returncode:
         raise NotHere(f"chroot with overlay mounts does not work here: {outcome.stderr.strip()}")
