@@ -118,7 +118,7 @@ def parse(
     uploaded at that moment or later is too new.
     """
     text = text.removeprefix("\ufeff")
-    reader = _Reader(text, _load(text, name), overrides or Overrides(), now)
+    reader = _Reader(text, load(text, name), overrides or Overrides(), now)
     settings = reader.settings()
     if reader.problems:
         lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(reader.problems))
@@ -126,7 +126,8 @@ def parse(
     return settings
 
 
-def _load(text: str, name: str) -> dict[str, Any]:
+def load(text: str, name: str = "pyproject.toml") -> dict[str, Any]:
+    """The tables of *text*; raises a SettingsError that says where it is no TOML."""
     try:
         return tomllib.loads(text)
     except RecursionError as error:
