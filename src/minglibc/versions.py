@@ -128,6 +128,12 @@ class Versions(Sequence[str]):
             found = self._masks[specifier] = self._measure(specifier)
         return found
 
+    def index_of(self, version: str) -> int | None:
+        """The place of *version*, in whatever spelling; None where it is not there."""
+        wanted = key(version)
+        place = self._first_from(wanted)
+        return place if place < len(self.texts) and self._keys[place] == wanted else None
+
     def _measure(self, specifier: str) -> int:
         result = self.all
         for clause in specifier.split(","):

@@ -1,0 +1,269 @@
+"""HTTP by httpx: lanes of one connection each, retries, and a bound on everything."""
+
+import asyncio
+import contextlib
+import os
+import random
+import zlib
+from base64 import b64encode
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import httpx
+
+from minglibc import __version__
+from minglibc.errors import IndexAnswerError, IndexUnreachable
+
+MAX_REDIRECTS = 10
+MAX_RETRY_AFTER = 60.0
+_RETRIED = frozenset((408, 429, 500, 502, 503, 504))
+_MIB = 1 << 20
+
+
+class Limits(NamedTuple):
+    """What one request may take: seconds without a byte, seconds in all, further tries, bytes of a body as sent."""
+
+    silence: float = 20.0
+    deadline: float = 120.0
+    retries: int = 3
+    body: int = 256 * _MIB
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """The defaults, with MINGLIBC_HTTP_TIMEOUT (seconds without a byte) and MINGLIBC_HTTP_RETRIES over them."""
+        silence = float(os.environ.get("MINGLIBC_HTTP_TIMEOUT") or cls._field_defaults["silence"])
+        retries = int(os.environ.get("MINGLIBC_HTTP_RETRIES") or cls._field_defaults["retries"])
+        return cls(silence=silence, deadline=6 * silence, retries=retries)
+
+
+class Answer(NamedTuple):
+    """What a server said; header names are lower case, the body is decoded."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Credentials:
+    """User and password of the hosts that were given with them; they never go to another host."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def take(self, url: str) -> str:
+        """*url* without its user and password, which are remembered for its host."""
+        parts = urlsplit(url)
+        if "@" not in parts.netloc:
+            return url
+        secret, _, host = parts.netloc.rpartition("@")
+        user, _, password = secret.partition(":")
+        token = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        self._known[parts.scheme, host] = f"Basic {token}"
+        return urlunsplit(parts._replace(netloc=host))
+
+    def headers(self, url: str) -> dict[str, str]:
+        """The Authorization header for *url*, where its host has one."""
+        if not self._known:
+            return {}
+        parts = urlsplit(url)
+        known = self._known.get((parts.scheme, parts.netloc))
+        return {"Authorization": known} if known else {}
+
+
+def new_client(limits: Limits, *, secure: bool) -> httpx.AsyncClient:
+    """A client of one connection: httpcore's pool walks all of its connections at each request, so many small pools are cheaper."""
+    import ssl  # noqa: PLC0415  httpx has imported it by now
+
+    if secure:
+        import truststore  # noqa: PLC0415  plain http needs no certificates
+
+        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.AsyncClient(
+        verify=context,
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        timeout=httpx.Timeout(limits.silence),
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        headers={"User-Agent": f"minglibc/{__version__}", "Accept-Encoding": "gzip"},
+    )
+
+
+class Ticket:
+    """A request's place in the queue for a lane; an urgent one is served first."""
+
+    __slots__ = ("urgent", "waiting")
+
+    def __init__(self, *, urgent: bool = False) -> None:
+        self.urgent = urgent
+        self.waiting: asyncio.Future[None] | None = None
+
+
+class Lanes:
+    """A bounded set of connections; speculation leaves some of them to what is waited for."""
+
+    def __init__(self, limits: Limits, *, size: int, spare: int, secure: bool) -> None:
+        self._limits = limits
+        self._secure = secure
+        self._room = size
+        self._spare = spare
+        self._idle: list[httpx.AsyncClient] = []
+        self._made: list[httpx.AsyncClient] = []
+        self._urgent: deque[Ticket] = deque()
+        self._later: deque[Ticket] = deque()
+
+    @contextlib.asynccontextmanager
+    async def lane(self, ticket: Ticket) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one request."""
+        await self._enter(ticket)
+        client = self._idle.pop() if self._idle else self._new()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+            self._leave()
+
+    def promote(self, ticket: Ticket) -> None:
+        """Serve *ticket* before all that nobody waits for."""
+        if ticket.waiting is not None and not ticket.urgent:
+            with contextlib.suppress(ValueError):
+                self._later.remove(ticket)
+                self._urgent.append(ticket)
+        ticket.urgent = True
+        self._wake()
+
+    async def _enter(self, ticket: Ticket) -> None:
+        if self._has_room(ticket):
+            self._room -= 1
+            return
+        turn = ticket.waiting = asyncio.get_running_loop().create_future()
+        (self._urgent if ticket.urgent else self._later).append(ticket)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+        finally:
+            ticket.waiting = None
+
+    def _leave(self) -> None:
+        self._room += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        for queue in (self._urgent, self._later):
+            while queue and self._has_room(queue[0]):
+                turn = queue.popleft().waiting
+                if turn is not None and not turn.done():
+                    self._room -= 1
+                    turn.set_result(None)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._made:
+            await client.aclose()
+
+    def _new(self) -> httpx.AsyncClient:
+        client = new_client(self._limits, secure=self._secure)
+        self._made.append(client)
+        return client
+
+    def _has_room(self, ticket: Ticket) -> bool:
+        return self._room > (0 if ticket.urgent else self._spare)
+
+
+async def get(lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
+    """The answer to a GET, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying."""
+    problem = ""
+    for attempt in range(limits.retries + 1):
+        delay = _backoff(attempt)
+        try:
+            async with lanes.lane(ticket) as client, asyncio.timeout(limits.deadline):
+                answer = await _once(client, url, headers, limits)
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+            problem = _passing(error, url, limits)
+        else:
+            if answer.status not in _RETRIED:
+                return answer
+            problem, wait = _said_no(answer)
+            if wait > MAX_RETRY_AFTER:
+                break
+            delay = max(delay, wait)
+        if attempt < limits.retries:
+            await asyncio.sleep(delay)
+    tries = "" if attempt == 0 else f" (tried {attempt + 1} times)"
+    raise IndexUnreachable(
+        f"{shown(url)}: {problem}{tries}",
+        hint="check the network and the index; what is already cached can be used with --offline",
+    )
+
+
+def _backoff(attempt: int) -> float:
+    return min(8.0, 0.25 * float(1 << attempt)) * random.uniform(0.7, 1.3)  # noqa: S311  jitter, not a secret
+
+
+def _said_no(answer: Answer) -> tuple[str, float]:
+    after = answer.headers.get("retry-after", "")
+    wait = float(after) if after.isascii() and after.isdigit() else 0.0
+    asked = f" and asks to wait {wait:g} s" if wait else ""
+    return f"the server answers {answer.status}{asked}", wait
+
+
+def _passing(error: Exception, url: str, limits: Limits) -> str:
+    """What happened, where trying again may help; raises IndexAnswerError where it can't."""
+    match error:
+        case httpx.TooManyRedirects():
+            raise IndexAnswerError(f"{shown(url)} is a redirect loop (over {MAX_REDIRECTS} hops)") from error
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            raise IndexAnswerError(f"{shown(url)} leads to something that is not http(s): {error}") from error
+        case httpx.ConnectTimeout():
+            return f"no connection within {limits.silence:g} s"
+        case httpx.TimeoutException():
+            return f"no answer for {limits.silence:g} s"
+        case TimeoutError():
+            return f"no whole answer within {limits.deadline:g} s"
+        case httpx.ConnectError():
+            return f"no connection: {error}"
+        case httpx.RemoteProtocolError():
+            return "the answer was cut short" if "peer closed" in str(error) else f"the answer is not HTTP: {error}"
+    return f"the connection broke: {error or type(error).__name__}"
+
+
+async def _once(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
+    async with client.stream("GET", url, headers=headers) as response:
+        raw = bytearray()
+        async for chunk in response.aiter_raw():
+            raw += chunk
+            if len(raw) > limits.body:
+                raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // _MIB} MiB")
+        found = {name.lower(): value for name, value in response.headers.items()}
+        body = _decoded(bytes(raw), found.get("content-encoding", ""), url)
+        return Answer(str(response.url), response.status_code, found, body)
+
+
+def _decoded(raw: bytes, encoding: str, url: str) -> bytes:
+    if not encoding or encoding == "identity":
+        return raw
+    if encoding not in {"gzip", "x-gzip"}:
+        raise IndexAnswerError(f"{shown(url)}: the answer comes in an encoding that was not asked for: {encoding}")
+    # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
+    bound = 16 * _MIB + 100 * len(raw)
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        body = inflate.decompress(raw, bound)
+    except zlib.error as error:
+        raise IndexAnswerError(f"{shown(url)}: the answer is not the gzip that it claims to be") from error
+    if inflate.unconsumed_tail:
+        raise IndexAnswerError(f"{shown(url)}: the answer grows to over {bound // _MIB} MiB when unpacked")
+    return body
+
+
+def shown(url: str) -> str:
+    """*url* without user, password and query, as it may be printed."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

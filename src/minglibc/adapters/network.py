@@ -1,0 +1,203 @@
+"""What goes over the wire: one event loop, turned only while the resolver waits for something."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from hashlib import new as new_hash
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from minglibc.adapters.http import Answer, Credentials, Lanes, Limits, Ticket, get, shown
+from minglibc.adapters.simple_api import ACCEPT, read_page, read_project_json
+from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
+from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, ProjectNotFound
+from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
+
+if TYPE_CHECKING:
+    from minglibc.adapters.index import Index
+
+LANES = 20
+SPARE_LANES = 3
+# Where a server sends neither an ETag nor Cache-Control.
+DEFAULT_MAX_AGE = 600
+_MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+T = TypeVar("T")
+Key = tuple[str, str]
+
+
+class Network:
+    """Fetches for one Index; everything here runs in the thread that waits."""
+
+    def __init__(self, index: "Index", *, on_fetch: Callable[[str], None]) -> None:
+        self._index = index
+        self._on_fetch = on_fetch
+        self._limits = Limits.from_environment()
+        self._credentials = Credentials()
+        self._base = self._credentials.take(index.url)
+        self._loop = asyncio.new_event_loop()
+        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES, secure=self._base.startswith("https:"))
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._tickets: dict[Key, Ticket] = {}
+        self._no_metadata_files = 0
+
+    def knows(self, key: Key) -> bool:
+        """Whether *key* has been started."""
+        return key in self._tasks
+
+    def start(self, key: Key, make: Callable[[Ticket], Coroutine[Any, Any, None]]) -> None:
+        """Begin a fetch; it moves on whenever something is waited for."""
+        ticket = Ticket()
+        self._tickets[key] = ticket
+        self._tasks[key] = self._loop.create_task(make(ticket))
+
+    def wait(self, key: Key) -> None:
+        """Turn the loop until *key* is there, before all that nobody waits for."""
+        self._lanes.promote(self._tickets[key])
+        self._on_fetch(key[1])
+        self.run(self._tasks[key])
+
+    def run(self, what: "Coroutine[Any, Any, T] | asyncio.Task[T]") -> T:
+        """The result of *what*."""
+        return self._loop.run_until_complete(what)
+
+    def close(self) -> None:
+        """Stop everything."""
+        for task in self._tasks.values():
+            task.cancel()
+        with contextlib.suppress(KeyboardInterrupt):
+            self.run(self._finish())
+        self._loop.close()
+
+    async def _finish(self) -> None:
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._lanes.close()
+
+    async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
+        return await get(self._lanes, ticket, url, {**self._credentials.headers(url), **headers}, self._limits)
+
+    # Project pages.
+
+    async def page(self, name: str, etag: str, ticket: Ticket) -> None:
+        """Fetch the page of *name*, or have the index confirm the one with *etag*."""
+        try:
+            await self._page(name, etag, ticket)
+        except MinglibcError as error:
+            self._index.keep_page(name, error)
+
+    async def _page(self, name: str, etag: str, ticket: Ticket) -> None:
+        url = f"{self._base}{name}/"
+        conditional = {"If-None-Match": etag} if etag else {}
+        answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional})
+        if answer.status == 304 and etag:
+            self._index.confirm_page(name, max_age=_max_age(answer))
+        elif answer.status == 200:
+            page = read_page(answer, name)
+            self._index.keep_page(name, page, etag=answer.headers.get("etag", ""), max_age=_max_age(answer))
+        elif answer.status in {404, 406, 410}:
+            await self._project_json(name, answer, ticket)
+        else:
+            raise _refused(answer, f"the page of {name}")
+
+    async def _project_json(self, name: str, refusal: Answer, ticket: Ticket) -> None:
+        """The project JSON API stands in where the Simple API has no page."""
+        if self._base.endswith("/simple/"):
+            answer = await self._get(f"{self._base.removesuffix('simple/')}pypi/{name}/json", ticket)
+            if answer.status == 200:
+                page = read_project_json(answer, name)
+                self._index.keep_page(name, page, etag="", max_age=_max_age(answer))
+                return
+        if refusal.status == 406:
+            raise IndexAnswerError(
+                f"{shown(refusal.url)}: the index offers its pages neither in JSON nor in HTML (406)"
+            )
+        raise ProjectNotFound(f"{name} is not on the index {shown(self._base)} ({refusal.status})")
+
+    # Core metadata.
+
+    async def metadata(self, wheel: Wheel, ticket: Ticket) -> None:
+        """Fetch the metadata of *wheel*: its own file (PEP 658), else out of the wheel by ranges, else the whole wheel."""
+        try:
+            text = (await self._metadata(wheel, ticket)).decode(errors="replace")
+            found: CoreMetadata | Exception = parse_metadata(text)
+        except (MinglibcError, ValueError) as error:
+            found = error
+        self._index.keep_metadata(wheel, found)
+
+    async def _metadata(self, wheel: Wheel, ticket: Ticket) -> bytes:
+        # A mirror may strip core-metadata from its pages and serve the files all the same: ask, until it proves not to.
+        if wheel.metadata is not None or self._no_metadata_files < 3:
+            answer = await self._get(f"{wheel.url}.metadata", ticket)
+            if answer.status == 200:
+                self._no_metadata_files = 0
+                _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
+                return answer.body
+            if answer.status not in {403, 404, 405, 410}:
+                raise _refused(answer, f"the metadata of {wheel.filename}")
+            self._no_metadata_files += 1
+        return await read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
+
+    async def _span(self, wheel: Wheel, start: int | None, stop: int | None, ticket: Ticket) -> tuple[int, int, bytes]:
+        asked = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
+        answer = await self._get(wheel.url, ticket, {"Range": asked, "Accept-Encoding": "identity"})
+        if answer.status == 206:
+            found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+            if found is None:
+                raise IndexAnswerError(f"{shown(answer.url)}: the server sends a part and doesn't say which")
+            return int(found[1]), int(found[3]), answer.body
+        if answer.status == 416 and wheel.size:
+            return await self._span(wheel, 0, wheel.size, ticket)
+        if answer.status != 200:
+            raise _refused(answer, wheel.filename)
+        _check_hash(answer.body, wheel.hash, wheel.filename)
+        return 0, len(answer.body), answer.body
+
+    async def digest(self, wheel: Wheel) -> str:
+        """Download *wheel* and hash it."""
+        answer = await self._get(wheel.url, Ticket(urgent=True), {"Accept-Encoding": "identity"})
+        if answer.status != 200:
+            raise _refused(answer, wheel.filename)
+        try:
+            read_wheel(answer.body)
+        except ValueError as error:
+            raise IndexAnswerError(f"{shown(answer.url)}: {error}") from error
+        return f"sha256:{sha256(answer.body).hexdigest()}"
+
+
+def _max_age(answer: Answer) -> int:
+    control = answer.headers.get("cache-control", "").lower()
+    if "no-store" in control or "no-cache" in control:
+        return 0
+    found = _MAX_AGE.search(control)
+    if found:
+        return max(0, int(found[1]) - _age(answer))
+    return 0 if "etag" in answer.headers else DEFAULT_MAX_AGE
+
+
+def _age(answer: Answer) -> int:
+    age = answer.headers.get("age", "0")
+    return int(age) if age.isascii() and age.isdigit() else 0
+
+
+def _check_hash(body: bytes, expected: str, what: str) -> None:
+    algorithm, _, digest = expected.partition(":")
+    if not digest:
+        return
+    found = new_hash(algorithm, body).hexdigest()
+    if found != digest.lower():
+        raise IndexAnswerError(
+            f"{what} is not what the index's page promises: {algorithm} {found}, promised {digest}",
+            hint="the file was changed on the way or on the index; nothing was locked",
+        )
+
+
+def _refused(answer: Answer, what: str) -> IndexUnreachable:
+    hints = {
+        401: "the index wants credentials: put them into index-url through the environment (MINGLIBC_INDEX_URL)",
+        403: "the index, or a proxy before it, forbids it; minglibc never tries another index silently",
+    }
+    return IndexAnswerError(
+        f"{shown(answer.url)}: the index answers {answer.status} for {what}", hint=hints.get(answer.status, "")
+    )

@@ -1,0 +1,195 @@
+"""The bytes of an index's answers → ProjectPage: the Simple API in JSON and HTML, the project JSON API."""
+
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import msgspec
+
+from minglibc.adapters.http import Answer, shown
+from minglibc.errors import IndexAnswerError
+from minglibc.requirements import normalize_name
+from minglibc.wheels import ProjectPage, reduce_files
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
+
+
+class File(msgspec.Struct, rename="kebab", gc=False):
+    """An entry of ``files`` (PEP 691, 700, 714); what isn't named here isn't decoded."""
+
+    filename: str
+    url: str
+    hashes: Mapping[str, str] = {}
+    requires_python: str | None = None
+    size: int | None = None
+    upload_time: str | None = None
+    yanked: bool | str = False
+    core_metadata: bool | Mapping[str, str] | None = None
+    dist_info_metadata: bool | Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
+        if self.core_metadata is None:
+            self.core_metadata = self.dist_info_metadata
+
+
+class _Meta(msgspec.Struct, rename="kebab"):
+    api_version: str = "1.0"
+
+
+class _Status(msgspec.Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _Page(msgspec.Struct, rename="kebab"):
+    files: list[File]
+    name: str = ""
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: _Status = msgspec.field(default_factory=_Status)
+
+
+_page_decoder = msgspec.json.Decoder(_Page)
+
+
+def read_page(answer: Answer, name: str) -> ProjectPage:
+    """The page of project *name* that a 200 answer holds; raises IndexAnswerError where it holds none."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not answer.body:
+        raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
+    if kind in {JSON_TYPE, "application/json"}:
+        return _read_json(answer, name)
+    if kind in _HTML_TYPES:
+        return _read_html(answer, name)
+    raise IndexAnswerError(
+        f"{shown(answer.url)}: the index answers with content type {kind or '(none)'}, which is no project page",
+        hint="check index-url: it must name a simple index (PEP 503 or 691)",
+    )
+
+
+def _read_json(answer: Answer, name: str) -> ProjectPage:
+    page = _decoded(_page_decoder, answer)
+    major = page.meta.api_version.partition(".")[0]
+    if major != "1":
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index speaks version {page.meta.api_version} of the Simple API; minglibc knows 1.x"
+        )
+    if page.name and normalize_name(page.name) != name:
+        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {page.name!r}")
+    return reduce_files(
+        name,
+        page.files,
+        base_url=answer.url,
+        status=page.project_status.status,
+        status_reason=page.project_status.reason or "",
+    )
+
+
+def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:
+    try:
+        return decoder.decode(answer.body)
+    except msgspec.ValidationError as error:
+        raise IndexAnswerError(f"{shown(answer.url)}: the JSON is not a project page: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        start = answer.body[:40].decode(errors="replace")
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index calls it JSON, and it is not ({error}); it begins {start!r}"
+        ) from error
+
+
+class _Links(HTMLParser):
+    """The anchors of a PEP 503 page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: list[File] = []
+        self.version = "1.0"
+        self.base = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attributes}
+        if tag == "a" and found.get("href"):
+            self.files.append(_linked(found))
+        elif tag == "base" and found.get("href"):
+            self.base = found["href"]
+        elif tag == "meta" and found.get("name") == "pypi:repository-version":
+            self.version = found.get("content", "1.0")
+
+
+def _linked(found: Mapping[str, str]) -> File:
+    url, fragment = urldefrag(found["href"])
+    metadata = found.get("data-core-metadata", found.get("data-dist-info-metadata"))
+    return File(
+        filename=unquote(urlsplit(url).path.rpartition("/")[2]),
+        url=url,
+        hashes=_hashes(fragment),
+        requires_python=found.get("data-requires-python"),
+        yanked=(found["data-yanked"] or True) if "data-yanked" in found else False,
+        core_metadata=None if metadata is None else metadata != "false" and (_hashes(metadata) or True),
+    )
+
+
+def _hashes(text: str) -> dict[str, str]:
+    algorithm, equals, digest = text.partition("=")
+    return {algorithm: digest} if equals else {}
+
+
+def _read_html(answer: Answer, name: str) -> ProjectPage:
+    links = _Links()
+    links.feed(answer.body.decode(errors="replace"))
+    if links.version.partition(".")[0] != "1":
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index speaks version {links.version} of the Simple API; minglibc knows 1.x"
+        )
+    page = reduce_files(name, links.files, base_url=links.base or answer.url)
+    if not len(page.versions) and not page.skipped and not _looks_like_index(answer.body):
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index answered with a web page that lists no files — a log-in page?",
+            hint="check index-url and whether the network wants you to log in",
+        )
+    return page
+
+
+def _looks_like_index(body: bytes) -> bool:
+    return b"pypi:repository-version" in body or b"simple index" in body.lower() or b"links for" in body.lower()
+
+
+class _Release(msgspec.Struct):
+    filename: str
+    url: str
+    digests: dict[str, str] = {}
+    requires_python: str | None = None
+    size: int | None = None
+    upload_time_iso_8601: str | None = None
+    yanked: bool = False
+    yanked_reason: str | None = None
+
+
+class _Project(msgspec.Struct):
+    releases: dict[str, list[_Release]]
+
+
+_project_decoder = msgspec.json.Decoder(_Project)
+
+
+def read_project_json(answer: Answer, name: str) -> ProjectPage:
+    """The page of *name* out of the project JSON API; files with relative URLs, which lead nowhere there, are left out."""
+    project = _decoded(_project_decoder, answer)
+    files = [
+        File(
+            filename=file.filename,
+            url=file.url,
+            hashes=file.digests,
+            requires_python=file.requires_python,
+            size=file.size,
+            upload_time=file.upload_time_iso_8601,
+            yanked=(file.yanked_reason or True) if file.yanked else False,
+        )
+        for release in project.releases.values()
+        for file in release
+        if file.url.startswith(("https://", "http://"))
+    ]
+    return reduce_files(name, files, base_url=answer.url)

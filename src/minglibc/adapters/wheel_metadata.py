@@ -1,0 +1,92 @@
+"""METADATA out of a wheel that lies on a server, reading as little of it as the server allows."""
+
+import io
+import zipfile
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+# The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
+TAIL = 32 * 1024
+MAX_METADATA = 8 << 20
+
+
+class _Missing(Exception):
+    """Bytes that have not been fetched yet."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__(start, stop)
+        self.start = start
+        self.stop = stop
+
+
+class _Sparse(io.RawIOBase):
+    """A file of which only some spans are known."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._spans: list[tuple[int, bytes]] = []
+        self._place = 0
+
+    def add(self, start: int, data: bytes) -> None:
+        self._spans.append((start, data))
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("before the beginning")
+        self._place = base + offset
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._size if size < 0 else min(self._size, self._place + size)
+        for start, data in self._spans:
+            if start <= self._place and stop <= start + len(data):
+                found = data[self._place - start : stop - start]
+                self._place = stop
+                return found
+        raise _Missing(self._place, stop)
+
+
+async def read_remotely(fetch: Callable[[int | None, int | None], Awaitable[tuple[int, int, bytes]]]) -> bytes:
+    """The bytes of METADATA; *fetch(start, stop)* gives (where they start, the file's size, bytes), (None, n) meaning the last n.
+
+    Raises ValueError where the file is no wheel.
+    """
+    start, size, data = await fetch(None, TAIL)
+    file = _Sparse(size)
+    file.add(start, data)
+    for _ in range(6):
+        try:
+            return _read(file)
+        except _Missing as missing:
+            start, _, data = await fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
+            file.add(start, data)
+    raise ValueError("its zip directory can't be read")
+
+
+def read_wheel(data: bytes) -> bytes:
+    """The bytes of METADATA in a whole wheel; raises ValueError where it is none."""
+    return _read(io.BytesIO(data))
+
+
+def _read(file: Any) -> bytes:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
+            if len(names) != 1:
+                raise ValueError("it has no METADATA, or more than one")
+            if archive.getinfo(names[0]).file_size > MAX_METADATA:
+                raise ValueError("its METADATA is too large")
+            content: bytes = archive.read(names[0])
+            return content
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"it is not a wheel that can be read: {error}") from error

@@ -1,0 +1,492 @@
+"""What an index lists, and what of it a target can run: ProjectPage, Wheel, Judge → rank or Rejection."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, NamedTuple, Protocol, Self
+from urllib.parse import urljoin
+
+from minglibc import versions
+from minglibc.requirements import normalize_name
+from minglibc.targets import ARCHITECTURES, LEGACY_NAMES, GlibcVersion, Target, compatible_tags, tag_ranks
+
+# Strongest first; md5 and sha1 are no hashes to a lock.
+HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
+_FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
+_TAIL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+class Reason(Enum):
+    """Why a target can't have a file; the value names it in JSON, ``text`` is how people say it."""
+
+    GLIBC = "glibc", "needs glibc {detail}"
+    REQUIRES_PYTHON = "requires-python", "needs Python {detail}"
+    INTERPRETER = "interpreter", "is built for {detail}"
+    ARCHITECTURE = "architecture", "is built for {detail}"
+    MUSL = "musl", "is built for musl"
+    LINUX_TAG = "linux-tag", "is tagged {detail}, which says nothing of its glibc"
+    SYSTEM = "system", "is built for {detail}"
+    YANKED = "yanked", "is yanked{detail}"
+    TOO_NEW = "too-new", "was uploaded {detail}, after exclude-newer"
+    NO_UPLOAD_TIME = "no-upload-time", "has no upload time, which exclude-newer needs"
+    SOURCE_ONLY = "source-only", "has no wheel"
+    UNUSABLE = "unusable", "can't be used: {detail}"
+
+    text: str
+
+    def __new__(cls, value: str, text: str) -> Self:
+        """A member whose value is the short name alone."""
+        member = object.__new__(cls)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class Rejection(NamedTuple):
+    """A refusal that keeps its reason; *detail* is what would lift it (for GLIBC: the version that the file needs)."""
+
+    reason: Reason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return self.reason.text.format(detail=self.detail)
+
+
+class Wheel(NamedTuple):
+    """A wheel as its index lists it; *url* is absolute, *hash* is ``algorithm:hex`` or empty, *yanked* keeps its reason."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    hash: str = ""
+    size: int | None = None
+    upload_time: str = ""
+    requires_python: str = ""
+    yanked: str | None = None
+    # PEP 658: None where the index says nothing, else the hash of the metadata file or an empty string.
+    metadata: str | None = None
+
+    @property
+    def tail(self) -> str:
+        """The compressed tag set at the end of the file name (PEP 425)."""
+        return "-".join(self.filename[:-4].rsplit("-", 3)[1:])
+
+    @property
+    def build(self) -> tuple[int, str]:
+        """The build tag, which decides between wheels of equal tags; () sorts first."""
+        parts = self.filename.split("-")
+        if len(parts) < 6:
+            return (-1, "")
+        digits = len(parts[2]) - len(parts[2].lstrip("0123456789"))
+        return (int(parts[2][:digits]), parts[2][digits:])
+
+
+class CoreMetadata(NamedTuple):
+    """What a resolution asks of METADATA (PEP 566, 643)."""
+
+    name: str
+    version: str
+    requires_dist: tuple[str, ...] = ()
+    requires_python: str = ""
+    provides_extra: tuple[str, ...] = ()
+
+
+_FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
+
+
+def parse_metadata(text: str) -> CoreMetadata:
+    """The fields of a METADATA file's head that a resolution needs; raises ValueError where it has no name or version."""
+    found: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
+    for field, value in _headers(text):
+        if field in lists:
+            lists[field].append(value)
+        elif field in _FIELDS:
+            found.setdefault(_FIELDS[field], value)
+    if not found.get("name") or not found.get("version"):
+        raise ValueError("its METADATA has no Name or no Version")
+    return CoreMetadata(
+        **found, requires_dist=tuple(lists["requires-dist"]), provides_extra=tuple(lists["provides-extra"])
+    )
+
+
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    field, value = "", ""
+    for line in text.splitlines():
+        if line[:1] in {" ", "\t"} and field:
+            value += " " + line.strip()
+            continue
+        if field:
+            yield field, value
+        name, colon, rest = line.partition(":")
+        if not colon:
+            return  # the blank line before the description
+        field, value = name.strip().lower(), rest.strip()
+    if field:
+        yield field, value
+
+
+class IndexFile(Protocol):
+    """One entry of ``files`` in a project page (PEP 691, 700, 714)."""
+
+    filename: str
+    url: str
+    hashes: Mapping[str, str]
+    requires_python: str | None
+    size: int | None
+    upload_time: str | None
+    yanked: bool | str
+    core_metadata: bool | Mapping[str, str] | None
+
+
+# A row is a file in the form that the cache keeps: [filename, url, hash, size, upload time, Requires-Python, yanked,
+# metadata]; or a mere string, the tail of a wheel for another system, which is only ever counted.
+Row = list[Any] | str
+
+
+class ProjectPage:
+    """A project's files by version; a version's files become objects when they are looked at."""
+
+    __slots__ = ("_files", "_rows", "base_url", "name", "skipped", "status", "status_reason", "versions")
+
+    def __init__(
+        self,
+        name: str,
+        texts: Sequence[str],
+        rows: Sequence[list[Row]] | Sequence[bytes],
+        *,
+        base_url: str,
+        status: str = "active",
+        status_reason: str = "",
+        skipped: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.versions = versions.Versions(texts)
+        self.base_url = base_url
+        self.status = status
+        self.status_reason = status_reason
+        self.skipped = skipped
+        self._rows = rows
+        self._files: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
+
+    def wheels(self, index: int) -> tuple[Wheel, ...]:
+        """The wheels of one version that some Linux may run."""
+        return self._look(index)[0]
+
+    def foreign(self, index: int) -> tuple[str, ...]:
+        """The tails of one version's wheels for other systems."""
+        return self._look(index)[1]
+
+    def sdists(self, index: int) -> tuple[Row, ...]:
+        """The source distributions of one version."""
+        return self._look(index)[2]
+
+    def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
+        found = self._files.get(index)
+        if found is None:
+            raw = self._rows[index]
+            rows: list[Row] = raw if isinstance(raw, list) else json.loads(raw)
+            foreign = tuple(row for row in rows if isinstance(row, str))
+            files = [row for row in rows if not isinstance(row, str)]
+            found = (
+                tuple(self._wheel(row, index) for row in files if row[0].endswith(".whl")),
+                foreign,
+                tuple(row for row in files if not row[0].endswith(".whl")),
+            )
+            self._files[index] = found
+        return found
+
+    def _wheel(self, row: list[Any], index: int) -> Wheel:
+        filename, url, *rest = row
+        if not url.startswith(("https://", "http://")):
+            url = urljoin(self.base_url, url)
+        return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
+
+    def dump(self, encode: Callable[[Any], bytes]) -> bytes:
+        """The page as lines: its head, then the files of a version each; *encode* writes JSON on one line."""
+        head = [
+            self.name,
+            list(self.versions.texts),
+            self.base_url,
+            self.status,
+            self.status_reason,
+            list(self.skipped),
+        ]
+        lines = (raw if isinstance(raw, bytes) else encode(raw) for raw in self._rows)
+        return b"\n".join([encode(head), *lines])
+
+    @classmethod
+    def load(cls, dumped: bytes) -> "ProjectPage":
+        """The page that ``dump`` wrote."""
+        head, *rows = dumped.split(b"\n")
+        name, texts, base_url, status, status_reason, skipped = json.loads(head)
+        if not texts:
+            rows = []
+        return cls(name, texts, rows, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
+
+
+def reduce_files(
+    name: str, files: Iterable[IndexFile], *, base_url: str, status: str = "active", status_reason: str = ""
+) -> ProjectPage:
+    """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
+    grouped: dict[str, list[Row]] = {}
+    names: dict[str, bool] = {}
+    skipped = []
+    for file in files:
+        parts = _split(file.filename)
+        version = parts[1] if parts else None
+        if parts is None or version is None or not _is_called(name, parts[0], names):
+            skipped.append(file.filename)
+            continue
+        rows = grouped.setdefault(version, [])
+        foreign = _is_foreign(parts[2])
+        rows.append(parts[2] if foreign else _row(file))
+    texts, merged = _merged(grouped)
+    return ProjectPage(
+        name, texts, merged, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped
+    )
+
+
+def _is_called(name: str, written: str, known: dict[str, bool]) -> bool:
+    answer = known.get(written)
+    if answer is None:
+        answer = known[written] = normalize_name(written) == name
+    return answer
+
+
+def _merged(grouped: dict[str, list[Row]]) -> tuple[list[str], list[list[Row]]]:
+    """The versions in order; spellings of one version ("1.0", "1.0.0") come together under the one with most files."""
+    by_key: dict[versions.Key, list[str]] = {}
+    for text in grouped:
+        by_key.setdefault(versions.key(text), []).append(text)
+    texts, rows = [], []
+    for found in sorted(by_key):
+        spellings = sorted(by_key[found], key=lambda text: (-len(grouped[text]), text))
+        texts.append(spellings[0])
+        rows.append([row for text in spellings for row in grouped[text]])
+    return texts, rows
+
+
+def _row(file: IndexFile) -> Row:
+    hashes = file.hashes
+    digest = next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
+    yanked = None if file.yanked is False else "" if file.yanked is True else file.yanked
+    return [
+        file.filename, file.url, digest, file.size, file.upload_time or "", file.requires_python or "", yanked, _metadata_hash(file.core_metadata)
+    ]  # fmt: skip
+
+
+def _metadata_hash(metadata: bool | Mapping[str, str] | None) -> str | None:  # noqa: FBT001  as PEP 714 has it
+    if metadata is None or metadata is False:
+        return None
+    hashes = {} if metadata is True else metadata
+    return next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
+
+
+_known_versions: dict[str, str | None] = {}
+
+
+def _version(text: str) -> str | None:
+    if text not in _known_versions:
+        _known_versions[text] = versions.normalize(text)
+    return _known_versions[text]
+
+
+def _split(filename: str) -> tuple[str, str | None, str] | None:
+    """A file name's project, version and tail (PEP 427, 625); None where it is neither a wheel nor a source distribution."""
+    if filename.endswith(".whl"):
+        parts = filename[:-4].split("-")
+        if len(parts) == 6 and not parts[2][:1].isdigit():
+            return None
+        if len(parts) not in {5, 6} or not _TAIL_CHARACTERS.issuperset(filename[-(len(parts[-1]) + 4) :]):
+            return None
+        return parts[0], _version(parts[1]), "-".join(parts[-3:])
+    for ending in (".tar.gz", ".zip"):
+        if filename.endswith(ending):
+            name, dash, version = filename.removesuffix(ending).rpartition("-")
+            return (name, _version(version), "") if dash else None
+    return None
+
+
+_foreign_tails: dict[str, bool] = {"": False}
+
+
+def _is_foreign(tail: str) -> bool:
+    answer = _foreign_tails.get(tail)
+    if answer is None:
+        platforms = tail.rsplit("-", 1)[-1].split(".")
+        answer = _foreign_tails[tail] = all(p.startswith(_FOREIGN_PLATFORMS) for p in platforms)
+    return answer
+
+
+class Cutoff(NamedTuple):
+    """``exclude-newer``: RFC 3339 times in UTC; a project's own one wins."""
+
+    everything: str = ""
+    projects: Mapping[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The time after which a file of project *name* is too new; empty for none."""
+        return self.projects.get(name, self.everything)
+
+
+class Judge:
+    """What one target accepts, with every verdict on a compressed tag set remembered."""
+
+    __slots__ = ("_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_tails", "target")
+
+    def __init__(
+        self, target: Target, *, allow_linux_tag: Iterable[str] = (), exclude_newer: Cutoff | None = None
+    ) -> None:
+        self.target = target
+        self._ranks = tag_ranks(target)
+        self._linux_names = frozenset(allow_linux_tag)
+        self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
+        self._cutoff = exclude_newer or Cutoff()
+        self._tails: dict[str, int | Rejection] = {}
+        self._pairs = {tag.rpartition("-")[0] for tag in compatible_tags(target)}
+
+    def judge(self, wheel: Wheel) -> int | Rejection:
+        """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""
+        if wheel.name in self._linux_names:
+            verdict = self._judge_tags(wheel.tail, self._linux_ranks)
+        else:
+            verdict = self.judge_tail(wheel.tail)
+        if isinstance(verdict, Rejection):
+            return verdict
+        return self._judge_rest(wheel) or verdict
+
+    def judge_tail(self, tail: str) -> int | Rejection:
+        """The verdict on a compressed tag set, such as ``cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64``."""
+        verdict = self._tails.get(tail)
+        if verdict is None:
+            verdict = self._tails[tail] = self._judge_tags(tail, self._ranks)
+        return verdict
+
+    def _judge_tags(self, tail: str, ranks: Mapping[str, int]) -> int | Rejection:
+        best = min((ranks[tag] for tag in _expand(tail) if tag in ranks), default=None)
+        return self._explain(tail) if best is None else best
+
+    def _judge_rest(self, wheel: Wheel) -> Rejection | None:
+        if wheel.requires_python:
+            try:
+                if not versions.contains(wheel.requires_python, self.target.python.full):
+                    return Rejection(Reason.REQUIRES_PYTHON, wheel.requires_python)
+            except ValueError as error:
+                return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
+        if not wheel.url.startswith(("https://", "http://")):
+            return Rejection(Reason.UNUSABLE, f"its URL {wheel.url} is not http(s)")
+        cutoff = self._cutoff.of(wheel.name)
+        if not cutoff:
+            return None
+        if not wheel.upload_time:
+            return Rejection(Reason.NO_UPLOAD_TIME)
+        return Rejection(Reason.TOO_NEW, wheel.upload_time[:10]) if wheel.upload_time >= cutoff else None
+
+    def _explain(self, tail: str) -> Rejection:
+        """The reason nearest to fitting: glibc before architecture before system before interpreter."""
+        interpreters, abis, platforms = tail.split("-")
+        pairs = {f"{interpreter}-{abi}" for interpreter in interpreters.split(".") for abi in abis.split(".")}
+        if not pairs & self._pairs:
+            return Rejection(Reason.INTERPRETER, _interpreters(interpreters, abis))
+        return min((self._explain_platform(p) for p in platforms.split(".")), key=_nearness)
+
+    def _explain_platform(self, platform: str) -> Rejection:
+        if platform == "any":
+            return Rejection(Reason.INTERPRETER, "another Python")
+        if platform.startswith(_FOREIGN_PLATFORMS):
+            return Rejection(Reason.SYSTEM, _system(platform))
+        architecture = next((a for a in sorted(ARCHITECTURES, key=len, reverse=True) if platform.endswith("_" + a)), "")
+        if architecture != self.target.architecture:
+            return Rejection(Reason.ARCHITECTURE, architecture or platform)
+        if platform.startswith("musllinux"):
+            return Rejection(Reason.MUSL)
+        if platform.startswith("linux_"):
+            return Rejection(Reason.LINUX_TAG, platform)
+        needs = needed_glibc(platform)
+        return Rejection(Reason.GLIBC, str(needs)) if needs else Rejection(Reason.SYSTEM, platform)
+
+    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
+        """The wheel of a version that suits the target best; a yanked one only where *yanked* admits it."""
+        found: tuple[tuple[int, int, str], Wheel] | None = None
+        for wheel in page.wheels(index):
+            if wheel.yanked is not None and not yanked:
+                continue
+            rank = self.judge(wheel)
+            if isinstance(rank, Rejection):
+                continue
+            number, suffix = wheel.build
+            order = (-rank, number, suffix)
+            if found is None or order > found[0]:
+                found = order, wheel
+        return found[1] if found else None
+
+    def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
+        """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
+        refused = [self.judge_tail(tail) for tail in page.foreign(index)]
+        for wheel in page.wheels(index):
+            verdict = self.judge(wheel)
+            if isinstance(verdict, int) and wheel.yanked is not None:
+                verdict = Rejection(Reason.YANKED, f" ({wheel.yanked})" if wheel.yanked else "")
+            refused.append(verdict)
+        if any(isinstance(verdict, int) for verdict in refused):
+            return []
+        reasons = sorted({verdict for verdict in refused if isinstance(verdict, Rejection)}, key=_nearness)
+        return reasons or [Rejection(Reason.SOURCE_ONLY)]
+
+
+_ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
+
+
+def _nearness(rejection: Rejection) -> tuple[Any, ...]:
+    detail = versions.key(rejection.detail) if rejection.reason is Reason.GLIBC else ()
+    return (_ORDER[rejection.reason], detail, rejection.detail)
+
+
+def _expand(tail: str) -> Iterator[str]:
+    interpreters, abis, platforms = tail.split("-")
+    for interpreter in interpreters.split("."):
+        for abi in abis.split("."):
+            for platform in platforms.split("."):
+                yield f"{interpreter}-{abi}-{platform}"
+
+
+def _system(platform: str) -> str:
+    if platform.startswith("win"):
+        return "Windows"
+    return "macOS" if platform.startswith("macosx") else platform.partition("_")[0]
+
+
+def _interpreters(interpreters: str, abis: str) -> str:
+    if abis.startswith(("cp3", "none")) and interpreters.startswith(("cp3", "py")):
+        suffix = "t" if abis.endswith("t") else ""
+        return (
+            "CPython "
+            + ", ".join(f"{name[2]}.{name[3:]}" if name[3:] else name[2:] for name in interpreters.split("."))
+            + suffix
+        )
+    return f"{interpreters}-{abis}"
+
+
+def needed_glibc(platform: str) -> GlibcVersion | None:
+    """The glibc that a manylinux platform tag promises to run on; None for any other tag."""
+    parts = platform.split("_")
+    if parts[0] == "manylinux" and len(parts) > 3 and parts[1].isdigit() and parts[2].isdigit():
+        return GlibcVersion(int(parts[1]), int(parts[2]))
+    return next((GlibcVersion(2, minor) for minor, name in LEGACY_NAMES.items() if name == parts[0]), None)
+
+
+def lowest_glibc(tail: str) -> GlibcVersion | None:
+    """The oldest glibc that a compressed tag set promises to run on; None where no tag of it names one."""
+    found = [needs for platform in tail.rsplit("-", 1)[-1].split(".") if (needs := needed_glibc(platform))]
+    return min(found, default=None)
+
+
+def check_metadata(metadata: CoreMetadata, wheel: Wheel) -> str:
+    """What is wrong with *metadata* as that of *wheel*; empty where nothing is."""
+    if normalize_name(metadata.name) != wheel.name:
+        return f"its METADATA is of {metadata.name}"
+    if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):
+        return f"its METADATA says version {metadata.version}"
+    return ""
