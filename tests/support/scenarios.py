@@ -1,0 +1,189 @@
+"""Resolver cases as data: tests/scenarios/*.toml, each table one scenario (tests/scenarios/README.md has the keys)."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from tests.support.index import UPLOADED, IndexServer
+from tests.support.wheels import BuiltWheel, build_wheel
+
+FOLDER = Path(__file__).parent.parent / "scenarios"
+
+
+class ScenarioError(Exception):
+    """A scenario file that says something it can't mean; the message names the file, the scenario and the key."""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A TOML table: an unknown key or a wrong type is an error."""
+
+
+class Release(_Table, frozen=True):
+    """One release on the index: its files, and what their metadata says."""
+
+    wheels: tuple[str, ...] = ("py3-none-any",)
+    requires: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    requires_python: str | None = None
+    yanked: bool | str = False
+    upload_time: str = UPLOADED
+    sdist: bool = False
+
+
+class Package(_Table, frozen=True):
+    """One project on the index."""
+
+    versions: Mapping[str, Release] = {}
+    status: str = "active"
+    reason: str = ""
+
+
+class ExpectedError(_Table, frozen=True):
+    """What a refusal must say, each word or phrase of it, and the exit code."""
+
+    contains: tuple[str, ...]
+    exit_code: int = 1
+
+
+class Scenario(_Table, frozen=True):
+    """What an index holds, what a project asks for, and what must be locked for each target (or the refusal)."""
+
+    description: str
+    requires: tuple[str, ...] = ()
+    requires_python: str = ">=3.11"
+    glibc: str | Mapping[str, str] = "2.17"
+    python: tuple[str, ...] = ("3.11",)
+    architectures: tuple[str, ...] = ("x86_64",)
+    settings: Mapping[str, Any] = {}
+    optional_dependencies: Mapping[str, tuple[str, ...]] = {}
+    dependency_groups: Mapping[str, tuple[str | Mapping[str, str], ...]] = {}
+    packages: Mapping[str, Package] = {}
+    expected: Mapping[str, Mapping[str, str]] = {}
+    wheels: Mapping[str, Mapping[str, str]] = {}
+    warnings: tuple[str, ...] = ()
+    error: ExpectedError | None = None
+    # Where it was read, for the test's own name.
+    file: str = ""
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        """``cap/no-wheel-within-the-cap``."""
+        return f"{self.file}/{self.name}"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The label of each target, as *expected* and *wheels* have them: ``cp311-x86_64-glibc2.17``."""
+        return tuple(
+            target_label(python, architecture, self._cap(architecture))
+            for python in self.python
+            for architecture in self.architectures
+        )
+
+    def pyproject(self, *, index_url: str | None = None) -> str:
+        """The text of pyproject.toml."""
+        tool: dict[str, Any] = {
+            "glibc": self.glibc,
+            "python": list(self.python),
+            "architectures": list(self.architectures),
+            **self.settings,
+        }
+        if index_url:
+            tool["index-url"] = index_url
+        document: dict[str, Any] = {
+            "project": {
+                "name": "example",
+                "version": "0.1.0",
+                "requires-python": self.requires_python,
+                "dependencies": list(self.requires),
+            },
+            "tool": {"minglibc": tool},
+        }
+        if self.optional_dependencies:
+            document["project"]["optional-dependencies"] = self.optional_dependencies
+        if self.dependency_groups:
+            document["dependency-groups"] = self.dependency_groups
+        return tomli_w.dumps(msgspec.to_builtins(document))
+
+    def serve(self, server: IndexServer) -> None:
+        """Publish every package of the scenario."""
+        for name, package in self.packages.items():
+            server.add_project(name)
+            if package.status != "active":
+                server.project_status(name, package.status, package.reason)
+            for version, release in package.versions.items():
+                for wheel in built_wheels(name, version, release):
+                    server.add(wheel, yanked=release.yanked, upload_time=release.upload_time)
+                if release.sdist:
+                    server.add_sdist(name, version, yanked=release.yanked, upload_time=release.upload_time)
+
+    def _cap(self, architecture: str) -> str:
+        return self.glibc if isinstance(self.glibc, str) else self.glibc[architecture]
+
+
+def target_label(python: str, architecture: str, cap: str) -> str:
+    """How a scenario names a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``."""
+    return f"cp{python.replace('.', '', 1)}-{architecture}-glibc{cap}"
+
+
+def built_wheels(name: str, version: str, release: Release) -> Iterator[BuiltWheel]:
+    """The wheels of one release; an entry of four parts starts with the build tag."""
+    for entry in release.wheels:
+        build, tag = ("", entry) if entry.count("-") == 2 else entry.split("-", 1)
+        yield build_wheel(
+            name,
+            version,
+            tag,
+            build=build,
+            requires=release.requires,
+            requires_python=release.requires_python,
+            provides_extra=release.extras,
+        )
+
+
+def load(folder: Path = FOLDER) -> list[Scenario]:
+    """Every scenario of every file in *folder*; raises ScenarioError."""
+    return [scenario for path in sorted(folder.glob("*.toml")) for scenario in load_file(path)]
+
+
+def load_file(path: Path) -> list[Scenario]:
+    """The scenarios of one file; raises ScenarioError."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as mistake:
+        raise ScenarioError(f"{path.name}: {mistake}") from None
+    return [_checked(path, name, table) for name, table in tables.items()]
+
+
+def _checked(path: Path, name: str, table: object) -> Scenario:
+    try:
+        scenario = msgspec.convert(table, Scenario)
+    except msgspec.ValidationError as mistake:
+        raise ScenarioError(f"{path.name} [{name}]: {mistake}") from None
+    if problems := list(_problems(scenario)):
+        raise ScenarioError(f"{path.name} [{name}]: {'; '.join(problems)}")
+    return msgspec.structs.replace(scenario, file=path.stem, name=name)
+
+
+def _problems(scenario: Scenario) -> Iterator[str]:
+    if bool(scenario.expected) == bool(scenario.error):
+        yield "it needs either expected or error"
+    if scenario.expected and set(scenario.expected) != set(scenario.targets):
+        yield f"expected has {sorted(scenario.expected)}, the targets are {sorted(scenario.targets)}"
+    for target, answer in scenario.expected.items():
+        for name, version in answer.items():
+            if name not in scenario.packages or version not in scenario.packages[name].versions:
+                yield f"expected.{target} has {name} {version}, which is not on the index"
+    yield from _wheel_problems(scenario)
+
+
+def _wheel_problems(scenario: Scenario) -> Iterable[str]:
+    for target, answer in scenario.wheels.items():
+        for name, entry in answer.items():
+            version = scenario.expected.get(target, {}).get(name)
+            if version is None or entry not in scenario.packages[name].versions[version].wheels:
+                yield f"wheels.{target} has {name} {entry}, which is no wheel of the expected release"
