@@ -170,12 +170,12 @@ def test_names_cannot_move_the_cursor() -> None:
 @only_x86_64_glibc
 @pytest.mark.parametrize("path", REAL[:40], ids=lambda path: path.name)
 def test_what_this_python_loads_is_within_its_glibc(path: Path) -> None:
-    """Each compiled module of the running Python needs versions, for symbols, and none above the machine's own glibc."""
+    """Each compiled module of the running Python needs versions for symbols of its libraries, and none above the machine's own."""
     own = GlibcVersion.parse((os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc "))
     with path.open("rb") as stream:
         found = read_elf(stream)
-    # Small modules have only __cxa_finalize of glibc, and that one weakly.
-    assert found.needs
+    # Small modules take everything from Python itself.
+    assert bool(found.needed) == bool(found.needs)
     assert GlibcVersion(2, 2) <= (highest_glibc(found) or own) <= own
     assert all(need.symbols for need in found.needs if need.version != DT_RELR_VERSION)
 
