@@ -305,6 +305,11 @@ def _html_as_wheel() -> BuiltWheel:
     return build_wheel("b", "1.0")._replace(content=LOGIN_PAGE)
 
 
+def _link_and_beyond() -> BuiltWheel:
+    linked = tamper(build_wheel("b", "1.0"), symlinks={"b/link": "/etc"})
+    return tamper(linked, add={"b/link/conf_evil": "EVIL"})
+
+
 def _two_names() -> BuiltWheel:
     return tamper(build_wheel("b", "1.0"), append=[Member("b/__init__.py", b"EVIL = True\n")])
 
@@ -411,7 +416,7 @@ FAULTS: Mapping[str, Arrange] = MappingProxyType(
         "N62": extra_member("../../conf_evil.py"),
         "N63": extra_member("/tmp/conf_evil.py"),
         "N64": extra_member("..\\..\\conf_evil.py"),
-        "N65": tampered(symlinks={"b/link": "/etc"}, add={"b/link/conf_evil": "EVIL"}),
+        "N65": published(_link_and_beyond),
         "N66": tampered(replace={"b/__init__.py": "EVIL = True\n"}, record=False),
         "N67": tampered(remove=["RECORD"]),
         "N68": tampered(append=[Member("b/unlisted.py", b"EVIL = True\n")]),
