@@ -7,7 +7,7 @@ import pytest
 
 from minglibc.targets import GlibcVersion
 from tests.support import oldglibc
-from tests.support.oldglibc import OldPython, minglibc, or_skip, site_packages, succeed, written
+from tests.support.oldglibc import NotHere, OldPython, minglibc, or_skip, site_packages, succeed, written
 
 pytestmark = [pytest.mark.debian, pytest.mark.online, pytest.mark.slow]
 
@@ -69,7 +69,10 @@ def test_pips_environment_fails_there(python39: Path, old_python: OldPython, tmp
 
 def test_uvs_environment_fails_there(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
     """The wheel that uv takes suits the machine that it runs on, and the old machine can't load it."""
-    environment = or_skip(lambda: oldglibc.uv_environment(python39, tmp_path / ".venv", BROKEN))
+    try:
+        environment = oldglibc.uv_environment(python39, tmp_path / ".venv", BROKEN)
+    except NotHere as why:
+        pytest.skip(str(why))
     assert "manylinux_2_34" in wheel_tags(environment, "cryptography")
     outcome = old_python.run(IMPORT_IT, site_packages=site_packages(environment))
     assert "version `GLIBC_2.33' not found" in outcome.stderr
