@@ -209,7 +209,7 @@ class _Reader:
 
     def problem(self, key: str, what: str) -> None:
         """Note that *key* is wrong in the way that *what* says."""
-        line = _line_of(self.text, key.partition("[")[0])
+        line = _line_of(self.text, key)
         self.problems.append(f"{key}{f' (line {line})' if line else ''} {what}")
 
     def wrong(self, key: str, value: object, accepted: str) -> None:
@@ -382,8 +382,8 @@ class _Reader:
         for name, text in by_architecture.items():
             where = f"tool.minglibc.glibc.{name}"
             cap = self._glibc(text, where)
-            if "architectures" in table and name not in asked and "architectures" not in self.given:
-                if self._architecture(name, where):
+            if "architectures" in table and name not in architectures:
+                if "architectures" not in self.given and self._architecture(name, where):
                     self.problem(where, "names an architecture that tool.minglibc.architectures does not")
             elif name in architectures and cap and self._fits(cap, name, where):
                 caps[name] = cap
@@ -462,7 +462,7 @@ class _Reader:
                 where, value, 'it must be a string in quotes, such as "3.10", for TOML reads the number 3.10 as 3.1'
             )
         elif not isinstance(value, str) or len(value) > _LONGEST_VERSION:
-            self.wrong(where, value, 'a list of versions is due: python = ["3.9", "3.11"]')
+            self.wrong(where, value, 'versions in quotes are due, such as "3.9"')
         else:
             try:
                 return PythonVersion.parse(value)
@@ -817,12 +817,17 @@ def _found(value: object) -> str:  # noqa: PLR0911  one kind of TOML value a lin
 
 def _line_of(text: str, key: str) -> int:
     """The line where *key*, with its tables before it, seems to stand; 0 where it is not found."""
+    path, _, rest = key.partition("[")
+    position = int(rest.partition("]")[0] or 0) if rest else 0
     table = ""
     for number, line in enumerate(text.split("\n"), 1):
         if header := _HEADER.match(line):
             table = re.sub(r"[\s\"']", "", header[1])
-            if table == key:
-                return number
-        elif (found := _KEY.match(line)) and key in {f"{table}.{found[1]}", found[1] if not table else ""}:
+            if table == path:
+                # An array of tables has its header once for each.
+                if not line.lstrip().startswith("[[") or not position:
+                    return number
+                position -= 1
+        elif (found := _KEY.match(line)) and path in {f"{table}.{found[1]}", found[1] if not table else ""}:
             return number
     return 0

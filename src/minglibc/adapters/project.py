@@ -1,8 +1,5 @@
 """pyproject.toml and pylock.toml on disk: found upwards, read whole, replaced atomically, one writer at a time."""
 
-# Every start imports this module, and pathlib would be its largest part.
-# ruff: noqa: PTH100, PTH105, PTH108, PTH112, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
-
 import errno
 import os
 import time

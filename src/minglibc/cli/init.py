@@ -93,8 +93,8 @@ def _open(directory: str | None, pythons: list[str]) -> tuple[str, str]:
     try:
         folder = project.find(directory)
     except SettingsError:
-        folder = os.path.abspath(directory or ".")  # noqa: PTH100  adapters/project.py speaks of folders as strings
-        if not os.path.isdir(folder):  # noqa: PTH112  the same
+        folder = os.path.abspath(directory or ".")
+        if not os.path.isdir(folder):
             raise
         return folder, _first_text(folder, pythons)
     return folder, project.read_pyproject(folder)
