@@ -1,7 +1,6 @@
 """The digest that lets `lock` stop early is never fooled, and rarely alarmed."""
 
 # The expected value stands on the left.
-# ruff: noqa: SIM300
 
 import string
 import subprocess

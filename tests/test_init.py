@@ -1,7 +1,6 @@
 """`minglibc init` on real files."""
 
 # The expected value stands on the left.
-# ruff: noqa: SIM300
 
 import os
 import sys

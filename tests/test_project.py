@@ -1,7 +1,6 @@
 """pyproject.toml and pylock.toml on a real disk, with real second processes."""
 
 # The expected value stands on the left.
-# ruff: noqa: SIM300
 
 import errno
 import os

@@ -1,7 +1,6 @@
 """pyproject.toml as people write it, right and wrong."""
 
 # The expected value stands on the left.
-# ruff: noqa: SIM300
 
 import tomllib
 from datetime import UTC, datetime

@@ -54,13 +54,21 @@ class Policy(NamedTuple):
         return self.prereleases if isinstance(self.prereleases, bool) else name in self.prereleases
 
 
+class Demand(NamedTuple):
+    """A requirement in force in an answer, and who makes it: "the project", "extra x", "group dev" or "name 1.0"."""
+
+    asked_by: str
+    requirement: Requirement
+
+
 class Resolution(NamedTuple):
-    """The answer for one target; identifiers are ``name`` or ``name[extra]``."""
+    """The answer for one target; identifiers are ``name`` or ``name[extra]``, *demands* are by project name."""
 
     target: Target
     wheels: Mapping[str, Wheel]
     dependencies: Mapping[str, tuple[str, ...]]
     roots: Mapping[str, tuple[str, ...]]
+    demands: Mapping[str, tuple[Demand, ...]]
     warnings: tuple[str, ...] = ()
 
 
@@ -194,6 +202,14 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
                 found = Project(ProjectPage(name, (), (), base_url=""), self.judge, missing=True)
             self._projects[name] = found
         return found
+
+    def seen(self) -> list[Project]:
+        """Every project that was looked at."""
+        return list(self._projects.values())
+
+    def most_conflicting(self, count: int) -> list[str]:
+        """The projects that conflicted most often."""
+        return sorted(self._conflicts, key=lambda name: -self._conflicts[name])[:count]
 
     # What resolvelib calls, always by keyword.
 
@@ -407,17 +423,28 @@ def resolve(
 
 
 def _answer(provider: Provider, asked: Mapping[str, list[Ask]], pins: Mapping[str, Candidate]) -> Resolution:
-    dependencies = {
-        identifier: tuple(dict.fromkeys(ask.identifier for ask in provider.get_dependencies(candidate)))
-        for identifier, candidate in pins.items()
-    }
+    asks = {identifier: list(provider.get_dependencies(candidate)) for identifier, candidate in pins.items()}
+    demands: dict[str, dict[Demand, None]] = {}
+    for ask in (ask for found in (asked, asks) for each in found.values() for ask in each):
+        # An extra's own project is pinned by the extra; that is no demand of anybody.
+        if _own(ask.asked_by) != ask.name:
+            demands.setdefault(ask.name, {})[Demand(ask.asked_by, ask.requirement)] = None
     return Resolution(
         target=provider.judge.target,
         wheels={candidate.name: candidate.wheel for candidate in pins.values()},
-        dependencies=dependencies,
-        roots={name: tuple(dict.fromkeys(ask.identifier for ask in asks)) for name, asks in asked.items()},
+        dependencies={identifier: _identifiers(each) for identifier, each in asks.items()},
+        roots={name: _identifiers(each) for name, each in asked.items()},
+        demands={name: tuple(found) for name, found in demands.items()},
         warnings=tuple(provider.warnings),
     )
+
+
+def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ask.identifier for ask in asks))
+
+
+def _own(asked_by: str) -> str:
+    return asked_by.partition("[")[0] if "[" in asked_by else ""
 
 
 def carry_over(

@@ -1,0 +1,233 @@
+"""`minglibc lock`: pyproject.toml → pylock.toml."""
+
+import gc
+import json
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from minglibc.adapters import project
+from minglibc.cli import fresh
+from minglibc.cli.locking import Locked, Work, digest, overrides, work
+from minglibc.cli.options import Parser, add_index, add_targets, folder, talk
+from minglibc.cli.progress import Progress
+from minglibc.errors import EXIT_CANNOT, LockError
+from minglibc.fingerprint import lock_digests
+from minglibc.heldback import HeldBack, held_back
+from minglibc.lockfile import Change, Lock, changes, dumps, loads, merge, versions_of
+from minglibc.requirements import normalize_name
+from minglibc.resolver import Resolution
+from minglibc.settings import parse
+from minglibc.targets import Target
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `lock`."""
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 if the lock is stale; asks no network, writes nothing"
+    )
+    parser.add_argument("-U", "--upgrade", action="store_true", help="take the newest releases, whatever is locked")
+    parser.add_argument(
+        "-P",
+        "--upgrade-package",
+        action="append",
+        metavar="NAME",
+        help="take the newest release of NAME; repeat for more",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would change, and write nothing")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON on stdout")
+    add_targets(parser)
+    add_index(parser)
+
+
+class Outcome(NamedTuple):
+    """What a run of `lock` found and did."""
+
+    text: str
+    packages: int
+    targets: tuple[Target, ...]
+    changes: list[Change]
+    held_back: list[HeldBack]
+    seconds: float
+
+
+def run(arguments: Namespace) -> int:
+    """Bring the lock up to date, or say whether it is."""
+    directory = folder(arguments)
+    text = project.read_pyproject(directory)
+    path = project.lock_path(directory)
+    old = project.read_lock(path)
+    if arguments.check:
+        return check(text, old, arguments)
+    if old is not None and is_fresh(text, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
+        talk(arguments, fresh.UP_TO_DATE)
+        if arguments.json:
+            print(json.dumps({"changed": False, "changes": [], "held-back": []}))
+        return 0
+    if arguments.dry_run:
+        tell(lock(text, old, arguments), arguments)
+        return 0
+    with project.lock(directory, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
+        outcome = lock(text, old, arguments)
+        project.write_lock(path, outcome.text)
+    tell(outcome, arguments)
+    return 0
+
+
+def is_fresh(text: str, old: str, arguments: Namespace) -> bool:
+    """Whether the lock *old* is whole and was made from just these inputs."""
+    found = lock_digests(old)
+    return found is not None and found.intact and found.inputs == digest(text, arguments)
+
+
+def check(text: str, old: str | None, arguments: Namespace) -> int:
+    """`lock --check`: 0 where the lock is up to date, else 1 and why."""
+    if old is None:
+        raise LockError("there is no pylock.toml", hint="run `minglibc lock` and commit the file")
+    if is_fresh(text, old, arguments):
+        talk(arguments, fresh.UP_TO_DATE)
+        return 0
+    reasons = staleness(loads(old), text, arguments)
+    print("pylock.toml is stale:", *(f"  {reason}" for reason in reasons), sep="\n", file=sys.stderr)
+    print("hint: run `minglibc lock` and commit the file", file=sys.stderr)
+    return EXIT_CANNOT
+
+
+def staleness(lock: Lock, text: str, arguments: Namespace) -> list[str]:
+    """What of pyproject.toml the lock does not meet, as far as that can be told without asking the index."""
+    settings = parse(text, overrides=overrides(arguments))
+    reasons = []
+    for target in settings.targets:
+        if target not in lock.targets:
+            near = [t for t in lock.targets if t[:2] == target[:2]]
+            was = f": the lock was made for glibc {near[0].cap}" if near else ""
+            reasons.append(f"{target} is asked for{was}")
+    wanted = {target[:2] for target in settings.targets}
+    reasons += [f"{t} is in the lock and no longer asked for" for t in lock.targets if t[:2] not in wanted]
+    locked: dict[str, list[str]] = {}
+    for package in lock.pylock.packages:
+        locked.setdefault(package.name, []).append(str(package.version))
+    asked = [
+        *settings.requirements,
+        *(r for found in (settings.extras, settings.groups) for rs in found.values() for r in rs),
+    ]
+    reasons += [f"{r.name} is required and not locked" for r in asked if not r.marker and r.name not in locked]
+    return list(dict.fromkeys(reasons)) or ["a requirement or a setting was changed since"]
+
+
+def lock(text: str, old: str | None, arguments: Namespace) -> Outcome:
+    """Resolve the project anew, keeping what *old* locks unless an upgrade is asked for."""
+    began = time.monotonic()
+    # A lock lives for a second or two and makes no cycles worth looking for.
+    gc.disable()
+    before = _old_lock(old, arguments)
+    kept = _kept(before, arguments)
+    everything = {
+        name: version for target in (before.targets if before else ()) for name, version in kept(target).items()
+    }
+    with Progress(arguments) as progress, work(text, arguments, locked=everything, on_fetch=progress.fetching) as found:
+        answers = found.solve(kept, on_target=progress.resolving)
+        answers = _with_hashes(found, answers, arguments)
+        document = merge(answers, found.inputs)
+        targets = tuple(answer.target for answer in answers)
+        back = held_back(answers, found.judges, found.source)
+    for warning in dict.fromkeys(warning for answer in answers for warning in answer.warnings):
+        talk(arguments, f"warning: {warning}")
+    was = versions_of([{"name": p.name, "version": str(p.version)} for p in before.pylock.packages]) if before else {}
+    return Outcome(
+        dumps(document, targets, found.inputs),
+        len(document["packages"]),
+        targets,
+        changes(was, versions_of(document["packages"])),
+        back,
+        time.monotonic() - began,
+    )
+
+
+def _old_lock(old: str | None, arguments: Namespace) -> Lock | None:
+    """The lock there is, for its versions; a damaged one is made anew, a newer minglibc's is refused."""
+    if old is None:
+        return None
+    try:
+        return loads(old)
+    except LockError as error:
+        if "newer minglibc" in error.message:
+            raise
+        talk(arguments, f"warning: {error.message}; making it anew from pyproject.toml")
+        return None
+
+
+def _kept(before: Lock | None, arguments: Namespace) -> Locked:
+    if before is None or arguments.upgrade:
+        return lambda target: {}  # noqa: ARG005
+    freed = {normalize_name(name) for name in arguments.upgrade_package or ()}
+    by_target = {target: before.versions(target) for target in before.targets}
+    # The cap may have changed since: what was locked for this Python and architecture is still preferred.
+    by_machine = {target[:2]: versions for target, versions in by_target.items()}
+
+    def kept(target: Target) -> Mapping[str, str]:
+        found = by_target.get(target) or by_machine.get(target[:2], {})
+        return {name: version for name, version in found.items() if name not in freed}
+
+    return kept
+
+
+def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> list[Resolution]:
+    """Every wheel with a hash: one whose page gives none, or only a weak one, is downloaded for it."""
+    bare = {wheel.url: wheel for answer in answers for wheel in answer.wheels.values() if not wheel.hash}
+    hashes = {}
+    for url, wheel in sorted(bare.items()):
+        talk(arguments, f"warning: the index gives no sha256 for {wheel.filename}; downloading it to compute one")
+        hashes[url] = found.source.sha256(wheel)
+    if not hashes:
+        return list(answers)
+    return [
+        answer._replace(wheels={n: w._replace(hash=hashes.get(w.url, w.hash)) for n, w in answer.wheels.items()})
+        for answer in answers
+    ]
+
+
+def tell(outcome: Outcome, arguments: Namespace) -> None:
+    """The summary: how many, how long, what changed, what the cap holds back."""
+    if arguments.json:
+        print(json.dumps(as_json(outcome), indent=2))
+    plural = "" if len(outcome.targets) == 1 else "s"
+    done = "Would lock" if arguments.dry_run else "Locked"
+    talk(
+        arguments,
+        f"{done} {outcome.packages} packages for {len(outcome.targets)} target{plural} in {outcome.seconds:.2f}s",
+    )
+    for change in outcome.changes:
+        line = _line(change)
+        if arguments.dry_run and not arguments.json:
+            print(line)
+        else:
+            talk(arguments, line)
+    for each in outcome.held_back:
+        talk(arguments, f"held back by the cap: {each}")
+
+
+def _line(change: Change) -> str:
+    if change.before is None:
+        return f" + {change.name} {change.after}"
+    if change.after is None:
+        return f" - {change.name} {change.before}"
+    return f" ~ {change.name} {change.before} → {change.after}"
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome in the form that docs/reference describes."""
+    return {
+        "changed": bool(outcome.changes),
+        "packages": outcome.packages,
+        "seconds": round(outcome.seconds, 3),
+        "targets": [
+            {"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap)} for t in outcome.targets
+        ],
+        "changes": [change._asdict() for change in outcome.changes],
+        "held-back": [
+            {"name": h.name, "locked": h.locked, "newest": h.newest, "needs": str(h.needs)} for h in outcome.held_back
+        ],
+    }

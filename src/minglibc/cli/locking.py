@@ -1,0 +1,128 @@
+"""From arguments to an answer: what `lock`, `add`, `outdated`, `why`, `caps` and `report` have in common."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from minglibc.adapters import project
+from minglibc.adapters.index import DEFAULT_INDEX_URL, Index, without_credentials
+from minglibc.adapters.store import Store
+from minglibc.cli.options import cache_folder, talk
+from minglibc.explain import explain
+from minglibc.fingerprint import fingerprint
+from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
+from minglibc.resolver import Policy, Resolution, Root, Unresolvable
+from minglibc.settings import Overrides, Settings, parse
+from minglibc.speculation import Speculation
+from minglibc.targets import GlibcVersion, Target
+from minglibc.wheels import Cutoff, Judge
+
+Locked = Callable[[Target], Mapping[str, str]]
+
+
+class Work(NamedTuple):
+    """A project ready to be resolved."""
+
+    settings: Settings
+    roots: tuple[Root, ...]
+    judges: tuple[Judge, ...]
+    policy: Policy
+    source: Index
+    inputs: Inputs
+
+    def solve(self, locked: Locked, *, on_target: Callable[[Target], None] = lambda target: None) -> list[Resolution]:  # noqa: ARG005
+        """One resolution per target; raises ResolutionError with the whole story."""
+        try:
+            return resolve_all(
+                self.roots, self.judges, self.source, locked=locked, policy=self.policy, on_target=on_target
+            )
+        except Unresolvable as failure:
+            raise explain(failure, self.works) from failure
+
+    def works(self, cap: GlibcVersion) -> bool:
+        """Whether all targets can be locked when none has a lower cap than *cap*."""
+        judges = judges_of(self.settings, [t._replace(cap=max(cap, t.cap)) for t in self.settings.targets])
+        try:
+            resolve_all(self.roots, judges, self.source, policy=self.policy)
+        except Unresolvable:
+            return False
+        return True
+
+
+def overrides(arguments: Namespace) -> Overrides:
+    """What the command line and the environment say instead of [tool.minglibc]."""
+    return Overrides(
+        glibc=arguments.glibc, python=tuple(arguments.python or ()), architectures=tuple(arguments.arch or ())
+    )
+
+
+def digest(text: str, arguments: Namespace) -> str:
+    """The digest of a lock's inputs; --index-url names another door to the same files, and is none of them."""
+    return fingerprint(text, overrides(arguments).given)
+
+
+@contextmanager
+def work(
+    text: str,
+    arguments: Namespace,
+    *,
+    locked: Mapping[str, str] | None = None,
+    on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
+) -> Iterator[Work]:
+    """Open the project whose pyproject.toml says *text*; raises SettingsError for all that is wrong with it."""
+    settings = parse(text, name=project.PYPROJECT, overrides=overrides(arguments))
+    for warning in settings.warnings:
+        talk(arguments, f"warning: {warning}")
+    for note in settings.notes:
+        talk(arguments, note, level=1)
+    roots = roots_of(settings)
+    judges = judges_of(settings, settings.targets)
+    store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
+    url = arguments.index_url or settings.index_url or DEFAULT_INDEX_URL
+    speculation = Speculation(judges, roots, preferences=(locked or {}).items())
+    index = Index(url, store, speculation, offline=arguments.offline, on_fetch=on_fetch)
+    inputs = Inputs(
+        digest=digest(text, arguments),
+        index_url=without_credentials(index.url),
+        requires_python=settings.requires_python,
+        extras=tuple(sorted(settings.extras)),
+        groups=tuple(sorted(settings.groups)),
+        default_groups=settings.default_groups,
+    )
+    try:
+        yield Work(settings, roots, judges, policy_of(settings), index, inputs)
+    finally:
+        index.close()
+
+
+def roots_of(settings: Settings) -> tuple[Root, ...]:
+    """Every requirement of pyproject.toml with who makes it."""
+    named = {
+        PROJECT: settings.requirements,
+        **{EXTRA + name: found for name, found in settings.extras.items()},
+        **{GROUP + name: found for name, found in settings.groups.items()},
+    }
+    return tuple(Root(requirement, asked_by) for asked_by, found in named.items() for requirement in found)
+
+
+def judges_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") -> tuple[Judge, ...]:
+    """A judge for each target under the settings' rules, the oldest machine first: its answer is tried on the others."""
+    cutoff = Cutoff(
+        _moment(settings.exclude_newer),
+        {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
+    )
+    ordered = sorted(targets, key=lambda t: (t.python, t.cap, t.architecture))
+    return tuple(Judge(t, allow_linux_tag=settings.allow_linux_tag, exclude_newer=cutoff) for t in ordered)
+
+
+def _moment(moment: object) -> str:
+    """An upload time at or after this prefix is too new; without Z, fractions of a second sort after it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") if moment else ""  # type: ignore[attr-defined]
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The settings' rules for choosing between candidates."""
+    return Policy(
+        settings.prereleases, settings.resolution, settings.constraints, settings.overrides, settings.excludes
+    )

@@ -1,0 +1,101 @@
+"""What all commands' arguments have in common: MINGLIBC_* defaults, --project and its like, signals."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from minglibc.adapters import project
+from minglibc.adapters.store import default_folder
+from minglibc.errors import EXIT_USAGE
+
+_FALSE = frozenset(("", "0", "false", "no", "off"))
+EXIT_TERMINATED = 143
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser in which every ``--option`` has ``MINGLIBC_OPTION`` as its default."""
+
+    def add_argument(self, *flags: str, **settings: Any) -> argparse.Action:
+        """As argparse's, with the environment's value as the default."""
+        long = next((flag for flag in flags if flag.startswith("--")), None)
+        if long is not None and settings.get("action") not in {"help", "version"}:
+            variable = f"MINGLIBC_{long[2:].upper().replace('-', '_')}"
+            value = os.environ.get(variable)
+            if value is not None:
+                settings["default"] = _read(value, settings)
+            if settings.get("help") not in {None, argparse.SUPPRESS}:
+                settings["help"] += f" [{variable}]"
+        return super().add_argument(*flags, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and exit with 2."""
+        print(f"error: {message}\nhint: `{self.prog} --help` lists the options", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
+def _read(value: str, settings: dict[str, Any]) -> Any:
+    action = settings.get("action")
+    if action in {"store_true", "count"}:
+        return (int(value) if value.isdigit() else 1) if action == "count" else value.lower() not in _FALSE
+    if action in {"append", "extend"}:
+        return value.replace(",", " ").split()
+    return value
+
+
+def add_common(parser: Parser) -> None:
+    """The options of every command."""
+    add = parser.add_argument
+    add("--project", metavar="DIR", help="the folder of pyproject.toml (default: found upwards from here)")
+    add("--cache-dir", metavar="DIR", help="where pages, metadata and wheels are cached")
+    add("--offline", action="store_true", help="use what is cached and never the network")
+    add("-q", "--quiet", action="store_true", help="say nothing but errors and results")
+    add("-v", "--verbose", action="count", default=0, help="say more; twice for every request")
+    add("--color", choices=["auto", "always", "never"], default="auto", help="colour of the terminal's output")
+
+
+def add_index(parser: Parser) -> None:
+    """The option of every command that asks an index."""
+    parser.add_argument(
+        "--index-url", metavar="URL", help="ask this index (PEP 503, 691) instead of the configured one"
+    )
+
+
+def add_targets(parser: Parser) -> None:
+    """The options that stand in for [tool.minglibc] on one run."""
+    parser.add_argument("--glibc", metavar="VERSION", help="the cap: 2.27, manylinux_2_28 or manylinux2014")
+    parser.add_argument("--python", action="append", metavar="VERSION", help="lock for this Python; repeat for more")
+    parser.add_argument("--arch", action="append", metavar="NAME", help="lock for this architecture; repeat for more")
+
+
+def folder(arguments: argparse.Namespace) -> str:
+    """The project's folder."""
+    return project.find(arguments.project)
+
+
+def cache_folder(arguments: argparse.Namespace) -> str:
+    """The cache folder: --cache-dir, else the user's own."""
+    return arguments.cache_dir or default_folder()
+
+
+def talk(arguments: argparse.Namespace, message: str, *, level: int = 0) -> None:
+    """Print *message* to stderr, unless --quiet; *level* is how many -v it wants."""
+    if not arguments.quiet and arguments.verbose >= level:
+        print(message, file=sys.stderr)
+
+
+@contextmanager
+def terminate() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that temporary files go; the exit code is 143."""
+
+    def leave(signum: int, frame: object) -> NoReturn:  # noqa: ARG001
+        sys.exit(EXIT_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,47 @@
+"""`minglibc tags`: what an interpreter on the oldest machine accepts, best first."""
+
+import json
+from argparse import Namespace
+
+from minglibc.adapters import project
+from minglibc.cli.options import Parser, add_targets, folder
+from minglibc.settings import Overrides, parse
+from minglibc.targets import GlibcVersion, PythonVersion, Target, check_architecture, check_cap, compatible_tags
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `tags`."""
+    add_targets(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: Namespace) -> int:
+    """Print the tags of every target, or of the one that the options describe."""
+    found = [(target, compatible_tags(target)) for target in _targets(arguments)]
+    if arguments.json:
+        rows = [
+            {"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap), "tags": list(tags)}
+            for t, tags in found
+        ]
+        print(json.dumps(rows, indent=2))
+        return 0
+    for target, tags in found:
+        if len(found) > 1:
+            print(f"# {target}")
+        print(*tags, sep="\n")
+    return 0
+
+
+def _targets(arguments: Namespace) -> list[Target]:
+    pythons, architectures = arguments.python or [], arguments.arch or []
+    if arguments.glibc and pythons:
+        # Enough to say what a target is: no project is needed.
+        cap = GlibcVersion.parse(arguments.glibc)
+        return [
+            Target(PythonVersion.parse(python), check_architecture(name), check_cap(cap, name))
+            for python in pythons
+            for name in architectures or ["x86_64"]
+        ]
+    text = project.read_pyproject(folder(arguments))
+    overrides = Overrides(glibc=arguments.glibc, python=tuple(pythons), architectures=tuple(architectures))
+    return list(parse(text, overrides=overrides).targets)

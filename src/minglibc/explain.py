@@ -1,0 +1,107 @@
+"""Why there is no answer: who asked for what, what each release would need, and the cap that was tried and works."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from minglibc.errors import ResolutionError
+from minglibc.resolver import Ask, Cause, Project, Provider, Unresolvable
+from minglibc.targets import NEWEST_GLIBC, GlibcVersion
+from minglibc.wheels import Judge, Reason, Rejection
+
+_SHOWN = 6
+
+
+def explain(failure: Unresolvable, works: Callable[[GlibcVersion], bool]) -> ResolutionError:
+    """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap."""
+    provider = failure.provider
+    target = provider.judge.target
+    if failure.gave_up:
+        names = ", ".join(provider.most_conflicting(5))
+        return ResolutionError(
+            f"gave up on {target}: the search went round these packages for too long: {names}",
+            hint="narrow the requirements on one of them, or add constraints",
+        )
+    lines = [line for name, causes in _by_name(failure.causes).items() for line in _tell(provider, name, causes)]
+    message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
+    cap = lowest_cap(provider, works)
+    if cap is None:
+        return ResolutionError(message, hint="loosen one of these requirements, or drop a Python or an architecture")
+    return ResolutionError(message, hint=f'tool.minglibc.glibc = "{cap}" would do (tried); it is the lowest that does')
+
+
+def lowest_cap(provider: Provider, works: Callable[[GlibcVersion], bool]) -> GlibcVersion | None:
+    """The lowest higher cap under which *works* holds, among those that a refused wheel asks for."""
+    caps = sorted({cap for project in provider.seen() for cap in _wanted_caps(provider.judge, project)})
+    return next((cap for cap in caps if provider.judge.target.cap < cap <= NEWEST_GLIBC and works(cap)), None)
+
+
+def _wanted_caps(judge: Judge, project: Project) -> Iterator[GlibcVersion]:
+    for position in range(len(project.page.versions)):
+        for rejection in judge.rejections(project.page, position):
+            if rejection.reason is Reason.GLIBC:
+                yield GlibcVersion.parse(rejection.detail)
+
+
+def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
+    found: dict[str, list[Cause]] = {}
+    for cause in causes:
+        found.setdefault(cause.requirement.name, []).append(cause)
+    return found
+
+
+def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
+    project = provider.project(name)
+    asks = list({_wording(cause.requirement): cause.requirement for cause in causes}.values())
+    asked = ", ".join(_wording(ask) for ask in asks)
+    if project.missing:
+        yield f"{name} is on no index; {asked}"
+        return
+    if project.page.status == "quarantined":
+        reason = f": {project.page.status_reason}" if project.page.status_reason else ""
+        yield f"{name} is quarantined by its index{reason}; {asked}"
+        return
+    mask = project.page.versions.all
+    for ask in asks:
+        mask &= provider.narrow(ask)
+    yield asked
+    if not len(project.page.versions):
+        yield f"{name} has no releases that minglibc can read"
+    elif not mask:
+        yield f"no release of {name} meets {'all of these' if len(asks) > 1 else 'this'}; {_range(project)}"
+    else:
+        yield from _releases(provider, project, mask)
+
+
+def _wording(ask: Ask) -> str:
+    text = f"{ask.name}[{ask.extra}]{ask.requirement.specifier}" if ask.extra else ask.requirement.without_marker
+    return f"{ask.asked_by or 'the project'} requires {text}"
+
+
+def _range(project: Project) -> str:
+    texts = project.page.versions.texts
+    return f"it has {texts[0]}" if len(texts) == 1 else f"it has {texts[0]} to {texts[-1]}"
+
+
+def _releases(provider: Provider, project: Project, mask: int) -> Iterator[str]:
+    """One line for each reason: the releases, newest first, that it keeps out."""
+    grouped: dict[str, list[str]] = {}
+    page = project.page
+    for position in range(mask.bit_length() - 1, -1, -1):
+        if mask >> position & 1:
+            reason = _reason(provider, project, position)
+            grouped.setdefault(reason, []).append(page.versions.texts[position])
+    for reason, texts in grouped.items():
+        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+        yield f"{page.name} {', '.join(texts[:_SHOWN])}{more} {reason}"
+
+
+def _reason(provider: Provider, project: Project, position: int) -> str:
+    unusable = project.unusable.get(position)
+    if unusable:
+        return f"can't be used: {unusable}"
+    rejections: list[Rejection] = provider.judge.rejections(project.page, position)
+    if not rejections:
+        return "would fit, and conflicts with the rest"
+    first = rejections[0]
+    if first.reason is Reason.GLIBC:
+        return f"{first}; the cap is {provider.judge.target.cap}"
+    return " or ".join(str(rejection) for rejection in rejections[:3])

@@ -1,0 +1,375 @@
+"""All targets' resolutions → one pylock.toml (PEP 751), and back."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tomli_w
+
+from minglibc.errors import LockError
+from minglibc.fingerprint import lock_digests, seal
+from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
+from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.wheels import HASH_ALGORITHMS, Judge, Wheel, lowest_glibc
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageWheel, Pylock
+
+# Raise it when an older minglibc could misread what is written.
+FORMAT = 1
+PROJECT = "the project"
+EXTRA = "extra "
+GROUP = "group "
+_HEADER = (
+    "# Made by minglibc from pyproject.toml: commit it, don't edit it. `minglibc lock` brings it up to date,\n"
+    "# `minglibc sync` installs it; pip 26.1 and newer and uv install it too.\n"
+)
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7}$)", re.MULTILINE)
+
+
+def resolve_all(
+    roots: Sequence[Root],
+    judges: Sequence[Judge],
+    index: WheelIndex,
+    *,
+    locked: Callable[[Target], Mapping[str, str]] = lambda target: {},  # noqa: ARG005
+    policy: Policy = Policy(),  # noqa: B008  immutable
+    on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
+) -> list[Resolution]:
+    """One resolution per judge, in their order; each prefers its locked versions, then the answers before it."""
+    answers: list[Resolution] = []
+    chosen: dict[str, str] = {}
+    for judge in judges:
+        on_target(judge.target)
+        kept = locked(judge.target)
+        answer = None
+        if answers:
+            answer = carry_over(answers[-1], roots, judge, index, preferences=kept, policy=policy)
+        if answer is None:
+            answer = resolve(roots, judge, index, preferences={**chosen, **kept}, policy=policy)
+        answers.append(answer)
+        chosen.update((name, wheel.version) for name, wheel in answer.wheels.items() if name not in chosen)
+    return answers
+
+
+# Writing.
+
+
+class Inputs(NamedTuple):
+    """What a lock says of its origin."""
+
+    digest: str
+    index_url: str
+    requires_python: str = ""
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    default_groups: tuple[str, ...] = ()
+
+
+def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
+    """The lock document of PEP 751, without ``[tool.minglibc]``: packages sorted, one best wheel per package and target."""
+    document: dict[str, Any] = {"lock-version": "1.0", "environments": [r.target.marker for r in resolutions]}
+    if inputs.requires_python:
+        document["requires-python"] = inputs.requires_python
+    document |= {
+        "extras": list(inputs.extras),
+        "dependency-groups": list(inputs.groups),
+        "default-groups": list(inputs.default_groups),
+        "created-by": "minglibc",
+        "packages": _packages(resolutions, inputs),
+    }
+    document["environments"] = list(dict.fromkeys(document["environments"]))
+    return document
+
+
+class _Use(NamedTuple):
+    """One target's use of a package."""
+
+    resolution: Resolution
+    wheel: Wheel
+    asked_by: tuple[str, ...]
+
+
+def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[str, Any]]:
+    uses: dict[str, dict[str, list[_Use]]] = {}
+    for resolution in resolutions:
+        reached = _reached(resolution)
+        for name, wheel in resolution.wheels.items():
+            use = _Use(resolution, wheel, tuple(reached.get(name, ())))
+            uses.setdefault(name, {}).setdefault(wheel.version, []).append(use)
+    targets = [resolution.target for resolution in resolutions]
+    return [
+        _package(version, used, targets, uses, inputs)
+        for name in sorted(uses)
+        for version, used in sorted(uses[name].items())
+    ]
+
+
+def _reached(resolution: Resolution) -> dict[str, dict[str, None]]:
+    """For each package, who among the project, its extras and its groups makes it needed."""
+    reached: dict[str, dict[str, None]] = {}
+    for asked_by, identifiers in resolution.roots.items():
+        waiting, seen = list(identifiers), set(identifiers)
+        while waiting:
+            identifier = waiting.pop()
+            reached.setdefault(_name(identifier), {})[asked_by] = None
+            fresh = [d for d in resolution.dependencies.get(identifier, ()) if d not in seen]
+            seen.update(fresh)
+            waiting.extend(fresh)
+    return reached
+
+
+def _name(identifier: str) -> str:
+    return identifier.partition("[")[0]
+
+
+def _package(
+    version: str,
+    used: Sequence[_Use],
+    targets: Sequence[Target],
+    uses: Mapping[str, Mapping[str, Sequence[_Use]]],
+    inputs: Inputs,
+) -> dict[str, Any]:
+    wheels = {use.wheel.filename: use.wheel for use in used}
+    name = used[0].wheel.name
+    package: dict[str, Any] = {"name": name, "version": version}
+    marker = _package_marker(used, targets)
+    if marker:
+        package["marker"] = marker
+    pythons = {wheel.requires_python for wheel in wheels.values()}
+    if len(pythons) == 1 and pythons != {""}:
+        package["requires-python"] = next(iter(pythons))
+    dependencies = _dependencies(name, used, uses)
+    if dependencies:
+        package["dependencies"] = dependencies
+    package["index"] = inputs.index_url
+    package["wheels"] = [_wheel(wheels[filename]) for filename in sorted(wheels)]
+    return package
+
+
+def _dependencies(
+    name: str, used: Sequence[_Use], uses: Mapping[str, Mapping[str, Sequence[_Use]]]
+) -> list[dict[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for use in used:
+        resolution = use.resolution
+        for identifier, needed in resolution.dependencies.items():
+            if _name(identifier) == name:
+                names = {_name(each) for each in needed} - {name}
+                found |= {(each, resolution.wheels[each].version) for each in names if each in resolution.wheels}
+    return [
+        {"name": each, "version": version} if len(uses[each]) > 1 else {"name": each} for each, version in sorted(found)
+    ]
+
+
+def _wheel(wheel: Wheel) -> dict[str, Any]:
+    algorithm, _, digest = wheel.hash.partition(":")
+    entry: dict[str, Any] = {"name": wheel.filename}
+    uploaded = _time(wheel.upload_time)
+    if uploaded is not None:
+        entry["upload-time"] = uploaded
+    entry["url"] = wheel.url
+    if wheel.size is not None:
+        entry["size"] = wheel.size
+    entry["hashes"] = {algorithm: digest}
+    return entry
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _package_marker(used: Sequence[_Use], targets: Sequence[Target]) -> str:
+    by_asker: dict[tuple[str, ...], list[Target]] = {}
+    for use in used:
+        askers = () if PROJECT in use.asked_by else tuple(sorted(use.asked_by))
+        by_asker.setdefault(askers, []).append(use.resolution.target)
+    parts = []
+    for askers, served in sorted(by_asker.items()):
+        where, who = _where(served, targets), _who(askers)
+        parts.append(" and ".join(_grouped(part) for part in (where, who) if part) if where and who else where or who)
+    return "" if "" in parts else " or ".join(_grouped(part) if len(parts) > 1 else part for part in parts)
+
+
+def _grouped(marker: str) -> str:
+    return f"({marker})" if " or " in marker else marker
+
+
+def _who(askers: Iterable[str]) -> str:
+    return " or ".join(
+        f"'{asker.removeprefix(EXTRA)}' in extras"
+        if asker.startswith(EXTRA)
+        else f"'{asker.removeprefix(GROUP)}' in dependency_groups"
+        for asker in askers
+    )
+
+
+def _where(served: Sequence[Target], targets: Sequence[Target]) -> str:
+    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
+    if {t.marker for t in served} == {t.marker for t in targets}:
+        return ""
+    for part in (lambda t: t.python_marker, lambda t: f"platform_machine == '{t.architecture}'"):
+        kinds = dict.fromkeys(part(t) for t in served)
+        if len([t for t in targets if part(t) in kinds]) == len(served):
+            return " or ".join(kinds)
+    return " or ".join(dict.fromkeys(f"{t.python_marker} and platform_machine == '{t.architecture}'" for t in served))
+
+
+def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs) -> str:
+    """The text of the lock: *document*, then ``[tool.minglibc]`` with both digests as the last lines."""
+    body = tomli_w.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
+    rows = "".join(
+        f'    {{ python = "{t.python}", architecture = "{t.architecture}", glibc = "{t.cap}" }},\n' for t in targets
+    )
+    table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\ntargets = [\n{rows}]\npackages = {len(document['packages'])}\n"
+    return seal(_HEADER + body + table, inputs.digest)
+
+
+# Reading.
+
+
+class Lock(NamedTuple):
+    """A lock that was found to be whole, what it is for, and the digest of what it was made from."""
+
+    pylock: "Pylock"
+    targets: tuple[Target, ...]
+    inputs: str
+
+    def select(
+        self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
+    ) -> "list[tuple[Package, PackageWheel]]":
+        """What *target* installs, by ``Pylock.select``; *groups* None means the default groups."""
+        from packaging.pylock import PackageWheel  # noqa: PLC0415  not needed to write a lock
+        from packaging.tags import parse_tag  # noqa: PLC0415
+
+        from minglibc.targets import compatible_tags  # noqa: PLC0415
+
+        tags = [tag for text in compatible_tags(target, linux=True) for tag in parse_tag(text)]
+        environment: Any = target.environment
+        chosen = self.pylock.select(
+            environment=environment,
+            tags=tags,
+            extras=list(extras),
+            dependency_groups=None if groups is None else list(groups),
+        )
+        return [(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
+
+    def versions(self, target: Target) -> dict[str, str]:
+        """The locked versions by name, of every extra and group, for a target of the lock; empty for any other."""
+        if target not in self.targets:
+            return {}
+        groups = self.pylock.dependency_groups or ()
+        selected = self.select(target, extras=self.pylock.extras or (), groups=groups)
+        return {package.name: str(package.version) for package, _ in selected}
+
+
+def loads(text: str, *, name: str = "pylock.toml") -> Lock:
+    """The lock that *text* is; raises LockError for one that is damaged, edited, or of another tool or a newer minglibc."""
+    if _CONFLICT.search(text):
+        raise LockError(
+            f"{name} has merge-conflict markers",
+            hint="settle pyproject.toml first, then run `minglibc lock`: it makes the lock anew from there",
+        )
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LockError(f"{name} is not TOML: {error}", hint="run `minglibc lock` to make it anew") from error
+    table = document.get("tool", {}).get("minglibc")
+    if not isinstance(table, dict):
+        raise LockError(
+            f"{name} was not made by minglibc, or its end is missing", hint="run `minglibc lock` to make it anew"
+        )
+    if not isinstance(table.get("lock-format"), int) or table["lock-format"] > FORMAT:
+        raise LockError(
+            f"{name} was written by a newer minglibc (lock-format {table.get('lock-format')}; this one knows {FORMAT})",
+            hint="upgrade minglibc on this machine",
+        )
+    return _checked(document, table, text, name)
+
+
+def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, name: str) -> Lock:
+    from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415  not needed to write a lock
+
+    try:
+        pylock = Pylock.from_dict(document)
+        targets = tuple(
+            Target(PythonVersion.parse(t["python"]), t["architecture"], GlibcVersion.parse(t["glibc"]))
+            for t in table["targets"]
+        )
+    except (PylockValidationError, KeyError, TypeError, ValueError) as error:
+        raise LockError(f"{name} is damaged: {error}", hint="run `minglibc lock` to make it anew") from error
+    problem = next((p for p in (_fault(package, targets) for package in pylock.packages) if p), "")
+    digests = lock_digests(text)
+    if not problem and len(pylock.packages) != table.get("packages"):
+        problem = f"it holds {len(pylock.packages)} packages and was written with {table.get('packages')}"
+    if not problem:
+        problem = _missing_dependency(pylock)
+    if not problem and (digests is None or not digests.intact):
+        problem = "its text is not what minglibc wrote"
+    if problem:
+        raise LockError(
+            f"{name} was cut or edited by hand: {problem}",
+            hint="run `minglibc lock` to make it anew, and don't edit it",
+        )
+    assert digests is not None
+    return Lock(pylock, targets, digests.inputs)
+
+
+def _fault(package: "Package", targets: Sequence[Target]) -> str:
+    if package.version is None or not package.wheels:
+        return f"{package.name} has no version or no wheels"
+    caps = {
+        target.architecture: max(t.cap for t in targets if t.architecture == target.architecture) for target in targets
+    }
+    for wheel in package.wheels:
+        if not any(algorithm in wheel.hashes for algorithm in HASH_ALGORITHMS):
+            return f"{wheel.filename} has no sha256, sha384 or sha512"
+        if wheel.url is None or not wheel.url.startswith(("https://", "http://")):
+            return f"{wheel.filename} has no http(s) URL"
+        if wheel.size is not None and wheel.size < 0:
+            return f"{wheel.filename} has a negative size"
+        needs = lowest_glibc(wheel.filename[:-4])
+        cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
+        if needs and needs > cap:
+            return f"{wheel.filename} needs glibc {needs}; the cap is {cap}"
+    return ""
+
+
+def _missing_dependency(pylock: "Pylock") -> str:
+    names = {package.name for package in pylock.packages}
+    for package in pylock.packages:
+        for dependency in package.dependencies or ():
+            if dependency.get("name") not in names:
+                return f"{package.name} depends on {dependency.get('name')}, which is not there"
+    return ""
+
+
+class Change(NamedTuple):
+    """A difference between two locks: None stands for absent."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+def changes(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> list[Change]:
+    """What differs between two locks' versions by name, by name."""
+    found = []
+    for name in sorted({*before, *after}):
+        old, new = ", ".join(before.get(name, ())) or None, ", ".join(after.get(name, ())) or None
+        if old != new:
+            found.append(Change(name, old, new))
+    return found
+
+
+def versions_of(packages: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The versions by name of a document's packages."""
+    found: dict[str, list[str]] = {}
+    for package in packages:
+        found.setdefault(package["name"], []).append(package["version"])
+    return found
