@@ -72,6 +72,12 @@ def test_a_liar_is_named_with_its_symbol() -> None:
     assert str(expected) == "pkg: pkg/_x.so needs GLIBC_2.34 of libc.so.6 (pthread_create)"
 
 
+def test_the_highest_version_is_the_highest_number() -> None:
+    """Of many versions above the cap the finding names the newest: 2.10 is newer than 2.9."""
+    found = findings(needs("libc.so.6", "GLIBC_2.9", "GLIBC_2.10", "GLIBC_2.7"), cap=GlibcVersion(2, 5))
+    assert ["GLIBC_2.10"] == [finding.version for finding in found]
+
+
 @pytest.mark.parametrize(
     "library", ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2"]
 )
@@ -350,6 +356,8 @@ def test_the_policy_is_the_newest_at_or_below_the_cap() -> None:
         ("x86_64", "LIBATOMIC_1.0", 24),
         ("i686", "LIBATOMIC_1.0", 17),
         ("x86_64", "ZLIB_1.2.2.4", 12),
+        ("x86_64", "ZLIB_1.2.12", 37),
+        ("i686", "ZLIB_1.2.12", 36),
         ("x86_64", "OPENSSL_3.0.0", 5),
     ],
 )

@@ -153,6 +153,34 @@ def test_other_word_sizes_are_other_machines(machine: str, bits: int, architectu
     assert architecture == read(elf(machine, bits=bits)).architecture
 
 
+def test_soft_float_is_another_machine() -> None:
+    """A file for ARM without floating-point registers is not for armv7l, whose wheels use them."""
+    data = bytearray(elf("armv7l"))
+    struct.pack_into("<I", data, 36, 0x05000200)
+    assert read(bytes(data)).architecture is None
+
+
+def test_static_programs_may_move() -> None:
+    """A static program that runs at any address has no loader and says that it is a program."""
+    program = read(patched(elf(needs={}, rpath="$ORIGIN"), DT_RUNPATH, {"tag": 0x6FFFFFFB, "value": 0x08000000}))
+    assert (True, True) == (program.executable, program.static)
+
+
+def test_debugging_files_need_nothing() -> None:
+    """A file of debug information, whose dynamic section has no bytes in the file, is read as having none."""
+    data = bytearray(elf())
+    struct.pack_into("<QQ", data, 64 + 56 + 32, 0, 0)  # the sizes in the second program header, PT_DYNAMIC
+    assert ((), ()) == (read(bytes(data)).needed, read(bytes(data)).needs)
+
+
+def test_hidden_versions_have_their_symbols() -> None:
+    """The highest bit of a version's index says that it is hidden and is no part of the index."""
+    data = elf()
+    at = data.index(struct.pack("<HHI", 0, 2, 1 + len("libc.so.6") + 1))
+    hidden = data[:at] + struct.pack("<HH", 0, 0x8002) + data[at + 4 :]
+    assert read(data) == read(hidden)
+
+
 def test_other_systems_are_told_apart() -> None:
     """Files for FreeBSD and Android are ELF files that no Linux loads."""
     freebsd = bytearray(elf())

@@ -168,7 +168,8 @@ class _Reader:
         if abi not in _LINUX_ABIS:
             return abi.removeprefix("ELFOSABI_")
         # Android's libc gives its symbols the versions LIBC, LIBC_N, LIBC_O, …
-        android = (interpreter or "").startswith("/system/") or any(need.version.startswith("LIBC") for need in needs)
+        bionic = any(need.library == "libc.so" and need.version.startswith("LIBC") for need in needs)
+        android = bionic or (interpreter or "").startswith("/system/")
         return "Android" if android else "Linux"
 
     def _is_executable(self, interpreter: str | None, tags: Mapping[object, int]) -> bool:
