@@ -5,13 +5,19 @@ import itertools
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from minglibc import lockfile
+from minglibc.cli import lock
+from minglibc.lockfile import Inputs
+from minglibc.resolver import Resolution
+from minglibc.targets import Target
+from tests.support.commands import check_law
 from tests.support.index import IndexServer
 
 # A busy machine is no reason for a law to fail.
@@ -54,6 +60,24 @@ def _clean_room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
         _stay_on_loopback(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(home / "cache" / "minglibc"))
+
+
+@pytest.fixture(autouse=True)
+def _law(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lock that any test makes in this process keeps DESIGN's law: each target selects exactly its resolution."""
+    resolutions: list[Resolution] = []
+
+    def merge(found: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
+        resolutions[:] = found
+        return lockfile.merge(found, inputs)
+
+    def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs) -> str:
+        text = lockfile.dumps(document, targets, inputs)
+        check_law(lockfile.loads(text), resolutions)
+        return text
+
+    monkeypatch.setattr(lock, "merge", merge)
+    monkeypatch.setattr(lock, "dumps", dumps)
 
 
 def _stay_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

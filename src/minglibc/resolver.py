@@ -429,6 +429,11 @@ def _answer(provider: Provider, asked: Mapping[str, list[Ask]], pins: Mapping[st
         # An extra's own project is pinned by the extra; that is no demand of anybody.
         if _own(ask.asked_by) != ask.name:
             demands.setdefault(ask.name, {})[Demand(ask.asked_by, ask.requirement)] = None
+    for candidate in pins.values():
+        page = provider.project(candidate.name).page
+        if page.status != "active":
+            reason = f": {page.status_reason}" if page.status_reason else ""
+            provider.warnings[f"{page.name} is {page.status} by its maintainers (PEP 792){reason}"] = None
     return Resolution(
         target=provider.judge.target,
         wheels={candidate.name: candidate.wheel for candidate in pins.values()},

@@ -193,11 +193,10 @@ def tell(outcome: Outcome, arguments: Namespace) -> None:
     """The summary: how many, how long, what changed, what the cap holds back."""
     if arguments.json:
         print(json.dumps(as_json(outcome), indent=2))
-    plural = "" if len(outcome.targets) == 1 else "s"
     done = "Would lock" if arguments.dry_run else "Locked"
     talk(
         arguments,
-        f"{done} {outcome.packages} packages for {len(outcome.targets)} target{plural} in {outcome.seconds:.2f}s",
+        f"{done} {_count(outcome.packages, 'package')} for {_count(len(outcome.targets), 'target')} in {outcome.seconds:.2f}s",
     )
     for change in outcome.changes:
         line = _line(change)
@@ -207,6 +206,10 @@ def tell(outcome: Outcome, arguments: Namespace) -> None:
             talk(arguments, line)
     for each in outcome.held_back:
         talk(arguments, f"held back by the cap: {each}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _line(change: Change) -> str:

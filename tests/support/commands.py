@@ -1,0 +1,56 @@
+"""The minglibc command as tests call it: in this process, with what it prints; and the law that every lock obeys."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from minglibc.cli import main
+from minglibc.lockfile import Lock, loads
+from minglibc.resolver import Resolution
+from minglibc.wheels import lowest_glibc
+
+
+class Ran(NamedTuple):
+    """The outcome of one command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def minglibc(*arguments: str) -> Ran:
+    """Run the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(list(arguments))
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 1
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def read_lock(folder: Path) -> Lock:
+    """The lock in *folder*, which must keep the law."""
+    lock = loads((folder / "pylock.toml").read_text(encoding="utf-8"))
+    check_cap(lock)
+    return lock
+
+
+def check_cap(lock: Lock) -> None:
+    """No wheel of any target needs more glibc than that target's cap."""
+    for target in lock.targets:
+        everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
+        for _, wheel in everything:
+            needs = lowest_glibc(wheel.filename[:-4])
+            assert needs is None or needs <= target.cap, f"{wheel.filename} under {target}"
+
+
+def check_law(lock: Lock, resolutions: list[Resolution]) -> None:
+    """``Pylock.select`` gives each target exactly its own resolution (DESIGN's law)."""
+    for resolution in resolutions:
+        groups = lock.pylock.dependency_groups or ()
+        selected = lock.select(resolution.target, extras=lock.pylock.extras or (), groups=groups)
+        expected = {name: wheel.filename for name, wheel in resolution.wheels.items()}
+        assert expected == {package.name: wheel.filename for package, wheel in selected}
+    check_cap(lock)
