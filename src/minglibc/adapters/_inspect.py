@@ -1,0 +1,84 @@
+"""Printed by any CPython from 3.6 on: what it is, what it runs on and where it keeps packages, as JSON.
+
+Run as a file with ``-I -S``: no ``.pth`` file, no sitecustomize and no user folder of that interpreter takes part.
+"""
+
+import json
+import os
+import struct
+import sys
+import sysconfig
+
+
+def environment_prefix() -> "str | None":
+    """The folder with pyvenv.cfg that this interpreter belongs to (PEP 405), else None."""
+    folder = os.path.dirname(os.path.abspath(sys.executable))
+    for prefix in (folder, os.path.dirname(folder)):
+        if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
+            return prefix
+    return None
+
+
+def elf_header(path: str) -> "dict[str, object]":
+    """Class, byte order, machine, flags and the loader of the ELF file at *path*; empty for anything else."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+        if start[:4] != b"\x7fELF":
+            return {}
+        wide, order = start[4] == 2, "<" if start[5] == 1 else ">"
+        header = struct.unpack(order + ("HHIQQQIHHH" if wide else "HHIIIIIHHH"), start[16 : 58 if wide else 46])
+        machine, offset, flags, size, count = header[1], header[4], header[6], header[8], header[9]
+        loader = ""
+        for index in range(min(count, 64)):
+            file.seek(offset + index * size)
+            entry = file.read(size)
+            if struct.unpack(order + "I", entry[:4])[0] != 3:  # PT_INTERP
+                continue
+            place, length = struct.unpack(order + ("QQQQ" if wide else "IIII"), entry[8:40] if wide else entry[4:20])[
+                ::3
+            ]
+            file.seek(place)
+            loader = file.read(min(length, 4096)).rstrip(b"\0").decode("ascii", "replace")
+    return {"bits": 64 if wide else 32, "little": order == "<", "machine": machine, "flags": flags, "loader": loader}
+
+
+def libc() -> str:
+    """The C library as confstr names it (``glibc 2.36``); empty where there is no such name."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):
+        return ""
+
+
+def paths(prefix: "str | None") -> "dict[str, str]":
+    """Where packages go (sysconfig's names)."""
+    if prefix is None:
+        return sysconfig.get_paths()
+    # Without the site module sys.prefix is the base interpreter's; posix_prefix is the scheme of every environment.
+    base = {"base": prefix, "platbase": prefix}
+    return sysconfig.get_paths("posix_prefix", vars=base)
+
+
+def main() -> None:
+    """Print everything as one JSON object."""
+    prefix = environment_prefix()
+    found = paths(prefix)
+    marker = os.path.join(found["stdlib"], "EXTERNALLY-MANAGED")
+    facts = {
+        "executable": sys.executable,
+        "version": list(sys.version_info[:3]),
+        "implementation": sys.implementation.name,
+        "free_threaded": "t" in getattr(sys, "abiflags", ""),
+        "prefix": prefix or sys.prefix,
+        "environment": prefix is not None,
+        "externally_managed": prefix is None and os.path.exists(marker),
+        "paths": {name: found[name] for name in ("purelib", "platlib", "scripts", "data")},
+        "libc": libc(),
+        "elf": elf_header(os.path.realpath(sys.executable)),
+        "system": os.uname()[0],
+        "uname": os.uname()[4],
+    }
+    print(json.dumps(facts))
+
+
+main()

@@ -1,0 +1,91 @@
+"""`minglibc run`: a command in the environment, which is synced first if it is not known to match the lock."""
+
+# What stands between a person and the command: nothing is imported here that the common case can do without.
+
+import os
+import sys
+from argparse import REMAINDER, Namespace
+from typing import TYPE_CHECKING, NoReturn
+
+from minglibc.adapters import project, stamp
+from minglibc.errors import MinglibcError, SettingsError
+
+if TYPE_CHECKING:
+    from minglibc.cli.options import Parser
+
+_EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
+
+
+def configure(parser: "Parser") -> None:
+    """The arguments of `run`."""
+    from minglibc.cli.selection import add_selection
+
+    add_selection(parser)
+    parser.add_argument(
+        "command", nargs=REMAINDER, metavar="COMMAND", help="the command and its arguments, as they are"
+    )
+
+
+def run(arguments: Namespace) -> NoReturn:
+    """Become the command; its exit code and its signals are this process's."""
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command:
+        raise SettingsError("there is no command to run", hint="minglibc run [--] COMMAND [ARGUMENTS]")
+    prefix = _known_to_match(arguments)
+    if prefix is None:
+        prefix = _synchronized(arguments)
+    _become(command, prefix)
+
+
+def _known_to_match(arguments: Namespace) -> str | None:
+    """The environment, if the stamp that the last sync left in it says that nothing has to be done."""
+    from minglibc.cli.selection import ENVIRONMENT, selection
+
+    try:
+        folder = project.find(arguments.project)
+        lock, pyproject = project.read_lock(project.lock_path(folder)), project.read_pyproject(folder)
+    except MinglibcError:
+        return None  # the sync says it better
+    given = arguments.python or os.path.join(folder, ENVIRONMENT)
+    prefix = os.path.abspath(given if os.path.isdir(given) else os.path.dirname(os.path.dirname(given)))
+    holds = lock is not None and stamp.holds(
+        prefix,
+        lock=stamp.digest(lock),
+        pyproject=None if arguments.frozen else stamp.digest(pyproject),
+        selection=selection(arguments),
+    )
+    return prefix if holds and os.path.exists(os.path.join(prefix, "bin", "python")) else None
+
+
+def _synchronized(arguments: Namespace) -> str:
+    from minglibc.cli import sync
+
+    vars(arguments).update(dry_run=False, check=False, json=False, compile_bytecode=False)
+    outcome = sync.synchronize(arguments)
+    if outcome.changed:
+        sync.tell(outcome, arguments)
+    return outcome.prefix
+
+
+def _become(command: list[str], prefix: str) -> NoReturn:
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), os.environ.get("PATH", os.defpath)])
+    if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        environment["VIRTUAL_ENV"] = prefix
+    # It would lead the environment's interpreter to another one's library.
+    environment.pop("PYTHONHOME", None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvpe(command[0], command, environment)
+    except FileNotFoundError:
+        missing = _refusal(f"there is no command {command[0]} in {prefix} or on PATH", _EXIT_NOT_FOUND)
+        raise missing from None
+    except OSError as error:
+        raise _refusal(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE) from error
+
+
+def _refusal(message: str, exit_code: int) -> MinglibcError:
+    error = MinglibcError(message, hint="a package of the lock may bring it; `minglibc tree` lists them")
+    error.exit_code = exit_code
+    return error

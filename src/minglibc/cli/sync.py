@@ -1,0 +1,490 @@
+"""`minglibc sync`: an environment that holds exactly the lock's wheels."""
+
+import json
+import os
+import signal
+import sys
+import time
+import tomllib
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, Self
+
+from packaging.pylock import Package, PackageWheel, PylockSelectError
+
+from minglibc.adapters import environment as environments
+from minglibc.adapters import project, stamp
+from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
+from minglibc.adapters.wheelhouse import Wanted as File
+from minglibc.adapters.wheelhouse import Wheelhouse
+from minglibc.audit import highest_glibc
+from minglibc.cli.options import Parser, cache_folder, talk
+from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
+from minglibc.elf import ElfFile, MalformedElf, read_elf
+from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
+from minglibc.fingerprint import fingerprint
+from minglibc.lockfile import Lock, loads
+from minglibc.requirements import normalize_name
+from minglibc.settings import Overrides
+from minglibc.syncplan import Action, Installed, MachineProblem, Plan, Wanted, choose_target, plan, target_name
+from minglibc.targets import Target
+
+# The installer that a person may have put there to look around with; it is no part of any lock.
+_SPARED = "pip"
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `sync`."""
+    add_selection(parser)
+    add = parser.add_argument
+    add("--dry-run", action="store_true", help="print what would change, and change nothing")
+    add("--check", action="store_true", help="exit 1 if the environment does not match the lock; changes nothing")
+    add("--json", action="store_true", help="print the outcome as JSON on stdout")
+    add("--compile-bytecode", action="store_true", help="compile what is installed for a faster first import")
+
+
+class Source(NamedTuple):
+    """A project's folder, the texts of its two files, and the lock that one of them is."""
+
+    folder: str
+    pyproject: str | None
+    lock_text: str
+    lock: Lock
+
+
+class Place(NamedTuple):
+    """Where to install: a folder to be made into an environment, or none; the interpreter; the target."""
+
+    create: str | None
+    interpreter: Interpreter
+    target: Target
+
+    @property
+    def prefix(self) -> str:
+        """The environment's folder."""
+        return self.create or self.interpreter.layout.prefix
+
+
+class Outcome(NamedTuple):
+    """What a sync found and did."""
+
+    prefix: str
+    executable: str
+    is_environment: bool
+    target: Target
+    plan: Plan
+    changed: bool
+    seconds: float
+
+
+def run(arguments: Namespace) -> int:
+    """Make the environment match the lock, or say whether it does."""
+    outcome = synchronize(arguments)
+    tell(outcome, arguments)
+    return EXIT_CANNOT if arguments.check and outcome.changed else 0
+
+
+def synchronize(arguments: Namespace) -> Outcome:
+    """Bring the environment to its lock; with --dry-run or --check, only find out what that would take."""
+    began = time.monotonic()
+    source = read_source(arguments)
+    place = find_place(arguments, source)
+    _warn_of_interpreter(place, arguments)
+    packages = select(source.lock, place.target, arguments)
+    if arguments.dry_run or arguments.check:
+        environment = None if place.create else Environment(place.interpreter)
+        steps, changed = _look(environment, packages, place.target, arguments, source)
+        return _outcome(place, environment, steps, began, changed=changed)
+    with environments.held(place.prefix, lambda holder: talk(arguments, f"waiting for another sync ({holder})")):
+        environment = _open(place, arguments)
+        recovered = environment.recover()
+        if recovered:
+            talk(arguments, "put right what an interrupted sync had left", level=1)
+        steps, changed = _look(environment, packages, place.target, arguments, source)
+        if changed:
+            stamp.remove(place.prefix)
+            _change(environment, steps, packages, arguments)
+        if arguments.compile_bytecode:
+            environments.compile_bytecode(environment)
+        _leave_stamp(environment, source, place.target, arguments)
+    return _outcome(place, environment, steps, began, changed=changed or recovered)
+
+
+def _outcome(place: Place, environment: Environment | None, steps: Plan, began: float, *, changed: bool) -> Outcome:
+    interpreter = environment.interpreter if environment else place.interpreter
+    is_environment = bool(place.create) or interpreter.is_environment
+    prefix = interpreter.layout.prefix if environment else place.prefix
+    return Outcome(
+        prefix, interpreter.executable, is_environment, place.target, steps, changed, time.monotonic() - began
+    )
+
+
+# What is asked for
+
+
+def read_source(arguments: Namespace) -> Source:
+    """The project and its lock; raises LockError where there is none, or a stale one."""
+    folder, pyproject = _read_project(arguments)
+    path = project.lock_path(folder)
+    text = project.read_lock(path)
+    if text is None:
+        raise LockError(f"there is no {project.LOCK} in {folder}", hint="run `minglibc lock` and commit the file")
+    lock = loads(text)
+    if pyproject is not None and not arguments.frozen and not _is_fresh(lock, pyproject):
+        raise LockError(
+            "pylock.toml is stale: pyproject.toml has changed since",
+            hint="run `minglibc lock`, or take the lock as it is with --frozen",
+        )
+    return Source(folder, pyproject, text, lock)
+
+
+def _read_project(arguments: Namespace) -> tuple[str, str | None]:
+    try:
+        folder = project.find(arguments.project)
+    except SettingsError:
+        # A frozen lock needs no project beside it: that is how it travels to the machines that only install.
+        folder = os.path.abspath(arguments.project or ".")
+        if not arguments.frozen or not os.path.exists(project.lock_path(folder)):
+            raise
+        return folder, None
+    return folder, project.read_pyproject(folder)
+
+
+def _is_fresh(lock: Lock, pyproject: str) -> bool:
+    if lock.inputs == fingerprint(pyproject):
+        return True
+    variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "PYTHON", "ARCH"))
+    glibc, pythons, architectures = (text.replace(",", " ").split() for text in variables)
+    overrides = Overrides(glibc=glibc[0] if glibc else None, python=tuple(pythons), architectures=tuple(architectures))
+    return lock.inputs == fingerprint(pyproject, overrides.given)
+
+
+def select(lock: Lock, target: Target, arguments: Namespace) -> list[tuple[Package, PackageWheel]]:
+    """The wheels that *target* gets with these extras and groups."""
+    known = {str(name) for name in lock.pylock.extras or ()}
+    extras = known if arguments.all_extras else {normalize_name(name) for name in arguments.extra or ()}
+    _check_known("extra", extras, known)
+    groups = [] if arguments.no_default_groups else list(lock.pylock.default_groups or ())
+    asked = [_as_locked(name, lock.pylock.dependency_groups or ()) for name in arguments.group or ()]
+    _check_known("dependency group", asked, lock.pylock.dependency_groups or ())
+    try:
+        return lock.select(target, extras=sorted(extras), groups=[*groups, *asked])
+    except PylockSelectError as error:
+        raise LockError(f"the lock does not serve {target}: {error}", hint="run `minglibc lock`") from error
+
+
+def _as_locked(group: str, known: Iterable[str]) -> str:
+    return next((name for name in known if normalize_name(name) == normalize_name(group)), group)
+
+
+def _check_known(what: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    if missing := sorted(set(asked) - set(known)):
+        has = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        raise SettingsError(f"the lock has no {what} {missing[0]!r}", hint=has)
+
+
+# Where it goes
+
+
+def find_place(arguments: Namespace, source: Source) -> Place:
+    """The interpreter to install for, and the environment to make where there is none; raises EnvironmentProblem."""
+    given = arguments.python or os.path.join(source.folder, ENVIRONMENT)
+    if arguments.python and os.sep not in given and not os.path.isdir(given):
+        return _place_of(_on_path(given), source, arguments)
+    if os.path.isfile(given):
+        return _place_of(given, source, arguments)
+    given = os.path.abspath(given)
+    executable = os.path.join(given, "bin", "python")
+    if not environments.is_begun(given):
+        if not os.path.lexists(executable):
+            hint = "choose another folder, or delete this one"
+            raise EnvironmentProblem(f"{given} is not empty and is no environment", hint=hint)
+        return _place_of(executable, source, arguments, rebuilt=given)
+    if arguments.python and os.path.basename(os.path.dirname(given)) == "bin":
+        raise EnvironmentProblem(
+            f"there is no interpreter {given}", hint="name one that exists, or a folder to be made"
+        )
+    return _new_place(given, source, arguments)
+
+
+def _on_path(name: str) -> str:
+    from shutil import which
+
+    found = which(name)
+    if not found:
+        raise EnvironmentProblem(f"there is no {name} on PATH", hint="give the interpreter's whole path to --python")
+    return found
+
+
+def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt: str = "") -> Place:
+    interpreter = _inspect(executable, rebuilt)
+    if interpreter.externally_managed:
+        raise EnvironmentProblem(
+            f"{executable} belongs to the system's own package manager (PEP 668)",
+            hint="let minglibc make an environment: leave --python out, or name a folder",
+        )
+    try:
+        target = choose_target(interpreter.machine, source.lock.targets, arguments.target or "")
+    except EnvironmentProblem as error:
+        if rebuilt and not isinstance(error, MachineProblem):
+            error.hint = f"{error.hint}; or delete {rebuilt}, and sync makes it anew"
+        raise
+    return Place(None, interpreter, target)
+
+
+def _inspect(executable: str, rebuilt: str) -> Interpreter:
+    try:
+        return environments.inspect(executable)
+    except EnvironmentProblem as error:
+        if rebuilt:
+            error.hint = f"delete {rebuilt}, and sync makes it anew"
+        raise
+
+
+def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
+    name = arguments.target or ""
+    tried: list[str] = []
+    targets = [target for target in source.lock.targets if name in ("", target_name(target))]
+    for executable in environments.find_interpreters(target.python for target in targets):
+        try:
+            interpreter = environments.inspect(executable)
+            target = choose_target(interpreter.machine, source.lock.targets, name)
+        except (MachineProblem, SettingsError):
+            raise
+        except EnvironmentProblem as error:
+            tried.append(f"{executable}: {error.message}")
+        else:
+            return Place(folder, interpreter, target)
+    known = ", ".join(target_name(target) for target in source.lock.targets)
+    raise EnvironmentProblem(
+        "no interpreter on PATH fits the lock:\n" + "\n".join(f"  {line}" for line in tried),
+        hint=f"the lock's targets are {known}; put one's Python on PATH, or name it by --python",
+    )
+
+
+def _open(place: Place, arguments: Namespace) -> Environment:
+    if place.create is None:
+        return Environment(place.interpreter)
+    if not environments.is_begun(place.create):  # somebody made it while this process waited
+        return Environment(environments.inspect(os.path.join(place.create, "bin", "python")))
+    talk(arguments, f"Creating an environment at {place.create} with CPython {place.interpreter.machine.python}")
+    return Environment(environments.create(place.create, place.interpreter.executable))
+
+
+def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
+    """An environment for older machines is of no use there when its interpreter does not start."""
+    try:
+        with open(os.path.realpath(place.interpreter.executable), "rb") as file:
+            needs = highest_glibc(read_elf(file))
+    except (OSError, MalformedElf):
+        return
+    if needs and needs > place.target.cap:
+        talk(
+            arguments,
+            f"warning: the interpreter {place.interpreter.executable} itself needs glibc {needs}, the cap is "
+            f"{place.target.cap}: older machines that share this environment need their own Python at that path",
+        )
+
+
+# What it takes
+
+
+def _look(
+    environment: Environment | None,
+    packages: Sequence[tuple[Package, PackageWheel]],
+    target: Target,
+    arguments: Namespace,
+    source: Source,
+) -> tuple[Plan, bool]:
+    """The plan, and whether there is anything to do."""
+    wanted = [Wanted(package.name, str(package.version), wheel.filename, _digest(wheel)) for package, wheel in packages]
+    found = environment.distributions() if environment else []
+    spare = {_SPARED, _own_name(source.pyproject)}
+
+    def steps(above: dict[str, str]) -> Plan:
+        return plan(
+            wanted,
+            [_installed(each, above.get(each.name, "")) for each in found],
+            target,
+            inexact=arguments.inexact,
+            spare=spare,
+        )
+
+    first = steps({})
+    if environment is None:
+        return first, True
+    digests = {wheel.name: wheel.digest for wheel in wanted}
+    kept = set(first.names(Action.KEEP))
+    foreign = [each for each in found if each.name in kept and each.digest != digests.get(each.name, each.digest)]
+    result = steps({each.name: _above_cap(environment, each, target) for each in foreign}) if foreign else first
+    return result, bool(result.changes) or environment.is_unfinished()
+
+
+def _installed(distribution: Distribution, above_cap: str) -> Installed:
+    return Installed(
+        distribution.name,
+        distribution.version,
+        distribution.tags,
+        distribution.digest,
+        distribution.damage,
+        above_cap,
+    )
+
+
+def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
+    for binary in environment.binaries(distribution):
+        needs = highest_glibc(binary.content) if isinstance(binary.content, ElfFile) else None
+        if needs and needs > target.cap:
+            return f"{binary.path} needs glibc {needs}, the cap is {target.cap}"
+    return ""
+
+
+def _own_name(pyproject: str | None) -> str:
+    """The project's own name: installed by hand for development, it is no part of its own lock."""
+    try:
+        return normalize_name(str(tomllib.loads(pyproject or "").get("project", {}).get("name", "")))
+    except (tomllib.TOMLDecodeError, AttributeError):
+        return ""
+
+
+def _file(wheel: PackageWheel) -> File:
+    return File(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+
+
+def _digest(wheel: PackageWheel) -> str:
+    return ":".join(_file(wheel).digest)
+
+
+def _change(
+    environment: Environment,
+    steps: Plan,
+    packages: Sequence[tuple[Package, PackageWheel]],
+    arguments: Namespace,
+) -> None:
+    arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
+    leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
+    wheels = {package.name: wheel for package, wheel in packages if package.name in arriving}
+    distributions = environment.distributions()
+    staying = [each for each in distributions if each.name not in leaving]
+    with ExitStack() as stack:
+        bars = stack.enter_context(_Bars(arguments))
+        house = stack.enter_context(
+            Wheelhouse(
+                cache_folder(arguments),
+                offline=arguments.offline,
+                on_progress=bars.advance,
+                on_warning=lambda text: talk(arguments, f"warning: {text}"),
+            )
+        )
+        change = stack.enter_context(environment.change())
+        paths = house.fetch([_file(wheel) for wheel in wheels.values()])
+        prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
+        change.prepare(prepared, staying)
+        with _undisturbed():
+            change.apply([each for each in distributions if each.name in leaving], staying)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the environment is whole again, which takes milliseconds."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_stamp(environment: Environment, source: Source, target: Target, arguments: Namespace) -> None:
+    layout = environment.layout
+    stamp.write(
+        layout.prefix,
+        lock=stamp.digest(source.lock_text),
+        pyproject=stamp.digest(None if arguments.frozen else source.pyproject),
+        selection=selection(arguments),
+        cap=str(target.cap),
+        folders=(layout.purelib, layout.platlib, layout.scripts),
+    )
+
+
+# What is said
+
+
+def tell(outcome: Outcome, arguments: Namespace) -> None:
+    """The summary, as uv words it: how many, how long, and a line for each change with its reason."""
+    if arguments.json:
+        print(json.dumps(as_json(outcome, arguments), indent=2))
+    steps = outcome.plan
+    only_looked = arguments.dry_run or arguments.check
+    counts = {
+        "uninstall": len(steps.names(Action.REMOVE)),
+        "reinstall": len(steps.names(Action.REINSTALL)),
+        "install": len(steps.names(Action.INSTALL)),
+    }
+    for verb, count in counts.items():
+        if count:
+            done = f"Would {verb}" if only_looked else f"{verb.capitalize()}ed"
+            talk(arguments, f"{done} {count} package{'' if count == 1 else 's'} in {outcome.seconds:.2f}s")
+    for step in steps.changes:
+        for line in step.lines:
+            if only_looked and not arguments.json:
+                print(f" {line}")
+            else:
+                talk(arguments, f" {line}")
+    if not steps.changes:
+        kept = len(steps.names(Action.KEEP))
+        what = "Nothing to do" if not outcome.changed else "Nothing else to do"
+        talk(arguments, f"{what}: {kept} package{'' if kept == 1 else 's'} at {outcome.prefix} match the lock")
+
+
+def as_json(outcome: Outcome, arguments: Namespace) -> dict[str, Any]:
+    """The outcome in the form that docs/reference describes."""
+    return {
+        "environment": outcome.prefix,
+        "python": outcome.executable,
+        "target": target_name(outcome.target),
+        "changed": outcome.changed and not (arguments.dry_run or arguments.check),
+        "matches": not outcome.changed or not (arguments.dry_run or arguments.check),
+        "steps": [
+            {
+                "action": step.action.value,
+                "name": step.name,
+                "old": list(step.old),
+                "new": step.new or None,
+                "reason": step.reason,
+            }
+            for step in outcome.plan.steps
+        ],
+    }
+
+
+class _Bars:
+    """A bar for each file on a terminal's stderr; nothing anywhere else."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._wanted = sys.stderr.isatty() and not arguments.quiet
+        self._display: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._display:
+            self._display.stop()
+
+    def advance(self, name: str, done: int, size: int | None) -> None:
+        """*done* bytes of the file *name* are here, of *size* if that is known."""
+        if not self._wanted:
+            return
+        if self._display is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+            self._display = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._display.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._display.add_task(name, total=size)
+        self._display.update(self._tasks[name], completed=done, total=size, visible=done != size)

@@ -1,0 +1,219 @@
+"""Locked wheels against installed distributions: what to install, reinstall, remove and keep, each with its reason."""
+
+from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from minglibc.errors import EnvironmentProblem, SettingsError, TargetError
+from minglibc.targets import GlibcVersion, PythonVersion, Target, tag_ranks
+
+
+class MachineProblem(EnvironmentProblem):
+    """A refusal that no other interpreter of the same machine would change."""
+
+
+class Machine(NamedTuple):
+    """What an interpreter says of itself and of the machine that it runs on."""
+
+    python: PythonVersion
+    architecture: str
+    glibc: GlibcVersion | None
+    musl: bool = False
+    implementation: str = "cpython"
+
+    @property
+    def description(self) -> str:
+        """The machine in the words of a refusal."""
+        return f"CPython {self.python} on {self.architecture}"
+
+
+class Wanted(NamedTuple):
+    """One wheel of the lock; *digest* is ``sha256:…``."""
+
+    name: str
+    version: str
+    filename: str
+    digest: str = ""
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags (PEP 425) that the file name stands for, one by one."""
+        interpreters, abis, platforms = self.filename.removesuffix(".whl").rsplit("-", 3)[1:]
+        return frozenset(
+            f"{interpreter}-{abi}-{platform}"
+            for interpreter in interpreters.split(".")
+            for abi in abis.split(".")
+            for platform in platforms.split(".")
+        )
+
+
+class Installed(NamedTuple):
+    """One distribution of an environment, as its metadata and its files tell."""
+
+    name: str
+    version: str
+    tags: frozenset[str] = frozenset()
+    digest: str = ""  # of the wheel that minglibc installed it from
+    damage: str = ""  # in words; empty for a whole distribution
+    above_cap: str = ""  # the file and the symbol version that need more than the cap, in words
+
+
+class Action(Enum):
+    """What happens to one distribution."""
+
+    INSTALL = "install"
+    REINSTALL = "reinstall"
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+class Step(NamedTuple):
+    """One distribution's fate: *old* and *new* are versions, empty where there is none."""
+
+    action: Action
+    name: str
+    old: tuple[str, ...] = ()
+    new: str = ""
+    reason: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The step as an installer writes it: ``- x==1``, ``+ x==2``, ``~ x==1 (why)``."""
+        if self.action is Action.REINSTALL and (self.new,) == self.old:
+            return [f"~ {self.name}=={self.new} ({self.reason})"]
+        gone = [f"- {self.name}=={version}" for version in self.old]
+        return [*gone, f"+ {self.name}=={self.new}"] if self.new else gone
+
+
+class Plan(NamedTuple):
+    """Every step that brings an environment to its lock, by name."""
+
+    steps: tuple[Step, ...]
+
+    def names(self, *actions: Action) -> list[str]:
+        """The distributions that one of *actions* happens to."""
+        return [step.name for step in self.steps if step.action in actions]
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that change something."""
+        return [step for step in self.steps if step.action is not Action.KEEP]
+
+
+def target_name(target: Target) -> str:
+    """The name that ``--target`` takes, such as ``cp39-x86_64-glibc2.27``."""
+    python = target.python
+    patch = "" if python.patch is None else f".{python.patch}"
+    return f"cp3{python.minor}{patch}{'t' if python.free_threaded else ''}-{target.architecture}-glibc{target.cap}"
+
+
+def choose_target(machine: Machine, targets: Sequence[Target], name: str = "") -> Target:
+    """The target of a lock that *machine* is to have, the oldest glibc first; raises EnvironmentProblem with the misfit."""
+    known = "the lock's targets are " + ", ".join(target_name(target) for target in targets)
+    fits = [target for target in targets if name in ("", target_name(target))]
+    if not fits:
+        raise SettingsError(f"the lock has no target {name!r}", hint=known)
+    if machine.implementation != "cpython":
+        raise EnvironmentProblem(f"this interpreter is {machine.implementation}, the lock is for CPython", hint=known)
+    if machine.musl:
+        raise MachineProblem(
+            "this machine has musl, the lock is for glibc",
+            hint="install on a machine with glibc, or use an image that is built on glibc",
+        )
+    fits = [target for target in fits if target.architecture == machine.architecture]
+    if not fits:
+        hint = f"{known}; add {machine.architecture} to tool.minglibc.architectures and run minglibc lock"
+        raise EnvironmentProblem(f"the lock has no target for {machine.architecture}", hint=hint)
+    fits = [target for target in fits if _same_python(machine.python, target.python)]
+    if not fits:
+        hint = f"{known}; choose another interpreter by --python, or add this one to tool.minglibc.python"
+        raise EnvironmentProblem(f"the lock has no target for {machine.description}", hint=hint)
+    return _within_glibc(machine, fits)
+
+
+def _same_python(machine: PythonVersion, target: PythonVersion) -> bool:
+    same_build = (machine.minor, machine.free_threaded) == (target.minor, target.free_threaded)
+    return same_build and target.patch in (None, machine.patch)
+
+
+def _within_glibc(machine: Machine, targets: Sequence[Target]) -> Target:
+    # The lowest cap runs on every machine that the lock serves, whoever made the environment.
+    target = min(targets, key=lambda target: target.cap)
+    if machine.glibc is None:
+        raise MachineProblem("this machine does not tell its glibc version", hint="minglibc needs Linux with glibc")
+    if machine.glibc < target.cap:
+        raise MachineProblem(
+            f"this machine has glibc {machine.glibc}, the lock is for {target.cap}",
+            hint=f'set glibc = "{machine.glibc}" in [tool.minglibc] and run minglibc lock',
+        )
+    return target
+
+
+def plan(
+    wanted: Iterable[Wanted],
+    installed: Iterable[Installed],
+    target: Target,
+    *,
+    inexact: bool = False,
+    spare: Collection[str] = (),
+) -> Plan:
+    """The steps from *installed* to exactly *wanted*; *inexact* and *spare* keep what the lock does not name."""
+    present: dict[str, list[Installed]] = {}
+    for distribution in installed:
+        present.setdefault(distribution.name, []).append(distribution)
+    steps = [_step(wheel, present.pop(wheel.name, []), target) for wheel in wanted]
+    for name, distributions in present.items():
+        keep = inexact or name in spare
+        action, reason = (Action.KEEP, "") if keep else (Action.REMOVE, "not in the lock")
+        steps.append(Step(action, name, tuple(each.version for each in distributions), "", reason))
+    return Plan(tuple(sorted(steps, key=lambda step: step.name)))
+
+
+def _step(wheel: Wanted, present: list[Installed], target: Target) -> Step:
+    if not present:
+        return Step(Action.INSTALL, wheel.name, (), wheel.version, "not installed")
+    versions = tuple(each.version for each in present)
+    reason = f"installed {len(present)} times" if len(present) > 1 else _misfit(wheel, present[0], target)
+    return Step(Action.REINSTALL if reason else Action.KEEP, wheel.name, versions, wheel.version, reason)
+
+
+def _misfit(wheel: Wanted, installed: Installed, target: Target) -> str:
+    """Why *installed* is not what *wheel* would have installed, in words; empty when it is."""
+    if installed.version != wheel.version:
+        return f"{installed.version or 'no version'} is installed, the lock has {wheel.version}"
+    if installed.damage:
+        return installed.damage
+    if installed.digest:
+        return "" if installed.digest == wheel.digest else "installed from another file than the lock's"
+    if installed.tags != wheel.tags:
+        return _wrong_tags(wheel, installed.tags, target)
+    return installed.above_cap
+
+
+def _wrong_tags(wheel: Wanted, tags: frozenset[str], target: Target) -> str:
+    if not tags:
+        return "it does not say which wheel it came from"
+    if tags & tag_ranks(target).keys():
+        return f"its wheel is for {_shown(tags)}, the lock's for {_shown(wheel.tags)}"
+    needs = [need for tag in tags if (need := _glibc_of(tag)) is not None]
+    if needs and min(needs) > target.cap:
+        return f"its wheel needs glibc {min(needs)}, the cap is {target.cap}"
+    if all(tag.rpartition("-")[2].startswith("linux_") for tag in tags):
+        return f"built for {_shown(tags)}, which says nothing of glibc"
+    return f"its wheel is for {_shown(tags)}, not for {target}"
+
+
+def _shown(tags: frozenset[str]) -> str:
+    # One tag tells a wheel from its sisters; a dozen hide it.
+    return min(tags)
+
+
+def _glibc_of(tag: str) -> GlibcVersion | None:
+    name, _, architecture = tag.rpartition("-")[2].partition("_")
+    if name == "manylinux":
+        numbers = architecture.split("_", 2)
+        name = f"manylinux_{'_'.join(numbers[:2])}"
+    try:
+        return GlibcVersion.parse(name) if name.startswith("manylinux") else None
+    except TargetError:
+        return None
