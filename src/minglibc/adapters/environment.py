@@ -499,7 +499,7 @@ class Change:
             os.rename(source, away)
         places = {place for place in old.record if not place.startswith(f"{old.info}/")}
         # What another distribution also owns (a shared __init__.py of the same bytes) stays for it.
-        self._environment._take_out(places - self._shared(places, old), self._trash)
+        self._environment._take_out(places - self._shared(places, old), self._trash)  # noqa: SLF001  one unit in two classes
 
     def _shared(self, places: set[str], old: Distribution) -> set[str]:
         return set().union(*(places & other.record.keys() for other in self._staying if other.info != old.info))

@@ -457,7 +457,7 @@ class _Folder(WheelDestination):
         _, content = Script(name, module, attr, section).generate(self._layout.interpreter, "posix")
         return self._write("scripts", name, [content], executable=True)
 
-    def write_file(self, scheme: Scheme, path: str | os.PathLike[str], stream: Any, is_executable: bool) -> RecordEntry:
+    def write_file(self, scheme: Scheme, path: str | os.PathLike[str], stream: Any, is_executable: bool) -> RecordEntry:  # noqa: FBT001  installer's own signature
         path = os.fspath(path)
         if not isinstance(stream, _Member):
             return self._write(scheme, path, [stream.read()], executable=is_executable)

@@ -108,7 +108,7 @@ class Wheelhouse:
         return os.path.join(folder, "-".join(file.digest), file.filename)
 
     async def _download_all(self, files: Iterable[Wanted]) -> dict[str, str]:
-        from minglibc.adapters import http
+        from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         limits = self._limits or http.Limits.from_environment()
         secure = any(file.url.startswith("https:") for file in files)
@@ -128,7 +128,7 @@ class Wheelhouse:
             await lanes.close()
 
     async def _download(self, lanes: "http.Lanes", limits: "Limits", file: Wanted) -> str:
-        from minglibc.adapters import http
+        from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         for attempt in range(limits.retries + 1):
             try:
@@ -141,7 +141,7 @@ class Wheelhouse:
         raise AssertionError(limits)
 
     async def _download_once(self, client: "httpx.AsyncClient", limits: "Limits", file: Wanted) -> str:
-        import httpx
+        import httpx  # noqa: PLC0415  paid for only where it is needed
 
         deadline = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
         # Nothing may stand between the file's bytes and its digest.
@@ -246,7 +246,7 @@ class _Target:
     def name_it(self, file: Wanted) -> str:
         os.close(self._descriptor)
         self._descriptor = -1
-        path = Wheelhouse._path(self._folder, file)
+        path = Wheelhouse._path(self._folder, file)  # noqa: SLF001  one unit in two classes
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.replace(self._path, path)

@@ -25,7 +25,7 @@ def each(function: Callable[[Value], Result], values: Sequence[Value], weights: 
     workers: list[_Worker] = []
     try:
         for share in bins:
-            workers.append(_Worker(function, {position: values[position] for position in share}))
+            workers.append(_Worker(function, {position: values[position] for position in share}))  # noqa: PERF401  what was forked before a failure is ended
         results = {position: result for worker in workers for position, result in worker.results().items()}
     finally:
         for worker in workers:
@@ -61,7 +61,7 @@ class _Worker:
             sent = pipe.read()
         if not sent:
             raise RuntimeError("a worker process was killed")
-        outcome: dict[int, Any] | BaseException = pickle.loads(sent)
+        outcome: dict[int, Any] | BaseException = pickle.loads(sent)  # noqa: S301  from our own child
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -84,7 +84,7 @@ def _work(function: Callable[[Any], Any], share: dict[int, Any], writer: int, pa
         if os.getppid() != parent:
             os._exit(1)
         outcome = {position: function(value) for position, value in share.items()}
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  whatever it is, the parent raises it
         outcome = error
     with suppress(BaseException), open(writer, "wb") as pipe:
         pipe.write(pickle.dumps(outcome))

@@ -18,7 +18,7 @@ _EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
 
 def configure(parser: "Parser") -> None:
     """The arguments of `run`."""
-    from minglibc.cli.selection import add_selection
+    from minglibc.cli.selection import add_selection  # noqa: PLC0415  paid for only where it is needed
 
     add_selection(parser)
     parser.add_argument(
@@ -39,7 +39,7 @@ def run(arguments: Namespace) -> NoReturn:
 
 def _known_to_match(arguments: Namespace) -> str | None:
     """The environment, if the stamp that the last sync left in it says that nothing has to be done."""
-    from minglibc.cli.selection import ENVIRONMENT, selection
+    from minglibc.cli.selection import ENVIRONMENT, selection  # noqa: PLC0415  paid for only where it is needed
 
     try:
         folder = project.find(arguments.project)
@@ -58,7 +58,7 @@ def _known_to_match(arguments: Namespace) -> str | None:
 
 
 def _synchronized(arguments: Namespace) -> str:
-    from minglibc.cli import sync
+    from minglibc.cli import sync  # noqa: PLC0415  paid for only where it is needed
 
     vars(arguments).update(dry_run=False, check=False, json=False, compile_bytecode=False)
     outcome = sync.synchronize(arguments)
@@ -77,7 +77,7 @@ def _become(command: list[str], prefix: str) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(command[0], command, environment)
+        os.execvpe(command[0], command, environment)  # noqa: S606  that is the purpose
     except FileNotFoundError:
         missing = _refusal(f"there is no command {command[0]} in {prefix} or on PATH", _EXIT_NOT_FOUND)
         raise missing from None

@@ -209,7 +209,7 @@ def find_place(arguments: Namespace, source: Source) -> Place:
 
 
 def _on_path(name: str) -> str:
-    from shutil import which
+    from shutil import which  # noqa: PLC0415  paid for only where it is needed
 
     found = which(name)
     if not found:
@@ -479,8 +479,8 @@ class _Bars:
         if not self._wanted:
             return
         if self._display is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+            from rich.console import Console  # noqa: PLC0415  paid for only where it is needed
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415  paid for only where it is needed
 
             columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
             self._display = Progress(*columns, console=Console(stderr=True), transient=True)
