@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minglibc import versions
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_VERSION = r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?"
+_VERSION = r"[0-9]+(?:\.[0-9]+)*(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.dev[0-9]+)?"
 _CLAUSE = rf"(?:(?:==|!=|<=|>=|<|>)\s*{_VERSION}|~=\s*[0-9]+\.{_VERSION}|[!=]=\s*[0-9]+(?:\.[0-9]+)*\.\*)"
 _PLAIN = re.compile(
     rf"\s*(?P<name>{_NAME})\s*(?:\[\s*(?P<extras>{_NAME}(?:\s*,\s*{_NAME})*)?\s*\])?\s*"

@@ -14,18 +14,22 @@ from typing import Any
 # Compared element by element: epoch, release without trailing zeros, pre-release, post, dev, local.
 Key = tuple[Any, ...]
 
+_NUMBER = "(?:0|[1-9][0-9]*)"
 _CANONICAL = re.compile(
-    r"(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)(?:(?P<phase>a|b|rc)(?P<pre>[0-9]+))?"
-    r"(?:\.post(?P<post>[0-9]+))?(?:\.dev(?P<dev>[0-9]+))?(?:\+(?P<local>[a-z0-9]+(?:\.[a-z0-9]+)*))?",
-    re.ASCII,
+    rf"(?:(?P<epoch>[1-9][0-9]*)!)?(?P<release>{_NUMBER}(?:\.{_NUMBER})*)(?:(?P<phase>a|b|rc)(?P<pre>{_NUMBER}))?"
+    rf"(?:\.post(?P<post>{_NUMBER}))?(?:\.dev(?P<dev>{_NUMBER}))?"
+    rf"(?:\+(?P<local>(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*)(?:\.(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*))*))?"
 )
 _CLAUSE = re.compile(
     r"\s*(?P<operator>===|~=|==|!=|<=|>=|<|>)\s*"
-    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?))"
+    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.dev[0-9]+)?))"
     r"(?P<prefix>\.\*)?\s*",
     re.ASCII,
 )
 
+_LETTER = re.compile("[a-zA-Z]")
+# "2.0a.0", as many upper bounds are written, is "2.0a0"; "1.0-1" is "1.0.post1".
+_PHASE = re.compile(r"\.?(a|b|rc)\.?")
 _FINAL = (9, 0)
 _DEV_OF_FINAL = (-1, 0)
 _BEFORE_ANY = (-2, 0)
@@ -36,7 +40,7 @@ _NO_LOCAL: tuple[Any, ...] = ()
 
 def normalize(text: str) -> str | None:
     """The canonical form of a version, or None where PEP 440 knows no such version."""
-    if _CANONICAL.fullmatch(text) and not _leading_zero(text):
+    if _CANONICAL.fullmatch(text):
         return text
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions come here, most locks have none
 
@@ -44,12 +48,6 @@ def normalize(text: str) -> str | None:
         return str(Version(text))
     except InvalidVersion:
         return None
-
-
-def _leading_zero(text: str) -> bool:
-    return (
-        text[0] == "0" or ".0" in text or "a0" in text or "b0" in text or "c0" in text or "t0" in text or "v0" in text
-    )
 
 
 @cache
@@ -96,13 +94,12 @@ def is_prerelease(version: str) -> bool:
 class Versions(Sequence[str]):
     """A project's versions, oldest first; sets of them are bit masks, so that requirements meet by ``&``."""
 
-    __slots__ = ("_keys", "_masks", "_prereleases", "all", "texts")
+    __slots__ = ("_masks", "_prereleases", "all", "texts")
 
     def __init__(self, texts: Sequence[str]) -> None:
         """*texts* are canonical, sorted by ``key``, and no two are equal."""
         self.texts = texts
         self.all = (1 << len(texts)) - 1
-        self._keys: list[Key] = []
         self._masks: dict[str, int] = {"": self.all}
         self._prereleases: int | None = None
 
@@ -132,7 +129,7 @@ class Versions(Sequence[str]):
         """The place of *version*, in whatever spelling; None where it is not there."""
         wanted = key(version)
         place = self._first_from(wanted)
-        return place if place < len(self.texts) and self._keys[place] == wanted else None
+        return place if place < len(self.texts) and key(self.texts[place]) == wanted else None
 
     def _measure(self, specifier: str) -> int:
         result = self.all
@@ -147,9 +144,7 @@ class Versions(Sequence[str]):
         return result
 
     def _first_from(self, bound: Key) -> int:
-        if not self._keys:
-            self._keys = [key(text) for text in self.texts]
-        return bisect_left(self._keys, bound)
+        return bisect_left(self.texts, bound, key=key)
 
     def _ask_packaging(self, specifier: str) -> int:
         from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415  the rare specifiers
@@ -173,7 +168,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  o
         if operator not in {"==", "!="} or match["suffix"]:
             return None
         return _start(release), _start(_bumped(release))
-    exact = key(normalize(match["version"]) or "") if operator != "===" else _LOWEST
+    exact = key(_PHASE.sub(r"\1", match["version"]).replace("-", ".post")) if operator != "===" else _LOWEST
     match operator:
         case "==" | "!=":
             return exact, (*exact[:5], _AFTER_ANY_LOCAL)
@@ -183,11 +178,24 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  o
             return _LOWEST, (*exact[:5], _AFTER_ANY_LOCAL)
         case "~=" if len(release) > 1:
             return exact, _start(_bumped(release[:-1]))
-        case "<" if not match["suffix"]:
-            return _LOWEST, _start(release)
-        case ">" if not match["suffix"]:
-            return (*exact[:3], inf), _HIGHEST
+        case "<":
+            return _LOWEST, _below(exact)
+        case ">":
+            return _above(exact), _HIGHEST
     return None
+
+
+def _below(exact: Key) -> Key:
+    """Where ``<`` ends: a final or post-release keeps out its own pre-releases too."""
+    _, _, stage, post, dev, _ = exact
+    if stage != _FINAL or dev != inf:
+        return exact
+    return (*exact[:4], -1) if post >= 0 else (*exact[:2], _BEFORE_ANY)
+
+
+def _above(exact: Key) -> Key:
+    """Where ``>`` begins: what is no post-release keeps out its own post-releases too."""
+    return (*exact[:5], _AFTER_ANY_LOCAL) if exact[3] >= 0 or exact[4] != inf else (*exact[:3], inf)
 
 
 def _start(release: list[int]) -> Key:
@@ -201,8 +209,12 @@ def _bumped(release: list[int]) -> list[int]:
 @cache
 def names_prerelease(specifier: str) -> bool:
     """Whether *specifier* mentions a pre-release, which admits pre-releases (PEP 440)."""
-    if not re.search(r"[a-zA-Z]", specifier):
+    if specifier.isascii() and not _LETTER.search(specifier):
         return False
+    clauses = [_CLAUSE.fullmatch(clause) for clause in specifier.split(",")]
+    if all(match and match["operator"] != "===" for match in clauses):
+        suffixes = [match["suffix"] for match in clauses if match and match["operator"] != "!="]
+        return any((suffix and not suffix.startswith((".post", "-"))) or ".dev" in suffix for suffix in suffixes)
     from packaging.specifiers import SpecifierSet  # noqa: PLC0415  the rare specifiers
 
     return bool(SpecifierSet(specifier).prereleases)

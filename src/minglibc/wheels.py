@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import urljoin
 
@@ -154,7 +155,7 @@ class ProjectPage:
         self,
         name: str,
         texts: Sequence[str],
-        rows: Sequence[list[Row]] | Sequence[bytes],
+        rows: "Sequence[list[Row]] | Dumped",
         *,
         base_url: str,
         status: str = "active",
@@ -185,8 +186,7 @@ class ProjectPage:
     def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
         found = self._files.get(index)
         if found is None:
-            raw = self._rows[index]
-            rows: list[Row] = raw if isinstance(raw, list) else json.loads(raw)
+            rows = self._rows[index]
             foreign = tuple(row for row in rows if isinstance(row, str))
             files = [row for row in rows if not isinstance(row, str)]
             found = (
@@ -203,27 +203,37 @@ class ProjectPage:
             url = urljoin(self.base_url, url)
         return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
 
-    def dump(self, encode: Callable[[Any], bytes]) -> bytes:
-        """The page as lines: its head, then the files of a version each; *encode* writes JSON on one line."""
-        head = [
-            self.name,
-            list(self.versions.texts),
-            self.base_url,
-            self.status,
-            self.status_reason,
-            list(self.skipped),
-        ]
-        lines = (raw if isinstance(raw, bytes) else encode(raw) for raw in self._rows)
-        return b"\n".join([encode(head), *lines])
+    def dump(self, encode: Callable[[Any], bytes]) -> tuple[list[Any], bytes]:
+        """The page as a head of JSON values, and the files of each version as JSON by *encode*, one after the other."""
+        if isinstance(self._rows, Dumped):
+            ends, body = self._rows.ends, bytes(self._rows.body)
+        else:
+            parts = [encode(rows) for rows in self._rows]
+            ends, body = list(accumulate(map(len, parts))), b"".join(parts)
+        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped), ends]
+        return [*head, list(self.versions.texts)], body
 
     @classmethod
-    def load(cls, dumped: bytes) -> "ProjectPage":
-        """The page that ``dump`` wrote."""
-        head, *rows = dumped.split(b"\n")
-        name, texts, base_url, status, status_reason, skipped = json.loads(head)
-        if not texts:
-            rows = []
+    def load(cls, head: list[Any], body: memoryview) -> "ProjectPage":
+        """The page that ``dump`` gave; only the files that are looked at are decoded."""
+        name, base_url, status, status_reason, skipped, ends, texts = head
+        rows = Dumped(ends, body)
         return cls(name, texts, rows, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
+
+
+class Dumped:
+    """The files of each version as JSON: where each ends, and all of it."""
+
+    __slots__ = ("body", "ends")
+
+    def __init__(self, ends: list[int], body: memoryview) -> None:
+        self.ends = ends
+        self.body = body
+
+    def __getitem__(self, index: int) -> list[Row]:
+        start = self.ends[index - 1] if index else 0
+        rows: list[Row] = json.loads(bytes(self.body[start : self.ends[index]]))
+        return rows
 
 
 def reduce_files(

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from minglibc.adapters.store import Store
+from minglibc.adapters.store import Entry, Store
 from minglibc.errors import IndexUnreachable, MinglibcError
 from minglibc.speculation import Speculation
 from minglibc.wheels import CoreMetadata, ProjectPage, Wheel
@@ -38,7 +38,7 @@ class Index:
         self._offline = offline
         self._on_fetch = on_fetch
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
-        self._stale: dict[str, tuple[Any, ProjectPage]] = {}
+        self._stale: dict[str, tuple[Entry, ProjectPage]] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
         self._events: deque[tuple[str, Any]] = deque()
@@ -90,8 +90,8 @@ class Index:
             return
         kept = self._kept_page(name)
         if kept is not None:
-            head, page = kept
-            if self._offline or time.time() < head["expires"]:
+            entry, page = kept
+            if self._offline or 0 <= time.time() - entry.confirmed < entry.head["max-age"]:
                 self._have_page(page)
                 return
             self._stale[name] = kept
@@ -101,18 +101,18 @@ class Index:
             )
             return
         network = self._online()
-        network.start(("page", name), lambda ticket: network.page(name, kept[0]["etag"] if kept else "", ticket))
+        network.start(("page", name), lambda ticket: network.page(name, kept[0].head["etag"] if kept else "", ticket))
         if kept is not None:
             # Its stale page tells well enough what will be asked for next.
             self._foresee("page", kept[1])
 
-    def _kept_page(self, name: str) -> tuple[Any, ProjectPage] | None:
-        kept = self._store.read(self._folder, name)
-        if kept is None:
+    def _kept_page(self, name: str) -> tuple[Entry, ProjectPage] | None:
+        entry = self._store.read(self._folder, name)
+        if entry is None:
             return None
         try:
-            return kept[0], ProjectPage.load(kept[1])
-        except (ValueError, TypeError):
+            return entry, ProjectPage.load(entry.head["page"], entry.body)
+        except (ValueError, TypeError, KeyError):
             return None
 
     def _ask_metadata(self, wheel: Wheel) -> None:
@@ -120,7 +120,7 @@ class Index:
             return
         kept = self._store.read("metadata", _place(wheel)) if wheel.hash else None
         if kept is not None:
-            self._have_metadata(wheel, CoreMetadata(*kept[0]))
+            self._have_metadata(wheel, CoreMetadata(*kept.head))
         elif self._offline:
             self._metadata[wheel.url] = IndexUnreachable(
                 f"the metadata of {wheel.filename} is not in the cache, and --offline forbids asking the index"
@@ -157,17 +157,21 @@ class Index:
         self.fetched += 1
         from msgspec.json import encode  # noqa: PLC0415  imported by the network already
 
-        self._write_page(page, page.dump(encode), etag, max_age)
+        self._write_page(page, encode, etag, max_age)
         self._have_page(page)
 
     def confirm_page(self, name: str, *, max_age: int) -> None:
         """The index says that a stale page still holds (304)."""
-        head, page = self._stale[name]
-        self._write_page(page, page.dump(lambda rows: json.dumps(rows).encode()), head["etag"], max_age)
+        entry, page = self._stale[name]
+        if entry.head["max-age"] == max_age:
+            self._store.confirm(self._folder, name)
+        else:
+            self._write_page(page, _encode, entry.head["etag"], max_age)
         self._have_page(page)
 
-    def _write_page(self, page: ProjectPage, dumped: bytes, etag: str, max_age: int) -> None:
-        self._store.write(self._folder, page.name, {"etag": etag, "expires": time.time() + max_age}, dumped)
+    def _write_page(self, page: ProjectPage, encode: Callable[[Any], bytes], etag: str, max_age: int) -> None:
+        head, body = page.dump(encode)
+        self._store.write(self._folder, page.name, {"etag": etag, "max-age": max_age, "page": head}, body)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""
@@ -208,6 +212,10 @@ class Index:
                     for name in self._speculation.metadata(*what):
                         self._ask_page(name)
             self._events.popleft()
+
+
+def _encode(rows: Any) -> bytes:
+    return json.dumps(rows).encode()
 
 
 def _place(wheel: Wheel) -> str:

@@ -3,8 +3,9 @@
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 # A folder per format: an older or newer minglibc never reads this one's entries.
@@ -18,6 +19,14 @@ def default_folder() -> str:
     return platformdirs.user_cache_dir("minglibc", appauthor=False)
 
 
+class Entry(NamedTuple):
+    """What was written, and when it was last known to hold (seconds since the epoch, by this machine's clock)."""
+
+    head: Any
+    body: memoryview
+    confirmed: float
+
+
 class Store:
     """Entries of a JSON head and a body, each in a file of its own, replaced whole."""
 
@@ -27,19 +36,20 @@ class Store:
         self._writable = True
         self._on_trouble = on_trouble
 
-    def read(self, kind: str, name: str) -> tuple[Any, bytes] | None:
-        """The head and body of an entry; None where there is none, or a damaged one."""
+    def read(self, kind: str, name: str) -> Entry | None:
+        """An entry; None where there is none, or a damaged one."""
         try:
             with open(os.path.join(self._folder, kind, name), "rb", buffering=0) as file:
+                confirmed = os.fstat(file.fileno()).st_mtime
                 data = file.read()
         except OSError:
             return None
-        checksum, content = data[:8], data[9:]
-        if checksum != b"%08x" % crc32(content):
+        content = memoryview(data)[9:]
+        newline = data.find(b"\n")
+        if newline < 0 or data[:8] != b"%08x" % crc32(content):
             return None
-        head, _, body = content.partition(b"\n")
         try:
-            return json.loads(head), body
+            return Entry(json.loads(data[9:newline]), content[newline - 8 :], confirmed)
         except ValueError:
             return None
 
@@ -64,6 +74,12 @@ class Store:
             self._on_trouble(
                 f"the cache in {self._folder} can't be written ({error.strerror or error}); going on without it"
             )
+
+    def confirm(self, kind: str, name: str) -> None:
+        """An entry holds as of now."""
+        now = time.time()
+        with contextlib.suppress(OSError):
+            os.utime(os.path.join(self._folder, kind, name), (now, now))
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
