@@ -64,7 +64,7 @@ def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[st
         mask &= provider.narrow(ask)
     yield asked
     if not len(project.page.versions):
-        yield f"{name} has no releases that minglibc can read"
+        yield f"{name} has no releases that minglibc can read{_passed_over(project)}"
     elif not mask:
         yield f"no release of {name} meets {'all of these' if len(asks) > 1 else 'this'}; {_range(project)}"
     else:
@@ -74,6 +74,11 @@ def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[st
 def _wording(ask: Ask) -> str:
     text = f"{ask.name}[{ask.extra}]{ask.requirement.specifier}" if ask.extra else ask.requirement.without_marker
     return f"{ask.asked_by or 'the project'} requires {text}"
+
+
+def _passed_over(project: Project) -> str:
+    skipped = project.page.skipped
+    return f"; files passed over: {', '.join(skipped[:_SHOWN])}" if skipped else ""
 
 
 def _range(project: Project) -> str:

@@ -13,6 +13,8 @@ from minglibc.targets import ARCHITECTURES, LEGACY_NAMES, GlibcVersion, Target, 
 
 # Strongest first; md5 and sha1 are no hashes to a lock.
 HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
+# Eggs and installers of old are no distributions that anybody looks for.
+_DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
 _FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
 _TAIL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -247,7 +249,8 @@ def reduce_files(
         parts = _split(file.filename)
         version = parts[1] if parts else None
         if parts is None or version is None or not _is_called(name, parts[0], names):
-            skipped.append(file.filename)
+            if file.filename.endswith(_DISTRIBUTIONS):
+                skipped.append(file.filename)
             continue
         rows = grouped.setdefault(version, [])
         foreign = _is_foreign(parts[2])

@@ -231,7 +231,7 @@ def _passing(error: Exception, url: str, limits: Limits) -> str:
             return f"no connection: {error}"
         case httpx.RemoteProtocolError():
             return "the answer was cut short" if "peer closed" in str(error) else f"the answer is not HTTP: {error}"
-    return f"the connection broke: {error or type(error).__name__}"
+    return f"the connection broke: {str(error) or type(error).__name__}"
 
 
 async def _once(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:

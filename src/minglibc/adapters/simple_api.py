@@ -90,6 +90,8 @@ def _read_json(answer: Answer, name: str) -> ProjectPage:
 
 def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:
     try:
+        if not answer.body.isascii():
+            answer.body.decode()  # msgspec passes over bad bytes in what it doesn't decode
         return decoder.decode(answer.body)
     except msgspec.ValidationError as error:
         raise IndexAnswerError(f"{shown(answer.url)}: the JSON is not a project page: {error}") from error

@@ -133,6 +133,7 @@ def lock(text: str, old: str | None, arguments: Namespace) -> Outcome:
         document = merge(answers, found.inputs)
         targets = tuple(answer.target for answer in answers)
         back = held_back(answers, found.judges, found.source)
+        _say_skipped(found, answers, arguments)
     for warning in dict.fromkeys(warning for answer in answers for warning in answer.warnings):
         talk(arguments, f"warning: {warning}")
     was = versions_of([{"name": p.name, "version": str(p.version)} for p in before.pylock.packages]) if before else {}
@@ -187,6 +188,18 @@ def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespac
         answer._replace(wheels={n: w._replace(hash=hashes.get(w.url, w.hash)) for n, w in answer.wheels.items()})
         for answer in answers
     ]
+
+
+def _say_skipped(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> None:
+    """Files whose names are not those of a distribution of their project: counted, and named where they look hostile."""
+    for name in sorted({name for answer in answers for name in answer.wheels}):
+        skipped = found.source.project(name).skipped
+        hostile = [filename for filename in skipped if "/" in filename or "\\" in filename]
+        if hostile:
+            talk(arguments, f"warning: the page of {name} lists {hostile[0]!r}, a hostile file name; passed over")
+        elif skipped:
+            listed = ", ".join(skipped[:3])
+            talk(arguments, f"{name}: passed over {_count(len(skipped), 'file')} with odd names ({listed})", level=1)
 
 
 def tell(outcome: Outcome, arguments: Namespace) -> None:
