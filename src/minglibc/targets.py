@@ -41,8 +41,8 @@ NEWEST_PATCH = {6: 15, 7: 17, 8: 20, 9: 25, 10: 22, 11: 18, 12: 16, 13: 18, 14: 
 OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 
-_GLIBC = re.compile(r"([0-9]+)\.([0-9]+)")
-_MANYLINUX = re.compile(r"manylinux_([0-9]+)_([0-9]+)")
+_GLIBC = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_MANYLINUX = re.compile(r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})")
 _PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
 
 
