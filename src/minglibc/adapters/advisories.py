@@ -1,0 +1,145 @@
+"""The project JSON API's word on vulnerabilities: of each release where the index has that, else of the newest alone."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from minglibc.adapters.http import Credentials, Lanes, Limits, Ticket, get
+from minglibc.adapters.index import without_credentials
+from minglibc.adapters.store import Store
+from minglibc.advisories import Advisory
+from minglibc.errors import MinglibcError
+
+_LANES = 12
+_MAX_AGE = 3600
+_SIMPLE = "simple/"
+
+
+class _Vulnerability(msgspec.Struct):
+    id: str
+    aliases: list[str] | None = None
+    fixed_in: list[str] | None = None
+    summary: str | None = None
+    link: str | None = None
+    withdrawn: str | None = None
+
+
+class _Info(msgspec.Struct):
+    version: str = ""
+
+
+class _Release(msgspec.Struct):
+    info: _Info = msgspec.field(default_factory=_Info)
+    vulnerabilities: list[_Vulnerability] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Release)
+
+Release = tuple[str, str]
+
+
+class Advisories:
+    """What one index knows of releases' vulnerabilities; what it doesn't say is None, and never "none"."""
+
+    def __init__(
+        self,
+        url: str,
+        store: Store,
+        *,
+        offline: bool = False,
+        on_trouble: Callable[[str], None] = lambda message: None,  # noqa: ARG005
+    ) -> None:
+        self._credentials = Credentials()
+        plain = self._credentials.take(url if url.endswith("/") else url + "/")
+        # Only this layout of the two APIs is known: /simple/NAME/ beside /pypi/NAME/json.
+        self._base = f"{plain.removesuffix(_SIMPLE)}pypi/" if plain.endswith(f"/{_SIMPLE}") else ""
+        self._store = store
+        self._folder = f"advisories/{sha256(without_credentials(plain).encode()).hexdigest()[:16]}"
+        self._offline = offline
+        self._on_trouble = on_trouble
+        self._troubled = False
+
+    def of(
+        self, releases: Iterable[Release], *, newest: Iterable[Release] = ()
+    ) -> dict[Release, tuple[Advisory, ...] | None]:
+        """What is known of each release; *newest* are those that a page of their project alone may tell of."""
+        wanted = sorted(set(releases))
+        found: dict[Release, tuple[Advisory, ...] | None] = {}
+        missing = []
+        for release in wanted:
+            kept = self._store.read(self._folder, _place(release))
+            if kept is not None and (self._offline or time.time() < kept[0]["expires"]):
+                found[release] = _advisories(kept[0]["known"])
+            else:
+                missing.append(release)
+        if missing and self._base and not self._offline:
+            found |= asyncio.run(self._ask_all(missing, frozenset(newest)))
+        return {release: found.get(release) for release in wanted}
+
+    async def _ask_all(
+        self, releases: Iterable[Release], newest: frozenset[Release]
+    ) -> dict[Release, tuple[Advisory, ...] | None]:
+        limits = Limits.from_environment()
+        lanes = Lanes(limits, size=_LANES, spare=0, secure=self._base.startswith("https:"))
+
+        async def one(release: Release) -> tuple[Release, tuple[Advisory, ...] | None]:
+            return release, await self._ask(lanes, limits, release, is_newest=release in newest)
+
+        try:
+            return dict(await asyncio.gather(*(one(release) for release in releases)))
+        finally:
+            await lanes.close()
+
+    async def _ask(
+        self, lanes: Lanes, limits: Limits, release: Release, *, is_newest: bool
+    ) -> tuple[Advisory, ...] | None:
+        name, version = release
+        try:
+            told = await self._get(lanes, limits, f"{name}/{version}/json")
+            if told is None and is_newest:
+                whole = await self._get(lanes, limits, f"{name}/json")
+                # Mirrors empty this list: only what stands in it says anything.
+                told = whole if whole and whole.info.version == version and whole.vulnerabilities else None
+        except MinglibcError as error:
+            if not self._troubled:
+                self._troubled = True
+                self._on_trouble(f"vulnerabilities are unknown: {error.message}")
+            return None
+        known = (
+            None
+            if told is None or told.vulnerabilities is None
+            else [_plain(each) for each in told.vulnerabilities if not each.withdrawn]
+        )
+        self._store.write(self._folder, _place(release), {"expires": time.time() + _MAX_AGE, "known": known}, b"")
+        return _advisories(known)
+
+    async def _get(self, lanes: Lanes, limits: Limits, path: str) -> _Release | None:
+        url = f"{self._base}{path}"
+        answer = await get(lanes, Ticket(urgent=True), url, self._credentials.headers(url), limits)
+        if answer.status != 200:
+            return None
+        try:
+            return _decoder.decode(answer.body)
+        except msgspec.DecodeError:
+            return None
+
+
+def _plain(told: _Vulnerability) -> list[Any]:
+    return [told.id, told.aliases or [], told.fixed_in or [], told.summary or "", told.link or ""]
+
+
+def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:
+    if known is None:
+        return None
+    return tuple(
+        Advisory(identifier, tuple(aliases), tuple(fixed_in), summary, link)
+        for identifier, aliases, fixed_in, summary, link in known
+    )
+
+
+def _place(release: Release) -> str:
+    return f"{release[0]}/{release[1]}"

@@ -1,0 +1,214 @@
+"""`minglibc check`: what binary files really need, held against the cap."""
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from minglibc.adapters import project
+from minglibc.adapters.binaries import Binaries, of_environment, of_wheel, wheels_in
+from minglibc.adapters.environment import Environment, inspect
+from minglibc.adapters.store import Store
+from minglibc.adapters.wheelhouse import Wanted, Wheelhouse
+from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
+from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
+from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
+from minglibc.lockfile import Lock, loads
+from minglibc.settings import Overrides, parse
+from minglibc.targets import ARCHITECTURES, GlibcVersion, Target, check_architecture, oldest_glibc
+
+Caps = Mapping[str, GlibcVersion]
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `check`."""
+    parser.add_argument("path", nargs="*", help="wheels, or folders of wheels (default: every wheel of the lock)")
+    parser.add_argument("--environment", metavar="PATH", help="check an environment, or the one of an interpreter")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_targets(parser)
+
+
+class Checked(NamedTuple):
+    """What was held against which caps, and what was found."""
+
+    what: str
+    caps: Caps
+    findings: list[Finding]
+    counts: Tally
+
+
+def run(arguments: Namespace) -> int:
+    """Print what the files need beyond the cap; 1 where anything does."""
+    if arguments.environment and arguments.path:
+        raise SettingsError("--environment and paths of wheels are checked one at a time")
+    if arguments.environment:
+        checked = check_environment(arguments.environment, arguments)
+    elif arguments.path:
+        checked = check_wheels(arguments.path, arguments)
+    else:
+        checked = check_lock(read_lock(arguments), arguments)
+    tell(checked, arguments)
+    return EXIT_CANNOT if checked.findings else 0
+
+
+def read_lock(arguments: Namespace) -> Lock:
+    """The project's lock, which must be there and whole."""
+    text = project.read_lock(project.lock_path(folder(arguments)))
+    if text is None:
+        raise LockError("there is no pylock.toml", hint="run `minglibc lock` first")
+    return loads(text)
+
+
+def check_lock(lock: Lock, arguments: Namespace) -> Checked:
+    """Every wheel of the lock, with the wheels that are installed beside it on each target."""
+    targets = [_recapped(target, arguments.glibc) for target in lock.targets]
+    chosen = {
+        target: lock.select(before, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
+        for before, target in zip(lock.targets, targets, strict=True)
+    }
+    wanted = {
+        wheel.filename: Wanted(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+        for selected in chosen.values()
+        for _, wheel in selected
+    }
+    store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
+    with Wheelhouse(
+        cache_folder(arguments),
+        offline=arguments.offline,
+        on_warning=lambda message: talk(arguments, f"warning: {message}"),
+    ) as house:
+        binaries = Binaries(store).of_files(list(wanted.values()), house)
+    findings: list[Finding] = []
+    for target, selected in chosen.items():
+        together = [binary for _, wheel in selected for binary in binaries[wheel.filename]]
+        findings += audit(together, [target.architecture], target.cap)
+    everything = [binary for found in binaries.values() for binary in found]
+    caps = _lowest(targets)
+    plural = "" if len(wanted) == 1 else "s"
+    return Checked(f"{len(wanted)} wheel{plural}", caps, _once(findings), tally(everything, caps))
+
+
+def check_wheels(paths: Sequence[str], arguments: Namespace) -> Checked:
+    """The wheels at *paths*, each for itself: what one brings is no help to another."""
+    caps = _asked_caps(arguments)
+    wheels = [wheel for path in paths for wheel in wheels_in(path)]
+    findings: list[Finding] = []
+    everything: list[Binary] = []
+    for wheel in wheels:
+        binaries = of_wheel(wheel, os.path.basename(wheel))
+        findings += _audit(binaries, caps)
+        everything += binaries
+    plural = "" if len(wheels) == 1 else "s"
+    return Checked(f"{len(wheels)} wheel{plural}", caps, _once(findings), tally(everything, caps))
+
+
+def check_environment(path: str, arguments: Namespace) -> Checked:
+    """Every binary below an environment's prefix, whoever put it there."""
+    environment = Environment(inspect(_interpreter(path)))
+    owners = {place: f"{each.name} {each.version}" for each in environment.distributions() for place in each.record}
+    binaries = list(of_environment(environment.layout.prefix, owners))
+    caps = _asked_caps(arguments)
+    return Checked(path, caps, _once(_audit(binaries, caps)), tally(binaries, caps))
+
+
+def _interpreter(path: str) -> str:
+    if not os.path.isdir(path):
+        return path
+    executable = os.path.join(path, "bin", "python")
+    if not os.path.exists(executable):
+        raise EnvironmentProblem(
+            f"{path} has no bin/python", hint="name an environment's folder, or an interpreter, by --environment"
+        )
+    return executable
+
+
+def _asked_caps(arguments: Namespace) -> Caps:
+    """The cap of each architecture: what the options say, else the project's lowest."""
+    architectures = [check_architecture(name) for name in arguments.arch or ()]
+    if arguments.glibc:
+        cap = GlibcVersion.parse(arguments.glibc)
+        return dict.fromkeys(architectures or ARCHITECTURES, cap)
+    overrides = Overrides(architectures=tuple(architectures), python=tuple(arguments.python or ()))
+    settings = parse(project.read_pyproject(folder(arguments)), overrides=overrides)
+    return _lowest(settings.targets)
+
+
+def _recapped(target: Target, glibc: str | None) -> Target:
+    if not glibc:
+        return target
+    return target._replace(cap=max(GlibcVersion.parse(glibc), oldest_glibc(target.architecture)))
+
+
+def _lowest(targets: Iterable[Target]) -> Caps:
+    caps: dict[str, GlibcVersion] = {}
+    for target in targets:
+        caps[target.architecture] = min(target.cap, caps.get(target.architecture, target.cap))
+    return caps
+
+
+def _audit(binaries: Sequence[Binary], caps: Caps) -> list[Finding]:
+    return [finding for architecture, cap in caps.items() for finding in audit(binaries, [architecture], cap)]
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(dict.fromkeys(findings), key=lambda finding: (finding.distribution, finding.path))
+
+
+def tell(checked: Checked, arguments: Namespace) -> None:
+    """The findings on stdout, the count on stderr."""
+    if arguments.json:
+        print(json.dumps(as_json(checked), indent=2))
+    else:
+        for finding in checked.findings:
+            print(_line(finding))
+    counts = checked.counts
+    caps = ", ".join(sorted({str(cap) for cap in checked.caps.values()}, key=GlibcVersion.parse))
+    found = f"{len(checked.findings)} finding{'' if len(checked.findings) == 1 else 's'}"
+    foreign = f"; {counts.foreign} for other machines left aside" if counts.foreign else ""
+    talk(arguments, f"Held {counts.held} binaries of {checked.what} against glibc {caps}: {found}{foreign}")
+    if checked.findings and not arguments.quiet:
+        print(f"hint: {_hint(checked, arguments)}", file=sys.stderr)
+
+
+def _line(finding: Finding) -> str:
+    lift = f"; glibc {finding.lowest_cap} has it" if finding.lowest_cap else ""
+    where = str(finding) if finding.distribution else str(finding).removeprefix(": ")
+    return f"{where}{lift}"
+
+
+def _hint(checked: Checked, arguments: Namespace) -> str:
+    if arguments.environment:
+        return "`minglibc sync` puts the locked wheels, which keep within the cap, in their place"
+    caps = [finding.lowest_cap for finding in checked.findings]
+    if all(caps):
+        return f"a cap of {max(cap for cap in caps if cap)} has all of this; else require other releases"
+    return "require other releases of these; no cap alone makes them safe"
+
+
+def as_json(checked: Checked) -> dict[str, Any]:
+    """What was checked in the form that docs/reference/json/check.schema.json describes."""
+    return {
+        "checked": checked.what,
+        "caps": {architecture: str(cap) for architecture, cap in checked.caps.items()},
+        "binaries": checked.counts._asdict(),
+        "findings": [finding_as_json(finding) for finding in checked.findings],
+    }
+
+
+def finding_as_json(finding: Finding) -> dict[str, Any]:
+    """One finding; what does not apply is an empty string or null."""
+    return {
+        "distribution": finding.distribution,
+        "path": finding.path,
+        "kind": _KIND_NAMES[finding.kind],
+        "library": finding.library,
+        "version": finding.version,
+        "symbols": list(finding.symbols),
+        "lowest-cap": str(finding.lowest_cap) if finding.lowest_cap else None,
+        "detail": finding.detail,
+    }
+
+
+_KIND_NAMES = {kind: kind.value.replace(" ", "-") for kind in Kind}

@@ -1,0 +1,92 @@
+"""What the commands that explain a lock have in common: the lock on disk, read back with the pages that it was made from."""
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
+
+from minglibc.adapters import project
+from minglibc.adapters.advisories import Advisories
+from minglibc.adapters.store import Store
+from minglibc.cli.check import read_lock
+from minglibc.cli.locking import Work, digest, judges_of, work
+from minglibc.cli.options import cache_folder, folder, talk
+from minglibc.cli.progress import Progress
+from minglibc.lockfile import Lock
+from minglibc.outdated import Row, outdated, releases, with_weaknesses
+from minglibc.recall import JudgeAt, recall
+from minglibc.resolver import Resolution
+from minglibc.settings import Settings
+from minglibc.targets import Target
+from minglibc.why import Inquiry
+
+
+class Locked(NamedTuple):
+    """A lock and everything that can be asked of it."""
+
+    lock: Lock
+    work: Work
+    resolutions: list[Resolution]
+    judge_at: JudgeAt
+    inquiry: Inquiry
+    advisories: Advisories
+
+    def rows(self) -> list[Row]:
+        """Each locked release against the newest, with what is known of its vulnerabilities."""
+        rows = outdated(self.resolutions, self.inquiry)
+        locked, newest = releases(rows)
+        return with_weaknesses(rows, self.advisories.of(locked, newest=newest), self.inquiry, self.judge_at)
+
+
+@contextmanager
+def locked(arguments: Namespace) -> Iterator[Locked]:
+    """Open the project's lock; raises LockError where there is none, or one that is not whole."""
+    lock = read_lock(arguments)
+    text = project.read_pyproject(folder(arguments))
+    if lock.inputs != digest(text, arguments):
+        talk(arguments, "warning: pylock.toml is stale; this is about the lock as it is")
+    versions = {str(package.name): str(package.version) for package in lock.pylock.packages}
+    with Progress(arguments) as progress, work(text, arguments, locked=versions, on_fetch=progress.fetching) as found:
+        judge_at = judge_maker(found.settings)
+        resolutions = recall(lock, found.roots, judge_at, found.source, policy=found.policy)
+        inquiry = Inquiry(found.source, judge_at, found.policy, resolutions=resolutions)
+        yield Locked(lock, found, resolutions, judge_at, inquiry, advisories_of(found, arguments))
+
+
+def judge_maker(settings: Settings) -> JudgeAt:
+    """A judge for any target under the settings' rules, made once."""
+
+    @cache
+    def judge_at(target: Target) -> Any:
+        return judges_of(settings, [target])[0]
+
+    return judge_at
+
+
+def advisories_of(found: Work, arguments: Namespace) -> Advisories:
+    """The vulnerabilities that the project's index knows of."""
+    store = Store(cache_folder(arguments))
+    return Advisories(
+        found.source.url,
+        store,
+        offline=arguments.offline,
+        on_trouble=lambda message: talk(arguments, f"warning: {message}"),
+    )
+
+
+def targets_as_json(targets: Sequence[Target]) -> list[dict[str, str]]:
+    """Targets in the form that all of docs/reference/json has them in."""
+    return [{"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap)} for t in targets]
+
+
+def spoken(targets: Sequence[Target], of: Sequence[Target] = ()) -> str:
+    """Targets in few words; what all *of* the lock's targets have in common is left out."""
+    one_cap = len({target.cap for target in of}) == 1
+    one_architecture = len({target.architecture for target in of}) == 1
+    kinds: dict[str, list[str]] = {}
+    for target in targets:
+        where = "" if one_architecture else f" on {target.architecture}"
+        where += "" if one_cap else f" with glibc {target.cap}"
+        kinds.setdefault(where, []).append(str(target.python))
+    return "; ".join(f"CPython {', '.join(pythons)}{where}" for where, pythons in kinds.items())

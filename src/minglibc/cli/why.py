@@ -1,0 +1,93 @@
+"""`minglibc why NAME`: who requires it, why this release, and why none above it."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
+from minglibc.cli.options import Parser, add_index, add_targets
+from minglibc.errors import SettingsError
+from minglibc.requirements import normalize_name
+from minglibc.wheels import lowest_glibc
+from minglibc.why import Answer, Link, why
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `why`."""
+    parser.add_argument("name", help="a locked package")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_targets(parser)
+    add_index(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print the answer for each kind of target."""
+    name = normalize_name(arguments.name)
+    with locked(arguments) as found:
+        answers = why(name, found.resolutions, found.inquiry)
+    if not answers:
+        raise _not_locked(name, found)
+    if arguments.json:
+        print(json.dumps([as_json(answer) for answer in answers], indent=2))
+        return 0
+    print("\n\n".join(_told(answer) for answer in answers))
+    return 0
+
+
+def _not_locked(name: str, found: Locked) -> SettingsError:
+    names = [str(package.name) for package in found.lock.pylock.packages]
+    close = get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]}?" if close else "nothing in pyproject.toml requires it for any target"
+    return SettingsError(f"{name} is not in pylock.toml", hint=hint)
+
+
+def _told(answer: Answer) -> str:
+    wheel = answer.wheel
+    needs = lowest_glibc(wheel.tail)
+    lines = [f"{wheel.name} {wheel.version} for {spoken(answer.targets)}"]
+    facts = [wheel.filename, f"needs glibc {needs}" if needs else "needs no glibc"]
+    facts += [f"uploaded {wheel.upload_time[:10]}"] if wheel.upload_time else []
+    lines.append(f"  {', '.join(facts)}")
+    lines += [f"  {chain_text(chain)}" for chain in answer.chains]
+    if not answer.above:
+        return "\n".join([*lines, "  it is the newest release"])
+    width = max(len(refusal.version) for refusal in answer.above)
+    lines.append("  newer releases:")
+    lines += [f"    {refusal.version:{width}}  {refusal.obstacle.text}" for refusal in answer.above]
+    return "\n".join(lines)
+
+
+def chain_text(chain: Sequence[Link]) -> str:
+    """``the project → paramiko>=3 (5.1.0) → cryptography>=3.3``."""
+    parts = [chain[0].asked_by]
+    for link, following in zip(chain, [*chain[1:], None], strict=True):
+        chosen = f" ({following.asked_by.rpartition(' ')[2]})" if following else ""
+        parts.append(f"{link.requirement.without_marker}{chosen}")
+    return " → ".join(parts)
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """An answer in the form that docs/reference/json/why.schema.json describes."""
+    needs = lowest_glibc(answer.wheel.tail)
+    return {
+        "name": answer.wheel.name,
+        "version": answer.wheel.version,
+        "wheel": answer.wheel.filename,
+        "needs": str(needs) if needs else None,
+        "uploaded": answer.wheel.upload_time or None,
+        "targets": targets_as_json(answer.targets),
+        "required-by": [
+            [{"by": link.asked_by, "requirement": str(link.requirement)} for link in chain] for chain in answer.chains
+        ],
+        "above": [
+            {
+                "version": refusal.version,
+                "reason": refusal.obstacle.reason,
+                "detail": refusal.obstacle.text,
+                "needs": str(refusal.obstacle.needs) if refusal.obstacle.needs else None,
+            }
+            for refusal in answer.above
+        ],
+    }

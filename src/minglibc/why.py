@@ -1,0 +1,259 @@
+"""Why this release: the chains of requirements that lead to it, and what keeps out each release above it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from minglibc import versions
+from minglibc.advisories import lowest_cap
+from minglibc.errors import MinglibcError, ProjectNotFound
+from minglibc.recall import JudgeAt
+from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
+from minglibc.resolver import Policy, Resolution, WheelIndex
+from minglibc.targets import GlibcVersion, Target
+from minglibc.wheels import CoreMetadata, ProjectPage, Reason, Wheel, check_metadata
+
+
+class Obstacle(NamedTuple):
+    """What keeps a release out: the reason's name, its sentence, and the lowest cap that alone would let it in."""
+
+    reason: str
+    text: str
+    needs: GlibcVersion | None = None
+
+
+class Link(NamedTuple):
+    """One step of a chain: who requires what; the last one's requirement is on the package in question."""
+
+    asked_by: str
+    requirement: Requirement
+
+
+class Refusal(NamedTuple):
+    """A release above the locked one, and what keeps it out."""
+
+    version: str
+    obstacle: Obstacle
+
+
+class Answer(NamedTuple):
+    """Why some targets have this release of a package."""
+
+    targets: tuple[Target, ...]
+    wheel: Wheel
+    chains: tuple[tuple[Link, ...], ...]
+    above: tuple[Refusal, ...]
+
+
+class Inquiry:
+    """Questions about one lock's releases, asked of the pages that it was made from."""
+
+    def __init__(
+        self,
+        index: WheelIndex,
+        judge_at: JudgeAt,
+        policy: Policy = Policy(),  # noqa: B008  immutable
+        *,
+        resolutions: Sequence[Resolution] = (),
+    ) -> None:
+        self._index = index
+        self._resolutions = resolutions
+        self._judge_at = judge_at
+        self._policy = policy
+
+    def page(self, name: str) -> ProjectPage:
+        """The page of a project; an empty one where the index no longer has it."""
+        try:
+            return self._index.project(name)
+        except ProjectNotFound:
+            return ProjectPage(name, (), (), base_url="")
+
+    def above(self, name: str, locked: str) -> range:
+        """The positions of the releases above *locked*, newest first."""
+        page = self.page(name)
+        floor = page.versions.index_of(locked)
+        # A release that was taken off the index is below all that is newer than it.
+        start = floor + 1 if floor is not None else _after(page, locked)
+        return range(len(page.versions) - 1, start - 1, -1)
+
+    def obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle:
+        """What keeps the release at *position* out of *resolution*: the first that holds of status, rules, files, metadata."""
+        return (
+            self._hard_obstacle(resolution, name, position)
+            or self._of_others(resolution, name, position)
+            or Obstacle("free", f"nothing known keeps it out: `minglibc lock -P {name}` tries it")
+        )
+
+    def _hard_obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
+        page = self.page(name)
+        return (
+            self._of_status(page)
+            or self._of_prerelease(page, resolution, position)
+            or self._of_requirements(page, resolution, position)
+            or self._of_files(page, resolution.target, position)
+            or self._of_metadata(page, resolution, position)
+        )
+
+    def needs(self, name: str, position: int, target: Target) -> GlibcVersion | None:
+        """The lowest cap above the target's that admits the release's files."""
+        return lowest_cap(self.page(name), position, target, self._judge_at)
+
+    def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
+        """One release for all targets is preferred, so what one of them can't have is nobody's."""
+        locked = resolution.wheels[name].version
+        for other in self._resolutions:
+            beside = other.wheels.get(name)
+            if other.target != resolution.target and beside is not None and beside.version == locked:
+                obstacle = self._hard_obstacle(other, name, position)
+                if obstacle is not None:
+                    text = f"kept the same as on CPython {other.target.python}, {other.target.architecture}, where it {obstacle.text}"
+                    return Obstacle("other-target", text, obstacle.needs)
+        return None
+
+    def _of_status(self, page: ProjectPage) -> Obstacle | None:
+        if page.status != "quarantined":
+            return None
+        why = f": {page.status_reason}" if page.status_reason else ""
+        return Obstacle("quarantined", f"the index has quarantined the project{why}")
+
+    def _of_prerelease(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+        if not page.versions.prereleases >> position & 1 or self._policy.admits_prereleases(page.name):
+            return None
+        asked = [demand.requirement.specifier for demand in resolution.demands.get(page.name, ())]
+        locked = resolution.wheels[page.name].version if page.name in resolution.wheels else ""
+        if any(versions.names_prerelease(specifier) for specifier in asked) or (
+            locked and versions.is_prerelease(locked)
+        ):
+            return None
+        return Obstacle("pre-release", "is a pre-release")
+
+    def _of_requirements(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+        against = [
+            f"{demand.asked_by} requires {demand.requirement.without_marker}"
+            for demand in resolution.demands.get(page.name, ())
+            if not _holds(page, demand.requirement, position)
+        ]
+        environment = Environment(resolution.target.environment)
+        against += [
+            f"a constraint says {each.without_marker}"
+            for each in self._policy.constraints
+            if each.name == page.name and environment.admits(each.marker) and not _holds(page, each, position)
+        ]
+        return Obstacle("requirement", "; ".join(dict.fromkeys(against))) if against else None
+
+    def _of_files(self, page: ProjectPage, target: Target, position: int) -> Obstacle | None:
+        rejections = self._judge_at(target).rejections(page, position)
+        if not rejections:
+            return None
+        needs = lowest_cap(page, position, target, self._judge_at)
+        if needs:
+            return Obstacle(Reason.GLIBC.value, f"needs glibc {needs}", needs)
+        # A wheel that lacks more than the cap is better told by what no cap can give.
+        told = ([each for each in rejections if each.reason is not Reason.GLIBC] or rejections)[0]
+        missing = {Reason.INTERPRETER: f"CPython {target.python}", Reason.ARCHITECTURE: target.architecture}
+        text = f"has no wheel for {missing[told.reason]}" if told.reason in missing else str(told)
+        return Obstacle(told.reason.value, text)
+
+    def _of_metadata(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+        wheel = self._judge_at(resolution.target).best(page, position)
+        assert wheel is not None  # the files were looked at
+        try:
+            metadata = self._index.metadata(wheel)
+            wrong = check_metadata(metadata, wheel)
+            conflicts = list(self._conflicts(metadata, resolution))
+        except (MinglibcError, ValueError) as error:
+            wrong, conflicts = str(error), []
+        if wrong:
+            return Obstacle("unusable", f"can't be used: {wrong}")
+        if not conflicts:
+            return None
+        caps = [conflict.needs for conflict in conflicts]
+        needs = max((cap for cap in caps if cap), default=None) if all(caps) else None
+        return Obstacle("conflict", "; ".join(conflict.text for conflict in conflicts), needs)
+
+    def _conflicts(self, metadata: CoreMetadata, resolution: Resolution) -> Iterator[Obstacle]:
+        """What a release requires that the locked releases beside it are not."""
+        environment = Environment(resolution.target.environment)
+        for text in metadata.requires_dist:
+            try:
+                requirement = parse(text)
+            except InvalidRequirement as error:
+                raise ValueError(str(error)) from error
+            beside = resolution.wheels.get(requirement.name)
+            if beside is None or not environment.admits(requirement.marker):
+                continue
+            page = self.page(requirement.name)
+            position = page.versions.index_of(beside.version)
+            if position is not None and not _holds(page, requirement, position):
+                yield self._conflict(page, requirement, beside, resolution.target)
+
+    def _conflict(self, page: ProjectPage, requirement: Requirement, beside: Wheel, target: Target) -> Obstacle:
+        asked = f"requires {requirement.without_marker}"
+        mask = page.versions.mask(requirement.specifier)
+        fitting = [position for position in range(len(page.versions)) if mask >> position & 1]
+        judge = self._judge_at(target)
+        if not any(judge.best(page, position) for position in fitting):
+            caps = [cap for position in fitting if (cap := self.needs(page.name, position, target))]
+            if caps:
+                return Obstacle("conflict", f"{asked}, which needs glibc {min(caps)}", min(caps))
+        return Obstacle("conflict", f"{asked}, and {beside.version} is locked")
+
+
+def _holds(page: ProjectPage, requirement: Requirement, position: int) -> bool:
+    return bool(page.versions.mask(requirement.specifier) >> position & 1)
+
+
+def _after(page: ProjectPage, locked: str) -> int:
+    bound = versions.key(locked)
+    return sum(1 for text in page.versions.texts if versions.key(text) <= bound)
+
+
+def why(name: str, resolutions: Sequence[Resolution], inquiry: Inquiry) -> list[Answer]:
+    """Why *name* is locked as it is; targets with one answer share it, and those without the package have none."""
+    found: dict[tuple[Wheel, tuple[tuple[Link, ...], ...], tuple[Refusal, ...]], list[Target]] = {}
+    for resolution in resolutions:
+        wheel = resolution.wheels.get(name)
+        if wheel is None:
+            continue
+        page = inquiry.page(name)
+        above = tuple(
+            Refusal(page.versions.texts[position], inquiry.obstacle(resolution, name, position))
+            for position in inquiry.above(name, wheel.version)
+        )
+        found.setdefault((wheel, tuple(chains(name, resolution)), above), []).append(resolution.target)
+    return [Answer(tuple(targets), *key) for key, targets in found.items()]
+
+
+def chains(name: str, resolution: Resolution) -> Iterator[tuple[Link, ...]]:
+    """For everyone who requires *name*, the shortest chain that leads from the project to it."""
+    reached = _reached(resolution)
+    for demand in resolution.demands.get(name, ()):
+        links = [Link(demand.asked_by, demand.requirement)]
+        seen = {name}
+        while links[0].asked_by in reached and (asker := reached[links[0].asked_by]) is not None:
+            owner = links[0].asked_by.partition(" ")[0].partition("[")[0]
+            if owner in seen:
+                break
+            seen.add(owner)
+            links.insert(0, asker)
+        yield tuple(links)
+
+
+def _reached(resolution: Resolution) -> Mapping[str, Link | None]:
+    """For each asker ("paramiko 5.1.0"), the demand that first brings it in, walking from the roots; None for a root."""
+    reached: dict[str, Link | None] = dict.fromkeys(resolution.roots)
+    waiting: list[tuple[str, str]] = [
+        (asker, identifier) for asker, ids in resolution.roots.items() for identifier in ids
+    ]
+    for asker, identifier in waiting:
+        owner = identifier.partition("[")[0]
+        label = f"{identifier} {resolution.wheels[owner].version}"
+        if label in reached:
+            continue
+        demand = next((each for each in resolution.demands.get(owner, ()) if each.asked_by == asker), None)
+        if demand is None:
+            # An extra asks for its own project: what brought the extra brought it.
+            reached[label] = reached.get(asker)
+        else:
+            reached[label] = Link(asker, demand.requirement)
+        waiting += [(label, each) for each in resolution.dependencies.get(identifier, ())]
+    return reached
