@@ -15,6 +15,7 @@ from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, check_metad
 
 MAX_ROUNDS = 200_000
 _EVERY_VERSION = -1
+_LAST = (2,)
 
 
 class WheelIndex(Protocol):
@@ -243,6 +244,8 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
     ) -> Any:
         """What leaves no choice first, then what conflicted most, then what is narrowed, then in order of meeting."""
         asks = [cause.requirement for cause in information[identifier]]
+        if not asks:
+            return _LAST  # whoever asked for it was taken back
         return (
             not any(ask.exact for ask in asks),
             -self._conflicts.get(asks[0].name, 0),
@@ -258,7 +261,7 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
     ) -> Callable[[], Iterable[Candidate]] | Sequence[Candidate]:
         """The candidates that every ask contains, best first, made as they are looked at."""
         asks = list(requirements[identifier])
-        name, extra = asks[0].name, asks[0].extra
+        name, _, extra = identifier.removesuffix("]").partition("[")
         if extra and name in requirements:
             asks.extend(requirements[name])
         project = self.project(name)
