@@ -1,0 +1,116 @@
+"""`minglibc bundle`: a folder, or an archive of one, that installs a target's wheels without network."""
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from minglibc.adapters import bundlefiles
+from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
+from minglibc.adapters.store import Store
+from minglibc.adapters.wheelhouse import Wanted, Wheelhouse
+from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.cli.export import add_part, named_targets
+from minglibc.cli.locking import judges_of
+from minglibc.cli.options import Parser, add_index, cache_folder, talk
+from minglibc.cli.sync import Source, read_source, select
+from minglibc.errors import ResolutionError, SettingsError
+from minglibc.requirements import Requirement
+from minglibc.resolver import Root, Unresolvable, resolve
+from minglibc.settings import Settings, parse
+from minglibc.speculation import Speculation
+from minglibc.syncplan import target_name
+from minglibc.targets import Target
+from minglibc.wheels import Judge
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageWheel
+
+    from minglibc.requirements_txt import Selections  # noqa: F401
+
+_ARCHIVES = (".tar.gz", ".tgz")
+_PIP = "pip"
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `bundle`."""
+    add_part(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="the folder to make, or an archive X.tar.gz (default: bundle-TARGET)"
+    )
+    add_index(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Gather the wheels, the lock, pip and install.sh; print where they are."""
+    source = read_source(arguments)
+    target = _one_target(source.lock.targets, arguments.target)
+    selected = select(source.lock, target, arguments)
+    files = [_wanted(wheel) for _, wheel in selected]
+    pip = _locked_pip(selected) or _newest_pip(source, target, arguments)
+    check_pip(pip.filename)
+    output = arguments.output or name_of(target)
+    with Wheelhouse(
+        cache_folder(arguments),
+        offline=arguments.offline,
+        on_warning=lambda message: talk(arguments, f"warning: {message}"),
+    ) as house:
+        paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
+        own = own_files(target, selected, pip.filename, source.lock_text)
+        wheels = {f"{WHEELS}/{name}": path for name, path in paths.items()}
+        own[SUMS] = sums(bundlefiles.digests(own, wheels))
+        if output.endswith(_ARCHIVES):
+            digest = bundlefiles.write_archive(output, name_of(target), own, wheels)
+            talk(arguments, f"sha256 {digest}")
+        else:
+            bundlefiles.write_folder(output, own, wheels)
+    plural = "" if len(selected) == 1 else "s"
+    talk(arguments, f"Bundled {len(selected)} package{plural} and {pip.filename} for {target}")
+    print(os.path.abspath(output))
+    return 0
+
+
+def _one_target(targets: Sequence[Target], name: str | None) -> Target:
+    found = named_targets(targets, name)
+    if len(found) > 1:
+        known = ", ".join(map(target_name, targets))
+        raise SettingsError(
+            f"a bundle is for one target, the lock has {len(found)}", hint=f"--target is one of {known}"
+        )
+    return found[0]
+
+
+def _wanted(wheel: "PackageWheel") -> Wanted:
+    return Wanted(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+
+
+def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]") -> Wanted | None:
+    """The pip that the project itself requires: with it a bundle depends on nothing but the lock."""
+    return next((_wanted(wheel) for package, wheel in selected if package.name == _PIP), None)
+
+
+def _newest_pip(source: Source, target: Target, arguments: Namespace) -> Wanted:
+    """The newest pip that runs on *target*, by the rules of the project's own settings."""
+    settings = parse(source.pyproject) if source.pyproject is not None else None
+    judge = judges_of(settings, [target])[0] if settings else Judge(target)
+    roots = (Root(Requirement(_PIP), "the bundle"),)
+    store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
+    index = Index(
+        _index_url(source, settings, arguments), store, Speculation([judge], roots), offline=arguments.offline
+    )
+    try:
+        wheel = resolve(roots, judge, index).wheels[_PIP]
+        algorithm, _, digest = (wheel.hash or index.sha256(wheel)).partition(":")
+    except Unresolvable as error:
+        raise ResolutionError(
+            f"the index has no pip that runs on {target}",
+            hint="require pip in the project, or name another --index-url",
+        ) from error
+    finally:
+        index.close()
+    return Wanted(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
+
+
+def _index_url(source: Source, settings: Settings | None, arguments: Namespace) -> str:
+    locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
+    return arguments.index_url or (settings and settings.index_url) or locked or DEFAULT_INDEX_URL

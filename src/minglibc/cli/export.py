@@ -1,0 +1,94 @@
+"""`minglibc export`: the lock as requirements.txt or CycloneDX."""
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from minglibc import requirements_txt
+from minglibc.adapters import project
+from minglibc.cli.options import Parser, talk
+from minglibc.cli.sync import Source, read_source, select
+from minglibc.errors import MinglibcError, SettingsError
+from minglibc.syncplan import target_name
+from minglibc.targets import Target
+
+if TYPE_CHECKING:
+    from minglibc.requirements_txt import Selections
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `export`."""
+    add = parser.add_argument
+    add("--format", choices=["requirements", "cyclonedx"], default="requirements", help="what to write")
+    add("--index", action="store_true", help="write name==version with its hash, for an index, instead of URLs")
+    add_part(parser)
+    add("-o", "--output", metavar="FILE", help="write this file instead of stdout")
+
+
+def add_part(parser: Parser) -> None:
+    """What `export` and `bundle` both take: which part of the lock."""
+    add = parser.add_argument
+    add("--target", metavar="NAME", help="only this target of the lock, such as cp39-x86_64-glibc2.27")
+    add("--extra", action="append", metavar="NAME", help="with this extra of the project; repeat for more")
+    add("--all-extras", action="store_true", help="with every extra")
+    add("--group", action="append", metavar="NAME", help="with this dependency group; repeat for more")
+    add("--no-default-groups", action="store_true", help="leave the default dependency groups out")
+    add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
+
+
+def run(arguments: Namespace) -> int:
+    """Write the lock in the form that is asked for."""
+    if arguments.index and arguments.format != "requirements":
+        raise SettingsError("--index is a style of --format requirements", hint="leave one of the two out")
+    source = read_source(arguments)
+    targets = named_targets(source.lock.targets, arguments.target)
+    text = (
+        _requirements(source, targets, arguments)
+        if arguments.format == "requirements"
+        else _sbom(source, targets, arguments)
+    )
+    if not arguments.output:
+        print(text, end="")
+        return 0
+    try:
+        project.replace(os.path.realpath(arguments.output), text.encode())
+    except OSError as error:
+        raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
+    talk(arguments, f"Wrote {arguments.output}")
+    return 0
+
+
+def named_targets(targets: Sequence[Target], name: str | None) -> list[Target]:
+    """The target that --target *name*s, or all; raises SettingsError."""
+    found = [target for target in targets if name in (None, target_name(target))]
+    if not found:
+        known = ", ".join(map(target_name, targets))
+        raise SettingsError(f"the lock has no target {name!r}", hint=f"the lock's targets are {known}")
+    return found
+
+
+def _requirements(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
+    distinct = requirements_txt.distinct(targets)
+    for target in targets:
+        if target not in distinct:
+            talk(arguments, f"{target_name(target)} is served by the lines of its kind with the lowest cap")
+    return requirements_txt.dumps(_selections(source, distinct, arguments), index=arguments.index)
+
+
+def _sbom(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
+    try:
+        from minglibc import sbom  # noqa: PLC0415  the library is an optional extra
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(("cyclonedx", "packageurl")):
+            raise
+        raise MinglibcError(
+            "CycloneDX is written by cyclonedx-python-lib, which is not installed",
+            hint="install minglibc[sbom]",
+        ) from error
+    selections = _selections(source, targets, arguments)
+    return sbom.dumps(selections, pyproject=source.pyproject, lock=source.lock_text)
+
+
+def _selections(source: Source, targets: Sequence[Target], arguments: Namespace) -> "Selections":
+    return {target: select(source.lock, target, arguments) for target in targets}

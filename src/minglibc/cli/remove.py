@@ -1,0 +1,25 @@
+"""`minglibc remove`: requirements out of pyproject.toml, the lock brought up to date, the environment synced."""
+
+from argparse import Namespace
+
+from minglibc import requirement_edits
+from minglibc.cli import lock as locker
+from minglibc.cli.add import Edit, add_place, change, place_of
+from minglibc.cli.options import Parser
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `remove`."""
+    parser.add_argument("names", nargs="+", metavar="NAME", help="the name of a requirement")
+    add_place(parser, "from")
+
+
+def run(arguments: Namespace) -> int:
+    """Remove every requirement of these names from where the arguments say."""
+    place = place_of(arguments)
+
+    def edited(text: str, old: str | None) -> Edit:
+        without = requirement_edits.remove(text, arguments.names, place)
+        return Edit(without, locker.lock(without, old, arguments))
+
+    return change(arguments, edited, place)

@@ -1,0 +1,81 @@
+"""`minglibc tree`: what requires what, from the lock alone."""
+
+import json
+from argparse import ArgumentTypeError, Namespace
+from typing import TYPE_CHECKING
+
+from minglibc.adapters import project
+from minglibc.cli.options import Parser, folder, talk
+from minglibc.errors import LockError, SettingsError
+from minglibc.lockfile import Lock, loads
+from minglibc.requirements import normalize_name
+from minglibc.syncplan import target_name
+from minglibc.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package
+
+
+def configure(parser: Parser) -> None:
+    """The arguments of `tree`."""
+    add = parser.add_argument
+    add("--invert", action="append", metavar="NAME", help="show what requires NAME; repeat for more")
+    add("--depth", type=_depth, metavar="NUMBER", help="go no deeper than this")
+    add("--target", metavar="NAME", help="only what this target installs, such as cp39-x86_64-glibc2.27")
+    add("--json", action="store_true", help="print JSON")
+
+
+def _depth(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a number of levels")
+    return int(text)
+
+
+def run(arguments: Namespace) -> int:
+    """Print the lock's trees, or for --invert those that lead to one package."""
+    found = graph(_packages(arguments))
+    roots = found.roots()
+    if arguments.invert:
+        found = found.inverted()
+        roots = [node for name in arguments.invert for node in _named(found, name)]
+    lines = list(rows(found, roots, depth=arguments.depth))
+    if arguments.json:
+        print(json.dumps(nested(lines, "required-by" if arguments.invert else "requires"), indent=2))
+        return 0
+    for line in drawn(lines):
+        print(line)
+    marks = {row.mark for row in lines}
+    if SHOWN in marks:
+        talk(arguments, f"({SHOWN}) what is below stands above already")
+    if CYCLE in marks:
+        talk(arguments, f"({CYCLE}) it leads back to itself")
+    return 0
+
+
+def _packages(arguments: Namespace) -> "list[Package]":
+    path = project.lock_path(folder(arguments))
+    text = project.read_lock(path)
+    if text is None:
+        raise LockError(f"there is no {path}", hint="run `minglibc lock`")
+    lock = loads(text)
+    if arguments.target:
+        return _of_target(lock, arguments.target)
+    return list(lock.pylock.packages)
+
+
+def _of_target(lock: Lock, name: str) -> "list[Package]":
+    for target in lock.targets:
+        if target_name(target) == name:
+            everything = lock.select(
+                target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ()
+            )
+            return [package for package, _ in everything]
+    known = ", ".join(map(target_name, lock.targets))
+    raise SettingsError(f"the lock has no target {name!r}", hint=f"the lock's targets are {known}")
+
+
+def _named(found: Graph, name: str) -> list[Node]:
+    nodes = [node for node in found.edges if node.name == normalize_name(name)]
+    if not nodes:
+        raise SettingsError(f"{name} is not locked", hint="`minglibc tree` shows what is")
+    return nodes

@@ -1,0 +1,109 @@
+"""The lock as requirements.txt: one wheel a line with its one hash, so that every pip installs the same file."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from minglibc.errors import SettingsError
+from minglibc.syncplan import target_name
+from minglibc.targets import Target
+from minglibc.wheels import HASH_ALGORITHMS
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageWheel
+
+Selections = Mapping[Target, "Sequence[tuple[Package, PackageWheel]]"]
+
+
+class Line(NamedTuple):
+    """One wheel and where it is installed; *digest* is ``sha256:…``, an empty marker means everywhere."""
+
+    name: str
+    version: str
+    url: str
+    digest: str
+    marker: str = ""
+
+    @property
+    def pinned(self) -> str:
+        """The line for an index: the one hash makes pip choose this wheel among the release's files."""
+        return f"{self.name}=={self.version}{self._where} --hash={self.digest}"
+
+    @property
+    def direct(self) -> str:
+        """The line for the file itself."""
+        # The pip of Python 3.6 reads a hash after a URL only as the URL's fragment; the newest does so too.
+        return f"{self.name} @ {self.url.partition('#')[0]}#{self.digest.replace(':', '=')}{self._where}"
+
+    @property
+    def _where(self) -> str:
+        # A URL ends at the blank before the semicolon, and nowhere else.
+        return f" ; {self.marker}" if self.marker else ""
+
+
+def distinct(targets: Sequence[Target]) -> list[Target]:
+    """One target for each kind of machine that markers tell apart, the lowest cap of each; raises SettingsError."""
+
+    def machine(target: Target) -> tuple[int, str]:
+        return target.python.minor, target.architecture
+
+    found = []
+    for _, group in groupby(sorted(targets, key=machine), machine):
+        alike = list(group)
+        if len({target.python for target in alike}) > 1:
+            names = ", ".join(map(target_name, alike))
+            raise SettingsError(
+                f"no marker of requirements.txt tells these targets apart: {names}", hint="choose one by --target"
+            )
+        # The lowest cap runs on every machine that the lock serves.
+        found.append(min(alike, key=lambda target: target.cap))
+    return found
+
+
+def lines(selections: Selections) -> list[Line]:
+    """One line for each wheel, by name, with the marker of the targets that it serves; the targets are distinct ones."""
+    served: dict[tuple[str, str], tuple[Package, PackageWheel, list[Target]]] = {}
+    for target, selected in selections.items():
+        for package, wheel in selected:
+            served.setdefault((package.name, wheel.filename), (package, wheel, []))[2].append(target)
+    targets = list(selections)
+    return [
+        Line(name, str(package.version), wheel.url or "", digest_of(wheel), _where(serves, targets))
+        for (name, _), (package, wheel, serves) in sorted(served.items(), key=lambda item: item[0])
+    ]
+
+
+def digest_of(wheel: "PackageWheel") -> str:
+    """The hash of *wheel* that is written down, ``sha256:…``."""
+    return next(f"{name}:{wheel.hashes[name]}" for name in HASH_ALGORITHMS if name in wheel.hashes)
+
+
+def dumps(selections: Selections, *, index: bool = False) -> str:
+    """The text of requirements.txt: direct URLs, or names and versions for an *index*."""
+    names = ", ".join(target_name(target) for target in selections)
+    header = [
+        "# Made by minglibc from pylock.toml: don't edit it, `minglibc export` makes it anew.",
+        f"# For {names}; each line is the one wheel that keeps within the cap.",
+        "--only-binary :all:" if index else "--require-hashes",
+    ]
+    body = [line.pinned if index else line.direct for line in lines(selections)]
+    return "".join(f"{line}\n" for line in [*header, *body])
+
+
+def _where(served: Sequence[Target], targets: Sequence[Target]) -> str:
+    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
+    if len(served) == len(targets):
+        return ""
+    for part in (_python, _machine):
+        kinds = dict.fromkeys(part(target) for target in served)
+        if sum(part(target) in kinds for target in targets) == len(served):
+            return " or ".join(kinds)
+    return " or ".join(f"{_python(target)} and {_machine(target)}" for target in served)
+
+
+def _python(target: Target) -> str:
+    return target.python_marker
+
+
+def _machine(target: Target) -> str:
+    return f"platform_machine == '{target.architecture}'"
