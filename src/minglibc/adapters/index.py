@@ -29,6 +29,7 @@ class Index:
         speculation: Speculation,
         *,
         offline: bool = False,
+        refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
     ) -> None:
         self.url = url if url.endswith("/") else url + "/"
@@ -36,6 +37,7 @@ class Index:
         self._store = store
         self._speculation = speculation
         self._offline = offline
+        self._refresh = refresh
         self._on_fetch = on_fetch
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
         self._stale: dict[str, tuple[Entry, ProjectPage]] = {}
@@ -91,7 +93,8 @@ class Index:
         kept = self._kept_page(name)
         if kept is not None:
             entry, page = kept
-            if self._offline or 0 <= time.time() - entry.confirmed < entry.head["max-age"]:
+            age = time.time() - entry.confirmed
+            if self._offline or (0 <= age < entry.head["max-age"] and not self._refresh):
                 self._have_page(page)
                 return
             self._stale[name] = kept

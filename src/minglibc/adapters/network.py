@@ -42,6 +42,7 @@ class Network:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._tickets: dict[Key, Ticket] = {}
         self._no_metadata_files = 0
+        self._closing = False
 
     def knows(self, key: Key) -> bool:
         """Whether *key* has been started."""
@@ -49,6 +50,8 @@ class Network:
 
     def start(self, key: Key, make: Callable[[Ticket], Coroutine[Any, Any, None]]) -> None:
         """Begin a fetch; it moves on whenever something is waited for."""
+        if self._closing:
+            return
         ticket = Ticket()
         self._tickets[key] = ticket
         self._tasks[key] = self._loop.create_task(make(ticket))
@@ -65,6 +68,7 @@ class Network:
 
     def close(self) -> None:
         """Stop everything."""
+        self._closing = True
         for task in self._tasks.values():
             task.cancel()
         with contextlib.suppress(KeyboardInterrupt):

@@ -81,7 +81,7 @@ def work(
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     url = arguments.index_url or settings.index_url or DEFAULT_INDEX_URL
     speculation = Speculation(judges, roots, preferences=(locked or {}).items())
-    index = Index(url, store, speculation, offline=arguments.offline, on_fetch=on_fetch)
+    index = Index(url, store, speculation, offline=arguments.offline, refresh=arguments.refresh, on_fetch=on_fetch)
     inputs = Inputs(
         digest=digest(text, arguments),
         index_url=without_credentials(index.url),

@@ -58,10 +58,11 @@ def add_common(parser: Parser) -> None:
 
 
 def add_index(parser: Parser) -> None:
-    """The option of every command that asks an index."""
+    """The options of every command that asks an index."""
     parser.add_argument(
         "--index-url", metavar="URL", help="ask this index (PEP 503, 691) instead of the configured one"
     )
+    parser.add_argument("--refresh", action="store_true", help="ask again for pages that the cache holds as fresh")
 
 
 def add_targets(parser: Parser) -> None:
