@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
-from minglibc.errors import LockError
+from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
 from minglibc.targets import GlibcVersion, PythonVersion, Target
@@ -297,14 +297,13 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
 
     try:
         pylock = Pylock.from_dict(document)
-        targets = tuple(
-            Target(PythonVersion.parse(t["python"]), t["architecture"], GlibcVersion.parse(t["glibc"]))
-            for t in table["targets"]
-        )
-    except (PylockValidationError, KeyError, TypeError, ValueError) as error:
+        targets = loads_targets(document)
+    except (PylockValidationError, MinglibcError, KeyError, TypeError, ValueError) as error:
         raise LockError(f"{name} is damaged: {error}", hint="run `minglibc lock` to make it anew") from error
     problem = next((p for p in (_fault(package, targets) for package in pylock.packages) if p), "")
     digests = lock_digests(text)
+    if not problem:
+        problem = _twice(pylock, targets)
     if not problem and len(pylock.packages) != table.get("packages"):
         problem = f"it holds {len(pylock.packages)} packages and was written with {table.get('packages')}"
     if not problem:
@@ -318,6 +317,14 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
         )
     assert digests is not None
     return Lock(pylock, targets, digests.inputs)
+
+
+def loads_targets(document: Mapping[str, Any]) -> tuple[Target, ...]:
+    """The targets that a lock's own table names; raises KeyError, TypeError or ValueError for a damaged one."""
+    return tuple(
+        Target(PythonVersion.parse(t["python"]), t["architecture"], GlibcVersion.parse(t["glibc"]))
+        for t in document["tool"]["minglibc"]["targets"]
+    )
 
 
 def _fault(package: "Package", targets: Sequence[Target]) -> str:
@@ -337,6 +344,18 @@ def _fault(package: "Package", targets: Sequence[Target]) -> str:
         cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
         if needs and needs > cap:
             return f"{wheel.filename} needs glibc {needs}; the cap is {cap}"
+    return ""
+
+
+def _twice(pylock: "Pylock", targets: Sequence[Target]) -> str:
+    from packaging.pylock import PylockSelectError  # noqa: PLC0415  not needed to write a lock
+
+    extras, groups = pylock.extras or (), pylock.dependency_groups or ()
+    try:
+        for target in targets:
+            Lock(pylock, (), "").select(target, extras=extras, groups=groups)
+    except PylockSelectError as error:
+        return str(error)
     return ""
 
 
