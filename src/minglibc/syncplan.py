@@ -1,11 +1,13 @@
 """Locked wheels against installed distributions: what to install, reinstall, remove and keep, each with its reason."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from minglibc.errors import EnvironmentProblem, SettingsError, TargetError
+from minglibc.requirements import Environment, parse
 from minglibc.targets import GlibcVersion, PythonVersion, Target, tag_ranks
+from minglibc.versions import contains
 
 
 class MachineProblem(EnvironmentProblem):
@@ -217,3 +219,19 @@ def _glibc_of(tag: str) -> GlibcVersion | None:
         return GlibcVersion.parse(name) if name.startswith("manylinux") else None
     except TargetError:
         return None
+
+
+def unmet(requires: Iterable[str], locked: Mapping[str, str], target: Target, ignored: Collection[str]) -> str:
+    """The first of *requires* (Requires-Dist) that holds on *target* and that *locked* versions do not meet; else empty."""
+    markers = Environment(target.environment)
+    for text in requires:
+        try:
+            requirement = parse(text)
+            applies = markers.admits(requirement.marker)
+            version = locked.get(requirement.name)
+            met = version is not None and (not requirement.specifier or contains(requirement.specifier, version))
+        except ValueError:
+            return text
+        if applies and not met and requirement.name not in ignored:
+            return requirement.without_marker
+    return ""

@@ -320,12 +320,13 @@ class Environment:
     def recover(self) -> bool:
         """Put right what a killed run left; afterwards the environment holds just what its .dist-info folders claim."""
         with self._problems():
-            leftovers = [name for name in _listing(self._home) if name == _APPLY or name.startswith((_UNPACK, _DONE))]
-            if _APPLY in leftovers:
+            unfinished = self.is_unfinished()
+            if unfinished:
                 self._undo(os.path.join(self._home, _APPLY))
+            leftovers = [name for name in _listing(self._home) if name.startswith((_UNPACK, _DONE))]
             for name in leftovers:
                 shutil.rmtree(os.path.join(self._home, name), ignore_errors=True)
-        return bool(leftovers)
+        return unfinished
 
     def _undo(self, folder: str) -> None:
         claimed = {place for each in self.distributions() for place in each.record}
@@ -336,7 +337,7 @@ class Environment:
                 for info in _listing(home):
                     doubtful |= self._record(site, os.path.join(home, info))[0].keys()
         self._take_out(doubtful - claimed, lambda: None)
-        os.rename(folder, os.path.join(self._home, f"{_DONE}{os.getpid()}"))
+        _finish(folder)
 
     @contextmanager
     def change(self) -> Iterator["Change"]:
@@ -398,7 +399,7 @@ class Environment:
         if self._wholly(folder, owned, folders):
             self._discard(folder, trash)
             return
-        for entry in list(os.scandir(path)):
+        for entry in _entries(path):
             place = f"{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 if place in folders:
@@ -412,7 +413,7 @@ class Environment:
 
     def _wholly(self, folder: str, owned: set[str], folders: set[str]) -> bool:
         """Whether everything in *folder* goes: owned files, and bytecode, which belongs to its source."""
-        for entry in os.scandir(os.path.join(self._prefix, folder)):
+        for entry in _entries(os.path.join(self._prefix, folder)):
             place = f"{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 bytecode = entry.name == "__pycache__" and all(name.endswith(".pyc") for name in os.listdir(entry.path))
@@ -457,14 +458,15 @@ class Change:
         self._staying: Sequence[Distribution] = ()
         self._trashed = 0
 
-    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> None:
-        """Check *wheels* whole and unpack them aside; raises WheelError where one may not be installed beside *staying*."""
+    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> list[CheckedWheel]:
+        """*wheels*, checked whole and unpacked them aside; raises WheelError where one may not stand beside *staying*."""
         jobs = [(each, self._folder, self._layout) for each in wheels]
         sizes = [os.path.getsize(each.path) for each in wheels]
         # A fork and its pipe cost a few milliseconds; threads gain nothing here.
         together = workers.each if sum(sizes) > _WORTH_FORKING else _one_by_one
         self._staged = together(_prepare, jobs, sizes)
         _check_owners(self._staged, staying, self._layout)
+        return self._staged
 
     def apply(self, leaving: Sequence[Distribution], staying: Sequence[Distribution]) -> None:
         """Bring the staged wheels in and take *leaving* out; a kill at any moment leaves what ``recover`` puts right."""
@@ -485,8 +487,7 @@ class Change:
             for old in replaced.get(wheel.name, ()):
                 self._take_out(old)
             self._bring_in(wheel)
-        os.rename(applied, os.path.join(self._prefix, HOME, f"{_DONE}{os.getpid()}"))
-        shutil.rmtree(os.path.join(self._prefix, HOME, f"{_DONE}{os.getpid()}"), ignore_errors=True)
+        shutil.rmtree(_finish(applied), ignore_errors=True)
 
     def _take_out(self, old: Distribution) -> None:
         home = os.path.join(self._folder, "-old", "info", old.site)
@@ -521,7 +522,7 @@ class Change:
 
     def _place(self, source: str, target: str) -> None:
         """Move everything in *source* to *target*: a whole folder where there is none, else its entries one by one."""
-        for entry in list(os.scandir(source)):
+        for entry in _entries(source):
             path = os.path.join(target, entry.name)
             folder = entry.is_dir(follow_symlinks=False)
             if folder and os.path.isdir(path) and not os.path.islink(path):
@@ -652,6 +653,18 @@ def _listing(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def _finish(applied: str) -> str:
+    """Give the folder of a change a name that says that nothing in it matters any more."""
+    name = mkdtemp(prefix=_DONE, dir=os.path.dirname(applied))
+    os.rename(applied, name)
+    return name
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def _umask() -> int:

@@ -3,7 +3,6 @@
 import base64
 import csv
 import hashlib
-import io
 import os
 import posixpath
 import re
@@ -11,6 +10,7 @@ import shlex
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
@@ -102,7 +102,15 @@ def check(path: str, filename: str, layout: Layout) -> CheckedWheel:
     try:
         with zipfile.ZipFile(path) as archive:
             return _Judge(archive, path, filename, layout).wheel()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, UnicodeDecodeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        EOFError,
+        struct.error,
+        UnicodeDecodeError,
+        ValueError,
+    ) as error:
         _refuse(filename, f"is not a readable zip archive: {error}")
     except RuntimeError as error:
         _refuse(filename, f"can't be read: {error}")
@@ -117,7 +125,7 @@ def unpack(wheel: CheckedWheel, folder: str, layout: Layout, origin: bytes) -> N
         with zipfile.ZipFile(wheel.path) as archive:
             source = _Source(wheel, archive)
             installer.install(source, destination, {"INSTALLER": b"minglibc\n", ORIGIN: origin})
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         _refuse(wheel.filename, f"is damaged: {error}")
     except (ValueError, RuntimeError) as error:
         _refuse(wheel.filename, f"can't be unpacked: {error}")
@@ -498,8 +506,9 @@ class _Folder(WheelDestination):
         # The process's umask takes from these modes what it should.
         mode = 0o777 if executable else 0o666
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with io.FileIO(descriptor, "w") as file:
-            yield cast("IO[bytes]", file)
+        # Buffered, for a raw file may write less than it was given: a disk that fills up would leave a cut file.
+        with open(descriptor, "wb") as file:
+            yield file
 
 
 def _with_interpreter(script: bytes, interpreter: str) -> bytes:

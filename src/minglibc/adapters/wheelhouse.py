@@ -185,6 +185,12 @@ class Wheelhouse:
             _check_size(file, received, whole=True)
             _check_digest(file, hasher.hexdigest())
             return target.name_it(file)
+        except OSError as error:
+            target.drop()
+            raise MinglibcError(
+                f"can't store {file.filename} in {target.folder}: {error.strerror}",
+                hint="nothing was installed; free some space, or name another folder by --cache-dir",
+            ) from error
         except BaseException:
             target.drop()
             raise
@@ -220,7 +226,7 @@ class _Target:
 
     def __init__(self, house: Wheelhouse) -> None:
         self._house = house
-        self._descriptor, self._path, self._folder = house.temporary()
+        self._descriptor, self._path, self.folder = house.temporary()
         self._done = 0
 
     def write(self, chunk: bytes) -> None:
@@ -241,17 +247,14 @@ class _Target:
                 _write_all(descriptor, chunk)
                 left -= len(chunk)
         self.drop()
-        self._descriptor, self._path, self._folder = descriptor, path, folder
+        self._descriptor, self._path, self.folder = descriptor, path, folder
 
     def name_it(self, file: Wanted) -> str:
         os.close(self._descriptor)
         self._descriptor = -1
-        path = Wheelhouse._path(self._folder, file)  # noqa: SLF001  one unit in two classes
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.replace(self._path, path)
-        except OSError as error:
-            raise MinglibcError(f"can't store {file.filename} in {self._folder}: {error.strerror}") from error
+        path = Wheelhouse._path(self.folder, file)  # noqa: SLF001  one unit in two classes
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.replace(self._path, path)
         return path
 
     def drop(self) -> None:

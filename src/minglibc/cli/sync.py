@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import time
 import tomllib
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -16,18 +17,19 @@ from packaging.pylock import Package, PackageWheel, PylockSelectError
 from minglibc.adapters import environment as environments
 from minglibc.adapters import project, stamp
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
+from minglibc.adapters.wheelfile import CheckedWheel
 from minglibc.adapters.wheelhouse import Wanted as File
 from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import highest_glibc
 from minglibc.cli.options import Parser, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
 from minglibc.elf import ElfFile, MalformedElf, read_elf
-from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
+from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import Lock, loads
 from minglibc.requirements import normalize_name
 from minglibc.settings import Overrides
-from minglibc.syncplan import Action, Installed, MachineProblem, Plan, Wanted, choose_target, plan, target_name
+from minglibc.syncplan import Action, Installed, MachineProblem, Plan, Wanted, choose_target, plan, target_name, unmet
 from minglibc.targets import Target
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
@@ -66,6 +68,14 @@ class Place(NamedTuple):
         return self.create or self.interpreter.layout.prefix
 
 
+class Work(NamedTuple):
+    """What an environment is to hold."""
+
+    source: Source
+    target: Target
+    packages: list[tuple[Package, PackageWheel]]
+
+
 class Outcome(NamedTuple):
     """What a sync found and did."""
 
@@ -91,20 +101,20 @@ def synchronize(arguments: Namespace) -> Outcome:
     source = read_source(arguments)
     place = find_place(arguments, source)
     _warn_of_interpreter(place, arguments)
-    packages = select(source.lock, place.target, arguments)
+    work = Work(source, place.target, select(source.lock, place.target, arguments))
     if arguments.dry_run or arguments.check:
         environment = None if place.create else Environment(place.interpreter)
-        steps, changed = _look(environment, packages, place.target, arguments, source)
+        steps, changed = _look(environment, work, arguments)
         return _outcome(place, environment, steps, began, changed=changed)
     with environments.held(place.prefix, lambda holder: talk(arguments, f"waiting for another sync ({holder})")):
         environment = _open(place, arguments)
         recovered = environment.recover()
         if recovered:
             talk(arguments, "put right what an interrupted sync had left", level=1)
-        steps, changed = _look(environment, packages, place.target, arguments, source)
+        steps, changed = _look(environment, work, arguments)
         if changed:
             stamp.remove(place.prefix)
-            _change(environment, steps, packages, arguments)
+            _change(environment, steps, work, arguments)
         if arguments.compile_bytecode:
             environments.compile_bytecode(environment)
         _leave_stamp(environment, source, place.target, arguments)
@@ -290,23 +300,19 @@ def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
 # What it takes
 
 
-def _look(
-    environment: Environment | None,
-    packages: Sequence[tuple[Package, PackageWheel]],
-    target: Target,
-    arguments: Namespace,
-    source: Source,
-) -> tuple[Plan, bool]:
+def _look(environment: Environment | None, work: Work, arguments: Namespace) -> tuple[Plan, bool]:
     """The plan, and whether there is anything to do."""
-    wanted = [Wanted(package.name, str(package.version), wheel.filename, _digest(wheel)) for package, wheel in packages]
+    wanted = [
+        Wanted(package.name, str(package.version), wheel.filename, _digest(wheel)) for package, wheel in work.packages
+    ]
     found = environment.distributions() if environment else []
-    spare = {_SPARED, _own_name(source.pyproject)}
+    spare = {_SPARED, _own_name(work.source.pyproject)}
 
     def steps(above: dict[str, str]) -> Plan:
         return plan(
             wanted,
             [_installed(each, above.get(each.name, "")) for each in found],
-            target,
+            work.target,
             inexact=arguments.inexact,
             spare=spare,
         )
@@ -317,7 +323,7 @@ def _look(
     digests = {wheel.name: wheel.digest for wheel in wanted}
     kept = set(first.names(Action.KEEP))
     foreign = [each for each in found if each.name in kept and each.digest != digests.get(each.name, each.digest)]
-    result = steps({each.name: _above_cap(environment, each, target) for each in foreign}) if foreign else first
+    result = steps({each.name: _above_cap(environment, each, work.target) for each in foreign}) if foreign else first
     return result, bool(result.changes) or environment.is_unfinished()
 
 
@@ -342,10 +348,25 @@ def _above_cap(environment: Environment, distribution: Distribution, target: Tar
 
 def _own_name(pyproject: str | None) -> str:
     """The project's own name: installed by hand for development, it is no part of its own lock."""
+    return normalize_name(str(_table(pyproject, "project").get("name", "")))
+
+
+def _overruled(pyproject: str | None) -> frozenset[str]:
+    """The projects whose place in the lock the settings decide, whatever their dependents' metadata says."""
+    table = _table(pyproject, "tool", "minglibc")
+    overrides = [re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in table.get("overrides", ())]
+    return frozenset(normalize_name(str(name)) for name in [*overrides, *table.get("excludes", ())])
+
+
+def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
+    # With --frozen nothing has looked at this file yet, and nothing needs to be right in it.
     try:
-        return normalize_name(str(tomllib.loads(pyproject or "").get("project", {}).get("name", "")))
-    except (tomllib.TOMLDecodeError, AttributeError):
-        return ""
+        table: Any = tomllib.loads(pyproject or "")
+    except tomllib.TOMLDecodeError:
+        return {}
+    for name in names:
+        table = table.get(name, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
 
 
 def _file(wheel: PackageWheel) -> File:
@@ -356,15 +377,10 @@ def _digest(wheel: PackageWheel) -> str:
     return ":".join(_file(wheel).digest)
 
 
-def _change(
-    environment: Environment,
-    steps: Plan,
-    packages: Sequence[tuple[Package, PackageWheel]],
-    arguments: Namespace,
-) -> None:
+def _change(environment: Environment, steps: Plan, work: Work, arguments: Namespace) -> None:
     arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
     leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
-    wheels = {package.name: wheel for package, wheel in packages if package.name in arriving}
+    wheels = {package.name: wheel for package, wheel in work.packages if package.name in arriving}
     distributions = environment.distributions()
     staying = [each for each in distributions if each.name not in leaving]
     with ExitStack() as stack:
@@ -380,9 +396,21 @@ def _change(
         change = stack.enter_context(environment.change())
         paths = house.fetch([_file(wheel) for wheel in wheels.values()])
         prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
-        change.prepare(prepared, staying)
+        for checked in change.prepare(prepared, staying):
+            _check_needs(checked, work)
         with _undisturbed():
             change.apply([each for each in distributions if each.name in leaving], staying)
+
+
+def _check_needs(wheel: CheckedWheel, work: Work) -> None:
+    """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
+    locked = {str(package.name): str(package.version) for package, _ in work.packages}
+    if lacking := unmet(wheel.requires, locked, work.target, _overruled(work.source.pyproject)):
+        raise WheelError(
+            f"{wheel.filename} needs {lacking}, which the lock does not have",
+            hint="nothing was installed: the index gave other metadata for this wheel than the wheel holds; "
+            "require what is missing in pyproject.toml and run `minglibc lock`",
+        )
 
 
 @contextmanager

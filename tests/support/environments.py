@@ -1,0 +1,99 @@
+"""Projects that are locked against an index on loopback, and what an environment really holds."""
+
+import csv
+import hashlib
+import os
+import sys
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.support.commands import Ran, minglibc
+from tests.support.index import IndexServer
+
+RUNNING = f"3.{sys.version_info.minor}"
+
+
+class LockedProject:
+    """A folder with pyproject.toml and pylock.toml, made from what an index holds."""
+
+    def __init__(self, folder: Path, index: IndexServer) -> None:
+        self.folder = folder
+        self.index = index
+        self.venv = folder / ".venv"
+
+    def write(self, dependencies: Iterable[str], *, glibc: str = "2.17", python: str = RUNNING, more: str = "") -> None:
+        """Write pyproject.toml; *more* is appended."""
+        asked = ", ".join(f'"{each}"' for each in dependencies)
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "pyproject.toml").write_text(
+            f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.6"\ndependencies = [{asked}]\n'
+            f'[tool.minglibc]\nglibc = "{glibc}"\npython = ["{python}"]\nindex-url = "{self.index.url}"\n{more}',
+            encoding="utf-8",
+        )
+
+    def lock(self, *dependencies: str, glibc: str = "2.17", python: str = RUNNING, more: str = "") -> None:
+        """Write pyproject.toml and lock it."""
+        self.write(dependencies, glibc=glibc, python=python, more=more)
+        ran = self.command("lock", "--upgrade")
+        assert ran.code == 0, ran.err
+
+    def command(self, name: str, *arguments: str) -> Ran:
+        """Run a command of minglibc for this project."""
+        return minglibc(name, "--project", str(self.folder), *arguments)
+
+    def sync(self, *arguments: str) -> Ran:
+        """Run `minglibc sync`."""
+        return self.command("sync", *arguments)
+
+    @property
+    def site(self) -> Path:
+        """The environment's site-packages."""
+        return site_packages(self.venv)
+
+
+def site_packages(prefix: Path) -> Path:
+    """The one site-packages folder of an environment."""
+    (found,) = (prefix / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def installed(prefix: Path) -> dict[str, str]:
+    """Names and versions of what an environment claims to hold."""
+    names = [path.name.removesuffix(".dist-info") for path in site_packages(prefix).glob("*.dist-info")]
+    return dict(name.split("-") for name in names)
+
+
+def check_whole(prefix: Path) -> None:
+    """Every file that is claimed is there with its hash, every file that is there is claimed, and no litter is left."""
+    site = site_packages(prefix)
+    claimed = set()
+    for record in site.glob("*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as file:
+            for path, digest, _ in csv.reader(file):
+                place = Path(os.path.normpath(site / path))
+                claimed.add(place)
+                if digest:
+                    found = urlsafe_b64encode(hashlib.sha256(place.read_bytes()).digest()).rstrip(b"=").decode()
+                    assert digest == f"sha256={found}", place
+                else:
+                    assert place.exists(), place
+    there = {path for path in site.rglob("*") if not path.is_dir() and path.suffix != ".pyc"}
+    assert there - claimed == set()
+    assert litter(prefix) == set()
+
+
+def litter(prefix: Path) -> set[str]:
+    """What a sync left of its own work; a guard that a killed remover of a busy file left goes with the next such file."""
+    return {path.name for path in (prefix / ".minglibc").iterdir()} - {"stamp", ".minglibc.busy.stale"}
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes | str]]:
+    """Every file below *folder* with its mode and content."""
+    found: dict[str, tuple[int, bytes | str]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name in {"stamp", "__pycache__"} or path.suffix == ".pyc":
+            continue
+        content = str(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+        found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
+    return found
