@@ -16,7 +16,7 @@ HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
 # Eggs and installers of old are no distributions that anybody looks for.
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
 _FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
-_TAIL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 
 class Reason(Enum):
@@ -141,23 +141,25 @@ class IndexFile(Protocol):
     upload_time: str | None
     yanked: bool | str
     core_metadata: bool | Mapping[str, str] | None
+    dist_info_metadata: bool | Mapping[str, str] | None
 
 
-# A row is a file in the form that the cache keeps: [filename, url, hash, size, upload time, Requires-Python, yanked,
-# metadata]; or a mere string, the tail of a wheel for another system, which is only ever counted.
-Row = list[Any] | str
+# [filename, url, hash, size, upload time, Requires-Python, yanked, metadata]
+Row = list[Any]
+# A mere string is the tail of a wheel for another system, which is only ever counted.
+Listed = IndexFile | str
 
 
 class ProjectPage:
     """A project's files by version; a version's files become objects when they are looked at."""
 
-    __slots__ = ("_files", "_rows", "base_url", "name", "skipped", "status", "status_reason", "versions")
+    __slots__ = ("_files", "_looked_at", "base_url", "name", "skipped", "status", "status_reason", "versions")
 
     def __init__(
         self,
         name: str,
         texts: Sequence[str],
-        rows: "Sequence[list[Row]] | Dumped",
+        files: "Sequence[list[Listed]] | Dumped",
         *,
         base_url: str,
         status: str = "active",
@@ -170,8 +172,8 @@ class ProjectPage:
         self.status = status
         self.status_reason = status_reason
         self.skipped = skipped
-        self._rows = rows
-        self._files: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
+        self._files = files
+        self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
         """The wheels of one version that some Linux may run."""
@@ -186,17 +188,15 @@ class ProjectPage:
         return self._look(index)[2]
 
     def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
-        found = self._files.get(index)
+        found = self._looked_at.get(index)
         if found is None:
-            rows = self._rows[index]
-            foreign = tuple(row for row in rows if isinstance(row, str))
-            files = [row for row in rows if not isinstance(row, str)]
-            found = (
-                tuple(self._wheel(row, index) for row in files if row[0].endswith(".whl")),
-                foreign,
-                tuple(row for row in files if not row[0].endswith(".whl")),
+            listed = self._files[index]
+            rows = [_row(file) for file in listed if not isinstance(file, str)]
+            found = self._looked_at[index] = (
+                tuple(self._wheel(row, index) for row in rows if row[0].endswith(".whl")),
+                tuple(file for file in listed if isinstance(file, str)),
+                tuple(row for row in rows if not row[0].endswith(".whl")),
             )
-            self._files[index] = found
         return found
 
     def _wheel(self, row: list[Any], index: int) -> Wheel:
@@ -207,10 +207,10 @@ class ProjectPage:
 
     def dump(self, encode: Callable[[Any], bytes]) -> tuple[list[Any], bytes]:
         """The page as a head of JSON values, and the files of each version as JSON by *encode*, one after the other."""
-        if isinstance(self._rows, Dumped):
-            ends, body = self._rows.ends, bytes(self._rows.body)
+        if isinstance(self._files, Dumped):
+            ends, body = self._files.ends, bytes(self._files.body)
         else:
-            parts = [encode(rows) for rows in self._rows]
+            parts = [encode(files) for files in self._files]
             ends, body = list(accumulate(map(len, parts))), b"".join(parts)
         head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped), ends]
         return [*head, list(self.versions.texts)], body
@@ -219,8 +219,8 @@ class ProjectPage:
     def load(cls, head: list[Any], body: memoryview) -> "ProjectPage":
         """The page that ``dump`` gave; only the files that are looked at are decoded."""
         name, base_url, status, status_reason, skipped, ends, texts = head
-        rows = Dumped(ends, body)
-        return cls(name, texts, rows, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
+        files = Dumped(ends, body)
+        return cls(name, texts, files, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
 
 
 class Dumped:
@@ -232,61 +232,127 @@ class Dumped:
         self.ends = ends
         self.body = body
 
-    def __getitem__(self, index: int) -> list[Row]:
+    def __getitem__(self, index: int) -> list[Listed]:
         start = self.ends[index - 1] if index else 0
-        rows: list[Row] = json.loads(bytes(self.body[start : self.ends[index]]))
-        return rows
+        return [
+            entry if isinstance(entry, str) else _Entry(entry)
+            for entry in json.loads(bytes(self.body[start : self.ends[index]]))
+        ]
+
+
+class _Entry:
+    """An IndexFile as the cache keeps it, under PEP 691's names; what says nothing is left out."""
+
+    __slots__ = (
+        "core_metadata", "dist_info_metadata", "filename", "hashes", "requires_python", "size", "upload_time", "url", "yanked"
+    )  # fmt: skip
+
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        self.filename: str = entry["filename"]
+        self.url: str = entry["url"]
+        self.hashes: Mapping[str, str] = entry.get("hashes", {})
+        self.requires_python: str | None = entry.get("requires-python")
+        self.size: int | None = entry.get("size")
+        self.upload_time: str | None = entry.get("upload-time")
+        self.yanked: bool | str = entry.get("yanked", False)
+        self.core_metadata: bool | Mapping[str, str] | None = entry.get("core-metadata")
+        self.dist_info_metadata: bool | Mapping[str, str] | None = entry.get("dist-info-metadata")
 
 
 def reduce_files(
     name: str, files: Iterable[IndexFile], *, base_url: str, status: str = "active", status_reason: str = ""
 ) -> ProjectPage:
     """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
-    grouped: dict[str, list[Row]] = {}
-    names: dict[str, bool] = {}
-    skipped = []
+    shelves = _Shelves(name)
     for file in files:
-        parts = _split(file.filename)
-        version = parts[1] if parts else None
-        if parts is None or version is None or not _is_called(name, parts[0], names):
-            if file.filename.endswith(_DISTRIBUTIONS):
-                skipped.append(file.filename)
-            continue
-        rows = grouped.setdefault(version, [])
-        foreign = _is_foreign(parts[2])
-        rows.append(parts[2] if foreign else _row(file))
-    texts, merged = _merged(grouped)
+        shelves.put(file)
+    texts, merged = _merged(shelves.by_version)
     return ProjectPage(
-        name, texts, merged, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped
+        name, texts, merged, base_url=base_url, status=status, status_reason=status_reason, skipped=shelves.skipped
     )
 
 
-def _is_called(name: str, written: str, known: dict[str, bool]) -> bool:
-    answer = known.get(written)
-    if answer is None:
-        answer = known[written] = normalize_name(written) == name
-    return answer
+class _Shelves:
+    """A page's files by version; a page has many files and few beginnings and endings, so each is understood once."""
+
+    __slots__ = ("_foreign", "_name", "_stems", "by_version", "skipped")
+
+    def __init__(self, name: str) -> None:
+        self.by_version: dict[str, list[Listed]] = {}
+        self.skipped: list[str] = []
+        self._name = name
+        self._stems: dict[str, list[Listed] | None] = {}
+        self._foreign: dict[str, bool | None] = {}
+
+    def put(self, file: IndexFile) -> None:
+        """Place a file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
+        filename = file.filename
+        foreign: bool | None = False
+        if filename.endswith(".whl"):
+            stem, *tags = filename.rsplit("-", 3)
+            platform = tags[-1] if tags else ""
+            if platform not in self._foreign:
+                self._foreign[platform] = _is_foreign(platform[:-4])
+            if stem not in self._stems:
+                self._stems[stem] = self._shelf(*_split_stem(stem))
+            foreign, shelf = self._foreign[platform], self._stems[stem]
+        else:
+            shelf = self._shelf(*_split_sdist(filename))
+        if shelf is None or foreign is None:
+            self.skipped.append(filename)
+        else:
+            shelf.append("-".join(tags)[:-4] if foreign else file)
+
+    def _shelf(self, project: str, version: str) -> list[Listed] | None:
+        canonical = versions.normalize(version) if normalize_name(project) == self._name else None
+        return None if canonical is None else self.by_version.setdefault(canonical, [])
 
 
-def _merged(grouped: dict[str, list[Row]]) -> tuple[list[str], list[list[Row]]]:
+def _split_stem(stem: str) -> tuple[str, str]:
+    """The project and the version before a wheel's tags (PEP 427)."""
+    project, _, rest = stem.partition("-")
+    version, dash, build = rest.partition("-")
+    is_build = build[:1].isdigit() and "-" not in build
+    return project, version if is_build or not dash else ""
+
+
+def _split_sdist(filename: str) -> tuple[str, str]:
+    """The project and the version of a source distribution (PEP 625)."""
+    stem = next((filename.removesuffix(ending) for ending in (".tar.gz", ".zip") if filename.endswith(ending)), "")
+    project, _, version = stem.rpartition("-")
+    return project, version
+
+
+def _is_foreign(platform: str) -> bool | None:
+    """Whether a compressed platform tag is only of other systems; None for what is no tag."""
+    if not platform or not _TAG_CHARACTERS.issuperset(platform):
+        return None
+    return all(each.startswith(_FOREIGN_PLATFORMS) for each in platform.split("."))
+
+
+def _merged(grouped: dict[str, list[Listed]]) -> tuple[list[str], list[list[Listed]]]:
     """The versions in order; spellings of one version ("1.0", "1.0.0") come together under the one with most files."""
     by_key: dict[versions.Key, list[str]] = {}
     for text in grouped:
         by_key.setdefault(versions.key(text), []).append(text)
-    texts, rows = [], []
+    texts, files = [], []
     for found in sorted(by_key):
-        spellings = sorted(by_key[found], key=lambda text: (-len(grouped[text]), text))
+        spellings = by_key[found]
+        if len(spellings) > 1:
+            spellings.sort(key=lambda text: (-len(grouped[text]), text))
         texts.append(spellings[0])
-        rows.append([row for text in spellings for row in grouped[text]])
-    return texts, rows
+        files.append([file for text in spellings for file in grouped[text]])
+    return texts, files
 
 
 def _row(file: IndexFile) -> Row:
     hashes = file.hashes
     digest = next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
     yanked = None if file.yanked is False else "" if file.yanked is True else file.yanked
+    # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
+    metadata = _metadata_hash(file.dist_info_metadata if file.core_metadata is None else file.core_metadata)
     return [
-        file.filename, file.url, digest, file.size, file.upload_time or "", file.requires_python or "", yanked, _metadata_hash(file.core_metadata)
+        file.filename, file.url, digest, file.size, file.upload_time or "", file.requires_python or "", yanked, metadata
     ]  # fmt: skip
 
 
@@ -295,42 +361,6 @@ def _metadata_hash(metadata: bool | Mapping[str, str] | None) -> str | None:  # 
         return None
     hashes = {} if metadata is True else metadata
     return next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
-
-
-_known_versions: dict[str, str | None] = {}
-
-
-def _version(text: str) -> str | None:
-    if text not in _known_versions:
-        _known_versions[text] = versions.normalize(text)
-    return _known_versions[text]
-
-
-def _split(filename: str) -> tuple[str, str | None, str] | None:
-    """A file name's project, version and tail (PEP 427, 625); None where it is neither a wheel nor a source distribution."""
-    if filename.endswith(".whl"):
-        parts = filename[:-4].split("-")
-        if len(parts) == 6 and not parts[2][:1].isdigit():
-            return None
-        if len(parts) not in {5, 6} or not _TAIL_CHARACTERS.issuperset(filename[-(len(parts[-1]) + 4) :]):
-            return None
-        return parts[0], _version(parts[1]), "-".join(parts[-3:])
-    for ending in (".tar.gz", ".zip"):
-        if filename.endswith(ending):
-            name, dash, version = filename.removesuffix(ending).rpartition("-")
-            return (name, _version(version), "") if dash else None
-    return None
-
-
-_foreign_tails: dict[str, bool] = {"": False}
-
-
-def _is_foreign(tail: str) -> bool:
-    answer = _foreign_tails.get(tail)
-    if answer is None:
-        platforms = tail.rsplit("-", 1)[-1].split(".")
-        answer = _foreign_tails[tail] = all(p.startswith(_FOREIGN_PLATFORMS) for p in platforms)
-    return answer
 
 
 class Cutoff(NamedTuple):

@@ -17,7 +17,7 @@ ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0
 _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
-class File(msgspec.Struct, rename="kebab", gc=False):
+class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     """An entry of ``files`` (PEP 691, 700, 714); what isn't named here isn't decoded."""
 
     filename: str
@@ -29,11 +29,6 @@ class File(msgspec.Struct, rename="kebab", gc=False):
     yanked: bool | str = False
     core_metadata: bool | Mapping[str, str] | None = None
     dist_info_metadata: bool | Mapping[str, str] | None = None
-
-    def __post_init__(self) -> None:
-        # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
-        if self.core_metadata is None:
-            self.core_metadata = self.dist_info_metadata
 
 
 class _Meta(msgspec.Struct, rename="kebab"):

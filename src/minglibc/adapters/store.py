@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 # A folder per format: an older or newer minglibc never reads this one's entries.
-FORMAT = "index-v1"
+FORMAT = "index-v2"
 
 
 def default_folder() -> str:
