@@ -1,0 +1,98 @@
+"""The real index, real wheels, and other installers reading the lock (`pytest -m online`)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minglibc.targets import GlibcVersion
+from minglibc.wheels import lowest_glibc
+from tests.support.commands import minglibc, read_lock
+
+pytestmark = pytest.mark.online
+
+PARAMIKO = Path(__file__).parent.parent / "examples" / "paramiko" / "pyproject.toml"
+
+
+def _pyproject(requirements: list[str], *, cap: str, python: str = "3.11") -> str:
+    listed = ", ".join(f'"{requirement}"' for requirement in requirements)
+    return (
+        f'[project]\nname = "x"\nversion = "0"\nrequires-python = ">={python}"\ndependencies = [{listed}]\n'
+        f'[tool.minglibc]\nglibc = "{cap}"\npython = ["{python}"]\n'
+    )
+
+
+def _lock(folder: Path, text: str) -> str:
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    ran = minglibc("lock", "--project", str(folder))
+    assert 0 == ran.code, ran.err
+    return ran.err
+
+
+def _python(folder: Path, *arguments: str) -> str:
+    """What the environment's Python prints, with nothing of this machine's own pip settings."""
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    command = [str(folder / "bin" / "python"), *arguments]
+    environment = {**settings, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert 0 == ran.returncode, ran.stderr
+    return ran.stdout
+
+
+def _cryptography_needs(environment: Path) -> GlibcVersion:
+    """The glibc that the installed cryptography's WHEEL file promises to run on."""
+    (wheel,) = environment.glob("lib/python3*/site-packages/cryptography-*.dist-info/WHEEL")
+    tags = [line.partition(": ")[2] for line in wheel.read_text().splitlines() if line.startswith("Tag: ")]
+    needs = [found for found in map(lowest_glibc, tags) if found]
+    return min(needs)
+
+
+def test_paramiko(tmp_path: Path) -> None:
+    """The motivating case is locked within 2.27 for both Pythons, one version each."""
+    _lock(tmp_path, PARAMIKO.read_text(encoding="utf-8"))
+    lock = read_lock(tmp_path)
+    old, new = (lock.versions(target) for target in lock.targets)
+    assert {"paramiko", "cryptography", "bcrypt", "cffi", "pynacl", "invoke", "pycparser"} <= set(old)
+    assert [] == [name for name in set(old) & set(new) if old[name] != new[name]]
+
+
+def test_torch(tmp_path: Path) -> None:
+    """Torch falls back to 2.6.0 under 2.17, and it is said why."""
+    said = _lock(tmp_path, _pyproject(["torch"], cap="2.17"))
+    assert "2.6.0" == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])["torch"]
+    assert "→ 2.6.0: newer releases need glibc 2.28" in said
+
+
+def test_data(tmp_path: Path) -> None:
+    """numpy, pandas and pyarrow are each held back under 2.17, with the cap that would free them."""
+    said = _lock(tmp_path, _pyproject(["numpy", "pandas", "pyarrow"], cap="2.17"))
+    assert {"numpy", "pandas", "pyarrow"} <= set(read_lock(tmp_path).versions(read_lock(tmp_path).targets[0]))
+    for name, needs in (("numpy", "2.27"), ("pyarrow", "2.28")):
+        assert any(
+            line.startswith(f"held back by the cap: {name} ") and line.endswith(needs) for line in said.splitlines()
+        )
+
+
+def test_grpc(tmp_path: Path) -> None:
+    """grpcio and protobuf agree on a pair of releases."""
+    _lock(tmp_path, _pyproject(["grpcio", "protobuf", "grpcio-status"], cap="2.17"))
+    assert {"grpcio", "protobuf", "grpcio-status"} <= set(read_lock(tmp_path).versions(read_lock(tmp_path).targets[0]))
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_other_installers_obey_the_lock(tmp_path: Path, installer: str) -> None:
+    """`pip install -r pylock.toml` (26.1 and newer) and `uv pip sync pylock.toml` install wheels within the cap."""
+    _lock(tmp_path, PARAMIKO.read_text(encoding="utf-8"))
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    lock = str(tmp_path / "pylock.toml")
+    if installer == "pip":
+        _python(environment, "-m", "pip", "install", "-q", "-U", "pip>=26.1")
+        _python(environment, "-m", "pip", "install", "-q", "-r", lock)
+    else:
+        _python(environment, "-m", "pip", "install", "-q", "uv>=0.9")
+        _python(environment, "-m", "uv", "pip", "sync", "-q", "--preview", "--python", str(environment), lock)
+    assert _cryptography_needs(environment) <= GlibcVersion(2, 27)
+    assert "works\n" == _python(environment, "-c", "import paramiko; print('works')")
