@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from minglibc import versions
 from minglibc.errors import EnvironmentProblem
 from minglibc.requirements_txt import dumps
 from minglibc.syncplan import target_name
@@ -49,9 +50,8 @@ def own_files(
 
 def check_pip(filename: str) -> str:
     """*filename* itself when install.sh can start the pip in it; raises EnvironmentProblem."""
-    version = filename.split("-")[1].split(".")
     # Older ones read no manylinux_2_17 tag (PEP 600).
-    if [int(part) if part.isdecimal() else 0 for part in version[:2]] < [20, 3]:
+    if versions.key(filename.split("-")[1]) < versions.key("20.3.dev0"):
         raise EnvironmentProblem(
             f"{filename} is too old to read the tags of PEP 600",
             hint="require pip>=20.3 where the project requires pip, or ask an index that has it",
@@ -100,6 +100,9 @@ _SCRIPT = r"""#!/bin/sh
 # this folder alone: no network and no pip are needed. PYTHON names the interpreter to make it with.
 set -eu
 unset CDPATH PYTHONHOME PYTHONPATH
+# Python 3.6 reads a path outside ASCII only in a locale that has it.
+LC_ALL=C.UTF-8
+export LC_ALL
 
 say() {
     printf '%s\n' "$*" >&2

@@ -1,7 +1,6 @@
 """The lock as requirements.txt: one wheel a line with its one hash, so that every pip installs the same file."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.errors import SettingsError
@@ -41,27 +40,21 @@ class Line(NamedTuple):
         return f" ; {self.marker}" if self.marker else ""
 
 
-def distinct(targets: Sequence[Target]) -> list[Target]:
-    """One target for each kind of machine that markers tell apart, the lowest cap of each; raises SettingsError."""
-
-    def machine(target: Target) -> tuple[int, str]:
-        return target.python.minor, target.architecture
-
-    found = []
-    for _, group in groupby(sorted(targets, key=machine), machine):
-        alike = list(group)
-        if len({target.python for target in alike}) > 1:
-            names = ", ".join(map(target_name, alike))
+def check_distinct(targets: Sequence[Target]) -> None:
+    """Markers tell *targets* apart; raises SettingsError where they don't."""
+    alike: dict[tuple[int, str], list[str]] = {}
+    for target in targets:
+        alike.setdefault((target.python.minor, target.architecture), []).append(target_name(target))
+    for names in alike.values():
+        if len(names) > 1:
             raise SettingsError(
-                f"no marker of requirements.txt tells these targets apart: {names}", hint="choose one by --target"
+                f"no marker of requirements.txt tells these targets apart: {', '.join(names)}",
+                hint="choose one by --target",
             )
-        # The lowest cap runs on every machine that the lock serves.
-        found.append(min(alike, key=lambda target: target.cap))
-    return found
 
 
 def lines(selections: Selections) -> list[Line]:
-    """One line for each wheel, by name, with the marker of the targets that it serves; the targets are distinct ones."""
+    """One line for each wheel, by name, with the marker of the targets that it serves; the targets are distinct."""
     served: dict[tuple[str, str], tuple[Package, PackageWheel, list[Target]]] = {}
     for target, selected in selections.items():
         for package, wheel in selected:

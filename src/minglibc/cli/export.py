@@ -69,11 +69,8 @@ def named_targets(targets: Sequence[Target], name: str | None) -> list[Target]:
 
 
 def _requirements(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
-    distinct = requirements_txt.distinct(targets)
-    for target in targets:
-        if target not in distinct:
-            talk(arguments, f"{target_name(target)} is served by the lines of its kind with the lowest cap")
-    return requirements_txt.dumps(_selections(source, distinct, arguments), index=arguments.index)
+    requirements_txt.check_distinct(targets)
+    return requirements_txt.dumps(_selections(source, targets, arguments), index=arguments.index)
 
 
 def _sbom(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
