@@ -49,8 +49,8 @@ class Network:
         return key in self._tasks
 
     def start(self, key: Key, make: Callable[[Ticket], Coroutine[Any, Any, None]]) -> None:
-        """Begin a fetch; it moves on whenever something is waited for."""
-        if self._closing:
+        """Begin a fetch, once; it moves on whenever something is waited for."""
+        if self._closing or key in self._tasks:
             return
         ticket = Ticket()
         self._tickets[key] = ticket
