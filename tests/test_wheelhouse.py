@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.adapters.http import Limits
-from minglibc.adapters.wheelhouse import FOLDER, Wanted, Wheelhouse
+from minglibc.adapters.wheelhouse import FOLDER, LockedFile, Wheelhouse
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
 from tests.support.faults import Fault
 from tests.support.index import Answer, IndexServer
@@ -18,11 +18,11 @@ QUICK = Limits(silence=0.3, deadline=0.8, retries=1)
 WHEEL = build_wheel("b", "1.0", padding=100_000)
 
 
-def published(index: IndexServer, wheel: BuiltWheel = WHEEL, *, size: bool = True) -> Wanted:
+def published(index: IndexServer, wheel: BuiltWheel = WHEEL, *, size: bool = True) -> LockedFile:
     """*wheel* on *index*, as a lock would want it."""
     index.add(wheel)
     url = f"{index.origin}/files/{wheel.filename}"
-    return Wanted(wheel.filename, url, {"sha256": wheel.sha256}, len(wheel.content) if size else None)
+    return LockedFile(wheel.filename, url, {"sha256": wheel.sha256}, len(wheel.content) if size else None)
 
 
 def downloads(index: IndexServer) -> int:

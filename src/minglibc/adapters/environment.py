@@ -18,15 +18,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from tempfile import mkdtemp
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.adapters import project, workers
-from minglibc.adapters.wheelfile import ORIGIN, CheckedWheel, Layout, check, unpack
-from minglibc.audit import Binary, read_binary
+from minglibc.adapters.layout import ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import Machine
 from minglibc.targets import GlibcVersion, PythonVersion
+
+if TYPE_CHECKING:
+    from minglibc.adapters.wheelfile import CheckedWheel
+    from minglibc.audit import Binary
 
 HOME = ".minglibc"
 _APPLY, _UNPACK, _DONE, _CREATING = "apply", "unpack-", "done-", "creating"
@@ -308,8 +311,10 @@ class Environment:
         """Whether a killed run left something that ``recover`` has to put right."""
         return _APPLY in _listing(self._home)
 
-    def binaries(self, distribution: Distribution) -> Iterator[Binary]:
+    def binaries(self, distribution: Distribution) -> "Iterator[Binary]":
         """What of *distribution* a machine could load or run."""
+        from minglibc.audit import read_binary  # noqa: PLC0415  most syncs have nothing to look into
+
         for place in distribution.record:
             if place.endswith((".py", ".pyc", ".pyi")):
                 continue
@@ -458,7 +463,7 @@ class Change:
         self._staying: Sequence[Distribution] = ()
         self._trashed = 0
 
-    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> list[CheckedWheel]:
+    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
         """*wheels*, checked whole and unpacked them aside; raises WheelError where one may not stand beside *staying*."""
         jobs = [(each, self._folder, self._layout) for each in wheels]
         sizes = [os.path.getsize(each.path) for each in wheels]
@@ -511,7 +516,7 @@ class Change:
         os.makedirs(home, exist_ok=True)
         return os.path.join(home, str(self._trashed))
 
-    def _bring_in(self, wheel: CheckedWheel) -> None:
+    def _bring_in(self, wheel: "CheckedWheel") -> None:
         room = os.path.join(self._folder, wheel.name)
         site = self._layout.folder(wheel.root, wheel.name)
         self._place(os.path.join(room, "files"), self._prefix)
@@ -533,8 +538,10 @@ class Change:
             os.rename(entry.path, path)
 
 
-def _prepare(job: tuple[Prepared, str, Layout]) -> CheckedWheel:
+def _prepare(job: tuple[Prepared, str, Layout]) -> "CheckedWheel":
     """Check one wheel and unpack it into its room of a change, its .dist-info apart from its files."""
+    from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  most syncs have nothing to unpack
+
     asked, folder, layout = job
     wheel = check(asked.path, asked.filename, layout)
     room = os.path.join(folder, wheel.name)
@@ -550,7 +557,7 @@ def _one_by_one(function: Callable[[Any], Any], values: Sequence[Any], _weights:
     return [function(value) for value in values]
 
 
-def _check_owners(arriving: Sequence[CheckedWheel], staying: Sequence[Distribution], layout: Layout) -> None:
+def _check_owners(arriving: "Sequence[CheckedWheel]", staying: Sequence[Distribution], layout: Layout) -> None:
     """Raise WheelError when two distributions would own one path with different content, or a foreign file is in the way."""
     owners: dict[str, tuple[str, str]] = {}
     for each in staying:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from email.policy import compat32
-from typing import IO, Any, NamedTuple, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 import installer
 from installer.destinations import WheelDestination
@@ -28,11 +28,9 @@ from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
 from packaging.version import InvalidVersion, Version
 
+from minglibc.adapters.layout import ORIGIN, Layout
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
-
-# Where minglibc writes down, inside .dist-info, which file of the lock a distribution came from.
-ORIGIN = "minglibc.json"
 
 # Deflate can't do better than 1032 to 1; real wheels stay below 60 to 1 as a whole.
 _BOMB_RATIO = 100
@@ -55,24 +53,6 @@ _END = struct.Struct("<4s4H2LH")  # its last field is the length of a comment, w
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED, _HAS_DESCRIPTOR = 0x1, 0x8
 _DESCRIPTOR_SIZES = {12, 16, 20, 24}
-
-
-class Layout(NamedTuple):
-    """Where an environment keeps what wheels bring: folders below *prefix*, relative to it, with no link on the way."""
-
-    prefix: str
-    purelib: str
-    platlib: str
-    scripts: str
-    data: str
-    include: str
-    interpreter: str  # as scripts name it: never resolved, for an environment is known by its path
-
-    def folder(self, scheme: str, project: str) -> str:
-        """The folder of a wheel's installation scheme, relative to the prefix."""
-        if scheme == "headers":
-            return posixpath.join(self.include, project)
-        return str(getattr(self, scheme))
 
 
 @dataclass(frozen=True, slots=True)

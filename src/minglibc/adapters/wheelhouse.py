@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
+from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
     import httpx
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 # A cache of another format lies beside this one and is never read.
 FOLDER = "wheels-1"
 
-_ALGORITHMS = ("sha256", "sha512", "sha384")
 _CHUNK = 1 << 20
 _PARALLEL = 8
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
@@ -31,7 +31,7 @@ _BYTES_A_SECOND = 50_000
 _ZIP = b"PK\x03\x04"
 
 
-class Wanted(NamedTuple):
+class LockedFile(NamedTuple):
     """A file of the lock: its name, its URL, its hashes and its size if known."""
 
     filename: str
@@ -41,8 +41,8 @@ class Wanted(NamedTuple):
 
     @property
     def digest(self) -> tuple[str, str]:
-        """The strongest widespread hash and its hex digits."""
-        for algorithm in _ALGORITHMS:
+        """The hash that identifies the file, and its hex digits."""
+        for algorithm in HASH_ALGORITHMS:
             if algorithm in self.hashes:
                 return algorithm, self.hashes[algorithm].lower()
         raise WheelError(f"{self.filename} has no usable hash in the lock", hint="run minglibc lock")
@@ -76,7 +76,7 @@ class Wheelhouse:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def fetch(self, files: Sequence[Wanted]) -> dict[str, str]:
+    def fetch(self, files: Sequence[LockedFile]) -> dict[str, str]:
         """A path for each of *files* by file name, whose bytes were hashed just now; raises what keeps one away."""
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             paths = dict(zip((file.filename for file in files), pool.map(self._present, files), strict=True))
@@ -88,7 +88,7 @@ class Wheelhouse:
             paths.update(asyncio.run(self._download_all(missing)))
         return {name: path for name, path in paths.items() if path}
 
-    def _present(self, file: Wanted) -> str | None:
+    def _present(self, file: LockedFile) -> str | None:
         path = self._path(self._folder, file)
         try:
             with open(path, "rb") as stream:
@@ -101,20 +101,20 @@ class Wheelhouse:
         return None
 
     @staticmethod
-    def _path(folder: str, file: Wanted) -> str:
+    def _path(folder: str, file: LockedFile) -> str:
         # The name is the lock's, which was held against the project's name; a slash in it would lead elsewhere.
         if "/" in file.filename or file.filename in ("", ".", "..") or "\0" in file.filename:
             raise WheelError(f"{file.filename!r} is not the name of a wheel", hint="run minglibc lock")
         return os.path.join(folder, "-".join(file.digest), file.filename)
 
-    async def _download_all(self, files: Iterable[Wanted]) -> dict[str, str]:
+    async def _download_all(self, files: Iterable[LockedFile]) -> dict[str, str]:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         limits = self._limits or http.Limits.from_environment()
         secure = any(file.url.startswith("https:") for file in files)
         lanes = http.Lanes(limits, size=_PARALLEL, spare=0, secure=secure)
 
-        async def one(file: Wanted) -> tuple[str, str]:
+        async def one(file: LockedFile) -> tuple[str, str]:
             return file.filename, await self._download(lanes, limits, file)
 
         # The largest first: it decides when all are done.
@@ -127,7 +127,7 @@ class Wheelhouse:
             await asyncio.gather(*tasks, return_exceptions=True)
             await lanes.close()
 
-    async def _download(self, lanes: "http.Lanes", limits: "Limits", file: Wanted) -> str:
+    async def _download(self, lanes: "http.Lanes", limits: "Limits", file: LockedFile) -> str:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         for attempt in range(limits.retries + 1):
@@ -140,7 +140,7 @@ class Wheelhouse:
                 await asyncio.sleep(max(passing.wait, 0.25 * 2**attempt))
         raise AssertionError(limits)
 
-    async def _download_once(self, client: "httpx.AsyncClient", limits: "Limits", file: Wanted) -> str:
+    async def _download_once(self, client: "httpx.AsyncClient", limits: "Limits", file: LockedFile) -> str:
         import httpx  # noqa: PLC0415  paid for only where it is needed
 
         deadline = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
@@ -167,7 +167,7 @@ class Wheelhouse:
         except httpx.HTTPError as error:
             raise _Passing(_unreachable(file, f"{error or type(error).__name__}")) from error
 
-    async def _store(self, file: Wanted, response: "httpx.Response") -> str:
+    async def _store(self, file: LockedFile, response: "httpx.Response") -> str:
         """Stream the body into a file that nobody else reads, and give it its name once it is right."""
         total = file.size if file.size is not None else _content_length(response)
         hasher = hashlib.new(file.digest[0])
@@ -249,7 +249,7 @@ class _Target:
         self.drop()
         self._descriptor, self._path, self.folder = descriptor, path, folder
 
-    def name_it(self, file: Wanted) -> str:
+    def name_it(self, file: LockedFile) -> str:
         os.close(self._descriptor)
         self._descriptor = -1
         path = Wheelhouse._path(self.folder, file)  # noqa: SLF001  one unit in two classes
@@ -274,7 +274,7 @@ class _Passing(Exception):
         self.wait = wait
 
 
-def _check_answer(file: Wanted, response: "httpx.Response") -> None:
+def _check_answer(file: LockedFile, response: "httpx.Response") -> None:
     status = response.status_code
     if status == 200:
         return
@@ -306,7 +306,7 @@ def _content_length(response: "httpx.Response") -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _unreachable(file: Wanted, why: str) -> IndexUnreachable:
+def _unreachable(file: LockedFile, why: str) -> IndexUnreachable:
     return IndexUnreachable(f"can't download {file.filename} from {_shown(file.url)}: {why}", hint=_TRY_AGAIN)
 
 
@@ -320,7 +320,7 @@ def _shown(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _check_start(file: Wanted, response: "httpx.Response", chunk: bytes) -> None:
+def _check_start(file: LockedFile, response: "httpx.Response", chunk: bytes) -> None:
     if not chunk.startswith(_ZIP[: len(chunk)]):
         kind = response.headers.get("content-type", "no content type")
         raise IndexAnswerError(
@@ -329,7 +329,7 @@ def _check_start(file: Wanted, response: "httpx.Response", chunk: bytes) -> None
         )
 
 
-def _check_size(file: Wanted, received: int, *, whole: bool) -> None:
+def _check_size(file: LockedFile, received: int, *, whole: bool) -> None:
     if file.size is not None and (received > file.size or (whole and received < file.size)):
         many = received if whole else f"more than {file.size}"
         raise WheelError(
@@ -338,7 +338,7 @@ def _check_size(file: Wanted, received: int, *, whole: bool) -> None:
         )
 
 
-def _check_digest(file: Wanted, found: str) -> None:
+def _check_digest(file: LockedFile, found: str) -> None:
     algorithm, digest = file.digest
     if found != digest:
         raise WheelError(

@@ -9,21 +9,16 @@ import time
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
 
 from minglibc.adapters import environment as environments
 from minglibc.adapters import project, stamp
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
-from minglibc.adapters.wheelfile import CheckedWheel
-from minglibc.adapters.wheelhouse import Wanted as File
-from minglibc.adapters.wheelhouse import Wheelhouse
-from minglibc.audit import highest_glibc
 from minglibc.cli.options import Parser, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
-from minglibc.elf import ElfFile, MalformedElf, read_elf
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import Lock, loads
@@ -31,6 +26,11 @@ from minglibc.requirements import normalize_name
 from minglibc.settings import Overrides
 from minglibc.syncplan import Action, Installed, MachineProblem, Plan, Wanted, choose_target, plan, target_name, unmet
 from minglibc.targets import Target
+from minglibc.wheels import HASH_ALGORITHMS
+
+if TYPE_CHECKING:
+    from minglibc.adapters.wheelfile import CheckedWheel
+    from minglibc.adapters.wheelhouse import LockedFile
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
 _SPARED = "pip"
@@ -100,7 +100,6 @@ def synchronize(arguments: Namespace) -> Outcome:
     began = time.monotonic()
     source = read_source(arguments)
     place = find_place(arguments, source)
-    _warn_of_interpreter(place, arguments)
     work = Work(source, place.target, select(source.lock, place.target, arguments))
     if arguments.dry_run or arguments.check:
         environment = None if place.create else Environment(place.interpreter)
@@ -113,6 +112,7 @@ def synchronize(arguments: Namespace) -> Outcome:
             talk(arguments, "put right what an interrupted sync had left", level=1)
         steps, changed = _look(environment, work, arguments)
         if changed:
+            _warn_of_interpreter(place, arguments)
             stamp.remove(place.prefix)
             _change(environment, steps, work, arguments)
         if arguments.compile_bytecode:
@@ -284,6 +284,9 @@ def _open(place: Place, arguments: Namespace) -> Environment:
 
 def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
     """An environment for older machines is of no use there when its interpreter does not start."""
+    from minglibc.audit import highest_glibc  # noqa: PLC0415  only a change is worth the warning
+    from minglibc.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
+
     try:
         with open(os.path.realpath(place.interpreter.executable), "rb") as file:
             needs = highest_glibc(read_elf(file))
@@ -339,6 +342,9 @@ def _installed(distribution: Distribution, above_cap: str) -> Installed:
 
 
 def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
+    from minglibc.audit import highest_glibc  # noqa: PLC0415  only other installers' work is looked into
+    from minglibc.elf import ElfFile  # noqa: PLC0415  the same
+
     for binary in environment.binaries(distribution):
         needs = highest_glibc(binary.content) if isinstance(binary.content, ElfFile) else None
         if needs and needs > target.cap:
@@ -369,32 +375,36 @@ def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _file(wheel: PackageWheel) -> File:
-    return File(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+def _file(wheel: PackageWheel) -> "LockedFile":
+    from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  only a change needs files
+
+    return LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
 
 
 def _digest(wheel: PackageWheel) -> str:
-    return ":".join(_file(wheel).digest)
+    """The hash that identifies the file; a lock that has none of these was refused when it was read."""
+    algorithm = next(each for each in HASH_ALGORITHMS if each in wheel.hashes)
+    return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
 
 
 def _change(environment: Environment, steps: Plan, work: Work, arguments: Namespace) -> None:
+    from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  most syncs have nothing to fetch
+
     arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
     leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
     wheels = {package.name: wheel for package, wheel in work.packages if package.name in arriving}
     distributions = environment.distributions()
     staying = [each for each in distributions if each.name not in leaving]
-    with ExitStack() as stack:
-        bars = stack.enter_context(_Bars(arguments))
-        house = stack.enter_context(
-            Wheelhouse(
-                cache_folder(arguments),
-                offline=arguments.offline,
-                on_progress=bars.advance,
-                on_warning=lambda text: talk(arguments, f"warning: {text}"),
-            )
-        )
-        change = stack.enter_context(environment.change())
-        paths = house.fetch([_file(wheel) for wheel in wheels.values()])
+    bars = _Bars(arguments)
+    house = Wheelhouse(
+        cache_folder(arguments),
+        offline=arguments.offline,
+        on_progress=bars.advance,
+        on_warning=lambda text: talk(arguments, f"warning: {text}"),
+    )
+    with house, environment.change() as change:
+        with bars:
+            paths = house.fetch([_file(wheel) for wheel in wheels.values()])
         prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
         for checked in change.prepare(prepared, staying):
             _check_needs(checked, work)
@@ -402,7 +412,7 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
             change.apply([each for each in distributions if each.name in leaving], staying)
 
 
-def _check_needs(wheel: CheckedWheel, work: Work) -> None:
+def _check_needs(wheel: "CheckedWheel", work: Work) -> None:
     """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
     locked = {str(package.name): str(package.version) for package, _ in work.packages}
     if lacking := unmet(wheel.requires, locked, work.target, _overruled(work.source.pyproject)):
