@@ -131,6 +131,19 @@ def releases(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str
     return locked, [(row.name, row.locked) for row in rows if not row.is_behind]
 
 
+def condensed(rows: Sequence[Row]) -> list[Row]:
+    """For people: a row that only follows another target's, as one release for all is preferred, is told with that one."""
+    leaders: dict[tuple[str, str, str], int] = {}
+    told: list[Row] = []
+    for row in sorted(rows, key=lambda row: row.obstacle is not None and row.obstacle.reason == "other-target"):
+        place = leaders.setdefault((row.name, row.locked, row.newest), len(told))
+        if row.obstacle is None or row.obstacle.reason != "other-target" or place == len(told):
+            told.append(row)
+        else:
+            told[place] = told[place]._replace(targets=(*told[place].targets, *row.targets))
+    return sorted(told, key=lambda row: row.name)
+
+
 def age(day: str, now: datetime) -> int | None:
     """The days from *day* (ISO) to *now*; None where there is no day."""
     if not day:

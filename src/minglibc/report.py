@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minglibc.audit import Finding
 from minglibc.caps import Step, moving
-from minglibc.outdated import Row, Weakness, age
+from minglibc.outdated import Row, Weakness, age, condensed
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
 
 # What a glibc means to people: the Red Hat releases that manylinux grew up with.
@@ -257,7 +257,7 @@ def _release(step: Step, name: str, newest: Mapping[str, str]) -> _Cell:
 
 
 def _outdated(facts: Facts) -> str:
-    behind = [row for row in facts.rows if row.is_behind]
+    behind = [row for row in condensed(facts.rows) if row.is_behind]
     heads = ["Package", "Locked", "Age", "Newest", "Cap for the newest", "Why not"]
     if len(facts.targets) > 1:
         heads.append("On")

@@ -9,7 +9,7 @@ from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.recall import JudgeAt
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
 from minglibc.resolver import Policy, Resolution, WheelIndex
-from minglibc.targets import GlibcVersion, Target
+from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
 from minglibc.wheels import CoreMetadata, ProjectPage, Reason, Wheel, check_metadata
 
 
@@ -76,17 +76,18 @@ class Inquiry:
         return range(len(page.versions) - 1, start - 1, -1)
 
     def obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle:
-        """What keeps the release at *position* out of *resolution*: the first that holds of status, rules, files, metadata."""
-        return (
-            self._hard_obstacle(resolution, name, position)
-            or self._of_others(resolution, name, position)
-            or Obstacle("free", f"nothing known keeps it out: `minglibc lock -P {name}` tries it")
-        )
+        """What keeps the release at *position* out of *resolution*: the first that holds of the project's status, the release's, the rules, the files and the metadata."""
+        obstacle = self._hard_obstacle(resolution, name, position)
+        if obstacle is None or obstacle.needs is not None:
+            # No cap alone lets in what an earlier target keeps out.
+            return self._of_others(resolution, name, position) or obstacle or _free(name)
+        return obstacle
 
     def _hard_obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
         page = self.page(name)
         return (
             self._of_status(page)
+            or _of_yanked(page, position)
             or self._of_prerelease(page, resolution, position)
             or self._of_requirements(page, resolution, position)
             or self._of_files(page, resolution.target, position)
@@ -98,15 +99,17 @@ class Inquiry:
         return lowest_cap(self.page(name), position, target, self._judge_at)
 
     def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
-        """One release for all targets is preferred, so what one of them can't have is nobody's."""
+        """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too."""
         locked = resolution.wheels[name].version
         for other in self._resolutions:
+            if other.target == resolution.target:
+                return None
             beside = other.wheels.get(name)
-            if other.target != resolution.target and beside is not None and beside.version == locked:
+            if beside is not None and beside.version == locked:
                 obstacle = self._hard_obstacle(other, name, position)
-                if obstacle is not None:
-                    text = f"kept the same as on CPython {other.target.python}, {other.target.architecture}, where it {obstacle.text}"
-                    return Obstacle("other-target", text, obstacle.needs)
+                if obstacle is not None and obstacle.needs is None:
+                    where = f"CPython {other.target.python}, {other.target.architecture}"
+                    return Obstacle("other-target", f"kept the same as on {where}, where it {obstacle.text}")
         return None
 
     def _of_status(self, page: ProjectPage) -> Obstacle | None:
@@ -147,8 +150,9 @@ class Inquiry:
         needs = lowest_cap(page, position, target, self._judge_at)
         if needs:
             return Obstacle(Reason.GLIBC.value, f"needs glibc {needs}", needs)
-        # A wheel that lacks more than the cap is better told by what no cap can give.
-        told = ([each for each in rejections if each.reason is not Reason.GLIBC] or rejections)[0]
+        # What no cap can give is seen under the highest of them.
+        beyond = self._judge_at(target._replace(cap=NEWEST_GLIBC)).rejections(page, position)
+        told = (beyond or rejections)[0]
         missing = {Reason.INTERPRETER: f"CPython {target.python}", Reason.ARCHITECTURE: target.architecture}
         text = f"has no wheel for {missing[told.reason]}" if told.reason in missing else str(told)
         return Obstacle(told.reason.value, text)
@@ -198,6 +202,18 @@ class Inquiry:
         return Obstacle("conflict", f"{asked}, and {beside.version} is locked")
 
 
+def _of_yanked(page: ProjectPage, position: int) -> Obstacle | None:
+    """A release all of whose wheels were taken back; PEP 592 leaves it to those who pin it with ==."""
+    wheels = page.wheels(position)
+    if not wheels or any(wheel.yanked is None for wheel in wheels):
+        return None
+    return Obstacle(Reason.YANKED.value, f"is yanked{f': {wheels[0].yanked}' if wheels[0].yanked else ''}")
+
+
+def _free(name: str) -> Obstacle:
+    return Obstacle("free", f"nothing known keeps it out: `minglibc lock -P {name}` tries it")
+
+
 def _holds(page: ProjectPage, requirement: Requirement, position: int) -> bool:
     return bool(page.versions.mask(requirement.specifier) >> position & 1)
 
@@ -219,23 +235,20 @@ def why(name: str, resolutions: Sequence[Resolution], inquiry: Inquiry) -> list[
             Refusal(page.versions.texts[position], inquiry.obstacle(resolution, name, position))
             for position in inquiry.above(name, wheel.version)
         )
-        found.setdefault((wheel, tuple(chains(name, resolution)), above), []).append(resolution.target)
+        found.setdefault((wheel, chains(name, resolution), above), []).append(resolution.target)
     return [Answer(tuple(targets), *key) for key, targets in found.items()]
 
 
-def chains(name: str, resolution: Resolution) -> Iterator[tuple[Link, ...]]:
-    """For everyone who requires *name*, the shortest chain that leads from the project to it."""
+def chains(name: str, resolution: Resolution) -> tuple[tuple[Link, ...], ...]:
+    """For everyone who requires *name*, the shortest chain that leads from the project to it; the shortest of them first."""
     reached = _reached(resolution)
+    found = []
     for demand in resolution.demands.get(name, ()):
         links = [Link(demand.asked_by, demand.requirement)]
-        seen = {name}
-        while links[0].asked_by in reached and (asker := reached[links[0].asked_by]) is not None:
-            owner = links[0].asked_by.partition(" ")[0].partition("[")[0]
-            if owner in seen:
-                break
-            seen.add(owner)
+        while asker := reached.get(links[0].asked_by):
             links.insert(0, asker)
-        yield tuple(links)
+        found.append(tuple(links))
+    return tuple(sorted(found, key=lambda chain: (len(chain), chain)))
 
 
 def _reached(resolution: Resolution) -> Mapping[str, Link | None]:
@@ -249,11 +262,10 @@ def _reached(resolution: Resolution) -> Mapping[str, Link | None]:
         label = f"{identifier} {resolution.wheels[owner].version}"
         if label in reached:
             continue
-        demand = next((each for each in resolution.demands.get(owner, ()) if each.asked_by == asker), None)
-        if demand is None:
-            # An extra asks for its own project: what brought the extra brought it.
-            reached[label] = reached.get(asker)
-        else:
-            reached[label] = Link(asker, demand.requirement)
+        asked = [each.requirement for each in resolution.demands.get(owner, ()) if each.asked_by == asker]
+        extra = identifier.partition("[")[2].rstrip("]")
+        # An extra asks for its own project, too: what brought the extra brought that.
+        requirement = next((each for each in asked if extra in each.extras), asked[0] if asked else None)
+        reached[label] = Link(asker, requirement) if requirement else reached.get(asker)
         waiting += [(label, each) for each in resolution.dependencies.get(identifier, ())]
     return reached

@@ -1,0 +1,89 @@
+"""`minglibc why NAME`: the chains that lead to a package, why this release, and what refuses each above it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.explained import Project, manylinux
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """A requires b and b[fast], b requires c, and c has releases that are refused for one reason each."""
+    index.add(build_wheel("a", "1.0", requires=["b>=1", "b[fast]"]))
+    index.add(build_wheel("b", "1.5", requires=["c<9", "d; extra == 'fast'"], provides_extra=["fast"]))
+    index.add(build_wheel("d", "1.0", requires=["c>=1"]))
+    index.add(build_wheel("c", "1.0", manylinux(17)))
+    index.add(build_wheel("c", "2.0", manylinux(28)))
+    index.add(build_wheel("c", "3.0", requires_python=">=3.10"))
+    index.add(build_wheel("c", "4.0"), yanked="a mistake")
+    index.add(build_wheel("c", "5.0b1"))
+    index.add(build_wheel("c", "9.0"))
+    return Project(tmp_path, index)
+
+
+def test_whole_answer(project: Project) -> None:
+    """One block: release and target, wheel, a chain for everyone who requires it, and each newer release, newest first."""
+    expected = """\
+c 1.0 for CPython 3.9 on x86_64 with glibc 2.17
+  c-1.0-cp39-abi3-manylinux_2_17_x86_64.whl, needs glibc 2.17, uploaded 2026-01-01
+  the project → a (1.0) → b>=1 (1.5) → c<9
+  the project → a (1.0) → b[fast] (1.5) → d (1.0) → c>=1
+  newer releases:
+    9.0    b 1.5 requires c<9
+    5.0b1  is a pre-release
+    4.0    is yanked: a mistake
+    3.0    needs Python >=3.10
+    2.0    needs glibc 2.28
+"""
+    assert expected == project.write("a").lock().run("why", "c").out
+
+
+def test_newest(project: Project) -> None:
+    """A package at its newest release says so, with who asks for it in the project, an extra or a group."""
+    assert "  the project → a\n  it is the newest release\n" in project.write("a").lock().run("why", "A").out
+
+
+def test_targets_with_one_answer_share_it(project: Project) -> None:
+    """Targets are told apart only where the answer differs."""
+    project.write("a", python=["3.8", "3.9", "3.11"])
+    project.index.add(build_wheel("c", "1.0", "cp38-cp38-manylinux_2_17_x86_64"))
+    project.lock()
+    found = project.json("why", "c")
+    assert [["3.8"], ["3.9"], ["3.11"]] == [[t["python"] for t in each["targets"]] for each in found]
+    assert [["3.8", "3.9", "3.11"]] == [[t["python"] for t in each["targets"]] for each in project.json("why", "b")]
+
+
+def test_json(project: Project) -> None:
+    """The JSON has the chains link by link, and each refusal with its reason and the cap that would lift it."""
+    (found,) = project.write("a").lock().json("why", "c")
+    assert ("c", "1.0", "2.17") == (found["name"], found["version"], found["needs"])
+    links = [
+        {"by": "the project", "requirement": "a"},
+        {"by": "a 1.0", "requirement": "b>=1"},
+        {"by": "b 1.5", "requirement": "c<9"},
+    ]
+    assert links == found["required-by"][0]
+    reasons = ["requirement", "pre-release", "yanked", "requires-python", "glibc"]
+    assert reasons == [each["reason"] for each in found["above"]]
+    assert [None, None, None, None, "2.28"] == [each["needs"] for each in found["above"]]
+
+
+def test_a_name_that_is_not_locked(project: Project) -> None:
+    """A name that is not in the lock is an error with the nearest that is; it writes nothing on stdout."""
+    ran = project.write("a").lock().run("why", "cc")
+    assert (2, "", True) == (ran.code, ran.out, "cc is not in pylock.toml" in ran.err)
+    assert "hint: nothing in pyproject.toml requires it" in project.run("why", "zzz").err
+    project.index.add(build_wheel("requests", "1.0"))
+    assert "did you mean requests?" in project.write("requests").lock("--refresh").run("why", "reqests").err
+
+
+def test_circle(project: Project) -> None:
+    """Packages that require each other have a chain from the project, and it ends."""
+    project.index.add(build_wheel("x", "1.0", requires=["y"]))
+    project.index.add(build_wheel("y", "1.0", requires=["x"]))
+    out = project.write("x").lock().run("why", "x").out
+    assert "  the project → x\n" in out
+    assert "  the project → x (1.0) → y (1.0) → x\n" in out
