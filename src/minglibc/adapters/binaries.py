@@ -8,7 +8,7 @@ from zipfile import BadZipFile, ZipFile
 import msgspec
 
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import Wanted, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.audit import Binary, Foreign, Unreadable, read_binary, wheel_binaries
 from minglibc.elf import ElfFile
 from minglibc.errors import EnvironmentProblem, WheelError
@@ -26,7 +26,7 @@ class Binaries:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def of_files(self, files: Sequence[Wanted], house: Wheelhouse) -> dict[str, list[Binary]]:
+    def of_files(self, files: Sequence[LockedFile], house: Wheelhouse) -> dict[str, list[Binary]]:
         """The binaries of each of *files* by file name; only what was never read before is fetched."""
         found = {file.filename: self._known(file) for file in files}
         missing = [file for file in files if found[file.filename] is None]
@@ -36,7 +36,7 @@ class Binaries:
             self._remember(file, binaries)
         return {filename: binaries for filename, binaries in found.items() if binaries is not None}
 
-    def _known(self, file: Wanted) -> list[Binary] | None:
+    def _known(self, file: LockedFile) -> list[Binary] | None:
         kept = self._store.read(_KIND, _place(file))
         if kept is None:
             return None
@@ -48,13 +48,13 @@ class Binaries:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def _remember(self, file: Wanted, binaries: Sequence[Binary]) -> None:
+    def _remember(self, file: LockedFile, binaries: Sequence[Binary]) -> None:
         names = {content: name for name, content in _CONTENTS.items()}
         head = [[each.path, names[type(each.content)], msgspec.to_builtins(each.content)] for each in binaries]
         self._store.write(_KIND, _place(file), head, b"")
 
 
-def _place(file: Wanted) -> str:
+def _place(file: LockedFile) -> str:
     algorithm, digest = file.digest
     return f"{digest[:2]}/{algorithm}-{digest}"
 

@@ -11,7 +11,7 @@ from minglibc.adapters import project
 from minglibc.adapters.binaries import Binaries, of_environment, of_wheel, wheels_in
 from minglibc.adapters.environment import Environment, inspect
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import Wanted, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
@@ -69,7 +69,7 @@ def check_lock(lock: Lock, arguments: Namespace) -> Checked:
         for before, target in zip(lock.targets, targets, strict=True)
     }
     wanted = {
-        wheel.filename: Wanted(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+        wheel.filename: LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
         for selected in chosen.values()
         for _, wheel in selected
     }
