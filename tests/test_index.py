@@ -157,14 +157,14 @@ def _entries() -> list[Path]:
     ids=["emptied", "cut", "last bit flipped", "checksum flipped", "head flipped"],
 )
 def test_damaged_cache_is_fetched_again(lock: Lock, index: IndexServer, damage: Callable[[bytes], bytes]) -> None:
-    """Every cache file flipped, cut or emptied is noticed and fetched again."""
+    """Every cache file flipped, cut or emptied is noticed and fetched again; of the journal, the lines that were hit."""
     lock()
-    assert 4 == len(_entries())
+    assert 3 == len(_entries())
     for entry in _entries():
         entry.write_bytes(damage(entry.read_bytes()))
     index.requests[:] = []
     lock()
-    assert 4 == len(index.requests)
+    assert 3 <= len(index.requests) <= 4
     index.requests[:] = []
     lock()
     assert [] == index.requests

@@ -121,9 +121,9 @@ class Index:
     def _ask_metadata(self, wheel: Wheel) -> None:
         if wheel.url in self._metadata or (self._network is not None and self._network.knows(("metadata", wheel.url))):
             return
-        kept = self._store.read("metadata", _place(wheel)) if wheel.hash else None
+        kept = self._kept_metadata(wheel)
         if kept is not None:
-            self._have_metadata(wheel, CoreMetadata(*kept.head))
+            self._have_metadata(wheel, kept)
         elif self._offline:
             self._metadata[wheel.url] = IndexUnreachable(
                 f"the metadata of {wheel.filename} is not in the cache, and --offline forbids asking the index"
@@ -131,6 +131,10 @@ class Index:
         else:
             network = self._online()
             network.start(("metadata", wheel.url), lambda ticket: network.metadata(wheel, ticket))
+
+    def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
+        kept = self._store.recall("metadata", wheel.hash) if wheel.hash else None
+        return CoreMetadata(*kept) if kept else None
 
     def _online(self) -> "Network":
         if self._network is None:
@@ -183,7 +187,7 @@ class Index:
             return
         self.fetched += 1
         if wheel.hash:
-            self._store.write("metadata", _place(wheel), list(metadata), b"")
+            self._store.note("metadata", wheel.hash, metadata)
         self._have_metadata(wheel, metadata)
 
     def _have_page(self, page: ProjectPage) -> None:
@@ -219,11 +223,6 @@ class Index:
 
 def _encode(rows: Any) -> bytes:
     return json.dumps(rows).encode()
-
-
-def _place(wheel: Wheel) -> str:
-    digest = wheel.hash.partition(":")[2]
-    return f"{digest[:2]}/{digest}"
 
 
 def without_credentials(url: str) -> str:

@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
 
 # A folder per format: an older or newer minglibc never reads this one's entries.
-FORMAT = "index-v2"
+FORMAT = "index-v3"
+# A journal that has grown beyond this is begun anew.
+MAX_JOURNAL = 32 << 20
 
 
 def default_folder() -> str:
@@ -33,6 +35,7 @@ class Store:
     def __init__(self, folder: str, *, on_trouble: Callable[[str], None] = lambda message: None) -> None:  # noqa: ARG005
         self._folder = os.path.join(folder, FORMAT)
         self._made: set[str] = set()
+        self._journals: dict[str, dict[bytes, bytes]] = {}
         self._writable = True
         self._on_trouble = on_trouble
 
@@ -60,17 +63,59 @@ class Store:
         content = json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
         place = os.path.join(self._folder, kind, name)
         temporary = f"{place}.{os.getpid()}.tmp"
-        try:
+        with self._going_on():
             self._make(os.path.dirname(place))
-            with open(temporary, "wb", buffering=0) as file:
-                written = file.write(b"%08x " % crc32(content) + content)
-            if written != len(content) + 9:
-                raise OSError("the disk is full")  # noqa: TRY301  a short write is no exception of its own
-            os.replace(temporary, place)
+            try:
+                _write(temporary, "wb", b"%08x " % crc32(content) + content)
+                os.replace(temporary, place)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+
+    def recall(self, journal: str, name: str) -> Any:
+        """What ``note`` wrote last under *name*; None where it wrote nothing, or what is there is damaged."""
+        line = self._journal(journal).get(name.encode())
+        if line is None or line[:8] != b"%08x" % crc32(line[9:]):
+            return None
+        try:
+            return json.loads(line[9:].partition(b" ")[2])
+        except ValueError:
+            return None
+
+    def note(self, journal: str, name: str, value: Any) -> None:
+        """Add a small entry to a file that many share: where a file costs a millisecond to make, a line costs none."""
+        if not self._writable:
+            return
+        known = self._journal(journal)
+        content = f"{name} {json.dumps(value, separators=(',', ':'))}".encode()
+        line = known[name.encode()] = b"%08x %b" % (crc32(content), content)
+        with self._going_on():
+            self._make(self._folder)
+            # The newline before parts it from what a killed process left unfinished.
+            _write(os.path.join(self._folder, journal), "ab", b"\n%b\n" % line)
+
+    def _journal(self, name: str) -> dict[bytes, bytes]:
+        known = self._journals.get(name)
+        if known is None:
+            path = os.path.join(self._folder, name)
+            data = b""
+            with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
+                data = file.read()
+            if len(data) > MAX_JOURNAL:
+                data = b""
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            known = self._journals[name] = {line[9:].partition(b" ")[0]: line for line in data.split(b"\n")}
+        return known
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Where the disk refuses, say so once and go on without it."""
+        try:
+            yield
         except OSError as error:
             self._writable = False
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             self._on_trouble(
                 f"the cache in {self._folder} can't be written ({error.strerror or error}); going on without it"
             )
@@ -85,3 +130,9 @@ class Store:
         if folder not in self._made:
             os.makedirs(folder, exist_ok=True)
             self._made.add(folder)
+
+
+def _write(path: str, mode: str, content: bytes) -> None:
+    with open(path, mode, buffering=0) as file:
+        if file.write(content) != len(content):
+            raise OSError("the disk is full")
