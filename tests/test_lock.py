@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import minglibc, read_lock
+from tests.support.faults import Fault
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -292,3 +295,48 @@ def test_stdout_closed(project: Project) -> None:
     ran = subprocess.run(["sh", "-c", command], cwd=project.folder, capture_output=True, text=True, check=False)
     assert "Traceback" not in ran.stderr
     assert "Exception ignored" not in ran.stderr
+
+
+def test_environment_lists_are_replaced_not_extended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--python on the command line stands for MINGLIBC_PYTHON, and does not add to it."""
+    monkeypatch.setenv("MINGLIBC_PYTHON", "3.9 3.10")
+    project.lock("--python", "3.11")
+    assert ["3.11"] == [str(target.python) for target in read_lock(project.folder).targets]
+
+
+def test_color(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--color always` paints labels, a pipe gets none, and MINGLIBC_COLOR stands for the option."""
+    assert "\33[" not in project.lock("--dry-run")
+    assert "\33[" in project.lock("--dry-run", "--color", "always")
+    monkeypatch.setenv("MINGLIBC_COLOR", "always")
+    assert "\33[" in project.lock("--dry-run")
+    monkeypatch.setenv("MINGLIBC_COLOR", "purple")
+    assert "choose from auto, always, never" in project.lock("--dry-run", code=2)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(project: Project, sent: signal.Signals, code: int) -> None:
+    """Ctrl-C and SIGTERM while the index keeps it waiting: exit 130 and 143, and nothing left behind."""
+    project.index.fault("/simple/b/", Fault.hang())
+    command = [sys.executable, "-m", "minglibc", "lock", "--index-url", project.index.url]
+    with subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True) as process:
+        while not project.index.paths("/simple/b/"):
+            time.sleep(0.01)
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=20)
+    assert code == process.returncode, said
+    assert "Traceback" not in said
+    assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
+
+
+def test_eight_at_once(project: Project) -> None:
+    """Eight locks at once in one folder and one cache all end well, and the lock is whole."""
+    project.lock()
+    expected = project.path.read_bytes()
+    project.path.unlink()
+    command = [sys.executable, "-m", "minglibc", "lock", "-q", "--index-url", project.index.url]
+    command += ["--cache-dir", str(project.folder.parent / "shared")]
+    running = [subprocess.Popen(command, cwd=project.folder) for _ in range(8)]
+    assert [0] * 8 == [process.wait(timeout=60) for process in running]
+    assert expected == project.path.read_bytes()
+    assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())

@@ -2,7 +2,7 @@
 
 import sys
 
-from minglibc.errors import EXIT_USAGE, MinglibcError
+from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, MinglibcError
 
 # Each is a module beside this one, imported when it is called: starting is a feature.
 COMMANDS = {
@@ -39,7 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         _silence()
-        return 1
+        return EXIT_CANNOT
+    except OSError as error:
+        # What no command foresaw and no traceback helps with: a full disk, a folder that may not be read.
+        place = f"{error.filename}: " if error.filename else ""
+        say_error(MinglibcError(f"{place}{error.strerror or error}"))
+        return EXIT_CANNOT
 
 
 def _run(given: list[str]) -> int:
@@ -68,6 +73,7 @@ def _dispatch(name: str, rest: list[str]) -> int:
         raise _usage(f"there is no command {name!r}", f"did you mean `minglibc {close[0]}`?" if close else "")
     from importlib import import_module  # noqa: PLC0415
 
+    from minglibc.cli import color  # noqa: PLC0415
     from minglibc.cli.options import Parser, add_common, terminate  # noqa: PLC0415
 
     command = import_module(f"minglibc.cli.{name}")
@@ -75,6 +81,7 @@ def _dispatch(name: str, rest: list[str]) -> int:
     command.configure(parser)
     add_common(parser)
     arguments = parser.parse_args(rest)
+    color.choose(arguments.color)
     with terminate():
         code: int = command.run(arguments)
     sys.stdout.flush()
@@ -89,9 +96,9 @@ def _usage(message: str, hint: str) -> MinglibcError:
 
 def say_error(error: MinglibcError) -> None:
     """Print an error as every command does: lower-case labels, on stderr."""
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    from minglibc.cli import color  # noqa: PLC0415
+
+    color.say(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
 
 
 def _print_help() -> None:

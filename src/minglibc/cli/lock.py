@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.adapters import project
-from minglibc.cli import fresh
+from minglibc.cli import color, fresh
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
 from minglibc.cli.options import Parser, add_index, add_targets, folder, talk
 from minglibc.cli.progress import Progress
@@ -90,8 +90,8 @@ def check(text: str, old: str | None, arguments: Namespace) -> int:
         talk(arguments, fresh.UP_TO_DATE)
         return 0
     reasons = staleness(loads(old), text, arguments)
-    print("pylock.toml is stale:", *(f"  {reason}" for reason in reasons), sep="\n", file=sys.stderr)
-    print("hint: run `minglibc lock` and commit the file", file=sys.stderr)
+    lines = ["error: pylock.toml is stale:", *(f"  {reason}" for reason in reasons)]
+    color.say("\n".join([*lines, "hint: run `minglibc lock` and commit the file"]))
     return EXIT_CANNOT
 
 
@@ -214,7 +214,7 @@ def tell(outcome: Outcome, arguments: Namespace) -> None:
     for change in outcome.changes:
         line = _line(change)
         if arguments.dry_run and not arguments.json:
-            print(line)
+            color.say(line, sys.stdout)
         else:
             talk(arguments, line)
     for each in outcome.held_back:

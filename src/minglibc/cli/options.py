@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from minglibc.adapters import project
 from minglibc.adapters.store import default_folder
+from minglibc.cli import color
 from minglibc.errors import EXIT_USAGE
 
 _FALSE = frozenset(("", "0", "false", "no", "off"))
@@ -17,33 +18,49 @@ EXIT_TERMINATED = 143
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser in which every ``--option`` has ``MINGLIBC_OPTION`` as its default."""
+    """An ArgumentParser in which MINGLIBC_OPTION in the environment stands for ``--option``."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._from_environment: dict[str, Any] = {}
 
     def add_argument(self, *flags: str, **settings: Any) -> argparse.Action:
-        """As argparse's, with the environment's value as the default."""
+        """As argparse's, with the environment's value where the command line has none."""
         long = next((flag for flag in flags if flag.startswith("--")), None)
-        if long is not None and settings.get("action") not in {"help", "version"}:
-            variable = f"MINGLIBC_{long[2:].upper().replace('-', '_')}"
-            value = os.environ.get(variable)
-            if value is not None:
-                settings["default"] = _read(value, settings)
-            if settings.get("help") not in {None, argparse.SUPPRESS}:
-                settings["help"] += f" [{variable}]"
-        return super().add_argument(*flags, **settings)
+        if long is None or settings.get("action") in {"help", "version"}:
+            return super().add_argument(*flags, **settings)
+        variable = f"MINGLIBC_{long[2:].upper().replace('-', '_')}"
+        if settings.get("help") not in {None, argparse.SUPPRESS}:
+            settings["help"] += f" [{variable}]"
+        action = super().add_argument(*flags, **settings)
+        if variable in os.environ:
+            self._from_environment[action.dest] = self._read(variable, settings)
+        return action
+
+    def parse_args(self, arguments: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, which would add a list's values to its default's."""
+        found = super().parse_args(arguments, namespace)
+        for name, value in self._from_environment.items():
+            if getattr(found, name) == self.get_default(name):
+                setattr(found, name, value)
+        return found
+
+    def _read(self, variable: str, settings: dict[str, Any]) -> Any:
+        value, action = os.environ[variable], settings.get("action")
+        if action == "store_true":
+            return value.lower() not in _FALSE
+        if action == "count":
+            return int(value) if value.isdigit() else int(value.lower() not in _FALSE)
+        if action in {"append", "extend"}:
+            return value.replace(",", " ").split()
+        if value not in settings.get("choices", [value]):
+            self.error(f"{variable} is {value!r}; choose from {', '.join(settings['choices'])}")
+        return value
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and exit with 2."""
-        print(f"error: {message}\nhint: `{self.prog} --help` lists the options", file=sys.stderr)
+        color.say(f"error: {message}\nhint: `{self.prog} --help` lists the options")
         sys.exit(EXIT_USAGE)
-
-
-def _read(value: str, settings: dict[str, Any]) -> Any:
-    action = settings.get("action")
-    if action in {"store_true", "count"}:
-        return (int(value) if value.isdigit() else 1) if action == "count" else value.lower() not in _FALSE
-    if action in {"append", "extend"}:
-        return value.replace(",", " ").split()
-    return value
 
 
 def add_common(parser: Parser) -> None:
@@ -85,7 +102,7 @@ def cache_folder(arguments: argparse.Namespace) -> str:
 def talk(arguments: argparse.Namespace, message: str, *, level: int = 0) -> None:
     """Print *message* to stderr, unless --quiet; *level* is how many -v it wants."""
     if not arguments.quiet and arguments.verbose >= level:
-        print(message, file=sys.stderr)
+        color.say(message)
 
 
 @contextmanager
