@@ -194,7 +194,7 @@ def glibc():
 
 
 def check_machine():
-    with open("/proc/self/exe", "rb") as file:
+    with open(sys.executable, "rb") as file:
         header = file.read(20)
     order = "<" if header[5] == 1 else ">"
     if (header[4], header[5], struct.unpack(order + "H", header[18:20])[0]) != @ELF@:
@@ -213,6 +213,15 @@ def check_machine():
         refuse(
             "%s is Python %s%s, the bundle is for @VERSION@" % (sys.executable, version, free_threaded),
             "name the interpreter: PYTHON=/path/to/@PYTHON@ sh install.sh DIRECTORY",
+        )
+    try:
+        import venv
+        if sys.version_info < (3, 10):
+            import distutils.command.install  # pip needs it there, and Debian keeps it apart
+    except ImportError as error:
+        refuse(
+            "%s is incomplete: %s" % (sys.executable, error),
+            "install the rest of it (on Debian and Ubuntu: python3-venv and python3-distutils)",
         )
     if sys.implementation.name != "cpython":
         refuse("%s is %s, the bundle is for CPython" % (sys.executable, sys.implementation.name), "use CPython")

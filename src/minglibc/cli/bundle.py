@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from minglibc.adapters import bundlefiles
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import Wanted, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cli.export import add_part, named_targets
 from minglibc.cli.locking import judges_of
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
     source = read_source(arguments)
     target = _one_target(source.lock.targets, arguments.target)
     selected = select(source.lock, target, arguments)
-    files = [_wanted(wheel) for _, wheel in selected]
+    files = [_file(wheel) for _, wheel in selected]
     pip = _locked_pip(selected) or _newest_pip(source, target, arguments)
     check_pip(pip.filename)
     output = arguments.output or name_of(target)
@@ -80,16 +80,16 @@ def _one_target(targets: Sequence[Target], name: str | None) -> Target:
     return found[0]
 
 
-def _wanted(wheel: "PackageWheel") -> Wanted:
-    return Wanted(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+def _file(wheel: "PackageWheel") -> LockedFile:
+    return LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
 
 
-def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]") -> Wanted | None:
+def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]") -> LockedFile | None:
     """The pip that the project itself requires: with it a bundle depends on nothing but the lock."""
-    return next((_wanted(wheel) for package, wheel in selected if package.name == _PIP), None)
+    return next((_file(wheel) for package, wheel in selected if package.name == _PIP), None)
 
 
-def _newest_pip(source: Source, target: Target, arguments: Namespace) -> Wanted:
+def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedFile:
     """The newest pip that runs on *target*, by the rules of the project's own settings."""
     settings = parse(source.pyproject) if source.pyproject is not None else None
     judge = judges_of(settings, [target])[0] if settings else Judge(target)
@@ -108,7 +108,7 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> Wanted:
         ) from error
     finally:
         index.close()
-    return Wanted(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
+    return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
 
 
 def _index_url(source: Source, settings: Settings | None, arguments: Namespace) -> str:
