@@ -97,6 +97,7 @@ def _years(days: int) -> str:
 # The plot.
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 960, 56, 12, 34, 190, 44
+_ROOM = 28
 
 
 def plot(steps: Sequence[Step], newest: Mapping[str, str], caps: Sequence[GlibcVersion]) -> str:
@@ -148,7 +149,7 @@ def _ticks(steps: Sequence[Step], across: _Axis) -> Iterator[str]:
         x = across(minor)
         yield f'<line class="axis" x1="{x}" x2="{x}" y1="{base}" y2="{base + 5}"/>'
         # Numbers closer than this run into each other; the columns tell their own spans when pointed at.
-        if x - last >= 28:
+        if x - last >= _ROOM:
             yield f'<text class="tick" x="{x}" y="{base + 18}">2.{minor}</text>'
             last = x
         if minor in SYSTEMS:
@@ -165,7 +166,8 @@ def _column(step: Step, newest: Mapping[str, str], across: _Axis, up: _Axis) -> 
         )
     value = _at_newest(step, newest)
     y = up(value)
-    label = f'<text class="value" x="{left + 6}" y="{y - 6}">{value}</text>'
+    # A narrow column's number would run into its neighbour's; pointing at it tells the same.
+    label = f'<text class="value" x="{left + 6}" y="{y - 6}">{value}</text>' if right - left >= _ROOM else ""
     return (
         f'<g><title>{told}</title><rect class="bar" x="{left}" y="{y}" width="{max(1.0, right - left - 2):.1f}" '
         f'height="{up(0) - y:.1f}"/><line class="edge" x1="{left}" x2="{right - 2:.1f}" y1="{y}" y2="{y}"/>{label}</g>'

@@ -10,7 +10,7 @@ from minglibc.cli.locked import locked, spoken, targets_as_json
 from minglibc.cli.options import Parser, add_index, add_targets, talk
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT
-from minglibc.outdated import Row, Weakness, age
+from minglibc.outdated import Row, Weakness, age, condensed
 
 _YEAR = 365.25
 # --fail-on → whether a row is a reason to.
@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _print(rows: Sequence[Row], now: datetime, *, everything: bool) -> None:
-    shown = [row for row in rows if everything or row.is_behind or row.weaknesses]
+    shown = [row for row in condensed(rows) if everything or row.is_behind or row.weaknesses]
     if not shown:
         return
     everywhere = tuple(dict.fromkeys(target for row in rows for target in row.targets))
@@ -60,9 +60,12 @@ def _print(rows: Sequence[Row], now: datetime, *, everything: bool) -> None:
         [row.name, row.locked, spoken_age(row.locked_on, now), row.newest, why_not(row), vulnerabilities(row)]
         for row in shown
     ]
-    if any(row.targets != everywhere for row in rows):
+    if any(set(row.targets) != set(everywhere) for row in shown):
         heads.append("on")
-        cells = [[*line, spoken(row.targets, everywhere)] for line, row in zip(cells, shown, strict=True)]
+        cells = [
+            [*line, "all" if set(row.targets) == set(everywhere) else spoken(row.targets, everywhere)]
+            for line, row in zip(cells, shown, strict=True)
+        ]
     print_table(heads, cells)
 
 
