@@ -3,9 +3,11 @@
 import dataclasses
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minglibc.adapters import environment as environments
+from minglibc.adapters import workers
 from minglibc.adapters.environment import Environment, Interpreter, Prepared, create, find_interpreters, inspect
 from minglibc.adapters.wheelfile import CheckedWheel, check, unpack
 from minglibc.errors import EnvironmentProblem, WheelError
@@ -299,6 +302,49 @@ def test_wheels_are_unpacked_in_several_processes(
     with pytest.raises(WheelError, match="RECORD does not list"):
         bring(environment, tmp_path / "w", build_wheel("good", "1"), bad)
     assert before == snapshot(prefix_of(environment))
+
+
+def test_workers_answer_in_order_and_raise_what_stopped_them() -> None:
+    """Each value's result stands at its place; an error, and a worker's violent end, reach the caller."""
+    assert [number**2 for number in range(20)] == workers.each(lambda number: number**2, range(20), [1] * 20)
+
+    def stopped(number: int) -> None:
+        if number == 3:
+            raise WheelError("three", hint="two")
+
+    with pytest.raises(WheelError, match="three") as failed:
+        workers.each(stopped, range(4), [1] * 4)
+    assert failed.value.hint == "two"
+    with pytest.raises(EnvironmentProblem, match="was killed"):
+        workers.each(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4), [1] * 4)
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
+    """When the parent is killed, so are those that unpack for it: none writes into an environment that a next run mends."""
+    pids = tmp_path / "pids"
+    script = (
+        "import os, sys, time\nfrom minglibc.adapters import workers\n"
+        "def work(_):\n    open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n    time.sleep(30)\n"
+        "workers.each(work, [1, 2], [1, 1])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(pids)]) as parent:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and (not pids.exists() or len(pids.read_text(encoding="utf-8").split()) < 2):
+            time.sleep(0.01)
+        parent.kill()
+    children = [int(line) for line in pids.read_text(encoding="utf-8").split()]
+    while time.monotonic() < deadline and any(is_alive(child) for child in children):
+        time.sleep(0.01)
+    assert len(children) == min(2, len(os.sched_getaffinity(0)))
+    assert not any(is_alive(child) for child in children)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process *pid* still does anything."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 # ---- wheels that are refused

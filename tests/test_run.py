@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +15,6 @@ from minglibc.adapters import stamp
 from tests.support.environments import LockedProject, installed
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

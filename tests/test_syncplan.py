@@ -41,6 +41,13 @@ def test_the_locked_file_is_kept() -> None:
     assert the_step(Installed("crypto", "44.0", frozenset(), "sha256:aa")).action is Action.KEEP
 
 
+def test_a_version_may_be_spelt_otherwise() -> None:
+    """METADATA's 44.0.0 and 44 are the lock's 44.0; a text that is no version is another one."""
+    for spelling in ("44", "44.0.0", "v44.0"):
+        assert the_step(Installed("crypto", spelling, frozenset([TAG]))).action is Action.KEEP
+    assert the_step(Installed("crypto", "44.0-custom!", frozenset([TAG]))).action is Action.REINSTALL
+
+
 def test_another_installers_same_wheel_is_kept() -> None:
     """Another installer's distribution stays when its tags are the locked wheel's."""
     assert the_step(Installed("crypto", "44.0", frozenset([TAG]))).action is Action.KEEP
@@ -68,6 +75,8 @@ def test_another_installers_same_wheel_is_kept() -> None:
         ),
         (Installed("crypto", "44.0"), "it does not say which wheel it came from"),
         (Installed("crypto", "44.0", digest="sha256:bb"), "installed from another file than the lock's"),
+        (Installed("crypto", "44.0", frozenset([TAG]), direct_url="file:///src"), "installed from file:///src"),
+        (Installed("crypto", "44.0", frozenset([TAG]), "sha256:aa", damage="it has no METADATA"), "it has no METADATA"),
         (Installed("crypto", "44.0", frozenset([TAG]), damage="its file x.py is missing"), "its file x.py is missing"),
         (Installed("crypto", "44.0", frozenset([TAG]), above_cap="x.so needs glibc 2.34"), "x.so needs glibc 2.34"),
     ],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from minglibc.errors import EnvironmentProblem, SettingsError, TargetError
 from minglibc.requirements import Environment, parse
 from minglibc.targets import GlibcVersion, PythonVersion, Target, tag_ranks
-from minglibc.versions import contains
+from minglibc.versions import contains, key
 
 
 class MachineProblem(EnvironmentProblem):
@@ -57,6 +57,7 @@ class Installed(NamedTuple):
     tags: frozenset[str] = frozenset()
     digest: str = ""  # of the wheel that minglibc installed it from
     damage: str = ""  # in words; empty for a whole distribution
+    direct_url: str = ""  # where it came from when that was no index
     above_cap: str = ""  # the file and the symbol version that need more than the cap, in words
 
 
@@ -181,15 +182,29 @@ def _step(wheel: Wanted, present: list[Installed], target: Target) -> Step:
 
 def _misfit(wheel: Wanted, installed: Installed, target: Target) -> str:
     """Why *installed* is not what *wheel* would have installed, in words; empty when it is."""
-    if installed.version != wheel.version:
-        return f"{installed.version or 'no version'} is installed, the lock has {wheel.version}"
-    if installed.damage:
+    if installed.digest and installed.digest == wheel.digest:
         return installed.damage
+    if not _same_version(installed.version, wheel.version):
+        return f"{installed.version or 'no version'} is installed, the lock has {wheel.version}"
+    return installed.damage or _wrong_origin(wheel, installed, target)
+
+
+def _wrong_origin(wheel: Wanted, installed: Installed, target: Target) -> str:
     if installed.digest:
-        return "" if installed.digest == wheel.digest else "installed from another file than the lock's"
+        return "installed from another file than the lock's"
+    if installed.direct_url:
+        return f"installed from {installed.direct_url}"
     if installed.tags != wheel.tags:
         return _wrong_tags(wheel, installed.tags, target)
     return installed.above_cap
+
+
+def _same_version(metadata: str, locked: str) -> bool:
+    # METADATA may spell its version in any way that PEP 440 reads.
+    try:
+        return key(metadata) == key(locked)
+    except ValueError:
+        return metadata == locked
 
 
 def _wrong_tags(wheel: Wanted, tags: frozenset[str], target: Target) -> str:

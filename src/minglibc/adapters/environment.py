@@ -78,6 +78,8 @@ class Distribution:
     record: dict[str, str]
     """Each path that it owns, relative to the prefix, with its hash."""
     damage: str = ""
+    direct_url: str = ""
+    """Where it came from when that was no index (PEP 610)."""
 
     @property
     def info(self) -> str:
@@ -107,7 +109,7 @@ def inspect(executable: str) -> Interpreter:
     try:
         facts = json.loads(done.stdout)
         return _interpreter(facts)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         why = said[-1] if said else f"it ended with code {done.returncode}"
         raise EnvironmentProblem(f"{executable} is no Python 3.6 or newer: {why}", hint=_CHOOSE) from error
@@ -258,9 +260,10 @@ class Environment:
             folder,
             tags,
             _text(os.path.join(path, "INSTALLER")).strip(),
-            _origin(os.path.join(path, ORIGIN)),
+            _value(os.path.join(path, ORIGIN), "digest"),
             record,
             damage,
+            _value(os.path.join(path, "direct_url.json"), "url"),
         )
 
     def _record(self, site: str, path: str) -> tuple[dict[str, str], str]:
@@ -648,11 +651,13 @@ def _text(path: str) -> str:
         return ""
 
 
-def _origin(path: str) -> str:
+def _value(path: str, key: str) -> str:
+    """What the JSON file at *path* says of *key*; nothing where it says nothing."""
+    text = _text(path)
     try:
-        return str(json.loads(_text(path))["digest"])
+        return str(json.loads(text)[key]) if text else ""
     except (ValueError, KeyError, TypeError):
-        return ""
+        return "unknown"
 
 
 def _listing(folder: str) -> list[str]:

@@ -26,11 +26,11 @@ from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
-from packaging.version import InvalidVersion, Version
 
 from minglibc.adapters.layout import ORIGIN, Layout
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
+from minglibc.versions import key
 
 # Deflate can't do better than 1032 to 1; real wheels stay below 60 to 1 as a whole.
 _BOMB_RATIO = 100
@@ -344,8 +344,8 @@ def _same_version(one: str, other: str) -> bool:
     # The file name and the folder may spell a local version's "+" as "_" (the wheel specification's escaping).
     left, right = one.replace("_", "+", 1), other.replace("_", "+", 1)
     try:
-        return left == right or Version(left) == Version(right)
-    except InvalidVersion:
+        return left == right or key(left) == key(right)
+    except ValueError:
         return False
 
 

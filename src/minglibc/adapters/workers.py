@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
+from minglibc.errors import EnvironmentProblem
+
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 
@@ -60,7 +62,9 @@ class _Worker:
         with os.fdopen(self._reader, "rb", closefd=False) as pipe:
             sent = pipe.read()
         if not sent:
-            raise RuntimeError("a worker process was killed")
+            raise EnvironmentProblem(
+                "a process that unpacked wheels was killed", hint="nothing was installed; the machine may lack memory"
+            )
         outcome: dict[int, Any] | BaseException = pickle.loads(sent)  # noqa: S301  from our own child
         if isinstance(outcome, BaseException):
             raise outcome

@@ -337,6 +337,7 @@ def _installed(distribution: Distribution, above_cap: str) -> Installed:
         distribution.tags,
         distribution.digest,
         distribution.damage,
+        distribution.direct_url,
         above_cap,
     )
 
