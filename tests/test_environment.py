@@ -247,9 +247,17 @@ def test_removal_follows_nothing_outside(environment: Environment, tmp_path: Pat
     up = os.path.relpath(outside / "precious", site)
     with (site / "evil-1.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
         record.write(f"{up},,\n{outside}/precious,,\nlink/precious,,\n")
+        record.write("../../../bin/python,,\n../../../pyvenv.cfg,,\n../../../bin/activate,,\n./evil/./a.py,,\n")
+    (outside / "a.cpython-311.pyc").touch()
+    (site / "evil" / "__pycache__").symlink_to(outside)
+    before = snapshot(outside)
     bring(environment, tmp_path / "w", leaving=["evil"])
-    assert (outside / "precious").exists()
-    assert not (site / "evil").exists()
+    assert before == snapshot(outside)
+    assert (outside / "a.cpython-311.pyc").exists()
+    assert inspect(environment.layout.interpreter).is_environment
+    assert (prefix_of(environment) / "bin" / "activate").exists()
+    (site / "evil" / "__pycache__").unlink()
+    (site / "evil").rmdir()  # nothing else was left in it
 
 
 def test_damage_is_seen(environment: Environment, tmp_path: Path) -> None:

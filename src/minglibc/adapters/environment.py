@@ -21,7 +21,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.adapters import project, workers
-from minglibc.adapters.layout import ORIGIN, Layout
+from minglibc.adapters.layout import HOME, ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import Machine
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from minglibc.adapters.wheelfile import CheckedWheel
     from minglibc.audit import Binary
 
-HOME = ".minglibc"
 _APPLY, _UNPACK, _DONE, _CREATING = "apply", "unpack-", "done-", "creating"
 _OLDEST_MINOR = 6
 _PATIENCE = 600.0
@@ -299,16 +298,17 @@ class Environment:
         return {place: "" for place in places if place}, "it has no RECORD"
 
     def _place(self, site: str, path: str) -> str | None:
-        """A RECORD's *path* relative to the prefix; None for what lies outside of the environment, or behind a link."""
+        """A RECORD's *path* relative to the prefix; None for what lies outside, behind a link, or is nobody's to remove."""
         joined = path if path.startswith("/") else f"{self._prefix}/{site}/{path}"
-        place = posixpath.normpath(joined) if ".." in path or "//" in joined or path.startswith("/") else joined
+        place = posixpath.normpath(joined) if "/." in joined or "//" in joined else joined
         if not place.startswith(f"{self._prefix}/") or "\0" in place:
             return None
         parent = posixpath.dirname(place)
         if parent not in self._inside:
             real = os.path.realpath(parent)
             self._inside[parent] = real == self._prefix or real.startswith(f"{self._prefix}/")
-        return place.removeprefix(f"{self._prefix}/") if self._inside[parent] else None
+        inside = place.removeprefix(f"{self._prefix}/")
+        return inside if self._inside[parent] and not self.layout.protector(inside) else None
 
     def is_unfinished(self) -> bool:
         """Whether a killed run left something that ``recover`` has to put right."""
@@ -375,17 +375,18 @@ class Environment:
     def _take_out(self, places: Iterable[str], trash: Callable[[], str | None]) -> None:
         """Take the files at *places* away, with their bytecode and the folders that this leaves empty."""
         owned = set(places)
+        roots = self._roots()
         folders: set[str] = set()
         for place in owned:
             folder = posixpath.dirname(place)
-            while folder and folder not in folders and folder not in self._roots():
+            while folder not in folders and folder not in roots:
                 folders.add(folder)
                 folder = posixpath.dirname(folder)
         tops = [folder for folder in folders if posixpath.dirname(folder) not in folders]
         for folder in tops:
             self._take_folder(folder, owned, folders, trash)
         for place in owned:
-            if posixpath.dirname(place) in self._roots() | {""}:
+            if posixpath.dirname(place) in roots:
                 self._discard(place, trash)
                 self._discard_bytecode(place)
 
@@ -448,6 +449,8 @@ class Environment:
         if extension != ".py":
             return
         cache = os.path.join(self._prefix, folder, "__pycache__")
+        if os.path.islink(cache):
+            return
         for entry in _listing(cache):
             if entry.startswith(f"{stem}.") and entry.endswith(".pyc"):
                 with suppress(OSError):

@@ -1,10 +1,17 @@
 """Where an environment keeps what wheels bring."""
 
 import posixpath
+import re
 from typing import NamedTuple
 
+# Below the prefix: what minglibc keeps for itself.
+HOME = ".minglibc"
 # Where minglibc writes down, inside .dist-info, which file of the lock a distribution came from.
 ORIGIN = "minglibc.json"
+
+# What makes an environment one, and is no wheel's to replace (PEP 405, and the files of the venv module).
+_INTERPRETER = re.compile(r"(?:python|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?")
+_ACTIVATION = re.compile(r"activate(?:_this)?(?:\.[a-z0-9]+)?|deactivate(?:\.[a-z0-9]+)?|pydoc\.bat", re.IGNORECASE)
 
 
 class Layout(NamedTuple):
@@ -23,3 +30,10 @@ class Layout(NamedTuple):
         if scheme == "headers":
             return posixpath.join(self.include, project)
         return str(getattr(self, scheme))
+
+    def protector(self, place: str) -> str:
+        """Whom *place*, relative to the prefix, belongs to when no distribution may write or remove it; else empty."""
+        folder, name = posixpath.split(place)
+        if folder == self.scripts and (_INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name)):
+            return "the interpreter"
+        return "the environment" if place == "pyvenv.cfg" or place.partition("/")[0] == HOME else ""

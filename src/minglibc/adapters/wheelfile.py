@@ -40,9 +40,6 @@ _CHUNK = 1 << 20
 
 _RECORD_ALGORITHMS = {"sha256", "sha384", "sha512"}
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-# What makes an environment one, and is no wheel's to replace (PEP 405, and the files of the venv module).
-_INTERPRETER = re.compile(r"(?:python|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?")
-_ACTIVATION = re.compile(r"activate(?:_this)?(?:\.[a-z0-9]+)?|deactivate(?:\.[a-z0-9]+)?|pydoc\.bat", re.IGNORECASE)
 # The names that a generated script and its import statement can hold without meaning something else there.
 _SCRIPT_NAME = re.compile(r"[^/\\\0\r\n]+")
 _OBJECT = re.compile(
@@ -309,11 +306,8 @@ class _Judge:
 
     def _check_place(self, place: str) -> None:
         layout = self._layout
-        folder, name = posixpath.split(place)
-        if folder == layout.scripts and (_INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name)):
-            self._refuse(f"would replace {place}, which belongs to the interpreter")
-        if place == "pyvenv.cfg" or place.partition("/")[0] == ".minglibc":
-            self._refuse(f"would replace {place}, which belongs to the environment")
+        if owner := layout.protector(place):
+            self._refuse(f"would replace {place}, which belongs to {owner}")
         for site in {layout.purelib, layout.platlib}:
             inside = place.removeprefix(f"{site}/")
             top = inside.partition("/")[0]
