@@ -200,7 +200,7 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
             try:
                 found = Project(self.index.project(name), self.judge)
             except ProjectNotFound:
-                found = Project(ProjectPage(name, (), (), base_url=""), self.judge, missing=True)
+                found = Project(ProjectPage.empty(name), self.judge, missing=True)
             self._projects[name] = found
         return found
 

@@ -1,7 +1,7 @@
 """What an index lists, and what of it a target can run: ProjectPage, Wheel, Judge → rank or Rejection."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, Self
@@ -130,24 +130,14 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         yield field, value
 
 
-class IndexFile(Protocol):
-    """One entry of ``files`` in a project page (PEP 691, 700, 714)."""
+class NamedFile(Protocol):
+    """An entry of ``files`` in a project page, of which only the name is looked at."""
 
     filename: str
-    url: str
-    hashes: Mapping[str, str]
-    requires_python: str | None
-    size: int | None
-    upload_time: str | None
-    yanked: bool | str
-    core_metadata: bool | Mapping[str, str] | None
-    dist_info_metadata: bool | Mapping[str, str] | None
 
 
 # [filename, url, hash, size, upload time, Requires-Python, yanked, metadata]
 Row = list[Any]
-# A mere string is the tail of a wheel for another system, which is only ever counted.
-Listed = IndexFile | str
 
 
 class ProjectPage:
@@ -159,7 +149,7 @@ class ProjectPage:
         self,
         name: str,
         texts: Sequence[str],
-        files: "Sequence[list[Listed]] | Dumped",
+        files: "Files",
         *,
         base_url: str,
         status: str = "active",
@@ -174,6 +164,11 @@ class ProjectPage:
         self.skipped = skipped
         self._files = files
         self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
+
+    @classmethod
+    def empty(cls, name: str) -> "ProjectPage":
+        """The page of a project that has no files."""
+        return cls(name, (), Files([], b""), base_url="")
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
         """The wheels of one version that some Linux may run."""
@@ -190,7 +185,7 @@ class ProjectPage:
     def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
         found = self._looked_at.get(index)
         if found is None:
-            listed = self._files[index]
+            listed = self._files.of(index)
             rows = [_row(file) for file in listed if not isinstance(file, str)]
             found = self._looked_at[index] = (
                 tuple(self._wheel(row, index) for row in rows if row[0].endswith(".whl")),
@@ -205,70 +200,56 @@ class ProjectPage:
             url = urljoin(self.base_url, url)
         return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
 
-    def dump(self, encode: Callable[[Any], bytes]) -> tuple[list[Any], bytes]:
-        """The page as a head of JSON values, and the files of each version as JSON by *encode*, one after the other."""
-        if isinstance(self._files, Dumped):
-            ends, body = self._files.ends, bytes(self._files.body)
-        else:
-            parts = [encode(files) for files in self._files]
-            ends, body = list(accumulate(map(len, parts))), b"".join(parts)
-        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped), ends]
-        return [*head, list(self.versions.texts)], body
+    def dump(self) -> tuple[list[Any], bytes | memoryview]:
+        """The page as a head of JSON values, and its files as JSON."""
+        files = self._files
+        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped), files.ends]
+        return [*head, list(self.versions.texts)], files.body
 
     @classmethod
     def load(cls, head: list[Any], body: memoryview) -> "ProjectPage":
         """The page that ``dump`` gave; only the files that are looked at are decoded."""
         name, base_url, status, status_reason, skipped, ends, texts = head
-        files = Dumped(ends, body)
+        files = Files(ends, body)
         return cls(name, texts, files, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
 
 
-class Dumped:
-    """The files of each version as JSON: where each ends, and all of it."""
+class Files:
+    """A page's files as JSON, a version a line, and where each line ends: of thousands, few are ever looked at."""
 
     __slots__ = ("body", "ends")
 
-    def __init__(self, ends: list[int], body: memoryview) -> None:
+    def __init__(self, ends: list[int], body: bytes | memoryview) -> None:
         self.ends = ends
         self.body = body
 
-    def __getitem__(self, index: int) -> list[Listed]:
+    def of(self, index: int) -> list[dict[str, Any] | str]:
+        """The files of one version as PEP 691 has them; a mere string is the tail of a wheel for another system."""
         start = self.ends[index - 1] if index else 0
-        return [
-            entry if isinstance(entry, str) else _Entry(entry)
-            for entry in json.loads(bytes(self.body[start : self.ends[index]]))
-        ]
-
-
-class _Entry:
-    """An IndexFile as the cache keeps it, under PEP 691's names; what says nothing is left out."""
-
-    __slots__ = (
-        "core_metadata", "dist_info_metadata", "filename", "hashes", "requires_python", "size", "upload_time", "url", "yanked"
-    )  # fmt: skip
-
-    def __init__(self, entry: Mapping[str, Any]) -> None:
-        self.filename: str = entry["filename"]
-        self.url: str = entry["url"]
-        self.hashes: Mapping[str, str] = entry.get("hashes", {})
-        self.requires_python: str | None = entry.get("requires-python")
-        self.size: int | None = entry.get("size")
-        self.upload_time: str | None = entry.get("upload-time")
-        self.yanked: bool | str = entry.get("yanked", False)
-        self.core_metadata: bool | Mapping[str, str] | None = entry.get("core-metadata")
-        self.dist_info_metadata: bool | Mapping[str, str] | None = entry.get("dist-info-metadata")
+        entries: list[dict[str, Any] | str] = json.loads(bytes(self.body[start : self.ends[index]]))
+        return entries
 
 
 def reduce_files(
-    name: str, files: Iterable[IndexFile], *, base_url: str, status: str = "active", status_reason: str = ""
+    name: str, files: Iterable[NamedFile], *, base_url: str, status: str = "active", status_reason: str = ""
 ) -> ProjectPage:
     """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
+    from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
+
     shelves = _Shelves(name)
     for file in files:
         shelves.put(file)
     texts, merged = _merged(shelves.by_version)
+    body = Encoder().encode_lines(merged)
+    ends = list(accumulate(len(line) + 1 for line in body.splitlines()))
     return ProjectPage(
-        name, texts, merged, base_url=base_url, status=status, status_reason=status_reason, skipped=shelves.skipped
+        name,
+        texts,
+        Files(ends, body),
+        base_url=base_url,
+        status=status,
+        status_reason=status_reason,
+        skipped=shelves.skipped,
     )
 
 
@@ -278,13 +259,13 @@ class _Shelves:
     __slots__ = ("_foreign", "_name", "_stems", "by_version", "skipped")
 
     def __init__(self, name: str) -> None:
-        self.by_version: dict[str, list[Listed]] = {}
+        self.by_version: dict[str, list[Any]] = {}
         self.skipped: list[str] = []
         self._name = name
-        self._stems: dict[str, list[Listed] | None] = {}
+        self._stems: dict[str, list[Any] | None] = {}
         self._foreign: dict[str, bool | None] = {}
 
-    def put(self, file: IndexFile) -> None:
+    def put(self, file: NamedFile) -> None:
         """Place a file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
         filename = file.filename
         foreign: bool | None = False
@@ -303,7 +284,7 @@ class _Shelves:
         else:
             shelf.append("-".join(tags)[:-4] if foreign else file)
 
-    def _shelf(self, project: str, version: str) -> list[Listed] | None:
+    def _shelf(self, project: str, version: str) -> list[Any] | None:
         canonical = versions.normalize(version) if normalize_name(project) == self._name else None
         return None if canonical is None else self.by_version.setdefault(canonical, [])
 
@@ -330,7 +311,7 @@ def _is_foreign(platform: str) -> bool | None:
     return all(each.startswith(_FOREIGN_PLATFORMS) for each in platform.split("."))
 
 
-def _merged(grouped: dict[str, list[Listed]]) -> tuple[list[str], list[list[Listed]]]:
+def _merged(grouped: dict[str, list[Any]]) -> tuple[list[str], list[list[Any]]]:
     """The versions in order; spellings of one version ("1.0", "1.0.0") come together under the one with most files."""
     by_key: dict[versions.Key, list[str]] = {}
     for text in grouped:
@@ -345,22 +326,27 @@ def _merged(grouped: dict[str, list[Listed]]) -> tuple[list[str], list[list[List
     return texts, files
 
 
-def _row(file: IndexFile) -> Row:
-    hashes = file.hashes
-    digest = next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
-    yanked = None if file.yanked is False else "" if file.yanked is True else file.yanked
+def _row(entry: Mapping[str, Any]) -> Row:
+    yanked = entry.get("yanked", False)
     # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
-    metadata = _metadata_hash(file.dist_info_metadata if file.core_metadata is None else file.core_metadata)
+    metadata = entry.get("core-metadata")
+    metadata = entry.get("dist-info-metadata") if metadata is None else metadata
     return [
-        file.filename, file.url, digest, file.size, file.upload_time or "", file.requires_python or "", yanked, metadata
-    ]  # fmt: skip
+        entry["filename"],
+        entry["url"],
+        _strongest(entry.get("hashes")),
+        entry.get("size"),
+        entry.get("upload-time") or "",
+        entry.get("requires-python") or "",
+        None if yanked is False else "" if yanked is True else yanked,
+        None if metadata is None or metadata is False else _strongest(metadata),
+    ]
 
 
-def _metadata_hash(metadata: bool | Mapping[str, str] | None) -> str | None:  # noqa: FBT001  as PEP 714 has it
-    if metadata is None or metadata is False:
-        return None
-    hashes = {} if metadata is True else metadata
-    return next((f"{name}:{hashes[name]}" for name in HASH_ALGORITHMS if name in hashes), "")
+def _strongest(hashes: object) -> str:
+    """``algorithm:hex``; empty where there is no hash that a lock may rely on, or no table of hashes at all."""
+    known = hashes if isinstance(hashes, dict) else {}
+    return next((f"{name}:{known[name]}" for name in HASH_ALGORITHMS if isinstance(known.get(name), str)), "")
 
 
 class Cutoff(NamedTuple):

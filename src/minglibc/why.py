@@ -65,7 +65,7 @@ class Inquiry:
         try:
             return self._index.project(name)
         except ProjectNotFound:
-            return ProjectPage(name, (), (), base_url="")
+            return ProjectPage.empty(name)
 
     def above(self, name: str, locked: str) -> range:
         """The positions of the releases above *locked*, newest first."""

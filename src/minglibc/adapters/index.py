@@ -1,6 +1,5 @@
 """The index as the resolver sees it: blocking, cached, each thing asked for once; the network starts with the first miss."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -162,9 +161,7 @@ class Index:
             self._pages[name] = page
             return
         self.fetched += 1
-        from msgspec.json import encode  # noqa: PLC0415  imported by the network already
-
-        self._write_page(page, encode, etag, max_age)
+        self._write_page(page, etag, max_age)
         self._have_page(page)
 
     def confirm_page(self, name: str, *, max_age: int) -> None:
@@ -173,11 +170,11 @@ class Index:
         if entry.head["max-age"] == max_age:
             self._store.confirm(self._folder, name)
         else:
-            self._write_page(page, _encode, entry.head["etag"], max_age)
+            self._write_page(page, entry.head["etag"], max_age)
         self._have_page(page)
 
-    def _write_page(self, page: ProjectPage, encode: Callable[[Any], bytes], etag: str, max_age: int) -> None:
-        head, body = page.dump(encode)
+    def _write_page(self, page: ProjectPage, etag: str, max_age: int) -> None:
+        head, body = page.dump()
         self._store.write(self._folder, page.name, {"etag": etag, "max-age": max_age, "page": head}, body)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
@@ -219,10 +216,6 @@ class Index:
                     for name in self._speculation.metadata(*what):
                         self._ask_page(name)
             self._events.popleft()
-
-
-def _encode(rows: Any) -> bytes:
-    return json.dumps(rows).encode()
 
 
 def without_credentials(url: str) -> str:

@@ -18,7 +18,7 @@ _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
 class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
-    """An entry of ``files`` (PEP 691, 700, 714); what isn't named here isn't decoded."""
+    """An entry of ``files`` (PEP 691, 700, 714)."""
 
     filename: str
     url: str
@@ -31,6 +31,20 @@ class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     dist_info_metadata: bool | Mapping[str, str] | None = None
 
 
+class _RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
+    """The same as JSON has it; what isn't named here is dropped, and what is raw goes into the cache unread."""
+
+    filename: str
+    url: str
+    hashes: msgspec.Raw = msgspec.Raw(b"{}")
+    requires_python: str | None = None
+    size: int | None = None
+    upload_time: str | None = None
+    yanked: bool | str = False
+    core_metadata: msgspec.Raw = msgspec.Raw(b"null")
+    dist_info_metadata: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class _Meta(msgspec.Struct, rename="kebab"):
     api_version: str = "1.0"
 
@@ -41,7 +55,7 @@ class _Status(msgspec.Struct):
 
 
 class _Page(msgspec.Struct, rename="kebab"):
-    files: list[File]
+    files: list[_RawFile]
     name: str = ""
     meta: _Meta = msgspec.field(default_factory=_Meta)
     project_status: _Status = msgspec.field(default_factory=_Status)

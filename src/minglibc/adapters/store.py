@@ -56,11 +56,11 @@ class Store:
         except ValueError:
             return None
 
-    def write(self, kind: str, name: str, head: Any, body: bytes) -> None:
+    def write(self, kind: str, name: str, head: Any, body: bytes | memoryview) -> None:
         """Keep an entry; where the disk refuses, say so once and go on without."""
         if not self._writable:
             return
-        content = json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
+        content = b"\n".join((json.dumps(head, separators=(",", ":")).encode(), body))
         place = os.path.join(self._folder, kind, name)
         temporary = f"{place}.{os.getpid()}.tmp"
         with self._going_on():
