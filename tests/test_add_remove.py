@@ -162,8 +162,11 @@ def test_when_the_lock_fails_nothing_has_changed(project: Path, arguments: list[
     assert before == {path.name: path.read_bytes() for path in project.iterdir()}
 
 
-def test_an_index_that_is_down_changes_nothing(project: Path, index: IndexServer) -> None:
+def test_an_index_that_is_down_changes_nothing(
+    project: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What can't be asked is not added: exit 3, and the file is as it was."""
+    monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
     before = text_of(project)
     index.fault("/simple/*", lambda exchange: exchange.hang_up(reset=True))
     assert 3 == minglibc("add", "--project", str(project), "--no-sync", "delta").code
@@ -297,6 +300,16 @@ def test_removing_takes_a_name_and_nothing_else(text: str, wanted: str, place: P
     name = parse(wanted).name
     assert [entry for entry in entries_at(text, place) if parse(entry).name != name] == entries_at(edited, place)
     assert bare_of(text, place) == bare_of(edited, place)
+
+
+@pytest.mark.parametrize("last", [",", ""])
+def test_the_last_entry_ends_as_the_last_one_did(last: str) -> None:
+    """Where a list is written one a line, a new last entry has a comma if the old one had it, and comments stay."""
+    text = f'[project]\nname = "p"\ndependencies = [\n  "bb", # why, not\n  "aa"{last} # last\n]\n'
+    expected = (
+        f'[project]\nname = "p"\ndependencies = [\n  "bb", # why, not\n  "aa", # last\n  "cc",\n  "dd"{last}\n]\n'
+    )
+    assert expected == requirement_edits.add(text, ["cc", "dd"], Place())
 
 
 def test_a_bound_stands_before_the_marker() -> None:

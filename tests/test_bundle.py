@@ -29,6 +29,9 @@ from tests.support.wheels import BuiltWheel, build_wheel
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER_MACHINE = "aarch64" if platform.machine() != "aarch64" else "x86_64"
 
+# The oldest and this one in every run; those between take ten seconds together.
+PYTHONS = ["3.6", *(pytest.param(python, marks=pytest.mark.slow) for python in ("3.7", "3.8", "3.9")), HERE]
+
 Spoil = Callable[[Path], None]
 
 
@@ -117,7 +120,7 @@ def cut_off() -> bool:
     )
 
 
-@pytest.mark.parametrize("python", ["3.6", "3.7", "3.8", "3.9", HERE])
+@pytest.mark.parametrize("python", PYTHONS)
 def test_a_bare_python_installs_a_bundle(
     tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
@@ -266,15 +269,19 @@ def test_another_machine_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("confstr", "expected"),
-    [("None", "has no glibc (musl?)"), ("'glibc 2.12'", "has glibc 2.12, the bundle is for 2.17")],
-    ids=["musl", "older"],
+    ("first", "expected"),
+    [
+        ("import os; os.confstr = lambda name: None", "has no glibc (musl?)"),
+        ("import os; os.confstr = lambda name: 'glibc 2.12'", "has glibc 2.12, the bundle is for 2.17"),
+        ("import sys; sys.implementation.name = 'pypy'", "is pypy, the bundle is for CPython"),
+        ("import sys; sys.modules['venv'] = None", "is incomplete"),
+    ],
+    ids=["musl", "older", "pypy", "no venv"],
 )
-def test_an_older_or_other_c_library_is_refused(project: Path, tmp_path: Path, confstr: str, expected: str) -> None:
-    """A machine whose confstr names an older glibc, or none, is told so."""
+def test_another_interpreter_or_c_library_is_refused(project: Path, tmp_path: Path, first: str, expected: str) -> None:
+    """A machine with an older glibc or none, and an interpreter that is no CPython or not all there, is told so."""
     bundle(project, tmp_path / "bundle")
     fake = tmp_path / "python"
-    first = f"import os; os.confstr = lambda name: {confstr}"
     # The checks come on stdin; a line before them makes them see another machine.
     fake.write_text(f'#!/bin/sh\ncase "$*" in\n*" - "*) (echo "{first}"; cat) | {sys.executable} "$@" ;;\nesac\n')
     fake.chmod(0o755)
@@ -314,6 +321,24 @@ def test_a_failed_installation_leaves_nothing(project: Path, tmp_path: Path) -> 
     ran = install(made, tmp_path / "venv", str(fake))
     assert 7 == ran.returncode
     assert not (tmp_path / "venv").exists()
+
+
+def test_a_bundle_of_nothing_is_an_empty_environment(tmp_path: Path, index: IndexServer) -> None:
+    """A lock without packages makes an environment with nothing in it."""
+    publish_pip(index, Path(sys.executable))
+    folder = write_project(tmp_path / "project", index, python=[HERE], architectures=[platform.machine()])
+    lock(folder)
+    bundle(folder, tmp_path / "bundle")
+    ran = install(tmp_path / "bundle", tmp_path / "venv")
+    assert f"Installed 0 packages: {tmp_path}/venv/bin/python\n" == ran.stdout
+    assert (tmp_path / "venv" / "bin" / "python").exists()
+
+
+def test_an_interpreter_that_does_not_start_is_named(project: Path, tmp_path: Path) -> None:
+    """PYTHON may name a program that is not there."""
+    bundle(project, tmp_path / "bundle")
+    ran = install(tmp_path / "bundle", tmp_path / "venv", "/nowhere/python")
+    assert (1, "error: /nowhere/python does not start\n") == (ran.returncode, ran.stderr)
 
 
 def test_the_interpreter_is_found_on_path(project: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
+import minglibc as minglibc_package
 from minglibc.requirements_txt import _where
 from minglibc.targets import GlibcVersion, PythonVersion, Target
 from tests.support import oldglibc
@@ -21,6 +23,8 @@ from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
 from tests.support.wheels import BuiltWheel, build_wheel
 
+# Of each kind of pip one in every run: pip 18 and 22 or newer.
+PYTHONS = ["3.6", pytest.param("3.7", marks=pytest.mark.slow), pytest.param("3.8", marks=pytest.mark.slow), "3.9"]
 PINNED = re.compile(r"(?P<requirement>[^#]*?) --hash=(?P<hash>sha256:[0-9a-f]{64})")
 
 
@@ -153,7 +157,7 @@ def test_a_stale_lock_is_refused(project: Path) -> None:
 
 
 @pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
-@pytest.mark.parametrize("python", ["3.6", "3.7", "3.8", "3.9"])
+@pytest.mark.parametrize("python", PYTHONS)
 def test_pip_as_it_ships_installs_the_capped_wheel(
     tmp_path: Path, index: IndexServer, python: str, style: list[str]
 ) -> None:
@@ -230,6 +234,17 @@ def test_cyclonedx_is_reproducible(project: Path) -> None:
     assert "timestamp" not in first
     other = export(project, "--format", "cyclonedx", "--group", "dev").out
     assert json.loads(first)["serialNumber"] != json.loads(other)["serialNumber"]
+
+
+def test_a_missing_library_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the sbom extra, --format cyclonedx says what to install."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "cyclonedx" or name == "minglibc.sbom"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(minglibc_package, "sbom", raising=False)
+    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    refused = minglibc("export", "--project", str(project), "--format", "cyclonedx")
+    assert 1 == refused.code
+    assert "minglibc[sbom]" in refused.err
 
 
 def test_index_style_is_of_requirements_alone(project: Path) -> None:

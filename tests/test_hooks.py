@@ -82,7 +82,6 @@ def test_each_hook_s_command_does_its_work(tmp_path: Path, index: IndexServer, m
 
 
 @pytest.mark.online
-@pytest.mark.slow
 def test_the_real_pre_commit(tmp_path: Path, index: IndexServer) -> None:
     """From a clone of this repository: a stale lock stops the check, the lock hook mends it, a checkout syncs."""
     program = pre_commit()

@@ -81,7 +81,7 @@ def install_script(target: Target, pip: str, count: int) -> str:
         "@GLIBC@": str(target.cap),
         "@ELF@": repr(_ELF[target.architecture]),
         "@PIP@": shlex.quote(f"{WHEELS}/{pip}/pip"),
-        "@COUNT@": str(count),
+        "@COUNT@": f"{count} package{'' if count == 1 else 's'}",
         "@INSTALL@": _INSTALL if count else "true",
     }
     text = _SCRIPT
@@ -246,5 +246,5 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 "$python" -I -m venv --without-pip "$venv"
 @INSTALL@
-echo "Installed @COUNT@ packages: $venv/bin/python"
+echo "Installed @COUNT@: $venv/bin/python"
 """

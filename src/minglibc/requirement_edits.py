@@ -1,5 +1,6 @@
 """Requirements put into pyproject.toml and taken out, its comments and layout kept."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from tomlkit.items import Array
 from minglibc import requirements
 from minglibc.errors import SettingsError
 from minglibc.requirements import InvalidRequirement, Requirement, normalize_name
+
+_COMMENT = re.compile(r"#[^\n]*")
+_LAST_COMMA = re.compile(r",\s*\]$")
 
 
 class Place(NamedTuple):
@@ -139,9 +143,18 @@ def _put(array: Array, text: str) -> None:
         place, entry = same[0]
         array[place] = _merged(text, wanted, str(array[place]), entry)
     elif _is_sorted(array):
-        array.insert(_sorted_place(array, wanted.name), text)
+        _insert(array, _sorted_place(array, wanted.name), text)
     else:
+        _insert(array, len(array), text)
+
+
+def _insert(array: Array, place: int, text: str) -> None:
+    # tomlkit drops the comma after a new last entry, and keeps the one before an entry that is deleted.
+    keeps_comma = place == len(array) and _LAST_COMMA.search(_COMMENT.sub("", array.as_string()))
+    array.insert(place, text)
+    if keeps_comma:
         array.append(text)
+        del array[-1]
 
 
 def _merged(text: str, wanted: Requirement, present: str, entry: Requirement) -> str:
