@@ -312,6 +312,23 @@ def test_the_last_entry_ends_as_the_last_one_did(last: str) -> None:
     assert expected == requirement_edits.add(text, ["cc", "dd"], Place())
 
 
+def test_a_comment_stays_with_what_it_speaks_of() -> None:
+    """A new entry never comes between an entry and the comment above it, sorted or not."""
+    text = '[project]\nname = "p"\ndependencies = [\n  "aa",\n  # of cc\n  "cc",\n]\n'
+    assert text.replace('"cc",', '"cc",\n  "bb",') == requirement_edits.add(text, ["bb"], Place())
+
+
+def test_one_line_is_written_as_people_write_it() -> None:
+    """In a list on one line a blank follows each comma, wherever the new entry stands; quotes stay."""
+    text = '[project]\nname = "p"\ndependencies = [\'bb\', "dd"]\n'
+    for name, expected in [
+        ("aa", """["aa", 'bb', "dd"]"""),
+        ("cc", """['bb', "cc", "dd"]"""),
+        ("ee", """['bb', "dd", "ee"]"""),
+    ]:
+        assert f"dependencies = {expected}\n" in requirement_edits.add(text, [name], Place())
+
+
 def test_a_bound_stands_before_the_marker() -> None:
     """The lower bound follows name and extras, and leaves a local version out."""
     assert "Foo[x]>=1.5; python_version > '3'" == requirement_edits.with_bound(

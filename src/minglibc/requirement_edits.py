@@ -13,6 +13,7 @@ from minglibc.errors import SettingsError
 from minglibc.requirements import InvalidRequirement, Requirement, normalize_name
 
 _COMMENT = re.compile(r"#[^\n]*")
+_COMMENT_ABOVE = re.compile(r"^[ \t]*#[^\n]*\n\s*\Z", re.MULTILINE)
 _LAST_COMMA = re.compile(r",\s*\]$")
 
 
@@ -149,8 +150,14 @@ def _put(array: Array, text: str) -> None:
 
 
 def _insert(array: Array, place: int, text: str) -> None:
+    written = array.as_string()
     # tomlkit drops the comma after a new last entry, and keeps the one before an entry that is deleted.
-    keeps_comma = place == len(array) and _LAST_COMMA.search(_COMMENT.sub("", array.as_string()))
+    keeps_comma = place == len(array) and _LAST_COMMA.search(_COMMENT.sub("", written))
+    if place == 0 and len(array) and "\n" not in written:
+        # At the front of a line it would leave no blank after the comma.
+        array.insert(1, array[0])
+        array[0] = text
+        return
     array.insert(place, text)
     if keeps_comma:
         array.append(text)
@@ -192,7 +199,13 @@ def _is_sorted(array: Array) -> bool:
 
 
 def _sorted_place(array: Array, name: str) -> int:
-    return next((place for place, entry in _entries(array) if entry.name > name), len(array))
+    place = next((place for place, entry in _entries(array) if entry.name > name), len(array))
+    if place < len(array):
+        before = array.as_string().partition(array[place].as_string())[0]
+        if _COMMENT_ABOVE.search(before):
+            # Anything put here would come between that comment and what it speaks of.
+            return len(array)
+    return place
 
 
 def _take(document: Any, name: str, place: Place) -> None:
