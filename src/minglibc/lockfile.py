@@ -66,6 +66,7 @@ class Inputs(NamedTuple):
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
+    target_names: Mapping[str, Target] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -224,7 +225,9 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
     """The text of the lock: *document*, then ``[tool.minglibc]`` with both digests as the last lines."""
     body = tomli_w.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
     rows = "".join(
-        f'    {{ python = "{t.python}", architecture = "{t.architecture}", glibc = "{t.cap}" }},\n' for t in targets
+        f'    {{ {name}python = "{t.python}", architecture = "{t.architecture}", glibc = "{t.cap}" }},\n'
+        for t in targets
+        for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == t] or [""]
     )
     table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\ntargets = [\n{rows}]\npackages = {len(document['packages'])}\n"
     return seal(_HEADER + body + table, inputs.digest)
@@ -239,6 +242,7 @@ class Lock(NamedTuple):
     pylock: "Pylock"
     targets: tuple[Target, ...]
     inputs: str
+    names: Mapping[str, Target] = {}
 
     def select(
         self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
@@ -316,15 +320,21 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
             hint="run `minglibc lock` to make it anew, and don't edit it",
         )
     assert digests is not None
-    return Lock(pylock, targets, digests.inputs)
+    return Lock(pylock, targets, digests.inputs, loads_names(document))
 
 
 def loads_targets(document: Mapping[str, Any]) -> tuple[Target, ...]:
     """The targets that a lock's own table names; raises KeyError, TypeError or ValueError for a damaged one."""
-    return tuple(
-        Target(PythonVersion.parse(t["python"]), t["architecture"], GlibcVersion.parse(t["glibc"]))
-        for t in document["tool"]["minglibc"]["targets"]
-    )
+    return tuple(dict.fromkeys(_target(row) for row in document["tool"]["minglibc"]["targets"]))
+
+
+def loads_names(document: Mapping[str, Any]) -> dict[str, Target]:
+    """The names that [[tool.minglibc.target]] tables gave to a lock's targets; a target may have several, or none."""
+    return {row["name"]: _target(row) for row in document["tool"]["minglibc"]["targets"] if "name" in row}
+
+
+def _target(row: Mapping[str, Any]) -> Target:
+    return Target(PythonVersion.parse(row["python"]), row["architecture"], GlibcVersion.parse(row["glibc"]))
 
 
 def _fault(package: "Package", targets: Sequence[Target]) -> str:

@@ -9,6 +9,8 @@ from minglibc.requirements import Environment, parse
 from minglibc.targets import GlibcVersion, PythonVersion, Target, tag_ranks
 from minglibc.versions import contains, key
 
+NO_NAMES: Mapping[str, Target] = {}
+
 
 class MachineProblem(EnvironmentProblem):
     """A refusal that no other interpreter of the same machine would change."""
@@ -110,12 +112,31 @@ def target_name(target: Target) -> str:
     return f"cp3{python.minor}{patch}{'t' if python.free_threaded else ''}-{target.architecture}-glibc{target.cap}"
 
 
-def choose_target(machine: Machine, targets: Sequence[Target], name: str = "") -> Target:
+def targets_named(name: str | None, targets: Sequence[Target], names: Mapping[str, Target] = NO_NAMES) -> list[Target]:
+    """The target that ``--target`` *name* means, by its own name or the made-up one, or all; raises SettingsError."""
+    if not name:
+        return list(targets)
+    found = [names[name]] if name in names else [target for target in targets if target_name(target) == name]
+    if not found:
+        raise SettingsError(f"the lock has no target {name!r}", hint=known_targets(targets, names))
+    return found
+
+
+def known_targets(targets: Sequence[Target], names: Mapping[str, Target] = NO_NAMES) -> str:
+    """The sentence that lists what ``--target`` takes."""
+    listed = []
+    for target in targets:
+        own = [name for name, named in names.items() if named == target]
+        listed.append(f"{' or '.join(own)} ({target_name(target)})" if own else target_name(target))
+    return f"the lock's targets are {', '.join(listed)}"
+
+
+def choose_target(
+    machine: Machine, targets: Sequence[Target], name: str = "", names: Mapping[str, Target] = NO_NAMES
+) -> Target:
     """The target of a lock that *machine* is to have, the oldest glibc first; raises EnvironmentProblem with the misfit."""
-    known = "the lock's targets are " + ", ".join(target_name(target) for target in targets)
-    fits = [target for target in targets if name in ("", target_name(target))]
-    if not fits:
-        raise SettingsError(f"the lock has no target {name!r}", hint=known)
+    known = known_targets(targets, names)
+    fits = targets_named(name, targets, names)
     if machine.implementation != "cpython":
         raise EnvironmentProblem(f"this interpreter is {machine.implementation}, the lock is for CPython", hint=known)
     if machine.musl:

@@ -2,7 +2,6 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minglibc.adapters import bundlefiles
@@ -10,20 +9,23 @@ from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
-from minglibc.cli.export import add_part, named_targets
+from minglibc.cli.export import add_part
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
 from minglibc.cli.sync import Source, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
+from minglibc.lockfile import Lock
 from minglibc.requirements import Requirement
 from minglibc.resolver import Root, Unresolvable, resolve
 from minglibc.settings import Settings, parse
 from minglibc.speculation import Speculation
-from minglibc.syncplan import target_name
+from minglibc.syncplan import known_targets, targets_named
 from minglibc.targets import Target
 from minglibc.wheels import Judge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from packaging.pylock import Package, PackageWheel
 
     from minglibc.requirements_txt import Selections  # noqa: F401
@@ -44,7 +46,7 @@ def configure(parser: Parser) -> None:
 def run(arguments: Namespace) -> int:
     """Gather the wheels, the lock, pip and install.sh; print where they are."""
     source = read_source(arguments)
-    target = _one_target(source.lock.targets, arguments.target)
+    target = _one_target(source.lock, arguments.target)
     selected = select(source.lock, target, arguments)
     files = [_file(wheel) for _, wheel in selected]
     pip = _locked_pip(selected) or _newest_pip(source, target, arguments)
@@ -70,12 +72,12 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _one_target(targets: Sequence[Target], name: str | None) -> Target:
-    found = named_targets(targets, name)
+def _one_target(lock: Lock, name: str | None) -> Target:
+    found = targets_named(name, lock.targets, lock.names)
     if len(found) > 1:
-        known = ", ".join(map(target_name, targets))
         raise SettingsError(
-            f"a bundle is for one target, the lock has {len(found)}", hint=f"--target is one of {known}"
+            f"a bundle is for one target, the lock has {len(found)}",
+            hint=f"name it by --target; {known_targets(lock.targets, lock.names)}",
         )
     return found[0]
 

@@ -10,7 +10,7 @@ from minglibc.adapters import project
 from minglibc.cli.options import Parser, talk
 from minglibc.cli.sync import Source, read_source, select
 from minglibc.errors import MinglibcError, SettingsError
-from minglibc.syncplan import target_name
+from minglibc.syncplan import targets_named
 from minglibc.targets import Target
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     if arguments.index and arguments.format != "requirements":
         raise SettingsError("--index is a style of --format requirements", hint="leave one of the two out")
     source = read_source(arguments)
-    targets = named_targets(source.lock.targets, arguments.target)
+    targets = targets_named(arguments.target, source.lock.targets, source.lock.names)
     text = (
         _requirements(source, targets, arguments)
         if arguments.format == "requirements"
@@ -57,15 +57,6 @@ def run(arguments: Namespace) -> int:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     talk(arguments, f"Wrote {arguments.output}")
     return 0
-
-
-def named_targets(targets: Sequence[Target], name: str | None) -> list[Target]:
-    """The target that --target *name*s, or all; raises SettingsError."""
-    found = [target for target in targets if name in (None, target_name(target))]
-    if not found:
-        known = ", ".join(map(target_name, targets))
-        raise SettingsError(f"the lock has no target {name!r}", hint=f"the lock's targets are {known}")
-    return found
 
 
 def _requirements(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:

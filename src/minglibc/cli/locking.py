@@ -89,6 +89,7 @@ def work(
         extras=tuple(sorted(settings.extras)),
         groups=tuple(sorted(settings.groups)),
         default_groups=settings.default_groups,
+        target_names=settings.target_names,
     )
     try:
         yield Work(settings, roots, judges, policy_of(settings), index, inputs)

@@ -24,7 +24,19 @@ from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import Lock, loads
 from minglibc.requirements import normalize_name
 from minglibc.settings import Overrides
-from minglibc.syncplan import Action, Installed, MachineProblem, Plan, Wanted, choose_target, plan, target_name, unmet
+from minglibc.syncplan import (
+    Action,
+    Installed,
+    MachineProblem,
+    Plan,
+    Wanted,
+    choose_target,
+    known_targets,
+    plan,
+    target_name,
+    targets_named,
+    unmet,
+)
 from minglibc.targets import Target
 from minglibc.wheels import HASH_ALGORITHMS
 
@@ -235,7 +247,7 @@ def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt:
             hint="let minglibc make an environment: leave --python out, or name a folder",
         )
     try:
-        target = choose_target(interpreter.machine, source.lock.targets, arguments.target or "")
+        target = choose_target(interpreter.machine, source.lock.targets, arguments.target or "", source.lock.names)
     except EnvironmentProblem as error:
         if rebuilt and not isinstance(error, MachineProblem):
             error.hint = f"{error.hint}; or delete {rebuilt}, and sync makes it anew"
@@ -255,21 +267,21 @@ def _inspect(executable: str, rebuilt: str) -> Interpreter:
 def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
     name = arguments.target or ""
     tried: list[str] = []
-    targets = [target for target in source.lock.targets if name in ("", target_name(target))]
+    targets = targets_named(name, source.lock.targets, source.lock.names)
     for executable in environments.find_interpreters(target.python for target in targets):
         try:
             interpreter = environments.inspect(executable)
-            target = choose_target(interpreter.machine, source.lock.targets, name)
+            target = choose_target(interpreter.machine, source.lock.targets, name, source.lock.names)
         except (MachineProblem, SettingsError):
             raise
         except EnvironmentProblem as error:
             tried.append(f"{executable}: {error.message}")
         else:
             return Place(folder, interpreter, target)
-    known = ", ".join(target_name(target) for target in source.lock.targets)
     raise EnvironmentProblem(
         "no interpreter on PATH fits the lock:\n" + "\n".join(f"  {line}" for line in tried),
-        hint=f"the lock's targets are {known}; put one's Python on PATH, or name it by --python",
+        hint=f"{known_targets(source.lock.targets, source.lock.names)}; "
+        "put one's Python on PATH, or name it by --python",
     )
 
 

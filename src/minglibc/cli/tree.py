@@ -9,7 +9,7 @@ from minglibc.cli.options import Parser, folder, talk
 from minglibc.errors import LockError, SettingsError
 from minglibc.lockfile import Lock, loads
 from minglibc.requirements import normalize_name
-from minglibc.syncplan import target_name
+from minglibc.syncplan import targets_named
 from minglibc.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
 
 if TYPE_CHECKING:
@@ -64,14 +64,9 @@ def _packages(arguments: Namespace) -> "list[Package]":
 
 
 def _of_target(lock: Lock, name: str) -> "list[Package]":
-    for target in lock.targets:
-        if target_name(target) == name:
-            everything = lock.select(
-                target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ()
-            )
-            return [package for package, _ in everything]
-    known = ", ".join(map(target_name, lock.targets))
-    raise SettingsError(f"the lock has no target {name!r}", hint=f"the lock's targets are {known}")
+    target = targets_named(name, lock.targets, lock.names)[0]
+    everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
+    return [package for package, _ in everything]
 
 
 def _named(found: Graph, name: str) -> list[Node]:
