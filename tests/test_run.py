@@ -186,6 +186,15 @@ def test_the_stamp_is_for_machines_like_this(project: LockedProject) -> None:
         assert not holds(project)
 
 
+def test_a_half_written_stamp_is_swept_away(project: LockedProject) -> None:
+    """What a process left that was killed while it wrote the proof is gone after the next sync."""
+    assert project.sync().code == 0
+    left = project.venv / ".minglibc" / "stamp.12345"
+    left.touch()
+    assert project.sync().code == 0
+    assert not left.exists()
+
+
 def test_a_moved_environment_is_looked_at_again(project: LockedProject) -> None:
     """The proof names its folder."""
     assert project.sync().code == 0

@@ -80,8 +80,8 @@ def check_whole(prefix: Path) -> None:
                 else:
                     assert place.exists(), place
     there = {path for path in site.rglob("*") if not path.is_dir() and path.suffix != ".pyc"}
-    assert there - claimed == set()
-    assert litter(prefix) == set()
+    assert there - claimed == set(), f"nobody claims {sorted(there - claimed)}"
+    assert litter(prefix) == set(), f"left behind: {litter(prefix)}"
 
 
 def litter(prefix: Path) -> set[str]:

@@ -20,7 +20,7 @@ from importlib.resources import as_file, files
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.adapters import project, workers
+from minglibc.adapters import project, stamp, workers
 from minglibc.adapters.layout import HOME, ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
@@ -334,6 +334,7 @@ class Environment:
             leftovers = [name for name in _listing(self._home) if name.startswith((_UNPACK, _DONE))]
             for name in leftovers:
                 shutil.rmtree(os.path.join(self._home, name), ignore_errors=True)
+            stamp.sweep(self._prefix)
         return unfinished
 
     def _undo(self, folder: str) -> None:

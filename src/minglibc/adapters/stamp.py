@@ -35,6 +35,15 @@ def remove(prefix: str) -> None:
         os.unlink(os.path.join(prefix, _PLACE))
 
 
+def sweep(prefix: str) -> None:
+    """Remove what a process that was killed while it wrote a proof has left; for whoever holds the environment."""
+    folder, name = os.path.split(os.path.join(prefix, _PLACE))
+    for entry in os.listdir(folder):
+        if entry.startswith(f"{name}."):
+            with suppress(OSError):
+                os.unlink(os.path.join(folder, entry))
+
+
 def holds(prefix: str, *, lock: str, pyproject: str | None, selection: str) -> bool:
     """Whether the environment at *prefix* is still as the last sync for just this left it, on a machine like this one.
 
