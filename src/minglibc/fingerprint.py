@@ -1,9 +1,15 @@
 """What a lock depends on, as one digest; taken and read back without parsing TOML, so that `lock` can stop early."""
 
-import re
+# Every start imports this: no re, which costs 5 ms, no typing (3), and no hashlib, which loads all of OpenSSL (3).
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
-from typing import NamedTuple
+
+try:  # as the standard library's own random does
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]  # typeshed leaves out what is private
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]  # before CPython 3.12
+    except ImportError:
+        from hashlib import sha256
 
 # Raise it when the same inputs should lead to another lock.
 FORMAT = 1
@@ -22,28 +28,20 @@ _UNRELATED_KEYS = {
 }
 _UNRELATED_PROJECT_TABLES = {"urls", "scripts", "gui-scripts", "entry-points"}
 
-# TOML 1.0's lexical grammar, as far as it decides where a statement ends. Two quotes may stand before a closing three.
-_TOKEN = re.compile(
-    r'''
-    (?P<string> """ (?: \\. | [^\\] )*? """ "{0,2} | \'\'\' .*? \'\'\' '{0,2}
-              | "(?!"") (?: \\[^\n] | [^"\\\n] )* " | '(?!\'\') [^'\n]* ' )
-    | (?P<space> [ \t]+ | \#[^\n]* )
-    | (?P<newline> \n )
-    | (?P<open> [\[{] )
-    | (?P<close> [\]}] )
-    | (?P<bare> [^\s"'\#\[\]{}]+ )
-    ''',
-    re.VERBOSE | re.DOTALL,
-)
-_SEAL = re.compile(r'inputs = "(sha256:[0-9a-f]{64})"\ntext = "(sha256:[0-9a-f]{64})"\n')
+# What ends a bare token (TOML 1.0's lexical grammar, as far as it decides where a statement ends).
+_ENDS_BARE = frozenset(" \t\n\"'#[]{}")
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
+_HEX = frozenset("0123456789abcdef")
 
 
-class LockDigests(NamedTuple):
+class LockDigests:
     """The two lines that close a lock: the digest of its inputs, and whether the text before is what was written."""
 
-    inputs: str
-    intact: bool
+    __slots__ = ("inputs", "intact")
+
+    def __init__(self, inputs: str, *, intact: bool) -> None:
+        self.inputs = inputs
+        self.intact = intact
 
 
 def fingerprint(pyproject: str, overrides: Mapping[str, object] | None = None) -> str:
@@ -65,10 +63,15 @@ def seal(body: str, inputs: str) -> str:
 def lock_digests(lock: str) -> LockDigests | None:
     """What the last two lines of *lock* say, or None where a lock does not end as minglibc ends one."""
     text = lock.replace("\r\n", "\n")
-    found = _SEAL.fullmatch(text, len(text) - _SEAL_LENGTH) if len(text) >= _SEAL_LENGTH else None
-    if not found:
+    sealed = text[-_SEAL_LENGTH:]
+    inputs, written = sealed[len('inputs = "') :][:71], sealed[-len(f'{64 * "0"}sha256:"\n') : -len('"\n')]
+    if sealed != f'inputs = "{inputs}"\ntext = "{written}"\n' or not _is_digest(inputs) or not _is_digest(written):
         return None
-    return LockDigests(inputs=found[1], intact=_digest(text[: found.start(2) - len('text = "')]) == found[2])
+    return LockDigests(inputs, intact=_digest(text[: -len(f'text = "{written}"\n')]) == written)
+
+
+def _is_digest(text: str) -> bool:
+    return text.startswith("sha256:") and len(text) == 71 and _HEX.issuperset(text[7:])
 
 
 def _digest(text: str) -> str:
@@ -97,24 +100,21 @@ def _relevant_statements(text: str) -> list[str] | None:
 def _statements(text: str) -> Iterator[str | None]:
     """Each table header and each key with its value, on one line, blanks folded; None where the text stops being TOML."""
     parts: list[str] = []
-    depth = position = 0
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        if not token:
+    depth = 0
+    for found in _tokens(text):
+        if found is None:
             yield None
             return
-        position = token.end()
-        kind = token.lastgroup
-        if kind == "newline" and depth == 0:
+        if found == "\n" and depth == 0:
             if statement := "".join(parts).strip():
                 yield statement
             parts.clear()
-        elif kind in {"space", "newline"}:
+        elif found in {" ", "\n"}:
             if parts and parts[-1] != " ":
                 parts.append(" ")
         else:
-            depth += (kind == "open") - (kind == "close")
-            parts.append(token[0])
+            depth += (found in {"[", "{"}) - (found in {"]", "}"})
+            parts.append(found)
         if depth < 0:
             yield None
             return
@@ -122,6 +122,60 @@ def _statements(text: str) -> Iterator[str | None]:
         yield None
     elif statement := "".join(parts).strip():
         yield statement
+
+
+def _tokens(text: str) -> Iterator[str | None]:
+    """Strings, brackets, newlines, bare words, and a space for any blanks or comment; None where none of them is found."""
+    position = 0
+    while position < len(text):
+        start, first = position, text[position]
+        if first in "[]{}\n":
+            position += 1
+            yield first
+        elif first in " \t":
+            position += 1
+            yield " "
+        elif first == "#":
+            newline = text.find("\n", position)
+            position = len(text) if newline < 0 else newline
+            yield " "
+        else:
+            position = _string_end(text, start) if first in "\"'" else _bare_end(text, start)
+            if position < 0:
+                yield None
+                return
+            yield text[start:position]
+
+
+def _bare_end(text: str, start: int) -> int:
+    end = start
+    while end < len(text) and text[end] not in _ENDS_BARE:
+        end += 1
+    # TOML's only blanks are spaces and tabs.
+    return end if text[start:end].split() == [text[start:end]] else -1
+
+
+def _string_end(text: str, start: int) -> int:
+    """Where the string that begins at *start* has ended; -1 where it never does."""
+    quote = text[start]
+    triple = text.startswith(3 * quote, start)
+    closing = 3 * quote if triple else quote
+    newline = -1 if triple else text.find("\n", start)
+    limit = len(text) if newline < 0 else newline
+    end = _closing(text, closing, start + len(closing), limit)
+    if end < 0 or not triple:
+        return end
+    # Two quotes may stand before the closing three.
+    return end + next(extra for extra in (2, 1, 0) if text.startswith(extra * quote, end))
+
+
+def _closing(text: str, closing: str, position: int, limit: int) -> int:
+    while True:
+        found = text.find(closing, position, limit)
+        escape = text.find("\\", position, limit) if closing[0] == '"' else -1
+        if found < 0 or escape < 0 or found < escape:
+            return -1 if found < 0 else found + len(closing)
+        position = escape + 2
 
 
 def _is_relevant_table(header: str) -> bool:

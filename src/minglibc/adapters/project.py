@@ -6,57 +6,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from minglibc.adapters.texts import LOCK, PYPROJECT, find, lock_path, pyproject_path, read_lock, read_pyproject
 from minglibc.errors import LockError, MinglibcError, SettingsError
 
-PYPROJECT = "pyproject.toml"
-LOCK = "pylock.toml"
+__all__ = [
+    "BUSY",
+    "LOCK",
+    "PYPROJECT",
+    "find",
+    "lock",
+    "lock_path",
+    "pyproject_path",
+    "read_lock",
+    "read_pyproject",
+    "replace",
+    "write_lock",
+    "write_pyproject",
+]
+
 BUSY = ".minglibc.busy"
 
 _POLL = 0.05
 # Who makes the busy file writes its name into it at once; one that stays empty so long was left by a killed process.
 _EMPTY_IS_STALE = 5.0
-
-
-def find(directory: str | None = None, *, start: str = ".") -> str:
-    """The folder of the project: *directory* if given, else the nearest from *start* upwards with a pyproject.toml."""
-    if directory is not None:
-        if not os.path.lexists(os.path.join(directory, PYPROJECT)):
-            what = "has no pyproject.toml" if os.path.isdir(directory) else "is not a folder"
-            raise SettingsError(f"{directory} {what}", hint="name the project's folder, or make one by `minglibc init`")
-        return os.path.abspath(directory)
-    folder = here = os.path.abspath(start)
-    while not os.path.lexists(os.path.join(folder, PYPROJECT)):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            raise SettingsError(
-                f"there is no pyproject.toml in {here} or any folder above it",
-                hint="`minglibc init` makes one; --project DIR names another folder",
-            )
-        folder = parent
-    return folder
-
-
-def pyproject_path(folder: str) -> str:
-    """Where the project in *folder* keeps its settings."""
-    return os.path.join(folder, PYPROJECT)
-
-
-def lock_path(folder: str) -> str:
-    """Where the project in *folder* keeps its lock."""
-    return os.path.join(folder, LOCK)
-
-
-def read_pyproject(folder: str) -> str:
-    """The text of pyproject.toml in *folder*; raises SettingsError."""
-    text = _read(pyproject_path(folder), SettingsError)
-    if text is None:
-        raise SettingsError(f"there is no {PYPROJECT} in {folder}", hint="`minglibc init` makes one")
-    return text
-
-
-def read_lock(path: str) -> str | None:
-    """The text of the lock at *path*, None where there is none; raises LockError for what can't be read."""
-    return _read(path, LockError)
 
 
 def write_pyproject(folder: str, text: str) -> None:
@@ -86,26 +58,6 @@ def lock(
         if _holder(path) == me:
             with suppress(OSError):
                 os.unlink(path)
-
-
-def _read(path: str, error: type[MinglibcError]) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        if os.path.islink(path):
-            raise error(f"{path} is a link to {os.readlink(path)}, which is not there") from None
-        return None
-    except IsADirectoryError:
-        raise error(f"{path} is a folder, and a file is due") from None
-    except OSError as problem:
-        raise error(f"can't read {path}: {problem.strerror}") from problem
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        before = content[: problem.start]
-        line, column = before.count(b"\n") + 1, problem.start - (before.rfind(b"\n") + 1) + 1
-        raise error(f"{path} is not UTF-8 text (line {line}, column {column})", hint="save it as UTF-8") from problem
 
 
 def _write(path: str, text: str, error: type[MinglibcError]) -> None:

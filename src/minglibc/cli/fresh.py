@@ -3,7 +3,7 @@
 import os
 import sys
 
-from minglibc.adapters import project
+from minglibc.adapters import texts
 from minglibc.fingerprint import fingerprint, lock_digests
 
 _FLAGS = frozenset(("--check", "-q", "--quiet", "--offline"))
@@ -36,10 +36,10 @@ def answer(arguments: list[str]) -> int | None:
             return None
     if any(f"MINGLIBC_{name}" in os.environ for name in _VARIABLES):
         return None
-    folder = project.find(directory)
-    lock = project.read_lock(project.lock_path(folder))
+    folder = texts.find(directory)
+    lock = texts.read_lock(texts.lock_path(folder))
     digests = lock_digests(lock) if lock else None
-    if digests is None or not digests.intact or digests.inputs != fingerprint(project.read_pyproject(folder)):
+    if digests is None or not digests.intact or digests.inputs != fingerprint(texts.read_pyproject(folder)):
         return None
     if "-q" not in arguments and "--quiet" not in arguments and "MINGLIBC_QUIET" not in os.environ:
         print(UP_TO_DATE, file=sys.stderr)
