@@ -19,6 +19,8 @@ _PLAIN = re.compile(
     rf"(?P<paren>\()?\s*(?P<specifier>{_CLAUSE}(?:\s*,\s*{_CLAUSE})*)?\s*(?(paren)\))\s*(?:;\s*(?P<marker>[^\s].*?))?\s*",
     re.ASCII,
 )
+# Far above any honest requirement, and below what int() and a marker's nesting can bear.
+_LONGEST = 4000
 _SEPARATORS = re.compile(r"[-_.]+")
 _BLANKS = re.compile(r"\s+")
 
@@ -62,6 +64,8 @@ def normalize_name(name: str) -> str:
 @cache
 def parse(text: str) -> Requirement:
     """The requirement that *text* states; raises InvalidRequirement. A plain form's marker is judged when it is used."""
+    if len(text) > _LONGEST:
+        raise InvalidRequirement(f"it is longer than {_LONGEST} characters: {text[:60]!r}…")
     match = _PLAIN.fullmatch(text)
     if match is None:
         return _ask_packaging(text)
@@ -81,6 +85,8 @@ def _ask_packaging(text: str) -> Requirement:
         parsed = requirements.Requirement(text)
     except requirements.InvalidRequirement as error:
         raise InvalidRequirement(" ".join(str(error).split("\n")[0].split())) from error
+    except RecursionError as error:
+        raise InvalidRequirement(f"its marker nests too deeply: {text[:60]!r}") from error
     return Requirement(
         normalize_name(parsed.name),
         tuple(sorted(normalize_name(extra) for extra in parsed.extras)),
@@ -112,13 +118,16 @@ class Environment:
     def _judge(self, marker: str, extra: str) -> bool:
         tree = _tree(marker)
         if tree is not None:
-            return _evaluate(tree, self.variables, extra)
+            try:
+                return _evaluate(tree, self.variables, extra)
+            except ValueError as error:
+                raise InvalidRequirement(f"{marker[:200]!r} is not a marker: {error}") from error
         from packaging import markers  # noqa: PLC0415  few markers are not plain
 
         try:
             return bool(markers.Marker(marker).evaluate({**self.variables, "extra": extra}))
-        except (markers.InvalidMarker, markers.UndefinedEnvironmentName, markers.UndefinedComparison) as error:
-            raise InvalidRequirement(f"{marker!r} is not a marker: {' '.join(str(error).split())}") from error
+        except (markers.UndefinedEnvironmentName, ValueError, RecursionError) as error:
+            raise InvalidRequirement(f"{marker[:200]!r} is not a marker: {' '.join(str(error).split())}") from error
 
 
 _STRINGS = frozenset(
@@ -156,7 +165,7 @@ def _tree(marker: str) -> Any:
     tokens.reverse()
     try:
         tree = _joined("or", tokens)
-    except (_NotPlain, IndexError):
+    except (_NotPlain, IndexError, RecursionError):
         return None
     return None if tokens else tree
 

@@ -27,6 +27,8 @@ _CLAUSE = re.compile(
     re.ASCII,
 )
 
+# A version is a part of a file's name, which no file system lets be longer; int() has a bound of its own far above.
+_LONGEST = 255
 _LETTER = re.compile("[a-zA-Z]")
 # "2.0a.0", as many upper bounds are written, is "2.0a0"; "1.0-1" is "1.0.post1".
 _PHASE = re.compile(r"\.?(a|b|rc)\.?")
@@ -40,6 +42,8 @@ _NO_LOCAL: tuple[Any, ...] = ()
 
 def normalize(text: str) -> str | None:
     """The canonical form of a version, or None where PEP 440 knows no such version."""
+    if len(text) > _LONGEST:
+        return None
     if _CANONICAL.fullmatch(text):
         return text
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions come here, most locks have none

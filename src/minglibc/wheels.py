@@ -1,7 +1,9 @@
 """What an index lists, and what of it a target can run: ProjectPage, Wheel, Judge → rank or Rejection."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, Self
@@ -16,6 +18,9 @@ HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
 # Eggs and installers of old are no distributions that anybody looks for.
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
 _FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
+# No file system lets a name be longer.
+_LONGEST = 255
+_HEX = re.compile("[0-9a-fA-F]+")
 _TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 
@@ -197,7 +202,8 @@ class ProjectPage:
     def _wheel(self, row: list[Any], index: int) -> Wheel:
         filename, url, *rest = row
         if not url.startswith(("https://", "http://")):
-            url = urljoin(self.base_url, url)
+            with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
+                url = urljoin(self.base_url, url)
         return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
 
     def dump(self) -> tuple[list[Any], bytes | memoryview]:
@@ -240,8 +246,11 @@ def reduce_files(
     for file in files:
         shelves.put(file)
     texts, merged = _merged(shelves.by_version)
-    body = Encoder().encode_lines(merged)
-    ends = list(accumulate(len(line) + 1 for line in body.splitlines()))
+    encode = Encoder().encode
+    # What is copied unread may have line ends of its own.
+    lines = [encode(files) + b"\n" for files in merged]
+    body = b"".join(lines)
+    ends = list(accumulate(map(len, lines)))
     return ProjectPage(
         name,
         texts,
@@ -293,7 +302,7 @@ def _split_stem(stem: str) -> tuple[str, str]:
     """The project and the version before a wheel's tags (PEP 427)."""
     project, _, rest = stem.partition("-")
     version, dash, build = rest.partition("-")
-    is_build = build[:1].isdigit() and "-" not in build
+    is_build = build.isascii() and build[:1].isdigit() and "-" not in build and len(stem) <= _LONGEST
     return project, version if is_build or not dash else ""
 
 
@@ -306,7 +315,7 @@ def _split_sdist(filename: str) -> tuple[str, str]:
 
 def _is_foreign(platform: str) -> bool | None:
     """Whether a compressed platform tag is only of other systems; None for what is no tag."""
-    if not platform or not _TAG_CHARACTERS.issuperset(platform):
+    if not 0 < len(platform) <= _LONGEST or not _TAG_CHARACTERS.issuperset(platform):
         return None
     return all(each.startswith(_FOREIGN_PLATFORMS) for each in platform.split("."))
 
@@ -331,11 +340,12 @@ def _row(entry: Mapping[str, Any]) -> Row:
     # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
     metadata = entry.get("core-metadata")
     metadata = entry.get("dist-info-metadata") if metadata is None else metadata
+    size = entry.get("size")
     return [
         entry["filename"],
         entry["url"],
         _strongest(entry.get("hashes")),
-        entry.get("size"),
+        None if size is None or size < 0 else size,
         entry.get("upload-time") or "",
         entry.get("requires-python") or "",
         None if yanked is False else "" if yanked is True else yanked,
@@ -346,7 +356,10 @@ def _row(entry: Mapping[str, Any]) -> Row:
 def _strongest(hashes: object) -> str:
     """``algorithm:hex``; empty where there is no hash that a lock may rely on, or no table of hashes at all."""
     known = hashes if isinstance(hashes, dict) else {}
-    return next((f"{name}:{known[name]}" for name in HASH_ALGORITHMS if isinstance(known.get(name), str)), "")
+    found = ((name, known.get(name)) for name in HASH_ALGORITHMS)
+    return next(
+        (f"{name}:{digest}" for name, digest in found if isinstance(digest, str) and _HEX.fullmatch(digest)), ""
+    )
 
 
 class Cutoff(NamedTuple):

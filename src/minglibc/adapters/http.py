@@ -14,12 +14,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 
 from minglibc import __version__
-from minglibc.errors import IndexAnswerError, IndexUnreachable
+from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
 _MIB = 1 << 20
+_MOST = 3600
 
 
 class Limits(NamedTuple):
@@ -33,9 +34,20 @@ class Limits(NamedTuple):
     @classmethod
     def from_environment(cls) -> "Limits":
         """The defaults, with MINGLIBC_HTTP_TIMEOUT (seconds without a byte) and MINGLIBC_HTTP_RETRIES over them."""
-        silence = float(os.environ.get("MINGLIBC_HTTP_TIMEOUT") or cls._field_defaults["silence"])
-        retries = int(os.environ.get("MINGLIBC_HTTP_RETRIES") or cls._field_defaults["retries"])
+        silence = _number("MINGLIBC_HTTP_TIMEOUT", cls._field_defaults["silence"], least=0.001)
+        retries = int(_number("MINGLIBC_HTTP_RETRIES", cls._field_defaults["retries"], least=0))
         return cls(silence=silence, deadline=6 * silence, retries=retries)
+
+
+def _number(variable: str, default: float, *, least: float) -> float:
+    text = os.environ.get(variable)
+    try:
+        found = float(text) if text else default
+    except ValueError:
+        found = -1.0
+    if not least <= found <= _MOST:
+        raise SettingsError(f"{variable} is {text!r}", hint=f"a number from {least:g} to {_MOST:g} is due")
+    return found
 
 
 class Answer(NamedTuple):
@@ -260,10 +272,15 @@ def _decoded(raw: bytes, encoding: str, url: str) -> bytes:
         raise IndexAnswerError(f"{shown(url)}: the answer is not the gzip that it claims to be") from error
     if inflate.unconsumed_tail:
         raise IndexAnswerError(f"{shown(url)}: the answer grows to over {bound // _MIB} MiB when unpacked")
+    if not inflate.eof:
+        raise IndexAnswerError(f"{shown(url)}: the answer was cut short within its gzip")
     return body
 
 
 def shown(url: str) -> str:
     """*url* without user, password and query, as it may be printed."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return repr(url.partition("?")[0].rpartition("@")[2])
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

@@ -1,6 +1,7 @@
 """The bytes of an index's answers → ProjectPage: the Simple API in JSON and HTML, the project JSON API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -66,6 +67,21 @@ _page_decoder = msgspec.json.Decoder(_Page)
 
 def read_page(answer: Answer, name: str) -> ProjectPage:
     """The page of project *name* that a 200 answer holds; raises IndexAnswerError where it holds none."""
+    with _reading(answer):
+        return _read_page(answer, name)
+
+
+@contextmanager
+def _reading(answer: Answer) -> Iterator[None]:
+    """Whatever a parser stumbles over is the answer's fault."""
+    try:
+        yield
+    except (ValueError, AssertionError, RecursionError) as error:
+        # html.parser asserts what it can't read, urllib raises ValueError, and msgspec counts its depth.
+        raise IndexAnswerError(f"{shown(answer.url)}: the page can't be read: {error}") from error
+
+
+def _read_page(answer: Answer, name: str) -> ProjectPage:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not answer.body:
         raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
@@ -188,6 +204,11 @@ _project_decoder = msgspec.json.Decoder(_Project)
 
 def read_project_json(answer: Answer, name: str) -> ProjectPage:
     """The page of *name* out of the project JSON API; files with relative URLs, which lead nowhere there, are left out."""
+    with _reading(answer):
+        return _read_project_json(answer, name)
+
+
+def _read_project_json(answer: Answer, name: str) -> ProjectPage:
     project = _decoded(_project_decoder, answer)
     files = [
         File(

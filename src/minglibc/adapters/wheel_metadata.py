@@ -1,7 +1,9 @@
 """METADATA out of a wheel that lies on a server, reading as little of it as the server allows."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -88,5 +90,13 @@ def _read(file: Any) -> bytes:
                 raise ValueError("its METADATA is too large")
             content: bytes = archive.read(names[0])
             return content
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+    ) as error:
         raise ValueError(f"it is not a wheel that can be read: {error}") from error
