@@ -2,8 +2,11 @@
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.commands import Ran, minglibc, read_lock
 from tests.support.index import IndexServer
@@ -102,3 +105,56 @@ def test_an_unknown_target_is_told_the_names(fleet: Path, command: str) -> None:
     assert 2 == found.code
     assert "no target 'toasters'" in found.err
     assert f"controllers ({HERE}), gateways (cp311-aarch64-glibc2.31)" in found.err
+
+
+# ---- targets that no marker tells apart
+
+
+SISTERS = """[project]
+name = "sisters"
+version = "1"
+dependencies = ["a"]
+[tool.minglibc]
+glibc = "2.17"
+python = ["3.13", "3.13t"]
+"""
+BUILDS = ["cp313-cp313-manylinux_2_17_x86_64", "cp313-cp313t-manylinux_2_17_x86_64", "cp310-abi3-manylinux_2_17_x86_64"]
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.sets(st.sampled_from([*BUILDS, "py3-none-any"]), min_size=1), min_size=1, max_size=4),
+    st.lists(st.sets(st.sampled_from(BUILDS), min_size=1), min_size=1, max_size=3),
+)
+def test_one_marker_means_one_version(a: list[set[str]], b: list[set[str]]) -> None:
+    """3.13 and 3.13t, whatever wheels there are: a lock that keeps the law with one version of each, or a refusal and no file."""
+    with IndexServer(max_age=0) as index, TemporaryDirectory() as place:
+        for name, requires, releases in (("a", ["b"], a), ("b", [], b)):
+            for number, tags in enumerate(releases, 1):
+                for tag in tags:
+                    index.add(build_wheel(name, f"{number}.0", tag, requires=requires))
+        folder = project(Path(place), index, SISTERS)
+        found = ran(folder, "lock")
+        common = [any(_serves_both(tags) for tags in releases) for releases in (a, b)]
+        assert (0 if all(common) else 1) == found.code, found.err
+        assert (folder / "pylock.toml").exists() == (found.code == 0)
+        if found.code == 0:
+            lock = read_lock(folder)
+            assert lock.versions(lock.targets[0]) == lock.versions(lock.targets[1])
+
+
+def _serves_both(tags: set[str]) -> bool:
+    return "py3-none-any" in tags or (BUILDS[1] in tags and bool(tags & {BUILDS[0], BUILDS[2]}))
+
+
+def test_sister_wheels_that_say_different_things(tmp_path: Path, index: IndexServer) -> None:
+    """Wheels of one release whose metadata differ leave no lock that serves both: it is refused before it is written."""
+    index.add(build_wheel("a", "1.0", BUILDS[0], requires=["b"]))
+    index.add(build_wheel("a", "1.0", BUILDS[1]))
+    index.add(build_wheel("b", "1.0"))
+    folder = project(tmp_path, index, SISTERS)
+    found = ran(folder, "lock")
+    assert 1 == found.code
+    assert "CPython 3.13 on x86_64 with glibc 2.17 and CPython 3.13t on x86_64 with glibc 2.17" in found.err
+    assert "b 1.0" in found.err
+    assert not (folder / "pylock.toml").exists()

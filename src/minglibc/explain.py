@@ -10,8 +10,13 @@ from minglibc.wheels import Judge, Reason, Rejection
 _SHOWN = 6
 
 
-def explain(failure: Unresolvable, works: Callable[[GlibcVersion], bool]) -> ResolutionError:
-    """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap."""
+def explain(
+    failure: Unresolvable, works: Callable[[GlibcVersion], bool], *, quarrel: Sequence[str] = ()
+) -> ResolutionError:
+    """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap.
+
+    *quarrel* names who among the project, its extras and its groups can't be locked together.
+    """
     provider = failure.provider
     target = provider.judge.target
     if failure.gave_up:
@@ -21,11 +26,33 @@ def explain(failure: Unresolvable, works: Callable[[GlibcVersion], bool]) -> Res
             hint="narrow the requirements on one of them, or add constraints",
         )
     lines = [line for name, causes in _by_name(failure.causes).items() for line in _tell(provider, name, causes)]
+    if len(quarrel) > 1:
+        lines.append(
+            f"{_listed(quarrel)} are locked together, in one lock, and can't agree; each can be locked without the others (tried)"
+        )
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     cap = lowest_cap(provider, works)
+    if cap is None and len(quarrel) > 1:
+        return ResolutionError(
+            message, hint=f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
+        )
     if cap is None:
         return ResolutionError(message, hint="loosen one of these requirements, or drop a Python or an architecture")
     return ResolutionError(message, hint=f'tool.minglibc.glibc = "{cap}" would do (tried); it is the lowest that does')
+
+
+def fewest(askers: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
+    """A smallest part of *askers* for which *fails* still holds, found by leaving out one after the other."""
+    kept = list(askers)
+    for asker in list(kept):
+        rest = [each for each in kept if each != asker]
+        if rest and fails(rest):
+            kept = rest
+    return kept
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def lowest_cap(provider: Provider, works: Callable[[GlibcVersion], bool]) -> GlibcVersion | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
+from minglibc.alike import check_agreement, jointly
 from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
@@ -41,7 +42,7 @@ def resolve_all(
     """One resolution per judge, in their order; each prefers its locked versions, then the answers before it."""
     answers: list[Resolution] = []
     chosen: dict[str, str] = {}
-    for judge in judges:
+    for judge in jointly(judges):
         on_target(judge.target)
         kept = locked(judge.target)
         answer = None
@@ -51,6 +52,7 @@ def resolve_all(
             answer = resolve(roots, judge, index, preferences={**chosen, **kept}, policy=policy)
         answers.append(answer)
         chosen.update((name, wheel.version) for name, wheel in answer.wheels.items() if name not in chosen)
+    check_agreement(answers)
     return answers
 
 
@@ -281,9 +283,10 @@ def loads(text: str, *, name: str = "pylock.toml") -> Lock:
         )
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # int() has a bound of its own, and so has the nesting of tables
         raise LockError(f"{name} is not TOML: {error}", hint="run `minglibc lock` to make it anew") from error
-    table = document.get("tool", {}).get("minglibc")
+    tools = document.get("tool")
+    table = tools.get("minglibc") if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise LockError(
             f"{name} was not made by minglibc, or its end is missing", hint="run `minglibc lock` to make it anew"
@@ -299,19 +302,13 @@ def loads(text: str, *, name: str = "pylock.toml") -> Lock:
 def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, name: str) -> Lock:
     from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415  not needed to write a lock
 
+    digests = lock_digests(text)
     try:
         pylock = Pylock.from_dict(document)
         targets = loads_targets(document)
-    except (PylockValidationError, MinglibcError, KeyError, TypeError, ValueError) as error:
+        problem = _problem(pylock, targets, table)
+    except (PylockValidationError, MinglibcError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise LockError(f"{name} is damaged: {error}", hint="run `minglibc lock` to make it anew") from error
-    problem = next((p for p in (_fault(package, targets) for package in pylock.packages) if p), "")
-    digests = lock_digests(text)
-    if not problem:
-        problem = _twice(pylock, targets)
-    if not problem and len(pylock.packages) != table.get("packages"):
-        problem = f"it holds {len(pylock.packages)} packages and was written with {table.get('packages')}"
-    if not problem:
-        problem = _missing_dependency(pylock)
     if not problem and (digests is None or not digests.intact):
         problem = "its text is not what minglibc wrote"
     if problem:
@@ -321,6 +318,19 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
         )
     assert digests is not None
     return Lock(pylock, targets, digests.inputs, loads_names(document))
+
+
+def _problem(pylock: "Pylock", targets: Sequence[Target], table: Mapping[str, Any]) -> str:
+    """What is wrong with a lock that is well formed; empty where nothing is."""
+    if not targets:
+        return "it names no targets"
+    if found := next((fault for fault in (_fault(package, targets) for package in pylock.packages) if fault), ""):
+        return found
+    if found := _twice(pylock, targets):
+        return found
+    if len(pylock.packages) != table.get("packages"):
+        return f"it holds {len(pylock.packages)} packages and was written with {table.get('packages')}"
+    return _missing_dependency(pylock)
 
 
 def loads_targets(document: Mapping[str, Any]) -> tuple[Target, ...]:

@@ -1,7 +1,7 @@
 """From arguments to an answer: what `lock`, `add`, `outdated`, `why`, `caps` and `report` have in common."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ from minglibc.adapters import project
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index, without_credentials
 from minglibc.adapters.store import Store
 from minglibc.cli.options import cache_folder, talk
-from minglibc.explain import explain
+from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
-from minglibc.resolver import Policy, Resolution, Root, Unresolvable
+from minglibc.resolver import Policy, Resolution, Root, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, Target
@@ -38,7 +38,20 @@ class Work(NamedTuple):
                 self.roots, self.judges, self.source, locked=locked, policy=self.policy, on_target=on_target
             )
         except Unresolvable as failure:
-            raise explain(failure, self.works) from failure
+            raise explain(failure, self.works, quarrel=self._quarrel(failure)) from failure
+
+    def _quarrel(self, failure: Unresolvable) -> list[str]:
+        """The fewest of the project, its extras and its groups that can't be locked together on the failure's target."""
+
+        def fails(askers: Collection[str]) -> bool:
+            roots = [root for root in self.roots if root.asked_by in askers]
+            try:
+                resolve(roots, failure.provider.judge, self.source, policy=self.policy)
+            except Unresolvable:
+                return True
+            return False
+
+        return [] if failure.gave_up else fewest(dict.fromkeys(root.asked_by for root in self.roots), fails)
 
     def works(self, cap: GlibcVersion) -> bool:
         """Whether all targets can be locked when none has a lower cap than *cap*."""

@@ -1,0 +1,68 @@
+"""Targets that no marker tells apart, such as 3.13 and 3.13t: one version of everything must have a wheel for each."""
+
+from collections.abc import Sequence
+
+from minglibc.errors import ResolutionError
+from minglibc.resolver import Resolution
+from minglibc.wheels import Judge, ProjectPage, Reason, Rejection, Wheel
+
+
+class JointJudge(Judge):
+    """A judge for one target who admits only the versions that have a wheel for each of the others too."""
+
+    __slots__ = ("_others", "_own")
+
+    def __init__(self, own: Judge, others: Sequence[Judge]) -> None:
+        self.target = own.target
+        self._own = own
+        self._others = others
+
+    def judge(self, wheel: Wheel) -> int | Rejection:
+        """As the target's own judge."""
+        return self._own.judge(wheel)
+
+    def judge_tail(self, tail: str) -> int | Rejection:
+        """As the target's own judge."""
+        return self._own.judge_tail(tail)
+
+    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
+        """The target's own best wheel of a version that serves all; else None."""
+        if all(other.best(page, index, yanked=yanked) for other in self._others):
+            return self._own.best(page, index, yanked=yanked)
+        return None
+
+    def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
+        """Why the target can't have a version, or why a target can't that must have the same."""
+        found = self._own.rejections(page, index)
+        return found or [_seen_from_here(each, o) for o in self._others for each in o.rejections(page, index)]
+
+
+def _seen_from_here(rejection: Rejection, other: Judge) -> Rejection:
+    if rejection.reason is Reason.GLIBC:
+        return rejection  # a higher cap helps whichever target it is for
+    return Rejection(
+        Reason.UNUSABLE, f"{other.target}, which no marker tells from this target, finds that it {rejection}"
+    )
+
+
+def jointly(judges: Sequence[Judge]) -> list[Judge]:
+    """*judges*, each of which admits only what all targets of its marker can have."""
+    found: list[Judge] = []
+    for judge in judges:
+        others = [each for each in judges if each is not judge and each.target.marker == judge.target.marker]
+        found.append(JointJudge(judge, others) if others else judge)
+    return found
+
+
+def check_agreement(answers: Sequence[Resolution]) -> None:
+    """Raise ResolutionError where two targets of one marker got different packages, which no lock could tell apart."""
+    first: dict[str, Resolution] = {}
+    for answer in answers:
+        other = first.setdefault(answer.target.marker, answer)
+        versions, others = ({name: w.version for name, w in each.wheels.items()} for each in (answer, other))
+        if versions != others:
+            apart = ", ".join(sorted(f"{name} {version}" for name, version in versions.items() ^ others.items()))
+            raise ResolutionError(
+                f"{other.target} and {answer.target} need different packages ({apart}), and no marker tells them apart",
+                hint="their wheels' metadata differ: add constraints on these packages, or drop one of the two targets",
+            )
