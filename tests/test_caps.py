@@ -1,5 +1,6 @@
 """`minglibc caps`: what each cap would lock, measured at the caps that matter and true for all between."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minglibc.adapters.simple_api import File
+from minglibc.adapters.http import Answer
+from minglibc.adapters.simple_api import read_page
 from minglibc.advisories import Advisory
 from minglibc.caps import Step, at, curve, moving, with_vulnerabilities
 from minglibc.errors import ProjectNotFound
@@ -17,7 +19,7 @@ from minglibc.lockfile import resolve_all
 from minglibc.requirements import parse
 from minglibc.resolver import Root, Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
-from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, reduce_files
+from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -119,8 +121,9 @@ class Pages:
             for number, (minor, requires) in enumerate(releases, 1):
                 filename = f"{name}-{number}.0-{manylinux(minor)}.whl"
                 self._requires[filename] = requires
-                files.append(File(filename, f"https://example.invalid/{filename}"))
-            self._pages[name] = reduce_files(name, files, base_url="")
+                files.append({"filename": filename, "url": f"https://example.invalid/{filename}", "hashes": {}})
+            body = json.dumps({"name": name, "files": files}).encode()
+            self._pages[name] = read_page(Answer("", 200, {"content-type": "application/json"}, body), name)
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project."""

@@ -1,5 +1,7 @@
 """`minglibc check`: the files of locked wheels, of wheels on disk and of environments, held against the cap."""
 
+import os
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -212,3 +214,22 @@ def test_json(project: Project) -> None:
         "detail": "",
     }
     assert [finding] == found["findings"]
+
+
+@pytest.mark.online
+def test_the_environment_of_the_failure(project: Project, tmp_path: Path) -> None:
+    """pip's own environment for paramiko on a new machine, held against 2.27: `_rust.abi3.so` and its version are named."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=False, symlinks=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    command += ["--platform", "manylinux_2_34_x86_64", "--target", str(site), "cryptography==50.0.2"]
+    settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
+    subprocess.run(command, env=kept | settings, check=True)
+    ran = check(project.write("honest", glibc="2.27"), "--environment", str(folder), "--json")
+    assert 1 == ran.code
+    (finding,) = [each for each in valid("check", ran.out)["findings"] if each["kind"] == "glibc"]
+    assert "cryptography 50.0.2" == finding["distribution"]
+    assert finding["path"].endswith("cryptography/hazmat/bindings/_rust.abi3.so")
+    assert ("GLIBC_2.34", "2.34") == (finding["version"], finding["lowest-cap"])

@@ -1,15 +1,25 @@
 """`minglibc outdated`: what is newer than the lock, what keeps it out, and what is known against what is locked."""
 
+import contextlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
+from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.outdated import age
-from tests.support.explained import Project, manylinux
+from minglibc.targets import GlibcVersion, platform_tags
+from tests.support.explained import Project, manylinux, valid
 from tests.support.faults import Fault
 from tests.support.index import IndexServer, Misbehaviour
 from tests.support.wheels import build_wheel
@@ -298,3 +308,60 @@ def test_age() -> None:
     assert 1 == age("2026-02-28", now)
     assert 0 == age("2026-03-02", now)
     assert age("", now) is None
+
+
+# What the index's own pages say, read by other means.
+
+
+def own_words(name: str, locked: str, python: tuple[int, int]) -> tuple[str, GlibcVersion | None]:
+    """By packaging alone: the newest final release above *locked*, and the lowest cap under which it has a wheel."""
+    accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    page = httpx.get(f"{DEFAULT_INDEX_URL}{name}/", headers=accept, timeout=60).json()
+    releases: dict[Version, list[str]] = {}
+    for file in page["files"]:
+        if file["filename"].endswith((".whl", ".tar.gz", ".zip")) and not file["yanked"]:
+            with contextlib.suppress(InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+                wheel = file["filename"].endswith(".whl")
+                version = (parse_wheel_filename if wheel else parse_sdist_filename)(file["filename"])[1]
+                python_fits = Version(".".join(map(str, (*python, 25)))) in SpecifierSet(file["requires-python"] or "")
+                releases.setdefault(version, []).extend([file["filename"]] if wheel and python_fits else [])
+    newest = max(version for version in releases if not version.is_prerelease)
+    if newest <= Version(locked):
+        return locked, None
+    for minor in range(5, 44):
+        platforms = platform_tags("x86_64", GlibcVersion(2, minor))
+        tags = {*cpython_tags(python, platforms=platforms), *compatible_tags(python, platforms=platforms)}
+        if any(parse_wheel_filename(filename)[3] & tags for filename in releases[newest]):
+            return str(newest), GlibcVersion(2, minor)
+    return str(newest), None
+
+
+@pytest.mark.online
+@pytest.mark.parametrize(
+    ("dependencies", "python", "glibc", "held"),
+    [
+        (["paramiko"], "3.9", "2.17", set()),
+        (["paramiko"], "3.9", "2.12", {"bcrypt", "cryptography", "paramiko", "pynacl"}),
+        (["paramiko"], "3.9", "2.5", {"bcrypt", "cryptography", "paramiko", "pynacl"}),
+        (["torch", "pyarrow", "lxml"], "3.12", "2.17", {"torch", "pyarrow"}),
+        (["numpy"], "3.12", "2.17", {"numpy"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else str(value) if isinstance(value, str) else "",
+)
+def test_the_public_index(tmp_path: Path, dependencies: list[str], python: str, glibc: str, held: set[str]) -> None:
+    """On the public index, the newest release and the cap that it needs are what its pages say, read by packaging."""
+    Project(tmp_path, IndexServer()).write(*dependencies, glibc=glibc, python=[python])
+    command = [sys.executable, "-m", "minglibc"]
+    subprocess.run([*command, "lock", "--quiet"], cwd=tmp_path, check=True)
+    told = subprocess.run([*command, "outdated", "--json"], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    rows = valid("outdated", told.stdout.decode())
+    assert held <= {row["name"] for row in rows if row["held-back"]}
+    for row in rows:
+        if row["name"] in {*dependencies, *held}:
+            major, minor = map(int, python.split("."))
+            newest, needs = own_words(row["name"], row["locked"], (major, minor))
+            assert (row["name"], newest) == (row["name"], row["newest"] if row["behind"] else row["locked"])
+            if row["reason"] == "glibc":
+                assert (row["name"], str(needs)) == (row["name"], row["needs"])
+        # The index that this was written on never says; one that does may list any.
+        assert row["vulnerabilities"] is None or isinstance(row["vulnerabilities"], list)

@@ -1,0 +1,92 @@
+"""`tool.minglibc.verify`: every newly chosen wheel is read, and one whose files need more than its cap is passed over."""
+
+from argparse import Namespace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from minglibc.adapters.binaries import Binaries
+from minglibc.adapters.store import Store
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
+from minglibc.audit import Kind, audit
+from minglibc.cli.locking import Locked, Work
+from minglibc.cli.options import cache_folder, talk
+from minglibc.resolver import Resolution
+from minglibc.targets import Target
+from minglibc.wheels import Judge, Reason, Rejection, Wheel
+
+# What no machine at the cap can load; libraries that come from elsewhere (a driver's) are for `check` to tell.
+LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL))
+
+
+class HonestJudge(Judge):
+    """A Judge that refuses wheels known to lie, with what they need."""
+
+    __slots__ = ("_judge", "_lies")
+
+    def __init__(self, judge: Judge, lies: Mapping[str, str]) -> None:
+        self._judge = judge
+        self._lies = lies
+        self.target = judge.target
+
+    def judge(self, wheel: Wheel) -> int | Rejection:
+        """As the plain judge, once the wheel is no liar."""
+        verdict = self._judge.judge(wheel)
+        if isinstance(verdict, Rejection) or wheel.filename not in self._lies:
+            return verdict
+        return Rejection(Reason.UNUSABLE, f"its tag lies: {self._lies[wheel.filename]}")
+
+    def judge_tail(self, tail: str) -> int | Rejection:
+        """A tag set alone tells no lies."""
+        return self._judge.judge_tail(tail)
+
+
+def solve_verified(
+    found: Work,
+    locked: Locked,
+    arguments: Namespace,
+    *,
+    trusted: Collection[str] = (),
+    on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
+) -> list[Resolution]:
+    """As ``Work.solve``, on builds and releases whose files keep their tag's word; *trusted* files were read before."""
+    store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
+    lies: dict[str, str] = {}
+    with Wheelhouse(
+        cache_folder(arguments),
+        offline=arguments.offline,
+        on_warning=lambda message: talk(arguments, f"warning: {message}"),
+    ) as house:
+        while True:
+            judges = tuple(HonestJudge(judge, lies) for judge in found.judges)
+            answers = found._replace(judges=judges).solve(locked, on_target=on_target)
+            fresh = _lies(found, answers, trusted, Binaries(store), house)
+            if not fresh:
+                return answers
+            for filename, lie in fresh.items():
+                talk(arguments, f"warning: {filename} is passed over, its tag lies: {lie}")
+            lies |= fresh
+
+
+def _lies(
+    found: Work, answers: Sequence[Resolution], trusted: Collection[str], binaries: Binaries, house: Wheelhouse
+) -> dict[str, str]:
+    """The files that need more than the caps of the targets that have them."""
+    wheels = {
+        wheel.filename: wheel
+        for answer in answers
+        for wheel in answer.wheels.values()
+        if wheel.filename not in trusted and not wheel.filename.endswith("-none-any.whl")
+    }
+    read = binaries.of_files(list(_locked_files(found, wheels.values())), house)
+    lies: dict[str, str] = {}
+    for answer in answers:
+        for wheel in answer.wheels.values():
+            for finding in audit(read.get(wheel.filename, ()), [answer.target.architecture], answer.target.cap):
+                if finding.kind in LIES:
+                    lies.setdefault(wheel.filename, f"{finding.path} needs {finding.version or finding.library}")
+    return lies
+
+
+def _locked_files(found: Work, wheels: Iterable[Wheel]) -> Iterable[LockedFile]:
+    for wheel in wheels:
+        algorithm, _, digest = (wheel.hash or found.source.sha256(wheel)).partition(":")
+        yield LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
