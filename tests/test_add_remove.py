@@ -83,6 +83,16 @@ def test_a_bare_name_gets_the_locked_release_as_its_bound(project: Path) -> None
     assert " + beta 1.5+cpu" in ran.err
 
 
+def test_the_bound_is_the_oldest_of_the_locked_releases(tmp_path: Path, index: IndexServer) -> None:
+    """Where targets have different releases, the bound admits each of them."""
+    index.add(build_wheel("split", "1.0", "cp39-none-any"))
+    index.add(build_wheel("split", "2.0", "cp311-none-any"))
+    folder = write_project(tmp_path, index, python=["3.9", "3.11"])
+    change(folder, "add", "split")
+    assert 'dependencies = ["split>=1.0"]' in text_of(folder)
+    assert 2 == len(read_lock(folder).pylock.packages)
+
+
 def test_the_cap_bounds_what_is_added(project: Path) -> None:
     """The bound is of the release that the cap allows, not of the newest."""
     change(project, "add", "capped")

@@ -388,6 +388,7 @@ def test_pip_is_the_newest_that_the_target_can_run(tmp_path: Path, index: IndexS
 
 def test_a_locked_pip_makes_the_bundle_depend_on_the_lock_alone(tmp_path: Path, index: IndexServer) -> None:
     """A project that requires pip itself has that one in its bundle, whatever the index has since."""
+    index.max_age = 0  # no page is taken from the cache
     index.add(build_wheel("pip", "24.0"))
     folder = write_project(tmp_path / "project", index, ["pip"], python=[HERE], architectures=[platform.machine()])
     lock(folder)

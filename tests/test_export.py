@@ -102,6 +102,13 @@ def test_every_target_reads_its_own_selection(project: Path, style: list[str]) -
         assert expected == installed(text, target)
 
 
+def test_pip_is_told_what_it_may_not_do(project: Path) -> None:
+    """A file of URLs takes nothing without a digest, one for an index builds nothing from source."""
+    assert ["--require-hashes"] == [line for line in export(project).out.splitlines() if line.startswith("--")]
+    text = export(project, "--index").out
+    assert ["--only-binary :all:"] == [line for line in text.splitlines() if line.startswith("--")]
+
+
 def test_one_target_needs_no_markers(project: Path) -> None:
     """With --target the lines are that target's, and have no marker."""
     text = export(project, "--target", "cp39-aarch64-glibc2.17").out

@@ -87,6 +87,22 @@ def test_one_target(project: Path) -> None:
     assert "old==1.0" not in tree(project, "--target", "cp311-x86_64-glibc2.17").out
 
 
+def test_two_releases_of_one_package(tmp_path: Path, index: IndexServer) -> None:
+    """Where targets have different releases, each stands below just the release that requires it."""
+    for version, python in [("1.0", "cp39"), ("2.0", "cp311")]:
+        index.add(build_wheel("app", version, f"{python}-none-any", requires=[f"base=={version}"]))
+        index.add(build_wheel("base", version))
+    folder = write_project(tmp_path, index, ["app"], python=["3.9", "3.11"])
+    lock(folder)
+    expected = """\
+app==1.0
+└── base==1.0
+app==2.0
+└── base==2.0
+"""
+    assert expected == tree(folder).out
+
+
 def test_json(project: Path) -> None:
     """--json nests what the drawing does."""
     app, tool = json.loads(tree(project, "--json").out)
