@@ -307,7 +307,15 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
         pylock = Pylock.from_dict(document)
         targets = loads_targets(document)
         problem = _problem(pylock, targets, table)
-    except (PylockValidationError, MinglibcError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        PylockValidationError,
+        MinglibcError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise LockError(f"{name} is damaged: {error}", hint="run `minglibc lock` to make it anew") from error
     if not problem and (digests is None or not digests.intact):
         problem = "its text is not what minglibc wrote"
