@@ -12,7 +12,7 @@ ROOT = Path(minglibc.__file__).parent
 FLOORS = (
     ("errors", "fingerprint", "targets", "versions", "requirements", "policies", "elf"),
     ("settings", "wheels", "audit"),
-    ("resolver", "speculation", "heldback", "explain", "alike"),
+    ("resolver", "speculation", "heldback", "explain", "proposals", "alike"),
     (
         *("lockfile", "syncplan", "recall", "advisories", "why", "outdated", "caps", "report"),
         *("tree", "requirements_txt", "requirement_edits", "sbom", "bundle"),

@@ -11,11 +11,16 @@ _SHOWN = 6
 
 
 def explain(
-    failure: Unresolvable, works: Callable[[GlibcVersion], bool], *, quarrel: Sequence[str] = ()
+    failure: Unresolvable,
+    works: Callable[[GlibcVersion], bool],
+    *,
+    quarrel: Sequence[str] = (),
+    offers: Sequence[str] = (),
 ) -> ResolutionError:
     """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap.
 
-    *quarrel* names who among the project, its extras and its groups can't be locked together.
+    *quarrel* names who among the project, its extras and its groups can't be locked together; *offers* are small
+    changes to the project that were tried and work.
     """
     provider = failure.provider
     target = provider.judge.target
@@ -31,6 +36,8 @@ def explain(
             f"{_listed(quarrel)} are locked together, in one lock, and can't agree; each can be locked without the others (tried)"
         )
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
+    if offers:
+        return ResolutionError(message, hint=f"each of these would do (tried): {'; '.join(offers)}")
     cap = lowest_cap(provider, works)
     if cap is None and len(quarrel) > 1:
         return ResolutionError(
