@@ -1,6 +1,7 @@
 """One target's resolution by resolvelib: requirements and an index in, a wheel for each project out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
@@ -16,6 +17,7 @@ from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, check_metad
 MAX_ROUNDS = 200_000
 _EVERY_VERSION = -1
 _LAST = (2,)
+_FARTHEST_AHEAD = 16
 
 
 class WheelIndex(Protocol):
@@ -167,6 +169,8 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         self._projects: dict[str, Project] = {}
         self._requirements: dict[tuple[str, int, str], tuple[Requirement, ...]] = {}
         self._conflicts: dict[str, int] = {}
+        self._last_cause: Cause | None = None
+        self._yielding: dict[str, int] = {}
         self._met: dict[str, int] = {}
         self._constraints = {r.name: r for r in policy.constraints if self.environment.admits(r.marker)}
         self._overrides = {r.name: r for r in policy.overrides if self.environment.admits(r.marker)}
@@ -192,6 +196,30 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
                 self._direct.add(root.requirement.name)
                 asked[root.asked_by] += self.asks(root.requirement, asked_by=root.asked_by)
         return asked
+
+    def order_quarrels(self, asked: Iterable[Ask]) -> None:
+        """Where the newest of what is asked for can't agree on a third project, who wants that one oldest comes first.
+
+        Older releases want older things, as a rule: the others come down and meet it, and it would never meet them.
+        """
+        wanted: dict[str, list[tuple[int, str]]] = {}
+        for ask in asked:
+            newest = first_match(self, ask.identifier, {ask.identifier: [ask]})
+            for dependency in () if newest is None else self._usable_dependencies(newest):
+                wanted.setdefault(dependency.name, []).append((self.narrow(dependency), ask.name))
+        for name, wishes in wanted.items():
+            mask = self.project(name).page.versions.all
+            for wish, _ in wishes:
+                mask &= wish
+            if not mask:
+                for place, (_, asker) in enumerate(sorted(wishes)):
+                    self._yielding[asker] = max(place, self._yielding.get(asker, 0))
+
+    def _usable_dependencies(self, candidate: Candidate) -> list[Ask]:
+        try:
+            return list(self.get_dependencies(candidate))
+        except RequirementsConflicted:
+            return []
 
     def project(self, name: str) -> Project:
         """What is known of a project; one that the index doesn't know has no versions and is ``missing``."""
@@ -228,11 +256,19 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
     ) -> Iterable[str]:
         """What has just conflicted is decided first: a wrong guess shows at once, not a hundred pins later."""
         names = identifiers if isinstance(identifiers, list) else list(identifiers)
-        for cause in backtrack_causes:
-            self._conflicts[cause.requirement.name] = self._conflicts.get(cause.requirement.name, 0) + 1
         causes = {cause.requirement.identifier for cause in backtrack_causes}
         causes.update(cause.parent.identifier for cause in backtrack_causes if cause.parent is not None)
+        self._count_conflicts(backtrack_causes)
         return [name for name in names if name in causes] or names
+
+    def _count_conflicts(self, causes: Sequence[Cause]) -> None:
+        """Who is in the way most: a project none of whose versions would do has as many causes as versions."""
+        if causes and causes[0] is not self._last_cause:
+            self._last_cause = causes[0]
+            for cause in causes:
+                self._conflicts[cause.requirement.name] = self._conflicts.get(cause.requirement.name, 0) + 1
+                if cause.parent is not None:
+                    self._conflicts[cause.parent.name] = self._conflicts.get(cause.parent.name, 0) + 1
 
     def get_preference(
         self,
@@ -242,13 +278,14 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         information: Mapping[str, Iterator[Cause]],
         backtrack_causes: Sequence[Cause],
     ) -> Any:
-        """What leaves no choice first, then what conflicted most, then what is narrowed, then in order of meeting."""
+        """What leaves no choice first, then what conflicted most, what others must yield to, what is narrowed, what was met first."""
         asks = [cause.requirement for cause in information[identifier]]
         if not asks:
             return _LAST  # whoever asked for it was taken back
         return (
             not any(ask.exact for ask in asks),
             -self._conflicts.get(asks[0].name, 0),
+            self._yielding.get(asks[0].name, 0),
             not any("<" in ask.requirement.specifier or "~=" in ask.requirement.specifier for ask in asks),
             self._met.setdefault(identifier, len(self._met)),
         )
@@ -358,12 +395,10 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         count = len(project.tried)
         if count < 2:
             return
-        ahead = []
-        for index in range(candidate.index - 1, max(-1, candidate.index - 4 * count - 1), -1):
-            wheel = project.best(index, yanked=False)
-            if wheel is not None and index not in project.tried:
-                ahead.append(wheel)
-        self.index.prefetch(ahead[: 2 * count])
+        wanted = min(count, _FARTHEST_AHEAD)
+        below = (i for i in range(candidate.index - 1, -1, -1) if i not in project.tried)
+        wheels = (project.best(index, yanked=False) for index in islice(below, 2 * wanted))
+        self.index.prefetch(islice((wheel for wheel in wheels if wheel is not None), wanted))
 
     def _requires(self, project: Project, candidate: Candidate) -> tuple[Requirement, ...]:
         asked = (candidate.name, candidate.index, candidate.extra)
@@ -415,9 +450,11 @@ def resolve(
     """The wheels that serve *roots* on the judge's target, *preferences* (name → version) first; raises Unresolvable."""
     provider = Provider(index, judge, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
+    asks = [ask for found in asked.values() for ask in found]
+    provider.order_quarrels(asks)
     resolver: Resolver[Ask, Candidate, str] = Resolver(provider, reporter or BaseReporter())
     try:
-        result = resolver.resolve([ask for asks in asked.values() for ask in asks], max_rounds=MAX_ROUNDS)
+        result = resolver.resolve(asks, max_rounds=MAX_ROUNDS)
     except ResolutionImpossible as error:
         raise Unresolvable(list(error.causes), provider) from error
     except ResolutionTooDeep as error:
@@ -478,7 +515,7 @@ def carry_over(
             met.append(ask)
             pin = pins.get(ask.identifier)
             if pin is None:
-                pin = _first(provider, ask.identifier, seen)
+                pin = first_match(provider, ask.identifier, seen)
                 if pin is None:
                     return None
                 pins[ask.identifier] = pin
@@ -490,7 +527,8 @@ def carry_over(
     return _answer(provider, asked, pins)
 
 
-def _first(provider: Provider, identifier: str, seen: Mapping[str, list[Ask]]) -> Candidate | None:
+def first_match(provider: Provider, identifier: str, seen: Mapping[str, list[Ask]]) -> Candidate | None:
+    """The best candidate of *identifier* that all asks *seen* contain."""
     matches = provider.find_matches(identifier, _Iterators(seen), _Iterators({identifier: []}))
     return next(iter(matches() if callable(matches) else matches), None)
 
