@@ -6,18 +6,21 @@ import os
 import shutil
 import struct
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, Protocol
 
 from minglibc import bundle
+from minglibc.adapters import project
 from minglibc.errors import EnvironmentProblem, MinglibcError
 
 _CHUNK = 1 << 20
 # The largest stored block of DEFLATE (RFC 1951).
 _BLOCK = 65_535
+_SCRATCH = ".minglibc-bundle-"
+# Others may be copying gigabytes.
+_PATIENCE = 600.0
 _EPOCH = 315_532_800  # 1980-01-01, the earliest moment that every archive format can say
 
 
@@ -153,17 +156,25 @@ def _check_replaceable(folder: str) -> None:
 
 @contextmanager
 def _beside(place: str) -> Iterator[str]:
-    """A folder on the file system of *place*, for what is not whole yet."""
+    """A folder on the file system of *place*, for what is not whole yet; what a killed run left there is put right first."""
     parent = os.path.dirname(place)
     os.makedirs(parent, exist_ok=True)
-    scratch = tempfile.mkdtemp(prefix=".minglibc-bundle-", dir=parent)
-    try:
-        yield scratch
-    finally:
-        if not os.path.lexists(place) and os.path.isdir(os.path.join(scratch, "old")):
-            with suppress(OSError):
-                os.rename(os.path.join(scratch, "old"), place)
-        shutil.rmtree(scratch, ignore_errors=True)
+    scratch = os.path.join(parent, f"{_SCRATCH}{os.path.basename(place)}")
+    with project.lock(parent, patience=_PATIENCE):
+        _clear(scratch, place)
+        os.mkdir(scratch)
+        try:
+            yield scratch
+        finally:
+            _clear(scratch, place)
+
+
+def _clear(scratch: str, place: str) -> None:
+    """Remove *scratch*; an earlier bundle that had to make room there goes back to its *place* if nothing came."""
+    if not os.path.lexists(place) and os.path.isdir(os.path.join(scratch, "old")):
+        with suppress(OSError):
+            os.rename(os.path.join(scratch, "old"), place)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

@@ -1,0 +1,236 @@
+"""`kill -9` at any moment: the old files or the new ones, no litter that outlives the next run, a cache that never lies."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import minglibc, read_lock
+from tests.support.environments import LockedProject, check_whole, installed
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+# Runs the command and ends it by a real SIGKILL before the given step: a step is whatever touches a name below ROOT.
+KILLER = """
+import os, signal, sys
+left, root = int(sys.argv[1]), sys.argv[2]
+steps = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.utime", "os.truncate"}
+
+def hook(event, args):
+    global left
+    if event in steps and any(isinstance(each, (str, bytes)) and root in os.fsdecode(each) for each in args[:2]):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+from minglibc.cli import main
+code = main(sys.argv[3:])
+print("STEPS", -left, file=sys.stderr)
+sys.exit(code)
+"""
+KILLS = 5
+
+
+class Assault:
+    """A command that is killed again and again: *prepare* makes the state before it, *survey* judges what a kill left."""
+
+    def __init__(
+        self, root: Path, arguments: list[str], prepare: Callable[[], None], survey: Callable[[], None]
+    ) -> None:
+        self._root = root
+        self._arguments = arguments
+        self._prepare = prepare
+        self._survey = survey
+
+    def _start(self, step: int) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", KILLER, str(step), str(self._root), *self._arguments]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def run(self, times: int, seed: int) -> int:
+        """Kill the command so often, at a random step or a random moment; how many kills met it alive."""
+        chance = random.Random(seed)
+        self._prepare()
+        began = time.monotonic()
+        with self._start(0) as child:
+            said = child.communicate()[1]
+        seconds = time.monotonic() - began
+        assert child.returncode == 0, said
+        steps = int(said.rpartition("STEPS ")[2])
+        assert steps > 3
+        killed = 0
+        for number in range(times):
+            self._prepare()
+            by_step = number % 5 != 4
+            with self._start(chance.randint(1, steps) if by_step else 0) as child:
+                if not by_step:
+                    time.sleep(chance.uniform(0.2, 1.0) * seconds)
+                    child.kill()
+                child.communicate()
+            killed += child.returncode == -9
+            self._survey()
+        return killed
+
+
+def kill_and_tell(assault: Assault, times: int) -> None:
+    """Carry out the assault under a seed that a failure names; nearly all kills must hit."""
+    seed = time.time_ns() % 2**32
+    print(f"seed {seed}")
+    assert assault.run(times, seed) >= 0.7 * times
+
+
+TIMES = [KILLS, pytest.param(200, marks=pytest.mark.slow)]
+
+
+@pytest.fixture
+def project(index: IndexServer, tmp_path: Path) -> LockedProject:
+    """A project of a, which requires b, in a folder of its own."""
+    index.add(build_wheel("a", "1.0", requires=["b"]))
+    index.add(build_wheel("b", "1.0"))
+    made = LockedProject(tmp_path / "project", index)
+    made.lock("a")
+    return made
+
+
+def states(project: LockedProject) -> dict[str, bytes]:
+    """Both files of the project."""
+    return {name: (project.folder / name).read_bytes() for name in ("pyproject.toml", "pylock.toml")}
+
+
+def restore(project: LockedProject, files: dict[str, bytes]) -> None:
+    """Put both files as they were."""
+    for name, content in files.items():
+        (project.folder / name).write_bytes(content)
+
+
+def cache_tells_the_truth() -> None:
+    """Every wheel that has its name in the cache has its bytes."""
+    cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
+    for path in cache.glob("wheels-*/*/*.whl"):
+        algorithm, _, digest = path.parent.name.partition("-")
+        assert digest == hashlib.new(algorithm, path.read_bytes()).hexdigest(), path
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_lock(project: LockedProject, index: IndexServer, times: int) -> None:
+    """S12: after kill -9 the lock is the old one or the new one; the next lock makes the new one and sweeps."""
+    old = states(project)
+    index.add(build_wheel("b", "2.0"))
+    assert 0 == project.command("lock", "--upgrade").code
+    new = states(project)
+    assert old["pylock.toml"] != new["pylock.toml"]
+
+    def survey() -> None:
+        assert states(project)["pylock.toml"] in (old["pylock.toml"], new["pylock.toml"])
+        ran = project.command("lock", "--upgrade")
+        assert 0 == ran.code, ran.err
+        assert new == states(project)
+        assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
+
+    arguments = ["lock", "--upgrade", "--project", str(project.folder)]
+    kill_and_tell(Assault(project.folder, arguments, lambda: restore(project, old), survey), times)
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_add(project: LockedProject, index: IndexServer, times: int) -> None:
+    """After kill -9 each file is the old one or the new one, a mixed pair counts as stale, and the next add is whole."""
+    index.add(build_wheel("c", "1.0"))
+    old = states(project)
+    assert 0 == project.command("add", "c", "--no-sync").code
+    new = states(project)
+
+    def survey() -> None:
+        found = states(project)
+        assert all(found[name] in (old[name], new[name]) for name in found)
+        if found not in (old, new):
+            assert 1 == project.command("lock", "--check").code
+        ran = project.command("add", "c", "--no-sync")
+        assert 0 == ran.code, ran.err
+        assert new == states(project)
+        assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
+
+    arguments = ["add", "c", "--no-sync", "--project", str(project.folder)]
+    kill_and_tell(Assault(project.folder, arguments, lambda: restore(project, old), survey), times)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
+    """After kill -9 a bundle is whole, the old one or the new one, at its place or put back there by the next run."""
+    index.add(build_wheel("pip", "25.0"))
+    output = project.folder.parent / "out" / "made"
+    arguments = ["bundle", "--project", str(project.folder), "--output", str(output)]
+    assert 0 == minglibc(*arguments).code
+    old = _contents(output)
+    shutil.copytree(output, project.folder.parent / "kept")
+    project.lock("b")
+    assert 0 == minglibc(*arguments).code
+    new = _contents(output)
+    assert old != new
+
+    def prepare() -> None:
+        shutil.rmtree(output.parent)
+        shutil.copytree(project.folder.parent / "kept", output)
+
+    def survey() -> None:
+        left = _contents(output) if output.exists() else _contents(output.parent / ".minglibc-bundle-made" / "old")
+        assert left in (old, new)
+        ran = minglibc(*arguments)
+        assert 0 == ran.code, ran.err
+        assert new == _contents(output)
+        assert ["made"] == [path.name for path in output.parent.iterdir()]
+
+    kill_and_tell(Assault(output.parent, arguments, prepare, survey), times)
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_cache_being_filled(project: LockedProject, times: int) -> None:
+    """After kill -9 of a lock with a cold cache, the next lock makes of that cache the same lock as of none."""
+    whole = states(project)["pylock.toml"]
+    cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
+
+    def prepare() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        (project.folder / "pylock.toml").unlink(missing_ok=True)
+
+    def survey() -> None:
+        (project.folder / "pylock.toml").unlink(missing_ok=True)
+        ran = project.command("lock")
+        assert 0 == ran.code, ran.err
+        assert whole == states(project)["pylock.toml"]
+        cache_tells_the_truth()
+
+    kill_and_tell(Assault(cache, ["lock", "--project", str(project.folder)], prepare, survey), times)
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
+    """After kill -9 of a fresh install that fills the wheel cache, cache and environment are right after the next sync."""
+    cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
+
+    def prepare() -> None:
+        for folder in (*cache.glob("wheels-*"), project.venv):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def survey() -> None:
+        cache_tells_the_truth()
+        ran = project.sync()
+        assert 0 == ran.code, ran.err
+        assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
+        check_whole(project.venv)
+        assert read_lock(project.folder).targets
+        assert json.loads(project.sync("--check", "--json").out)["changed"] is False
+
+    root = project.folder.parent
+    kill_and_tell(Assault(root, ["sync", "--project", str(project.folder)], prepare, survey), times)
