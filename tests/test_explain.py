@@ -44,4 +44,4 @@ def test_offers_are_the_hint(project: Project) -> None:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(found.roots, found.judges, found.source, policy=found.policy)
         error = explain(failure.value, found.works, offers=tried(found, failure.value))
-    assert 'each of these would do (tried): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint
+    assert 'this would do (tried): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint

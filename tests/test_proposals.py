@@ -25,6 +25,7 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
     index.add(build_wheel("c", "1.0", "cp310-abi3-manylinux_2_17_x86_64"))
     index.add(build_wheel("new", "1.0", requires=["b>=2"]))
     index.add(build_wheel("new", "2.0rc1"))
+    index.add(build_wheel("d", "2.0", manylinux(31)))
     index.add(build_wheel("old", "1.0", requires=["b==1.0"]))
     return Project(tmp_path, index)
 
@@ -59,6 +60,16 @@ CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
         ["old", "b>=2"],
         {"python": ["3.11"], "glibc": "2.28"},
         ['"b" in place of "b>=2" (locks b 1.0)'],
+    ),
+    "a Python and the cap together": (
+        ["b>=2"],
+        {"python": ["3.9", "3.11"], "constraints": ["b>=2"]},
+        ['tool.minglibc.python = ["3.11"] with tool.minglibc.glibc = "2.28" (locks b 2.0)'],
+    ),
+    "a cap behind the conflict": (
+        ["b>=2", "d>=2"],
+        {"python": ["3.11"]},
+        ['tool.minglibc.glibc = "2.34" (locks b 2.0)'],
     ),
     "what is on no index": (["b", "zzz"], {}, ['without "zzz"']),
 }

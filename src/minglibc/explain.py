@@ -37,7 +37,9 @@ def explain(
         )
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     if offers:
-        return ResolutionError(message, hint=f"each of these would do (tried): {'; '.join(offers)}")
+        return ResolutionError(
+            message, hint=f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
+        )
     cap = lowest_cap(provider, works)
     if cap is None and len(quarrel) > 1:
         return ResolutionError(

@@ -8,8 +8,10 @@ from minglibc.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
 from minglibc.wheels import Reason
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
-MOST_TRIES = 24
+MOST_TRIES = 40
 _MOST_OFFERS = 4
+# A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
+_USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
 
 
 class Proposal(NamedTuple):
@@ -36,8 +38,10 @@ def offers(
     settled: set[str] = set()
     tries = 0
     for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
-        if proposal.kind in settled or tries == MOST_TRIES or len(found) == _MOST_OFFERS:
+        if proposal.kind in settled or (proposal.kind == "both" and found):
             continue
+        if tries == MOST_TRIES or len(found) == _MOST_OFFERS:
+            break
         tries += 1
         answers = attempt(proposal)
         if answers is not None:
@@ -68,13 +72,7 @@ def proposals(
     for cap in _caps(provider):
         raised = tuple(target._replace(cap=max(target.cap, cap)) for target in targets)
         yield Proposal("cap", f'tool.minglibc.glibc = "{cap}"', roots, raised, policy, names)
-    for place in concerned:
-        requirement = roots[place].requirement
-        if requirement.specifier:
-            loosened = roots[place]._replace(requirement=requirement._replace(specifier=""))
-            changed = (*roots[:place], loosened, *roots[place + 1 :])
-            text = f'"{requirement.name}" in place of "{requirement.without_marker}"'
-            yield Proposal("requirement", text, changed, targets, policy, (requirement.name,))
+    yield from _loosened(concerned, roots, targets, policy)
     for constraint in policy.constraints:
         if constraint.name in names:
             rest = tuple(each for each in policy.constraints if each != constraint)
@@ -86,6 +84,29 @@ def proposals(
         listed = ", ".join(f'"{name}"' for name in before)
         admitted = policy._replace(prereleases=frozenset(before))
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
+    yield from _shorter(concerned, roots, targets, policy)
+    for fewer in _fewer_targets(provider.judge.target, roots, targets, policy):
+        for cap in _caps(provider):
+            raised = tuple(target._replace(cap=max(target.cap, cap)) for target in fewer.targets)
+            text = f'{fewer.text} with tool.minglibc.glibc = "{cap}"'
+            yield Proposal("both", text, roots, raised, policy, names)
+
+
+def _loosened(
+    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
+    for place in concerned:
+        requirement = roots[place].requirement
+        if requirement.specifier:
+            loosened = roots[place]._replace(requirement=requirement._replace(specifier=""))
+            changed = (*roots[:place], loosened, *roots[place + 1 :])
+            text = f'"{requirement.name}" in place of "{requirement.without_marker}"'
+            yield Proposal("requirement", text, changed, targets, policy, (requirement.name,))
+
+
+def _shorter(
+    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
     for place in concerned:
         rest_of_roots = (*roots[:place], *roots[place + 1 :])
         if rest_of_roots:
@@ -103,7 +124,7 @@ def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
 
 
 def _caps(provider: Provider) -> list[GlibcVersion]:
-    """The higher caps that refused wheels ask for."""
+    """The higher caps that refused wheels ask for, and the usual ones."""
     judge = provider.judge
     rejections = (
         rejection
@@ -112,6 +133,7 @@ def _caps(provider: Provider) -> list[GlibcVersion]:
         for rejection in judge.rejections(project.page, position)
     )
     caps = {GlibcVersion.parse(each.detail) for each in rejections if each.reason is Reason.GLIBC}
+    caps |= set(_USUAL_CAPS) if caps else set()
     return sorted(cap for cap in caps if judge.target.cap < cap <= NEWEST_GLIBC)
 
 
