@@ -1,7 +1,9 @@
 """One target's resolution by resolvelib: requirements and an index in, a wheel for each project out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import islice
+from operator import and_
 from typing import Any, NamedTuple, Protocol
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
@@ -202,18 +204,20 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
 
         Older releases want older things, as a rule: the others come down and meet it, and it would never meet them.
         """
-        wanted: dict[str, list[tuple[int, str]]] = {}
-        for ask in asked:
-            newest = first_match(self, ask.identifier, {ask.identifier: [ask]})
-            for dependency in () if newest is None else self._usable_dependencies(newest):
-                wanted.setdefault(dependency.name, []).append((self.narrow(dependency), ask.name))
-        for name, wishes in wanted.items():
-            mask = self.project(name).page.versions.all
-            for wish, _ in wishes:
-                mask &= wish
-            if not mask:
-                for place, (_, asker) in enumerate(sorted(wishes)):
-                    self._yielding[asker] = max(place, self._yielding.get(asker, 0))
+        wanted: dict[str, dict[str, int]] = {}
+        matches = [first_match(self, ask.identifier, {ask.identifier: [ask]}) for ask in asked]
+        newest = [candidate for candidate in matches if candidate is not None]
+        for candidate in newest:
+            for dependency in self._usable_dependencies(candidate):
+                wishes = wanted.setdefault(dependency.name, {})
+                wishes[candidate.name] = self.narrow(dependency) & wishes.get(candidate.name, -1)
+        for wishes in wanted.values():
+            if not reduce(and_, wishes.values()):
+                for place, name in enumerate(sorted(wishes, key=wishes.__getitem__)):
+                    self._yielding[name] = max(place, self._yielding.get(name, 0))
+        for candidate in newest:
+            if self._yielding.get(candidate.name):
+                self._ask_ahead(self.project(candidate.name), candidate.index, _FARTHEST_AHEAD)
 
     def _usable_dependencies(self, candidate: Candidate) -> list[Ask]:
         try:
@@ -395,10 +399,12 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         count = len(project.tried)
         if count < 2:
             return
-        wanted = min(count, _FARTHEST_AHEAD)
-        below = (i for i in range(candidate.index - 1, -1, -1) if i not in project.tried)
-        wheels = (project.best(index, yanked=False) for index in islice(below, 2 * wanted))
-        self.index.prefetch(islice((wheel for wheel in wheels if wheel is not None), wanted))
+        self._ask_ahead(project, candidate.index, min(2 * count, _FARTHEST_AHEAD))
+
+    def _ask_ahead(self, project: Project, index: int, count: int) -> None:
+        below = (i for i in range(index - 1, -1, -1) if i not in project.tried)
+        wheels = (project.best(i, yanked=False) for i in islice(below, 2 * count))
+        self.index.prefetch(islice((wheel for wheel in wheels if wheel is not None), count))
 
     def _requires(self, project: Project, candidate: Candidate) -> tuple[Requirement, ...]:
         asked = (candidate.name, candidate.index, candidate.extra)
