@@ -174,7 +174,10 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         self._last_cause: Cause | None = None
         self._yielding: dict[str, int] = {}
         self._met: dict[str, int] = {}
-        self._constraints = {r.name: r for r in policy.constraints if self.environment.admits(r.marker)}
+        self._constraints: dict[str, list[str]] = {}
+        for constraint in policy.constraints:
+            if self.environment.admits(constraint.marker):
+                self._constraints.setdefault(constraint.name, []).append(constraint.specifier)
         self._overrides = {r.name: r for r in policy.overrides if self.environment.admits(r.marker)}
         self._direct: set[str] = set()
 
@@ -319,9 +322,8 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
         if ask.mask == _EVERY_VERSION:
             found = self.project(ask.name).page.versions
             ask.mask = 0 if ask.requirement.url else found.mask(ask.requirement.specifier)
-            constraint = self._constraints.get(ask.name)
-            if constraint:
-                ask.mask &= found.mask(constraint.specifier)
+            for specifier in self._constraints.get(ask.name, ()):
+                ask.mask &= found.mask(specifier)
         return ask.mask
 
     def _order(self, project: Project, asks: Sequence[Ask], mask: int) -> Iterator[tuple[int, bool]]:
