@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.adapters.binaries import is_conda, of_environment
 from tests.support.commands import Ran, minglibc
 from tests.support.elves import elf
 from tests.support.explained import Project, compiled, manylinux, valid
@@ -195,6 +196,18 @@ def test_environment(project: Project) -> None:
     by_interpreter = check(project, "--environment", str(project.folder / ".venv" / "bin" / "python"))
     assert ran.out == by_interpreter.out
     assert 0 == check(project, "--environment", str(project.folder / ".venv"), "--glibc", "2.33").code
+
+
+def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
+    """Of a system's own Python the packages are looked at, and not the system; of conda's environments all is."""
+    for path in ("lib/site", "bin", "conda-meta"):
+        (tmp_path / path).mkdir(parents=True)
+    for path in ("lib/site/a.so", "bin/tool"):
+        (tmp_path / path).write_bytes(elf())
+    assert ["lib/site/a.so"] == [each.path for each in of_environment(str(tmp_path), {}, ["lib/site", "lib/site"])]
+    assert {"lib/site/a.so", "bin/tool"} == {each.path for each in of_environment(str(tmp_path), {})}
+    assert is_conda(str(tmp_path))
+    assert not is_conda(str(tmp_path / "bin"))
 
 
 def test_json(project: Project) -> None:

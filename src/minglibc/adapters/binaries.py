@@ -1,7 +1,7 @@
 """The binaries of wheels and environments on disk; a wheel's are remembered by its digest, so that reading costs once."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
@@ -11,7 +11,7 @@ from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.audit import Binary, Foreign, Unreadable, read_binary, wheel_binaries
 from minglibc.elf import ElfFile
-from minglibc.errors import EnvironmentProblem, WheelError
+from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
 
 # An entry is as good as what read it: raise this when elf or audit come to see more in a file.
@@ -89,11 +89,14 @@ def wheels_in(path: str) -> list[str]:
     return found
 
 
-def of_environment(prefix: str, owners: Mapping[str, str]) -> Iterator[Binary]:
-    """The binaries below *prefix*; *owners* says which distribution a path belongs to, nobody's are the environment's own."""
-    if not os.path.isdir(prefix):
-        raise EnvironmentProblem(f"{prefix} is no folder")
-    for folder, _, names in os.walk(prefix):
+def is_conda(prefix: str) -> bool:
+    """Whether conda made the environment at *prefix*: then all that is below belongs to it."""
+    return os.path.isdir(os.path.join(prefix, "conda-meta"))
+
+
+def of_environment(prefix: str, owners: Mapping[str, str], places: Iterable[str] = ("",)) -> Iterator[Binary]:
+    """The binaries below *places* in *prefix*; *owners* says whose a path is, nobody's are the environment's own."""
+    for folder, names in _folders(os.path.normpath(os.path.join(prefix, place)) for place in places):
         for name in sorted(names):
             path = os.path.join(folder, name)
             # A venv's interpreter is a link to one that is not the environment's.
@@ -107,3 +110,9 @@ def of_environment(prefix: str, owners: Mapping[str, str]) -> Iterator[Binary]:
                 binary = Binary(owners.get(relative, ""), relative, Unreadable(error.strerror or str(error)))
             if binary is not None:
                 yield binary
+
+
+def _folders(roots: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    for root in dict.fromkeys(roots):
+        for folder, _, names in os.walk(root):
+            yield folder, names

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.adapters import project
-from minglibc.adapters.binaries import Binaries, of_environment, of_wheel, wheels_in
+from minglibc.adapters.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
 from minglibc.adapters.environment import Environment, inspect
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
@@ -108,7 +108,11 @@ def check_environment(path: str, arguments: Namespace) -> Checked:
     """Every binary below an environment's prefix, whoever put it there."""
     environment = Environment(inspect(_interpreter(path)))
     owners = {place: f"{each.name} {each.version}" for each in environment.distributions() for place in each.record}
-    binaries = list(of_environment(environment.layout.prefix, owners))
+    layout = environment.layout
+    # What lies beside the packages of a system's own Python is the system's.
+    whole = environment.interpreter.is_environment or is_conda(layout.prefix)
+    places = [""] if whole else [layout.purelib, layout.platlib]
+    binaries = list(of_environment(layout.prefix, owners, places))
     caps = _asked_caps(arguments)
     return Checked(path, caps, _once(_audit(binaries, caps)), tally(binaries, caps))
 
