@@ -84,7 +84,7 @@ class Advisories:
         self, releases: Iterable[Release], newest: frozenset[Release]
     ) -> dict[Release, tuple[Advisory, ...] | None]:
         limits = Limits.from_environment()
-        lanes = Lanes(limits, size=_LANES, spare=0, secure=self._base.startswith("https:"))
+        lanes = Lanes(limits, size=_LANES, spare=0)
 
         async def one(release: Release) -> tuple[Release, tuple[Advisory, ...] | None]:
             return release, await self._ask(lanes, limits, release, is_newest=release in newest)

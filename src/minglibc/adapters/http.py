@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import os
 import random
+import ssl
 import zlib
 from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -20,6 +23,10 @@ MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
 _MIB = 1 << 20
+# The longest body of a redirect that is read.
+_SHORT = 64 * 1024
+_FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
+_HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
 _MOST = 3600
 
 
@@ -85,24 +92,79 @@ class Credentials:
         return {"Authorization": known} if known else {}
 
 
-def new_client(limits: Limits, *, secure: bool) -> httpx.AsyncClient:
-    """A client of one connection: httpcore's pool walks all of its connections at each request, so many small pools are cheaper."""
-    import ssl  # noqa: PLC0415  httpx has imported it by now
+class Lane:
+    """What serves one request at a time, so that it holds one connection to each host that it meets.
 
-    if secure:
-        import truststore  # noqa: PLC0415  plain http needs no certificates
+    By httpx's transport: its client costs half as much again, and a pool walks all of its connections at each request.
+    """
 
-        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.AsyncClient(
-        verify=context,
-        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-        timeout=httpx.Timeout(limits.silence),
-        follow_redirects=True,
-        max_redirects=MAX_REDIRECTS,
-        headers={"User-Agent": f"minglibc/{__version__}", "Accept-Encoding": "gzip"},
-    )
+    def __init__(self, limits: Limits) -> None:
+        self._extensions = {"timeout": httpx.Timeout(limits.silence).as_dict()}
+        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+        # Which proxy serves which host is httpx's client to say.
+        self._proxied = httpx.AsyncClient(verify=_ssl_context("https"), limits=_FEW) if getproxies() else None
+
+    @contextlib.asynccontextmanager
+    async def stream(self, method: str, url: str, *, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """The answer, redirects followed; its body is still to come."""
+        response = await self._follow(method, url, {**_HEADERS, **headers})
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        for transport in self._transports.values():
+            await transport.aclose()
+        if self._proxied is not None:
+            await self._proxied.aclose()
+
+    async def _follow(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            request = httpx.Request(method, url, headers=headers, extensions=self._extensions)
+            response = await self._send(request)
+            if not response.has_redirect_location:
+                return response
+            try:
+                target = urljoin(url, response.headers["location"])
+                if urlsplit(target)[:2] != urlsplit(url)[:2]:
+                    headers.pop("Authorization", None)
+            except ValueError as error:
+                raise httpx.InvalidURL(str(error)) from error
+            finally:
+                await _leave(response)
+            url = target
+        raise httpx.TooManyRedirects("too many redirects", request=request)
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._proxied is not None:
+            return await self._proxied.send(request, stream=True)
+        scheme = request.url.scheme
+        if scheme not in self._transports:
+            self._transports[scheme] = httpx.AsyncHTTPTransport(verify=_ssl_context(scheme), limits=_FEW)
+        response = await self._transports[scheme].handle_async_request(request)
+        response.request = request
+        return response
+
+
+async def _leave(response: httpx.Response) -> None:
+    """Be done with a redirect; a short body is read, so that its connection can be used again."""
+    length = response.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) <= _SHORT:
+        async for _ in response.aiter_raw():
+            pass
+    await response.aclose()
+
+
+@cache
+def _ssl_context(scheme: str) -> ssl.SSLContext:
+    if scheme != "https":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    import truststore  # noqa: PLC0415  plain http needs no certificates
+
+    context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return context
 
 
 class Ticket:
@@ -118,25 +180,24 @@ class Ticket:
 class Lanes:
     """A bounded set of connections; speculation leaves some of them to what is waited for."""
 
-    def __init__(self, limits: Limits, *, size: int, spare: int, secure: bool) -> None:
+    def __init__(self, limits: Limits, *, size: int, spare: int) -> None:
         self._limits = limits
-        self._secure = secure
         self._room = size
         self._spare = spare
-        self._idle: list[httpx.AsyncClient] = []
-        self._made: list[httpx.AsyncClient] = []
+        self._idle: list[Lane] = []
+        self._made: list[Lane] = []
         self._urgent: deque[Ticket] = deque()
         self._later: deque[Ticket] = deque()
 
     @contextlib.asynccontextmanager
-    async def lane(self, ticket: Ticket) -> AsyncIterator[httpx.AsyncClient]:
-        """A client for one request."""
+    async def lane(self, ticket: Ticket) -> AsyncIterator[Lane]:
+        """A lane for one request."""
         await self._enter(ticket)
-        client = self._idle.pop() if self._idle else self._new()
+        lane = self._idle.pop() if self._idle else self._new()
         try:
-            yield client
+            yield lane
         finally:
-            self._idle.append(client)
+            self._idle.append(lane)
             self._leave()
 
     def promote(self, ticket: Ticket) -> None:
@@ -177,13 +238,13 @@ class Lanes:
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self._made:
-            await client.aclose()
+        for lane in self._made:
+            await lane.close()
 
-    def _new(self) -> httpx.AsyncClient:
-        client = new_client(self._limits, secure=self._secure)
-        self._made.append(client)
-        return client
+    def _new(self) -> Lane:
+        lane = Lane(self._limits)
+        self._made.append(lane)
+        return lane
 
     def _has_room(self, ticket: Ticket) -> bool:
         return self._room > (0 if ticket.urgent else self._spare)
@@ -195,8 +256,8 @@ async def get(lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str]
     for attempt in range(limits.retries + 1):
         delay = _backoff(attempt)
         try:
-            async with lanes.lane(ticket) as client, asyncio.timeout(limits.deadline):
-                answer = await _once(client, url, headers, limits)
+            async with lanes.lane(ticket) as lane, asyncio.timeout(limits.deadline):
+                answer = await _once(lane, url, headers, limits)
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             problem = _passing(error, url, limits)
         else:
@@ -246,14 +307,14 @@ def _passing(error: Exception, url: str, limits: Limits) -> str:
     return f"the connection broke: {str(error) or type(error).__name__}"
 
 
-async def _once(client: httpx.AsyncClient, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
-    async with client.stream("GET", url, headers=headers) as response:
+async def _once(lane: Lane, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
+    async with lane.stream("GET", url, headers=headers) as response:
         raw = bytearray()
         async for chunk in response.aiter_raw():
             raw += chunk
             if len(raw) > limits.body:
                 raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // _MIB} MiB")
-        found = {name.lower(): value for name, value in response.headers.items()}
+        found = dict(response.headers.items())
         body = _decoded(bytes(raw), found.get("content-encoding", ""), url)
         return Answer(str(response.url), response.status_code, found, body)
 

@@ -38,7 +38,7 @@ class Network:
         self._credentials = Credentials()
         self._base = self._credentials.take(index.url)
         self._loop = asyncio.new_event_loop()
-        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES, secure=self._base.startswith("https:"))
+        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES)
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._tickets: dict[Key, Ticket] = {}
         self._no_metadata_files = 0

@@ -111,8 +111,7 @@ class Wheelhouse:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         limits = self._limits or http.Limits.from_environment()
-        secure = any(file.url.startswith("https:") for file in files)
-        lanes = http.Lanes(limits, size=_PARALLEL, spare=0, secure=secure)
+        lanes = http.Lanes(limits, size=_PARALLEL, spare=0)
 
         async def one(file: LockedFile) -> tuple[str, str]:
             return file.filename, await self._download(lanes, limits, file)
@@ -132,15 +131,15 @@ class Wheelhouse:
 
         for attempt in range(limits.retries + 1):
             try:
-                async with lanes.lane(http.Ticket()) as client:
-                    return await self._download_once(client, limits, file)
+                async with lanes.lane(http.Ticket()) as lane:
+                    return await self._download_once(lane, limits, file)
             except _Passing as passing:
                 if attempt == limits.retries or passing.wait > http.MAX_RETRY_AFTER:
                     raise passing.error from passing
                 await asyncio.sleep(max(passing.wait, 0.25 * 2**attempt))
         raise AssertionError(limits)
 
-    async def _download_once(self, client: "httpx.AsyncClient", limits: "Limits", file: LockedFile) -> str:
+    async def _download_once(self, lane: "http.Lane", limits: "Limits", file: LockedFile) -> str:
         import httpx  # noqa: PLC0415  paid for only where it is needed
 
         deadline = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
@@ -149,7 +148,7 @@ class Wheelhouse:
         if self._credentials:
             headers |= self._credentials.headers(file.url)
         try:
-            async with asyncio.timeout(deadline), client.stream("GET", file.url, headers=headers) as response:
+            async with asyncio.timeout(deadline), lane.stream("GET", file.url, headers=headers) as response:
                 _check_answer(file, response)
                 return await self._store(file, response)
         except TimeoutError as error:
