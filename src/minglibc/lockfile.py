@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import tomli_w
 
@@ -27,6 +28,7 @@ _HEADER = (
     "# Made by minglibc from pyproject.toml: commit it, don't edit it. `minglibc lock` brings it up to date,\n"
     "# `minglibc sync` installs it; pip 26.1 and newer and uv install it too.\n"
 )
+_DIGEST = re.compile("sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}")
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7}$)", re.MULTILINE)
 
 
@@ -358,21 +360,30 @@ def _target(row: Mapping[str, Any]) -> Target:
 def _fault(package: "Package", targets: Sequence[Target]) -> str:
     if package.version is None or not package.wheels:
         return f"{package.name} has no version or no wheels"
+    if package.vcs or package.directory or package.archive or package.sdist:
+        return f"{package.name} comes from something else than wheels"
     caps = {
         target.architecture: max(t.cap for t in targets if t.architecture == target.architecture) for target in targets
     }
-    for wheel in package.wheels:
-        if not any(algorithm in wheel.hashes for algorithm in HASH_ALGORITHMS):
-            return f"{wheel.filename} has no sha256, sha384 or sha512"
-        if wheel.url is None or not wheel.url.startswith(("https://", "http://")):
-            return f"{wheel.filename} has no http(s) URL"
-        if wheel.size is not None and wheel.size < 0:
-            return f"{wheel.filename} has a negative size"
-        needs = lowest_glibc(wheel.filename[:-4])
-        cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
-        if needs and needs > cap:
-            return f"{wheel.filename} needs glibc {needs}; the cap is {cap}"
-    return ""
+    return next((fault for fault in (_wheel_fault(wheel, caps) for wheel in package.wheels) if fault), "")
+
+
+def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str:
+    strong = [(algorithm, digest) for algorithm, digest in wheel.hashes.items() if algorithm in HASH_ALGORITHMS]
+    if not strong:
+        return f"{wheel.filename} has no sha256, sha384 or sha512"
+    # The cache has folders of these names.
+    if bad := next((each for each in strong if not _DIGEST.fullmatch("-".join(each))), None):
+        return f"{wheel.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
+    if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
+        return f"{wheel.filename} has no http(s) URL, or a path beside it"
+    if "@" in urlsplit(wheel.url).netloc:
+        return f"{wheel.filename} has credentials in its URL"
+    if wheel.size is not None and wheel.size < 0:
+        return f"{wheel.filename} has a negative size"
+    needs = lowest_glibc(wheel.filename[:-4])
+    cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
+    return f"{wheel.filename} needs glibc {needs}; the cap is {cap}" if needs and needs > cap else ""
 
 
 def _twice(pylock: "Pylock", targets: Sequence[Target]) -> str:

@@ -70,6 +70,8 @@ def run(arguments: Namespace) -> int:
         tell(lock(text, old, arguments), arguments)
         return 0
     with project.lock(directory, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
+        # Another one may have changed both files before this one's turn.
+        text, old = project.read_pyproject(directory), project.read_lock(path)
         outcome = lock(text, old, arguments)
         project.write_lock(path, outcome.text)
     tell(outcome, arguments)
