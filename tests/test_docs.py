@@ -315,6 +315,19 @@ def _options(parser: Parser) -> set[str]:
     return {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
 
 
+def _rows(parser: Parser, flags: set[str]) -> str:
+    """The rows of the reference that these options would have."""
+    rows = []
+    for action in parser._actions:
+        if flags & set(action.option_strings):
+            value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else "")
+            names = ", ".join(f"`{flag}`" for flag in action.option_strings)
+            names = names if action.nargs == 0 or not value else f"{names[:-1]} {value}`"
+            said, _, variable = (action.help or "").partition(" [MINGLIBC_")
+            rows.append(f"| {names} | {said[:1].upper()}{said[1:]} | {variable and f'`MINGLIBC_{variable[:-1]}`'} |")
+    return "\n".join(rows)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_in_the_reference(command: str) -> None:
     """A command's section has all of its options and none that it lacks."""
@@ -324,7 +337,9 @@ def test_every_option_is_in_the_reference(command: str) -> None:
     parser = _parser(command)
     rows = re.findall(r"^\| (`-.*?) \|", _section(text, f"minglibc {command}"), re.MULTILINE)
     documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*|(?<![\w-])-[A-Z]", row)}
-    assert _options(parser) - _options(common) == documented
+    lacking = _options(parser) - _options(common) - documented
+    assert not lacking, f"docs/reference/commands.md, minglibc {command}, lacks:\n{_rows(parser, lacking)}"
+    assert set() == documented - _options(parser)
     for action in parser._actions:
         if not action.option_strings:
             names = action.choices or [action.metavar or action.dest]
