@@ -10,8 +10,8 @@ import minglibc
 
 ROOT = Path(minglibc.__file__).parent
 FLOORS = (
-    ("errors", "fingerprint", "targets", "versions", "requirements", "policies", "elf"),
-    ("settings", "wheels", "audit"),
+    ("errors", "fingerprint", "targets", "versions", "requirements", "policies", "elf", "origin", "inline_metadata"),
+    ("settings", "wheels", "audit", "requirements_file"),
     ("resolver", "speculation", "heldback", "explain", "proposals", "alike"),
     (
         *("lockfile", "syncplan", "recall", "advisories", "why", "outdated", "caps", "report"),

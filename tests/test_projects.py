@@ -1,5 +1,6 @@
 """Projects as people have them: fleets with names, groups that quarrel, requirements files, scripts."""
 
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minglibc.lockfile import loads
+from minglibc.requirements_file import lines
 from tests.support.commands import Ran, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -158,3 +161,265 @@ def test_sister_wheels_that_say_different_things(tmp_path: Path, index: IndexSer
     assert "CPython 3.13 on x86_64 with glibc 2.17 and CPython 3.13t on x86_64 with glibc 2.17" in found.err
     assert "b 1.0" in found.err
     assert not (folder / "pylock.toml").exists()
+
+
+# ---- requirements files
+
+
+IN = """# what the tool needs
+a[x] >= 1.0 ; python_version > "3.0"  # for reasons
+-r more.in
+-c limits.txt
+"""
+HERE_OPTIONS = ("--glibc", "2.17", "--python", RUNNING)
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, index: IndexServer) -> Path:
+    """A folder with requirements files of every kind of line, and no pyproject.toml."""
+    index.max_age = 0
+    for version in ("1.0", "2.0", "3.0"):
+        index.add(build_wheel("a", version, requires=["c; extra == 'x'"], provides_extra=["x"]))
+    index.add(
+        build_wheel("b", "1.0", scripts={"b": "b:main"}, files={"b/__init__.py": "def main(): print('b runs')\n"})
+    )
+    index.add(build_wheel("c", "1.0"))
+    index.add(build_wheel("pip", "25.0"))
+    (tmp_path / "requirements.in").write_text(IN)
+    (tmp_path / "more.in").write_text("b==\\\n    1.0 --hash=sha256:00 \\\n    --hash=sha256:11\n--only-binary :all:\n")
+    (tmp_path / "limits.txt").write_text("a<3\na!=2.5\nnobody==1\n")
+    return tmp_path
+
+
+def lock_inputs(folder: Path, index: IndexServer, *options: str) -> Ran:
+    """`lock -r requirements.in`."""
+    return minglibc("lock", "-r", str(folder / "requirements.in"), "--index-url", index.url, *options)
+
+
+def test_requirements_files_are_locked(inputs: Path, index: IndexServer) -> None:
+    """Includes, constraints, extras, markers, comments and continued lines count; hashes and needless options are noted."""
+    found = lock_inputs(inputs, index, *HERE_OPTIONS)
+    assert 0 == found.code, found.err
+    lock = read_lock(inputs)
+    assert {"a": "2.0", "b": "1.0", "c": "1.0"} == lock.versions(lock.targets[0])
+    assert "more.in: the hashes of b== 1.0 are passed over" in " ".join(found.err.split())
+    assert "--only-binary is passed over" in found.err
+    assert "from requirements.in" in (inputs / "pylock.toml").read_text().split("\n")[0]
+
+
+def test_the_options_of_a_requirements_lock_are_remembered(inputs: Path, index: IndexServer) -> None:
+    """The cap is given once: the lock keeps it, so the next lock, --check, sync, run and export need no options."""
+    assert 0 == lock_inputs(inputs, index, *HERE_OPTIONS).code
+    before = (inputs / "pylock.toml").read_bytes()
+    assert "is up to date" in lock_inputs(inputs, index).err
+    assert 0 == lock_inputs(inputs, index, "--check").code
+    assert before == (inputs / "pylock.toml").read_bytes()
+    given = ("--lock", str(inputs / "pylock.toml"))
+    synced = minglibc("sync", *given)
+    assert 0 == synced.code, synced.err
+    assert "b @" in minglibc("export", *given).out
+    assert "a==2.0" in minglibc("tree", *given).out
+    assert "b runs\n" == subprocess.check_output(
+        [sys.executable, "-m", "minglibc", "run", *given, "b"], text=True, cwd=inputs
+    )
+
+
+def test_a_changed_requirements_file_makes_its_lock_stale(inputs: Path, index: IndexServer) -> None:
+    """A changed line, also of an included file, is noticed by --check and sync; a changed comment is not."""
+    assert 0 == lock_inputs(inputs, index, *HERE_OPTIONS).code
+    (inputs / "more.in").write_text("b==1.0  # as before\n")
+    assert 0 == lock_inputs(inputs, index, "--check").code
+    (inputs / "more.in").write_text("b==1.0\nd\n")
+    stale = lock_inputs(inputs, index, "--check")
+    assert 1 == stale.code
+    assert "d is required and not locked" in stale.err
+    refused = minglibc("sync", "--lock", str(inputs / "pylock.toml"))
+    assert 1 == refused.code
+    assert "minglibc lock -r requirements.in" in refused.err
+    assert 0 == minglibc("sync", "--frozen", "--lock", str(inputs / "pylock.toml")).code
+
+
+def test_the_cap_may_stand_in_a_pyproject_beside(inputs: Path, index: IndexServer) -> None:
+    """Settings are taken from the pyproject.toml beside the file; the command line wins, and a lock of the project is safe."""
+    (inputs / "pyproject.toml").write_text(
+        f'[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11,<3.12"\ndependencies = ["b"]\n'
+        f'[tool.minglibc]\nglibc = "2.28"\nindex-url = "{index.url}"\nconstraints = ["a!=2.0"]\n'
+    )
+    named = ("-o", str(inputs / "pylock.tools.toml"))
+    assert 0 == lock_inputs(inputs, index, *named).code
+    lock = loads((inputs / "pylock.tools.toml").read_text())
+    assert ["2.28"] == [str(target.cap) for target in lock.targets]
+    assert "1.0" == lock.versions(lock.targets[0])["a"]
+    assert 0 == ran(inputs, "lock").code
+    refused = lock_inputs(inputs, index)
+    assert 1 == refused.code
+    assert "is the lock of pyproject.toml, not of requirements.in" in refused.err
+    assert 0 == lock_inputs(inputs, index, *named, "--glibc", "2.17").code
+    assert ["2.17"] == [str(t.cap) for t in loads((inputs / "pylock.tools.toml").read_text()).targets]
+
+
+def test_a_project_does_not_overwrite_a_requirements_lock(inputs: Path, index: IndexServer) -> None:
+    """`lock` in a folder whose pylock.toml is of requirements files says so, and touches nothing."""
+    assert 0 == lock_inputs(inputs, index, *HERE_OPTIONS).code
+    before = (inputs / "pylock.toml").read_bytes()
+    project(inputs, index, SISTERS)
+    refused = ran(inputs, "lock")
+    assert 1 == refused.code
+    assert "is the lock of requirements.in" in refused.err
+    assert before == (inputs / "pylock.toml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("-i https://example.invalid/simple", "--index-url is not taken from a requirements file"),
+        ("--extra-index-url=https://example.invalid", "name the index by --index-url"),
+        ("--find-links wheels", "--find-links is not taken"),
+        ("-e .", "--editable is not taken"),
+        ("--no-binary :all:", "locks wheels only"),
+        ("--frobnicate", "--frobnicate is no option"),
+        ("-r nowhere.in", "names nowhere.in, which is not there"),
+        ("-r https://example.invalid/r.in", "is an address"),
+        ("a b", "is not a requirement"),
+        ("a --install-option=x", "--install-option of a"),
+        ("./a-1.0-py3-none-any.whl", "has no name in front"),
+    ],
+)
+def test_lines_that_are_refused(tmp_path: Path, line: str, said: str) -> None:
+    """What a lock can't keep is refused by file and line, with what to do, and all of it at once."""
+    (tmp_path / "requirements.in").write_text(f"a\n{line}\n-e also\n")
+    found = minglibc("lock", "-r", str(tmp_path / "requirements.in"), "--glibc", "2.17")
+    assert 2 == found.code
+    assert said in found.err
+    assert "requirements.in:2" in found.err
+    assert "requirements.in:3" in found.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "nothing says the cap for requirements.in"),
+        (("--glibc", "2.17"), "nothing says the Pythons for requirements.in"),
+        (("--glibc", "2.17", "-o", "lock.toml"), "is no name for a lock"),
+        (("--glibc", "2.17", "--script", "x.py"), "requirements files or of a script"),
+    ],
+)
+def test_what_a_requirements_lock_needs(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    """Without a cap, a Python or a name that installers know there is a usage error that says which."""
+    (tmp_path / "requirements.in").write_text("a\n")
+    found = minglibc("lock", "-r", str(tmp_path / "requirements.in"), *options)
+    assert 2 == found.code
+    assert said in found.err
+
+
+def test_includes_may_go_in_circles(inputs: Path, index: IndexServer) -> None:
+    """Each file is read once, whoever names it."""
+    (inputs / "more.in").write_text("-r requirements.in\nb\n")
+    assert 0 == lock_inputs(inputs, index, *HERE_OPTIONS).code
+
+
+@given(st.text(alphabet=st.sampled_from([*"ab-r# \\=\n.;@[]<>1\t\"'/:"])))
+def test_any_text_is_understood_or_refused(text: str) -> None:
+    """No text makes the reader fail, and every line that it reports is a line of the text."""
+    for line in lines(text):
+        assert 1 <= line.number <= len(text.splitlines())
+
+
+# ---- scripts
+
+
+SCRIPT = """#!/usr/bin/env python3
+# /// script
+# requires-python = ">={python}"
+# dependencies = ["b"]
+#
+# [tool.minglibc]
+# glibc = "2.17"
+# python = ["{python}"]
+# ///
+import sys
+import b
+
+print(b.__name__, *sys.argv[1:])
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def script(inputs: Path, index: IndexServer) -> Path:
+    """A locked script that prints its arguments and exits with 3."""
+    path = inputs / "my.tool.py"
+    path.write_text(SCRIPT.format(python=RUNNING))
+    found = minglibc("lock", "--script", str(path), "--index-url", index.url)
+    assert 0 == found.code, found.err
+    return path
+
+
+def run_script(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`run --script` in a process of its own, which becomes the script."""
+    return subprocess.run(
+        [sys.executable, "-m", "minglibc", "run", "--script", str(script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_script_is_locked_beside_itself(script: Path, index: IndexServer) -> None:
+    """The lock of my.tool.py is pylock.my-tool.toml, for the standard allows no dots; it is fresh until the block changes."""
+    lock = loads((script.parent / "pylock.my-tool.toml").read_text())
+    assert {"b": "1.0"} == lock.versions(lock.targets[0])
+    assert 0 == minglibc("lock", "--script", str(script), "--check").code
+    script.write_text(script.read_text() + "print()\n")
+    assert 0 == minglibc("lock", "--script", str(script), "--check").code
+    script.write_text(script.read_text().replace('["b"]', '["b", "c"]'))
+    stale = minglibc("lock", "--script", str(script), "--check")
+    assert 1 == stale.code
+    assert "c is required and not locked" in stale.err
+    assert "minglibc lock --script my.tool.py" in stale.err
+
+
+def test_a_script_runs_in_an_environment_of_its_lock(script: Path, tmp_path: Path) -> None:
+    """run --script makes the environment in the cache once, passes arguments and the exit code, and is quiet the second time."""
+    first = run_script(script, "--verbose", "x")
+    assert (3, "b --verbose x\n") == (first.returncode, first.stdout), first.stderr
+    second = run_script(script)
+    assert (3, "b\n", "") == (second.returncode, second.stdout, second.stderr)
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_script_without_its_lock_is_told_what_to_do(script: Path) -> None:
+    """A script whose lock is missing or stale does not run, and the command that mends it is named."""
+    lock = script.parent / "pylock.my-tool.toml"
+    kept = lock.read_text()
+    lock.unlink()
+    missing = run_script(script)
+    assert 1 == missing.returncode
+    assert "minglibc lock --script" in missing.stderr
+    lock.write_text(kept)
+    script.write_text(script.read_text().replace('["b"]', '["b", "c"]'))
+    stale = run_script(script)
+    assert 1 == stale.returncode
+    assert "pylock.my-tool.toml is stale" in stale.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("print()\n", "has no script block"),
+        ("# /// script\n# dependencies = []\n# ///\n", "nothing says the cap for x.py"),
+        ("# /// script\n# dependencies = [\n# ///\n", "the script block of x.py is not TOML"),
+        ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one script block"),
+        (
+            '# /// script\n# dependencies = ["a b c"]\n# requires-python = ">=3.9"\n# [tool.minglibc]\n# glibc = "2.17"\n# ///\n',
+            "dependencies[0] is 'a b c', which is not a requirement",
+        ),
+    ],
+)
+def test_script_blocks_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    """A block that is missing, doubled or wrong is a usage error in the block's own words."""
+    (tmp_path / "x.py").write_text(text)
+    found = minglibc("lock", "--script", str(tmp_path / "x.py"))
+    assert 2 == found.code
+    assert said in found.err
+    assert "project.dependencies" not in found.err

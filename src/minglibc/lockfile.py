@@ -12,6 +12,7 @@ import tomli_w
 from minglibc.alike import check_agreement, jointly
 from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
+from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
 from minglibc.targets import GlibcVersion, PythonVersion, Target
 from minglibc.wheels import HASH_ALGORITHMS, Judge, Wheel, lowest_glibc
@@ -25,7 +26,7 @@ PROJECT = "the project"
 EXTRA = "extra "
 GROUP = "group "
 _HEADER = (
-    "# Made by minglibc from pyproject.toml: commit it, don't edit it. `minglibc lock` brings it up to date,\n"
+    "# Made by minglibc from {origin.name}: commit it, don't edit it. `{origin.command}` brings it up to date,\n"
     "# `minglibc sync` installs it; pip 26.1 and newer and uv install it too.\n"
 )
 _DIGEST = re.compile("sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}")
@@ -71,6 +72,7 @@ class Inputs(NamedTuple):
     groups: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
     target_names: Mapping[str, Target] = {}
+    origin: Origin = PROJECT_FILE
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -233,8 +235,9 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
         for t in targets
         for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == t] or [""]
     )
-    table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\ntargets = [\n{rows}]\npackages = {len(document['packages'])}\n"
-    return seal(_HEADER + body + table, inputs.digest)
+    table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\n{tomli_w.dumps(inputs.origin.table)}"
+    table += f"targets = [\n{rows}]\npackages = {len(document['packages'])}\n"
+    return seal(_HEADER.format(origin=inputs.origin) + body + table, inputs.digest)
 
 
 # Reading.
@@ -247,6 +250,7 @@ class Lock(NamedTuple):
     targets: tuple[Target, ...]
     inputs: str
     names: Mapping[str, Target] = {}
+    origin: Origin = PROJECT_FILE
 
     def select(
         self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
@@ -307,7 +311,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
     digests = lock_digests(text)
     try:
         pylock = Pylock.from_dict(document)
-        targets = loads_targets(document)
+        targets, origin = loads_targets(document), Origin.load(table)
         problem = _problem(pylock, targets, table)
     except (
         PylockValidationError,
@@ -327,7 +331,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
             hint="run `minglibc lock` to make it anew, and don't edit it",
         )
     assert digests is not None
-    return Lock(pylock, targets, digests.inputs, loads_names(document))
+    return Lock(pylock, targets, digests.inputs, loads_names(document), origin)
 
 
 def _problem(pylock: "Pylock", targets: Sequence[Target], table: Mapping[str, Any]) -> str:

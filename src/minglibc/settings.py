@@ -110,15 +110,21 @@ class Settings(NamedTuple):
 
 
 def parse(
-    text: str, *, name: str = "pyproject.toml", overrides: Overrides | None = None, now: datetime | None = None
+    text: str,
+    *,
+    name: str = "pyproject.toml",
+    overrides: Overrides | None = None,
+    now: datetime | None = None,
+    written: bool = True,
 ) -> Settings:
     """What pyproject.toml's *text* asks for; raises one SettingsError that lists every mistake in it.
 
+    *written* is false for a text that was put together from other files, whose lines and [project] no user has seen.
     *now* is what durations in ``exclude-newer`` are counted back from. The bound itself is left out: a file that was
     uploaded at that moment or later is too new.
     """
     text = text.removeprefix("\ufeff")
-    reader = _Reader(text, load(text, name), overrides or Overrides(), now)
+    reader = _Reader(text if written else "", load(text, name), overrides or Overrides(), now)
     settings = reader.settings()
     if reader.problems:
         lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(reader.problems))
@@ -210,7 +216,8 @@ class _Reader:
     def problem(self, key: str, what: str) -> None:
         """Note that *key* is wrong in the way that *what* says."""
         line = _line_of(self.text, key)
-        self.problems.append(f"{key}{f' (line {line})' if line else ''} {what}")
+        spoken = key if self.text else key.removeprefix("project.")
+        self.problems.append(f"{spoken}{f' (line {line})' if line else ''} {what}")
 
     def wrong(self, key: str, value: object, accepted: str) -> None:
         """Note that *key* holds *value* where *accepted* is due."""

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from minglibc.adapters import store, wheelhouse
+from minglibc.adapters import sources, store, wheelhouse
 
 CURRENT = (store.FORMAT, wheelhouse.FOLDER)
+_KINDS = (*CURRENT, sources.SCRIPTS)
 
 # Each kind of cache with the number of its format; whatever else stands beside them is not ours.
-_OURS = re.compile(r"(index-v|wheels-)([0-9]{1,6})")
+_OURS = re.compile(r"(index-v|wheels-|scripts-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):
@@ -31,7 +32,7 @@ def entries(folder: str) -> Iterator[Entry]:
 
 def older_formats(folder: str) -> list[str]:
     """The folders of formats that this minglibc no longer reads; those of newer ones are another minglibc's."""
-    newest = {kind: int(number) for kind, number in (_split(name) for name in CURRENT)}
+    newest = {kind: int(number) for kind, number in (_split(name) for name in _KINDS)}
     found = []
     for path in _formats(folder):
         kind, number = _split(os.path.basename(path))
@@ -51,7 +52,12 @@ def remove_folder(path: str) -> int:
 def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
     """Remove the files that nobody has read or written *since* then; how many, and how many bytes."""
     count = size = 0
-    for entry in list(entries(folder)):
+    for path in _environments(folder):
+        # An environment is whole or gone.
+        if all(entry.used < since for entry in _below(path)):
+            count += sum(1 for _ in _below(path))
+            size += remove_folder(path)
+    for entry in [each for path in _formats(folder) if not _holds_environments(path) for each in _below(path)]:
         if entry.used < since:
             with suppress(FileNotFoundError):
                 os.unlink(entry.path)
@@ -60,6 +66,16 @@ def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
                 # The folder of a digest has no other use; one that is not empty stays.
                 os.rmdir(os.path.dirname(entry.path))
     return count, size
+
+
+def _environments(folder: str) -> Iterator[str]:
+    for kept in filter(_holds_environments, _formats(folder)):
+        with os.scandir(kept) as found:
+            yield from sorted(entry.path for entry in found if entry.is_dir(follow_symlinks=False))
+
+
+def _holds_environments(path: str) -> bool:
+    return os.path.basename(path).startswith("scripts-")
 
 
 def formats(folder: str) -> list[str]:

@@ -41,10 +41,15 @@ def lock_path(folder: str) -> str:
 
 def read_pyproject(folder: str) -> str:
     """The text of pyproject.toml in *folder*; raises SettingsError."""
-    text = _read(pyproject_path(folder), SettingsError)
+    text = read_file(pyproject_path(folder))
     if text is None:
         raise SettingsError(f"there is no {PYPROJECT} in {folder}", hint="`minglibc init` makes one")
     return text
+
+
+def read_file(path: str) -> str | None:
+    """The text of a file that a user wrote, None where there is none; raises SettingsError for what can't be read."""
+    return _read(path, SettingsError)
 
 
 def read_lock(path: str) -> str | None:

@@ -29,6 +29,7 @@ def configure(parser: Parser) -> None:
 def add_part(parser: Parser) -> None:
     """What `export` and `bundle` both take: which part of the lock."""
     add = parser.add_argument
+    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
     add("--target", metavar="NAME", help="only this target of the lock, such as cp39-x86_64-glibc2.27")
     add("--extra", action="append", metavar="NAME", help="with this extra of the project; repeat for more")
     add("--all-extras", action="store_true", help="with every extra")

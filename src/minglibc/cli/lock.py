@@ -8,15 +8,17 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from minglibc.adapters import project
-from minglibc.cli import color, fresh
+from minglibc.adapters import project, sources
+from minglibc.cli import color
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
-from minglibc.cli.options import Parser, add_index, add_targets, folder, talk
+from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.origins import Subject, add_origin, check_origin, subject
 from minglibc.cli.progress import Progress
 from minglibc.errors import EXIT_CANNOT, LockError
 from minglibc.fingerprint import lock_digests
 from minglibc.heldback import HeldBack, held_back
 from minglibc.lockfile import Change, Lock, changes, dumps, loads, merge, versions_of
+from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution
 from minglibc.settings import parse
@@ -38,6 +40,7 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and write nothing")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON on stdout")
+    add_origin(parser)
     add_targets(parser)
     add_index(parser)
 
@@ -55,24 +58,25 @@ class Outcome(NamedTuple):
 
 def run(arguments: Namespace) -> int:
     """Bring the lock up to date, or say whether it is."""
-    directory = folder(arguments)
-    text = project.read_pyproject(directory)
-    path = project.lock_path(directory)
+    asked = subject(arguments)
+    text, path = asked.text, asked.path
     old = project.read_lock(path)
     if arguments.check:
-        return check(text, old, arguments)
+        return check(asked, old, arguments)
     if old is not None and is_fresh(text, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
-        talk(arguments, fresh.UP_TO_DATE)
+        talk(arguments, f"{asked.name} is up to date")
         if arguments.json:
             print(json.dumps({"changed": False, "changes": [], "held-back": []}))
         return 0
+    if old is not None:
+        check_origin(old, asked)
     if arguments.dry_run:
-        tell(lock(text, old, arguments), arguments)
+        tell(lock(text, old, arguments, origin=asked.origin), arguments)
         return 0
-    with project.lock(directory, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
+    with project.lock(asked.folder, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
         # Another one may have changed both files before this one's turn.
-        text, old = project.read_pyproject(directory), project.read_lock(path)
-        outcome = lock(text, old, arguments)
+        text = sources.read(asked.origin, asked.folder).pyproject
+        outcome = lock(text, project.read_lock(path), arguments, origin=asked.origin)
         project.write_lock(path, outcome.text)
     tell(outcome, arguments)
     return 0
@@ -84,22 +88,26 @@ def is_fresh(text: str, old: str, arguments: Namespace) -> bool:
     return found is not None and found.intact and found.inputs == digest(text, arguments)
 
 
-def check(text: str, old: str | None, arguments: Namespace) -> int:
+def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
     """`lock --check`: 0 where the lock is up to date, else 1 and why."""
+    hint = f"run `{asked.origin.command}` and commit the file"
     if old is None:
-        raise LockError("there is no pylock.toml", hint="run `minglibc lock` and commit the file")
-    if is_fresh(text, old, arguments):
-        talk(arguments, fresh.UP_TO_DATE)
+        raise LockError(f"there is no {asked.name}", hint=hint)
+    if is_fresh(asked.text, old, arguments):
+        talk(arguments, f"{asked.name} is up to date")
         return 0
-    reasons = staleness(loads(old), text, arguments)
-    lines = ["error: pylock.toml is stale:", *(f"  {reason}" for reason in reasons)]
-    color.say("\n".join([*lines, "hint: run `minglibc lock` and commit the file"]))
+    lock = loads(old, name=asked.name)
+    check_origin(old, asked)
+    reasons = staleness(lock, asked, arguments)
+    lines = [f"error: {asked.name} is stale:", *(f"  {reason}" for reason in reasons)]
+    color.say("\n".join([*lines, f"hint: {hint}"]))
     return EXIT_CANNOT
 
 
-def staleness(lock: Lock, text: str, arguments: Namespace) -> list[str]:
+def staleness(lock: Lock, asked: Subject, arguments: Namespace) -> list[str]:
     """What of pyproject.toml the lock does not meet, as far as that can be told without asking the index."""
-    settings = parse(text, overrides=overrides(arguments))
+    origin = asked.origin
+    settings = parse(asked.text, name=origin.name, overrides=overrides(arguments), written=origin.is_project)
     reasons = []
     for target in settings.targets:
         if target not in lock.targets:
@@ -111,15 +119,15 @@ def staleness(lock: Lock, text: str, arguments: Namespace) -> list[str]:
     locked: dict[str, list[str]] = {}
     for package in lock.pylock.packages:
         locked.setdefault(package.name, []).append(str(package.version))
-    asked = [
+    required = [
         *settings.requirements,
         *(r for found in (settings.extras, settings.groups) for rs in found.values() for r in rs),
     ]
-    reasons += [f"{r.name} is required and not locked" for r in asked if not r.marker and r.name not in locked]
+    reasons += [f"{r.name} is required and not locked" for r in required if not r.marker and r.name not in locked]
     return list(dict.fromkeys(reasons)) or ["a requirement or a setting was changed since"]
 
 
-def lock(text: str, old: str | None, arguments: Namespace) -> Outcome:
+def lock(text: str, old: str | None, arguments: Namespace, *, origin: Origin = PROJECT_FILE) -> Outcome:
     """Resolve the project anew, keeping what *old* locks unless an upgrade is asked for."""
     began = time.monotonic()
     # A lock lives for a second or two and makes no cycles worth looking for.
@@ -129,8 +137,11 @@ def lock(text: str, old: str | None, arguments: Namespace) -> Outcome:
     everything = {
         name: version for target in (before.targets if before else ()) for name, version in kept(target).items()
     }
-    with Progress(arguments) as progress, work(text, arguments, locked=everything, on_fetch=progress.fetching) as found:
-        answers = found.solve(kept, on_target=progress.resolving)
+    with (
+        Progress(arguments) as progress,
+        work(text, arguments, origin=origin, locked=everything, on_fetch=progress.fetching) as found,
+    ):
+        answers = _solve(found, kept, arguments, progress)
         answers = _with_hashes(found, answers, arguments)
         document = merge(answers, found.inputs)
         targets = tuple(answer.target for answer in answers)
@@ -175,6 +186,14 @@ def _kept(before: Lock | None, arguments: Namespace) -> Locked:
         return {name: version for name, version in found.items() if name not in freed}
 
     return kept
+
+
+def _solve(found: Work, kept: Locked, arguments: Namespace, progress: Progress) -> list[Resolution]:
+    if not found.settings.verify:
+        return found.solve(kept, on_target=progress.resolving)
+    from minglibc.cli.verifying import solve_verified  # noqa: PLC0415  it reads ELF files, which few locks want
+
+    return solve_verified(found, kept, arguments, on_target=progress.resolving)
 
 
 def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> list[Resolution]:

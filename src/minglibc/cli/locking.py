@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from minglibc.adapters import project
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index, without_credentials
 from minglibc.adapters.store import Store
 from minglibc.cli.options import cache_folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
+from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.resolver import Policy, Resolution, Root, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
@@ -80,11 +80,12 @@ def work(
     text: str,
     arguments: Namespace,
     *,
+    origin: Origin = PROJECT_FILE,
     locked: Mapping[str, str] | None = None,
     on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
 ) -> Iterator[Work]:
     """Open the project whose pyproject.toml says *text*; raises SettingsError for all that is wrong with it."""
-    settings = parse(text, name=project.PYPROJECT, overrides=overrides(arguments))
+    settings = parse(text, name=origin.name, overrides=overrides(arguments), written=origin.is_project)
     for warning in settings.warnings:
         talk(arguments, f"warning: {warning}")
     for note in settings.notes:
@@ -103,6 +104,7 @@ def work(
         groups=tuple(sorted(settings.groups)),
         default_groups=settings.default_groups,
         target_names=settings.target_names,
+        origin=origin,
     )
     try:
         yield Work(settings, roots, judges, policy_of(settings), index, inputs)

@@ -4,11 +4,12 @@
 
 import os
 import sys
-from argparse import REMAINDER, Namespace
+from argparse import REMAINDER, ArgumentParser, Namespace
 from typing import TYPE_CHECKING, NoReturn
 
 from minglibc.adapters import project, stamp
-from minglibc.errors import MinglibcError, SettingsError
+from minglibc.errors import LockError, MinglibcError, SettingsError
+from minglibc.origin import Origin
 
 if TYPE_CHECKING:
     from minglibc.cli.options import Parser
@@ -21,6 +22,14 @@ def configure(parser: "Parser") -> None:
     from minglibc.cli.selection import add_selection  # noqa: PLC0415  paid for only where it is needed
 
     add_selection(parser)
+    # What comes after it is the script's own, and no variable names a script.
+    ArgumentParser.add_argument(
+        parser,
+        "--script",
+        nargs=REMAINDER,
+        metavar="FILE",
+        help="run a script with its arguments, in an environment of its own lock",
+    )
     parser.add_argument(
         "command", nargs=REMAINDER, metavar="COMMAND", help="the command and its arguments, as they are"
     )
@@ -29,6 +38,8 @@ def configure(parser: "Parser") -> None:
 def run(arguments: Namespace) -> NoReturn:
     """Become the command; its exit code and its signals are this process's."""
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if arguments.script:
+        _run_script(arguments, *arguments.script)
     if not command:
         raise SettingsError("there is no command to run", hint="minglibc run [--] COMMAND [ARGUMENTS]")
     prefix = _known_to_match(arguments)
@@ -37,10 +48,39 @@ def run(arguments: Namespace) -> NoReturn:
     _become(command, prefix)
 
 
+def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
+    """Become the script, in an environment of the cache that is its lock's and nobody else's."""
+    from minglibc.adapters import sources  # noqa: PLC0415  paid for only where it is needed
+    from minglibc.cli.options import cache_folder  # noqa: PLC0415  the same
+    from minglibc.cli.selection import selection  # noqa: PLC0415  the same
+
+    arguments.lock = sources.script_lock(script)
+    lock = project.read_lock(arguments.lock)
+    if lock is None:
+        raise LockError(f"{script} has no lock {arguments.lock}", hint=f"run `minglibc lock --script {script}`")
+    known = stamp.digest(lock + selection(arguments))[:16]
+    prefix = os.path.join(os.path.abspath(cache_folder(arguments)), sources.SCRIPTS, known)
+    if arguments.python is None:
+        arguments.python = prefix
+        asks = sources.read(Origin(script=os.path.basename(script)), os.path.dirname(arguments.lock))
+        if not stamp.holds(
+            prefix,
+            lock=stamp.digest(lock),
+            pyproject=None if arguments.frozen else stamp.digest(asks.pyproject),
+            selection=selection(arguments),
+        ):
+            _synchronized(arguments)
+    else:
+        prefix = _synchronized(arguments)
+    _become([os.path.join(prefix, "bin", "python"), script, *rest], prefix)
+
+
 def _known_to_match(arguments: Namespace) -> str | None:
     """The environment, if the stamp that the last sync left in it says that nothing has to be done."""
     from minglibc.cli.selection import ENVIRONMENT, selection  # noqa: PLC0415  paid for only where it is needed
 
+    if arguments.lock:
+        return None  # what it was made from is for the sync to find
     try:
         folder = project.find(arguments.project)
         lock, pyproject = project.read_lock(project.lock_path(folder)), project.read_pyproject(folder)

@@ -14,6 +14,7 @@ def add_selection(parser: Parser) -> None:
         parser, "--python", metavar="PATH", help="an interpreter, or the folder of an environment (default: .venv)"
     )
     add = parser.add_argument
+    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
     add("--target", metavar="NAME", help="the target of the lock to install, such as cp39-x86_64-glibc2.27")
     add("--extra", action="append", metavar="NAME", help="install this extra of the project; repeat for more")
     add("--all-extras", action="store_true", help="install every extra")

@@ -147,34 +147,49 @@ def _outcome(place: Place, environment: Environment | None, steps: Plan, began: 
 
 def read_source(arguments: Namespace) -> Source:
     """The project and its lock; raises LockError where there is none, or a stale one."""
-    folder, pyproject = _read_project(arguments)
-    path = project.lock_path(folder)
+    path = os.path.abspath(arguments.lock) if arguments.lock else _lock_path(arguments)
+    folder, name = os.path.split(path)
     text = project.read_lock(path)
     if text is None:
-        raise LockError(f"there is no {project.LOCK} in {folder}", hint="run `minglibc lock` and commit the file")
-    lock = loads(text)
+        raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
+    lock = loads(text, name=name)
+    pyproject = _read_origin(lock, folder, arguments)
     if pyproject is not None and not arguments.frozen and not _is_fresh(lock, pyproject):
         raise LockError(
-            "pylock.toml is stale: pyproject.toml has changed since",
-            hint="run `minglibc lock`, or take the lock as it is with --frozen",
+            f"{name} is stale: {lock.origin.name} has changed since",
+            hint=f"run `{lock.origin.command}`, or take the lock as it is with --frozen",
         )
     return Source(folder, pyproject, text, lock)
 
 
-def _read_project(arguments: Namespace) -> tuple[str, str | None]:
+def _lock_path(arguments: Namespace) -> str:
     try:
-        folder = project.find(arguments.project)
+        return project.lock_path(project.find(arguments.project))
     except SettingsError:
-        # A frozen lock needs no project beside it: that is how it travels to the machines that only install.
-        folder = os.path.abspath(arguments.project or ".")
-        if not arguments.frozen or not os.path.exists(project.lock_path(folder)):
+        # Requirements files have no project, and a frozen lock needs none beside it: so it travels to the machines
+        # that only install.
+        path = project.lock_path(os.path.abspath(arguments.project or "."))
+        if not os.path.exists(path):
             raise
-        return folder, None
-    return folder, project.read_pyproject(folder)
+        return path
+
+
+def _read_origin(lock: Lock, folder: str, arguments: Namespace) -> str | None:
+    """What *lock* was made from, in the words of a pyproject.toml; None where a frozen lock stands alone."""
+    try:
+        if lock.origin.is_project:
+            return project.read_pyproject(folder)
+        from minglibc.adapters import sources  # noqa: PLC0415  few locks are of anything but a project
+
+        return sources.read(lock.origin, folder).pyproject
+    except SettingsError:
+        if arguments.frozen:
+            return None
+        raise
 
 
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
-    if lock.inputs == fingerprint(pyproject):
+    if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
         return True
     variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "PYTHON", "ARCH"))
     glibc, pythons, architectures = (text.replace(",", " ").split() for text in variables)

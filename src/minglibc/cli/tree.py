@@ -21,6 +21,7 @@ def configure(parser: Parser) -> None:
     add = parser.add_argument
     add("--invert", action="append", metavar="NAME", help="show what requires NAME; repeat for more")
     add("--depth", type=_depth, metavar="NUMBER", help="go no deeper than this")
+    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
     add("--target", metavar="NAME", help="only what this target installs, such as cp39-x86_64-glibc2.27")
     add("--json", action="store_true", help="print JSON")
 
@@ -53,11 +54,11 @@ def run(arguments: Namespace) -> int:
 
 
 def _packages(arguments: Namespace) -> "list[Package]":
-    path = project.lock_path(folder(arguments))
+    path = arguments.lock or project.lock_path(folder(arguments))
     text = project.read_lock(path)
     if text is None:
         raise LockError(f"there is no {path}", hint="run `minglibc lock`")
-    lock = loads(text)
+    lock = loads(text, name=path.rpartition("/")[2])
     if arguments.target:
         return _of_target(lock, arguments.target)
     return list(lock.pylock.packages)

@@ -1,0 +1,130 @@
+"""Which lock, made from what: a project's own, one of requirements files (`-r`), or a script's (`--script`)."""
+
+import os
+import re
+import tomllib
+from argparse import ArgumentParser, Namespace
+from typing import NamedTuple
+
+from minglibc.adapters import project, sources
+from minglibc.cli.locking import overrides
+from minglibc.cli.options import Parser, folder, talk
+from minglibc.errors import LockError, SettingsError
+from minglibc.fingerprint import lock_digests
+from minglibc.origin import PROJECT_FILE, Origin
+
+# PEP 751: no dots in the name between.
+_LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+
+
+class Subject(NamedTuple):
+    """A lock to be made: its path, what it is made from, and that in the words of a pyproject.toml."""
+
+    path: str
+    origin: Origin
+    text: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the lock; its origin's files are relative to it."""
+        return os.path.dirname(self.path)
+
+    @property
+    def name(self) -> str:
+        """The lock's own name."""
+        return os.path.basename(self.path)
+
+
+def add_origin(parser: Parser) -> None:
+    """The options that name another origin than the project; which lock to make is said each time, by no variable."""
+    ArgumentParser.add_argument(
+        parser,
+        "-r",
+        "--requirements",
+        action="append",
+        metavar="FILE",
+        help="lock a requirements file instead of the project; repeat for more",
+    )
+    ArgumentParser.add_argument(
+        parser, "--script", metavar="FILE", help="lock a script that states its requirements (PEP 723)"
+    )
+    ArgumentParser.add_argument(
+        parser, "-o", "--output", metavar="FILE", help="with -r: the lock to write, pylock.toml or pylock.NAME.toml"
+    )
+
+
+def subject(arguments: Namespace) -> Subject:
+    """What the arguments ask to be locked; options that its lock remembers are filled in."""
+    if arguments.script and arguments.requirements:
+        raise SettingsError("a lock is of requirements files or of a script", hint="give -r or --script")
+    if arguments.output and not arguments.requirements:
+        raise SettingsError("-o goes with -r", hint="a project's lock is pylock.toml, a script's pylock.NAME.toml")
+    if not arguments.script and not arguments.requirements:
+        directory = folder(arguments)
+        return Subject(project.lock_path(directory), PROJECT_FILE, project.read_pyproject(directory))
+    path = sources.script_lock(arguments.script) if arguments.script else _output(arguments)
+    origin = _remembered(_origin(arguments, os.path.dirname(path)), path, arguments)
+    found = sources.read(origin, os.path.dirname(path))
+    sources.check_targets(origin, found.pyproject)
+    for note in found.notes:
+        talk(arguments, note)
+    return Subject(path, origin, found.pyproject)
+
+
+def check_origin(old: str, asked: Subject) -> None:
+    """Raise LockError where *old*, which is about to be replaced, is the lock of something else."""
+    found = origin_of(old)
+    if found is None or found[:2] == asked.origin[:2]:
+        return
+    raise LockError(
+        f"{asked.path} is the lock of {found.name}, not of {asked.origin.name}",
+        hint="write another one by -o pylock.NAME.toml, or delete it first"
+        if asked.origin.requirements
+        else f"`{found.command}` brings it up to date; delete it to lock {asked.origin.name} in its place",
+    )
+
+
+def origin_of(lock: str) -> Origin | None:
+    """What a lock says that it was made from; None where it is not whole."""
+    digests = lock_digests(lock)
+    if digests is None or not digests.intact:
+        return None
+    try:
+        return Origin.load(tomllib.loads(lock)["tool"]["minglibc"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _output(arguments: Namespace) -> str:
+    if arguments.output is None:
+        return os.path.join(os.path.dirname(os.path.abspath(arguments.requirements[0])), project.LOCK)
+    path: str = os.path.abspath(arguments.output)
+    if not _LOCK_NAME.fullmatch(os.path.basename(path)):
+        raise SettingsError(
+            f"{arguments.output} is no name for a lock (PEP 751)",
+            hint="pylock.toml or pylock.NAME.toml, no dots in NAME",
+        )
+    if not os.path.isdir(os.path.dirname(path)):
+        raise SettingsError(f"there is no folder {os.path.dirname(path)}", hint="make it first")
+    return path
+
+
+def _origin(arguments: Namespace, place: str) -> Origin:
+    for path in (arguments.script, *(arguments.requirements or ())):
+        # It stands in the lock's first comment.
+        if path and not path.isprintable():
+            raise SettingsError(f"{path!r} is a name that a lock can't carry", hint="rename the file")
+    if arguments.script:
+        return Origin(script=os.path.relpath(arguments.script, place))
+    return Origin(requirements=tuple(os.path.relpath(path, place) for path in arguments.requirements))
+
+
+def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
+    """*origin* with the options that are given, and for the rest those of the lock there is."""
+    old = project.read_lock(path)
+    before = origin_of(old) if old is not None else None
+    same = before is not None and before[:2] == origin[:2]
+    given = {**(before.given if before and same else {}), **overrides(arguments).given}
+    arguments.glibc, arguments.python = given.get("glibc"), given.get("python")
+    arguments.arch = given.get("architectures")
+    return origin.with_given(given)
