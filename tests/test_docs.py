@@ -114,7 +114,7 @@ def stand_ins() -> Iterator[BuiltWheel]:
     yield build_wheel("pycparser", "2.23", requires_python=">=3.8")
     yield build_wheel("pycparser", "3.12", requires_python=">=3.11")
     yield build_wheel("typing-extensions", "4.16.0", requires_python=">=3.9")
-    yield build_wheel("pyserial", "3.5")
+    yield build_wheel("pyserial", "3.5", files={"serial/__init__.py": '__version__ = "3.5"\n'})
     for python, abi in (("cp36", "cp36m"), ("cp38", "cp38")):
         yield _compiled("pyyaml", "6.0.1", f"{python}-{abi}-{old}", "2.14", requires_python=">=3.6")
     yield _compiled("pyyaml", "6.0.3", f"cp38-cp38-{old}", "2.14", requires_python=">=3.8")
@@ -193,7 +193,7 @@ FOLLOWED = [path for path in DOCUMENTS if any(block.language == "console" for bl
 def test_what_a_document_says_to_type_works(path: Path, session: Session) -> None:
     """Every console block does what the document says that it does."""
     followed = blocks(path)
-    if any("sync" in block.body for block in followed if block.language == "console"):
+    if any(re.search("minglibc (sync|run)", block.body) for block in followed if block.language == "console"):
         _need_python()
     for block in followed:
         if "file" in block.marks:
