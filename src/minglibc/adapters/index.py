@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.adapters.store import Entry, Store
-from minglibc.errors import IndexUnreachable, MinglibcError
+from minglibc.errors import IndexUnreachable, MinglibcError, SettingsError
 from minglibc.speculation import Speculation
 from minglibc.wheels import CoreMetadata, ProjectPage, Wheel
 
@@ -31,6 +31,9 @@ class Index:
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
     ) -> None:
+        if not url.lower().startswith(("https://", "http://")):
+            # It may hold a password: it is not repeated.
+            raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
         self.url = url if url.endswith("/") else url + "/"
         self.fetched = 0
         self._store = store
@@ -220,5 +223,9 @@ class Index:
 
 def without_credentials(url: str) -> str:
     """*url* without user and password, as it may be written down."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        # What urllib says of it may hold a password as well.
+        raise SettingsError("the index's address can't be read", hint="check index-url") from error
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
