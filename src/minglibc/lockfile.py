@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import tomli_w
 
@@ -381,7 +380,7 @@ def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str
         return f"{wheel.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or a path beside it"
-    if "@" in urlsplit(wheel.url).netloc:
+    if "@" in wheel.url.partition("://")[2].partition("/")[0]:
         return f"{wheel.filename} has credentials in its URL"
     if wheel.size is not None and wheel.size < 0:
         return f"{wheel.filename} has a negative size"

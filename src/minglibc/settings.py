@@ -791,11 +791,18 @@ def _length(duration: re.Match[str]) -> timedelta:
 
 def _nearest(word: str, known: tuple[str, ...], *, likeness: float = 0.7) -> str:
     """The one of *known* that *word* was probably meant to be, or ""."""
-    if word in known:
+    word = word.lower().replace("_", "-") if word not in known else ""
+    # No likeness is above the share of common letters, so that most tables of other tools pay no import.
+    close = [
+        name
+        for name in known
+        if 2 * sum(min(word.count(c), name.count(c)) for c in {*word}) >= likeness * len(word + name)
+    ]
+    if not word or not close:
         return ""
     import difflib  # noqa: PLC0415  only files with an unknown key pay for it
 
-    found = difflib.get_close_matches(word.lower().replace("_", "-"), known, 1, likeness)
+    found = difflib.get_close_matches(word, close, 1, likeness)
     return found[0] if found else ""
 
 

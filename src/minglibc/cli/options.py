@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, NoReturn
 
 from minglibc.adapters import project
@@ -17,11 +18,25 @@ _FALSE = frozenset(("", "0", "false", "no", "off"))
 EXIT_TERMINATED = 143
 
 
+class _Formatter(argparse.HelpFormatter):
+    """argparse's, which makes one for each option that it is given, and would import shutil for the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+@cache
+def _columns() -> int:
+    with suppress(OSError, ValueError):
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
+    return 80
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser in which MINGLIBC_OPTION in the environment stands for ``--option``."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(formatter_class=_Formatter, **settings)
         self._from_environment: dict[str, Any] = {}
 
     def add_argument(self, *flags: str, **settings: Any) -> argparse.Action:
