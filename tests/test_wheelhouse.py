@@ -194,7 +194,7 @@ def test_one_failure_ends_all_downloads(index: IndexServer, cache: Path) -> None
 
 def test_credentials_stay_with_their_host(index: IndexServer, cache: Path) -> None:
     """X8: a redirect to another host is followed without the Authorization of the first."""
-    from minglibc.adapters.http import Credentials  # noqa: PLC0415  httpx, for this test alone
+    from minglibc.adapters.credentials import Credentials  # noqa: PLC0415  for this test alone
 
     wanted = published(index)
     index.other.add(WHEEL)

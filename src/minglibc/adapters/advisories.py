@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from minglibc.adapters.http import Credentials, Lanes, Limits, Ticket, get
+from minglibc.adapters.credentials import Credentials
+from minglibc.adapters.http import Lanes, Limits, Ticket, get
 from minglibc.adapters.index import without_credentials
 from minglibc.adapters.store import Store
 from minglibc.advisories import Advisory

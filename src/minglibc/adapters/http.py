@@ -6,17 +6,17 @@ import os
 import random
 import ssl
 import zlib
-from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 import httpx
 
 from minglibc import __version__
+from minglibc.adapters import tls
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 
 MAX_REDIRECTS = 10
@@ -64,32 +64,6 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Credentials:
-    """User and password of the hosts that were given with them; they never go to another host."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-
-    def take(self, url: str) -> str:
-        """*url* without its user and password, which are remembered for its host."""
-        parts = urlsplit(url)
-        if "@" not in parts.netloc:
-            return url
-        secret, _, host = parts.netloc.rpartition("@")
-        user, _, password = secret.partition(":")
-        token = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        self._known[parts.scheme, host] = f"Basic {token}"
-        return urlunsplit(parts._replace(netloc=host))
-
-    def headers(self, url: str) -> dict[str, str]:
-        """The Authorization header for *url*, where its host has one."""
-        if not self._known:
-            return {}
-        parts = urlsplit(url)
-        known = self._known.get((parts.scheme, parts.netloc))
-        return {"Authorization": known} if known else {}
 
 
 class Lane:
@@ -143,7 +117,11 @@ class Lane:
         scheme = request.url.scheme
         if scheme not in self._transports:
             self._transports[scheme] = httpx.AsyncHTTPTransport(verify=_ssl_context(scheme), limits=_FEW)
-        response = await self._transports[scheme].handle_async_request(request)
+        try:
+            response = await self._transports[scheme].handle_async_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            raise
         response.request = request
         return response
 
@@ -157,14 +135,14 @@ async def _leave(response: httpx.Response) -> None:
     await response.aclose()
 
 
-@cache
 def _ssl_context(scheme: str) -> ssl.SSLContext:
-    if scheme != "https":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    import truststore  # noqa: PLC0415  plain http needs no certificates
+    # Plain http needs no certificates.
+    return tls.context() if scheme == "https" else _plain_context()
 
-    context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return context
+
+@cache
+def _plain_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Ticket:
@@ -258,7 +236,7 @@ async def get(lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str]
         try:
             async with lanes.lane(ticket) as lane, asyncio.timeout(limits.deadline):
                 answer = await _once(lane, url, headers, limits)
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
             problem = _passing(error, url, limits)
         else:
             if answer.status not in _RETRIED:
@@ -301,10 +279,20 @@ def _passing(error: Exception, url: str, limits: Limits) -> str:
         case TimeoutError():
             return f"no whole answer within {limits.deadline:g} s"
         case httpx.ConnectError():
-            return f"no connection: {error}"
+            raise_distrust(error, url)
+            return f"no connection to {error.request.url.host}: {error}"
         case httpx.RemoteProtocolError():
             return "the answer was cut short" if "peer closed" in str(error) else f"the answer is not HTTP: {error}"
+    raise_distrust(error, url)
     return f"the connection broke: {str(error) or type(error).__name__}"
+
+
+def raise_distrust(error: Exception, url: str) -> None:
+    """Raise IndexUnreachable where *error* came of a certificate: trying again won't help."""
+    asked = str(error.request.url) if isinstance(error, httpx.RequestError) else url
+    found = tls.distrust(error, asked)
+    if found is not None:
+        raise found from error
 
 
 async def _once(lane: Lane, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:

@@ -8,7 +8,8 @@ from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minglibc.adapters.http import Answer, Credentials, Lanes, Limits, Ticket, get, shown
+from minglibc.adapters.credentials import Credentials
+from minglibc.adapters.http import Answer, Lanes, Limits, Ticket, get, shown
 from minglibc.adapters.simple_api import ACCEPT, read_page, read_project_json
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, ProjectNotFound

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import httpx
 
     from minglibc.adapters import http
-    from minglibc.adapters.http import Credentials, Limits
+    from minglibc.adapters.credentials import Credentials
+    from minglibc.adapters.http import Limits
 
 # A cache of another format lies beside this one and is never read.
 FOLDER = "wheels-1"
@@ -142,6 +144,8 @@ class Wheelhouse:
     async def _download_once(self, lane: "http.Lane", limits: "Limits", file: LockedFile) -> str:
         import httpx  # noqa: PLC0415  paid for only where it is needed
 
+        from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
+
         deadline = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
         # Nothing may stand between the file's bytes and its digest.
         headers = {"Accept-Encoding": "identity"}
@@ -163,7 +167,8 @@ class Wheelhouse:
             raise _Passing(_unreachable(file, f"no answer for {limits.silence:g} s")) from error
         except httpx.RemoteProtocolError as error:
             raise _Passing(_unreachable(file, f"the answer was cut short: {error}")) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            http.raise_distrust(error, file.url)
             raise _Passing(_unreachable(file, f"{error or type(error).__name__}")) from error
 
     async def _store(self, file: LockedFile, response: "httpx.Response") -> str:
