@@ -55,8 +55,8 @@ class Assault:
         command = [sys.executable, "-c", KILLER, str(step), str(self._root), *self._arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def run(self, times: int, seed: int) -> int:
-        """Kill the command so often, at a random step or a random moment; how many kills met it alive."""
+    def run(self, times: int, seed: int) -> None:
+        """Kill the command so often, at a random step or a random moment."""
         chance = random.Random(seed)
         self._prepare()
         began = time.monotonic()
@@ -67,7 +67,9 @@ class Assault:
         steps = int(said.rpartition("STEPS ")[2])
         assert steps > 3
         killed = 0
-        for number in range(times):
+        for number in range(3 * times):
+            if killed == times:
+                break
             self._prepare()
             by_step = number % 5 != 4
             with self._start(chance.randint(1, steps) if by_step else 0) as child:
@@ -77,14 +79,15 @@ class Assault:
                 child.communicate()
             killed += child.returncode == -9
             self._survey()
-        return killed
+        # A kill that comes too late counts for nothing.
+        assert killed == times
 
 
 def kill_and_tell(assault: Assault, times: int) -> None:
-    """Carry out the assault under a seed that a failure names; nearly all kills must hit."""
+    """Carry out the assault under a seed that a failure names."""
     seed = time.time_ns() % 2**32
     print(f"seed {seed}")
-    assert assault.run(times, seed) >= 0.7 * times
+    assault.run(times, seed)
 
 
 TIMES = [KILLS, pytest.param(200, marks=pytest.mark.slow)]

@@ -124,7 +124,7 @@ class Store:
         """An entry holds as of now."""
         now = time.time()
         with contextlib.suppress(OSError):
-            os.utime(os.path.join(self._folder, kind, name), (now, now))
+            os.utime(os.path.join(self._folder, kind, name), (now, now), follow_symlinks=False)
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
@@ -133,6 +133,11 @@ class Store:
 
 
 def _write(path: str, mode: str, content: bytes) -> None:
-    with open(path, mode, buffering=0) as file:
+    with open(path, mode, buffering=0, opener=_open) as file:
         if file.write(content) != len(content):
             raise OSError("the disk is full")
+
+
+def _open(path: str, flags: int) -> int:
+    # A link, in a cache that others may write in, would lead to a file of somebody's.
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

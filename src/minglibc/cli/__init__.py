@@ -29,10 +29,18 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the value is the exit code. Without *arguments* this is the program, and its end."""
+    _open_streams()
     code = _answer(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         _end(code)
     return code
+
+
+def _open_streams() -> None:
+    """Python has no stdout or stderr where the caller closed them (`>&-`): then nobody reads what is written."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open until the end
 
 
 def _end(code: int) -> None:
