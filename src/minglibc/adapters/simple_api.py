@@ -18,6 +18,10 @@ ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0
 _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
+# What pages that may well list nothing say: PEP 629's version, servers' own words, and folders that are listed as they are.
+_MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
+
+
 class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     """An entry of ``files`` (PEP 691, 700, 714)."""
 
@@ -139,7 +143,10 @@ class _Links(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attributes}
         if tag == "a" and found.get("href"):
-            self.files.append(_linked(found))
+            file = _linked(found)
+            # A listing of a folder leads to the folders around it too.
+            if file.filename:
+                self.files.append(file)
         elif tag == "base" and found.get("href"):
             self.base = found["href"]
         elif tag == "meta" and found.get("name") == "pypi:repository-version":
@@ -181,7 +188,7 @@ def _read_html(answer: Answer, name: str) -> ProjectPage:
 
 
 def _looks_like_index(body: bytes) -> bool:
-    return b"pypi:repository-version" in body or b"simple index" in body.lower() or b"links for" in body.lower()
+    return any(mark in body.lower() for mark in _MARKS)
 
 
 class _Release(msgspec.Struct):
