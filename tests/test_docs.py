@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
 from minglibc import settings
+from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.cli import COMMANDS, main
 from minglibc.cli.options import Parser, add_common
 from tests.support.elves import elf
@@ -268,6 +270,14 @@ def test_links_lead_somewhere(path: Path) -> None:
 def _anchors(path: Path) -> set[str]:
     headings = _HEADING.findall(_BLOCK.sub("", path.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_nothing_leaked_into_a_document(path: Path) -> None:
+    """No document holds a traceback, a path of the machine that it was written on, or the public index's address."""
+    text = path.read_text(encoding="utf-8")
+    found = [word for word in ("Traceback (", str(ROOT), "/root/", urlsplit(DEFAULT_INDEX_URL).netloc) if word in text]
+    assert [] == found
 
 
 def test_every_document_can_be_reached() -> None:
