@@ -1,5 +1,6 @@
 """One target's resolution by resolvelib: requirements and an index in, a wheel for each project out."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import islice
@@ -320,8 +321,9 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
     def narrow(self, ask: Ask) -> int:
         """The mask of the versions that *ask* contains, worked out once."""
         if ask.mask == _EVERY_VERSION:
-            found = self.project(ask.name).page.versions
-            ask.mask = 0 if ask.requirement.url else found.mask(ask.requirement.specifier)
+            page = self.project(ask.name).page
+            found = page.versions
+            ask.mask = page.at(ask.requirement.url) if ask.requirement.url else found.mask(ask.requirement.specifier)
             for specifier in self._constraints.get(ask.name, ()):
                 ask.mask &= found.mask(specifier)
         return ask.mask
@@ -456,6 +458,10 @@ def resolve(
     reporter: BaseReporter[Ask, Candidate, str] | None = None,
 ) -> Resolution:
     """The wheels that serve *roots* on the judge's target, *preferences* (name → version) first; raises Unresolvable."""
+    roots = tuple(roots)
+    settled = settle(roots, judge, index, preferences=preferences, policy=policy)
+    if settled is not None:
+        return settled
     provider = Provider(index, judge, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
     asks = [ask for found in asked.values() for ask in found]
@@ -511,27 +517,46 @@ def carry_over(
 ) -> Resolution | None:
     """*earlier*'s answer where it simply holds for the judge's target too, found in one pass; None where it does not."""
     chosen = {**(preferences or {}), **{name: wheel.version for name, wheel in earlier.wheels.items()}}
-    provider = Provider(index, judge, preferences=chosen, policy=policy)
+    return settle(roots, judge, index, preferences=chosen, policy=policy)
+
+
+def settle(
+    roots: Iterable[Root],
+    judge: Judge,
+    index: WheelIndex,
+    *,
+    preferences: Mapping[str, str] | None = None,
+    policy: Policy = Policy(),  # noqa: B008  immutable
+) -> Resolution | None:
+    """The answer where the first choice of everything does, breadth first and in one pass; None where something quarrels.
+
+    resolvelib looks at every pin again after each pin: of a thousand packages that agree, this makes a second, not a minute.
+    """
+    provider = Provider(index, judge, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
-    pins: dict[str, Candidate] = {}
     seen: dict[str, list[Ask]] = {}
-    waiting = [ask for asks in asked.values() for ask in asks]
-    try:
+    pins: dict[str, Candidate] = {}
+    waiting = deque(ask for asks in asked.values() for ask in asks)
+    order: deque[str] = deque()
+    while waiting or order:
         while waiting:
-            ask = waiting.pop()
-            met = seen.setdefault(ask.identifier, [])
-            met.append(ask)
+            ask = waiting.popleft()
             pin = pins.get(ask.identifier)
-            if pin is None:
-                pin = first_match(provider, ask.identifier, seen)
-                if pin is None:
-                    return None
-                pins[ask.identifier] = pin
-                waiting.extend(provider.get_dependencies(pin))
-            elif not provider.narrow(ask) >> pin.index & 1:
+            if pin is not None and not provider.narrow(ask) >> pin.index & 1:
                 return None
-    except RequirementsConflicted:
-        return None
+            if ask.identifier not in seen:
+                order.append(ask.identifier)
+            seen.setdefault(ask.identifier, []).append(ask)
+        if order:
+            identifier = order.popleft()
+            pin = first_match(provider, identifier, seen)
+            if pin is None:
+                return None
+            pins[identifier] = pin
+            try:
+                waiting.extend(provider.get_dependencies(pin))
+            except RequirementsConflicted:
+                return None
     return _answer(provider, asked, pins)
 
 
