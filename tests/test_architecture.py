@@ -11,7 +11,7 @@ import minglibc
 ROOT = Path(minglibc.__file__).parent
 FLOORS = (
     ("errors", "fingerprint", "targets", "versions", "requirements", "policies", "elf", "origin", "inline_metadata"),
-    ("settings", "wheels", "audit", "requirements_file"),
+    ("settings", "wheels", "audit", "requirements_file", "direct"),
     ("resolver", "speculation", "heldback", "explain", "proposals", "alike"),
     (
         *("lockfile", "syncplan", "recall", "advisories", "why", "outdated", "caps", "report"),

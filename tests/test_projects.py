@@ -1,9 +1,13 @@
 """Projects as people have them: fleets with names, groups that quarrel, requirements files, scripts."""
 
+import hashlib
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -282,7 +286,7 @@ def test_a_project_does_not_overwrite_a_requirements_lock(inputs: Path, index: I
         ("-r https://example.invalid/r.in", "is an address"),
         ("a b", "is not a requirement"),
         ("a --install-option=x", "--install-option of a"),
-        ("./a-1.0-py3-none-any.whl", "has no name in front"),
+        ("./a-1.0.tar.gz", "is no wheel"),
     ],
 )
 def test_lines_that_are_refused(tmp_path: Path, line: str, said: str) -> None:
@@ -423,3 +427,166 @@ def test_script_blocks_that_are_refused(tmp_path: Path, text: str, said: str) ->
     assert 2 == found.code
     assert said in found.err
     assert "project.dependencies" not in found.err
+
+
+# ---- wheels by their addresses
+
+
+DIRECT = """[project]
+name = "direct"
+version = "1"
+dependencies = [{requirements}]
+[tool.minglibc]
+glibc = "2.17"
+python = ["{python}"]
+exclude-newer = "2020-01-01"
+"""
+
+
+def direct_project(folder: Path, index: IndexServer, *requirements: str) -> Path:
+    """A project with these requirements."""
+    quoted = ", ".join(f"'{each}'" for each in requirements)
+    return project(folder, index, DIRECT.format(requirements=quoted, python=RUNNING))
+
+
+def entry(folder: Path, name: str) -> dict[str, Any]:
+    """What the lock says of a package."""
+    packages = tomllib.loads((folder / "pylock.toml").read_text("utf-8"))["packages"]
+    found: dict[str, Any] = next(each for each in packages if each["name"] == name)
+    return found
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[IndexServer]:
+    """A server of files that is not the project's index."""
+    with IndexServer() as server:
+        yield server
+
+
+def test_a_wheel_by_its_url(tmp_path: Path, index: IndexServer, elsewhere: IndexServer) -> None:
+    """A requirement may name its wheel's URL: the lock holds it with its hash, its dependencies come from the index, sync installs it."""
+    index.add(build_wheel("a", "9.0"))
+    index.add(build_wheel("b", "1.0"), upload_time="2019-01-01T00:00:00.000000Z")
+    index.add(build_wheel("c", "1.0", requires=["a>=1"]), upload_time="2019-01-01T00:00:00.000000Z")
+    wheel = build_wheel("a", "1.0", requires=["b"])
+    elsewhere.add(wheel)
+    url = f"{elsewhere.origin}/files/{wheel.filename}"
+    digest = hashlib.sha256(wheel.content).hexdigest()
+    folder = direct_project(tmp_path, index, f"a @ {url}#sha256={digest}", "c")
+    locked(folder)
+    assert {"a": "1.0", "b": "1.0", "c": "1.0"} == read_lock(folder).versions(read_lock(folder).targets[0])
+    assert [{"name": wheel.filename, "url": url, "hashes": {"sha256": digest}}] == entry(folder, "a")["wheels"]
+    assert "index" not in entry(folder, "a")
+    assert [] == [request.path for request in index.requests if "/a/" in request.path]
+    synced = ran(folder, "sync")
+    assert 0 == synced.code, synced.err
+    assert "+ a==1.0" in synced.err
+    assert "a==1.0" in ran(folder, "why", "a").out + ran(folder, "tree").out
+
+
+def test_a_url_without_its_hash(tmp_path: Path, index: IndexServer, elsewhere: IndexServer) -> None:
+    """A URL without a hash is downloaded once to compute it, and that is said."""
+    wheel = build_wheel("a", "1.0")
+    elsewhere.add(wheel)
+    folder = direct_project(tmp_path, index, f"a @ {elsewhere.origin}/files/{wheel.filename}")
+    found = ran(folder, "lock")
+    assert 0 == found.code, found.err
+    assert "its address gives no sha256 for a-1.0-py3-none-any.whl" in found.err
+    assert {"sha256": hashlib.sha256(wheel.content).hexdigest()} == entry(folder, "a")["wheels"][0]["hashes"]
+
+
+@pytest.mark.parametrize(
+    "written", ["./wheels/{}", "file:wheels/{}", "file://{folder}/wheels/{}", "{folder}/wheels/{}"]
+)
+def test_a_wheel_in_the_projects_folder(tmp_path: Path, index: IndexServer, written: str) -> None:
+    """A local wheel is locked with its path, relative where it was written so; sync and bundle take it, offline too."""
+    index.add(build_wheel("pip", "25.0"), upload_time="2019-01-01T00:00:00.000000Z")
+    wheel = build_wheel("a", "1.0")
+    folder = tmp_path / "project"
+    (folder / "wheels").mkdir(parents=True)
+    (folder / "wheels" / wheel.filename).write_bytes(wheel.content)
+    direct_project(folder, index, "a @ " + written.format(wheel.filename, folder=folder))
+    locked(folder)
+    relative = f"wheels/{wheel.filename}"
+    expected = f"{folder}/{relative}" if "folder" in written else relative
+    assert expected == entry(folder, "a")["wheels"][0]["path"]
+    synced = ran(folder, "sync", "--offline")
+    assert 0 == synced.code, synced.err
+    bundled = ran(folder, "bundle", "-o", str(tmp_path / "bundle"))
+    assert 0 == bundled.code, bundled.err
+    assert wheel.content == (tmp_path / "bundle" / "wheels" / wheel.filename).read_bytes()
+    assert 0 == ran(folder, "check").code
+    refused = ran(folder, "export")
+    assert 2 == refused.code
+    assert "a is a wheel on this machine" in refused.err
+
+
+def test_a_local_wheel_that_was_built_anew(tmp_path: Path, index: IndexServer) -> None:
+    """sync installs the bytes that were locked and no others; `lock --upgrade` takes the new ones."""
+    folder = direct_project(tmp_path, index, "a @ ./a-1.0-py3-none-any.whl")
+    (folder / "a-1.0-py3-none-any.whl").write_bytes(build_wheel("a", "1.0").content)
+    locked(folder)
+    (folder / "a-1.0-py3-none-any.whl").write_bytes(build_wheel("a", "1.0", requires=["b"]).content)
+    refused = ran(folder, "sync")
+    assert 1 == refused.code
+    assert "is not the file that was locked" in refused.err
+    index.add(build_wheel("b", "1.0"), upload_time="2019-01-01T00:00:00.000000Z")
+    locked(folder, "--upgrade")
+    assert 0 == ran(folder, "sync").code
+
+
+def test_the_cap_holds_for_addresses_too(tmp_path: Path, index: IndexServer) -> None:
+    """A wheel above the cap is refused, whoever names it, and the cap that it needs is named."""
+    tag = f"{HERE.partition('-')[0]}-abi3-manylinux_2_28_x86_64"
+    folder = direct_project(tmp_path, index, f"a @ ./a-1.0-{tag}.whl")
+    (folder / f"a-1.0-{tag}.whl").write_bytes(build_wheel("a", "1.0", tag).content)
+    refused = ran(folder, "lock")
+    assert 1 == refused.code
+    assert "needs glibc 2.28" in refused.err
+    assert 0 == ran(folder, "lock", "--glibc", "2.28").code
+
+
+@pytest.mark.parametrize(
+    ("requirement", "said"),
+    [
+        ("a @ https://example.invalid/a-1.0.tar.gz", "is no wheel"),
+        ("a @ git+https://example.invalid/a", "is not the address of a wheel"),
+        ("a @ https://me:secret@example.invalid/a-1.0-py3-none-any.whl", "holds credentials"),
+        ("a @ ../a-1.0-py3-none-any.whl", "leads out of the project"),
+        ("a @ file://elsewhere.invalid/a-1.0-py3-none-any.whl", "lies on another machine"),
+        ("a @ ./b-1.0-py3-none-any.whl", "is a wheel of b"),
+        ("a @ ./a-x-py3-none-any.whl", "a name that no wheel can have"),
+    ],
+)
+def test_addresses_that_are_refused(tmp_path: Path, index: IndexServer, requirement: str, said: str) -> None:
+    """An address that is no wheel's, leads out of the project or holds a password is a usage error."""
+    found = ran(direct_project(tmp_path, index, requirement), "lock")
+    assert 2 == found.code
+    assert said in found.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "can't read"), (b"no wheel", "can't be used"), (build_wheel("a", "1.0").content, "is not the file that")],
+)
+def test_local_wheels_that_are_refused(tmp_path: Path, index: IndexServer, content: bytes | None, said: str) -> None:
+    """A local wheel that is missing, broken or another than its hash says is an error with its path."""
+    folder = direct_project(tmp_path, index, f"a @ ./a-1.0-py3-none-any.whl#sha256={'0' * 64}")
+    if content:
+        (folder / "a-1.0-py3-none-any.whl").write_bytes(content)
+    found = ran(folder, "lock")
+    assert 1 == found.code
+    assert said in found.err
+    assert "a-1.0-py3-none-any.whl" in found.err
+
+
+def test_wheels_in_requirements_files(inputs: Path, index: IndexServer) -> None:
+    """A wheel's mere path, relative to its own requirements file, is the requirement on it."""
+    wheel = build_wheel("d", "1.0")
+    (inputs / "deep").mkdir()
+    (inputs / "deep" / wheel.filename).write_bytes(wheel.content)
+    (inputs / "deep" / "d.in").write_text(f"./{wheel.filename} ; python_version > '3'\n")
+    (inputs / "requirements.in").write_text("-r deep/d.in\nb\n")
+    found = lock_inputs(inputs, index, *HERE_OPTIONS)
+    assert 0 == found.code, found.err
+    assert f"deep/{wheel.filename}" == entry(inputs, "d")["wheels"][0]["path"]

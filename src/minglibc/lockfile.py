@@ -14,7 +14,7 @@ from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
 from minglibc.targets import GlibcVersion, PythonVersion, Target
-from minglibc.wheels import HASH_ALGORITHMS, Judge, Wheel, lowest_glibc
+from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, Judge, Wheel, lowest_glibc
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageWheel, Pylock
@@ -72,6 +72,8 @@ class Inputs(NamedTuple):
     default_groups: tuple[str, ...] = ()
     target_names: Mapping[str, Target] = {}
     origin: Origin = PROJECT_FILE
+    # Of wheels on this machine: the path for each URL, relative to the lock where it was written so.
+    paths: Mapping[str, str] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -150,8 +152,9 @@ def _package(
     dependencies = _dependencies(name, used, uses)
     if dependencies:
         package["dependencies"] = dependencies
-    package["index"] = inputs.index_url
-    package["wheels"] = [_wheel(wheels[filename]) for filename in sorted(wheels)]
+    if not any(isinstance(wheel, DirectWheel) for wheel in wheels.values()):
+        package["index"] = inputs.index_url
+    package["wheels"] = [_wheel(wheels[filename], inputs.paths) for filename in sorted(wheels)]
     return package
 
 
@@ -170,13 +173,16 @@ def _dependencies(
     ]
 
 
-def _wheel(wheel: Wheel) -> dict[str, Any]:
+def _wheel(wheel: Wheel, paths: Mapping[str, str]) -> dict[str, Any]:
     algorithm, _, digest = wheel.hash.partition(":")
     entry: dict[str, Any] = {"name": wheel.filename}
     uploaded = _time(wheel.upload_time)
     if uploaded is not None:
         entry["upload-time"] = uploaded
-    entry["url"] = wheel.url
+    if wheel.url in paths:
+        entry["path"] = paths[wheel.url]
+    else:
+        entry["url"] = wheel.url
     if wheel.size is not None:
         entry["size"] = wheel.size
     entry["hashes"] = {algorithm: digest}
@@ -378,15 +384,23 @@ def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str
     # The cache has folders of these names.
     if bad := next((each for each in strong if not _DIGEST.fullmatch("-".join(each))), None):
         return f"{wheel.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
-    if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
-        return f"{wheel.filename} has no http(s) URL, or a path beside it"
-    if "@" in wheel.url.partition("://")[2].partition("/")[0]:
-        return f"{wheel.filename} has credentials in its URL"
+    if fault := _place_fault(wheel):
+        return fault
     if wheel.size is not None and wheel.size < 0:
         return f"{wheel.filename} has a negative size"
     needs = lowest_glibc(wheel.filename[:-4])
     cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
     return f"{wheel.filename} needs glibc {needs}; the cap is {cap}" if needs and needs > cap else ""
+
+
+def _place_fault(wheel: "PackageWheel") -> str:
+    if wheel.url is None and wheel.path is not None:
+        return f"{wheel.filename} has a path out of its folder" if ".." in wheel.path.split("/") else ""
+    if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
+        return f"{wheel.filename} has no http(s) URL, or a path beside it"
+    if "@" in wheel.url.partition("://")[2].partition("/")[0]:
+        return f"{wheel.filename} has credentials in its URL"
+    return ""
 
 
 def _twice(pylock: "Pylock", targets: Sequence[Target]) -> str:

@@ -40,10 +40,7 @@ def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Wheel]:
 
 
 def _recall(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Wheel]) -> Resolution:
-    asked = {
-        asker: [ask for ask in asks if ask.name in wheels and not ask.requirement.url]
-        for asker, asks in provider.roots(roots).items()
-    }
+    asked = {asker: [ask for ask in asks if ask.name in wheels] for asker, asks in provider.roots(roots).items()}
     dependencies: dict[str, list[Ask]] = {}
     waiting = [ask for asks in asked.values() for ask in asks]
     while waiting:

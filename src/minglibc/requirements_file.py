@@ -111,6 +111,16 @@ def _split(line: str) -> tuple[str, str]:
         return known, value.strip()
 
 
+def _with_name(text: str) -> str:
+    """The requirement that a wheel's mere path or address means: its file name has the project's name in front."""
+    address, blank, marker = text.partition(" ;")
+    path = address.partition("#")[0].strip()
+    if not path.endswith(".whl") or " " in path:
+        return text
+    name = path.rpartition("/")[2].partition("-")[0]
+    return f"{name} @ {address.strip()}{blank}{marker}"
+
+
 def _requirement(line: str) -> Iterator[tuple[Kind, str]]:
     text, *options = _OPTION.split(line)
     for option in dict.fromkeys(_split(option)[0] for option in options):
@@ -121,9 +131,9 @@ def _requirement(line: str) -> Iterator[tuple[Kind, str]]:
             )
         else:
             yield Kind.PROBLEM, f"{option} of {text.strip()} is no option that minglibc knows; take it out"
-    text = text.strip()
+    text = _with_name(text.strip())
     if _PATH.match(text) or (_URL.match(text) and " @ " not in text):
-        yield Kind.PROBLEM, f"{text} has no name in front; write `name @ {text}`"
+        yield Kind.PROBLEM, f"{text} is no wheel; minglibc locks nothing else"
         return
     try:
         parse(text)

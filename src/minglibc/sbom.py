@@ -72,7 +72,7 @@ def _component(node: Node, wheels: "dict[str, PackageWheel]") -> Component:
         external_references=[
             ExternalReference(
                 type=ExternalReferenceType.DISTRIBUTION,
-                url=XsUri(wheel.url or ""),
+                url=XsUri(wheel.url or wheel.path or ""),
                 comment=wheel.filename,
                 hashes=_hashes(wheel),
             )

@@ -89,6 +89,12 @@ class Wheel(NamedTuple):
         return (int(parts[2][:digits]), parts[2][digits:])
 
 
+class DirectWheel(Wheel):
+    """A wheel that a requirement names by its address: no index lists it, so no rule about what indexes say holds for it."""
+
+    __slots__ = ()
+
+
 class CoreMetadata(NamedTuple):
     """What a resolution asks of METADATA (PEP 566, 643)."""
 
@@ -206,6 +212,10 @@ class ProjectPage:
 
             url = urljoin(self.base_url, url)
         return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
+
+    def at(self, url: str) -> int:  # noqa: ARG002  no page of an index is asked by addresses
+        """The mask of the versions that a requirement on the address *url* may have: none of an index's."""
+        return 0
 
     def dump(self) -> tuple[list[Any], bytes | memoryview]:
         """The page as a head of JSON values, and its files as JSON."""
@@ -396,7 +406,7 @@ class Judge:
             verdict = self._judge_tags(wheel.tail, self._linux_ranks)
         else:
             verdict = self.judge_tail(wheel.tail)
-        if isinstance(verdict, Rejection):
+        if isinstance(verdict, Rejection) or isinstance(wheel, DirectWheel):
             return verdict
         return self._judge_rest(wheel) or verdict
 

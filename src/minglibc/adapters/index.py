@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -81,6 +81,11 @@ class Index:
     def sha256(self, wheel: Wheel) -> str:
         """The hash of a wheel whose page gives none, by downloading it; ``sha256:hex``."""
         return self._online().run(self._online().digest(wheel))
+
+    def seed(self, page: ProjectPage, metadata: Mapping[str, CoreMetadata]) -> None:
+        """A project that no index is asked for, with what is known of its wheels' metadata by URL."""
+        self._pages[page.name] = page
+        self._metadata.update(metadata)
 
     def close(self) -> None:
         """Stop what is still under way and close every connection."""

@@ -2,6 +2,7 @@
 
 import os
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import tomli_w
 
@@ -9,7 +10,7 @@ from minglibc.adapters.texts import PYPROJECT, read_file, read_pyproject
 from minglibc.errors import SettingsError
 from minglibc.inline_metadata import EXAMPLE, script_block
 from minglibc.origin import Origin
-from minglibc.requirements import parse
+from minglibc.requirements import Requirement, parse
 from minglibc.requirements_file import Kind, Line, lines
 from minglibc.settings import load
 
@@ -107,6 +108,13 @@ def _required(path: str, spoken: str) -> str:
     return text
 
 
+def _rebased(requirement: Requirement, path: str) -> Requirement:
+    """*requirement* of the file at *path*; what names a wheel relative to that file names it relative to the lock."""
+    if not requirement.url or requirement.url.startswith("/") or urlsplit(requirement.url).scheme:
+        return requirement
+    return requirement._replace(url=os.path.normpath(os.path.join(os.path.dirname(path), requirement.url)))
+
+
 class _Reading:
     """Requirements files with what they include, each file once."""
 
@@ -135,7 +143,7 @@ class _Reading:
                 self._constrain(line.text, where)
             case Kind.REQUIREMENT:
                 # In one form, so that a blank more or less leaves the lock fresh.
-                self.requirements.append(str(parse(line.text)))
+                self.requirements.append(str(_rebased(parse(line.text), path)))
             case Kind.INCLUDE | Kind.CONSTRAINTS:
                 self._include(line, path, where, constraints=constraints)
             case Kind.PRERELEASES:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from minglibc.adapters.local_wheels import path_of
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
 from minglibc.wheels import HASH_ALGORITHMS
 
@@ -91,6 +92,8 @@ class Wheelhouse:
         return {name: path for name, path in paths.items() if path}
 
     def _present(self, file: LockedFile) -> str | None:
+        if file.url.startswith("file:"):
+            return _local(file)
         path = self._path(self._folder, file)
         try:
             with open(path, "rb") as stream:
@@ -349,6 +352,19 @@ def _check_digest(file: LockedFile, found: str) -> None:
             f"{file.filename} is not the file that was locked: its {algorithm} is {found}, the lock has {digest}",
             hint="nothing was installed; somebody changed the file, or the lock",
         )
+
+
+def _local(file: LockedFile) -> str:
+    """The path of a locked file that lies on this machine, whose bytes are still the locked ones; raises WheelError."""
+    path = path_of(file.url)
+    try:
+        with open(path, "rb") as stream:
+            digest = _hexdigest(stream, file.digest[0])
+    except OSError as error:
+        raise WheelError(f"can't read {path}: {error.strerror}", hint="put it where the lock names it") from error
+    if digest != file.digest[1]:
+        raise WheelError(f"{path} is not the file that was locked", hint="run `minglibc lock` to take it as it is now")
+    return path
 
 
 def _hexdigest(stream: object, algorithm: str) -> str:

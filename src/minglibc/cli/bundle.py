@@ -12,7 +12,7 @@ from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cli.export import add_part
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
-from minglibc.cli.sync import Source, read_source, select
+from minglibc.cli.sync import Source, locked_file, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock
 from minglibc.requirements import Requirement
@@ -48,8 +48,8 @@ def run(arguments: Namespace) -> int:
     source = read_source(arguments)
     target = _one_target(source.lock, arguments.target)
     selected = select(source.lock, target, arguments)
-    files = [_file(wheel) for _, wheel in selected]
-    pip = _locked_pip(selected) or _newest_pip(source, target, arguments)
+    files = [locked_file(wheel, source.folder) for _, wheel in selected]
+    pip = _locked_pip(selected, source.folder) or _newest_pip(source, target, arguments)
     check_pip(pip.filename)
     output = arguments.output or name_of(target)
     with Wheelhouse(
@@ -82,13 +82,9 @@ def _one_target(lock: Lock, name: str | None) -> Target:
     return found[0]
 
 
-def _file(wheel: "PackageWheel") -> LockedFile:
-    return LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
-
-
-def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]") -> LockedFile | None:
+def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]", folder: str) -> LockedFile | None:
     """The pip that the project itself requires: with it a bundle depends on nothing but the lock."""
-    return next((_file(wheel) for package, wheel in selected if package.name == _PIP), None)
+    return next((locked_file(wheel, folder) for package, wheel in selected if package.name == _PIP), None)
 
 
 def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedFile:

@@ -11,9 +11,10 @@ from minglibc.adapters import project
 from minglibc.adapters.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
 from minglibc.adapters.environment import Environment, inspect
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
+from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
+from minglibc.cli.sync import locked_file
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
 from minglibc.lockfile import Lock, loads
 from minglibc.settings import Overrides, parse
@@ -69,9 +70,7 @@ def check_lock(lock: Lock, arguments: Namespace) -> Checked:
         for before, target in zip(lock.targets, targets, strict=True)
     }
     wanted = {
-        wheel.filename: LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
-        for selected in chosen.values()
-        for _, wheel in selected
+        wheel.filename: locked_file(wheel, folder(arguments)) for selected in chosen.values() for _, wheel in selected
     }
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     with Wheelhouse(

@@ -62,7 +62,13 @@ def run(arguments: Namespace) -> int:
 
 def _requirements(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
     requirements_txt.check_distinct(targets)
-    return requirements_txt.dumps(_selections(source, targets, arguments), index=arguments.index)
+    selections = _selections(source, targets, arguments)
+    for name in sorted(package.name for found in selections.values() for package, wheel in found if wheel.url is None):
+        raise SettingsError(
+            f"{name} is a wheel on this machine, which requirements.txt can't give to another",
+            hint="`minglibc bundle` takes it along",
+        )
+    return requirements_txt.dumps(selections, index=arguments.index)
 
 
 def _sbom(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:

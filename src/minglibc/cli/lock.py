@@ -23,6 +23,7 @@ from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution
 from minglibc.settings import parse
 from minglibc.targets import Target
+from minglibc.wheels import DirectWheel
 
 
 def configure(parser: Parser) -> None:
@@ -71,12 +72,12 @@ def run(arguments: Namespace) -> int:
     if old is not None:
         check_origin(old, asked)
     if arguments.dry_run:
-        tell(lock(text, old, arguments, origin=asked.origin), arguments)
+        tell(lock(text, old, arguments, origin=asked.origin, place=asked.folder), arguments)
         return 0
     with project.lock(asked.folder, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
         # Another one may have changed both files before this one's turn.
         text = sources.read(asked.origin, asked.folder).pyproject
-        outcome = lock(text, project.read_lock(path), arguments, origin=asked.origin)
+        outcome = lock(text, project.read_lock(path), arguments, origin=asked.origin, place=asked.folder)
         project.write_lock(path, outcome.text)
     tell(outcome, arguments)
     return 0
@@ -127,7 +128,9 @@ def staleness(lock: Lock, asked: Subject, arguments: Namespace) -> list[str]:
     return list(dict.fromkeys(reasons)) or ["a requirement or a setting was changed since"]
 
 
-def lock(text: str, old: str | None, arguments: Namespace, *, origin: Origin = PROJECT_FILE) -> Outcome:
+def lock(
+    text: str, old: str | None, arguments: Namespace, *, origin: Origin = PROJECT_FILE, place: str | None = None
+) -> Outcome:
     """Resolve the project anew, keeping what *old* locks unless an upgrade is asked for."""
     began = time.monotonic()
     # A lock lives for a second or two and makes no cycles worth looking for.
@@ -139,7 +142,7 @@ def lock(text: str, old: str | None, arguments: Namespace, *, origin: Origin = P
     }
     with (
         Progress(arguments) as progress,
-        work(text, arguments, origin=origin, locked=everything, on_fetch=progress.fetching) as found,
+        work(text, arguments, origin=origin, place=place, locked=everything, on_fetch=progress.fetching) as found,
     ):
         answers = _solve(found, kept, arguments, progress)
         answers = _with_hashes(found, answers, arguments)
@@ -201,7 +204,8 @@ def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespac
     bare = {wheel.url: wheel for answer in answers for wheel in answer.wheels.values() if not wheel.hash}
     hashes = {}
     for url, wheel in sorted(bare.items()):
-        talk(arguments, f"warning: the index gives no sha256 for {wheel.filename}; downloading it to compute one")
+        silent = "its address" if isinstance(wheel, DirectWheel) else "the index"
+        talk(arguments, f"warning: {silent} gives no sha256 for {wheel.filename}; downloading it to compute one")
         hashes[url] = found.source.sha256(wheel)
     if not hashes:
         return list(answers)

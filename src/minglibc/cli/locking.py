@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index, without_credentials
 from minglibc.adapters.store import Store
-from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.options import cache_folder, folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
@@ -81,6 +81,7 @@ def work(
     arguments: Namespace,
     *,
     origin: Origin = PROJECT_FILE,
+    place: str | None = None,
     locked: Mapping[str, str] | None = None,
     on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
 ) -> Iterator[Work]:
@@ -96,6 +97,7 @@ def work(
     url = arguments.index_url or settings.index_url or DEFAULT_INDEX_URL
     speculation = Speculation(judges, roots, preferences=(locked or {}).items())
     index = Index(url, store, speculation, offline=arguments.offline, refresh=arguments.refresh, on_fetch=on_fetch)
+    paths = _seed(index, settings, lambda: place or folder(arguments))
     inputs = Inputs(
         digest=digest(text, arguments),
         index_url=without_credentials(index.url),
@@ -105,11 +107,41 @@ def work(
         default_groups=settings.default_groups,
         target_names=settings.target_names,
         origin=origin,
+        paths=paths,
     )
     try:
         yield Work(settings, roots, judges, policy_of(settings), index, inputs)
     finally:
         index.close()
+
+
+def _seed(index: Index, settings: Settings, place: Callable[[], str]) -> dict[str, str]:
+    """Give *index* the wheels that requirements name by address; the paths for the lock of those on this machine."""
+    named = [
+        *settings.requirements,
+        *settings.overrides,
+        *(
+            each
+            for found in (settings.extras, settings.groups)
+            for requirements in found.values()
+            for each in requirements
+        ),
+    ]
+    if not any(each.url for each in named):
+        return {}
+    from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects name addresses
+    from minglibc.direct import DirectPage, directs  # noqa: PLC0415  the same
+
+    paths: dict[str, str] = {}
+    for name, found in directs(named, place()).items():
+        known = {}
+        for position, direct in enumerate(found):
+            if direct.path:
+                wheel, known[direct.wheel.url] = local_wheels.read(direct.wheel)
+                found[position] = direct._replace(wheel=wheel)
+                paths[wheel.url] = direct.path
+        index.seed(DirectPage(name, found), known)
+    return paths
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:

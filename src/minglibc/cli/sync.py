@@ -403,10 +403,12 @@ def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _file(wheel: PackageWheel) -> "LockedFile":
-    from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  only a change needs files
+def locked_file(wheel: PackageWheel, folder: str) -> "LockedFile":
+    """A wheel of the lock in *folder*, as a wheelhouse fetches it."""
+    from minglibc.adapters.local_wheels import url_of  # noqa: PLC0415  only a change needs files
+    from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  the same
 
-    return LockedFile(wheel.filename, wheel.url or "", wheel.hashes, wheel.size)
+    return LockedFile(wheel.filename, url_of(wheel.url, wheel.path, folder), wheel.hashes, wheel.size)
 
 
 def _digest(wheel: PackageWheel) -> str:
@@ -432,7 +434,7 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
     )
     with house, environment.change() as change:
         with bars:
-            paths = house.fetch([_file(wheel) for wheel in wheels.values()])
+            paths = house.fetch([locked_file(wheel, work.source.folder) for wheel in wheels.values()])
         prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
         for checked in change.prepare(prepared, staying):
             _check_needs(checked, work)
