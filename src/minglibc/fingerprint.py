@@ -74,6 +74,12 @@ def _is_digest(text: str) -> bool:
     return text.startswith("sha256:") and len(text) == 71 and _HEX.issuperset(text[7:])
 
 
+def hexdigest(content: bytes) -> str:
+    """The SHA-256 of *content*, by what is imported already."""
+    digest: str = sha256(content).hexdigest()
+    return digest
+
+
 def _digest(text: str) -> str:
     # A lone surrogate can't come from a file; "surrogatepass" only keeps this function total.
     return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,7 +45,7 @@ class Index:
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
         self._events: deque[tuple[str, Any]] = deque()
-        self._folder = f"pages/{sha256(without_credentials(self.url).encode()).hexdigest()[:16]}"
+        self._folder = f"pages/{hexdigest(without_credentials(self.url).encode())[:16]}"
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""

@@ -1,0 +1,108 @@
+"""What each kind of `lock` imports: starting is a feature, and this is where it is kept."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import minglibc
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+SOURCES = str(Path(minglibc.__file__).parent.parent)
+PYPROJECT = """\
+[project]
+name = "example"
+version = "1"
+requires-python = ">=3.9"
+dependencies = ["a>=1; python_version > '3'"]
+
+[tool.minglibc]
+glibc = "2.17"
+python = ["3.9", "3.11"]
+"""
+CODE = """
+import json, os, sys
+before = set(sys.modules)
+from minglibc.cli import main
+code = main(sys.argv[1:])
+json.dump([code, sorted(set(sys.modules) - before)], open(os.environ["IMPORTED"], "w"))
+"""
+SLOW = {
+    "_hashlib", "anyio", "asyncio", "dataclasses", "httpcore", "httpx", "importlib.metadata", "inspect", "logging", "msgspec",
+    "packaging", "pathlib", "platformdirs", "rich", "shutil", "ssl", "subprocess", "tempfile", "threading", "tomlkit",
+    "urllib.request",
+}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Path:
+    """A project that requires a, which requires b."""
+    index.add(build_wheel("a", "1.0", requires=["b<2"]))
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("b", "2.0"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    return folder
+
+
+def _imported(project: Path, index: IndexServer, arguments: Sequence[str], *, paths: Sequence[str]) -> set[str]:
+    """The modules that a `lock` which succeeds adds to those of a bare interpreter, one without site-packages."""
+    answer = project.parent / "imported.json"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "IMPORTED": str(answer)}
+    command = [
+        sys.executable,
+        "-S",
+        "-c",
+        CODE,
+        "lock",
+        "--project",
+        str(project),
+        "--index-url",
+        index.url,
+        *arguments,
+    ]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "" == ran.stderr.replace("pylock.toml is up to date\n", "")
+    code, modules = json.loads(answer.read_text(encoding="utf-8"))
+    assert code == 0
+    return set(modules)
+
+
+def _lock(project: Path, index: IndexServer, *arguments: str) -> set[str]:
+    return _imported(project, index, ["--quiet", *arguments], paths=[SOURCES, sysconfig.get_path("purelib")])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["unchanged", "check"])
+def test_a_lock_with_nothing_to_do_imports_next_to_nothing(
+    project: Path, index: IndexServer, arguments: list[str]
+) -> None:
+    """Unchanged and --check run without site-packages, and without re, typing, contextlib and OpenSSL."""
+    _lock(project, index)
+    modules = _imported(project, index, arguments, paths=[SOURCES])
+    assert set() == modules & (
+        SLOW | {"argparse", "contextlib", "enum", "functools", "hashlib", "json", "re", "typing"}
+    )
+    assert set() == {m.partition(".")[0] for m in modules} - sys.stdlib_module_names - {"minglibc"}
+
+
+def test_a_warm_lock_imports_no_network(project: Path, index: IndexServer) -> None:
+    """With every page fresh in the cache, neither httpx, asyncio nor msgspec is imported, nor packaging, rich or tomlkit."""
+    _lock(project, index)
+    (project / "pylock.toml").unlink()
+    asked = len(index.requests)
+    assert set() == _lock(project, index) & SLOW
+    assert asked == len(index.requests)
+
+
+def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer) -> None:
+    """Only a lock that asks the index imports httpx, and it imports neither packaging, rich nor tomlkit."""
+    modules = _lock(project, index)
+    assert "httpx" in modules
+    assert set() == modules & {"packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore"}
