@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.adapters.store import Entry, Store
 from minglibc.errors import IndexUnreachable, MinglibcError, SettingsError
+from minglibc.fingerprint import hexdigest
 from minglibc.speculation import Speculation
 from minglibc.wheels import CoreMetadata, ProjectPage, Wheel
 
