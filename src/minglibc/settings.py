@@ -30,6 +30,8 @@ KEYS = (
     "architectures",
     "target",
     "index-url",
+    "index",
+    "sources",
     "prereleases",
     "exclude-newer",
     "exclude-newer-package",
@@ -41,6 +43,7 @@ KEYS = (
     "excludes",
     "resolution",
 )
+INDEX_KEYS = ("name", "url", "default", "explicit")
 TARGET_KEYS = ("name", "glibc", "python", "architecture")
 # What minglibc reads of [project]; a near miss of one of these would be silently nothing.
 PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
@@ -84,6 +87,15 @@ class Overrides(NamedTuple):
         }
 
 
+class NamedIndex(NamedTuple):
+    """A [[tool.minglibc.index]]: *default* takes the public one's place, *explicit* is asked for what is pinned to it alone."""
+
+    name: str
+    url: str
+    default: bool = False
+    explicit: bool = False
+
+
 class Settings(NamedTuple):
     """Everything that a lock is made from, but the index."""
 
@@ -100,6 +112,8 @@ class Settings(NamedTuple):
     excludes: frozenset[str]
     resolution: str
     index_url: str | None
+    indexes: tuple[NamedIndex, ...]
+    sources: dict[str, str]
     prereleases: bool | frozenset[str]
     exclude_newer: datetime | None
     exclude_newer_package: dict[str, datetime | None]
@@ -183,6 +197,7 @@ class _Reader:
         graph = _Graph(self, name, project, self._table(self.document, "dependency-groups", "dependency-groups"))
         groups = graph.groups()
         newer_package = self._table(table, "exclude-newer-package", "tool.minglibc.exclude-newer-package")
+        indexes = self._indexes(table)
         return Settings(
             project=name,
             requires_python=requires_python,
@@ -197,6 +212,8 @@ class _Reader:
             excludes=frozenset(self._names(table, "excludes")),
             resolution=self._choice(table, "resolution", RESOLUTIONS),
             index_url=self._index_url(table),
+            indexes=indexes,
+            sources=self._sources(table, indexes),
             prereleases=self._prereleases(table),
             exclude_newer=self._moment(table.get("exclude-newer"), self.key("exclude-newer")),
             exclude_newer_package={
@@ -555,8 +572,10 @@ class _Reader:
 
     def _index_url(self, table: Mapping[str, Any]) -> str | None:
         value, key = table.get("index-url"), self.key("index-url")
-        if value is None:
-            return None
+        return None if value is None else self._address(value, key, committed="index-url" not in self.given)
+
+    def _address(self, value: object, key: str, *, committed: bool = True) -> str | None:
+        """The index at the address *value*; None and a problem where it is none."""
         accepted = 'an address such as "https://index.example.invalid/simple" is due, without # or ?'
         if not isinstance(value, str):
             self.wrong(key, value, accepted)
@@ -564,11 +583,72 @@ class _Reader:
         match = _URL.fullmatch(value)
         if not match:
             self.wrong(key, _USER_INFO.sub("//****@", value), accepted)
-        elif match["credentials"] and "index-url" not in self.given:
+        elif match["credentials"] and committed:
             self.warnings.append(
-                f"{key} holds credentials, in a file that is committed; keep them in netrc or MINGLIBC_INDEX_URL"
+                f"{key} holds credentials, in a file that is committed; keep them in netrc or in the environment"
             )
         return value
+
+    def _indexes(self, table: Mapping[str, Any]) -> tuple[NamedIndex, ...]:
+        """The indexes of the [[tool.minglibc.index]] tables, in their order."""
+        tables = table.get("index", [])
+        if not isinstance(tables, list) or not all(isinstance(item, dict) for item in tables):
+            self.wrong("tool.minglibc.index", tables, "tables are due: [[tool.minglibc.index]]")
+            return ()
+        found: list[NamedIndex] = []
+        for position, item in enumerate(tables):
+            where = f"tool.minglibc.index[{position}]"
+            self._check_keys(item, INDEX_KEYS, where)
+            index = self._index(item, where)
+            if index:
+                self._check_apart(index, found, where)
+                found.append(index)
+        if any(index.default for index in found) and "index-url" in table and "index-url" not in self.given:
+            self.problem("tool.minglibc.index-url", "can't stand beside an index that is the default; keep one")
+        return tuple(found)
+
+    def _index(self, item: Mapping[str, Any], where: str) -> NamedIndex | None:
+        name = item.get("name")
+        flags = []
+        for flag in ("default", "explicit"):
+            value = item.get(flag, False)
+            if not isinstance(value, bool):
+                self.wrong(f"{where}.{flag}", value, "true or false is due")
+            flags.append(value is True)
+        if all(flags):
+            self.problem(where, "is the default and explicit; the default is asked for whatever no other index has")
+        url = self._address(item.get("url"), f"{where}.url")
+        if isinstance(name, str) and _NAME.fullmatch(name):
+            return NamedIndex(name, url, *flags) if url else None
+        self.wrong(f"{where}.name", name, "a name of letters, digits, '-', '_' and '.' is due")
+        return None
+
+    def _check_apart(self, index: NamedIndex, earlier: Iterable[NamedIndex], where: str) -> None:
+        for other in earlier:
+            # Its environment variables have no more letters than these.
+            if normalize_name(other.name) == normalize_name(index.name):
+                self.problem(f"{where}.name", f"is {index.name!r}, and an earlier index has that name")
+            if other.default and index.default:
+                self.problem(where, f"is the default, and so is {other.name}; keep one")
+
+    def _sources(self, table: Mapping[str, Any], indexes: Iterable[NamedIndex]) -> dict[str, str]:
+        """The index that each of these projects belongs to, by its name."""
+        known = {index.name for index in indexes}
+        found: dict[str, str] = {}
+        for project, item in self._table(table, "sources", "tool.minglibc.sources").items():
+            where = f"tool.minglibc.sources.{project}"
+            name = self._name(project, where)
+            index = item.get("index") if isinstance(item, dict) else None
+            if not isinstance(item, dict) or set(item) != {"index"} or not isinstance(index, str):
+                self.wrong(where, item, 'a table is due: { index = "name" }')
+            elif index not in known:
+                named = f"known are {', '.join(sorted(known))}" if known else "there is no [[tool.minglibc.index]]"
+                self.problem(where, f"names the index {index!r}; {named}")
+            elif name in found:
+                self.problem(where, f"is the same project as an earlier one: both are {name}")
+            else:
+                found[name] = index
+        return found
 
     def _prereleases(self, table: Mapping[str, Any]) -> bool | frozenset[str]:
         value = table.get("prereleases", False)
