@@ -50,8 +50,8 @@ NOT_RUN = {
     ("docs/how-to/pre-commit.md", "installs system packages"): 1,
     ("docs/how-to/shared-environment.md", "needs an old machine"): 1,
 }
-# Made by another hand than the rest: a link to it is right before it is there.
-BESIDE = ROOT / "docs" / "explanation" / "performance.md"
+# Made by other hands than the rest: a link to them is right before they are there.
+BESIDE = {ROOT / "docs" / "explanation" / "performance.md", ROOT / "docs" / "reference" / "indexes.md"}
 # What a test run may find missing on its machine: without it the documents that sync can't be followed.
 SYNCS = ("3.9", "3.11")
 
@@ -262,7 +262,7 @@ def test_links_lead_somewhere(path: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         place = (path.parent / target).resolve() if target else path
-        assert place.exists() or place == BESIDE, f"{name_of(path)}: {match['target']}"
+        assert place.exists() or place in BESIDE, f"{name_of(path)}: {match['target']}"
         if anchor:
             assert anchor in _anchors(place), f"{name_of(path)}: {match['target']}"
 
@@ -302,11 +302,13 @@ def test_examples_of_settings_are_valid() -> None:
     """Each TOML block of the reference of settings is one that minglibc takes."""
     for block in blocks(ROOT / "docs" / "reference" / "settings.md"):
         if block.language == "toml":
-            table = tomllib.loads(block.body)
-            assert set(table["tool"]["minglibc"]) <= set(settings.KEYS), block.body
-            needed = "" if "project" in table else '[project]\nname = "x"\nrequires-python = ">=3.9"\n'
-            glibc = "" if table["tool"]["minglibc"].keys() & {"glibc", "target"} else 'glibc = "2.28"\n'
-            text = block.body.replace("[tool.minglibc]\n", f"[tool.minglibc]\n{glibc}", 1)
+            tables = tomllib.loads(block.body)
+            keys = set(tables["tool"]["minglibc"])
+            assert keys <= set(settings.KEYS), block.body
+            needed = "" if "project" in tables else '[project]\nname = "x"\nrequires-python = ">=3.9"\n'
+            glibc = "" if keys & {"glibc", "target"} else 'glibc = "2.28"\n'
+            table = "[tool.minglibc]\n"
+            text = block.body.replace(table, table + glibc, 1) if table in block.body else f"{table}{glibc}{block.body}"
             settings.parse(needed + text)
 
 
