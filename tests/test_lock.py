@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import minglibc, read_lock
+from tests.support.elves import elf
 from tests.support.faults import Fault
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -340,3 +341,23 @@ def test_eight_at_once(project: Project) -> None:
     assert [0] * 8 == [process.wait(timeout=60) for process in running]
     assert expected == project.path.read_bytes()
     assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
+
+
+def test_verify_passes_over_a_liar(project: Project) -> None:
+    """With ``verify = true`` a wheel whose files need more than its tag says is passed over, and it is said what it needs."""
+    liar = {"b/_b.so": elf(needs={"libc.so.6": ("GLIBC_2.34",)})}
+    project.index.add(build_wheel("b", "1.5", "cp39-abi3-manylinux_2_17_x86_64", files=liar))
+    project.lock()
+    assert "1.5" == project.versions()["b"]
+    project.pyproject.write_text(PYPROJECT.replace('glibc = "2.17"', 'glibc = "2.17"\nverify = true'))
+    said = project.lock()
+    assert "b-1.5-cp39-abi3-manylinux_2_17_x86_64.whl is passed over, its tag lies: b/_b.so needs GLIBC_2.34" in said
+    assert "1.0" == project.versions()["b"]
+
+
+def test_no_answer_offers_what_was_tried(project: Project) -> None:
+    """Where nothing fits, the smallest changes that work are offered."""
+    project.index.add(build_wheel("c", "1.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]'))
+    said = project.lock(code=1)
+    assert 'tool.minglibc.python = ["3.11"]' in said
