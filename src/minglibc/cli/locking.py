@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from minglibc.adapters.index import DEFAULT_INDEX_URL, Index, without_credentials
+from minglibc.adapters.index import Index
 from minglibc.adapters.store import Store
+from minglibc.cli.indexes import open_index
 from minglibc.cli.options import cache_folder, folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
@@ -38,7 +39,10 @@ class Work(NamedTuple):
                 self.roots, self.judges, self.source, locked=locked, policy=self.policy, on_target=on_target
             )
         except Unresolvable as failure:
-            raise explain(failure, self.works, quarrel=self._quarrel(failure)) from failure
+            from minglibc.cli.proposing import tried  # noqa: PLC0415  it stands on this module
+
+            offers = tried(self, failure)
+            raise explain(failure, self.works, quarrel=self._quarrel(failure), offers=offers) from failure
 
     def _quarrel(self, failure: Unresolvable) -> list[str]:
         """The fewest of the project, its extras and its groups that can't be locked together on the failure's target."""
@@ -94,13 +98,13 @@ def work(
     roots = roots_of(settings)
     judges = judges_of(settings, settings.targets)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
-    url = arguments.index_url or settings.index_url or DEFAULT_INDEX_URL
     speculation = Speculation(judges, roots, preferences=(locked or {}).items())
-    index = Index(url, store, speculation, offline=arguments.offline, refresh=arguments.refresh, on_fetch=on_fetch)
+    index = open_index(settings, arguments, store, speculation, on_fetch=on_fetch)
     paths = _seed(index, settings, lambda: place or folder(arguments))
     inputs = Inputs(
         digest=digest(text, arguments),
-        index_url=without_credentials(index.url),
+        index_url=index.url,
+        homes=index.homes,
         requires_python=settings.requires_python,
         extras=tuple(sorted(settings.extras)),
         groups=tuple(sorted(settings.groups)),
