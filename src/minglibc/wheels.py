@@ -210,7 +210,7 @@ class ProjectPage:
             with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
                 from urllib.parse import urljoin  # noqa: PLC0415  3 ms, where nearly every URL is absolute
 
-            url = urljoin(self.base_url, url)
+                url = urljoin(self.base_url, url)
         return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
 
     def at(self, url: str) -> int:  # noqa: ARG002  no page of an index is asked by addresses
