@@ -74,6 +74,8 @@ class Inputs(NamedTuple):
     origin: Origin = PROJECT_FILE
     # Of wheels on this machine: the path for each URL, relative to the lock where it was written so.
     paths: Mapping[str, str] = {}
+    # Of several indexes, the one that each project came from.
+    homes: Mapping[str, str] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def _package(
     if dependencies:
         package["dependencies"] = dependencies
     if not any(isinstance(wheel, DirectWheel) for wheel in wheels.values()):
-        package["index"] = inputs.index_url
+        package["index"] = inputs.homes.get(name, inputs.index_url)
     package["wheels"] = [_wheel(wheels[filename], inputs.paths) for filename in sorted(wheels)]
     return package
 

@@ -51,15 +51,19 @@ class Advisories:
         url: str,
         store: Store,
         *,
+        credentials: Credentials | None = None,
+        concerns: Callable[[str], bool] = lambda name: True,  # noqa: ARG005
         offline: bool = False,
         on_trouble: Callable[[str], None] = lambda message: None,  # noqa: ARG005
     ) -> None:
-        self._credentials = Credentials()
+        self._credentials = credentials or Credentials()
         plain = self._credentials.take(url if url.endswith("/") else url + "/")
         # Only this layout of the two APIs is known: /simple/NAME/ beside /pypi/NAME/json.
         self._base = f"{plain.removesuffix(_SIMPLE)}pypi/" if plain.endswith(f"/{_SIMPLE}") else ""
         self._store = store
         self._folder = f"advisories/{sha256(without_credentials(plain).encode()).hexdigest()[:16]}"
+        # No index hears of what another one has to itself.
+        self._concerns = concerns
         self._offline = offline
         self._on_trouble = on_trouble
         self._troubled = False
@@ -75,7 +79,7 @@ class Advisories:
             kept = self._store.read(self._folder, _place(release))
             if kept is not None and (self._offline or time.time() < kept[0]["expires"]):
                 found[release] = _advisories(kept[0]["known"])
-            else:
+            elif self._concerns(release[0]):
                 missing.append(release)
         if missing and self._base and not self._offline:
             found |= asyncio.run(self._ask_all(missing, frozenset(newest)))

@@ -1,8 +1,6 @@
 """Users and passwords of indexes: each goes to the host that it was given for, and into nothing that is kept or said."""
 
 import os
-from base64 import b64encode
-from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from minglibc.errors import SettingsError
@@ -19,14 +17,12 @@ Origin = tuple[str, str, int]
 class Credentials:
     """What each host is told: from the URLs and variables it was made with, else from netrc, else from keyring."""
 
-    def __init__(self, urls: Mapping[str, str] | None = None) -> None:
+    def __init__(self) -> None:
         self.trouble = ""
         self._indexes: dict[Origin, tuple[str, str]] = {}
         self._users: dict[Origin, str] = {}
         self._known: dict[Origin, str] = {}
         self._netrc: dict[str, tuple[str, str]] | None = None
-        for name, url in (urls or {}).items():
-            self.take(url, name=name)
 
     def take(self, url: str, *, name: str = "") -> str:
         """*url* without its user and password, which are remembered for its host; the variables of *name* win over them."""
@@ -138,6 +134,8 @@ def variable(name: str, what: str) -> str:
 
 
 def _basic(user: str, password: str) -> str:
+    from base64 import b64encode  # noqa: PLC0415  few indexes want any
+
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 

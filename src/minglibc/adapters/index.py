@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from minglibc.adapters.credentials import Credentials
 from minglibc.adapters.store import Entry, Store
 from minglibc.errors import IndexUnreachable, MinglibcError, SettingsError
 from minglibc.fingerprint import hexdigest
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 
 
+class _Kept(NamedTuple):
+    """What the cache has of a project on one index: its page, or None where the index did not have the project."""
+
+    entry: Entry
+    page: ProjectPage | None
+
+
 class Index:
-    """The WheelIndex of one simple index (PEP 503, 691)."""
+    """The WheelIndex of one simple index (PEP 503, 691), or of several: a project comes from one of them alone.
+
+    That is the one that *pins* names for it, else the first that has it: those of *before* in their order, then *url*.
+    """
 
     def __init__(
         self,
@@ -27,14 +38,18 @@ class Index:
         store: Store,
         speculation: Speculation,
         *,
+        before: Sequence[str] = (),
+        pins: Mapping[str, str] = {},
+        credentials: Credentials | None = None,
         offline: bool = False,
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
     ) -> None:
-        if not url.lower().startswith(("https://", "http://")):
-            # It may hold a password: it is not repeated.
-            raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
-        self.url = url if url.endswith("/") else url + "/"
+        self.credentials = credentials or Credentials()
+        self.url = self._address(url)
+        self.homes: dict[str, str] = {}
+        self._indexes = (*map(self._address, before), self.url)
+        self._pins = {name: (self._address(pin),) for name, pin in pins.items()}
         self.fetched = 0
         self._store = store
         self._speculation = speculation
@@ -42,11 +57,19 @@ class Index:
         self._refresh = refresh
         self._on_fetch = on_fetch
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
-        self._stale: dict[str, tuple[Entry, ProjectPage]] = {}
+        self._kept: dict[tuple[str, str], _Kept | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
         self._events: deque[tuple[str, Any]] = deque()
-        self._folder = f"pages/{hexdigest(without_credentials(self.url).encode())[:16]}"
+        self._folders: dict[str, str] = {}
+
+    def _address(self, url: str) -> str:
+        """The plain base of an index, its credentials put where they are asked for."""
+        if not url.lower().startswith(("https://", "http://")):
+            # It may hold a password: it is not repeated.
+            raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
+        plain = self.credentials.take(url)
+        return plain if plain.endswith("/") else plain + "/"
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
@@ -62,12 +85,13 @@ class Index:
 
     def metadata(self, wheel: Wheel) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it can't be read, IndexUnreachable."""
-        found = self._metadata.get(wheel.url)
+        key = _metadata_key(wheel)
+        found = self._metadata.get(key)
         if found is None:
             self._ask_metadata(wheel)
-            if wheel.url not in self._metadata:
-                self._wait(("metadata", wheel.url))
-            found = self._metadata[wheel.url]
+            if key not in self._metadata:
+                self._wait(("metadata", key))
+            found = self._metadata[key]
         if isinstance(found, Exception):
             raise found
         return found
@@ -97,50 +121,69 @@ class Index:
     def _ask_page(self, name: str) -> None:
         if name in self._pages or (self._network is not None and self._network.knows(("page", name))):
             return
-        kept = self._kept_page(name)
-        if kept is not None:
-            entry, page = kept
-            age = time.time() - entry.confirmed
-            if self._offline or (0 <= age < entry.head["max-age"] and not self._refresh):
-                self._have_page(page)
+        indexes = self._pins.get(name, self._indexes)
+        kept = None
+        for place, base in enumerate(indexes):
+            kept = self._kept_page(base, name)
+            # What the last index did not have may be there by now; an earlier one is not asked again at once.
+            if kept is None or not self._holds(kept) or (kept.page is None and base is indexes[-1]):
+                indexes = indexes[place:]
+                break
+            if kept.page is not None:
+                self._have_page(kept.page, base)
                 return
-            self._stale[name] = kept
         if self._offline:
             self._pages[name] = IndexUnreachable(
                 f"the page of {name} is not in the cache, and --offline forbids asking the index"
             )
             return
         network = self._online()
-        network.start(("page", name), lambda ticket: network.page(name, kept[0].head["etag"] if kept else "", ticket))
-        if kept is not None:
+        network.start(("page", name), lambda ticket: network.page(name, indexes, ticket))
+        if kept is not None and kept.page is not None:
             # Its stale page tells well enough what will be asked for next.
-            self._foresee("page", kept[1])
+            self._foresee("page", kept.page)
 
-    def _kept_page(self, name: str) -> tuple[Entry, ProjectPage] | None:
-        entry = self._store.read(self._folder, name)
+    def _holds(self, kept: _Kept) -> bool:
+        age = time.time() - kept.entry.confirmed
+        return self._offline or (0 <= age < kept.entry.head["max-age"] and not self._refresh)
+
+    def _kept_page(self, base: str, name: str) -> _Kept | None:
+        if (base, name) not in self._kept:
+            self._kept[base, name] = self._read_page(base, name)
+        return self._kept[base, name]
+
+    def _read_page(self, base: str, name: str) -> _Kept | None:
+        entry = self._store.read(self._folder(base), name)
         if entry is None:
             return None
         try:
-            return entry, ProjectPage.load(entry.head["page"], entry.body)
+            head = entry.head["page"]
+            return _Kept(entry, None if head is None else ProjectPage.load(head, entry.body))
         except (ValueError, TypeError, KeyError):
             return None
 
+    def _folder(self, base: str) -> str:
+        if base not in self._folders:
+            self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
+        return self._folders[base]
+
     def _ask_metadata(self, wheel: Wheel) -> None:
-        if wheel.url in self._metadata or (self._network is not None and self._network.knows(("metadata", wheel.url))):
+        key = _metadata_key(wheel)
+        if key in self._metadata or (self._network is not None and self._network.knows(("metadata", key))):
             return
         kept = self._kept_metadata(wheel)
         if kept is not None:
             self._have_metadata(wheel, kept)
         elif self._offline:
-            self._metadata[wheel.url] = IndexUnreachable(
+            self._metadata[key] = IndexUnreachable(
                 f"the metadata of {wheel.filename} is not in the cache, and --offline forbids asking the index"
             )
         else:
             network = self._online()
-            network.start(("metadata", wheel.url), lambda ticket: network.metadata(wheel, ticket))
+            network.start(("metadata", key), lambda ticket: network.metadata(wheel, ticket))
 
     def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
-        kept = self._store.recall("metadata", wheel.hash) if wheel.hash else None
+        kept = self._store.recall("metadata", _metadata_key(wheel)) if wheel.hash else None
         return CoreMetadata(*kept) if kept else None
 
     def _online(self) -> "Network":
@@ -163,45 +206,66 @@ class Index:
 
     # Having: what came is remembered, kept on disk, and followed further.
 
-    def keep_page(self, name: str, page: ProjectPage | MinglibcError, *, etag: str = "", max_age: int = 0) -> None:
-        """A page, or why there is none, has come from the network."""
-        if isinstance(page, MinglibcError):
-            self._pages[name] = page
-            return
+    def etag(self, base: str, name: str) -> str:
+        """The ETag of the page that the cache has of a project on one index; empty where it has none."""
+        kept = self._kept_page(base, name)
+        return kept.entry.head["etag"] if kept is not None and kept.page is not None else ""
+
+    def take_kept(self, base: str, name: str) -> bool:
+        """Take the page of a project on one index from the cache, if it still holds."""
+        kept = self._kept_page(base, name)
+        if kept is None or kept.page is None or not self._holds(kept):
+            return False
+        self._have_page(kept.page, base)
+        return True
+
+    def keep_page(self, page: ProjectPage, base: str, *, etag: str = "", max_age: int = 0) -> None:
+        """A page has come from the index at *base*."""
         self.fetched += 1
-        self._write_page(page, etag, max_age)
-        self._have_page(page)
+        self._write_page(page, base, etag, max_age)
+        self._have_page(page, base)
 
-    def confirm_page(self, name: str, *, max_age: int) -> None:
+    def keep_absence(self, name: str, base: str, *, max_age: int) -> None:
+        """The index at *base*, which is not the last to be asked, does not have a project."""
+        self._store.write(self._folder(base), name, {"etag": "", "max-age": max_age, "page": None}, b"")
+
+    def keep_failure(self, name: str, error: MinglibcError) -> None:
+        """There is no page of a project, or it could not be asked for."""
+        self._pages[name] = error
+
+    def confirm_page(self, name: str, base: str, *, max_age: int) -> None:
         """The index says that a stale page still holds (304)."""
-        entry, page = self._stale[name]
-        if entry.head["max-age"] == max_age:
-            self._store.confirm(self._folder, name)
+        kept = self._kept_page(base, name)
+        assert kept is not None
+        assert kept.page is not None
+        if kept.entry.head["max-age"] == max_age:
+            self._store.confirm(self._folder(base), name)
         else:
-            self._write_page(page, entry.head["etag"], max_age)
-        self._have_page(page)
+            self._write_page(kept.page, base, kept.entry.head["etag"], max_age)
+        self._have_page(kept.page, base)
 
-    def _write_page(self, page: ProjectPage, etag: str, max_age: int) -> None:
+    def _write_page(self, page: ProjectPage, base: str, etag: str, max_age: int) -> None:
         head, body = page.dump()
-        self._store.write(self._folder, page.name, {"etag": etag, "max-age": max_age, "page": head}, body)
+        self._store.write(self._folder(base), page.name, {"etag": etag, "max-age": max_age, "page": head}, body)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""
         if isinstance(metadata, Exception):
-            self._metadata[wheel.url] = metadata
+            self._metadata[_metadata_key(wheel)] = metadata
             return
         self.fetched += 1
         if wheel.hash:
-            self._store.note("metadata", wheel.hash, metadata)
+            self._store.note("metadata", _metadata_key(wheel), metadata)
         self._have_metadata(wheel, metadata)
 
-    def _have_page(self, page: ProjectPage) -> None:
+    def _have_page(self, page: ProjectPage, base: str) -> None:
         self._pages[page.name] = page
+        self.homes[page.name] = base
         if self._network is not None:
             self._foresee("page", page)
 
     def _have_metadata(self, wheel: Wheel, metadata: CoreMetadata) -> None:
-        self._metadata[wheel.url] = metadata
+        self._metadata[_metadata_key(wheel)] = metadata
         if self._network is not None:
             self._foresee("metadata", (wheel, metadata))
 
@@ -224,6 +288,11 @@ class Index:
                     for name in self._speculation.metadata(*what):
                         self._ask_page(name)
             self._events.popleft()
+
+
+def _metadata_key(wheel: Wheel) -> str:
+    """What tells metadata from other metadata: its own hash, by which the wheels of a release share it, else its wheel's."""
+    return wheel.metadata or wheel.hash or wheel.url
 
 
 def without_credentials(url: str) -> str:

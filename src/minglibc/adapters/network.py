@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minglibc.adapters.credentials import Credentials
 from minglibc.adapters.http import Answer, Lanes, Limits, Ticket, get, shown
 from minglibc.adapters.simple_api import ACCEPT, read_page, read_project_json
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
@@ -36,8 +35,7 @@ class Network:
         self._index = index
         self._on_fetch = on_fetch
         self._limits = Limits.from_environment()
-        self._credentials = Credentials()
-        self._base = self._credentials.take(index.url)
+        self._credentials = index.credentials
         self._loop = asyncio.new_event_loop()
         self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES)
         self._tasks: dict[Key, asyncio.Task[None]] = {}
@@ -83,42 +81,63 @@ class Network:
     async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
         return await get(self._lanes, ticket, url, {**self._credentials.headers(url), **headers}, self._limits)
 
+    def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
+        hints = {
+            401: f"the index wants credentials, and {self._credentials.advice(answer.url)}",
+            403: "the index, or a proxy before it, forbids it; minglibc never tries another index silently",
+        }
+        return IndexAnswerError(
+            f"{shown(answer.url)}: the index answers {answer.status} for {what}", hint=hints.get(answer.status, "")
+        )
+
     # Project pages.
 
-    async def page(self, name: str, etag: str, ticket: Ticket) -> None:
-        """Fetch the page of *name*, or have the index confirm the one with *etag*."""
+    async def page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+        """Fetch the page of *name* from the first of *indexes* that has it, or have that confirm the one that is cached."""
         try:
-            await self._page(name, etag, ticket)
+            await self._first_page(name, indexes, ticket)
         except MinglibcError as error:
-            self._index.keep_page(name, error)
+            self._index.keep_failure(name, error)
 
-    async def _page(self, name: str, etag: str, ticket: Ticket) -> None:
-        url = f"{self._base}{name}/"
+    async def _first_page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+        for base in indexes:
+            if base is not indexes[0] and self._index.take_kept(base, name):
+                return
+            answer = await self._page(name, base, ticket)
+            if answer is None:
+                return
+            if base is indexes[-1]:
+                await self._project_json(name, base, answer, ticket)
+            else:
+                _check_offered(answer)
+                self._index.keep_absence(name, base, max_age=_max_age(answer))
+
+    async def _page(self, name: str, base: str, ticket: Ticket) -> Answer | None:
+        """Have the page of *name* from *base*, or give the answer that says that it is not there."""
+        url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
         answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional})
         if answer.status == 304 and etag:
-            self._index.confirm_page(name, max_age=_max_age(answer))
+            self._index.confirm_page(name, base, max_age=_max_age(answer))
         elif answer.status == 200:
             page = read_page(answer, name)
-            self._index.keep_page(name, page, etag=answer.headers.get("etag", ""), max_age=_max_age(answer))
+            self._index.keep_page(page, base, etag=answer.headers.get("etag", ""), max_age=_max_age(answer))
         elif answer.status in {404, 406, 410}:
-            await self._project_json(name, answer, ticket)
+            return answer
         else:
-            raise _refused(answer, f"the page of {name}")
+            raise self._refused(answer, f"the page of {name}")
+        return None
 
-    async def _project_json(self, name: str, refusal: Answer, ticket: Ticket) -> None:
+    async def _project_json(self, name: str, base: str, refusal: Answer, ticket: Ticket) -> None:
         """The project JSON API stands in where the Simple API has no page."""
-        if self._base.endswith("/simple/"):
-            answer = await self._get(f"{self._base.removesuffix('simple/')}pypi/{name}/json", ticket)
+        if base.endswith("/simple/"):
+            answer = await self._get(f"{base.removesuffix('simple/')}pypi/{name}/json", ticket)
             if answer.status == 200:
                 page = read_project_json(answer, name)
-                self._index.keep_page(name, page, etag="", max_age=_max_age(answer))
+                self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return
-        if refusal.status == 406:
-            raise IndexAnswerError(
-                f"{shown(refusal.url)}: the index offers its pages neither in JSON nor in HTML (406)"
-            )
-        raise ProjectNotFound(f"{name} is not on the index {shown(self._base)} ({refusal.status})")
+        _check_offered(refusal)
+        raise ProjectNotFound(f"{name} is not on the index {shown(base)} ({refusal.status})")
 
     # Core metadata.
 
@@ -140,9 +159,11 @@ class Network:
                 _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
                 return answer.body
             if answer.status not in {403, 404, 405, 410}:
-                raise _refused(answer, f"the metadata of {wheel.filename}")
+                raise self._refused(answer, f"the metadata of {wheel.filename}")
             self._no_metadata_files += 1
-        return await read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
+        content = await read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
+        _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
+        return content
 
     async def _span(self, wheel: Wheel, start: int | None, stop: int | None, ticket: Ticket) -> tuple[int, int, bytes]:
         asked = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
@@ -155,7 +176,7 @@ class Network:
         if answer.status == 416 and wheel.size:
             return await self._span(wheel, 0, wheel.size, ticket)
         if answer.status != 200:
-            raise _refused(answer, wheel.filename)
+            raise self._refused(answer, wheel.filename)
         _check_hash(answer.body, wheel.hash, wheel.filename)
         return 0, len(answer.body), answer.body
 
@@ -163,7 +184,7 @@ class Network:
         """Download *wheel* and hash it."""
         answer = await self._get(wheel.url, Ticket(urgent=True), {"Accept-Encoding": "identity"})
         if answer.status != 200:
-            raise _refused(answer, wheel.filename)
+            raise self._refused(answer, wheel.filename)
         try:
             read_wheel(answer.body)
         except ValueError as error:
@@ -198,11 +219,7 @@ def _check_hash(body: bytes, expected: str, what: str) -> None:
         )
 
 
-def _refused(answer: Answer, what: str) -> IndexUnreachable:
-    hints = {
-        401: "the index wants credentials: put them into index-url through the environment (MINGLIBC_INDEX_URL)",
-        403: "the index, or a proxy before it, forbids it; minglibc never tries another index silently",
-    }
-    return IndexAnswerError(
-        f"{shown(answer.url)}: the index answers {answer.status} for {what}", hint=hints.get(answer.status, "")
-    )
+def _check_offered(refusal: Answer) -> None:
+    """Raise IndexAnswerError where an index has the page, and in no form that can be read."""
+    if refusal.status == 406:
+        raise IndexAnswerError(f"{shown(refusal.url)}: the index offers its pages neither in JSON nor in HTML (406)")

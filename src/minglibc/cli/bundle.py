@@ -5,11 +5,12 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from minglibc.adapters import bundlefiles
-from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
+from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cli.export import add_part
+from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
 from minglibc.cli.sync import Source, locked_file, read_source, select
@@ -17,7 +18,7 @@ from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock
 from minglibc.requirements import Requirement
 from minglibc.resolver import Root, Unresolvable, resolve
-from minglibc.settings import Settings, parse
+from minglibc.settings import parse
 from minglibc.speculation import Speculation
 from minglibc.syncplan import known_targets, targets_named
 from minglibc.targets import Target
@@ -55,6 +56,7 @@ def run(arguments: Namespace) -> int:
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
+        credentials=credentials(source.pyproject, arguments),
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
@@ -93,9 +95,8 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     judge = judges_of(settings, [target])[0] if settings else Judge(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
-    index = Index(
-        _index_url(source, settings, arguments), store, Speculation([judge], roots), offline=arguments.offline
-    )
+    locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
+    index = open_index(settings, arguments, store, Speculation([judge], roots), fallback=locked or DEFAULT_INDEX_URL)
     try:
         wheel = resolve(roots, judge, index).wheels[_PIP]
         algorithm, _, digest = (wheel.hash or index.sha256(wheel)).partition(":")
@@ -107,8 +108,3 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     finally:
         index.close()
     return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
-
-
-def _index_url(source: Source, settings: Settings | None, arguments: Namespace) -> str:
-    locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
-    return arguments.index_url or (settings and settings.index_url) or locked or DEFAULT_INDEX_URL

@@ -71,6 +71,8 @@ def advisories_of(found: Work, arguments: Namespace) -> Advisories:
         found.source.url,
         store,
         offline=arguments.offline,
+        credentials=found.source.credentials,
+        concerns=lambda name: found.source.homes.get(name, found.source.url) == found.source.url,
         on_trouble=lambda message: talk(arguments, f"warning: {message}"),
     )
 

@@ -419,6 +419,7 @@ def _digest(wheel: PackageWheel) -> str:
 
 def _change(environment: Environment, steps: Plan, work: Work, arguments: Namespace) -> None:
     from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  most syncs have nothing to fetch
+    from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
 
     arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
     leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
@@ -429,6 +430,7 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
     house = Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
+        credentials=credentials(work.source.pyproject, arguments),
         on_progress=bars.advance,
         on_warning=lambda text: talk(arguments, f"warning: {text}"),
     )

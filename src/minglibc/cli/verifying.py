@@ -53,6 +53,7 @@ def solve_verified(
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
+        credentials=found.source.credentials,
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         while True:
