@@ -99,6 +99,13 @@ class Plan(NamedTuple):
         """The distributions that one of *actions* happens to."""
         return [step.name for step in self.steps if step.action in actions]
 
+    def with_step(self, step: Step | None) -> "Plan":
+        """The same plan with *step* in place of what it had for that distribution."""
+        if step is None:
+            return self
+        others = [each for each in self.steps if each.name != step.name]
+        return Plan(tuple(sorted([*others, step], key=lambda each: each.name)))
+
     @property
     def changes(self) -> list[Step]:
         """The steps that change something."""

@@ -21,6 +21,9 @@ def add_selection(parser: Parser) -> None:
     add("--group", action="append", metavar="NAME", help="install this dependency group; repeat for more")
     add("--no-default-groups", action="store_true", help="leave the default dependency groups out")
     add("--inexact", action="store_true", help="keep what the lock does not name")
+    add(
+        "--no-install-project", action="store_true", help="leave the project itself out, even if it has a build backend"
+    )
     add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
 
 
@@ -28,4 +31,5 @@ def selection(arguments: Namespace) -> str:
     """The arguments that decide what an environment holds, on one line, for the stamp."""
     extras, groups = sorted(arguments.extra or ()), sorted(arguments.group or ())
     flags = (arguments.all_extras, arguments.no_default_groups, arguments.inexact)
-    return repr((arguments.target or "", extras, groups, flags))
+    said = repr((arguments.target or "", extras, groups, flags))
+    return f"{said} without the project" if arguments.no_install_project else said

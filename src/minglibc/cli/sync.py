@@ -9,7 +9,7 @@ import time
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
@@ -29,6 +29,7 @@ from minglibc.syncplan import (
     Installed,
     MachineProblem,
     Plan,
+    Step,
     Wanted,
     choose_target,
     known_targets,
@@ -347,14 +348,25 @@ def _look(environment: Environment | None, work: Work, arguments: Namespace) -> 
             spare=spare,
         )
 
-    first = steps({})
+    own = _own_step(work, found, arguments)
+    first = steps({}).with_step(own)
     if environment is None:
         return first, True
     digests = {wheel.name: wheel.digest for wheel in wanted}
     kept = set(first.names(Action.KEEP))
     foreign = [each for each in found if each.name in kept and each.digest != digests.get(each.name, each.digest)]
-    result = steps({each.name: _above_cap(environment, each, work.target) for each in foreign}) if foreign else first
+    above = {each.name: _above_cap(environment, each, work.target) for each in foreign}
+    result = steps(above).with_step(own) if foreign else first
     return result, bool(result.changes) or environment.is_unfinished()
+
+
+def _own_step(work: Work, found: list[Distribution], arguments: Namespace) -> Step | None:
+    """What happens to the project itself, which has no place in its own lock."""
+    if arguments.no_install_project or "build-system" not in (work.source.pyproject or ""):
+        return None
+    from minglibc.cli import own_project  # noqa: PLC0415  most projects are no packages
+
+    return own_project.due(work.source, found)
 
 
 def _installed(distribution: Distribution, above_cap: str) -> Installed:
@@ -434,10 +446,15 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
         on_progress=bars.advance,
         on_warning=lambda text: talk(arguments, f"warning: {text}"),
     )
-    with house, environment.change() as change:
+    with house, environment.change() as change, ExitStack() as stack:
         with bars:
             paths = house.fetch([locked_file(wheel, work.source.folder) for wheel in wheels.values()])
         prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
+        if _own_name(work.source.pyproject) in arriving:
+            from minglibc.cli import own_project  # noqa: PLC0415  most projects are no packages
+
+            made = own_project.built(work.source, environment.interpreter, work.target, arguments)
+            prepared.append(stack.enter_context(made))
         for checked in change.prepare(prepared, staying):
             _check_needs(checked, work)
         with _undisturbed():
