@@ -106,10 +106,10 @@ class Index:
         """The hash of a wheel whose page gives none, by downloading it; ``sha256:hex``."""
         return self._online().run(self._online().digest(wheel))
 
-    def seed(self, page: ProjectPage, metadata: Mapping[str, CoreMetadata]) -> None:
-        """A project that no index is asked for, with what is known of its wheels' metadata by URL."""
+    def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
+        """A project that no index is asked for, with what is known of its wheels' metadata."""
         self._pages[page.name] = page
-        self._metadata.update(metadata)
+        self._metadata.update({_metadata_key(wheel): found for wheel, found in metadata.items()})
 
     def close(self) -> None:
         """Stop what is still under way and close every connection."""

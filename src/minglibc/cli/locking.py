@@ -17,7 +17,7 @@ from minglibc.resolver import Policy, Resolution, Root, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import Cutoff, Judge
+from minglibc.wheels import CoreMetadata, Cutoff, Judge, Wheel
 
 Locked = Callable[[Target], Mapping[str, str]]
 
@@ -138,10 +138,11 @@ def _seed(index: Index, settings: Settings, place: Callable[[], str]) -> dict[st
 
     paths: dict[str, str] = {}
     for name, found in directs(named, place()).items():
-        known = {}
+        known: dict[Wheel, CoreMetadata] = {}
         for position, direct in enumerate(found):
             if direct.path:
-                wheel, known[direct.wheel.url] = local_wheels.read(direct.wheel)
+                wheel, metadata = local_wheels.read(direct.wheel)
+                known[wheel] = metadata
                 found[position] = direct._replace(wheel=wheel)
                 paths[wheel.url] = direct.path
         index.seed(DirectPage(name, found), known)

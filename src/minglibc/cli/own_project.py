@@ -17,6 +17,7 @@ from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.audit import audit
+from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import cache_folder, talk
 from minglibc.cli.verifying import LIES
@@ -88,11 +89,12 @@ class _Room:
 
     def __init__(self, source: "Source", interpreter: Interpreter, arguments: Namespace, folder: str) -> None:
         self._interpreter = interpreter
-        self._arguments = arguments
+        self._arguments = Namespace(**{**vars(arguments), "index_url": os.environ.get("MINGLIBC_INDEX_URL")})
+        self._pyproject = source.pyproject
         self._folder = folder
         self._settings = parse_settings(source.pyproject or "")
         locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
-        self._url = os.environ.get("MINGLIBC_INDEX_URL") or self._settings.index_url or locked or DEFAULT_INDEX_URL
+        self._fallback = locked or DEFAULT_INDEX_URL
         self._count = 0
 
     def furnish(self, requires: Sequence[str]) -> str:
@@ -105,7 +107,11 @@ class _Room:
         prefix = os.path.join(self._folder, f"room{self._count}")
         environment = Environment(environments.create(prefix, self._interpreter.executable))
         files = self._files(roots)
-        with Wheelhouse(cache_folder(self._arguments), offline=self._arguments.offline) as house:
+        with Wheelhouse(
+            cache_folder(self._arguments),
+            offline=self._arguments.offline,
+            credentials=credentials(self._pyproject, self._arguments),
+        ) as house:
             paths = house.fetch(files)
             with environment.change() as change:
                 change.prepare([Prepared(paths[f.filename], f.filename, ":".join(f.digest)) for f in files], [])
@@ -118,7 +124,7 @@ class _Room:
             raise EnvironmentProblem("this machine does not tell its glibc version", hint="use --no-install-project")
         judge = judges_of(self._settings, [Target(machine.python, machine.architecture, machine.glibc)])[0]
         store = Store(cache_folder(self._arguments))
-        index = Index(self._url, store, Speculation([judge], roots), offline=self._arguments.offline)
+        index = open_index(self._settings, self._arguments, store, Speculation([judge], roots), fallback=self._fallback)
         talk(self._arguments, f"building the project with {', '.join(r.requirement.text for r in roots)}", level=1)
         try:
             return _locked_files(resolve(roots, judge, index), index)
