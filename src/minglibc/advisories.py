@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from minglibc.heldback import needed_cap
 from minglibc.recall import JudgeAt
 from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import ProjectPage, Reason
+from minglibc.wheels import ProjectPage
 
 
 class Advisory(NamedTuple):
@@ -48,7 +49,7 @@ def remedy(advisory: Advisory, page: ProjectPage, locked: str, target: Target, j
             continue
         if judge_at(target).best(page, position) is not None:
             return Remedy(page.versions.texts[position], None)
-        needs = lowest_cap(page, position, target, judge_at)
+        needs = needed_cap(judge_at(target), page, position)
         if needs and (best is None or best.needs is None or needs < best.needs):
             best = Remedy(page.versions.texts[position], needs)
     return best
@@ -60,13 +61,3 @@ def _is_mended(page: ProjectPage, position: int, fixed: Sequence[int]) -> bool:
     return position >= max(fixed) or any(
         position >= each and page.versions.texts[each].rpartition(".")[0] == branch for each in fixed
     )
-
-
-def lowest_cap(page: ProjectPage, position: int, target: Target, judge_at: JudgeAt) -> GlibcVersion | None:
-    """The lowest cap above the target's with which a version fits it; None where the cap is not all that refuses it."""
-    rejections = judge_at(target).rejections(page, position)
-    needed = {GlibcVersion.parse(each.detail) for each in rejections if each.reason is Reason.GLIBC}
-    for cap in sorted(needed):
-        if cap > target.cap and judge_at(target._replace(cap=cap)).best(page, position) is not None:
-            return cap
-    return None

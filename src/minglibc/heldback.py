@@ -1,6 +1,6 @@
 """What the cap holds back: newer releases that every requirement admits and that only need a newer glibc."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minglibc.resolver import Resolution, WheelIndex
@@ -25,29 +25,48 @@ def held_back(resolutions: Iterable[Resolution], judges: Sequence[Judge], index:
     """What the cap holds back of each resolution, the same finding of several targets told once; by name."""
     found: dict[tuple[str, str, str, GlibcVersion], list[Target]] = {}
     for resolution, judge in zip(resolutions, judges, strict=True):
-        for name, wheel in resolution.wheels.items():
-            newest = _newest(index.project(name), judge, resolution, wheel.version)
-            if newest is not None:
-                found.setdefault((name, wheel.version, *newest), []).append(resolution.target)
+        for name, newest in _of_one(resolution, judge, index).items():
+            found.setdefault((name, resolution.wheels[name].version, *newest), []).append(resolution.target)
     return [HeldBack(*key, tuple(targets)) for key, targets in sorted(found.items())]
 
 
-def _newest(page: ProjectPage, judge: Judge, resolution: Resolution, locked: str) -> tuple[str, GlibcVersion] | None:
-    for position in newer(page, resolution, locked):
+def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str, tuple[str, GlibcVersion]]:
+    """The newest release that the cap keeps out, by name; what a held-back release pins is held back with it."""
+    found: dict[str, tuple[str, GlibcVersion]] = {}
+    while True:
+        fresh = {
+            name: newest
+            for name in resolution.wheels
+            if name not in found and (newest := _newest(index.project(name), judge, resolution, found)) is not None
+        }
+        if not fresh:
+            return found
+        found |= fresh
+
+
+def _newest(
+    page: ProjectPage, judge: Judge, resolution: Resolution, held: Container[str]
+) -> tuple[str, GlibcVersion] | None:
+    newest = None
+    for position in newer(page, resolution, held):
         if judge.best(page, position) is not None:
             return None  # something else than the cap kept the resolver from it
         needs = needed_cap(judge, page, position)
-        if needs is not None:
-            return page.versions.texts[position], needs
-    return None
+        if newest is None and needs is not None:
+            newest = page.versions.texts[position], needs
+    return newest
 
 
-def newer(page: ProjectPage, resolution: Resolution, locked: str) -> Iterator[int]:
-    """The versions above *locked* that everyone's requirement admits, newest first; pre-releases only above a pre-release."""
+def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) -> Iterator[int]:
+    """The versions above the answer's that every requirement but those of *held* admits, newest first.
+
+    Pre-releases count only above a pre-release.
+    """
     mask = page.versions.all
     for demand in resolution.demands.get(page.name, ()):
-        mask &= page.versions.mask(demand.requirement.specifier)
-    floor = page.versions.index_of(locked)
+        if demand.asked_by.partition("[")[0].partition(" ")[0] not in held:
+            mask &= page.versions.mask(demand.requirement.specifier)
+    floor = page.versions.index_of(resolution.wheels[page.name].version)
     if floor is None:
         return
     if not page.versions.prereleases >> floor & 1:
@@ -58,8 +77,7 @@ def newer(page: ProjectPage, resolution: Resolution, locked: str) -> Iterator[in
 
 
 def needed_cap(judge: Judge, page: ProjectPage, position: int) -> GlibcVersion | None:
-    """The lowest cap with which a version would fit the judge's target; None where the cap is not what refuses it."""
-    for rejection in judge.rejections(page, position):
-        if rejection.reason is Reason.GLIBC:
-            return GlibcVersion.parse(rejection.detail)
-    return None
+    """The lowest higher cap with which a version would fit the judge's target; None where no cap would let it in."""
+    rejections = judge.rejections(page, position)
+    caps = sorted({GlibcVersion.parse(each.detail) for each in rejections if each.reason is Reason.GLIBC})
+    return next((cap for cap in caps if judge.at_cap(cap).best(page, position) is not None), None)

@@ -400,6 +400,11 @@ class Judge:
         self._tails: dict[str, int | Rejection] = {}
         self._pairs = {tag.rpartition("-")[0] for tag in compatible_tags(target)}
 
+    def at_cap(self, cap: GlibcVersion) -> "Judge":
+        """The judge of the same machine under another cap, by the same rules."""
+        target = self.target._replace(cap=cap)
+        return Judge(target, allow_linux_tag=self._linux_names, exclude_newer=self._cutoff)
+
     def judge(self, wheel: Wheel) -> int | Rejection:
         """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""
         if wheel.name in self._linux_names:

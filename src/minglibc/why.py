@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc import versions
-from minglibc.advisories import lowest_cap
 from minglibc.errors import MinglibcError, ProjectNotFound
+from minglibc.heldback import needed_cap
 from minglibc.recall import JudgeAt
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
 from minglibc.resolver import Policy, Resolution, WheelIndex
@@ -96,7 +96,7 @@ class Inquiry:
 
     def needs(self, name: str, position: int, target: Target) -> GlibcVersion | None:
         """The lowest cap above the target's that admits the release's files."""
-        return lowest_cap(self.page(name), position, target, self._judge_at)
+        return needed_cap(self._judge_at(target), self.page(name), position)
 
     def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
         """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too."""
@@ -147,7 +147,7 @@ class Inquiry:
         rejections = self._judge_at(target).rejections(page, position)
         if not rejections:
             return None
-        needs = lowest_cap(page, position, target, self._judge_at)
+        needs = needed_cap(self._judge_at(target), page, position)
         if needs:
             return Obstacle(Reason.GLIBC.value, f"needs glibc {needs}", needs)
         # What no cap can give is seen under the highest of them.
