@@ -1,0 +1,1 @@
+"""How fast minglibc is, measured as a user would: whole commands against an index on loopback."""

@@ -1,0 +1,97 @@
+"""A synthetic index on loopback: as many projects and files as asked for, served from memory."""
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+RELEASES = 10
+PYTHONS = tuple(range(8, 16))
+ARCHITECTURES = ("x86_64", "aarch64")
+_JSON = "application/vnd.pypi.simple.v1+json"
+
+
+def name(number: int) -> str:
+    """The name of a project."""
+    return f"p{number:05d}"
+
+
+def index(projects: int, *, files: int = 0) -> dict[str, bytes]:
+    """Paths and bodies of an index whose project n requires 2n+1 and 2n+2; *files* are added to the first one's page."""
+    found: dict[str, bytes] = {}
+    for number in range(projects):
+        requires = [name(child) for child in (2 * number + 1, 2 * number + 2) if child < projects]
+        entries = [entry for release in range(RELEASES) for entry in _release(found, number, release, requires)]
+        if number == 0:
+            entries[:0] = [
+                _entry(number, f"0.{n // 50}", f"cp39-abi3-macosx_{n % 50}_0_arm64", "") for n in range(files)
+            ]
+        page = {"meta": {"api-version": "1.1"}, "name": name(number), "files": entries}
+        found[f"/simple/{name(number)}/"] = json.dumps(page).encode()
+    return found
+
+
+def _release(found: dict[str, bytes], number: int, release: int, requires: list[str]) -> Iterator[dict[str, object]]:
+    """Every third project is pure; the others have a wheel for each Python and architecture."""
+    version = f"1.{release}"
+    bounds = "".join(f"Requires-Dist: {each}>=1.{release // 2}\n" for each in requires)
+    metadata = f"Metadata-Version: 2.1\nName: {name(number)}\nVersion: {version}\n{bounds}\n".encode()
+    digest = hashlib.sha256(metadata).hexdigest()
+    compiled = [f"cp3{minor}-cp3{minor}-manylinux_2_17_{arch}" for minor in PYTHONS for arch in ARCHITECTURES]
+    for tail in ["py3-none-any"] if number % 3 == 0 else compiled:
+        entry = _entry(number, version, tail, digest)
+        found[f"/files/{entry['filename']}.metadata"] = metadata
+        yield entry
+
+
+def _entry(number: int, version: str, tail: str, metadata: str) -> dict[str, object]:
+    filename = f"{name(number)}-{version}-{tail}.whl"
+    return {
+        "filename": filename,
+        "url": f"../../files/{filename}",
+        "hashes": {"sha256": hashlib.sha256(filename.encode()).hexdigest()},
+        "requires-python": ">=3.8",
+        "size": 1000,
+        "upload-time": "2026-01-01T00:00:00.000000Z",
+        "core-metadata": {"sha256": metadata} if metadata else False,
+        "yanked": False,
+    }
+
+
+@contextmanager
+def serving(bodies: dict[str, bytes]) -> Iterator[str]:
+    """The address of the simple index that *bodies* are, while the context lasts."""
+    loop = asyncio.new_event_loop()
+    ready: list[int] = []
+    started = threading.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            body = bodies.get(line.split()[1].decode())
+            status, content = ("200 OK", body) if body is not None else ("404 Not Found", b"")
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {_JSON}\r\nContent-Length: {len(content)}\r\n"
+            writer.write(f'{head}ETag: "1"\r\nCache-Control: max-age=86400\r\n\r\n'.encode() + content)
+            await writer.drain()
+        writer.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        ready.append(server.sockets[0].getsockname()[1])
+        started.set()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    started.wait()
+    try:
+        yield f"http://127.0.0.1:{ready[0]}/simple/"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
