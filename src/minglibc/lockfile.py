@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import tomli_w
 
@@ -397,10 +398,11 @@ def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str
 
 def _place_fault(wheel: "PackageWheel") -> str:
     if wheel.url is None and wheel.path is not None:
-        return f"{wheel.filename} has a path out of its folder" if ".." in wheel.path.split("/") else ""
+        leaves = wheel.path.startswith(("/", "\\")) or ".." in wheel.path.replace("\\", "/").split("/")
+        return f"{wheel.filename} has a path out of its folder" if leaves else ""
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or a path beside it"
-    if "@" in wheel.url.partition("://")[2].partition("/")[0]:
+    if "@" in urlsplit(wheel.url).netloc:
         return f"{wheel.filename} has credentials in its URL"
     return ""
 
