@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from minglibc.adapters import project, sources
+from minglibc.adapters import project
 from minglibc.cli import color
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
 from minglibc.cli.options import Parser, add_index, add_targets, talk
@@ -76,7 +76,7 @@ def run(arguments: Namespace) -> int:
         return 0
     with project.lock(asked.folder, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
         # Another one may have changed both files before this one's turn.
-        text = sources.read(asked.origin, asked.folder).pyproject
+        text = asked.read_again()
         outcome = lock(text, project.read_lock(path), arguments, origin=asked.origin, place=asked.folder)
         project.write_lock(path, outcome.text)
     tell(outcome, arguments)

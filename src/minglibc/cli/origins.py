@@ -6,7 +6,7 @@ import tomllib
 from argparse import ArgumentParser, Namespace
 from typing import NamedTuple
 
-from minglibc.adapters import project, sources
+from minglibc.adapters import project
 from minglibc.cli.locking import overrides
 from minglibc.cli.options import Parser, folder, talk
 from minglibc.errors import LockError, SettingsError
@@ -33,6 +33,14 @@ class Subject(NamedTuple):
     def name(self) -> str:
         """The lock's own name."""
         return os.path.basename(self.path)
+
+    def read_again(self) -> str:
+        """What the origin asks for by now."""
+        if self.origin.is_project:
+            return project.read_pyproject(self.folder)
+        from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
+
+        return sources.read(self.origin, self.folder).pyproject
 
 
 def add_origin(parser: Parser) -> None:
@@ -62,6 +70,8 @@ def subject(arguments: Namespace) -> Subject:
     if not arguments.script and not arguments.requirements:
         directory = folder(arguments)
         return Subject(project.lock_path(directory), PROJECT_FILE, project.read_pyproject(directory))
+    from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
+
     path = sources.script_lock(arguments.script) if arguments.script else _output(arguments)
     origin = _remembered(_origin(arguments, os.path.dirname(path)), path, arguments)
     found = sources.read(origin, os.path.dirname(path))
