@@ -156,7 +156,7 @@ class Wheelhouse:
             headers |= self._credentials.headers(file.url)
         try:
             async with asyncio.timeout(deadline), lane.stream("GET", file.url, headers=headers) as response:
-                _check_answer(file, response)
+                _check_answer(file, response, self._credentials)
                 return await self._store(file, response)
         except TimeoutError as error:
             raise _Passing(_unreachable(file, f"not whole within {deadline:.0f} s")) from error
@@ -281,7 +281,7 @@ class _Passing(Exception):
         self.wait = wait
 
 
-def _check_answer(file: LockedFile, response: "httpx.Response") -> None:
+def _check_answer(file: LockedFile, response: "httpx.Response", credentials: "Credentials | None") -> None:
     status = response.status_code
     if status == 200:
         return
@@ -297,7 +297,12 @@ def _check_answer(file: LockedFile, response: "httpx.Response") -> None:
             hint="nothing was changed; run minglibc lock to choose what is there",
         )
     if status in (401, 403):
-        raise IndexUnreachable(f"{_shown(file.url)} is not open to you (HTTP {status})", hint="check credentials")
+        asked = str(response.request.url)
+        advice = f"it wants credentials, and {credentials.advice(asked)}" if credentials else "it wants credentials"
+        raise IndexUnreachable(
+            f"{_shown(asked)} is not open to you (HTTP {status})",
+            hint=advice if status == 401 else "nothing was changed",
+        )
     raise error
 
 
