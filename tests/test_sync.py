@@ -548,3 +548,14 @@ def test_an_interpreter_above_the_cap_is_warned_of(project: LockedProject, index
     assert ran.code == 0
     assert "warning: the interpreter " in ran.err
     assert "the cap is 2.5" in ran.err
+
+
+def test_a_patch_release_that_a_wheel_refuses(project: LockedProject) -> None:
+    """A wheel that this interpreter's patch release can't have is refused before anything is made."""
+    running = ".".join(map(str, sys.version_info[:3]))
+    project.index.add(build_wheel("picky", "1.0", requires_python=f"!={running}"))
+    project.lock("picky")
+    ran = project.sync()
+    assert (1, False) == (ran.code, project.venv.exists())
+    assert f"picky 1.0 needs Python !={running}, this interpreter is {running}" in ran.err
+    assert f'python = ["{running}"]' in ran.err

@@ -264,6 +264,16 @@ def _glibc_of(tag: str) -> GlibcVersion | None:
         return None
 
 
+def check_patch(machine: Machine, requires_python: Mapping[str, str]) -> None:
+    """A lock for "3.11" was judged at its newest patch release; raises EnvironmentProblem for what *machine*'s own can't have."""
+    for name, specifier in requires_python.items():
+        if not contains(specifier, machine.python.full):
+            raise EnvironmentProblem(
+                f"{name} needs Python {specifier}, this interpreter is {machine.python.full}",
+                hint=f'put python = ["{machine.python.full}"] into [tool.minglibc], run minglibc lock, and sync again',
+            )
+
+
 def unmet(requires: Iterable[str], locked: Mapping[str, str], target: Target, ignored: Collection[str]) -> str:
     """The first of *requires* (Requires-Dist) that holds on *target* and that *locked* versions do not meet; else empty."""
     markers = Environment(target.environment)

@@ -31,6 +31,7 @@ from minglibc.syncplan import (
     Plan,
     Step,
     Wanted,
+    check_patch,
     choose_target,
     known_targets,
     plan,
@@ -114,6 +115,8 @@ def synchronize(arguments: Namespace) -> Outcome:
     source = read_source(arguments)
     place = find_place(arguments, source)
     work = Work(source, place.target, select(source.lock, place.target, arguments))
+    needed = {f"{package.name} {package.version}": package.requires_python for package, _ in work.packages}
+    check_patch(place.interpreter.machine, {name: str(python) for name, python in needed.items() if python})
     if arguments.dry_run or arguments.check:
         environment = None if place.create else Environment(place.interpreter)
         steps, changed = _look(environment, work, arguments)
