@@ -15,7 +15,7 @@ _HASH = re.compile(rf"({'|'.join(HASH_ALGORITHMS)})=([0-9a-fA-F]{{64,128}})")
 
 
 class Direct(NamedTuple):
-    """A wheel with the address that was *written* for it; *path* is what a lock says of a local one, else empty."""
+    """A wheel with the address that was *written* for it; *path* is that of a local one in the lock's folder, else empty."""
 
     written: str
     wheel: DirectWheel
@@ -87,17 +87,18 @@ def _direct(requirement: Requirement, folder: str) -> Direct:
 
 
 def _local(address: str, folder: str) -> tuple[str, str]:
-    """The file: URL and the path for the lock, relative where it is written so."""
+    """The file: URL, and the path from the folder of the lock."""
     path = address
     if address.lower().startswith("file:"):
         parts = urlsplit(address)
         if parts.netloc not in {"", "localhost"}:
             raise ValueError("lies on another machine")
         path = unquote(parts.path)
-    path = posixpath.normpath(path)
-    if path.split("/")[0] == "..":
-        raise ValueError("leads out of the project's folder; write its whole path, from / on")
-    return f"file://{quote(posixpath.join(folder, path))}", path
+    whole = posixpath.normpath(posixpath.join(folder, path))
+    # A lock travels with its folder, and nobody's lock may name any other file of the machine that it comes to.
+    if not whole.startswith(folder.rstrip("/") + "/"):
+        raise ValueError("lies outside the project's folder; copy the wheel into it, or name it by an https address")
+    return f"file://{quote(whole)}", posixpath.relpath(whole, folder)
 
 
 def _named(requirement: Requirement, filename: str) -> tuple[str, str]:

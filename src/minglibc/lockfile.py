@@ -73,7 +73,7 @@ class Inputs(NamedTuple):
     default_groups: tuple[str, ...] = ()
     target_names: Mapping[str, Target] = {}
     origin: Origin = PROJECT_FILE
-    # Of wheels on this machine: the path for each URL, relative to the lock where it was written so.
+    # Of wheels on this machine: the path for each URL, from the lock's folder.
     paths: Mapping[str, str] = {}
     # Of several indexes, the one that each project came from.
     homes: Mapping[str, str] = {}
