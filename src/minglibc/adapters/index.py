@@ -30,6 +30,7 @@ class Index:
     """The WheelIndex of one simple index (PEP 503, 691), or of several: a project comes from one of them alone.
 
     That is the one that *pins* names for it, else the first that has it: those of *before* in their order, then *url*.
+    Those of *flat* are single pages of all their projects' files.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Index:
         *,
         before: Sequence[str] = (),
         pins: Mapping[str, str] = {},
+        flat: Sequence[str] = (),
         credentials: Credentials | None = None,
         offline: bool = False,
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
     ) -> None:
         self.credentials = credentials or Credentials()
+        self.flat = frozenset(flat)
         self.url = self._address(url)
         self.homes: dict[str, str] = {}
         self._indexes = (*map(self._address, before), self.url)
@@ -69,7 +72,7 @@ class Index:
             # It may hold a password: it is not repeated.
             raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
         plain = self.credentials.take(url)
-        return plain if plain.endswith("/") else plain + "/"
+        return plain if plain.endswith("/") or plain in self.flat else plain + "/"
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
@@ -85,7 +88,7 @@ class Index:
 
     def metadata(self, wheel: Wheel) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it can't be read, IndexUnreachable."""
-        key = _metadata_key(wheel)
+        key = self._key(wheel)
         found = self._metadata.get(key)
         if found is None:
             self._ask_metadata(wheel)
@@ -109,7 +112,7 @@ class Index:
     def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
         """A project that no index is asked for, with what is known of its wheels' metadata."""
         self._pages[page.name] = page
-        self._metadata.update({_metadata_key(wheel): found for wheel, found in metadata.items()})
+        self._metadata.update({self._key(wheel): found for wheel, found in metadata.items()})
 
     def close(self) -> None:
         """Stop what is still under way and close every connection."""
@@ -167,8 +170,13 @@ class Index:
             self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
         return self._folders[base]
 
+    def _key(self, wheel: Wheel) -> str:
+        """What tells metadata from other metadata: its own hash, by which a release's wheels share it, else its index's word."""
+        # The hash of a wheel proves nothing of metadata that came apart from it: another index may have lied about both.
+        return wheel.metadata or f"{wheel.hash or wheel.url}@{self._folder(self.homes.get(wheel.name, self.url))}"
+
     def _ask_metadata(self, wheel: Wheel) -> None:
-        key = _metadata_key(wheel)
+        key = self._key(wheel)
         if key in self._metadata or (self._network is not None and self._network.knows(("metadata", key))):
             return
         kept = self._kept_metadata(wheel)
@@ -183,7 +191,7 @@ class Index:
             network.start(("metadata", key), lambda ticket: network.metadata(wheel, ticket))
 
     def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
-        kept = self._store.recall("metadata", _metadata_key(wheel)) if wheel.hash else None
+        kept = self._store.recall("metadata", self._key(wheel)) if wheel.hash else None
         return CoreMetadata(*kept) if kept else None
 
     def _online(self) -> "Network":
@@ -251,11 +259,11 @@ class Index:
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""
         if isinstance(metadata, Exception):
-            self._metadata[_metadata_key(wheel)] = metadata
+            self._metadata[self._key(wheel)] = metadata
             return
         self.fetched += 1
         if wheel.hash:
-            self._store.note("metadata", _metadata_key(wheel), metadata)
+            self._store.note("metadata", self._key(wheel), metadata)
         self._have_metadata(wheel, metadata)
 
     def _have_page(self, page: ProjectPage, base: str) -> None:
@@ -265,7 +273,7 @@ class Index:
             self._foresee("page", page)
 
     def _have_metadata(self, wheel: Wheel, metadata: CoreMetadata) -> None:
-        self._metadata[_metadata_key(wheel)] = metadata
+        self._metadata[self._key(wheel)] = metadata
         if self._network is not None:
             self._foresee("metadata", (wheel, metadata))
 
@@ -288,11 +296,6 @@ class Index:
                     for name in self._speculation.metadata(*what):
                         self._ask_page(name)
             self._events.popleft()
-
-
-def _metadata_key(wheel: Wheel) -> str:
-    """What tells metadata from other metadata: its own hash, by which the wheels of a release share it, else its wheel's."""
-    return wheel.metadata or wheel.hash or wheel.url
 
 
 def without_credentials(url: str) -> str:
