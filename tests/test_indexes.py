@@ -248,6 +248,56 @@ def test_sync_from_two_indexes(lock: Lock, tmp_path: Path) -> None:
     assert ["corp-1.0.dist-info"] == [p.name for p in tmp_path.glob(".venv/lib/python3*/site-packages/corp-*")]
 
 
+# Flat indexes: one page of files
+
+
+@pytest.fixture
+def flat(private: IndexServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a page that lists wheels of corp and of corp-tools, and a folder above them."""
+    tools = build_wheel("corp-tools", "3.0", requires=["corp"])
+    private.add(tools)
+    names = ("corp-1.0-py3-none-any.whl", "corp_tools-3.0-py3-none-any.whl", "corp-tools-2.0.tar.gz")
+    links = "".join(f'<a href="../files/{name}">{name}</a>\n' for name in names)
+    page = f'<html><body><a href="../">up</a>\n{links}</body></html>'.encode()
+    private.fault("/wheels/index.html", Fault.body(page, "text/html"))
+    return f"{private.origin}/wheels/index.html"
+
+
+def test_flat_index(lock: Lock, tmp_path: Path, public: IndexServer, private: IndexServer, flat: str) -> None:
+    """A page of wheels is an index like any other, asked for once; its files have no hashes, and that is said."""
+    public.add(build_wheel("app", "2.0", requires=["corp", "corp-tools", "honest"]))
+    ran = lock(url=flat, more='format = "flat"\n')
+    assert DONE == ran.code, ran.err
+    assert {"app": "2.0", "corp": "1.0", "corp-tools": "3.0", "honest": "1.0"} == _locked(tmp_path)
+    assert flat == _homes(tmp_path)["corp-tools"]
+    assert public.url == _homes(tmp_path)["honest"]
+    assert ["/wheels/index.html"] == private.paths("/wheels/*")
+    assert [] == public.paths("*corp*")
+    assert "gives no sha256 for corp_tools-3.0-py3-none-any.whl" in ran.err
+    assert DONE == minglibc("sync", "--project", str(tmp_path)).code
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_flat_index_that_is_gone_is_an_error(
+    lock: Lock, private: IndexServer, public: IndexServer, status: int
+) -> None:
+    """A page of wheels that is not there says nothing of what it would hold: no other index is asked."""
+    private.fault("/wheels/*", Fault.status(status))
+    ran = lock(url=f"{private.origin}/wheels/", more='format = "flat"\n')
+    assert EXIT_UNREACHABLE == ran.code
+    assert f"{status}" in ran.err
+    assert [] == public.paths()
+
+
+def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexServer, public: IndexServer) -> None:
+    """A page without a link is no list of wheels."""
+    private.fault("/wheels/*", Fault.body(b"<html><form>Password:</form></html>", "text/html"))
+    ran = lock(url=f"{private.origin}/wheels/", more='format = "flat"\n')
+    assert EXIT_UNREACHABLE == ran.code
+    assert "a log-in page?" in ran.err
+    assert [] == public.paths()
+
+
 # Settings
 
 
@@ -264,6 +314,7 @@ def test_sync_from_two_indexes(lock: Lock, tmp_path: Path) -> None:
             "urls (line 6) is not a setting; did you mean url?",
         ),
         ('[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = 1', "true or false is due"),
+        ('[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\nformat = "html"', 'one of "simple", "flat" is due'),
         (
             '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = true\nexplicit = true',
             "is the default and",

@@ -43,7 +43,8 @@ KEYS = (
     "excludes",
     "resolution",
 )
-INDEX_KEYS = ("name", "url", "default", "explicit")
+INDEX_KEYS = ("name", "url", "default", "explicit", "format")
+INDEX_FORMATS = ("simple", "flat")
 TARGET_KEYS = ("name", "glibc", "python", "architecture")
 # What minglibc reads of [project]; a near miss of one of these would be silently nothing.
 PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
@@ -94,6 +95,8 @@ class NamedIndex(NamedTuple):
     url: str
     default: bool = False
     explicit: bool = False
+    # A simple index has a page for each project (PEP 503); a flat one is a page of files, find-links to pip.
+    format: str = "simple"
 
 
 class Settings(NamedTuple):
@@ -615,11 +618,15 @@ class _Reader:
             if not isinstance(value, bool):
                 self.wrong(f"{where}.{flag}", value, "true or false is due")
             flags.append(value is True)
+        form = item.get("format", INDEX_FORMATS[0])
+        if form not in INDEX_FORMATS:
+            self.wrong(f"{where}.format", form, f"one of {_quoted(INDEX_FORMATS)} is due")
         if all(flags):
             self.problem(where, "is the default and explicit; the default is asked for whatever no other index has")
         url = self._address(item.get("url"), f"{where}.url")
         if isinstance(name, str) and _NAME.fullmatch(name):
-            return NamedIndex(name, url, *flags) if url else None
+            default, explicit = flags
+            return NamedIndex(name, url, default, explicit, form) if url else None
         self.wrong(f"{where}.name", name, "a name of letters, digits, '-', '_' and '.' is due")
         return None
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minglibc.adapters.http import Answer, Lanes, Limits, Ticket, get, shown
-from minglibc.adapters.simple_api import ACCEPT, read_page, read_project_json
+from minglibc.adapters.simple_api import ACCEPT, read_listing, read_page, read_project_json
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, ProjectNotFound
 from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
@@ -38,6 +38,7 @@ class Network:
         self._credentials = index.credentials
         self._loop = asyncio.new_event_loop()
         self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES)
+        self._listings: dict[str, asyncio.Task[Answer]] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._tickets: dict[Key, Ticket] = {}
         self._no_metadata_files = 0
@@ -75,7 +76,9 @@ class Network:
         self._loop.close()
 
     async def _finish(self) -> None:
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for listing in self._listings.values():
+            listing.cancel()
+        await asyncio.gather(*self._tasks.values(), *self._listings.values(), return_exceptions=True)
         await self._lanes.close()
 
     async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
@@ -114,6 +117,8 @@ class Network:
 
     async def _page(self, name: str, base: str, ticket: Ticket) -> Answer | None:
         """Have the page of *name* from *base*, or give the answer that says that it is not there."""
+        if base in self._index.flat:
+            return await self._listed(name, base)
         url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
         answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional})
@@ -128,6 +133,20 @@ class Network:
             raise self._refused(answer, f"the page of {name}")
         return None
 
+    async def _listed(self, name: str, base: str) -> Answer | None:
+        """The same from a flat index, whose one page is fetched once for all projects."""
+        if base not in self._listings:
+            asked = self._get(base, Ticket(urgent=True), {"Accept": "text/html"})
+            self._listings[base] = self._loop.create_task(asked)
+        answer = await asyncio.shield(self._listings[base])
+        if answer.status != 200:
+            raise self._refused(answer, "its page of files")
+        page = read_listing(answer, name)
+        if not len(page.versions):
+            return answer
+        self._index.keep_page(page, base, max_age=_max_age(answer))
+        return None
+
     async def _project_json(self, name: str, base: str, refusal: Answer, ticket: Ticket) -> None:
         """The project JSON API stands in where the Simple API has no page."""
         if base.endswith("/simple/"):
@@ -137,7 +156,8 @@ class Network:
                 self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return
         _check_offered(refusal)
-        raise ProjectNotFound(f"{name} is not on the index {shown(base)} ({refusal.status})")
+        why = f" ({refusal.status})" if refusal.status != 200 else ""
+        raise ProjectNotFound(f"{name} is not on the index {shown(base)}{why}")
 
     # Core metadata.
 

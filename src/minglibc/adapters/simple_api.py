@@ -171,13 +171,43 @@ def _hashes(text: str) -> dict[str, str]:
     return {algorithm: digest} if equals else {}
 
 
-def _read_html(answer: Answer, name: str) -> ProjectPage:
+def read_listing(answer: Answer, name: str) -> ProjectPage:
+    """The files of project *name* out of a flat page, which lists those of many; no versions where there are none."""
+    with _reading(answer):
+        _check_html(answer)
+        links = _links(answer)
+        files = [file for file in links.files if _project_of(file.filename) == name]
+        return reduce_files(name, files, base_url=links.base or answer.url)
+
+
+def _check_html(answer: Answer) -> None:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _HTML_TYPES:
+        raise IndexAnswerError(f"{shown(answer.url)}: a flat index is a page of HTML, and this is {kind or 'nothing'}")
+    if b"<a" not in answer.body.lower() and not _looks_like_index(answer.body):
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index answered with a web page that lists no files — a log-in page?",
+            hint="check its url and whether the network wants you to log in",
+        )
+
+
+def _project_of(filename: str) -> str:
+    stem = filename.partition("-")[0] if filename.endswith(".whl") else filename.rpartition("-")[0]
+    return normalize_name(stem)
+
+
+def _links(answer: Answer) -> _Links:
     links = _Links()
     links.feed(answer.body.decode(errors="replace"))
     if links.version.partition(".")[0] != "1":
         raise IndexAnswerError(
             f"{shown(answer.url)}: the index speaks version {links.version} of the Simple API; minglibc knows 1.x"
         )
+    return links
+
+
+def _read_html(answer: Answer, name: str) -> ProjectPage:
+    links = _links(answer)
     page = reduce_files(name, links.files, base_url=links.base or answer.url)
     if not len(page.versions) and not page.skipped and not _looks_like_index(answer.body):
         raise IndexAnswerError(

@@ -32,6 +32,7 @@ def open_index(
         speculation,
         before=[urls[index.name] for index in named if not index.default and not index.explicit],
         pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
+        flat=[urls[index.name] for index in named if index.format == "flat"],
         credentials=told,
         offline=arguments.offline,
         refresh=getattr(arguments, "refresh", False),
