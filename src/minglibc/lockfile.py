@@ -101,14 +101,16 @@ class _Use(NamedTuple):
     resolution: Resolution
     wheel: Wheel
     asked_by: tuple[str, ...]
+    needs: frozenset[str]
 
 
 def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[str, Any]]:
     uses: dict[str, dict[str, list[_Use]]] = {}
     for resolution in resolutions:
         reached = _reached(resolution)
+        needs = _needs(resolution)
         for name, wheel in resolution.wheels.items():
-            use = _Use(resolution, wheel, tuple(reached.get(name, ())))
+            use = _Use(resolution, wheel, tuple(reached.get(name, ())), frozenset(needs.get(name, ())))
             uses.setdefault(name, {}).setdefault(wheel.version, []).append(use)
     targets = [resolution.target for resolution in resolutions]
     return [
@@ -116,6 +118,14 @@ def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[st
         for name in sorted(uses)
         for version, used in sorted(uses[name].items())
     ]
+
+
+def _needs(resolution: Resolution) -> dict[str, set[str]]:
+    """For each package, the projects that it and its extras need."""
+    needs: dict[str, set[str]] = {}
+    for identifier, needed in resolution.dependencies.items():
+        needs.setdefault(_name(identifier), set()).update(_name(each) for each in needed)
+    return needs
 
 
 def _reached(resolution: Resolution) -> dict[str, dict[str, None]]:
@@ -166,11 +176,8 @@ def _dependencies(
 ) -> list[dict[str, str]]:
     found: set[tuple[str, str]] = set()
     for use in used:
-        resolution = use.resolution
-        for identifier, needed in resolution.dependencies.items():
-            if _name(identifier) == name:
-                names = {_name(each) for each in needed} - {name}
-                found |= {(each, resolution.wheels[each].version) for each in names if each in resolution.wheels}
+        wheels = use.resolution.wheels
+        found |= {(each, wheels[each].version) for each in use.needs if each in wheels and each != name}
     return [
         {"name": each, "version": version} if len(uses[each]) > 1 else {"name": each} for each, version in sorted(found)
     ]
