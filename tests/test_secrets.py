@@ -41,7 +41,7 @@ EVERY_COMMAND = [
 ]
 
 
-@pytest.fixture(params=["--index-url", "MINGLIBC_INDEX_URL", "pyproject.toml"])
+@pytest.fixture(params=["--index-url", "MINGLIBC_INDEX_URL", "pyproject.toml", "netrc"])
 def private(
     request: pytest.FixtureRequest, index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> "Private":
@@ -63,7 +63,7 @@ class Private:
         self.folder = folder
         self.index = index
         self.url = index.url.replace("://", f"://{QUOTED}@")
-        self._way = way
+        self.way = way
         written = f'index-url = "{self.url if way == "pyproject.toml" else index.url}"\n'
         folder.mkdir()
         (folder / "pyproject.toml").write_text(
@@ -72,11 +72,16 @@ class Private:
         )
         if way == "MINGLIBC_INDEX_URL":
             monkeypatch.setenv("MINGLIBC_INDEX_URL", self.url)
+        if way == "netrc":
+            # Outside of all that is searched, as it is the one place where the password belongs.
+            place = folder.parent.parent / f"{folder.parent.name}.netrc"
+            place.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+            monkeypatch.setenv("NETRC", str(place))
 
     def run(self, name: str, *arguments: str) -> Ran:
         """Run a command, and look at what it said."""
         asks = name not in {"check", "tree", "export", "sync", "cache"}
-        given = ("--index-url", self.url) if self._way == "--index-url" and asks else ()
+        given = ("--index-url", self.url) if self.way == "--index-url" and asks else ()
         where = () if name == "cache" else ("--project", str(self.folder))
         ran = minglibc(name, *where, *given, *arguments)
         assert [] == [form for form in FORMS if form in ran.out + ran.err], (name, ran)
@@ -89,7 +94,7 @@ class Private:
         places = [root, Path(os.environ["MINGLIBC_CACHE_DIR"]), Path(os.environ["HOME"])]
         for path in [path for place in places for path in place.rglob("*")]:
             assert [] == [form for form in FORMS if form in str(path)]
-            if path.is_file() and not path.is_symlink() and (path != own or self._way != "pyproject.toml"):
+            if path.is_file() and not path.is_symlink() and (path != own or self.way != "pyproject.toml"):
                 content = path.read_bytes()
                 assert [] == [form for form in FORMS if form.encode() in content], path
 
@@ -98,8 +103,9 @@ def test_a_password_is_left_nowhere(private: Private, tmp_path: Path) -> None:
     """X7: after every command at its most talkative, the password is in no lock, cache, environment, report, bundle or line."""
     assert 0 == private.run("lock", "-vv").code
     assert any("Authorization" in request.headers for request in private.index.requests)
-    for command in EVERY_COMMAND:
-        private.run(*command)
+    codes = {command: private.run(*command).code for command in EVERY_COMMAND}
+    if private.way in {"netrc", "MINGLIBC_INDEX_URL"}:
+        assert {0} == set(codes.values()), codes
     # Files that are open to all, at an address that still has the password in it.
     private.index.credentials = None
     for command in EVERY_COMMAND:
@@ -120,6 +126,9 @@ def test_a_password_is_in_no_error(private: Private, tmp_path: Path) -> None:
         Fault.status(500),
         Fault.redirect("file:///etc/hostname"),
         Fault.redirect(lambda exchange: exchange.request.path),
+        Fault.redirect("http://[x/"),
+        Fault.redirect("//exam ple.invalid:port/"),
+        Fault.redirect("http://exam\u00e9\u2100ple.invalid/".encode().decode("latin-1")),
         Fault.redirect(f"http://{QUOTED}@example.invalid/simple/b/"),
         Fault.body(LOGIN_PAGE, "text/html"),
         Fault.body(b"not JSON"),
@@ -136,7 +145,13 @@ def test_a_password_is_in_no_error(private: Private, tmp_path: Path) -> None:
 
 def test_a_wrong_address_hides_its_password(private: Private) -> None:
     """C14: an address that can't be used is refused without its password."""
-    for address in ("ftp://{}@127.0.0.1/simple/", "http://{}@[::1/", "http://{}@exam\u2100ple.invalid/", "http://{}@127.0.0.1:1/simple/", "{}@127.0.0.1/"):
+    for address in (
+        "ftp://{}@127.0.0.1/simple/",
+        "http://{}@[::1/",
+        "http://{}@exam\u2100ple.invalid/",
+        "http://{}@127.0.0.1:1/simple/",
+        "{}@127.0.0.1/",
+    ):
         ran = minglibc("lock", "--project", str(private.folder), "--index-url", address.format(QUOTED), "-vv")
         assert ran.code
         assert [] == [form for form in FORMS if form in ran.out + ran.err], ran

@@ -26,7 +26,11 @@ class Credentials:
 
     def take(self, url: str, *, name: str = "") -> str:
         """*url* without its user and password, which are remembered for its host; the variables of *name* win over them."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            # What urllib says of it may hold the password.
+            raise SettingsError("the index's address can't be read", hint="check index-url") from error
         secret, _, host = parts.netloc.rpartition("@")
         plain = urlunsplit(parts._replace(netloc=host)) if secret else url
         user, colon, password = secret.partition(":")
