@@ -175,6 +175,7 @@ def nginx(folder: Path) -> Iterator[Server]:
     for wheel in WHEELS:
         _fill(home / "simple" / wheel.project, wheel)
     (home / "simple" / "server-test-empty").mkdir()
+    _fill(home / "wheels")
     settings = home / "nginx.conf"
     settings.write_text(
         f"daemon off; master_process off; pid {home}/pid; error_log {log}.errors;\n"
@@ -287,6 +288,19 @@ def test_metadata_comes_by_ranges(nginx: Server, lock: Lock) -> None:
 def test_listing_says_nothing_odd(nginx: Server, lock: Lock) -> None:
     """The link to the folder above is no file with an odd name."""
     assert "odd name" not in lock(nginx.url)
+
+
+def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> None:
+    """A web server's listing of one folder serves as an index of all that lies in it."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["server-test-a"]\n'
+        '[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\n[[tool.minglibc.index]]\nname = "wheels"\n'
+        f'url = "{nginx.url.replace("/simple/", "/wheels/")}"\nformat = "flat"\ndefault = true\n'
+    )
+    ran = minglibc("lock", "--project", str(tmp_path))
+    assert DONE == ran.code, ran.err
+    assert LOCKED == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])
+    assert DONE == minglibc("sync", "--project", str(tmp_path)).code
 
 
 def test_empty_folder_is_a_project_without_releases(nginx: Server, lock: Lock) -> None:
