@@ -52,7 +52,7 @@ def private(
     index.credentials = (USER, PASSWORD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINGLIBC_HTTP_TIMEOUT", "1")
-    monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "1")
+    monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
     return Private(tmp_path / "project", index, request.param, monkeypatch)
 
 
