@@ -164,6 +164,43 @@ default = true
     assert "this machine's own" not in said
 
 
+def test_uv_indexes_and_sources_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named indexes and the sources that are indexes are taken; secrets, and what only uv knows, stay behind."""
+    (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
+[tool.uv.sources]
+corp = {{ index = "works" }}
+other = {{ index = "secret" }}
+tool = {{ git = "https://example.invalid/tool.git" }}
+[[tool.uv.index]]
+name = "works"
+url = "https://works.example.invalid/simple"
+explicit = true
+ignore-error-codes = [403]
+[[tool.uv.index]]
+name = "secret"
+url = "https://me:hunter2@secret.example.invalid/simple"
+[[tool.uv.index]]
+name = "mirror"
+url = "https://mirror.example.invalid/simple"
+default = true
+[[tool.uv.index]]
+name = "wheels"
+url = "https://wheels.example.invalid/"
+format = "flat"
+""")
+    run(tmp_path, "--glibc", "2.27")
+    text = (tmp_path / "pyproject.toml").read_text()
+    found = settings.parse(text)
+    assert [("works", False, True, "simple"), ("mirror", True, False, "simple"), ("wheels", False, False, "flat")] == [
+        (index.name, index.default, index.explicit, index.format) for index in found.indexes
+    ]
+    assert {"corp": "works"} == found.sources
+    said = capsys.readouterr().err
+    for source in ("sources.other: its index", "sources.tool", "index[0].ignore-error-codes", "index[1]: it holds"):
+        assert f"left tool.uv.{source}" in said
+    assert "hunter2" not in said + text.partition("[tool.minglibc]")[2]
+
+
 def test_pdm_settings_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """PDM's overrides become requirements; its source called pypi becomes the index."""
     (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}

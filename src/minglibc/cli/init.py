@@ -25,6 +25,8 @@ _UV_KEYS = {
     "resolution": "resolution",
     "default-groups": "default-groups",
 }
+# What may be taken from several places.
+_MANY = ("index", "sources")
 _PRERELEASES = {"allow": True, "disallow": False}
 _UNWANTED = re.compile(r"[^A-Za-z0-9._-]+")
 _LINE = re.compile(r" \(line [0-9]+\)")
@@ -78,7 +80,7 @@ def run(args: Namespace) -> int:
             hint="change it by hand, then run `minglibc lock`",
         )
     outcomes = _settled([*_from_uv(tool.get("uv"), document), *_from_pdm(tool.get("pdm"))], glibc=args.glibc)
-    taken = {outcome.key: outcome.value for outcome in outcomes if isinstance(outcome, Taken)}
+    taken = _gathered(outcome for outcome in outcomes if isinstance(outcome, Taken))
     table = _proposal(args, document, taken)
     added = _rendered(table)
     project.write_pyproject(folder, _appended(text, added))
@@ -120,7 +122,8 @@ def _proposal(args: Namespace, document: dict[str, Any], taken: dict[str, Any]) 
         table["python"] = pythons
     if architectures and tuple(architectures) != settings.DEFAULT_ARCHITECTURES:
         table["architectures"] = architectures
-    return table | {key: value for key, value in taken.items() if key != "glibc"}
+    # Arrays of tables come after all that would otherwise be read as part of the last of them.
+    return table | {key: taken[key] for key in sorted(taken, key="index".__eq__) if key != "glibc"}
 
 
 def _host_glibc() -> str:
@@ -173,8 +176,10 @@ def _from_uv(table: object, document: dict[str, Any]) -> Iterator[Taken | Left]:
             )
         elif key == "index":
             yield from _uv_indexes(value)
-        else:
+        elif key != "sources":
             yield Left(source, "minglibc has nothing that means the same")
+    # After the indexes, whatever the order in the file: a source is of use where its index is known.
+    yield from _uv_sources(table.get("sources"))
     groups = document.get("dependency-groups")
     if "default-groups" not in table and isinstance(groups, dict) and "dev" in groups:
         yield Taken("uv's default group", "default-groups", ["dev"])
@@ -188,10 +193,25 @@ def _uv_libc(source: str, value: object) -> Taken | Left:
 def _uv_indexes(value: object) -> Iterator[Taken | Left]:
     for position, index in enumerate(value if isinstance(value, list) else []):
         source = f"tool.uv.index[{position}]"
-        if isinstance(index, dict) and index.get("default") is True:
+        if not isinstance(index, dict):
+            yield Left(source, "it is no table")
+        elif "name" in index:
+            yield Taken(source, "index", [{key: index[key] for key in settings.INDEX_KEYS if key in index}])
+            for key in index.keys() - settings.INDEX_KEYS:
+                yield Left(f"{source}.{key}", "minglibc has nothing that means the same")
+        elif index.get("default") is True:
             yield Taken(source, "index-url", index.get("url"))
         else:
-            yield Left(source, "minglibc asks one index; only uv's default one means the same")
+            yield Left(source, "it has no name, and a [[tool.minglibc.index]] needs one")
+
+
+def _uv_sources(value: object) -> Iterator[Taken | Left]:
+    for name, origin in (value if isinstance(value, dict) else {}).items():
+        source = f"tool.uv.sources.{name}"
+        if isinstance(origin, dict) and origin.keys() == {"index"}:
+            yield Taken(source, "sources", {name: origin})
+        else:
+            yield Left(source, "minglibc knows sources that are an index, and nothing else")
 
 
 def _from_pdm(table: object) -> Iterator[Taken | Left]:
@@ -214,7 +234,7 @@ def _pdm_sources(value: object) -> Iterator[Taken | Left]:
         if isinstance(index, dict) and index.get("name") == "pypi" and index.get("type", "index") == "index":
             yield Taken(source, "index-url", index.get("url"))
         else:
-            yield Left(source, 'minglibc asks one index; only the source called "pypi" means the same')
+            yield Left(source, 'only the source called "pypi" means the same; the others\' versions count together')
 
 
 def _pdm_resolution(table: dict[str, Any]) -> Iterator[Taken | Left]:
@@ -245,7 +265,9 @@ def _settled(outcomes: list[Taken | Left], *, glibc: str | None) -> list[Taken |
     settled: list[Taken | Left] = []
     for found in outcomes:
         outcome = _checked(found) if isinstance(found, Taken) else found
-        if isinstance(outcome, Taken):
+        if isinstance(outcome, Taken) and outcome.key == "sources" and not _is_known(outcome, settled):
+            outcome = Left(outcome.source, "its index stays behind")
+        elif isinstance(outcome, Taken) and outcome.key not in _MANY:
             if outcome.key in said:
                 outcome = Left(outcome.source, f"{said[outcome.key]} says it")
             else:
@@ -254,16 +276,41 @@ def _settled(outcomes: list[Taken | Left], *, glibc: str | None) -> list[Taken |
     return settled
 
 
+def _is_known(outcome: Taken, settled: list[Taken | Left]) -> bool:
+    """Whether the index of a source was taken."""
+    (origin,) = outcome.value.values()
+    names = [each.value[0]["name"] for each in settled if isinstance(each, Taken) and each.key == "index"]
+    return origin["index"] in names
+
+
+def _gathered(found: Iterator[Taken]) -> dict[str, Any]:
+    """The values by their keys; what may stand there many times is put together."""
+    values: dict[str, Any] = {}
+    for each in found:
+        if each.key == "index":
+            values["index"] = [*values.get("index", []), *each.value]
+        elif each.key == "sources":
+            values["sources"] = {**values.get("sources", {}), **each.value}
+        else:
+            values[each.key] = each.value
+    return values
+
+
 def _checked(outcome: Taken) -> Taken | Left:
     """*outcome*, unless the value could not stand under [tool.minglibc]."""
     if outcome.value is None:
         return Left(outcome.source, "it has no url")
     if outcome.key == "index-url" and isinstance(outcome.value, str) and _CREDENTIALS.search(outcome.value):
         return Left(outcome.source, "it holds credentials; give the address by MINGLIBC_INDEX_URL")
+    if outcome.key == "index" and _CREDENTIALS.search(str(outcome.value[0].get("url"))):
+        return Left(outcome.source, "it holds credentials; write it without them, and give them by netrc or variables")
     # Which groups there are is not looked at here: settings.parse says it of the whole file.
     if outcome.key == "default-groups" and isinstance(outcome.value, list):
         return outcome
-    table = {"glibc": "2.17", outcome.key: outcome.value}
+    table: dict[str, Any] = {"glibc": "2.17", outcome.key: outcome.value}
+    if outcome.key == "sources":
+        (origin,) = outcome.value.values()
+        table["index"] = [{"name": str(origin["index"]), "url": "https://index.example.invalid/"}]
     trial = {"project": {"requires-python": ">=3.9"}, "tool": {"minglibc": table}}
     try:
         settings.parse(tomlkit.dumps(trial))
