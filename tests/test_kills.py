@@ -142,6 +142,19 @@ def test_lock(project: LockedProject, index: IndexServer, times: int) -> None:
     kill_and_tell(Assault(project.folder, arguments, lambda: restore(project, old), survey), times)
 
 
+def test_litter_beside_a_fresh_lock(project: LockedProject) -> None:
+    """What a kill left beside a lock that is up to date goes with the next lock, which has nothing else to do."""
+    for step in range(1, 60, 4):
+        command = ["lock", "--upgrade", "--project", str(project.folder)]
+        with subprocess.Popen([sys.executable, "-c", KILLER, str(step), str(project.folder), *command]) as child:
+            child.communicate()
+        if len(list(project.folder.iterdir())) > 2:
+            break
+    assert len(list(project.folder.iterdir())) > 2
+    assert "up to date" in project.command("lock").err
+    assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
+
+
 @pytest.mark.parametrize("times", TIMES)
 def test_add(project: LockedProject, index: IndexServer, times: int) -> None:
     """After kill -9 each file is the old one or the new one, a mixed pair counts as stale, and the next add is whole."""

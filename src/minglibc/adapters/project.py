@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from minglibc.adapters.texts import LOCK, PYPROJECT, find, lock_path, pyproject_path, read_lock, read_pyproject
+from minglibc.adapters.texts import BUSY, LOCK, PYPROJECT, find, lock_path, pyproject_path, read_lock, read_pyproject
 from minglibc.errors import LockError, MinglibcError, SettingsError
 
 __all__ = [
@@ -20,11 +20,10 @@ __all__ = [
     "read_lock",
     "read_pyproject",
     "replace",
+    "tidy",
     "write_lock",
     "write_pyproject",
 ]
-
-BUSY = ".minglibc.busy"
 
 _POLL = 0.05
 # Who makes the busy file writes its name into it at once; one that stays empty so long was left by a killed process.
@@ -58,6 +57,17 @@ def lock(
         if _holder(path) == me:
             with suppress(OSError):
                 os.unlink(path)
+
+
+def tidy(folder: str) -> None:
+    """Remove what killed processes of this machine left in *folder*; nobody is waited for, and no refusal matters."""
+    path = os.path.join(folder, BUSY)
+    with suppress(LockError, OSError):
+        holder = _holder(path)
+        if holder and _is_stale(holder):
+            _remove_stale(path, holder, f"{_host()} {os.getpid()} {_started(os.getpid())}")
+        for name in (PYPROJECT, LOCK):
+            _sweep(folder, f".{name}.")
 
 
 def _write(path: str, text: str, error: type[MinglibcError]) -> None:

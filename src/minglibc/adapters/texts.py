@@ -8,6 +8,7 @@ from minglibc.errors import LockError, MinglibcError, SettingsError
 
 PYPROJECT = "pyproject.toml"
 LOCK = "pylock.toml"
+BUSY = ".minglibc.busy"
 
 
 def find(directory: str | None = None, *, start: str = ".") -> str:

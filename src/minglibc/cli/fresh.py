@@ -37,6 +37,8 @@ def answer(arguments: list[str]) -> int | None:
     if any(f"MINGLIBC_{name}" in os.environ for name in _VARIABLES):
         return None
     folder = texts.find(directory)
+    if os.path.lexists(os.path.join(folder, texts.BUSY)):
+        return None  # somebody works there, or was killed there
     lock = texts.read_lock(texts.lock_path(folder))
     digests = lock_digests(lock) if lock else None
     if digests is None or not digests.intact or digests.inputs != fingerprint(texts.read_pyproject(folder)):

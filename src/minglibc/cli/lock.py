@@ -65,6 +65,7 @@ def run(arguments: Namespace) -> int:
     if arguments.check:
         return check(asked, old, arguments)
     if old is not None and is_fresh(text, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
+        project.tidy(asked.folder)
         talk(arguments, f"{asked.name} is up to date")
         if arguments.json:
             print(json.dumps({"changed": False, "changes": [], "held-back": []}))
