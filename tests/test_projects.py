@@ -222,6 +222,8 @@ def test_the_options_of_a_requirements_lock_are_remembered(inputs: Path, index: 
     synced = minglibc("sync", *given)
     assert 0 == synced.code, synced.err
     assert "b @" in minglibc("export", *given).out
+    bundled = minglibc("bundle", *given, "-o", str(inputs / "bundle"), "--index-url", index.url)
+    assert 0 == bundled.code, bundled.err
     assert "a==2.0" in minglibc("tree", *given).out
     assert "b runs\n" == subprocess.check_output(
         [sys.executable, "-m", "minglibc", "run", *given, "b"], text=True, cwd=inputs
@@ -251,7 +253,10 @@ def test_the_cap_may_stand_in_a_pyproject_beside(inputs: Path, index: IndexServe
     )
     named = ("-o", str(inputs / "pylock.tools.toml"))
     assert 0 == lock_inputs(inputs, index, *named).code
-    lock = loads((inputs / "pylock.tools.toml").read_text())
+    text = (inputs / "pylock.tools.toml").read_text()
+    assert "`minglibc lock -r requirements.in -o pylock.tools.toml` brings it up to date" in text
+    assert "`minglibc sync --lock pylock.tools.toml` installs it" in text
+    lock = loads(text)
     assert ["2.28"] == [str(target.cap) for target in lock.targets]
     assert "1.0" == lock.versions(lock.targets[0])["a"]
     assert 0 == ran(inputs, "lock").code

@@ -27,7 +27,7 @@ EXTRA = "extra "
 GROUP = "group "
 _HEADER = (
     "# Made by minglibc from {origin.name}: commit it, don't edit it. `{origin.command}` brings it up to date,\n"
-    "# `minglibc sync` installs it; pip 26.1 and newer and uv install it too.\n"
+    "# `{origin.sync}` installs it; pip 26.1 and newer and uv install it too.\n"
 )
 _DIGEST = re.compile("sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}")
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7}$)", re.MULTILINE)
@@ -326,7 +326,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
     digests = lock_digests(text)
     try:
         pylock = Pylock.from_dict(document)
-        targets, origin = loads_targets(document), Origin.load(table)
+        targets, origin = loads_targets(document), Origin.load(table, name)
         problem = _problem(pylock, targets, table)
     except (
         PylockValidationError,

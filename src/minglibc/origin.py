@@ -8,19 +8,23 @@ _REMEMBERED = {"glibc": "--glibc", "python": "--python", "architectures": "--arc
 
 
 class Origin(NamedTuple):
-    """The files that a lock is made from, relative to its own folder, and the options that were given; none: pyproject.toml."""
+    """The files that a lock is made from, relative to its own folder, and the options that were given; none: pyproject.toml.
+
+    *lock* is the lock's own name.
+    """
 
     requirements: tuple[str, ...] = ()
     script: str = ""
     options: tuple[str, ...] = ()
+    lock: str = "pylock.toml"
 
     @classmethod
-    def load(cls, table: Mapping[str, Any]) -> "Origin":
-        """The origin that a lock's own table names; raises ValueError for a damaged one."""
+    def load(cls, table: Mapping[str, Any], lock: str) -> "Origin":
+        """The origin that the own table of the file *lock* names; raises ValueError for a damaged one."""
         requirements, script, options = table.get("requirements", []), table.get("script", ""), table.get("options", [])
         if not isinstance(script, str) or not all(_is_list_of_texts(each) for each in (requirements, options)):
             raise ValueError("it does not say what it was made from")
-        return cls(tuple(requirements), script, tuple(options))
+        return cls(tuple(requirements), script, tuple(options), lock)
 
     @property
     def is_project(self) -> bool:
@@ -37,7 +41,13 @@ class Origin(NamedTuple):
         """The command that makes the lock anew, in the lock's folder."""
         if self.script:
             return f"minglibc lock --script {self.script}"
-        return " ".join(["minglibc lock", *(f"-r {path}" for path in self.requirements)])
+        named = [f"-o {self.lock}"] if self.requirements and self.lock != "pylock.toml" else []
+        return " ".join(["minglibc lock", *(f"-r {path}" for path in self.requirements), *named])
+
+    @property
+    def sync(self) -> str:
+        """The command that installs the lock, in the lock's folder."""
+        return "minglibc sync" if self.is_project else f"minglibc sync --lock {self.lock}"
 
     @property
     def table(self) -> dict[str, Any]:

@@ -210,10 +210,10 @@ def _step(wheel: Wanted, present: list[Installed], target: Target) -> Step:
 
 def _misfit(wheel: Wanted, installed: Installed, target: Target) -> str:
     """Why *installed* is not what *wheel* would have installed, in words; empty when it is."""
-    if installed.digest and installed.digest == wheel.digest:
-        return installed.damage
     if not _same_version(installed.version, wheel.version):
         return f"{installed.version or 'no version'} is installed, the lock has {wheel.version}"
+    if installed.digest and installed.digest == wheel.digest:
+        return installed.damage
     return installed.damage or _wrong_origin(wheel, installed, target)
 
 

@@ -13,6 +13,7 @@ from minglibc.cli.export import add_part
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
+from minglibc.cli.origins import overrides_of
 from minglibc.cli.sync import Source, locked_file, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock
@@ -91,7 +92,8 @@ def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]", folder: str)
 
 def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedFile:
     """The newest pip that runs on *target*, by the rules of the project's own settings."""
-    settings = parse(source.pyproject) if source.pyproject is not None else None
+    remembered = overrides_of(source.lock.origin)
+    settings = parse(source.pyproject, overrides=remembered) if source.pyproject is not None else None
     judge = judges_of(settings, [target])[0] if settings else Judge(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))

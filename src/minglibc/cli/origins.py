@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from argparse import ArgumentParser, Namespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minglibc.adapters import project
 from minglibc.cli.locking import overrides
@@ -12,6 +12,7 @@ from minglibc.cli.options import Parser, folder, talk
 from minglibc.errors import LockError, SettingsError
 from minglibc.fingerprint import lock_digests
 from minglibc.origin import PROJECT_FILE, Origin
+from minglibc.settings import Overrides
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
@@ -73,7 +74,8 @@ def subject(arguments: Namespace) -> Subject:
     from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
 
     path = sources.script_lock(arguments.script) if arguments.script else _output(arguments)
-    origin = _remembered(_origin(arguments, os.path.dirname(path)), path, arguments)
+    origin = _origin(arguments, os.path.dirname(path))._replace(lock=os.path.basename(path))
+    origin = _remembered(origin, path, arguments)
     found = sources.read(origin, os.path.dirname(path))
     sources.check_targets(origin, found.pyproject)
     for note in found.notes:
@@ -83,7 +85,7 @@ def subject(arguments: Namespace) -> Subject:
 
 def check_origin(old: str, asked: Subject) -> None:
     """Raise LockError where *old*, which is about to be replaced, is the lock of something else."""
-    found = origin_of(old)
+    found = origin_of(old, asked.name)
     if found is None or found[:2] == asked.origin[:2]:
         return
     raise LockError(
@@ -94,15 +96,23 @@ def check_origin(old: str, asked: Subject) -> None:
     )
 
 
-def origin_of(lock: str) -> Origin | None:
+def origin_of(lock: str, name: str) -> Origin | None:
     """What a lock says that it was made from; None where it is not whole."""
     digests = lock_digests(lock)
     if digests is None or not digests.intact:
         return None
     try:
-        return Origin.load(tomllib.loads(lock)["tool"]["minglibc"])
+        return Origin.load(tomllib.loads(lock)["tool"]["minglibc"], name)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def overrides_of(origin: Origin) -> Overrides:
+    """The options that a lock remembers, in the place of its settings."""
+    given: dict[str, Any] = {
+        key: value if isinstance(value, str) else tuple(value) for key, value in origin.given.items()
+    }
+    return Overrides(**given)
 
 
 def _output(arguments: Namespace) -> str:
@@ -132,7 +142,7 @@ def _origin(arguments: Namespace, place: str) -> Origin:
 def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
     """*origin* with the options that are given, and for the rest those of the lock there is."""
     old = project.read_lock(path)
-    before = origin_of(old) if old is not None else None
+    before = origin_of(old, os.path.basename(path)) if old is not None else None
     same = before is not None and before[:2] == origin[:2]
     given = {**(before.given if before and same else {}), **overrides(arguments).given}
     arguments.glibc, arguments.python = given.get("glibc"), given.get("python")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from minglibc.adapters import project, stamp
 from minglibc.errors import LockError, MinglibcError, SettingsError
-from minglibc.origin import Origin
 
 if TYPE_CHECKING:
     from minglibc.cli.options import Parser
@@ -53,6 +52,7 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     from minglibc.adapters import sources  # noqa: PLC0415  paid for only where it is needed
     from minglibc.cli.options import cache_folder  # noqa: PLC0415  the same
     from minglibc.cli.selection import selection  # noqa: PLC0415  the same
+    from minglibc.origin import Origin  # noqa: PLC0415  the same
 
     arguments.lock = sources.script_lock(script)
     lock = project.read_lock(arguments.lock)
