@@ -25,6 +25,7 @@ def public(index: IndexServer) -> IndexServer:
     index.add(build_wheel("corp", "99.0"))
     index.add(build_wheel("app", "1.0", requires=["corp", "honest"]))
     index.add(build_wheel("honest", "1.0"))
+    index.add(build_wheel("pip", "24.0"))
     return index
 
 
@@ -386,6 +387,11 @@ def _sync_and_bundle(folder: Path, private: IndexServer) -> None:
     ran = minglibc("sync", "-vv", "--project", str(folder))
     assert DONE == ran.code, ran.err
     _nothing_is_left(folder, ran)
+    arguments = ("--project", str(folder), "-o", str(folder / "bundle"), "--cache-dir", str(folder / "empty"))
+    ran = minglibc("bundle", "-vv", *arguments)
+    assert DONE == ran.code, ran.err
+    _nothing_is_left(folder, ran)
+    assert (folder / "bundle" / "wheels" / "corp-1.0-py3-none-any.whl").exists()
     assert 200 == next(
         request.status for request in private.requests if request.path.endswith("corp-1.0-py3-none-any.whl")
     )
