@@ -147,6 +147,7 @@ def test_pinned_project(lock: Lock, tmp_path: Path, public: IndexServer, private
     private.fault("/simple/corp/", Fault.status(404))
     ran = lock("--upgrade", "--refresh", extra='sources = { corp = { index = "works" } }\n')
     assert EXIT_CANNOT == ran.code
+    assert f"corp is not on {private.url}, the index that tool.minglibc.sources pins it to" in ran.err
     assert [] == public.paths("*corp*")
 
 

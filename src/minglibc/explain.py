@@ -89,7 +89,7 @@ def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[st
     asks = list({_wording(cause.requirement): cause.requirement for cause in causes}.values())
     asked = ", ".join(_wording(ask) for ask in asks)
     if project.missing:
-        yield f"{name} is on no index; {asked}"
+        yield f"{project.missing}; {asked}"
         return
     if project.page.status == "quarantined":
         reason = f": {project.page.status_reason}" if project.page.status_reason else ""

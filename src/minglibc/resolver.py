@@ -134,7 +134,7 @@ class Project:
 
     __slots__ = ("_best", "_judge", "candidates", "missing", "page", "tried", "unusable")
 
-    def __init__(self, page: ProjectPage, judge: Judge, *, missing: bool = False) -> None:
+    def __init__(self, page: ProjectPage, judge: Judge, *, missing: str = "") -> None:
         self.page = page
         self.missing = missing
         self.unusable: dict[int, str] = {}
@@ -230,13 +230,13 @@ class Provider(AbstractProvider[Ask, Candidate, str]):
             return []
 
     def project(self, name: str) -> Project:
-        """What is known of a project; one that the index doesn't know has no versions and is ``missing``."""
+        """What is known of a project; one that the index doesn't know has no versions, and ``missing`` says so."""
         found = self._projects.get(name)
         if found is None:
             try:
                 found = Project(self.index.project(name), self.judge)
-            except ProjectNotFound:
-                found = Project(ProjectPage.empty(name), self.judge, missing=True)
+            except ProjectNotFound as error:
+                found = Project(ProjectPage.empty(name), self.judge, missing=error.message)
             self._projects[name] = found
         return found
 

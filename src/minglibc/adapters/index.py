@@ -214,6 +214,10 @@ class Index:
 
     # Having: what came is remembered, kept on disk, and followed further.
 
+    def is_pinned(self, name: str) -> bool:
+        """Whether a project belongs to an index whatever the others have."""
+        return name in self._pins
+
     def etag(self, base: str, name: str) -> str:
         """The ETag of the page that the cache has of a project on one index; empty where it has none."""
         kept = self._kept_page(base, name)

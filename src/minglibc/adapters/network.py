@@ -156,8 +156,12 @@ class Network:
                 self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return
         _check_offered(refusal)
-        why = f" ({refusal.status})" if refusal.status != 200 else ""
-        raise ProjectNotFound(f"{name} is not on the index {shown(base)}{why}")
+        pinned = self._index.is_pinned(name)
+        raise ProjectNotFound(
+            f"{name} is not on {shown(base)}, the index that tool.minglibc.sources pins it to"
+            if pinned
+            else f"{name} is on no index"
+        )
 
     # Core metadata.
 
