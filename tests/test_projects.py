@@ -1,6 +1,7 @@
 """Projects as people have them: fleets with names, groups that quarrel, requirements files, scripts."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minglibc.adapters import cachefolder
 from minglibc.lockfile import loads
 from minglibc.requirements_file import lines
 from tests.support.commands import Ran, minglibc, read_lock
@@ -595,3 +597,34 @@ def test_wheels_in_requirements_files(inputs: Path, index: IndexServer) -> None:
     found = lock_inputs(inputs, index, *HERE_OPTIONS)
     assert 0 == found.code, found.err
     assert f"deep/{wheel.filename}" == entry(inputs, "d")["wheels"][0]["path"]
+
+
+def test_the_environment_of_a_script_goes_as_a_whole(tmp_path: Path) -> None:
+    """Clearing what is unused removes a script's environment only where no file of it was used since, and then all of it."""
+    old, used = tmp_path / "scripts-1" / "old", tmp_path / "scripts-1" / "used"
+    for folder in (old, used):
+        (folder / "bin").mkdir(parents=True)
+        for name in ("pyvenv.cfg", "bin/activate"):
+            (folder / name).write_text("x")
+            os.utime(folder / name, (1000, 1000))
+    os.utime(used / "bin" / "activate", (3000, 3000))
+    assert (2, 2) == cachefolder.remove_unused(str(tmp_path), since=2000)
+    assert not old.exists()
+    assert (used / "pyvenv.cfg").exists()
+
+
+@pytest.mark.online
+@pytest.mark.parametrize("backend", [("hatchling", "hatchling.build"), ("setuptools>=64", "setuptools.build_meta")])
+def test_real_backends_install_editable(tmp_path: Path, backend: tuple[str, str]) -> None:
+    """hatchling and setuptools build a project in an environment of the public index's wheels, and its script runs."""
+    (tmp_path / "src" / "demoproj").mkdir(parents=True)
+    (tmp_path / "src" / "demoproj" / "__init__.py").write_text("def main():\n    print('hello')\n")
+    (tmp_path / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = ["{backend[0]}"]\nbuild-backend = "{backend[1]}"\n'
+        '[project]\nname = "demoproj"\nversion = "1"\n[project.scripts]\ndemoproj = "demoproj:main"\n'
+        f'[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\n'
+    )
+    assert 0 == ran(tmp_path, "lock").code
+    synced = ran(tmp_path, "sync")
+    assert 0 == synced.code, synced.err
+    assert "hello\n" == subprocess.check_output([tmp_path / ".venv" / "bin" / "demoproj"], text=True)
