@@ -31,6 +31,6 @@ def test_scenario(scenario: Scenario, index: IndexServer, tmp_path: Path) -> Non
     versions = {_label(target): lock.versions(target) for target in lock.targets}
     assert {label: dict(expected) for label, expected in scenario.expected.items()} == versions
     for target in lock.targets:
-        tails = {package.name: wheel.filename for package, wheel in lock.select(target)}
+        tails: dict[str, str] = {package.name: wheel.filename for package, wheel in lock.select(target)}
         for name, tail in scenario.wheels.get(_label(target), {}).items():
             assert tails[name].removesuffix(".whl").endswith(tail), tails[name]
