@@ -1,5 +1,6 @@
 """From arguments to an answer: what `lock`, `add`, `outdated`, `why`, `caps` and `report` have in common."""
 
+import time
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, Target
 from minglibc.wheels import CoreMetadata, Cutoff, Judge, Wheel
+
+# Finding out who quarrels takes a search for each group; a message that comes late helps nobody.
+_PATIENCE = 5.0
 
 Locked = Callable[[Target], Mapping[str, str]]
 
@@ -46,8 +50,11 @@ class Work(NamedTuple):
 
     def _quarrel(self, failure: Unresolvable) -> list[str]:
         """The fewest of the project, its extras and its groups that can't be locked together on the failure's target."""
+        end = time.monotonic() + _PATIENCE
 
         def fails(askers: Collection[str]) -> bool:
+            if time.monotonic() > end:
+                raise TimeoutError
             roots = [root for root in self.roots if root.asked_by in askers]
             try:
                 resolve(roots, failure.provider.judge, self.source, policy=self.policy)
@@ -55,7 +62,10 @@ class Work(NamedTuple):
                 return True
             return False
 
-        return [] if failure.gave_up else fewest(dict.fromkeys(root.asked_by for root in self.roots), fails)
+        try:
+            return [] if failure.gave_up else fewest(dict.fromkeys(root.asked_by for root in self.roots), fails)
+        except TimeoutError:
+            return []
 
     def works(self, cap: GlibcVersion) -> bool:
         """Whether all targets can be locked when none has a lower cap than *cap*."""
