@@ -210,6 +210,20 @@ def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
     kill_and_tell(Assault(output.parent, arguments, prepare, survey), times)
 
 
+def test_bait_for_a_bundle(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """What somebody else laid where a killed bundle would lie is neither taken for one nor written into."""
+    index.add(build_wheel("pip", "25.0"))
+    bait = tmp_path / "bait"
+    (bait / "old").mkdir(parents=True)
+    (bait / "old" / "install.sh").write_text("evil")
+    (tmp_path / ".minglibc-bundle-made").symlink_to(bait)
+    ran = minglibc("bundle", "--project", str(project.folder), "--output", str(tmp_path / "made"))
+    assert 1 == ran.code
+    assert "can't write" in ran.err
+    assert not (tmp_path / "made").exists()
+    assert ["old"] == [path.name for path in bait.iterdir()]
+
+
 @pytest.mark.parametrize("times", TIMES)
 def test_cache_being_filled(project: LockedProject, times: int) -> None:
     """After kill -9 of a lock with a cold cache, the next lock makes of that cache the same lock as of none."""

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import struct
 import tarfile
 import zlib
@@ -171,6 +172,10 @@ def _beside(place: str) -> Iterator[str]:
 
 def _clear(scratch: str, place: str) -> None:
     """Remove *scratch*; an earlier bundle that had to make room there goes back to its *place* if nothing came."""
+    with suppress(FileNotFoundError):
+        found = os.lstat(scratch)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return  # in a folder that all may write in, somebody else's bait
     if not os.path.lexists(place) and os.path.isdir(os.path.join(scratch, "old")):
         with suppress(OSError):
             os.rename(os.path.join(scratch, "old"), place)
