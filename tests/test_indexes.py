@@ -198,8 +198,30 @@ def _single(folder: Path, url: str) -> Path:
     return folder / "single"
 
 
-def test_offline_needs_every_indexs_word(lock: Lock, tmp_path: Path, private: IndexServer) -> None:
+def test_only_the_index_whose_word_is_old_is_asked_again(lock: Lock, public: IndexServer, private: IndexServer) -> None:
+    """Where the first index must be asked again, what the next one said still holds as long as it said."""
+    private.fault("/simple/honest/", Fault.answer(Answer(404, b"No.", {"Cache-Control": "max-age=0"})))
+    private.fault("/simple/app/", Fault.answer(Answer(404, b"No.", {"Cache-Control": "max-age=0"})))
+    assert DONE == lock().code
+    public.requests.clear()
+    private.requests.clear()
+    assert DONE == lock("--upgrade").code
+    assert ["/simple/app/", "/simple/honest/"] == sorted(private.paths())
+    assert [] == public.paths()
+
+
+def test_page_in_no_known_form_is_an_error(lock: Lock, public: IndexServer, private: IndexServer) -> None:
+    """An index that has a project's page and can't give it in JSON or HTML (406) does not lack the project."""
+    private.fault("/simple/corp/", Fault.status(406))
+    ran = lock()
+    assert EXIT_UNREACHABLE == ran.code
+    assert "neither in JSON nor in HTML (406)" in ran.err
+    assert [] == public.paths("*corp*")
+
+
+def test_offline_needs_every_indexs_word(lock: Lock, tmp_path: Path, private: IndexServer, public: IndexServer) -> None:
     """Offline, what the cache knows of each index decides; an index that was never asked is not taken to have nothing."""
+    private.max_age = public.max_age = 0
     assert DONE == lock().code
     (tmp_path / "pylock.toml").unlink()
     ran = lock("--offline")
@@ -562,6 +584,7 @@ def _redirected(exchange: object) -> None:
         ("https://u:p@h.invalid/simple/", "https://H.invalid:443/files/x.whl", True),
         ("https://u:p@h.invalid/simple/", "http://h.invalid/files/x.whl", False),
         ("https://u:p@h.invalid/simple/", "https://h.invalid:8443/files/x.whl", False),
+        ("https://u:p@h.invalid/simple/", "http://h.invalid:443/files/x.whl", False),
         ("https://u:p@h.invalid/simple/", "https://files.h.invalid/x.whl", False),
         ("https://u:p@h.invalid/simple/", "https://h.invalid.evil.invalid/x.whl", False),
         ("https://u:p@h.invalid/simple/", "https://evil.invalid/h.invalid/", False),
