@@ -128,14 +128,14 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
     field, value = "", ""
     for line in text.splitlines():
         if line[:1] in {" ", "\t"} and field:
-            value += " " + line.strip()
+            value += " " + printable(line.strip())
             continue
         if field:
             yield field, value
         name, colon, rest = line.partition(":")
         if not colon:
             return  # the blank line before the description
-        field, value = name.strip().lower(), rest.strip()
+        field, value = name.strip().lower(), printable(rest.strip())
     if field:
         yield field, value
 
@@ -170,7 +170,7 @@ class ProjectPage:
         self.versions = versions.Versions(texts)
         self.base_url = base_url
         self.status = status
-        self.status_reason = status_reason
+        self.status_reason = printable(status_reason)
         self.skipped = skipped
         self._files = files
         self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
@@ -300,12 +300,14 @@ class _Shelves:
         else:
             shelf = self._shelf(*_split_sdist(filename))
         if shelf is None or foreign is None:
-            self.skipped.append(filename)
+            self.skipped.append(printable(filename))
         else:
             shelf.append("-".join(tags)[:-4] if foreign else file)
 
     def _shelf(self, project: str, version: str) -> list[Any] | None:
-        canonical = versions.normalize(version) if normalize_name(project) == self._name else None
+        # packaging reads versions with blanks and line ends around them; no file of that name is anybody's.
+        named = normalize_name(project) == self._name and version == version.strip()
+        canonical = versions.normalize(version) if named else None
         return None if canonical is None else self.by_version.setdefault(canonical, [])
 
 
@@ -354,14 +356,19 @@ def _row(entry: Mapping[str, Any]) -> Row:
     size = entry.get("size")
     return [
         entry["filename"],
-        entry["url"],
+        printable(entry["url"]),
         _strongest(entry.get("hashes")),
         None if size is None or size < 0 else size,
-        entry.get("upload-time") or "",
-        entry.get("requires-python") or "",
-        None if yanked is False else "" if yanked is True else yanked,
+        printable(entry.get("upload-time") or ""),
+        printable(entry.get("requires-python") or ""),
+        None if yanked is False else "" if yanked is True else printable(yanked),
         None if metadata is None or metadata is False else _strongest(metadata),
     ]
+
+
+def printable(text: str) -> str:
+    """*text* on one line that moves no cursor and turns no reading direction, as what strangers say is shown."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _strongest(hashes: object) -> str:
@@ -519,12 +526,12 @@ def _system(platform: str) -> str:
 def _interpreters(interpreters: str, abis: str) -> str:
     if abis.startswith(("cp3", "none")) and interpreters.startswith(("cp3", "py")):
         suffix = "t" if abis.endswith("t") else ""
-        return (
+        return printable(
             "CPython "
-            + ", ".join(f"{name[2]}.{name[3:]}" if name[3:] else name[2:] for name in interpreters.split("."))
+            + ", ".join(f"{name[2:3]}.{name[3:]}" if name[3:] else name[2:] for name in interpreters.split("."))
             + suffix
         )
-    return f"{interpreters}-{abis}"
+    return printable(f"{interpreters}-{abis}")
 
 
 def needed_glibc(platform: str) -> GlibcVersion | None:

@@ -14,6 +14,8 @@ from minglibc.adapters.index import without_credentials
 from minglibc.adapters.store import Store
 from minglibc.advisories import Advisory
 from minglibc.errors import MinglibcError
+from minglibc.versions import normalize
+from minglibc.wheels import printable
 
 _LANES = 12
 _MAX_AGE = 3600
@@ -129,12 +131,14 @@ class Advisories:
             return None
         try:
             return _decoder.decode(answer.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
 
 
 def _plain(told: _Vulnerability) -> list[Any]:
-    return [told.id, told.aliases or [], told.fixed_in or [], told.summary or "", told.link or ""]
+    fixed_in = filter(None, map(normalize, told.fixed_in or ()))
+    words = (told.summary or "", told.link or "")
+    return [printable(told.id), list(map(printable, told.aliases or ())), list(fixed_in), *map(printable, words)]
 
 
 def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:

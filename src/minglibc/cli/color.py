@@ -1,6 +1,7 @@
 """Colour for the lines that people look for, on a terminal; the words are the same without it."""
 
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -16,6 +17,8 @@ _LABELS = {
     "held back by the cap:": _YELLOW,
 }
 _chosen = ["auto"]
+# What strangers say, on pages and in wheels, stands in messages: it moves no cursor and turns no reading direction.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def choose(choice: str) -> None:
@@ -33,6 +36,7 @@ def wanted(stream: TextIO) -> bool:
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print *text*, each line with its label in colour where colour is wanted; to stderr if nothing else is said."""
     stream = stream or sys.stderr
+    text = _CONTROL.sub("\ufffd", text)
     if wanted(stream):
         text = "\n".join(_painted(line) for line in text.split("\n"))
     print(text, file=stream)
