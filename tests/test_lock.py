@@ -127,6 +127,19 @@ def test_locked_versions_are_kept_until_upgraded(project: Project) -> None:
     assert {"a": "3.0", "b": "3.0"} == project.versions()
 
 
+def test_each_target_keeps_its_own_version(project: Project) -> None:
+    """Where targets have different versions, each keeps its own when a newer release comes out."""
+    project.index.add(build_wheel("c", "1.0", "cp39-cp39-manylinux_2_17_x86_64"))
+    project.index.add(build_wheel("c", "2.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
+    project.lock()
+    project.index.add(build_wheel("c", "3.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c", "a"]'))
+    project.lock("--refresh")
+    lock = read_lock(project.folder)
+    assert ["1.0", "2.0"] == [lock.versions(target)["c"] for target in lock.targets]
+
+
 def test_dry_run_prints_the_diff_and_writes_nothing(project: Project) -> None:
     """`--dry-run` prints what would change on stdout."""
     ran = minglibc("lock", "--dry-run", "--project", str(project.folder), "--index-url", project.index.url)

@@ -515,8 +515,8 @@ def carry_over(
     preferences: Mapping[str, str] | None = None,
     policy: Policy = Policy(),  # noqa: B008  immutable
 ) -> Resolution | None:
-    """*earlier*'s answer where it simply holds for the judge's target too, found in one pass; None where it does not."""
-    chosen = {**(preferences or {}), **{name: wheel.version for name, wheel in earlier.wheels.items()}}
+    """*earlier*'s answer where it simply holds for the judge's target too, *preferences* over it; None where it does not."""
+    chosen = {**{name: wheel.version for name, wheel in earlier.wheels.items()}, **(preferences or {})}
     return settle(roots, judge, index, preferences=chosen, policy=policy)
 
 
