@@ -50,8 +50,6 @@ NOT_RUN = {
     ("docs/how-to/pre-commit.md", "installs system packages"): 1,
     ("docs/how-to/shared-environment.md", "needs an old machine"): 1,
 }
-# Made by other hands than the rest: a link to them is right before they are there.
-BESIDE = {ROOT / "docs" / "explanation" / "performance.md", ROOT / "docs" / "reference" / "indexes.md"}
 # What a test run may find missing on its machine: without it the documents that sync can't be followed.
 SYNCS = ("3.9", "3.11")
 
@@ -262,7 +260,7 @@ def test_links_lead_somewhere(path: Path) -> None:
         if re.match(r"[a-z]+:", target):
             continue
         place = (path.parent / target).resolve() if target else path
-        assert place.exists() or place in BESIDE, f"{name_of(path)}: {match['target']}"
+        assert place.exists(), f"{name_of(path)}: {match['target']}"
         if anchor:
             assert anchor in _anchors(place), f"{name_of(path)}: {match['target']}"
 
