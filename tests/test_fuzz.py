@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from minglibc.adapters.simple_api import JSON_TYPE, read_page, read_project_json
 from minglibc.adapters.store import Store
 from minglibc.errors import IndexAnswerError, LockError, MinglibcError, SettingsError
 from minglibc.fingerprint import seal
+from minglibc.inline_metadata import script_block
+from minglibc.requirements_file import lines
 from minglibc.settings import parse as parse_settings
 from minglibc.targets import GlibcVersion, PythonVersion, Target
 from minglibc.wheels import Judge, ProjectPage, parse_metadata
@@ -48,7 +51,7 @@ def soon() -> Iterator[None]:
 HOSTILE = (
     "<![x]", "<!DOCTYPE [<!", "<a href='http://[::1/b-1.0-py3-none-any.whl'>", "&#xFFFFFFFF;", "//[", "http://[x/", "\ud800", "\x00",
     "²", "1" * 5000, "(" * 3000, "[" * 3000, '{"a":' * 2000, "../" * 50, "\\u0000", "\u2028", "%00", "-", ".", "é", "\r", "\n", "\t",
-    "b-1.0-²-py3-none-any.whl", "b-1-1" + "1" * 300 + "-py3-none-any.whl", "b-1.0-py3-none-manylinux_2_" + "9" * 400 + "_x86_64.whl",
+    "b-1.0-²-py3-none-any.whl", "b-1.0-py-none-any.whl", "b-1.0-py3.-none-any.whl", "b-1.0-cp3-none-win32.whl", "b-1-1" + "1" * 300 + "-py3-none-any.whl", "b-1.0-py3-none-manylinux_2_" + "9" * 400 + "_x86_64.whl",
 )  # fmt: skip
 HONEST = (
     "b", "1.0", "b-1.0-py3-none-any.whl", "b-1.0.tar.gz", "b-1.0-1-cp311-cp311-manylinux_2_17_x86_64.whl", "sha256", "0" * 64,
@@ -532,6 +535,63 @@ def test_settings(text: str) -> None:
 def test_many_settings(text: str) -> None:
     """The same, for a night."""
     check_settings(text)
+
+
+REQUIREMENTS = "# tools\nb>=1 ; python_version < '4'  # why\n-r other.txt\n-c constraints.txt\n--pre\nc==1 \\\n  --hash=sha256:00\n"
+SCRIPT = (
+    '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["b"]\n#\n# [tool.minglibc]\n# glibc = "2.17"\n# ///\n'
+)
+
+
+@example("b \\\n" * 3000)
+@example("b --hash='")
+@example("b --hash=" * 2000)
+@given(edits(REQUIREMENTS))
+@SHORT
+def test_requirements_files(text: str) -> None:
+    """Every text is read as the lines of a requirements file, or its problems are lines as well."""
+    with soon():
+        for line in lines(text):
+            assert line.number >= 1
+
+
+@example("# /// script\n" + "# x\n" * 20_000)
+@example("# /// script\n" + "#\n" * 20_000 + "# //\n")
+@example("# /// script\n# ///\n" * 2000)
+@example("# /// a\n" * 20_000)
+@given(edits(SCRIPT))
+@SHORT
+def test_scripts(text: str) -> None:
+    """A script's block is found, or there is none, or it is refused as a ValueError; and soon."""
+    with soon(), suppress(ValueError):
+        block = script_block(text)
+        assert block is None or "///" not in block.splitlines()[-1:]
+
+
+# PEP 723's own expression, which says what a block is, and takes a square of time to say that there is none.
+STANDARD = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+@given(
+    st.lists(
+        st.sampled_from(("# /// script", "# /// other", "# ///", "# x = 1", "#", "", "x", "#x", "# /// ", "#  y")),
+        max_size=14,
+    )
+)
+def test_scripts_as_the_standard_has_them(text: list[str]) -> None:
+    """The block is the one that the standard's expression finds."""
+    whole = "\n".join(text)
+    found = [match["content"] for match in STANDARD.finditer(whole) if match["type"] == "script"]
+    if len(found) > 1:
+        with pytest.raises(ValueError, match="more than one"):
+            script_block(whole)
+        return
+    expected = (
+        "".join(line[2:] if line.startswith("# ") else line[1:] for line in found[0].splitlines(keepends=True))
+        if found
+        else None
+    )
+    assert expected == script_block(whole)
 
 
 # The cache

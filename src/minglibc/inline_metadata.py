@@ -1,19 +1,39 @@
 """The ``script`` block in a Python file's comments (PEP 723)."""
 
 import re
+from collections.abc import Iterator, Sequence
 
-# The standard's own expression, which it wants everybody to use.
-_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+# The standard's own expression goes over a file again for each block that never ends; this reads each line once.
+_BEGIN = re.compile(r"# /// ([a-zA-Z0-9-]+)")
+_END = "# ///"
 EXAMPLE = '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["httpx"]\n#\n# [tool.minglibc]\n# glibc = "2.17"\n# ///'
 
 
 def script_block(text: str) -> str | None:
     """The TOML of the one script block in *text*, None where there is none; raises ValueError where there are several."""
-    found = [match for match in _BLOCK.finditer(text.replace("\r\n", "\n")) if match["type"] == "script"]
+    found = [content for kind, content in _blocks(text.replace("\r\n", "\n").split("\n")) if kind == "script"]
     if len(found) > 1:
         raise ValueError("it has more than one script block")
     if not found:
         return None
-    return "".join(
-        line[2:] if line.startswith("# ") else line[1:] for line in found[0]["content"].splitlines(keepends=True)
-    )
+    return "".join(f"{line[2:] if line.startswith('# ') else line[1:]}\n" for line in found[0])
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The type and the lines of each block: it ends with the last end among the comment lines that follow its beginning."""
+    place = 0
+    while place < len(lines):
+        if not _is_comment(lines[place]):
+            place += 1
+            continue
+        stop = next((i for i in range(place, len(lines)) if not _is_comment(lines[i])), len(lines))
+        end = max((i for i in range(place, stop) if lines[i] == _END), default=-1)
+        begins = (i for i in range(place, end - 1) if _BEGIN.fullmatch(lines[i]))
+        begin = next(begins, None)
+        if begin is not None and (match := _BEGIN.fullmatch(lines[begin])):
+            yield match[1], lines[begin + 1 : end]
+        place = stop
+
+
+def _is_comment(line: str) -> bool:
+    return line == "#" or line.startswith("# ")
