@@ -25,6 +25,7 @@ from minglibc.cli.options import Parser, add_common
 from tests.support.elves import elf
 from tests.support.index import IndexServer
 from tests.support.wheels import BuiltWheel, build_wheel
+from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -286,6 +287,22 @@ def test_every_document_can_be_reached() -> None:
         for match in _LINK.finditer(index.read_text(encoding="utf-8"))
     }
     assert set() == {name_of(path) for path in (ROOT / "docs").rglob("*.md") if path not in {index, *linked}}
+
+
+def test_every_room_is_on_the_page_of_the_house() -> None:
+    """docs/architecture.md has each module of the root on its floor, and each of adapters/."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    house, _, beneath = text.partition("\nIn `adapters/`:\n")
+    told: dict[str, str] = {}
+    floor = ""
+    for row in re.findall(r"^\| .*", house, re.MULTILINE):
+        number, rooms = row.split("|")[1:3]
+        floor = number.strip() or floor
+        told |= dict.fromkeys(re.findall(r"`(\w+)/?`", rooms), floor)
+    assert {room: str(number) for number, rooms in enumerate(FLOORS) for room in rooms} == told
+    adapters = {path.stem for path in (ROOT / "src" / "minglibc" / "adapters").glob("*.py")} - {"__init__"}
+    rows = re.findall(r"^\| (.*?) \|", beneath, re.MULTILINE)
+    assert adapters == {room for row in rows for room in re.findall(r"`(\w+)`", row)}
 
 
 def test_every_setting_is_in_the_reference() -> None:
