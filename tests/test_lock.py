@@ -374,3 +374,12 @@ def test_no_answer_offers_what_was_tried(project: Project) -> None:
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]'))
     said = project.lock(code=1)
     assert 'tool.minglibc.python = ["3.11"]' in said
+
+
+def test_several_releases_are_spoken_of_as_several(project: Project) -> None:
+    """Releases with one reason stand on one line, with its verb in the plural and the Pythons in their order."""
+    for version in ("1.0", "2.0"):
+        for python in ("310", "38"):
+            project.index.add(build_wheel("c", version, f"cp{python}-cp{python}-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
+    assert "c 2.0, 1.0 are built for CPython 3.8, 3.10\n" in project.lock(code=1)

@@ -132,7 +132,7 @@ def _releases(provider: Provider, project: Project, mask: int) -> Iterator[str]:
             grouped.setdefault(reason, []).append(page.versions.texts[position])
     for reason, texts in grouped.items():
         more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-        yield f"{page.name} {', '.join(texts[:_SHOWN])}{more} {reason}"
+        yield f"{page.name} {', '.join(texts[:_SHOWN])}{more} {_of_many(reason) if texts[1:] else reason}"
 
 
 def _reason(provider: Provider, project: Project, position: int) -> str:
@@ -145,4 +145,26 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
     first = rejections[0]
     if first.reason is Reason.GLIBC:
         return f"{first}; the cap is {provider.judge.target.cap}"
-    return " or ".join(str(rejection) for rejection in rejections[:3])
+    built_for = _pythons(rejections)
+    others = [str(rejection) for rejection in rejections if rejection.reason is not Reason.INTERPRETER]
+    return " or ".join([*built_for, *others][:3])
+
+
+def _pythons(rejections: Iterable[Rejection]) -> list[str]:
+    """The Pythons that a release's wheels are for, as one phrase; PyPy and its like only where there is no CPython."""
+    found = {rejection.detail for rejection in rejections if rejection.reason is Reason.INTERPRETER}
+    numbers = {detail.removeprefix("CPython ") for detail in found if detail.startswith("CPython ")}
+    said = ", ".join(sorted(numbers, key=lambda number: (len(number), number)))
+    detail = f"CPython {said}" if said else ", ".join(sorted(found))
+    return [str(Rejection(Reason.INTERPRETER, detail))] if detail else []
+
+
+_VERBS = {"needs ": "need ", "is ": "are ", "has ": "have ", "was ": "were "}
+
+
+def _of_many(reason: str) -> str:
+    """A reason of one release, said of several."""
+    phrases = reason.split(" or ")
+    for verb, plural in _VERBS.items():
+        phrases = [plural + phrase.removeprefix(verb) if phrase.startswith(verb) else phrase for phrase in phrases]
+    return " or ".join(phrases)
