@@ -17,7 +17,7 @@ from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
 if TYPE_CHECKING:
     from minglibc.adapters.index import Index
 
-LANES = 20
+LANES = 32
 SPARE_LANES = 3
 # Where a server sends neither an ETag nor Cache-Control.
 DEFAULT_MAX_AGE = 600
