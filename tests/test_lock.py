@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from minglibc.fingerprint import lock_digests, seal
 from tests.support.commands import minglibc, read_lock
 from tests.support.elves import elf
 from tests.support.faults import Fault
@@ -383,3 +385,20 @@ def test_several_releases_are_spoken_of_as_several(project: Project) -> None:
             project.index.add(build_wheel("c", version, f"cp{python}-cp{python}-manylinux_2_17_x86_64"))
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
     assert "c 2.0, 1.0 are built for CPython 3.8, 3.10\n" in project.lock(code=1)
+
+
+def test_unknown_keys_are_kept_and_named(project: Project) -> None:
+    """Keys that a later minglibc wrote into a whole lock are named, and stand in the next lock."""
+    project.lock()
+    text = project.path.read_text(encoding="utf-8")
+    digests = lock_digests(text)
+    assert digests is not None
+    body = text[: text.rindex("inputs = ")].replace(
+        'created-by = "minglibc"\n', 'created-by = "minglibc"\nfuture = 1\n'
+    )
+    body = body.replace('name = "b"\nversion', 'name = "b"\nsigned = true\nversion')
+    project.path.write_text(seal(body, digests.inputs), encoding="utf-8")
+    assert "doesn't know, and keeps: future, b.signed\n" in project.lock("--upgrade")
+    document = tomllib.loads(project.path.read_text(encoding="utf-8"))
+    assert (1, [True]) == (document["future"], [p["signed"] for p in document["packages"] if "signed" in p])
+    read_lock(project.folder)

@@ -258,6 +258,46 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
 # Reading.
 
 
+# PEP 751's own; a later minor version of it, or of minglibc, may have more.
+_KEYS = frozenset(
+    (
+        *("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups"),
+        *("created-by", "packages", "tool"),
+    )
+)
+_PACKAGE_KEYS = frozenset(
+    (
+        *("name", "version", "marker", "requires-python", "dependencies", "vcs", "directory", "archive", "index"),
+        *("sdist", "wheels", "attestation-identities", "tool"),
+    )
+)
+
+
+class Unknown(NamedTuple):
+    """Keys of a whole lock that this minglibc doesn't know: the file's, and each package's by name and version."""
+
+    top: Mapping[str, Any] = {}
+    packages: Mapping[tuple[str, str], Mapping[str, Any]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The keys in the order of the file, a package's behind its name."""
+        return [*self.top, *(f"{name}.{key}" for (name, _), found in self.packages.items() for key in found)]
+
+    def kept_in(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """*document* with these keys, as far as it still has their packages in the same version."""
+        packages = [{**p, **self.packages.get((p["name"], p["version"]), {})} for p in document["packages"]]
+        return {**self.top, **document, "packages": packages}
+
+
+def _unknown(document: Mapping[str, Any]) -> Unknown:
+    def others(table: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+        return {key: value for key, value in table.items() if key not in known}
+
+    packages = {(p["name"], p["version"]): others(p, _PACKAGE_KEYS) for p in document["packages"]}
+    return Unknown(others(document, _KEYS), {key: found for key, found in packages.items() if found})
+
+
 class Lock(NamedTuple):
     """A lock that was found to be whole, what it is for, and the digest of what it was made from."""
 
@@ -266,6 +306,7 @@ class Lock(NamedTuple):
     inputs: str
     names: Mapping[str, Target] = {}
     origin: Origin = PROJECT_FILE
+    unknown: Unknown = Unknown()
 
     def select(
         self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
@@ -346,7 +387,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
             hint="run `minglibc lock` to make it anew, and don't edit it",
         )
     assert digests is not None
-    return Lock(pylock, targets, digests.inputs, loads_names(document), origin)
+    return Lock(pylock, targets, digests.inputs, loads_names(document), origin, _unknown(document))
 
 
 def _problem(pylock: "Pylock", targets: Sequence[Target], table: Mapping[str, Any]) -> str:

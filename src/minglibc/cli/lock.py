@@ -148,6 +148,8 @@ def lock(
         answers = _solve(found, kept, arguments, progress)
         answers = _with_hashes(found, answers, arguments)
         document = merge(answers, found.inputs)
+        if before is not None:
+            document = before.unknown.kept_in(document)
         targets = tuple(answer.target for answer in answers)
         back = held_back(answers, found.judges, found.source)
         _say_skipped(found, answers, arguments)
@@ -169,12 +171,21 @@ def _old_lock(old: str | None, arguments: Namespace) -> Lock | None:
     if old is None:
         return None
     try:
-        return loads(old)
+        found = loads(old)
     except LockError as error:
         if "newer minglibc" in error.message:
             raise
         talk(arguments, f"warning: {error.message}; making it anew from pyproject.toml")
         return None
+    say_unknown(found, arguments)
+    return found
+
+
+def say_unknown(found: Lock, arguments: Namespace) -> None:
+    """Name what a lock holds and this minglibc can't heed."""
+    if found.unknown.names:
+        listed = ", ".join(found.unknown.names)
+        talk(arguments, f"warning: pylock.toml has keys that this minglibc doesn't know, and keeps: {listed}")
 
 
 def _kept(before: Lock | None, arguments: Namespace) -> Locked:
