@@ -185,6 +185,33 @@ def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: 
     assert 1 == said.count("warning: the cache in")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user needs root")
+def test_another_users_entries_are_not_taken(lock: Lock, index: IndexServer) -> None:
+    """What another user wrote into the cache is fetched again, and replaced."""
+    lock()
+    for entry in _entries():
+        os.chown(entry, 12345, 12345)
+    index.requests[:] = []
+    lock()
+    assert 4 == len(index.requests)
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving folders to another user needs root")
+def test_another_users_cache_is_passed_over_with_one_warning(lock: Lock, index: IndexServer) -> None:
+    """A cache folder of another user is neither read nor written."""
+    lock()
+    folder = Path(os.environ["MINGLIBC_CACHE_DIR"]) / store.FORMAT
+    os.chown(folder, 12345, 12345)
+    before = {entry: entry.read_bytes() for entry in _entries()}
+    index.requests[:] = []
+    assert 1 == lock().err.count("belongs to another user; going on without it")
+    assert 4 == len(index.requests)
+    assert before == {entry: entry.read_bytes() for entry in _entries()}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_full_disk_under_the_cache(tmp_path: Path, index: IndexServer) -> None:
     """A cache on a full disk costs one warning, and leaves nothing half-written behind."""

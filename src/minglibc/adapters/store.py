@@ -36,15 +36,18 @@ class Store:
         self._folder = os.path.join(folder, FORMAT)
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
-        self._writable = True
         self._on_trouble = on_trouble
+        self._trusted = not _is_strangers(self._folder)
+        self._writable = self._trusted
+        if not self._trusted:
+            on_trouble(f"the cache in {self._folder} belongs to another user; going on without it")
 
     def read(self, kind: str, name: str) -> Entry | None:
-        """An entry; None where there is none, or a damaged one."""
+        """An entry; None where there is none, or one that is damaged or of another user."""
         try:
             with open(os.path.join(self._folder, kind, name), "rb", buffering=0) as file:
-                confirmed = os.fstat(file.fileno()).st_mtime
-                data = file.read()
+                status = os.fstat(file.fileno())
+                data = file.read() if self._trusted and _is_own(status) else b""
         except OSError:
             return None
         content = memoryview(data)[9:]
@@ -52,7 +55,7 @@ class Store:
         if newline < 0 or data[:8] != b"%08x" % crc32(content):
             return None
         try:
-            return Entry(json.loads(data[9:newline]), content[newline - 8 :], confirmed)
+            return Entry(json.loads(data[9:newline]), content[newline - 8 :], status.st_mtime)
         except ValueError:
             return None
 
@@ -100,9 +103,11 @@ class Store:
         if known is None:
             path = os.path.join(self._folder, name)
             data = b""
+            own = True
             with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
-                data = file.read()
-            if len(data) > MAX_JOURNAL:
+                own = self._trusted and _is_own(os.fstat(file.fileno()))
+                data = file.read() if own else b""
+            if len(data) > MAX_JOURNAL or (self._trusted and not own):
                 data = b""
                 with contextlib.suppress(OSError):
                     os.unlink(path)
@@ -130,6 +135,18 @@ class Store:
         if folder not in self._made:
             os.makedirs(folder, exist_ok=True)
             self._made.add(folder)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    """Whether a file is this user's or root's; what anybody else wrote may say what it likes."""
+    return status.st_uid in {os.geteuid(), 0}
+
+
+def _is_strangers(folder: str) -> bool:
+    try:
+        return not _is_own(os.stat(folder))
+    except OSError:
+        return False
 
 
 def _write(path: str, mode: str, content: bytes) -> None:
