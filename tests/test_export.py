@@ -15,8 +15,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 import minglibc as minglibc_package
-from minglibc.requirements_txt import _where
-from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.targets import GlibcVersion, PythonVersion, Target, shortest_marker
 from tests.support import oldglibc
 from tests.support.commands import Ran, minglibc, read_lock
 from tests.support.index import IndexServer
@@ -272,7 +271,7 @@ def test_a_shortened_marker_is_true_where_it_serves_and_nowhere_else(
 ) -> None:
     """Of the targets of an export, the marker of a wheel admits exactly those that it serves."""
     served = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
-    marker = _where(served, targets)
+    marker = shortest_marker(served, targets)
     for target in targets:
         environment: dict[str, str] = target.environment
         assert (target in served) == (not marker or Marker(marker).evaluate(environment))

@@ -14,7 +14,7 @@ from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
-from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.targets import GlibcVersion, PythonVersion, Target, shortest_marker
 from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, Judge, Wheel, lowest_glibc
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _package_marker(used: Sequence[_Use], targets: Sequence[Target]) -> str:
         by_asker.setdefault(askers, []).append(use.resolution.target)
     parts = []
     for askers, served in sorted(by_asker.items()):
-        where, who = _where(served, targets), _who(askers)
+        where, who = shortest_marker(served, targets), _who(askers)
         parts.append(" and ".join(_grouped(part) for part in (where, who) if part) if where and who else where or who)
     return "" if "" in parts else " or ".join(_grouped(part) if len(parts) > 1 else part for part in parts)
 
@@ -229,17 +229,6 @@ def _who(askers: Iterable[str]) -> str:
         else f"'{asker.removeprefix(GROUP)}' in dependency_groups"
         for asker in askers
     )
-
-
-def _where(served: Sequence[Target], targets: Sequence[Target]) -> str:
-    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
-    if {t.marker for t in served} == {t.marker for t in targets}:
-        return ""
-    for part in (lambda t: t.python_marker, lambda t: f"platform_machine == '{t.architecture}'"):
-        kinds = dict.fromkeys(part(t) for t in served)
-        if len([t for t in targets if part(t) in kinds]) == len(served):
-            return " or ".join(kinds)
-    return " or ".join(dict.fromkeys(f"{t.python_marker} and platform_machine == '{t.architecture}'" for t in served))
 
 
 def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.errors import SettingsError
 from minglibc.syncplan import target_name
-from minglibc.targets import Target
+from minglibc.targets import Target, shortest_marker
 from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def lines(selections: Selections) -> list[Line]:
             served.setdefault((package.name, wheel.filename), (package, wheel, []))[2].append(target)
     targets = list(selections)
     return [
-        Line(name, str(package.version), wheel.url or "", digest_of(wheel), _where(serves, targets))
+        Line(name, str(package.version), wheel.url or "", digest_of(wheel), shortest_marker(serves, targets))
         for (name, _), (package, wheel, serves) in sorted(served.items(), key=lambda item: item[0])
     ]
 
@@ -81,22 +81,3 @@ def dumps(selections: Selections, *, index: bool = False) -> str:
     ]
     body = [line.pinned if index else line.direct for line in lines(selections)]
     return "".join(f"{line}\n" for line in [*header, *body])
-
-
-def _where(served: Sequence[Target], targets: Sequence[Target]) -> str:
-    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
-    if len(served) == len(targets):
-        return ""
-    for part in (_python, _machine):
-        kinds = dict.fromkeys(part(target) for target in served)
-        if sum(part(target) in kinds for target in targets) == len(served):
-            return " or ".join(kinds)
-    return " or ".join(f"{_python(target)} and {_machine(target)}" for target in served)
-
-
-def _python(target: Target) -> str:
-    return target.python_marker
-
-
-def _machine(target: Target) -> str:
-    return f"platform_machine == '{target.architecture}'"

@@ -1,6 +1,7 @@
 """What an old machine accepts: Target → environment markers and the ordered tags within the glibc cap."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -150,6 +151,25 @@ class Target(NamedTuple):
 
 # PDM refuses a lock whose environments lack platform_system or platform_machine.
 MACHINE_MARKER = "sys_platform == 'linux' and platform_system == 'Linux' and implementation_name == 'cpython'"
+
+
+def shortest_marker(served: Sequence[Target], targets: Sequence[Target]) -> str:
+    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
+    if {target.marker for target in served} == {target.marker for target in targets}:
+        return ""
+    for part in (_python_part, _machine_part):
+        kinds = dict.fromkeys(map(part, served))
+        if sum(part(target) in kinds for target in targets) == len(served):
+            return " or ".join(kinds)
+    return " or ".join(dict.fromkeys(f"{_python_part(target)} and {_machine_part(target)}" for target in served))
+
+
+def _python_part(target: Target) -> str:
+    return target.python_marker
+
+
+def _machine_part(target: Target) -> str:
+    return f"platform_machine == '{target.architecture}'"
 
 
 def check_architecture(name: str) -> str:
