@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import minglibc, read_lock
-from tests.support.environments import LockedProject, check_whole, installed
+from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -96,11 +96,7 @@ TIMES = [KILLS, pytest.param(200, marks=pytest.mark.slow)]
 @pytest.fixture
 def project(index: IndexServer, tmp_path: Path) -> LockedProject:
     """A project of a, which requires b, in a folder of its own."""
-    index.add(build_wheel("a", "1.0", requires=["b"]))
-    index.add(build_wheel("b", "1.0"))
-    made = LockedProject(tmp_path / "project", index)
-    made.lock("a")
-    return made
+    return locked_pair(tmp_path / "project", index)
 
 
 def states(project: LockedProject) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import pytest
 
 import minglibc
 from minglibc.adapters import project as files
-from tests.support.environments import LockedProject, check_whole, installed
+from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -70,11 +70,7 @@ def python(code: str, *arguments: object) -> list[str]:
 @pytest.fixture
 def project(index: IndexServer, tmp_path: Path) -> LockedProject:
     """A project of a, which requires b, locked."""
-    index.add(build_wheel("a", "1.0", requires=["b"]))
-    index.add(build_wheel("b", "1.0"))
-    made = LockedProject(tmp_path / "project", index)
-    made.lock("a")
-    return made
+    return locked_pair(tmp_path / "project", index)
 
 
 def command(project: LockedProject, name: str, *arguments: str) -> list[str]:

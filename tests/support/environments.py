@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.support.commands import Ran, minglibc
 from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
 
 RUNNING = f"3.{sys.version_info.minor}"
 
@@ -51,6 +52,15 @@ class LockedProject:
     def site(self) -> Path:
         """The environment's site-packages."""
         return site_packages(self.venv)
+
+
+def locked_pair(folder: Path, index: IndexServer) -> LockedProject:
+    """A project of a, which requires b, locked in *folder*."""
+    index.add(build_wheel("a", "1.0", requires=["b"]))
+    index.add(build_wheel("b", "1.0"))
+    made = LockedProject(folder, index)
+    made.lock("a")
+    return made
 
 
 def site_packages(prefix: Path) -> Path:
