@@ -4,6 +4,7 @@ import ipaddress
 import itertools
 import os
 import re
+import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ CLEARED = re.compile(
     r"|NO_COLOR|FORCE_COLOR|XDG_.*",
     re.IGNORECASE,
 )
+
+# A shell's background jobs ignore Ctrl-C, and what they start inherits that: the tests that send it need the usual.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count()
 
