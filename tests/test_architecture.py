@@ -12,7 +12,7 @@ ROOT = Path(minglibc.__file__).parent
 FLOORS = (
     ("errors", "fingerprint", "targets", "versions", "requirements", "policies", "elf", "origin", "inline_metadata"),
     ("settings", "wheels", "audit", "requirements_file", "direct"),
-    ("resolver", "speculation", "heldback", "explain", "proposals", "alike"),
+    ("candidates", "backtracking", "resolver", "speculation", "heldback", "explain", "proposals", "alike"),
     (
         *("lockfile", "syncplan", "recall", "advisories", "why", "outdated", "caps", "report"),
         *("tree", "requirements_txt", "requirement_edits", "sbom", "bundle"),

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from minglibc.adapters.http import Answer
 from minglibc.adapters.simple_api import read_page
 from minglibc.advisories import Advisory
+from minglibc.candidates import Root
 from minglibc.caps import Step, at, curve, moving, with_vulnerabilities
 from minglibc.errors import ProjectNotFound
 from minglibc.lockfile import resolve_all
 from minglibc.requirements import parse
-from minglibc.resolver import Root, Unresolvable
+from minglibc.resolver import Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel
 from tests.support.explained import Project, manylinux

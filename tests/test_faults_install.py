@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc import resolver
+from minglibc import backtracking
 from tests.support.commands import minglibc
 from tests.support.environments import LockedProject, check_whole, snapshot
 from tests.support.faults import FAULTS
@@ -131,7 +131,7 @@ def test_a_search_without_end_names_what_it_went_round(
         index.add(build_wheel("one", f"{number}.0", requires=[f"two=={number}.0"]))
         index.add(build_wheel("two", f"{number}.0", requires=[f"one=={(number + 1) % 12}.0"]))
     project.write(["one", "two"])
-    monkeypatch.setattr(resolver, "MAX_ROUNDS", 4)
+    monkeypatch.setattr(backtracking, "MAX_ROUNDS", 4)
     ran = project.command("lock")
     assert 1 == ran.code
     assert "gave up" in ran.err

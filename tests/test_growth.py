@@ -8,9 +8,9 @@ import pytest
 
 from minglibc.adapters.http import Answer
 from minglibc.adapters.simple_api import JSON_TYPE, read_page
+from minglibc.candidates import Root
 from minglibc.lockfile import resolve_all
 from minglibc.requirements import Requirement
-from minglibc.resolver import Root
 from minglibc.targets import GlibcVersion, PythonVersion, Target
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, parse_metadata
 from tests.benchmarks import synthetic

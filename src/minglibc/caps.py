@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc.advisories import Known
+from minglibc.candidates import Policy, Root, WheelIndex
 from minglibc.lockfile import resolve_all
 from minglibc.recall import JudgeAt
-from minglibc.resolver import Policy, Resolution, Root, Unresolvable, WheelIndex
+from minglibc.resolver import Resolution, Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Reason, Rejection, Wheel
 
@@ -102,7 +103,7 @@ def _outcome(roots: Sequence[Root], judges: Sequence[Judge], index: WheelIndex, 
         resolutions = resolve_all(roots, judges, index, policy=policy)
     except Unresolvable as failure:
         names = sorted({cause.requirement.name for cause in failure.causes})
-        return _Outcome({}, ", ".join(names) or ", ".join(failure.provider.most_conflicting(3)))
+        return _Outcome({}, ", ".join(names) or ", ".join(failure.quarrelsome[:3]))
     return _Outcome(_versions(resolutions, index))
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from minglibc.candidates import Ask, Project, Provider
 from minglibc.errors import ResolutionError
-from minglibc.resolver import Ask, Cause, Project, Provider, Unresolvable
+from minglibc.resolver import Cause, Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion
 from minglibc.wheels import Judge, Reason, Rejection
 
@@ -25,7 +26,7 @@ def explain(
     provider = failure.provider
     target = provider.judge.target
     if failure.gave_up:
-        names = ", ".join(provider.most_conflicting(5))
+        names = ", ".join(failure.quarrelsome[:5])
         return ResolutionError(
             f"gave up on {target}: the search went round these packages for too long: {names}",
             hint="narrow the requirements on one of them, or add constraints",

@@ -3,7 +3,8 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from minglibc.resolver import Resolution, WheelIndex
+from minglibc.candidates import WheelIndex
+from minglibc.resolver import Resolution
 from minglibc.targets import GlibcVersion, Target
 from minglibc.wheels import Judge, ProjectPage, Reason
 

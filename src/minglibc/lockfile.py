@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import tomli_w
 
 from minglibc.alike import check_agreement, jointly
+from minglibc.candidates import Policy, Root, WheelIndex
 from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
-from minglibc.resolver import Policy, Resolution, Root, WheelIndex, carry_over, resolve
+from minglibc.resolver import Resolution, carry_over, resolve
 from minglibc.targets import GlibcVersion, PythonVersion, Target, shortest_marker
 from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, Judge, Wheel, lowest_glibc
 

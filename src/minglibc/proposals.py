@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from minglibc.resolver import Policy, Provider, Resolution, Root, Unresolvable
+from minglibc.candidates import Policy, Provider, Root
+from minglibc.resolver import Resolution, Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
 from minglibc.wheels import Reason
 

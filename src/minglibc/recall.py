@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from resolvelib.resolvers import RequirementsConflicted
-
+from minglibc.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex
 from minglibc.errors import ProjectNotFound
 from minglibc.lockfile import Lock
-from minglibc.resolver import Ask, Candidate, Demand, Policy, Provider, Resolution, Root, WheelIndex
+from minglibc.resolver import Demand, Resolution
 from minglibc.targets import Target
 from minglibc.wheels import HASH_ALGORITHMS, Judge, Wheel
 
@@ -70,7 +69,7 @@ def _dependencies(provider: Provider, ask: Ask, wheel: Wheel) -> Iterable[Ask]:
         return ()  # taken off the index since; its metadata may be gone too
     try:
         return list(provider.get_dependencies(Candidate(ask.identifier, ask.extra, position, wheel)))
-    except RequirementsConflicted:
+    except Unusable:
         return ()
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from minglibc.candidates import Root
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
-from minglibc.resolver import Root
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc import versions
+from minglibc.candidates import Policy, WheelIndex
 from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.heldback import needed_cap
 from minglibc.recall import JudgeAt
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
-from minglibc.resolver import Policy, Resolution, WheelIndex
+from minglibc.resolver import Resolution
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
 from minglibc.wheels import CoreMetadata, ProjectPage, Reason, Wheel, check_metadata
 

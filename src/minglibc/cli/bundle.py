@@ -9,6 +9,7 @@ from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.candidates import Root
 from minglibc.cli.export import add_part
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
@@ -18,7 +19,7 @@ from minglibc.cli.sync import Source, locked_file, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock
 from minglibc.requirements import Requirement
-from minglibc.resolver import Root, Unresolvable, resolve
+from minglibc.resolver import Unresolvable, resolve
 from minglibc.settings import parse
 from minglibc.speculation import Speculation
 from minglibc.syncplan import known_targets, targets_named

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from minglibc.adapters.index import Index
 from minglibc.adapters.store import Store
+from minglibc.candidates import Policy, Root
 from minglibc.cli.indexes import open_index
 from minglibc.cli.options import cache_folder, folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
 from minglibc.origin import PROJECT_FILE, Origin
-from minglibc.resolver import Policy, Resolution, Root, Unresolvable, resolve
+from minglibc.resolver import Resolution, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, Target

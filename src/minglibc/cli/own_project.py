@@ -17,6 +17,7 @@ from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
 from minglibc.audit import audit
+from minglibc.candidates import Root
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import cache_folder, talk
@@ -24,7 +25,7 @@ from minglibc.cli.verifying import LIES
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError, WheelError
 from minglibc.explain import explain
 from minglibc.requirements import InvalidRequirement, normalize_name, parse
-from minglibc.resolver import Resolution, Root, Unresolvable, resolve
+from minglibc.resolver import Resolution, Unresolvable, resolve
 from minglibc.settings import parse as parse_settings
 from minglibc.speculation import Speculation
 from minglibc.syncplan import Action, Step
