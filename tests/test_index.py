@@ -170,6 +170,20 @@ def test_damaged_cache_is_fetched_again(lock: Lock, index: IndexServer, damage: 
     assert [] == index.requests
 
 
+def test_damage_that_shows_late_begins_the_lock_again_once(lock: Lock, index: IndexServer) -> None:
+    """A page whose files turn out to be damaged in the midst of a lock costs one warning, whatever else is damaged."""
+    lock()
+    pages = [entry for entry in _entries() if entry.parent.parent.name == "pages"]
+    assert len(pages) > 1
+    for page in pages:
+        data = page.read_bytes()
+        place = data.rindex(b".whl")
+        page.write_bytes(data[:place] + b"!" + data[place + 1 :])
+    index.requests[:] = []
+    assert 1 == lock().err.count("beginning again")
+    assert len(pages) == len({request.path for request in index.requests})
+
+
 def test_cache_of_another_format_is_not_read(lock: Lock) -> None:
     """Each format has a folder of its own."""
     lock()

@@ -138,4 +138,4 @@ def test_the_last_guard() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert not set(b"\x1b\x07\r") & set(ran.stderr)
     assert ran.stderr.count(b"\n") == SAYS.count("\n") + 1
-    assert color._CONTROL.search(SAYS)
+    assert re.search(color._CONTROL, SAYS)

@@ -138,8 +138,8 @@ def test_page_survives_the_cache() -> None:
     page = _page(
         "a-1.0-py3-none-any.whl", "a-1.0-cp39-cp39-win_amd64.whl", "a-2.0.tar.gz", "a-2.0-cp39-cp39-linux_x86_64.whl"
     )
-    head, body = page.dump()
-    again = ProjectPage.load(msgspec.json.decode(msgspec.json.encode(head)), memoryview(body))
+    head, lines = page.dump()
+    again = ProjectPage.load(msgspec.json.decode(msgspec.json.encode(head)), lines)
     for position in range(len(page.versions)):
         assert page.wheels(position) == again.wheels(position)
         assert page.foreign(position) == again.foreign(position)

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from minglibc import versions
 from minglibc.errors import SettingsError
 from minglibc.requirements import Requirement
-from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, Files, ProjectPage, Row
+from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, ProjectPage, Row
 
 _HASH = re.compile(rf"({'|'.join(HASH_ALGORITHMS)})=([0-9a-fA-F]{{64,128}})")
 
@@ -29,7 +29,7 @@ class DirectPage(ProjectPage):
 
     def __init__(self, name: str, found: Sequence[Direct]) -> None:
         texts = sorted({each.wheel.version for each in found}, key=versions.key)
-        super().__init__(name, texts, Files([], b""), base_url="")
+        super().__init__(name, texts, (), base_url="")
         self._found = found
 
     def wheels(self, index: int) -> tuple[DirectWheel, ...]:

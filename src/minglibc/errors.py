@@ -36,6 +36,10 @@ class IndexAnswerError(IndexUnreachable):
     """An index answered, and the answer can't be used as it is."""
 
 
+class CacheDamaged(MinglibcError):
+    """A cached page turned out to be damaged after it was taken; it is gone now, and the command has to begin again."""
+
+
 class ProjectNotFound(MinglibcError):
     """The index was asked and doesn't know this project (404 or 410)."""
 

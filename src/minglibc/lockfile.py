@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import tomli_w
 
@@ -30,8 +29,8 @@ _HEADER = (
     "# Made by minglibc from {origin.name}: commit it, don't edit it. `{origin.command}` brings it up to date,\n"
     "# `{origin.sync}` installs it; pip 26.1 and newer and uv install it too.\n"
 )
-_DIGEST = re.compile("sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}")
-_CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7}$)", re.MULTILINE)
+_DIGEST = "sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}"
+_CONFLICT = r"(?m)^(?:<{7}|>{7}|={7}$)"
 
 
 def resolve_all(
@@ -328,7 +327,7 @@ class Lock(NamedTuple):
 
 def loads(text: str, *, name: str = "pylock.toml") -> Lock:
     """The lock that *text* is; raises LockError for one that is damaged, edited, or of another tool or a newer minglibc."""
-    if _CONFLICT.search(text):
+    if re.search(_CONFLICT, text):
         raise LockError(
             f"{name} has merge-conflict markers",
             hint="settle pyproject.toml first, then run `minglibc lock`: it makes the lock anew from there",
@@ -423,7 +422,7 @@ def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str
     if not strong:
         return f"{wheel.filename} has no sha256, sha384 or sha512"
     # The cache has folders of these names.
-    if bad := next((each for each in strong if not _DIGEST.fullmatch("-".join(each))), None):
+    if bad := next((each for each in strong if not re.fullmatch(_DIGEST, "-".join(each))), None):
         return f"{wheel.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
     if fault := _place_fault(wheel):
         return fault
@@ -440,7 +439,7 @@ def _place_fault(wheel: "PackageWheel") -> str:
         return f"{wheel.filename} has a path out of its folder" if leaves else ""
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or a path beside it"
-    if "@" in urlsplit(wheel.url).netloc:
+    if "@" in wheel.url.split("/", 3)[2]:
         return f"{wheel.filename} has credentials in its URL"
     return ""
 

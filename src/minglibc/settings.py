@@ -51,18 +51,14 @@ PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
 OPTIONS = {"architectures": "--arch"}
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
-_URL = re.compile(
-    r"https?://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?",
-    re.IGNORECASE,
-)
-_USER_INFO = re.compile(r"//[^/?#]*@")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_DURATION = re.compile(
-    r"(?P<number>[0-9]{1,6}) ?(?P<unit>hour|day|week)s?|P(?P<days>[0-9]{1,6})D|P(?P<weeks>[0-9]{1,5})W|PT(?P<hours>[0-9]{1,6})H"
-)
-_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
-_KEY = re.compile(r"""\s*["']?([\w.-]+)["']?\s*=""")
-_CONFLICT = re.compile(r"^(?:<{7}|>{7})(?: .*)?$", re.MULTILINE)
+# Compiled when they are needed, which most are not.
+_URL = r"(?i:https?)://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?"
+_USER_INFO = r"//[^/?#]*@"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_DURATION = r"(?P<number>[0-9]{1,6}) ?(?P<unit>hour|day|week)s?|P(?P<days>[0-9]{1,6})D|P(?P<weeks>[0-9]{1,5})W|PT(?P<hours>[0-9]{1,6})H"
+_HEADER = r"\s*\[\[?\s*([^\]]+?)\s*\]"
+_KEY = r"""\s*["']?([\w.-]+)["']?\s*="""
+_CONFLICT = r"(?m)^(?:<{7}|>{7})(?: .*)?$"
 _LONGEST_VERSION = 40
 _HIGHEST_MINOR = 999
 
@@ -156,7 +152,7 @@ def load(text: str, name: str = "pyproject.toml") -> dict[str, Any]:
     except RecursionError as error:
         raise SettingsError(f"{name} is not TOML: it nests too deeply") from error
     except ValueError as error:
-        marker = _CONFLICT.search(text)
+        marker = re.search(_CONFLICT, text)
         if marker:
             line = text.count("\n", 0, marker.start()) + 1
             raise SettingsError(
@@ -583,9 +579,9 @@ class _Reader:
         if not isinstance(value, str):
             self.wrong(key, value, accepted)
             return None
-        match = _URL.fullmatch(value)
+        match = re.fullmatch(_URL, value)
         if not match:
-            self.wrong(key, _USER_INFO.sub("//****@", value), accepted)
+            self.wrong(key, re.sub(_USER_INFO, "//****@", value), accepted)
         elif match["credentials"] and committed:
             self.warnings.append(
                 f"{key} holds credentials, in a file that is committed; keep them in netrc or in the environment"
@@ -856,12 +852,12 @@ def _order(target: Target) -> tuple[PythonVersion, str, GlibcVersion]:
 def _moment(value: object, now: datetime | None) -> datetime | None:
     """The first moment after what *value* names; raises ValueError or OverflowError."""
     if isinstance(value, str):
-        duration = _DURATION.fullmatch(value)
+        duration = re.fullmatch(_DURATION, value)
         if duration:
             return (now or datetime.now(UTC)) - _length(duration)
-        if not _DATE.match(value):
+        if not re.match(_DATE, value):
             return None
-        value = date.fromisoformat(value) if _DATE.fullmatch(value) else datetime.fromisoformat(value)
+        value = date.fromisoformat(value) if re.fullmatch(_DATE, value) else datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else None
     if isinstance(value, date):
@@ -922,13 +918,13 @@ def _line_of(text: str, key: str) -> int:
     position = int(rest.partition("]")[0] or 0) if rest else 0
     table = ""
     for number, line in enumerate(text.split("\n"), 1):
-        if header := _HEADER.match(line):
+        if header := re.match(_HEADER, line):
             table = re.sub(r"[\s\"']", "", header[1])
             if table == path:
                 # An array of tables has its header once for each.
                 if not line.lstrip().startswith("[[") or not position:
                     return number
                 position -= 1
-        elif (found := _KEY.match(line)) and path in {f"{table}.{found[1]}", found[1] if not table else ""}:
+        elif (found := re.match(_KEY, line)) and path in {f"{table}.{found[1]}", found[1] if not table else ""}:
             return number
     return 0

@@ -8,12 +8,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
-from math import inf
 from typing import Any
 
 # Compared element by element: epoch, release without trailing zeros, pre-release, post, dev, local.
 Key = tuple[Any, ...]
 
+inf = float("inf")
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _CANONICAL = re.compile(
     rf"(?:(?P<epoch>[1-9][0-9]*)!)?(?P<release>{_NUMBER}(?:\.{_NUMBER})*)(?:(?P<phase>a|b|rc)(?P<pre>{_NUMBER}))?"

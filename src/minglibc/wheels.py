@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
-from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, Self
 
 from minglibc import versions
@@ -151,15 +150,15 @@ Row = list[Any]
 
 
 class ProjectPage:
-    """A project's files by version; a version's files become objects when they are looked at."""
+    """A project's files by version, a line of JSON for each: of thousands, few are ever looked at and become objects."""
 
-    __slots__ = ("_files", "_looked_at", "base_url", "name", "skipped", "status", "status_reason", "versions")
+    __slots__ = ("_lines", "_looked_at", "base_url", "name", "skipped", "status", "status_reason", "versions")
 
     def __init__(
         self,
         name: str,
         texts: Sequence[str],
-        files: "Files",
+        lines: Sequence[bytes],
         *,
         base_url: str,
         status: str = "active",
@@ -172,13 +171,13 @@ class ProjectPage:
         self.status = status
         self.status_reason = printable(status_reason)
         self.skipped = skipped
-        self._files = files
+        self._lines = lines
         self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
 
     @classmethod
     def empty(cls, name: str) -> "ProjectPage":
         """The page of a project that has no files."""
-        return cls(name, (), Files([], b""), base_url="")
+        return cls(name, (), (), base_url="")
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
         """The wheels of one version that some Linux may run."""
@@ -195,7 +194,7 @@ class ProjectPage:
     def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
         found = self._looked_at.get(index)
         if found is None:
-            listed = self._files.of(index)
+            listed: list[dict[str, Any] | str] = json.loads(self._lines[index])
             rows = [_row(file) for file in listed if not isinstance(file, str)]
             found = self._looked_at[index] = (
                 tuple(self._wheel(row, index) for row in rows if row[0].endswith(".whl")),
@@ -217,34 +216,18 @@ class ProjectPage:
         """The mask of the versions that a requirement on the address *url* may have: none of an index's."""
         return 0
 
-    def dump(self) -> tuple[list[Any], bytes | memoryview]:
-        """The page as a head of JSON values, and its files as JSON."""
-        files = self._files
-        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped), files.ends]
-        return [*head, list(self.versions.texts)], files.body
+    def dump(self) -> tuple[list[Any], Sequence[bytes]]:
+        """The page as a head of JSON values, and a line of JSON for each version: its files."""
+        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped)]
+        return [*head, list(self.versions.texts)], self._lines
 
     @classmethod
-    def load(cls, head: list[Any], body: memoryview) -> "ProjectPage":
-        """The page that ``dump`` gave; only the files that are looked at are decoded."""
-        name, base_url, status, status_reason, skipped, ends, texts = head
-        files = Files(ends, body)
-        return cls(name, texts, files, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
-
-
-class Files:
-    """A page's files as JSON, a version a line, and where each line ends: of thousands, few are ever looked at."""
-
-    __slots__ = ("body", "ends")
-
-    def __init__(self, ends: list[int], body: bytes | memoryview) -> None:
-        self.ends = ends
-        self.body = body
-
-    def of(self, index: int) -> list[dict[str, Any] | str]:
-        """The files of one version as PEP 691 has them; a mere string is the tail of a wheel for another system."""
-        start = self.ends[index - 1] if index else 0
-        entries: list[dict[str, Any] | str] = json.loads(bytes(self.body[start : self.ends[index]]))
-        return entries
+    def load(cls, head: list[Any], lines: Sequence[bytes]) -> "ProjectPage":
+        """The page that ``dump`` gave; only the lines that are looked at are asked for and decoded."""
+        name, base_url, status, status_reason, skipped, texts = head
+        if len(texts) != len(lines):
+            raise ValueError("not each version has its line")
+        return cls(name, texts, lines, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
 
 
 def reduce_files(
@@ -258,14 +241,11 @@ def reduce_files(
         shelves.put(file)
     texts, merged = _merged(shelves.by_version)
     encode = Encoder().encode
-    # What is copied unread may have line ends of its own.
-    lines = [encode(files) + b"\n" for files in merged]
-    body = b"".join(lines)
-    ends = list(accumulate(map(len, lines)))
     return ProjectPage(
         name,
         texts,
-        Files(ends, body),
+        # A version's files as PEP 691 has them; a mere string is the tail of a wheel for another system.
+        list(map(encode, merged)),
         base_url=base_url,
         status=status,
         status_reason=status_reason,

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from minglibc.adapters.credentials import Credentials
+from minglibc.adapters.credentials import Credentials, without_credentials
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
-from minglibc.adapters.index import without_credentials
 from minglibc.adapters.store import Store
 from minglibc.advisories import Advisory
 from minglibc.errors import MinglibcError
@@ -121,7 +120,7 @@ class Advisories:
             if told is None or told.vulnerabilities is None
             else [_plain(each) for each in told.vulnerabilities if not each.withdrawn]
         )
-        self._store.write(self._folder, _place(release), {"expires": time.time() + _MAX_AGE, "known": known}, b"")
+        self._store.write(self._folder, _place(release), {"expires": time.time() + _MAX_AGE, "known": known})
         return _advisories(known)
 
     async def _get(self, lanes: Lanes, limits: Limits, path: str) -> _Release | None:

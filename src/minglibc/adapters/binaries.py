@@ -51,7 +51,7 @@ class Binaries:
     def _remember(self, file: LockedFile, binaries: Sequence[Binary]) -> None:
         names = {content: name for name, content in _CONTENTS.items()}
         head = [[each.path, names[type(each.content)], msgspec.to_builtins(each.content)] for each in binaries]
-        self._store.write(_KIND, _place(file), head, b"")
+        self._store.write(_KIND, _place(file), head)
 
 
 def _place(file: LockedFile) -> str:

@@ -1,7 +1,6 @@
 """Users and passwords of indexes: each goes to the host that it was given for, and into nothing that is kept or said."""
 
 import os
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from minglibc.errors import SettingsError
 
@@ -9,6 +8,9 @@ KEYRING = "MINGLIBC_KEYRING_PROVIDER"
 _KEYRING_CHOICES = ("disabled", "subprocess")
 _KEYRING_PATIENCE = 30.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# What makes an address more than a bare one: credentials, and brackets, which urllib may refuse.
+_TELLING = frozenset("@[]")
 
 # Scheme, host and port: what a browser calls an origin.
 Origin = tuple[str, str, int]
@@ -23,9 +25,15 @@ class Credentials:
         self._users: dict[Origin, str] = {}
         self._known: dict[Origin, str] = {}
         self._netrc: dict[str, tuple[str, str]] | None = None
+        self._bare: list[str] = []
 
     def take(self, url: str, *, name: str = "") -> str:
         """*url* without its user and password, which are remembered for its host; the variables of *name* win over them."""
+        if not name and url.isascii() and not _TELLING.intersection(url):
+            self._bare.append(url)
+            return url
+        from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415  3 ms, where most addresses are bare
+
         try:
             parts = urlsplit(url)
         except ValueError as error:
@@ -40,6 +48,7 @@ class Credentials:
             given = os.environ.get(variable(name, "PASSWORD"))
             password, colon = (password, colon) if given is None else (given, ":")
         origin = _origin(plain)
+        self._name_bare()
         self._indexes.setdefault(origin, (name, plain))
         if colon:
             self._known[origin] = _basic(user, password)
@@ -47,6 +56,12 @@ class Credentials:
             self._users[origin] = user
             self._known.pop(origin, None)
         return plain
+
+    def _name_bare(self) -> None:
+        """Addresses that tell nothing are told apart when somebody asks."""
+        for url in self._bare:
+            self._indexes.setdefault(_origin(url), ("", url))
+        self._bare.clear()
 
     def headers(self, url: str) -> dict[str, str]:
         """The Authorization header for *url*, where its host has one."""
@@ -60,6 +75,7 @@ class Credentials:
 
     def advice(self, url: str) -> str:
         """What to do about the server of *url*, which wants credentials, or better ones."""
+        self._name_bare()
         origin = _origin(url)
         name, _ = self._indexes.get(origin, ("", ""))
         ways = [f"netrc (machine {origin[1]})"]
@@ -111,6 +127,7 @@ class Credentials:
             return ""
         import subprocess  # noqa: PLC0415  few have one
 
+        self._name_bare()
         _, url = self._indexes.get(origin, ("", ""))
         for service in dict.fromkeys((url, origin[1])):
             try:
@@ -143,7 +160,14 @@ def _basic(user: str, password: str) -> str:
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
+def without_credentials(url: str) -> str:
+    """*url* without user and password, as it may be written down."""
+    return Credentials().take(url)
+
+
 def _origin(url: str) -> Origin:
+    from urllib.parse import urlsplit  # noqa: PLC0415  as above
+
     try:
         parts = urlsplit(url)
         return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)

@@ -4,11 +4,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.adapters.credentials import Credentials
 from minglibc.adapters.store import Entry, Store
-from minglibc.errors import IndexUnreachable, MinglibcError, SettingsError
+from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, SettingsError
 from minglibc.fingerprint import hexdigest
 from minglibc.speculation import Speculation
 from minglibc.wheels import CoreMetadata, ProjectPage, Wheel
@@ -118,6 +117,7 @@ class Index:
         """Stop what is still under way and close every connection."""
         if self._network is not None:
             self._network.close()
+        self._store.close()
 
     # Asking: from memory, from disk, over the network.
 
@@ -161,7 +161,7 @@ class Index:
             return None
         try:
             head = entry.head["page"]
-            return _Kept(entry, None if head is None else ProjectPage.load(head, entry.body))
+            return _Kept(entry, None if head is None else ProjectPage.load(head, entry.lines))
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -239,7 +239,7 @@ class Index:
 
     def keep_absence(self, name: str, base: str, *, max_age: int) -> None:
         """The index at *base*, which is not the last to be asked, does not have a project."""
-        self._store.write(self._folder(base), name, {"etag": "", "max-age": max_age, "page": None}, b"")
+        self._store.write(self._folder(base), name, {"etag": "", "max-age": max_age, "page": None})
 
     def keep_failure(self, name: str, error: MinglibcError) -> None:
         """There is no page of a project, or it could not be asked for."""
@@ -257,8 +257,8 @@ class Index:
         self._have_page(kept.page, base)
 
     def _write_page(self, page: ProjectPage, base: str, etag: str, max_age: int) -> None:
-        head, body = page.dump()
-        self._store.write(self._folder(base), page.name, {"etag": etag, "max-age": max_age, "page": head}, body)
+        head, lines = page.dump()
+        self._store.write(self._folder(base), page.name, {"etag": etag, "max-age": max_age, "page": head}, lines)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""
@@ -286,6 +286,12 @@ class Index:
         if len(self._events) == 1:
             self._foresee_all()
 
+    def _guesses(self, page: ProjectPage) -> Iterable[Wheel]:
+        try:
+            return self._speculation.page(page)
+        except CacheDamaged:
+            return ()  # whoever looks at the page in earnest meets it again
+
     def _foresee_all(self) -> None:
         """Follow guesses breadth first; an event stays in the queue while it is followed, so that this never nests."""
         while self._events:
@@ -294,19 +300,9 @@ class Index:
                 case "name":
                     self._ask_page(what)
                 case "page":
-                    for wheel in self._speculation.page(what):
+                    for wheel in self._guesses(what):
                         self._ask_metadata(wheel)
                 case "metadata":
                     for name in self._speculation.metadata(*what):
                         self._ask_page(name)
             self._events.popleft()
-
-
-def without_credentials(url: str) -> str:
-    """*url* without user and password, as it may be written down."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        # What urllib says of it may hold a password as well.
-        raise SettingsError("the index's address can't be read", hint="check index-url") from error
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -4,12 +4,23 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
+from minglibc.errors import CacheDamaged
+
 # A folder per format: an older or newer minglibc never reads this one's entries.
-FORMAT = "index-v3"
+FORMAT = "index-v4"
+# Most heads come with the first read.
+_FIRST_READ = 16 << 10
+# Both checksum and length of the head in hexadecimal digits, each with its blank.
+_PREFIX = 18
+# A process may have a thousand files open, as a rule.
+_MOST_OPEN = 200
+# What this process found damaged, on a disk that may not let it be deleted.
+_distrusted: set[str] = set()
 # A journal that has grown beyond this is begun anew.
 MAX_JOURNAL = 32 << 20
 
@@ -25,52 +36,62 @@ class Entry(NamedTuple):
     """What was written, and when it was last known to hold (seconds since the epoch, by this machine's clock)."""
 
     head: Any
-    body: memoryview
+    lines: Sequence[bytes]
     confirmed: float
 
 
 class Store:
-    """Entries of a JSON head and a body, each in a file of its own, replaced whole."""
+    """Entries of a JSON head and lines, each in a file of its own, replaced whole."""
 
     def __init__(self, folder: str, *, on_trouble: Callable[[str], None] = lambda message: None) -> None:  # noqa: ARG005
         self._folder = os.path.join(folder, FORMAT)
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
+        self._open: list[BinaryIO] = []
         self._on_trouble = on_trouble
         self._trusted = not _is_strangers(self._folder)
         self._writable = self._trusted
         if not self._trusted:
             on_trouble(f"the cache in {self._folder} belongs to another user; going on without it")
 
+    def close(self) -> None:
+        """Close the files whose lines may still be asked for."""
+        while self._open:
+            self._open.pop().close()
+
     def read(self, kind: str, name: str) -> Entry | None:
-        """An entry; None where there is none, or one that is damaged or of another user."""
-        try:
-            with open(os.path.join(self._folder, kind, name), "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                data = file.read() if self._trusted and _is_own(status) else b""
-        except OSError:
-            return None
-        content = memoryview(data)[9:]
-        newline = data.find(b"\n")
-        if newline < 0 or data[:8] != b"%08x" % crc32(content):
+        """An entry, of which a line is read when it is looked at; None where there is none, or one that is damaged or of another user."""
+        path = os.path.join(self._folder, kind, name)
+        if not self._trusted or path in _distrusted:
             return None
         try:
-            return Entry(json.loads(data[9:newline]), content[newline - 8 :], status.st_mtime)
-        except ValueError:
+            with contextlib.ExitStack() as stack:
+                file: BinaryIO = stack.enter_context(open(path, "rb", buffering=0))
+                entry = _entry(file, path)
+                if entry is None:
+                    return None
+                if len(entry.lines) and len(self._open) < _MOST_OPEN:
+                    stack.pop_all()
+                    self._open.append(file)
+                    return entry
+                return entry._replace(lines=list(entry.lines))
+        except (OSError, ValueError, TypeError):
             return None
 
-    def write(self, kind: str, name: str, head: Any, body: bytes | memoryview) -> None:
+    def write(self, kind: str, name: str, head: Any, lines: Sequence[bytes] = ()) -> None:
         """Keep an entry; where the disk refuses, say so once and go on without."""
         if not self._writable:
             return
-        content = b"\n".join((json.dumps(head, separators=(",", ":")).encode(), body))
+        parts = [[len(line), crc32(line)] for line in lines]
+        content = json.dumps([head, parts], separators=(",", ":")).encode()
         place = os.path.join(self._folder, kind, name)
         temporary = f"{place}.{os.getpid()}.tmp"
         with self._going_on():
             self._make(os.path.dirname(place))
             try:
-                _write(temporary, "wb", b"%08x " % crc32(content) + content)
+                _write(temporary, "wb", b"".join((b"%08x %08x " % (crc32(content), len(content)), content, *lines)))
                 os.replace(temporary, place)
+                _distrusted.discard(place)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
@@ -135,6 +156,76 @@ class Store:
         if folder not in self._made:
             os.makedirs(folder, exist_ok=True)
             self._made.add(folder)
+
+
+def _entry(file: BinaryIO, path: str) -> Entry | None:
+    """The entry in *file*; None where its head is damaged, its end is missing, or it is another user's."""
+    status = os.fstat(file.fileno())
+    if not _is_own(status):
+        return None
+    start = file.read(_FIRST_READ)
+    end = _PREFIX + int(start[9:17], 16)
+    if end > len(start):
+        start += os.pread(file.fileno(), end - len(start), len(start))
+    content = start[_PREFIX:end]
+    if start[:8] != b"%08x" % crc32(content):
+        return None
+    head, parts = json.loads(content)
+    lines = _Lines(file, path, end, parts)
+    return Entry(head, lines, status.st_mtime) if lines.end == status.st_size else None
+
+
+class _Lines(Sequence[bytes]):
+    """An entry's lines, each read when it is looked at, and held against its checksum; raises CacheDamaged."""
+
+    __slots__ = ("_file", "_parts", "_path", "_starts", "end")
+
+    def __init__(self, file: BinaryIO, path: str, start: int, parts: list[list[int]]) -> None:
+        self._file = file
+        self._path = path
+        self._parts = parts
+        self._starts = list(accumulate((length for length, _ in parts), initial=start))
+        self.end = self._starts[-1]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        length, checksum = self._parts[index]
+        try:
+            line = os.pread(self._file.fileno(), length, self._starts[index])
+        except OSError:
+            line = b""
+        if len(line) != length or crc32(line) != checksum:
+            _distrust(self._path)
+            raise CacheDamaged(f"the cache was damaged: {self._path}", hint="run it again")
+        return line
+
+
+def _distrust(path: str) -> None:
+    """Be done with a damaged entry, wherever it can't be deleted too, and with those around it that are no better."""
+    folder = os.path.dirname(path)
+    for name in os.listdir(folder):
+        found = os.path.join(folder, name)
+        if found == path or not _is_whole(found):
+            _distrusted.add(found)
+            with contextlib.suppress(OSError):
+                os.unlink(found)
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
+        end = _PREFIX + int(data[9:17], 16)
+        parts = json.loads(data[_PREFIX:end])[1] if data[:8] == b"%08x" % crc32(data[_PREFIX:end]) else [[-1, 0]]
+        for length, checksum in parts:
+            if crc32(data[end : end + length]) != checksum:
+                return False
+            end += length
+    except (OSError, ValueError, TypeError, LookupError):
+        return False
+    return end == len(data)
 
 
 def _is_own(status: os.stat_result) -> bool:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, MinglibcError
+from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, CacheDamaged, MinglibcError
 
 # Each is a module beside this one, imported when it is called: starting is a feature.
 COMMANDS = {
@@ -55,7 +55,7 @@ def _end(code: int) -> None:
 
 def _answer(given: list[str]) -> int:
     try:
-        return _run(given)
+        return _run_again(given)
     except MinglibcError as error:
         say_error(error)
         return error.exit_code
@@ -70,6 +70,17 @@ def _answer(given: list[str]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         say_error(MinglibcError(f"{place}{error.strerror or error}"))
         return EXIT_CANNOT
+
+
+def _run_again(given: list[str]) -> int:
+    """Run a command, once more where the cache misled it: nothing was written before all was known."""
+    while True:
+        try:
+            return _run(given)
+        except CacheDamaged as damage:
+            from minglibc.cli import color  # noqa: PLC0415
+
+            color.say(f"warning: {damage.message}; beginning again without it")
 
 
 def _run(given: list[str]) -> int:
@@ -96,12 +107,11 @@ def _dispatch(name: str, rest: list[str]) -> int:
 
         close = get_close_matches(name, COMMANDS, 1)
         raise _usage(f"there is no command {name!r}", f"did you mean `minglibc {close[0]}`?" if close else "")
-    from importlib import import_module  # noqa: PLC0415
-
     from minglibc.cli import color  # noqa: PLC0415
     from minglibc.cli.options import Parser, add_common, terminate  # noqa: PLC0415
 
-    command = import_module(f"minglibc.cli.{name}")
+    # importlib's import_module does no more, and costs an import of its own.
+    command = __import__(f"minglibc.cli.{name}", fromlist=["run"])
     parser = Parser(prog=f"minglibc {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
     command.configure(parser)
     add_common(parser)

@@ -18,7 +18,7 @@ _LABELS = {
 }
 _chosen = ["auto"]
 # What strangers say, on pages and in wheels, stands in messages: it moves no cursor and turns no reading direction.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 def choose(choice: str) -> None:
@@ -36,7 +36,8 @@ def wanted(stream: TextIO) -> bool:
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print *text*, each line with its label in colour where colour is wanted; to stderr if nothing else is said."""
     stream = stream or sys.stderr
-    text = _CONTROL.sub("\ufffd", text)
+    if not text.isascii() or not text.replace("\n", "").isprintable():
+        text = re.sub(_CONTROL, "\ufffd", text)
     if wanted(stream):
         text = "\n".join(_painted(line) for line in text.split("\n"))
     print(text, file=stream)
