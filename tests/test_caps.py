@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minglibc.adapters.http import Answer
+from minglibc.adapters.answers import Answer
 from minglibc.adapters.simple_api import read_page
 from minglibc.advisories import Advisory
 from minglibc.candidates import Root

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from minglibc import fingerprint, lockfile, requirements
-from minglibc.adapters import http, wheel_metadata
-from minglibc.adapters.http import Answer, Limits, shown
-from minglibc.adapters.simple_api import JSON_TYPE, read_page, read_project_json
+from minglibc.adapters import wheel_metadata
+from minglibc.adapters.answers import JSON_TYPE, Answer, shown, unpacked
+from minglibc.adapters.http import Limits
+from minglibc.adapters.simple_api import read_page, read_project_json
 from minglibc.adapters.store import Store
 from minglibc.errors import CacheDamaged, IndexAnswerError, LockError, MinglibcError, SettingsError
 from minglibc.fingerprint import seal
@@ -292,7 +293,7 @@ def test_encodings(body: bytes, cut: int, encoding: str) -> None:
     packed = gzip.compress(body)
     for sent in (packed[:cut], packed, body):
         with suppress(IndexAnswerError):
-            found = http._decoded(sent, encoding, PAGE_URL)
+            found = unpacked(Answer(PAGE_URL, 200, {"content-encoding": encoding}, sent)).body
             assert found in ({body, b""} if encoding.endswith("gzip") else {sent})
             assert sent in (packed, body) or not encoding.endswith("gzip")
 

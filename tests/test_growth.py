@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from minglibc.adapters.http import Answer
-from minglibc.adapters.simple_api import JSON_TYPE, read_page
+from minglibc.adapters.answers import JSON_TYPE, Answer
+from minglibc.adapters.simple_api import read_page
 from minglibc.candidates import Root
 from minglibc.lockfile import resolve_all
 from minglibc.requirements import Requirement

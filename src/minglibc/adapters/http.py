@@ -5,24 +5,23 @@ import contextlib
 import os
 import random
 import ssl
-import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
 
 import httpx
 
 from minglibc import __version__
 from minglibc.adapters import tls
+from minglibc.adapters.answers import MIB, Answer, shown, unpacked
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
-_MIB = 1 << 20
 # The longest body of a redirect that is read.
 _SHORT = 64 * 1024
 _FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
@@ -36,7 +35,7 @@ class Limits(NamedTuple):
     silence: float = 20.0
     deadline: float = 120.0
     retries: int = 3
-    body: int = 256 * _MIB
+    body: int = 256 * MIB
 
     @classmethod
     def from_environment(cls) -> "Limits":
@@ -55,15 +54,6 @@ def _number(variable: str, default: float, *, least: float) -> float:
     if not least <= found <= _MOST:
         raise SettingsError(f"{variable} is {text!r}", hint=f"a number from {least:g} to {_MOST:g} is due")
     return found
-
-
-class Answer(NamedTuple):
-    """What a server said; header names are lower case, the body is decoded."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Lane:
@@ -228,8 +218,13 @@ class Lanes:
         return self._room > (0 if ticket.urgent else self._spare)
 
 
-async def get(lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
-    """The answer to a GET, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying."""
+async def get(
+    lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, *, unpack: bool = True
+) -> Answer:
+    """The answer to a GET, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying.
+
+    Without *unpack* its body is as it was sent, for ``unpacked``.
+    """
     problem = ""
     for attempt in range(limits.retries + 1):
         delay = _backoff(attempt)
@@ -240,7 +235,7 @@ async def get(lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str]
             problem = _passing(error, url, limits)
         else:
             if answer.status not in _RETRIED:
-                return answer
+                return unpacked(answer) if unpack else answer
             problem, wait = _said_no(answer)
             if wait > MAX_RETRY_AFTER:
                 break
@@ -301,35 +296,6 @@ async def _once(lane: Lane, url: str, headers: Mapping[str, str], limits: Limits
         async for chunk in response.aiter_raw():
             raw += chunk
             if len(raw) > limits.body:
-                raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // _MIB} MiB")
+                raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // MIB} MiB")
         found = dict(response.headers.items())
-        body = _decoded(bytes(raw), found.get("content-encoding", ""), url)
-        return Answer(str(response.url), response.status_code, found, body)
-
-
-def _decoded(raw: bytes, encoding: str, url: str) -> bytes:
-    if not encoding or encoding == "identity":
-        return raw
-    if encoding not in {"gzip", "x-gzip"}:
-        raise IndexAnswerError(f"{shown(url)}: the answer comes in an encoding that was not asked for: {encoding}")
-    # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
-    bound = 16 * _MIB + 100 * len(raw)
-    inflate = zlib.decompressobj(wbits=31)
-    try:
-        body = inflate.decompress(raw, bound)
-    except zlib.error as error:
-        raise IndexAnswerError(f"{shown(url)}: the answer is not the gzip that it claims to be") from error
-    if inflate.unconsumed_tail:
-        raise IndexAnswerError(f"{shown(url)}: the answer grows to over {bound // _MIB} MiB when unpacked")
-    if not inflate.eof:
-        raise IndexAnswerError(f"{shown(url)}: the answer was cut short within its gzip")
-    return body
-
-
-def shown(url: str) -> str:
-    """*url* without user, password and query, as it may be printed."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return repr(url.partition("?")[0].rpartition("@")[2])
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+        return Answer(str(response.url), response.status_code, found, bytes(raw))

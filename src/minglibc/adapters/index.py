@@ -197,9 +197,12 @@ class Index:
     def _online(self) -> "Network":
         if self._network is None:
             # With everything cached, httpx and asyncio are never imported.
+            from minglibc.adapters.pagereader import PageReader  # noqa: PLC0415
+
+            reader = PageReader.start(self._store)
             from minglibc.adapters.network import Network  # noqa: PLC0415
 
-            self._network = Network(self, on_fetch=self._on_fetch)
+            self._network = Network(self, reader, on_fetch=self._on_fetch)
             for name in self._speculation.start():
                 self._events.append(("name", name))
             for page in list(self._pages.values()):
@@ -237,6 +240,19 @@ class Index:
         self._write_page(page, base, etag, max_age)
         self._have_page(page, base)
 
+    def place_of(self, name: str, base: str, *, etag: str, max_age: int) -> tuple[str, str, dict[str, Any]]:
+        """Where the cache keeps the page of a project on one index, and what its entry says beside the page itself."""
+        return self._folder(base), name, {"etag": etag, "max-age": max_age}
+
+    def take_written(self, name: str, base: str) -> bool:
+        """Take the page that was put into the cache just now, if it is there."""
+        kept = self._read_page(base, name)
+        if kept is None or kept.page is None:
+            return False
+        self.fetched += 1
+        self._have_page(kept.page, base)
+        return True
+
     def keep_absence(self, name: str, base: str, *, max_age: int) -> None:
         """The index at *base*, which is not the last to be asked, does not have a project."""
         self._store.write(self._folder(base), name, {"etag": "", "max-age": max_age, "page": None})
@@ -258,7 +274,8 @@ class Index:
 
     def _write_page(self, page: ProjectPage, base: str, etag: str, max_age: int) -> None:
         head, lines = page.dump()
-        self._store.write(self._folder(base), page.name, {"etag": etag, "max-age": max_age, "page": head}, lines)
+        kind, name, entry = self.place_of(page.name, base, etag=etag, max_age=max_age)
+        self._store.write(kind, name, {**entry, "page": head}, lines)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""

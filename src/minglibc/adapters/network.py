@@ -8,8 +8,9 @@ from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minglibc.adapters.http import Answer, Lanes, Limits, Ticket, get, shown
-from minglibc.adapters.simple_api import ACCEPT, read_listing, read_page, read_project_json
+from minglibc.adapters.answers import ACCEPT, Answer, shown, unpacked
+from minglibc.adapters.http import Lanes, Limits, Ticket, get
+from minglibc.adapters.pagereader import PageReader, ReaderGone
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, ProjectNotFound
 from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
@@ -31,8 +32,9 @@ Key = tuple[str, str]
 class Network:
     """Fetches for one Index; everything here runs in the thread that waits."""
 
-    def __init__(self, index: "Index", *, on_fetch: Callable[[str], None]) -> None:
+    def __init__(self, index: "Index", reader: PageReader | None, *, on_fetch: Callable[[str], None]) -> None:
         self._index = index
+        self._reader = reader
         self._on_fetch = on_fetch
         self._limits = Limits.from_environment()
         self._credentials = index.credentials
@@ -73,6 +75,8 @@ class Network:
             task.cancel()
         with contextlib.suppress(KeyboardInterrupt):
             self.run(self._finish())
+        if self._reader is not None:
+            self._reader.close()
         self._loop.close()
 
     async def _finish(self) -> None:
@@ -81,8 +85,9 @@ class Network:
         await asyncio.gather(*self._tasks.values(), *self._listings.values(), return_exceptions=True)
         await self._lanes.close()
 
-    async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
-        return await get(self._lanes, ticket, url, {**self._credentials.headers(url), **headers}, self._limits)
+    async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}, *, unpack: bool = True) -> Answer:
+        told = {**self._credentials.headers(url), **headers}
+        return await get(self._lanes, ticket, url, told, self._limits, unpack=unpack)
 
     def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
         hints = {
@@ -121,17 +126,31 @@ class Network:
             return await self._listed(name, base)
         url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
-        answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional})
+        answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional}, unpack=False)
         if answer.status == 304 and etag:
             self._index.confirm_page(name, base, max_age=_max_age(answer))
         elif answer.status == 200:
-            page = read_page(answer, name)
-            self._index.keep_page(page, base, etag=answer.headers.get("etag", ""), max_age=_max_age(answer))
+            await self._read(answer, name, base)
         elif answer.status in {404, 406, 410}:
             return answer
         else:
             raise self._refused(answer, f"the page of {name}")
         return None
+
+    async def _read(self, answer: Answer, name: str, base: str) -> None:
+        """Have the page that *answer* holds, by the second process where there is one."""
+        etag, max_age = answer.headers.get("etag", ""), _max_age(answer)
+        if self._reader is not None:
+            try:
+                await self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
+            except ReaderGone:
+                pass
+            else:
+                if self._index.take_written(name, base):
+                    return
+        from minglibc.adapters.simple_api import read_page  # noqa: PLC0415  the second process has it, as a rule
+
+        self._index.keep_page(read_page(unpacked(answer), name), base, etag=etag, max_age=max_age)
 
     async def _listed(self, name: str, base: str) -> Answer | None:
         """The same from a flat index, whose one page is fetched once for all projects."""
@@ -141,6 +160,8 @@ class Network:
         answer = await asyncio.shield(self._listings[base])
         if answer.status != 200:
             raise self._refused(answer, "its page of files")
+        from minglibc.adapters.simple_api import read_listing  # noqa: PLC0415  few indexes are flat
+
         page = read_listing(answer, name)
         if not len(page.versions):
             return answer
@@ -152,6 +173,8 @@ class Network:
         if base.endswith("/simple/"):
             answer = await self._get(f"{base.removesuffix('simple/')}pypi/{name}/json", ticket)
             if answer.status == 200:
+                from minglibc.adapters.simple_api import read_project_json  # noqa: PLC0415  it seldom comes to this
+
                 page = read_project_json(answer, name)
                 self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return

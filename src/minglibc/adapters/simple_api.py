@@ -8,13 +8,11 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import msgspec
 
-from minglibc.adapters.http import Answer, shown
+from minglibc.adapters.answers import JSON_TYPE, Answer, shown
 from minglibc.errors import IndexAnswerError
 from minglibc.requirements import normalize_name
 from minglibc.wheels import ProjectPage, reduce_files
 
-JSON_TYPE = "application/vnd.pypi.simple.v1+json"
-ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 

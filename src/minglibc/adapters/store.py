@@ -59,6 +59,15 @@ class Store:
         while self._open:
             self._open.pop().close()
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether what is written is kept, as far as is known."""
+        return self._writable
+
+    def be_silent(self) -> None:
+        """Tell nobody of trouble from now on."""
+        self._on_trouble = lambda message: None  # noqa: ARG005
+
     def read(self, kind: str, name: str) -> Entry | None:
         """An entry, of which a line is read when it is looked at; None where there is none, or one that is damaged or of another user."""
         path = os.path.join(self._folder, kind, name)
