@@ -78,7 +78,7 @@ def _direct(requirement: Requirement, folder: str) -> Direct:
             raise ValueError("holds credentials, which no lock may; keep them in netrc")
         url, path = address, ""
     elif scheme in {"", "file"}:
-        url, path = _local(address, folder)
+        url, path = place(address, folder)
     else:
         raise ValueError("is not the address of a wheel (https, http, file, or a path)")
     name, version = _named(requirement, unquote(posixpath.basename(urlsplit(url).path)))
@@ -86,8 +86,8 @@ def _direct(requirement: Requirement, folder: str) -> Direct:
     return Direct(requirement.url, DirectWheel(requirement.name, version, name, url, digest), path)
 
 
-def _local(address: str, folder: str) -> tuple[str, str]:
-    """The file: URL, and the path from the folder of the lock."""
+def place(address: str, folder: str) -> tuple[str, str]:
+    """The file: URL of what *address* names on this machine, and its path from the lock's *folder*; raises ValueError."""
     path = address
     if address.lower().startswith("file:"):
         parts = urlsplit(address)
@@ -96,8 +96,8 @@ def _local(address: str, folder: str) -> tuple[str, str]:
         path = unquote(parts.path)
     whole = posixpath.normpath(posixpath.join(folder, path))
     # A lock travels with its folder, and nobody's lock may name any other file of the machine that it comes to.
-    if not whole.startswith(folder.rstrip("/") + "/"):
-        raise ValueError("lies outside the project's folder; copy the wheel into it, or name it by an https address")
+    if not (whole + "/").startswith(folder.rstrip("/") + "/"):
+        raise ValueError("lies outside the project's folder; copy it there, or name it by an https address")
     return f"file://{quote(whole)}", posixpath.relpath(whole, folder)
 
 

@@ -1,5 +1,6 @@
 """All targets' resolutions → one pylock.toml (PEP 751), and back."""
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,8 +74,8 @@ class Inputs(NamedTuple):
     default_groups: tuple[str, ...] = ()
     target_names: Mapping[str, Target] = {}
     origin: Origin = PROJECT_FILE
-    # Of wheels on this machine: the path for each URL, from the lock's folder.
-    paths: Mapping[str, str] = {}
+    # The lock's own folder: wheels on this machine are named by their path from there.
+    place: str = ""
     # Of several indexes, the one that each project came from.
     homes: Mapping[str, str] = {}
 
@@ -165,9 +166,11 @@ def _package(
     dependencies = _dependencies(name, used, uses)
     if dependencies:
         package["dependencies"] = dependencies
-    if not any(isinstance(wheel, DirectWheel) for wheel in wheels.values()):
-        package["index"] = inputs.homes.get(name, inputs.index_url)
-    package["wheels"] = [_wheel(wheels[filename], inputs.paths) for filename in sorted(wheels)]
+    index = inputs.homes.get(name, inputs.index_url)
+    # An index on this machine is none to another.
+    if not index.startswith("file:") and not any(isinstance(wheel, DirectWheel) for wheel in wheels.values()):
+        package["index"] = index
+    package["wheels"] = [_wheel(wheels[filename], inputs.place) for filename in sorted(wheels)]
     return package
 
 
@@ -183,14 +186,16 @@ def _dependencies(
     ]
 
 
-def _wheel(wheel: Wheel, paths: Mapping[str, str]) -> dict[str, Any]:
+def _wheel(wheel: Wheel, place: str) -> dict[str, Any]:
     algorithm, _, digest = wheel.hash.partition(":")
     entry: dict[str, Any] = {"name": wheel.filename}
     uploaded = _time(wheel.upload_time)
     if uploaded is not None:
         entry["upload-time"] = uploaded
-    if wheel.url in paths:
-        entry["path"] = paths[wheel.url]
+    if wheel.url.startswith("file:"):
+        from urllib.parse import unquote, urlsplit  # noqa: PLC0415  few projects have wheels on this machine
+
+        entry["path"] = posixpath.relpath(unquote(urlsplit(wheel.url).path), place)
     else:
         entry["url"] = wheel.url
     if wheel.size is not None:

@@ -94,6 +94,11 @@ class NamedIndex(NamedTuple):
     # A simple index has a page for each project (PEP 503); a flat one is a page of files, find-links to pip.
     format: str = "simple"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder or a page on this machine."""
+        return not self.url.lower().startswith(("https://", "http://"))
+
 
 class Settings(NamedTuple):
     """Everything that a lock is made from, but the index."""
@@ -619,11 +624,20 @@ class _Reader:
             self.wrong(f"{where}.format", form, f"one of {_quoted(INDEX_FORMATS)} is due")
         if all(flags):
             self.problem(where, "is the default and explicit; the default is asked for whatever no other index has")
-        url = self._address(item.get("url"), f"{where}.url")
+        url = self._index_address(item.get("url"), f"{where}.url", flat=form == "flat")
         if isinstance(name, str) and _NAME.fullmatch(name):
             default, explicit = flags
             return NamedIndex(name, url, default, explicit, form) if url else None
         self.wrong(f"{where}.name", name, "a name of letters, digits, '-', '_' and '.' is due")
+        return None
+
+    def _index_address(self, value: object, key: str, *, flat: bool) -> str | None:
+        """The address of an index, which may be a path where it is *flat*."""
+        if not isinstance(value, str) or not value.isprintable() or not _is_path(value):
+            return self._address(value, key)
+        if flat:
+            return value
+        self.wrong(key, value, 'an address is due; a folder of wheels wants format = "flat" beside it')
         return None
 
     def _check_apart(self, index: NamedIndex, earlier: Iterable[NamedIndex], where: str) -> None:
@@ -841,6 +855,12 @@ def _narrowed(requirement: Requirement, marker: str) -> Requirement:
     if not marker or not requirement.marker:
         return requirement._replace(marker=requirement.marker or marker)
     return requirement._replace(marker=f"({requirement.marker}) and ({marker})")
+
+
+def _is_path(address: str) -> bool:
+    """Whether *address* is a path, or a file: URL."""
+    scheme, colon, rest = address.partition(":")
+    return bool(address) if not colon or "/" in scheme else scheme.lower() == "file" and bool(rest)
 
 
 def _order(target: Target) -> tuple[PythonVersion, str, GlibcVersion]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, Self
@@ -90,6 +90,12 @@ class Wheel(NamedTuple):
 
 class DirectWheel(Wheel):
     """A wheel that a requirement names by its address: no index lists it, so no rule about what indexes say holds for it."""
+
+    __slots__ = ()
+
+
+class LocalWheel(Wheel):
+    """A wheel in the lock's own folder, as a flat index on this machine lists it: its address is a file's."""
 
     __slots__ = ()
 
@@ -231,7 +237,13 @@ class ProjectPage:
 
 
 def reduce_files(
-    name: str, files: Iterable[NamedFile], *, base_url: str, status: str = "active", status_reason: str = ""
+    name: str,
+    files: Iterable[NamedFile],
+    *,
+    base_url: str,
+    status: str = "active",
+    status_reason: str = "",
+    make: Callable[..., ProjectPage] = ProjectPage,
 ) -> ProjectPage:
     """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
     from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
@@ -241,7 +253,7 @@ def reduce_files(
         shelves.put(file)
     texts, merged = _merged(shelves.by_version)
     encode = Encoder().encode
-    return ProjectPage(
+    return make(
         name,
         texts,
         # A version's files as PEP 691 has them; a mere string is the tail of a wheel for another system.
@@ -289,6 +301,11 @@ class _Shelves:
         named = normalize_name(project) == self._name and version == version.strip()
         canonical = versions.normalize(version) if named else None
         return None if canonical is None else self.by_version.setdefault(canonical, [])
+
+
+def project_of(filename: str) -> str:
+    """The project that a distribution's file name begins with."""
+    return normalize_name(filename.partition("-")[0] if filename.endswith(".whl") else filename.rpartition("-")[0])
 
 
 def _split_stem(stem: str) -> tuple[str, str]:
@@ -420,7 +437,7 @@ class Judge:
                     return Rejection(Reason.REQUIRES_PYTHON, wheel.requires_python)
             except ValueError as error:
                 return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
-        if not wheel.url.startswith(("https://", "http://")):
+        if not wheel.url.startswith(("https://", "http://")) and not isinstance(wheel, LocalWheel):
             return Rejection(Reason.UNUSABLE, f"its URL {wheel.url} is not http(s)")
         cutoff = self._cutoff.of(wheel.name)
         if not cutoff:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.adapters.credentials import Credentials
 from minglibc.adapters.store import Entry, Store
-from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, SettingsError
+from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
 from minglibc.fingerprint import hexdigest
 from minglibc.speculation import Speculation
-from minglibc.wheels import CoreMetadata, ProjectPage, Wheel
+from minglibc.wheels import CoreMetadata, LocalWheel, ProjectPage, Wheel
 
 if TYPE_CHECKING:
+    from minglibc.adapters.local_index import LocalIndex
     from minglibc.adapters.network import Network
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
@@ -29,7 +30,7 @@ class Index:
     """The WheelIndex of one simple index (PEP 503, 691), or of several: a project comes from one of them alone.
 
     That is the one that *pins* names for it, else the first that has it: those of *before* in their order, then *url*.
-    Those of *flat* are single pages of all their projects' files.
+    Those of *flat* are single pages of all their projects' files, and may lie on this machine below *place*.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Index:
         before: Sequence[str] = (),
         pins: Mapping[str, str] = {},
         flat: Sequence[str] = (),
+        place: str = "",
         credentials: Credentials | None = None,
         offline: bool = False,
         refresh: bool = False,
@@ -48,6 +50,8 @@ class Index:
     ) -> None:
         self.credentials = credentials or Credentials()
         self.flat = frozenset(flat)
+        self._place = place
+        self._local: dict[str, LocalIndex] = {}
         self.url = self._address(url)
         self.homes: dict[str, str] = {}
         self._indexes = (*map(self._address, before), self.url)
@@ -67,6 +71,8 @@ class Index:
 
     def _address(self, url: str) -> str:
         """The plain base of an index, its credentials put where they are asked for."""
+        if url.startswith("file:") and url in self.flat:
+            return url
         if not url.lower().startswith(("https://", "http://")):
             # It may hold a password: it is not repeated.
             raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
@@ -104,9 +110,13 @@ class Index:
             for wheel in wheels:
                 self._ask_metadata(wheel)
 
-    def sha256(self, wheel: Wheel) -> str:
-        """The hash of a wheel whose page gives none, by downloading it; ``sha256:hex``."""
-        return self._online().run(self._online().digest(wheel))
+    def hashed(self, wheel: Wheel) -> Wheel:
+        """*wheel* with the hash of its bytes: one whose page gives none is downloaded for it, a local one also has its size."""
+        if isinstance(wheel, LocalWheel):
+            from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects have wheels on this machine
+
+            return local_wheels.hashed(wheel)
+        return wheel._replace(hash=self._online().run(self._online().digest(wheel)))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
         """A project that no index is asked for, with what is known of its wheels' metadata."""
@@ -127,6 +137,10 @@ class Index:
         indexes = self._pins.get(name, self._indexes)
         kept = None
         for place, base in enumerate(indexes):
+            if self.is_local(base):
+                if self.take_local(base, name):
+                    return
+                continue
             kept = self._kept_page(base, name)
             # What the last index did not have may be there by now; an earlier one is not asked again at once.
             if kept is None or not self._holds(kept) or (kept.page is None and base is indexes[-1]):
@@ -135,6 +149,9 @@ class Index:
             if kept.page is not None:
                 self._have_page(kept.page, base)
                 return
+        else:
+            self._pages[name] = self.lacks(name, indexes[-1])
+            return
         if self._offline:
             self._pages[name] = IndexUnreachable(
                 f"the page of {name} is not in the cache, and --offline forbids asking the index"
@@ -179,6 +196,9 @@ class Index:
         key = self._key(wheel)
         if key in self._metadata or (self._network is not None and self._network.knows(("metadata", key))):
             return
+        if isinstance(wheel, LocalWheel):
+            self._read_metadata(key, wheel)
+            return
         kept = self._kept_metadata(wheel)
         if kept is not None:
             self._have_metadata(wheel, kept)
@@ -189,6 +209,14 @@ class Index:
         else:
             network = self._online()
             network.start(("metadata", key), lambda ticket: network.metadata(wheel, ticket))
+
+    def _read_metadata(self, key: str, wheel: Wheel) -> None:
+        from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects have wheels on this machine
+
+        try:
+            self._have_metadata(wheel, local_wheels.metadata(wheel))
+        except (MinglibcError, ValueError) as error:
+            self._metadata[key] = error
 
     def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
         kept = self._store.recall("metadata", self._key(wheel)) if wheel.hash else None
@@ -217,9 +245,31 @@ class Index:
 
     # Having: what came is remembered, kept on disk, and followed further.
 
-    def is_pinned(self, name: str) -> bool:
-        """Whether a project belongs to an index whatever the others have."""
-        return name in self._pins
+    def lacks(self, name: str, base: str) -> ProjectNotFound:
+        """The error of a project that no index has, the last of which is at *base*."""
+        if name in self._pins:
+            return ProjectNotFound(f"{name} is not on {base}, the index that tool.minglibc.sources pins it to")
+        return ProjectNotFound(f"{name} is on no index")
+
+    @staticmethod
+    def is_local(base: str) -> bool:
+        """Whether the index at *base* is a folder or a page on this machine."""
+        return base.startswith("file:")
+
+    def take_local(self, base: str, name: str) -> bool:
+        """Take the page of a project from the index at *base*, on this machine; false where that does not have it."""
+        from minglibc.adapters.local_index import LocalIndex  # noqa: PLC0415  few projects have wheels on this machine
+
+        if base not in self._local:
+            self._local[base] = LocalIndex(base, self._place)
+        try:
+            page = self._local[base].project(name)
+        except MinglibcError as error:
+            self.keep_failure(name, error)
+            return True
+        if page is not None:
+            self._have_page(page, base)
+        return page is not None
 
     def etag(self, base: str, name: str) -> str:
         """The ETag of the page that the cache has of a project on one index; empty where it has none."""

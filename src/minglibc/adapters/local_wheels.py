@@ -2,31 +2,51 @@
 
 import hashlib
 import os
+from io import BufferedReader
+from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from minglibc.adapters.wheel_metadata import read_wheel
+from minglibc.adapters.wheel_metadata import read_open
 from minglibc.errors import WheelError
-from minglibc.wheels import CoreMetadata, DirectWheel, parse_metadata
+from minglibc.wheels import CoreMetadata, DirectWheel, Wheel, parse_metadata
+
+AnyWheel = TypeVar("AnyWheel", bound=Wheel)
 
 
 def read(wheel: DirectWheel) -> tuple[DirectWheel, CoreMetadata]:
     """*wheel*, whose URL is a file's, with the hash and the size of its bytes, and its metadata; raises WheelError."""
+    try:
+        found = metadata(wheel)
+    except ValueError as error:
+        raise WheelError(f"{path_of(wheel.url)} can't be used: {error}") from error
+    return hashed(wheel), found
+
+
+def metadata(wheel: Wheel) -> CoreMetadata:
+    """The metadata of *wheel*, whose URL is a file's; raises WheelError where it can't be read, ValueError where it is none."""
+    with _opened(wheel) as file:
+        return parse_metadata(read_open(file).decode(errors="replace"))
+
+
+def hashed(wheel: AnyWheel) -> AnyWheel:
+    """*wheel*, whose URL is a file's, with the hash and the size of its bytes; raises WheelError where it is promised another."""
+    algorithm = wheel.hash.partition(":")[0] or "sha256"
+    with _opened(wheel) as file:
+        digest = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+        size = file.tell()
+    if wheel.hash and wheel.hash.lower() != digest:
+        raise WheelError(f"{path_of(wheel.url)} is not the file that is asked for: its hash is {digest}")
+    return wheel._replace(hash=digest, size=size)
+
+
+def _opened(wheel: Wheel) -> BufferedReader:
     path = path_of(wheel.url)
     try:
-        with open(path, "rb") as file:
-            content = file.read()
-        metadata = parse_metadata(read_wheel(content).decode(errors="replace"))
+        return open(path, "rb")
     except OSError as error:
         raise WheelError(
             f"can't read {path}: {error.strerror}", hint="build the wheel first, or mend its path"
         ) from error
-    except ValueError as error:
-        raise WheelError(f"{path} can't be used: {error}") from error
-    algorithm, _, _ = wheel.hash.partition(":")
-    digest = f"{algorithm or 'sha256'}:{hashlib.new(algorithm or 'sha256', content).hexdigest()}"
-    if wheel.hash and wheel.hash != digest:
-        raise WheelError(f"{path} is not the file that its requirement names: its hash is {digest}")
-    return wheel._replace(hash=digest, size=len(content)), metadata
 
 
 def path_of(url: str) -> str:

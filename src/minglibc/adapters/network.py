@@ -12,7 +12,7 @@ from minglibc.adapters.answers import ACCEPT, Answer, shown, unpacked
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
 from minglibc.adapters.pagereader import PageReader, ReaderGone
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
-from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, ProjectNotFound
+from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
 
 if TYPE_CHECKING:
@@ -109,6 +109,12 @@ class Network:
 
     async def _first_page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
         for base in indexes:
+            if self._index.is_local(base):
+                if self._index.take_local(base, name):
+                    return
+                if base is indexes[-1]:
+                    raise self._index.lacks(name, base)
+                continue
             if base is not indexes[0] and self._index.take_kept(base, name):
                 return
             answer = await self._page(name, base, ticket)
@@ -179,12 +185,7 @@ class Network:
                 self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return
         _check_offered(refusal)
-        pinned = self._index.is_pinned(name)
-        raise ProjectNotFound(
-            f"{name} is not on {shown(base)}, the index that tool.minglibc.sources pins it to"
-            if pinned
-            else f"{name} is on no index"
-        )
+        raise self._index.lacks(name, base)
 
     # Core metadata.
 

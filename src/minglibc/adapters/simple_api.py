@@ -11,7 +11,7 @@ import msgspec
 from minglibc.adapters.answers import JSON_TYPE, Answer, shown
 from minglibc.errors import IndexAnswerError
 from minglibc.requirements import normalize_name
-from minglibc.wheels import ProjectPage, reduce_files
+from minglibc.wheels import ProjectPage, project_of, reduce_files
 
 _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
@@ -171,11 +171,17 @@ def _hashes(text: str) -> dict[str, str]:
 
 def read_listing(answer: Answer, name: str) -> ProjectPage:
     """The files of project *name* out of a flat page, which lists those of many; no versions where there are none."""
+    files, base_url = linked_files(answer)
+    with _reading(answer):
+        return reduce_files(name, [file for file in files if project_of(file.filename) == name], base_url=base_url)
+
+
+def linked_files(answer: Answer) -> tuple[list[File], str]:
+    """The files that a flat page lists, and the address that theirs are relative to."""
     with _reading(answer):
         _check_html(answer)
         links = _links(answer)
-        files = [file for file in links.files if _project_of(file.filename) == name]
-        return reduce_files(name, files, base_url=links.base or answer.url)
+        return links.files, links.base or answer.url
 
 
 def _check_html(answer: Answer) -> None:
@@ -187,11 +193,6 @@ def _check_html(answer: Answer) -> None:
             f"{shown(answer.url)}: the index answered with a web page that lists no files — a log-in page?",
             hint="check its url and whether the network wants you to log in",
         )
-
-
-def _project_of(filename: str) -> str:
-    stem = filename.partition("-")[0] if filename.endswith(".whl") else filename.rpartition("-")[0]
-    return normalize_name(stem)
 
 
 def _links(answer: Answer) -> _Links:

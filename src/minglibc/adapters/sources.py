@@ -64,7 +64,7 @@ def _of_requirements(origin: Origin, folder: str) -> Text:
         listed = "\n".join(f"  {problem}" for problem in found.problems)
         raise SettingsError(f"{origin.name} can't be used as it is:\n{listed}")
     document = _pyproject_beside(os.path.dirname(os.path.join(folder, origin.requirements[0])))
-    table = dict(document.get("tool", {}).get("minglibc", {}))
+    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(origin.requirements[0]))
     table.pop("default-groups", None)
     if found.constraints:
         table["constraints"] = [*table.get("constraints", []), *found.constraints]
@@ -113,6 +113,22 @@ def _rebased(requirement: Requirement, path: str) -> Requirement:
     if not requirement.url or requirement.url.startswith("/") or urlsplit(requirement.url).scheme:
         return requirement
     return requirement._replace(url=os.path.normpath(os.path.join(os.path.dirname(path), requirement.url)))
+
+
+def _rebased_indexes(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A copy of *table*; the folders of wheels that it names are relative to *folder*, and in the copy to the lock's."""
+    indexes = table.get("index")
+    if not folder or not isinstance(indexes, list):
+        return dict(table)
+    return {**table, "index": [_rebased_index(each, folder) for each in indexes]}
+
+
+def _rebased_index(index: Any, folder: str) -> Any:
+    url = index.get("url") if isinstance(index, dict) and index.get("format") == "flat" else None
+    path = url.removeprefix("file:") if isinstance(url, str) else ""
+    if not path or urlsplit(path).scheme or path.startswith("/"):
+        return index
+    return {**index, "url": os.path.normpath(os.path.join(folder, path))}
 
 
 class _Reading:

@@ -68,7 +68,7 @@ async def read_remotely(fetch: Callable[[int | None, int | None], Awaitable[tupl
     file.add(start, data)
     for _ in range(6):
         try:
-            return _read(file)
+            return read_open(file)
         except _Missing as missing:
             start, _, data = await fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
             file.add(start, data)
@@ -77,10 +77,11 @@ async def read_remotely(fetch: Callable[[int | None, int | None], Awaitable[tupl
 
 def read_wheel(data: bytes) -> bytes:
     """The bytes of METADATA in a whole wheel; raises ValueError where it is none."""
-    return _read(io.BytesIO(data))
+    return read_open(io.BytesIO(data))
 
 
-def _read(file: Any) -> bytes:
+def read_open(file: Any) -> bytes:
+    """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is none."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]

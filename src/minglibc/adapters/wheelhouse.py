@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.adapters.local_wheels import path_of
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
-from minglibc.wheels import HASH_ALGORITHMS
+from minglibc.wheels import HASH_ALGORITHMS, Wheel
 
 if TYPE_CHECKING:
     import httpx
@@ -49,6 +49,12 @@ class LockedFile(NamedTuple):
             if algorithm in self.hashes:
                 return algorithm, self.hashes[algorithm].lower()
         raise WheelError(f"{self.filename} has no usable hash in the lock", hint="run minglibc lock")
+
+
+def file_of(wheel: Wheel) -> LockedFile:
+    """A *wheel* with a hash, as a file that a lock would name."""
+    algorithm, _, digest = wheel.hash.partition(":")
+    return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
 
 
 class Wheelhouse:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from minglibc.adapters import bundlefiles
 from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.candidates import Root
 from minglibc.cli.export import add_part
@@ -99,10 +99,11 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     roots = (Root(Requirement(_PIP), "the bundle"),)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
-    index = open_index(settings, arguments, store, Speculation([judge], roots), fallback=locked or DEFAULT_INDEX_URL)
+    fallback = locked or DEFAULT_INDEX_URL
+    index = open_index(settings, arguments, store, Speculation([judge], roots), place=source.folder, fallback=fallback)
     try:
         wheel = resolve(roots, judge, index).wheels[_PIP]
-        algorithm, _, digest = (wheel.hash or index.sha256(wheel)).partition(":")
+        return file_of(wheel if wheel.hash else index.hashed(wheel))
     except Unresolvable as error:
         raise ResolutionError(
             f"the index has no pip that runs on {target}",
@@ -110,4 +111,3 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
         ) from error
     finally:
         index.close()
-    return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)

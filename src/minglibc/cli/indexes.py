@@ -8,7 +8,8 @@ from typing import Any
 from minglibc.adapters.credentials import Credentials
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
-from minglibc.settings import Settings
+from minglibc.errors import SettingsError
+from minglibc.settings import NamedIndex, Settings
 from minglibc.speculation import Speculation
 
 
@@ -18,13 +19,17 @@ def open_index(
     store: Store,
     speculation: Speculation,
     *,
+    place: str,
     fallback: str = DEFAULT_INDEX_URL,
     on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
 ) -> Index:
-    """The project's indexes as one: the named ones in their order, then --index-url or the default one, else *fallback*."""
+    """The project's indexes as one: the named ones in their order, then --index-url or the default one, else *fallback*.
+
+    Those on this machine are relative to *place*, the lock's folder.
+    """
     named = settings.indexes if settings else ()
     told = Credentials()
-    urls = {index.name: told.take(index.url, name=index.name) for index in named}
+    urls = {index.name: _address(index, told, place) for index in named}
     default = next((urls[index.name] for index in named if index.default), None) or (settings and settings.index_url)
     return Index(
         arguments.index_url or default or fallback,
@@ -33,11 +38,24 @@ def open_index(
         before=[urls[index.name] for index in named if not index.default and not index.explicit],
         pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
         flat=[urls[index.name] for index in named if index.format == "flat"],
+        place=place,
         credentials=told,
         offline=arguments.offline,
         refresh=getattr(arguments, "refresh", False),
         on_fetch=on_fetch,
     )
+
+
+def _address(index: NamedIndex, told: Credentials, place: str) -> str:
+    """The URL of *index*, without the credentials, which *told* remembers."""
+    if not index.is_local:
+        return told.take(index.url, name=index.name)
+    from minglibc import direct  # noqa: PLC0415  few projects have wheels on this machine
+
+    try:
+        return direct.place(index.url, place)[0]
+    except ValueError as error:
+        raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
 
 
 def credentials(pyproject: str | None, arguments: Namespace) -> Credentials:
@@ -64,4 +82,8 @@ def _addresses(pyproject: str) -> list[tuple[str, str]]:
     except (ValueError, LookupError, AttributeError, TypeError):
         return []
     found = [("", table.get("index-url")), *named]
-    return [(name, url) for name, url in found if isinstance(name, str) and isinstance(url, str)]
+    return [
+        (name, url)
+        for name, url in found
+        if isinstance(name, str) and isinstance(url, str) and url.lower().startswith(("https://", "http://"))
+    ]

@@ -23,7 +23,7 @@ from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution
 from minglibc.settings import parse
 from minglibc.targets import Target
-from minglibc.wheels import DirectWheel
+from minglibc.wheels import DirectWheel, LocalWheel
 
 
 def configure(parser: Parser) -> None:
@@ -212,19 +212,18 @@ def _solve(found: Work, kept: Locked, arguments: Namespace, progress: Progress) 
 
 
 def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> list[Resolution]:
-    """Every wheel with a hash: one whose page gives none, or only a weak one, is downloaded for it."""
-    bare = {wheel.url: wheel for answer in answers for wheel in answer.wheels.values() if not wheel.hash}
-    hashes = {}
+    """Every wheel with a hash: one whose page gives none, or only a weak one, is downloaded for it; a local one is read."""
+    chosen = (wheel for answer in answers for wheel in answer.wheels.values())
+    bare = {wheel.url: wheel for wheel in chosen if not wheel.hash or isinstance(wheel, LocalWheel)}
+    hashed = {}
     for url, wheel in sorted(bare.items()):
-        silent = "its address" if isinstance(wheel, DirectWheel) else "the index"
-        talk(arguments, f"warning: {silent} gives no sha256 for {wheel.filename}; downloading it to compute one")
-        hashes[url] = found.source.sha256(wheel)
-    if not hashes:
+        if not isinstance(wheel, LocalWheel):
+            silent = "its address" if isinstance(wheel, DirectWheel) else "the index"
+            talk(arguments, f"warning: {silent} gives no sha256 for {wheel.filename}; downloading it to compute one")
+        hashed[url] = found.source.hashed(wheel)
+    if not hashed:
         return list(answers)
-    return [
-        answer._replace(wheels={n: w._replace(hash=hashes.get(w.url, w.hash)) for n, w in answer.wheels.items()})
-        for answer in answers
-    ]
+    return [a._replace(wheels={name: hashed.get(w.url, w) for name, w in a.wheels.items()}) for a in answers]
 
 
 def _say_skipped(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> None:

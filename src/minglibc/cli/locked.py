@@ -67,12 +67,13 @@ def judge_maker(settings: Settings) -> JudgeAt:
 def advisories_of(found: Work, arguments: Namespace) -> Advisories:
     """The vulnerabilities that the project's index knows of."""
     store = Store(cache_folder(arguments))
+    url = found.source.url
     return Advisories(
-        found.source.url,
+        url,
         store,
         offline=arguments.offline,
         credentials=found.source.credentials,
-        concerns=lambda name: found.source.homes.get(name, found.source.url) == found.source.url,
+        concerns=lambda name: not found.source.is_local(url) and found.source.homes.get(name, url) == url,
         on_trouble=lambda message: talk(arguments, f"warning: {message}"),
     )
 

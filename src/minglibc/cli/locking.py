@@ -110,8 +110,9 @@ def work(
     judges = judges_of(settings, settings.targets)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     speculation = Speculation(judges, roots, preferences=(locked or {}).items())
-    index = open_index(settings, arguments, store, speculation, on_fetch=on_fetch)
-    paths = _seed(index, settings, lambda: place or folder(arguments))
+    place = place or folder(arguments)
+    index = open_index(settings, arguments, store, speculation, place=place, on_fetch=on_fetch)
+    _seed(index, settings, place)
     inputs = Inputs(
         digest=digest(text, arguments),
         index_url=index.url,
@@ -122,7 +123,7 @@ def work(
         default_groups=settings.default_groups,
         target_names=settings.target_names,
         origin=origin,
-        paths=paths,
+        place=place,
     )
     try:
         yield Work(settings, roots, judges, policy_of(settings), index, inputs)
@@ -130,8 +131,8 @@ def work(
         index.close()
 
 
-def _seed(index: Index, settings: Settings, place: Callable[[], str]) -> dict[str, str]:
-    """Give *index* the wheels that requirements name by address; the paths for the lock of those on this machine."""
+def _seed(index: Index, settings: Settings, place: str) -> None:
+    """Give *index* the wheels that requirements name by address, those on this machine relative to *place*."""
     named = [
         *settings.requirements,
         *settings.overrides,
@@ -143,21 +144,18 @@ def _seed(index: Index, settings: Settings, place: Callable[[], str]) -> dict[st
         ),
     ]
     if not any(each.url for each in named):
-        return {}
+        return
     from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects name addresses
     from minglibc.direct import DirectPage, directs  # noqa: PLC0415  the same
 
-    paths: dict[str, str] = {}
-    for name, found in directs(named, place()).items():
+    for name, found in directs(named, place).items():
         known: dict[Wheel, CoreMetadata] = {}
         for position, direct in enumerate(found):
             if direct.path:
                 wheel, metadata = local_wheels.read(direct.wheel)
                 known[wheel] = metadata
                 found[position] = direct._replace(wheel=wheel)
-                paths[wheel.url] = direct.path
         index.seed(DirectPage(name, found), known)
-    return paths
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:

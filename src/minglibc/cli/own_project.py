@@ -5,7 +5,7 @@ import os
 import tempfile
 import tomllib
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from minglibc.adapters.building import Builder, backend_of
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.audit import audit
 from minglibc.candidates import Root
 from minglibc.cli.indexes import credentials, open_index
@@ -92,6 +92,7 @@ class _Room:
         self._interpreter = interpreter
         self._arguments = Namespace(**{**vars(arguments), "index_url": os.environ.get("MINGLIBC_INDEX_URL")})
         self._pyproject = source.pyproject
+        self._place = source.folder
         self._folder = folder
         self._settings = parse_settings(source.pyproject or "")
         locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
@@ -125,7 +126,14 @@ class _Room:
             raise EnvironmentProblem("this machine does not tell its glibc version", hint="use --no-install-project")
         judge = judges_of(self._settings, [Target(machine.python, machine.architecture, machine.glibc)])[0]
         store = Store(cache_folder(self._arguments))
-        index = open_index(self._settings, self._arguments, store, Speculation([judge], roots), fallback=self._fallback)
+        index = open_index(
+            self._settings,
+            self._arguments,
+            store,
+            Speculation([judge], roots),
+            place=self._place,
+            fallback=self._fallback,
+        )
         talk(self._arguments, f"building the project with {', '.join(r.requirement.text for r in roots)}", level=1)
         try:
             return _locked_files(resolve(roots, judge, index), index)
@@ -140,9 +148,4 @@ class _Room:
 
 
 def _locked_files(resolution: Resolution, index: Index) -> list[LockedFile]:
-    found = []
-    for wheel in resolution.wheels.values():
-        algorithm, _, digest = (wheel.hash or index.sha256(wheel)).partition(":")
-        hashes: Mapping[str, str] = {algorithm: digest}
-        found.append(LockedFile(wheel.filename, wheel.url, hashes, wheel.size))
-    return found
+    return [file_of(wheel if wheel.hash else index.hashed(wheel)) for wheel in resolution.wheels.values()]

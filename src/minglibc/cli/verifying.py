@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from minglibc.adapters.binaries import Binaries
 from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.audit import Kind, audit
 from minglibc.cli.locking import Locked, Work
 from minglibc.cli.options import cache_folder, talk
@@ -89,5 +89,4 @@ def _lies(
 
 def _locked_files(found: Work, wheels: Iterable[Wheel]) -> Iterable[LockedFile]:
     for wheel in wheels:
-        algorithm, _, digest = (wheel.hash or found.source.sha256(wheel)).partition(":")
-        yield LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
+        yield file_of(wheel if wheel.hash else found.source.hashed(wheel))
