@@ -5,12 +5,13 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minglibc.adapters import project
 from minglibc.caps import Step, curve, moving, with_vulnerabilities
 from minglibc.cli.locked import advisories_of, judge_maker, targets_as_json
 from minglibc.cli.locking import Work, work
-from minglibc.cli.options import Parser, add_index, add_targets, folder, talk
+from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.origins import existing, own
 from minglibc.cli.progress import Progress
+from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT
 from minglibc.targets import GlibcVersion, Target
@@ -20,14 +21,19 @@ def configure(parser: Parser) -> None:
     """The arguments of `caps`."""
     parser.add_argument("--all", action="store_true", help="list the packages that every cap locks alike, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_lock(parser)
     add_targets(parser)
     add_index(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Print the curve; 1 where no cap at all can be locked."""
-    text = project.read_pyproject(folder(arguments))
-    with Progress(arguments) as progress, work(text, arguments, on_fetch=progress.fetching) as found:
+    # What a lock is made from is all that is asked of it; a project need not be locked at all.
+    asked = existing(arguments)[1] if arguments.lock else own(arguments)
+    with (
+        Progress(arguments) as progress,
+        work(asked.text, arguments, origin=asked.origin, place=asked.folder, on_fetch=progress.fetching) as found,
+    ):
         steps = measure(found, arguments)
         targets = found.settings.targets
         newest = newest_releases(found, steps)

@@ -16,9 +16,10 @@ from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
+from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.sync import locked_file
-from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError
-from minglibc.lockfile import Lock, loads
+from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
+from minglibc.lockfile import Lock
 from minglibc.settings import Overrides, parse
 from minglibc.targets import ARCHITECTURES, GlibcVersion, Target, check_architecture, oldest_glibc
 
@@ -30,6 +31,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("path", nargs="*", help="wheels, or folders of wheels (default: every wheel of the lock)")
     parser.add_argument("--environment", metavar="PATH", help="check an environment, or the one of an interpreter")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_lock(parser)
     add_targets(parser)
 
 
@@ -51,34 +53,25 @@ def run(arguments: Namespace) -> int:
     elif arguments.path:
         checked = check_wheels(arguments.path, arguments)
     else:
-        checked = check_lock(read_lock(arguments), arguments)
+        asked = asked_lock(arguments)
+        checked = check_lock(asked.lock, asked.folder, arguments)
     tell(checked, arguments)
     return EXIT_CANNOT if checked.findings else 0
 
 
-def read_lock(arguments: Namespace) -> Lock:
-    """The project's lock, which must be there and whole."""
-    text = project.read_lock(project.lock_path(folder(arguments)))
-    if text is None:
-        raise LockError("there is no pylock.toml", hint="run `minglibc lock` first")
-    return loads(text)
-
-
-def check_lock(lock: Lock, arguments: Namespace) -> Checked:
-    """Every wheel of the lock, with the wheels that are installed beside it on each target."""
+def check_lock(lock: Lock, place: str, arguments: Namespace) -> Checked:
+    """Every wheel of the lock in the folder *place*, with the wheels that are installed beside it on each target."""
     targets = [_recapped(target, arguments.glibc) for target in lock.targets]
     chosen = {
         target: lock.select(before, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         for before, target in zip(lock.targets, targets, strict=True)
     }
-    wanted = {
-        wheel.filename: locked_file(wheel, folder(arguments)) for selected in chosen.values() for _, wheel in selected
-    }
+    wanted = {wheel.filename: locked_file(wheel, place) for selected in chosen.values() for _, wheel in selected}
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
-        credentials=credentials(read_file(project.pyproject_path(folder(arguments))), arguments),
+        credentials=credentials(read_file(project.pyproject_path(place)), arguments),
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         binaries = Binaries(store).of_files(list(wanted.values()), house)
@@ -131,11 +124,13 @@ def _interpreter(path: str) -> str:
 
 
 def _asked_caps(arguments: Namespace) -> Caps:
-    """The cap of each architecture: what the options say, else the project's lowest."""
+    """The cap of each architecture: what the options say, else the lowest of the lock that is named, or of the project."""
     architectures = [check_architecture(name) for name in arguments.arch or ()]
     if arguments.glibc:
         cap = GlibcVersion.parse(arguments.glibc)
         return dict.fromkeys(architectures or ARCHITECTURES, cap)
+    if arguments.lock:
+        return _lowest(asked_lock(arguments).lock.targets)
     overrides = Overrides(architectures=tuple(architectures), python=tuple(arguments.python or ()))
     settings = parse(project.read_pyproject(folder(arguments)), overrides=overrides)
     return _lowest(settings.targets)

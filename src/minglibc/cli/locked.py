@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
-from minglibc.adapters import project
 from minglibc.adapters.advisories import Advisories
 from minglibc.adapters.store import Store
-from minglibc.cli.check import read_lock
 from minglibc.cli.locking import Work, digest, judges_of, work
-from minglibc.cli.options import cache_folder, folder, talk
+from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.origins import existing
 from minglibc.cli.progress import Progress
 from minglibc.lockfile import Lock
 from minglibc.outdated import Row, outdated, releases, with_weaknesses
@@ -41,13 +40,22 @@ class Locked(NamedTuple):
 
 @contextmanager
 def locked(arguments: Namespace) -> Iterator[Locked]:
-    """Open the project's lock; raises LockError where there is none, or one that is not whole."""
-    lock = read_lock(arguments)
-    text = project.read_pyproject(folder(arguments))
-    if lock.inputs != digest(text, arguments):
-        talk(arguments, "warning: pylock.toml is stale; this is about the lock as it is")
+    """Open the lock that is asked for; raises LockError where there is none, or one that is not whole."""
+    lock, asked = existing(arguments)
+    if lock.inputs != digest(asked.text, arguments):
+        talk(arguments, f"warning: {asked.name} is stale; this is about the lock as it is")
     versions = {str(package.name): str(package.version) for package in lock.pylock.packages}
-    with Progress(arguments) as progress, work(text, arguments, locked=versions, on_fetch=progress.fetching) as found:
+    with (
+        Progress(arguments) as progress,
+        work(
+            asked.text,
+            arguments,
+            origin=asked.origin,
+            place=asked.folder,
+            locked=versions,
+            on_fetch=progress.fetching,
+        ) as found,
+    ):
         judge_at = judge_maker(found.settings)
         resolutions = recall(lock, found.roots, judge_at, found.source, policy=found.policy)
         inquiry = Inquiry(found.source, judge_at, found.policy, resolutions=resolutions)

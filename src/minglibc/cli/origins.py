@@ -4,13 +4,16 @@ import os
 import re
 import tomllib
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minglibc.adapters import project
 from minglibc.cli.locking import overrides
 from minglibc.cli.options import Parser, folder, talk
+from minglibc.cli.selection import asked_lock
 from minglibc.errors import LockError, SettingsError
 from minglibc.fingerprint import lock_digests
+from minglibc.lockfile import Lock
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.settings import Overrides
 
@@ -69,8 +72,7 @@ def subject(arguments: Namespace) -> Subject:
     if arguments.output and not arguments.requirements:
         raise SettingsError("-o goes with -r", hint="a project's lock is pylock.toml, a script's pylock.NAME.toml")
     if not arguments.script and not arguments.requirements:
-        directory = folder(arguments)
-        return Subject(project.lock_path(directory), PROJECT_FILE, project.read_pyproject(directory))
+        return own(arguments)
     from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
 
     path = sources.script_lock(arguments.script) if arguments.script else _output(arguments)
@@ -81,6 +83,21 @@ def subject(arguments: Namespace) -> Subject:
     for note in found.notes:
         talk(arguments, note)
     return Subject(path, origin, found.pyproject)
+
+
+def own(arguments: Namespace) -> Subject:
+    """The project's own lock."""
+    directory = folder(arguments)
+    return Subject(project.lock_path(directory), PROJECT_FILE, project.read_pyproject(directory))
+
+
+def existing(arguments: Namespace) -> tuple[Lock, Subject]:
+    """The lock that is asked for, and what it is made from by now; options that it remembers are filled in."""
+    found = asked_lock(arguments)
+    origin = found.lock.origin
+    _fill(arguments, {**origin.given, **overrides(arguments).given})
+    asked = Subject(found.path, origin, "")
+    return found.lock, asked._replace(text=asked.read_again())
 
 
 def check_origin(old: str, asked: Subject) -> None:
@@ -145,6 +162,11 @@ def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
     before = origin_of(old, os.path.basename(path)) if old is not None else None
     same = before is not None and before[:2] == origin[:2]
     given = {**(before.given if before and same else {}), **overrides(arguments).given}
+    _fill(arguments, given)
+    return origin.with_given(given)
+
+
+def _fill(arguments: Namespace, given: Mapping[str, Any]) -> None:
+    """Let the options say what is *given*, in the form of ``Overrides.given``."""
     arguments.glibc, arguments.python = given.get("glibc"), given.get("python")
     arguments.arch = given.get("architectures")
-    return origin.with_given(given)

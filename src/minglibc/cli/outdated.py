@@ -8,6 +8,7 @@ from typing import Any
 
 from minglibc.cli.locked import locked, spoken, targets_as_json
 from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT
 from minglibc.outdated import Row, Weakness, age, condensed
@@ -32,6 +33,7 @@ def configure(parser: Parser) -> None:
         choices=list(_FAILURES),
         help="exit 1 if a locked release is so; unknown: is vulnerable, or not known not to be",
     )
+    add_lock(parser)
     add_targets(parser)
     add_index(parser)
 

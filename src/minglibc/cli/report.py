@@ -13,6 +13,7 @@ from minglibc.adapters import project
 from minglibc.cli import caps, check, outdated
 from minglibc.cli.locked import Locked, locked, targets_as_json
 from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.selection import add_lock
 from minglibc.errors import MinglibcError
 from minglibc.report import Facts, LockedWheel, page
 from minglibc.wheels import lowest_glibc
@@ -29,6 +30,7 @@ def configure(parser: Parser) -> None:
         "--no-files", action="store_true", help="don't fetch the locked wheels to look at their ELF symbols"
     )
     parser.add_argument("--json", action="store_true", help="print what the page tells as JSON, and write no page")
+    add_lock(parser)
     add_targets(parser)
     add_index(parser)
 
@@ -54,7 +56,7 @@ def run(arguments: Namespace) -> int:
 
 def _facts(found: Locked, arguments: Namespace) -> Facts:
     steps = caps.measure(found.work, arguments)
-    findings = None if arguments.no_files else check.check_lock(found.lock, arguments).findings
+    findings = None if arguments.no_files else check.check_lock(found.lock, found.work.inputs.place, arguments).findings
     return Facts(
         project=found.work.settings.project,
         made=datetime.now(UTC),

@@ -1,10 +1,64 @@
-"""Which environment and which part of the lock: the arguments that `sync` and `run` share."""
+"""Which lock, which part of it and which environment: the arguments of all that read a lock."""
 
+import os
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, NamedTuple
 
+from minglibc.adapters import project
 from minglibc.cli.options import Parser
+from minglibc.errors import LockError, SettingsError
+
+if TYPE_CHECKING:
+    from minglibc.lockfile import Lock
 
 ENVIRONMENT = ".venv"
+
+
+class Asked(NamedTuple):
+    """The lock that the arguments ask for: where it is, its text, and what that says."""
+
+    path: str
+    text: str
+    lock: "Lock"
+
+    @property
+    def folder(self) -> str:
+        """The lock's folder, from which all that it names counts."""
+        return os.path.dirname(self.path)
+
+    @property
+    def name(self) -> str:
+        """The lock's own name."""
+        return os.path.basename(self.path)
+
+
+def add_lock(parser: Parser) -> None:
+    """The option that names another lock than the project's."""
+    parser.add_argument("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
+
+
+def asked_lock(arguments: Namespace) -> Asked:
+    """The lock that --lock names, else the project's; raises LockError where there is none, or one that is not whole."""
+    from minglibc.lockfile import loads  # noqa: PLC0415  `run` reads no lock when it is known to match
+
+    path = os.path.abspath(arguments.lock) if arguments.lock else _path(arguments)
+    folder, name = os.path.split(path)
+    text = project.read_lock(path)
+    if text is None:
+        raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
+    return Asked(path, text, loads(text, name=name))
+
+
+def _path(arguments: Namespace) -> str:
+    try:
+        return project.lock_path(project.find(arguments.project))
+    except SettingsError:
+        # Requirements files have no project, and a frozen lock needs none beside it: so it travels to the machines
+        # that only install.
+        path = project.lock_path(os.path.abspath(arguments.project or "."))
+        if not os.path.exists(path):
+            raise
+        return path
 
 
 def add_selection(parser: Parser) -> None:
@@ -14,7 +68,7 @@ def add_selection(parser: Parser) -> None:
         parser, "--python", metavar="PATH", help="an interpreter, or the folder of an environment (default: .venv)"
     )
     add = parser.add_argument
-    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
+    add_lock(parser)
     add("--target", metavar="NAME", help="the target of the lock to install, such as cp39-x86_64-glibc2.27")
     add("--extra", action="append", metavar="NAME", help="install this extra of the project; repeat for more")
     add("--all-extras", action="store_true", help="install every extra")

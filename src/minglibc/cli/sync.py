@@ -18,10 +18,10 @@ from minglibc.adapters import environment as environments
 from minglibc.adapters import project, stamp
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
 from minglibc.cli.options import Parser, cache_folder, talk
-from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
+from minglibc.cli.selection import ENVIRONMENT, add_selection, asked_lock, selection
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint
-from minglibc.lockfile import Lock, loads
+from minglibc.lockfile import Lock
 from minglibc.requirements import normalize_name
 from minglibc.settings import Overrides
 from minglibc.syncplan import (
@@ -151,31 +151,15 @@ def _outcome(place: Place, environment: Environment | None, steps: Plan, began: 
 
 def read_source(arguments: Namespace) -> Source:
     """The project and its lock; raises LockError where there is none, or a stale one."""
-    path = os.path.abspath(arguments.lock) if arguments.lock else _lock_path(arguments)
-    folder, name = os.path.split(path)
-    text = project.read_lock(path)
-    if text is None:
-        raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
-    lock = loads(text, name=name)
-    pyproject = _read_origin(lock, folder, arguments)
+    asked = asked_lock(arguments)
+    lock = asked.lock
+    pyproject = _read_origin(lock, asked.folder, arguments)
     if pyproject is not None and not arguments.frozen and not _is_fresh(lock, pyproject):
         raise LockError(
-            f"{name} is stale: {lock.origin.name} has changed since",
+            f"{asked.name} is stale: {lock.origin.name} has changed since",
             hint=f"run `{lock.origin.command}`, or take the lock as it is with --frozen",
         )
-    return Source(folder, pyproject, text, lock)
-
-
-def _lock_path(arguments: Namespace) -> str:
-    try:
-        return project.lock_path(project.find(arguments.project))
-    except SettingsError:
-        # Requirements files have no project, and a frozen lock needs none beside it: so it travels to the machines
-        # that only install.
-        path = project.lock_path(os.path.abspath(arguments.project or "."))
-        if not os.path.exists(path):
-            raise
-        return path
+    return Source(asked.folder, pyproject, asked.text, lock)
 
 
 def _read_origin(lock: Lock, folder: str, arguments: Namespace) -> str | None:

@@ -4,10 +4,10 @@ import json
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from minglibc.adapters import project
-from minglibc.cli.options import Parser, folder, talk
-from minglibc.errors import LockError, SettingsError
-from minglibc.lockfile import Lock, loads
+from minglibc.cli.options import Parser, talk
+from minglibc.cli.selection import add_lock, asked_lock
+from minglibc.errors import SettingsError
+from minglibc.lockfile import Lock
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import targets_named
 from minglibc.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
@@ -21,7 +21,7 @@ def configure(parser: Parser) -> None:
     add = parser.add_argument
     add("--invert", action="append", metavar="NAME", help="show what requires NAME; repeat for more")
     add("--depth", type=_depth, metavar="NUMBER", help="go no deeper than this")
-    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
+    add_lock(parser)
     add("--target", metavar="NAME", help="only what this target installs, such as cp39-x86_64-glibc2.27")
     add("--json", action="store_true", help="print JSON")
 
@@ -54,11 +54,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _packages(arguments: Namespace) -> "list[Package]":
-    path = arguments.lock or project.lock_path(folder(arguments))
-    text = project.read_lock(path)
-    if text is None:
-        raise LockError(f"there is no {path}", hint="run `minglibc lock`")
-    lock = loads(text, name=path.rpartition("/")[2])
+    lock = asked_lock(arguments).lock
     if arguments.target:
         return _of_target(lock, arguments.target)
     return list(lock.pylock.packages)

@@ -8,6 +8,7 @@ from typing import Any
 
 from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
 from minglibc.cli.options import Parser, add_index, add_targets
+from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
 from minglibc.requirements import normalize_name
 from minglibc.wheels import lowest_glibc
@@ -18,6 +19,7 @@ def configure(parser: Parser) -> None:
     """The arguments of `why`."""
     parser.add_argument("name", help="a locked package")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_lock(parser)
     add_targets(parser)
     add_index(parser)
 
@@ -39,8 +41,9 @@ def run(arguments: Namespace) -> int:
 def _not_locked(name: str, found: Locked) -> SettingsError:
     names = [str(package.name) for package in found.lock.pylock.packages]
     close = get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]}?" if close else "nothing in pyproject.toml requires it for any target"
-    return SettingsError(f"{name} is not in pylock.toml", hint=hint)
+    origin = found.lock.origin
+    hint = f"did you mean {close[0]}?" if close else f"nothing in {origin.name} requires it for any target"
+    return SettingsError(f"{name} is not in {origin.lock}", hint=hint)
 
 
 def _told(answer: Answer) -> str:

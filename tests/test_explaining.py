@@ -1,0 +1,87 @@
+"""Every lock that minglibc writes can be explained: a project's, one of requirements files, a script's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import Ran, minglibc
+from tests.support.index import IndexServer
+from tests.support.locked import lock, write_project
+from tests.support.wheels import build_wheel
+
+DONE = 0
+LOCKS = ("tools/pylock.tools.toml", "pylock.job.toml", "project/pylock.toml")
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three locks of app and lib under the cap 2.17, which holds lib 2.0 back; here is no project."""
+    index.add(build_wheel("app", "1.0", requires=["lib"]))
+    index.add(build_wheel("lib", "1.0"))
+    index.add(build_wheel("lib", "2.0", "cp311-cp311-manylinux_2_28_x86_64"))
+    monkeypatch.chdir(tmp_path)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "requirements.in").write_text("app\n")
+    (tools / "pyproject.toml").write_text(f'[tool.minglibc]\nindex-url = "{index.url}"\n')
+    (tmp_path / "job.py").write_text(
+        '# /// script\n# requires-python = ">=3.11"\n# dependencies = ["app"]\n#\n# [tool.minglibc]\n'
+        f'# glibc = "2.17"\n# python = "3.11"\n# index-url = "{index.url}"\n# ///\n'
+    )
+    made = (
+        ("-r", "tools/requirements.in", "-o", LOCKS[0], "--glibc", "2.17", "--python", "3.11"),
+        ("--script", "job.py"),
+    )
+    for arguments in made:
+        ran = minglibc("lock", *arguments)
+        assert DONE == ran.code, ran.err
+    lock(write_project(tmp_path / "project", index, ["app"]))
+    return tmp_path
+
+
+def explained(*arguments: str) -> Ran:
+    """A command that reads a fresh lock, and succeeds."""
+    ran = minglibc(*arguments)
+    assert DONE == ran.code, ran.err
+    assert "stale" not in ran.err
+    return ran
+
+
+@pytest.mark.parametrize("path", LOCKS)
+def test_every_lock(path: str) -> None:
+    """`check`, `why`, `outdated`, `caps`, `report` and `tree` explain the lock that --lock names, from anywhere."""
+    given = ("--lock", path)
+    assert "of 2 wheels against glibc 2.17" in explained("check", *given).err
+    assert "the project → app → lib" in explained("why", "lib", *given).out.replace(" (1.0)", "")
+    assert [("lib", "1.0", "2.0", "2.28")] == [
+        (row["name"], row["locked"], row["newest"], row["needs"])
+        for row in json.loads(explained("outdated", "--json", *given).out)
+        if row["behind"]
+    ]
+    steps = json.loads(explained("caps", "--json", *given).out)["steps"]
+    assert [["1.0"], ["2.0"]] == [step["packages"]["lib"] for step in steps]
+    wheels = json.loads(explained("report", "--json", *given).out)["wheels"]
+    assert ["app", "lib"] == [wheel["name"] for wheel in wheels]
+    assert "app" in explained("tree", *given).out
+
+
+@pytest.mark.parametrize("path", LOCKS[:2])
+def test_a_stale_lock_is_explained_as_it_is(path: str, locks: Path) -> None:
+    """What the lock was made from may have changed since: that is said, under the lock's own name."""
+    for source in (locks / "tools" / "requirements.in", locks / "job.py"):
+        source.write_text(source.read_text().replace("app", "app>=1"))
+    ran = minglibc("why", "lib", "--lock", path)
+    assert DONE == ran.code
+    assert f"warning: {Path(path).name} is stale; this is about the lock as it is" in ran.err
+    ran = minglibc("why", "other", "--lock", path)
+    assert f"other is not in {Path(path).name}" in ran.err
+    assert "in requirements.in requires it" in ran.err or "in job.py requires it" in ran.err
+
+
+def test_the_caps_of_a_lock_are_those_that_files_are_held_against(locks: Path) -> None:
+    """`check` of wheels or of an environment takes its caps from the lock that is named, where no project is."""
+    wheel = build_wheel("lib", "1.0")
+    (locks / wheel.filename).write_bytes(wheel.content)
+    assert "against glibc 2.17" in explained("check", wheel.filename, "--lock", LOCKS[0]).err
+    assert "there is no pylock.x.toml" in minglibc("check", "--lock", "pylock.x.toml").err
