@@ -10,11 +10,11 @@ from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.candidates import Root
-from minglibc.cli.export import add_part
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
 from minglibc.cli.origins import overrides_of
+from minglibc.cli.selection import add_part
 from minglibc.cli.sync import Source, locked_file, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock

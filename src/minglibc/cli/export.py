@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from minglibc import requirements_txt
 from minglibc.adapters import project
 from minglibc.cli.options import Parser, talk
+from minglibc.cli.selection import add_part
 from minglibc.cli.sync import Source, read_source, select
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.syncplan import targets_named
@@ -24,18 +25,6 @@ def configure(parser: Parser) -> None:
     add("--index", action="store_true", help="write name==version with its hash, for an index, instead of URLs")
     add_part(parser)
     add("-o", "--output", metavar="FILE", help="write this file instead of stdout")
-
-
-def add_part(parser: Parser) -> None:
-    """What `export` and `bundle` both take: which part of the lock."""
-    add = parser.add_argument
-    add("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
-    add("--target", metavar="NAME", help="only this target of the lock, such as cp39-x86_64-glibc2.27")
-    add("--extra", action="append", metavar="NAME", help="with this extra of the project; repeat for more")
-    add("--all-extras", action="store_true", help="with every extra")
-    add("--group", action="append", metavar="NAME", help="with this dependency group; repeat for more")
-    add("--no-default-groups", action="store_true", help="leave the default dependency groups out")
-    add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
 
 
 def run(arguments: Namespace) -> int:

@@ -61,24 +61,30 @@ def _path(arguments: Namespace) -> str:
         return path
 
 
+def add_part(parser: Parser) -> None:
+    """Which part of which lock: what all take that install it or pass it on."""
+    add_lock(parser)
+    add = parser.add_argument
+    add("--target", metavar="NAME", help="this target of the lock, such as cp39-x86_64-glibc2.27")
+    add("--extra", action="append", metavar="NAME", help="with this extra of the project; repeat for more")
+    add("--all-extras", action="store_true", help="with every extra")
+    add("--group", action="append", metavar="NAME", help="with this dependency group; repeat for more")
+    add("--no-default-groups", action="store_true", help="without the default dependency groups")
+    add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
+
+
 def add_selection(parser: Parser) -> None:
-    """What `sync` and `run` both take: which environment, which target, which part of the lock."""
+    """What `sync` and `run` both take: which environment, which part of the lock, and what else is in it."""
     # MINGLIBC_PYTHON is a version, for `lock`; this is a path, and has no variable.
     ArgumentParser.add_argument(
         parser, "--python", metavar="PATH", help="an interpreter, or the folder of an environment (default: .venv)"
     )
+    add_part(parser)
     add = parser.add_argument
-    add_lock(parser)
-    add("--target", metavar="NAME", help="the target of the lock to install, such as cp39-x86_64-glibc2.27")
-    add("--extra", action="append", metavar="NAME", help="install this extra of the project; repeat for more")
-    add("--all-extras", action="store_true", help="install every extra")
-    add("--group", action="append", metavar="NAME", help="install this dependency group; repeat for more")
-    add("--no-default-groups", action="store_true", help="leave the default dependency groups out")
     add("--inexact", action="store_true", help="keep what the lock does not name")
     add(
         "--no-install-project", action="store_true", help="leave the project itself out, even if it has a build backend"
     )
-    add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
 
 
 def selection(arguments: Namespace) -> str:
