@@ -434,6 +434,50 @@ def test_credentials_by_variables(
     assert [] == [request.path for request in public.requests if "Authorization" in request.headers]
 
 
+def test_credentials_where_the_lock_is_alone(
+    lock: Lock, private: IndexServer, public: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock names its indexes, so a machine that has nothing else is told which password is whose; none is in it."""
+    private.credentials = ("user", SECRET)
+    assert DONE == lock(url=private.url.replace("http://", f"http://user:{SECRET}@").rstrip("/")).code
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (tmp_path / "pylock.toml").rename(alone / "pylock.toml")
+    assert {"works": private.url, "public": public.url} == read_lock(alone).indexes
+    sync = ("sync", "--frozen", "--project", str(alone))
+    ran = minglibc(*sync)
+    assert EXIT_UNREACHABLE == ran.code
+    assert "MINGLIBC_INDEX_WORKS_USERNAME and MINGLIBC_INDEX_WORKS_PASSWORD" in ran.err
+    monkeypatch.setenv("MINGLIBC_INDEX_WORKS_USERNAME", "user")
+    monkeypatch.setenv("MINGLIBC_INDEX_WORKS_PASSWORD", SECRET)
+    for arguments in (
+        sync,
+        (
+            "check",
+            "--project",
+            str(alone),
+            "--lock",
+            str(alone / "pylock.toml"),
+            "--cache-dir",
+            str(tmp_path / "empty"),
+        ),
+        (
+            "bundle",
+            "--frozen",
+            "--project",
+            str(alone),
+            "-o",
+            str(alone / "bundle"),
+            "--cache-dir",
+            str(tmp_path / "no"),
+        ),
+    ):
+        ran = minglibc(*arguments, "-vv")
+        assert DONE == ran.code, ran.err
+        _nothing_is_left(alone, ran)
+    assert [] == [request.path for request in public.requests if "Authorization" in request.headers]
+
+
 def test_variables_win_over_the_address(lock: Lock, private: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address may name the user and leave the password, or a newer one, to the environment."""
     private.credentials = ("user", SECRET)

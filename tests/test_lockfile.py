@@ -122,6 +122,24 @@ def test_edited_lock_is_refused(text: str, edit: str) -> None:
         lockfile.loads(_resealed(document))
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{ name = "a" }',
+        '{ name = "a", url = 1 }',
+        '{ name = "a", url = "file:///x" }',
+        '{ name = "a", url = "https://u:p@x/" }',
+    ],
+)
+def test_indexes_that_are_none_are_refused(text: str, row: str) -> None:
+    """A lock of one unnamed index names none; one that names something else than addresses is damaged."""
+    assert "indexes" not in text
+    assert {} == lockfile.loads(text).indexes
+    body = text[: text.rindex('inputs = "')].replace("targets = [", f"indexes = [{row}]\ntargets = [")
+    with pytest.raises(LockError, match="is damaged"):
+        lockfile.loads(seal(body, "sha256:" + 64 * "0"))
+
+
 def test_every_cut_is_noticed(text: str) -> None:
     """A lock cut anywhere, also between two packages where TOML still parses, is refused."""
     for place in range(0, len(text) - 1, 97):

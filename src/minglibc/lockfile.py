@@ -78,6 +78,8 @@ class Inputs(NamedTuple):
     place: str = ""
     # Of several indexes, the one that each project came from.
     homes: Mapping[str, str] = {}
+    # The addresses of the indexes that pyproject.toml names, without credentials.
+    indexes: Mapping[str, str] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -245,8 +247,20 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
         for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == t] or [""]
     )
     table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\n{tomli_w.dumps(inputs.origin.table)}"
+    table += _indexes(document, inputs)
     table += f"targets = [\n{rows}]\npackages = {len(document['packages'])}\n"
     return seal(_HEADER.format(origin=inputs.origin) + body + table, inputs.digest)
+
+
+def _indexes(document: Mapping[str, Any], inputs: Inputs) -> str:
+    """The named indexes that packages came from: who has the lock alone knows by it whose the credentials of a name are."""
+    used = {package.get("index") for package in document["packages"]}
+    rows = "".join(
+        f'    {{ name = "{name}", {tomli_w.dumps({"url": url}).strip()} }},\n'
+        for name, url in sorted(inputs.indexes.items())
+        if url in used
+    )
+    return f"indexes = [\n{rows}]\n" if rows else ""
 
 
 # Reading.
@@ -301,6 +315,7 @@ class Lock(NamedTuple):
     names: Mapping[str, Target] = {}
     origin: Origin = PROJECT_FILE
     unknown: Unknown = Unknown()
+    indexes: Mapping[str, str] = {}
 
     def select(
         self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
@@ -362,6 +377,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
     try:
         pylock = Pylock.from_dict(document)
         targets, origin = loads_targets(document), Origin.load(table, name)
+        indexes = _loads_indexes(table)
         problem = _problem(pylock, targets, table)
     except (
         PylockValidationError,
@@ -381,7 +397,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
             hint="run `minglibc lock` to make it anew, and don't edit it",
         )
     assert digests is not None
-    return Lock(pylock, targets, digests.inputs, loads_names(document), origin, _unknown(document))
+    return Lock(pylock, targets, digests.inputs, loads_names(document), origin, _unknown(document), indexes)
 
 
 def _problem(pylock: "Pylock", targets: Sequence[Target], table: Mapping[str, Any]) -> str:
@@ -405,6 +421,14 @@ def loads_targets(document: Mapping[str, Any]) -> tuple[Target, ...]:
 def loads_names(document: Mapping[str, Any]) -> dict[str, Target]:
     """The names that [[tool.minglibc.target]] tables gave to a lock's targets; a target may have several, or none."""
     return {row["name"]: _target(row) for row in document["tool"]["minglibc"]["targets"] if "name" in row}
+
+
+def _loads_indexes(table: Mapping[str, Any]) -> dict[str, str]:
+    """The named indexes that packages came from; raises KeyError, TypeError or ValueError for a damaged table."""
+    found = {row["name"]: row["url"] for row in table.get("indexes", [])}
+    if not all(url.startswith(("https://", "http://")) and "@" not in url.split("/", 3)[2] for url in found.values()):
+        raise ValueError("it names an index that is none")
+    return found
 
 
 def _target(row: Mapping[str, Any]) -> Target:

@@ -58,7 +58,7 @@ def run(arguments: Namespace) -> int:
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
-        credentials=credentials(source.pyproject, arguments),
+        credentials=credentials(source.pyproject, source.lock, arguments),
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))

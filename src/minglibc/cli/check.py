@@ -11,13 +11,12 @@ from minglibc.adapters import project
 from minglibc.adapters.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
 from minglibc.adapters.environment import Environment, inspect
 from minglibc.adapters.store import Store
-from minglibc.adapters.texts import read_file
 from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.selection import add_lock, asked_lock
-from minglibc.cli.sync import locked_file
+from minglibc.cli.sync import locked_file, read_origin
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.lockfile import Lock
 from minglibc.settings import Overrides, parse
@@ -71,7 +70,7 @@ def check_lock(lock: Lock, place: str, arguments: Namespace) -> Checked:
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
-        credentials=credentials(read_file(project.pyproject_path(place)), arguments),
+        credentials=credentials(read_origin(lock, place, alone=True), lock, arguments),
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         binaries = Binaries(store).of_files(list(wanted.values()), house)

@@ -5,10 +5,11 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from minglibc.adapters.credentials import Credentials
+from minglibc.adapters.credentials import Credentials, without_credentials
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
 from minglibc.errors import SettingsError
+from minglibc.lockfile import Lock
 from minglibc.settings import NamedIndex, Settings
 from minglibc.speculation import Speculation
 
@@ -58,10 +59,16 @@ def _address(index: NamedIndex, told: Credentials, place: str) -> str:
         raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
 
 
-def credentials(pyproject: str | None, arguments: Namespace) -> Credentials:
-    """What the hosts of a project's locked wheels are told; *pyproject* was found to be right when it was locked."""
+def addresses(settings: Settings) -> dict[str, str]:
+    """The addresses of the named indexes on servers, as a lock has them."""
+    named = {index: without_credentials(index.url) for index in settings.indexes if not index.is_local}
+    return {i.name: url if i.format == "flat" or url.endswith("/") else f"{url}/" for i, url in named.items()}
+
+
+def credentials(pyproject: str | None, lock: Lock, arguments: Namespace) -> Credentials:
+    """What the hosts of *lock*'s wheels are told; where *pyproject* is not at hand, the lock says which index is where."""
     found = Credentials()
-    for name, url in _addresses(pyproject or ""):
+    for name, url in lock.indexes.items() if pyproject is None else _stated(pyproject):
         try:
             found.take(url, name=name)
         except ValueError:
@@ -72,7 +79,7 @@ def credentials(pyproject: str | None, arguments: Namespace) -> Credentials:
     return found
 
 
-def _addresses(pyproject: str) -> list[tuple[str, str]]:
+def _stated(pyproject: str) -> list[tuple[str, str]]:
     """The names and addresses of the indexes that *pyproject* states."""
     import tomllib  # noqa: PLC0415  paid for only where something is downloaded
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from minglibc.adapters.index import Index
 from minglibc.adapters.store import Store
 from minglibc.candidates import Policy, Root
-from minglibc.cli.indexes import open_index
+from minglibc.cli.indexes import addresses, open_index
 from minglibc.cli.options import cache_folder, folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
@@ -117,6 +117,7 @@ def work(
         digest=digest(text, arguments),
         index_url=index.url,
         homes=index.homes,
+        indexes=addresses(settings),
         requires_python=settings.requires_python,
         extras=tuple(sorted(settings.extras)),
         groups=tuple(sorted(settings.groups)),

@@ -93,6 +93,7 @@ class _Room:
         self._arguments = Namespace(**{**vars(arguments), "index_url": os.environ.get("MINGLIBC_INDEX_URL")})
         self._pyproject = source.pyproject
         self._place = source.folder
+        self._lock = source.lock
         self._folder = folder
         self._settings = parse_settings(source.pyproject or "")
         locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
@@ -112,7 +113,7 @@ class _Room:
         with Wheelhouse(
             cache_folder(self._arguments),
             offline=self._arguments.offline,
-            credentials=credentials(self._pyproject, self._arguments),
+            credentials=credentials(self._pyproject, self._lock, self._arguments),
         ) as house:
             paths = house.fetch(files)
             with environment.change() as change:

@@ -153,7 +153,7 @@ def read_source(arguments: Namespace) -> Source:
     """The project and its lock; raises LockError where there is none, or a stale one."""
     asked = asked_lock(arguments)
     lock = asked.lock
-    pyproject = _read_origin(lock, asked.folder, arguments)
+    pyproject = read_origin(lock, asked.folder, alone=arguments.frozen)
     if pyproject is not None and not arguments.frozen and not _is_fresh(lock, pyproject):
         raise LockError(
             f"{asked.name} is stale: {lock.origin.name} has changed since",
@@ -162,8 +162,8 @@ def read_source(arguments: Namespace) -> Source:
     return Source(asked.folder, pyproject, asked.text, lock)
 
 
-def _read_origin(lock: Lock, folder: str, arguments: Namespace) -> str | None:
-    """What *lock* was made from, in the words of a pyproject.toml; None where a frozen lock stands alone."""
+def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
+    """What *lock* was made from, in the words of a pyproject.toml; None where that is not there and the lock may be *alone*."""
     try:
         if lock.origin.is_project:
             return project.read_pyproject(folder)
@@ -171,7 +171,7 @@ def _read_origin(lock: Lock, folder: str, arguments: Namespace) -> str | None:
 
         return sources.read(lock.origin, folder).pyproject
     except SettingsError:
-        if arguments.frozen:
+        if alone:
             return None
         raise
 
@@ -429,7 +429,7 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
     house = Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
-        credentials=credentials(work.source.pyproject, arguments),
+        credentials=credentials(work.source.pyproject, work.source.lock, arguments),
         on_progress=bars.advance,
         on_warning=lambda text: talk(arguments, f"warning: {text}"),
     )
