@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.support.commands import minglibc, read_lock
+from tests.support.index import IndexServer
 from tests.support.oldglibc import cached
 from tests.support.wheels import BuiltWheel, build_wheel
 
@@ -68,6 +69,23 @@ def _free_port() -> int:
 def _program(name: str, *arguments: str | Path) -> list[str]:
     """A server's command; its script may have been moved with its environment, so Python starts it."""
     return [str(_programs() / "python"), str(_programs() / name), *map(str, arguments)]
+
+
+@cache
+def _keyring() -> Path:
+    """The folder of the real keyring command with a backend that keeps passwords in a file, once for all runs."""
+
+    def make(folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "keyring>=25", "keyrings.alt>=5"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            pytest.skip(f"keyring can't be installed: {ran.stderr[-300:]}")
+        # Its script names the folder that it was installed in, which is moved.
+        program = folder / "bin" / "keyring"
+        program.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m keyring "$@"\n', encoding="utf-8")
+
+    return cached("keyring-1", make) / "bin"
 
 
 class Running:
@@ -320,3 +338,36 @@ def test_simple_page_in_json_where_there_is_one(devpi: Server) -> None:
     answer = httpx.get(f"{devpi.url}server-test-a/", headers={"Accept": accept}, follow_redirects=True, trust_env=False)
     assert accept == answer.headers["content-type"].partition(";")[0]
     assert {"server-test-a"} == {json.loads(answer.text)["name"]}
+
+
+@pytest.mark.parametrize("service", ["address", "host"])
+def test_a_real_keyring(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    """The keyring command as it is installed tells the password, kept under the index's address or under its host."""
+    secret = "pä%ss:wörd"
+    monkeypatch.setenv("PATH", f"{_keyring()}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
+    monkeypatch.setenv("MINGLIBC_KEYRING_PROVIDER", "subprocess")
+    index.credentials = ("user", secret)
+    for wheel in WHEELS:
+        index.add(wheel)
+    url = index.url.replace("http://", "http://user@")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nrequires-python = ">=3.11"\ndependencies = ["server-test-a"]\n'
+        f'[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\nindex-url = "{url}"\n',
+        encoding="utf-8",
+    )
+    refused = minglibc("lock", "--project", str(project))
+    assert 3 == refused.code
+    assert "keyring has no password of user" in refused.err
+    name = index.url if service == "address" else "127.0.0.1"
+    subprocess.run(["keyring", "set", name, "user"], input=secret.encode(), check=True)
+    for command in ("lock", "sync"):
+        ran = minglibc(command, "--project", str(project))
+        assert DONE == ran.code, ran.err
+        assert secret not in ran.err
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    refused = minglibc("lock", "--refresh", "-U", "--project", str(project))
+    assert "NoKeyringError: No recommended backend was available" in refused.err

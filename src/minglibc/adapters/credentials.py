@@ -3,10 +3,12 @@
 import os
 
 from minglibc.errors import SettingsError
+from minglibc.wheels import printable
 
 KEYRING = "MINGLIBC_KEYRING_PROVIDER"
 _KEYRING_CHOICES = ("disabled", "subprocess")
 _KEYRING_PATIENCE = 30.0
+_LONGEST = 200
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # What makes an address more than a bare one: credentials, and brackets, which urllib may refuse.
@@ -145,7 +147,9 @@ class Credentials:
                 return ""
             if ran.returncode == 0 and ran.stdout.strip("\r\n"):
                 return ran.stdout.strip("\r\n")
-        self.trouble = f"keyring has no password of {user}"
+        # A keyring without a backend says so in the last line of its traceback.
+        said = printable(ran.stderr.strip().rpartition("\n")[2])[:_LONGEST]
+        self.trouble = f"keyring has no password of {user}{f' ({said})' if said else ''}"
         return ""
 
 
