@@ -391,7 +391,7 @@ class Cutoff(NamedTuple):
 class Judge:
     """What one target accepts, with every verdict on a compressed tag set remembered."""
 
-    __slots__ = ("_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_tails", "target")
+    __slots__ = ("_beside", "_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_tails", "target")
 
     def __init__(
         self, target: Target, *, allow_linux_tag: Iterable[str] = (), exclude_newer: Cutoff | None = None
@@ -401,13 +401,22 @@ class Judge:
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
         self._cutoff = exclude_newer or Cutoff()
+        # The judges of other targets by the same rules, this one among them.
+        self._beside: dict[Target, Judge] = {target: self}
         self._tails: dict[str, int | Rejection] = {}
         self._pairs = {tag.rpartition("-")[0] for tag in compatible_tags(target)}
 
     def at_cap(self, cap: GlibcVersion) -> "Judge":
         """The judge of the same machine under another cap, by the same rules."""
-        target = self.target._replace(cap=cap)
-        return Judge(target, allow_linux_tag=self._linux_names, exclude_newer=self._cutoff)
+        return self.at(self.target._replace(cap=cap))
+
+    def at(self, target: Target) -> "Judge":
+        """The judge of any *target* by the same rules, made once."""
+        found = self._beside.get(target)
+        if found is None:
+            found = self._beside[target] = Judge(target, allow_linux_tag=self._linux_names, exclude_newer=self._cutoff)
+            found._beside = self._beside
+        return found
 
     def judge(self, wheel: Wheel) -> int | Rejection:
         """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""

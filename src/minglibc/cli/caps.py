@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minglibc.caps import Step, curve, moving, with_vulnerabilities
-from minglibc.cli.locked import advisories_of, judge_maker, targets_as_json
+from minglibc.cli.locked import advisories_of, targets_as_json
 from minglibc.cli.locking import Work, work
 from minglibc.cli.options import Parser, add_index, add_targets, talk
 from minglibc.cli.origins import existing, own
@@ -48,7 +48,7 @@ def run(arguments: Namespace) -> int:
 def measure(found: Work, arguments: Namespace) -> list[Step]:
     """The curve of a project, with the vulnerabilities that each cap carries."""
     targets = list({target[:2]: target for target in found.settings.targets}.values())
-    steps = curve(found.roots, targets, judge_maker(found.settings), found.source, policy=found.policy)
+    steps = curve(found.roots, targets, found.judges[0].at, found.source, policy=found.policy)
     newest = newest_releases(found, steps)
     releases = {release for step in steps for release in step.releases}
     known = advisories_of(found, arguments).of(releases, newest=newest.items())

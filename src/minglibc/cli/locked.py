@@ -3,12 +3,11 @@
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minglibc.adapters.advisories import Advisories
 from minglibc.adapters.store import Store
-from minglibc.cli.locking import Work, digest, judges_of, work
+from minglibc.cli.locking import Work, digest, work
 from minglibc.cli.options import cache_folder, talk
 from minglibc.cli.origins import existing
 from minglibc.cli.progress import Progress
@@ -16,7 +15,6 @@ from minglibc.lockfile import Lock
 from minglibc.outdated import Row, outdated, releases, with_weaknesses
 from minglibc.recall import JudgeAt, recall
 from minglibc.resolver import Resolution
-from minglibc.settings import Settings
 from minglibc.targets import Target
 from minglibc.why import Inquiry
 
@@ -56,20 +54,10 @@ def locked(arguments: Namespace) -> Iterator[Locked]:
             on_fetch=progress.fetching,
         ) as found,
     ):
-        judge_at = judge_maker(found.settings)
+        judge_at = found.judges[0].at
         resolutions = recall(lock, found.roots, judge_at, found.source, policy=found.policy)
         inquiry = Inquiry(found.source, judge_at, found.policy, resolutions=resolutions)
         yield Locked(lock, found, resolutions, judge_at, inquiry, advisories_of(found, arguments))
-
-
-def judge_maker(settings: Settings) -> JudgeAt:
-    """A judge for any target under the settings' rules, made once."""
-
-    @cache
-    def judge_at(target: Target) -> Any:
-        return judges_of(settings, [target])[0]
-
-    return judge_at
 
 
 def advisories_of(found: Work, arguments: Namespace) -> Advisories:

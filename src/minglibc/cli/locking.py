@@ -176,7 +176,8 @@ def judges_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") 
         {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
     )
     ordered = sorted(targets, key=lambda t: (t.python, t.cap, t.architecture))
-    return tuple(Judge(t, allow_linux_tag=settings.allow_linux_tag, exclude_newer=cutoff) for t in ordered)
+    first = Judge(ordered[0], allow_linux_tag=settings.allow_linux_tag, exclude_newer=cutoff)
+    return tuple(map(first.at, ordered))
 
 
 def _moment(moment: object) -> str:
