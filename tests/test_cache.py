@@ -100,6 +100,27 @@ def test_prune_removes_older_formats_and_leaves_newer_ones(cache: Path) -> None:
     assert {*MINE, f"{INDEX}/pages/x/idna", f"{WHEELS}/sha256-00/a.whl", "wheels-999/new.whl"} == files(cache)
 
 
+def test_what_killed_runs_left_is_swept_once_a_day(tmp_path: Path, cache: Path, index: IndexServer) -> None:
+    """A run that writes there removes yesterday's parts of entries, in every folder, unless one of today has looked."""
+    index.add(build_wheel("a", "1.0"))
+    folder = write_project(tmp_path / "project", index, ["a"])
+    index_folder = cache / INDEX
+    old = [put(index_folder / place, b"{", days=2) for place in ("pages/x/b.17.tmp", "advisories/y/b/1.0.18.tmp")]
+    young = put(index_folder / "pages" / "x" / "c.19.tmp", b"{", days=0.5)
+    kept = put(index_folder / "pages" / "x" / "d", b"{", days=99)
+    lock(folder)
+    assert old == [path for path in old if path.exists()]
+    then = time.time() - 2 * 86_400
+    os.utime(index_folder, (then, then))
+    lock(folder)
+    lock(folder, "-U")
+    assert old == [path for path in old if path.exists()]
+    lock(folder, "-U", "--refresh")
+    assert [] == [path for path in old if path.exists()]
+    assert young.exists()
+    assert kept.exists()
+
+
 @pytest.mark.parametrize("action", ["prune", "clear", "size"])
 def test_links_are_never_followed(cache: Path, tmp_path: Path, action: str) -> None:
     """A link in the cache, to a file or to a folder, leads to nothing that is counted or removed."""

@@ -21,6 +21,7 @@ _PREFIX = 18
 _MOST_OPEN = 200
 # What this process found damaged, on a disk that may not let it be deleted.
 _distrusted: set[str] = set()
+_DAY = 86_400
 # A journal that has grown beyond this is begun anew.
 MAX_JOURNAL = 32 << 20
 
@@ -48,6 +49,7 @@ class Store:
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
         self._open: list[BinaryIO] = []
+        self._swept = False
         self._on_trouble = on_trouble
         self._trusted = not _is_strangers(self._folder)
         self._writable = self._trusted
@@ -97,6 +99,7 @@ class Store:
         temporary = f"{place}.{os.getpid()}.tmp"
         with self._going_on():
             self._make(os.path.dirname(place))
+            self._sweep()
             try:
                 _write(temporary, "wb", b"".join((b"%08x %08x " % (crc32(content), len(content)), content, *lines)))
                 os.replace(temporary, place)
@@ -105,6 +108,27 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left, once a day at most: nobody takes that long to write an entry."""
+        if self._swept:
+            return
+        self._swept = True
+        try:
+            # The folder's own time says when it was swept, and by the files' own clock how old they are.
+            if abs(time.time() - os.stat(self._folder).st_mtime) < _DAY:
+                return
+            os.utime(self._folder)
+            now = os.stat(self._folder).st_mtime
+        except OSError:
+            return
+        for here, _, names in os.walk(self._folder):
+            for name in names:
+                if name.endswith(".tmp"):
+                    path = os.path.join(here, name)
+                    with contextlib.suppress(OSError):
+                        if now - os.lstat(path).st_mtime > _DAY:
+                            os.unlink(path)
 
     def recall(self, journal: str, name: str) -> Any:
         """What ``note`` wrote last under *name*; None where it wrote nothing, or what is there is damaged."""
@@ -160,6 +184,7 @@ class Store:
         now = time.time()
         with contextlib.suppress(OSError):
             os.utime(os.path.join(self._folder, kind, name), (now, now), follow_symlinks=False)
+            self._sweep()
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
