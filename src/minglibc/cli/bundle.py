@@ -14,6 +14,7 @@ from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Parser, add_index, cache_folder, talk
 from minglibc.cli.origins import overrides_of
+from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
 from minglibc.cli.sync import Source, locked_file, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
@@ -55,13 +56,16 @@ def run(arguments: Namespace) -> int:
     pip = _locked_pip(selected, source.folder) or _newest_pip(source, target, arguments)
     check_pip(pip.filename)
     output = arguments.output or name_of(target)
+    bars = Bars(arguments)
     with Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
         credentials=credentials(source.pyproject, source.lock, arguments),
+        on_progress=bars.advance,
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
-        paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
+        with bars:
+            paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
         own = own_files(target, selected, pip.filename, source.lock_text)
         wheels = {f"{WHEELS}/{name}": path for name, path in paths.items()}
         own[SUMS] = sums(bundlefiles.digests(own, wheels))

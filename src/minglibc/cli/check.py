@@ -15,6 +15,7 @@ from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
+from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.sync import locked_file, read_origin
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
@@ -67,12 +68,17 @@ def check_lock(lock: Lock, place: str, arguments: Namespace) -> Checked:
     }
     wanted = {wheel.filename: locked_file(wheel, place) for selected in chosen.values() for _, wheel in selected}
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
-    with Wheelhouse(
-        cache_folder(arguments),
-        offline=arguments.offline,
-        credentials=credentials(read_origin(lock, place, alone=True), lock, arguments),
-        on_warning=lambda message: talk(arguments, f"warning: {message}"),
-    ) as house:
+    bars = Bars(arguments)
+    with (
+        Wheelhouse(
+            cache_folder(arguments),
+            offline=arguments.offline,
+            credentials=credentials(read_origin(lock, place, alone=True), lock, arguments),
+            on_progress=bars.advance,
+            on_warning=lambda message: talk(arguments, f"warning: {message}"),
+        ) as house,
+        bars,
+    ):
         binaries = Binaries(store).of_files(list(wanted.values()), house)
     findings: list[Finding] = []
     for target, selected in chosen.items():

@@ -1,10 +1,10 @@
-"""One line on a terminal's stderr while something takes long; nothing anywhere else."""
+"""One line on a terminal's stderr while something takes long, bars for downloads; nothing anywhere else."""
 
 import sys
 import time
 from argparse import Namespace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from minglibc.targets import Target
 
@@ -54,3 +54,34 @@ class Progress:
             self._status = Status("", console=Console(stderr=True))
             self._status.start()
         self._status.update(f"Resolving for {self._target}{f': {what}' if what else ''}")
+
+
+class Bars:
+    """A context in which ``advance`` draws a bar for each file that is downloaded."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._wanted = sys.stderr.isatty() and not arguments.quiet
+        self._display: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._display:
+            self._display.stop()
+
+    def advance(self, name: str, done: int, size: int | None) -> None:
+        """*done* bytes of the file *name* are here, of *size* if that is known."""
+        if not self._wanted:
+            return
+        if self._display is None:
+            from rich.console import Console  # noqa: PLC0415  most downloads are seen by nobody
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415  paid for only where it is needed
+
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+            self._display = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._display.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._display.add_task(name, total=size)
+        self._display.update(self._tasks[name], completed=done, total=size, visible=done != size)

@@ -4,13 +4,12 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
 
@@ -419,13 +418,14 @@ def _digest(wheel: PackageWheel) -> str:
 def _change(environment: Environment, steps: Plan, work: Work, arguments: Namespace) -> None:
     from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  most syncs have nothing to fetch
     from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
+    from minglibc.cli.progress import Bars  # noqa: PLC0415  the same
 
     arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
     leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
     wheels = {package.name: wheel for package, wheel in work.packages if package.name in arriving}
     distributions = environment.distributions()
     staying = [each for each in distributions if each.name not in leaving]
-    bars = _Bars(arguments)
+    bars = Bars(arguments)
     house = Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
@@ -531,34 +531,3 @@ def as_json(outcome: Outcome, arguments: Namespace) -> dict[str, Any]:
             for step in outcome.plan.steps
         ],
     }
-
-
-class _Bars:
-    """A bar for each file on a terminal's stderr; nothing anywhere else."""
-
-    def __init__(self, arguments: Namespace) -> None:
-        self._wanted = sys.stderr.isatty() and not arguments.quiet
-        self._display: Any = None
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._display:
-            self._display.stop()
-
-    def advance(self, name: str, done: int, size: int | None) -> None:
-        """*done* bytes of the file *name* are here, of *size* if that is known."""
-        if not self._wanted:
-            return
-        if self._display is None:
-            from rich.console import Console  # noqa: PLC0415  paid for only where it is needed
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415  paid for only where it is needed
-
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-            self._display = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._display.start()
-        if name not in self._tasks:
-            self._tasks[name] = self._display.add_task(name, total=size)
-        self._display.update(self._tasks[name], completed=done, total=size, visible=done != size)
