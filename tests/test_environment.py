@@ -407,6 +407,7 @@ def test_a_bad_wheel_is_refused_before_anything_changes(
 
 
 MORE: dict[str, tuple[Callable[[], BuiltWheel], str]] = {
+    "no specifier": (lambda: build_wheel("b", "1.0", requires_python="three"), "that it needs Python 'three'"),
     "junk after": (lambda: tamper(build_wheel("b", "1.0"), suffix=b"J" * 100), "bytes after its end"),
     "case clash": (lambda: tamper(build_wheel("b", "1.0"), add={"b/X.py": "", "b/x.py": ""}), "has both"),
     "file and folder": (lambda: tamper(build_wheel("b", "1.0"), add={"q": "", "q/x.py": ""}), "both as a file"),

@@ -550,6 +550,26 @@ def test_an_interpreter_above_the_cap_is_warned_of(project: LockedProject, index
     assert "the cap is 2.5" in ran.err
 
 
+def test_a_patch_release_that_one_of_several_wheels_refuses(project: LockedProject) -> None:
+    """Where a package's wheels disagree the lock can't say it: the chosen wheel does, before the environment is changed."""
+    running = ".".join(map(str, sys.version_info[:3]))
+    other = "3.9" if RUNNING != "3.9" else "3.10"
+    project.index.add(build_wheel("picky", "1.0", "py3-none-any"))
+    project.lock("picky")
+    assert project.sync().code == 0
+    before = snapshot(project.site)
+    tags = [f"cp{python.replace('.', '')}-none-any" for python in (RUNNING, other)]
+    project.index.add(build_wheel("picky", "2.0", tags[0], requires_python=f"!={running}"))
+    project.index.add(build_wheel("picky", "2.0", tags[1]))
+    project.lock("picky", python=f'{RUNNING}", "{other}')
+    assert "requires-python" not in (project.folder / "pylock.toml").read_text().partition("[[packages]]")[2]
+    ran = project.sync()
+    assert ran.code == 1
+    assert f"picky 2.0 needs Python !={running}, this interpreter is {running}" in ran.err
+    assert f'python = ["{running}"]' in ran.err
+    assert before == snapshot(project.site)
+
+
 def test_a_patch_release_that_a_wheel_refuses(project: LockedProject) -> None:
     """A wheel that this interpreter's patch release can't have is refused before anything is made."""
     running = ".".join(map(str, sys.version_info[:3]))

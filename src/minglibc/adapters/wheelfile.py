@@ -30,7 +30,7 @@ from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
 from minglibc.adapters.layout import ORIGIN, Layout
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
-from minglibc.versions import key
+from minglibc.versions import contains, key
 
 # Deflate can't do better than 1032 to 1; real wheels stay below 60 to 1 as a whole.
 _BOMB_RATIO = 100
@@ -67,6 +67,7 @@ class CheckedWheel:
     owned: dict[str, str]
     """Each path below the prefix with its hash; empty where the content is made at installation."""
     requires: tuple[str, ...]
+    requires_python: str = ""
 
     @property
     def dist_info(self) -> str:
@@ -133,12 +134,21 @@ class _Judge:
         self._check_members()
         self._check_zip()
         self._stem = self._find_dist_info()
-        requires = self._check_metadata()
+        requires, requires_python = self._check_metadata()
         root = self._check_wheel_file()
         record = self._check_record()
         owned = self._destinations(record, root)
         return CheckedWheel(
-            self._path, self._filename, self._name, self._version, self._stem, root, record, owned, requires
+            self._path,
+            self._filename,
+            self._name,
+            self._version,
+            self._stem,
+            root,
+            record,
+            owned,
+            requires,
+            requires_python,
         )
 
     def _refuse(self, why: str) -> NoReturn:
@@ -226,7 +236,8 @@ class _Judge:
         except KeyError:
             self._refuse(f"has no {path}")
 
-    def _check_metadata(self) -> tuple[str, ...]:
+    def _check_metadata(self) -> tuple[tuple[str, ...], str]:
+        """Its Requires-Dist and its Requires-Python."""
         text = self._read("METADATA").decode("utf-8", "surrogateescape")
         headers = HeaderParser(policy=compat32).parsestr(text, headersonly=True)
         name, version = str(headers["Name"] or ""), str(headers["Version"] or "")
@@ -234,7 +245,12 @@ class _Judge:
             self._refuse(f"says in METADATA that its name is {name!r}")
         if not _same_version(version.strip(), self._version):
             self._refuse(f"says in METADATA that its version is {version!r}")
-        return tuple(str(value) for value in headers.get_all("Requires-Dist") or ())
+        python = str(headers["Requires-Python"] or "").strip()
+        try:
+            contains(python, "3")
+        except ValueError:
+            self._refuse(f"says in METADATA that it needs Python {python!r}")
+        return tuple(str(value) for value in headers.get_all("Requires-Dist") or ()), python
 
     def _check_wheel_file(self) -> str:
         text = self._read("WHEEL").decode("utf-8")

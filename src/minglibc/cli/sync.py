@@ -444,6 +444,8 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
             prepared.append(stack.enter_context(made))
         for checked in change.prepare(prepared, staying):
             _check_needs(checked, work)
+            # The lock says it where all wheels of a package agree; each wheel says it for itself.
+            check_patch(environment.interpreter.machine, {f"{checked.name} {checked.version}": checked.requires_python})
         with _undisturbed():
             change.apply([each for each in distributions if each.name in leaving], staying)
 
