@@ -21,8 +21,9 @@ BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029]|^(?:err
 
 
 @pytest.fixture
-def project(index: IndexServer, tmp_path: Path) -> Path:
-    """A project that requires a, which requires b."""
+def project(index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that requires a, which requires b; this is its folder, in which reports are left."""
+    monkeypatch.chdir(tmp_path)
     index.add(build_wheel("a", "1.0", requires=["b==1.0"]))
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["a"]\n'
