@@ -468,7 +468,9 @@ def _place_fault(wheel: "PackageWheel") -> str:
         return f"{wheel.filename} has a path out of its folder" if leaves else ""
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or a path beside it"
-    if "@" in wheel.url.split("/", 3)[2]:
+    from urllib.parse import urlsplit  # noqa: PLC0415  who reads a lock has imported it by packaging.pylock
+
+    if "@" in urlsplit(wheel.url).netloc:
         return f"{wheel.filename} has credentials in its URL"
     return ""
 
