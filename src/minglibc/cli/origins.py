@@ -96,7 +96,7 @@ def existing(arguments: Namespace) -> tuple[Lock, Subject]:
     found = asked_lock(arguments)
     origin = found.lock.origin
     _fill(arguments, {**origin.given, **overrides(arguments).given})
-    asked = Subject(found.path, origin, "")
+    asked = Subject(os.path.join(found.folder, found.name), origin, "")
     return found.lock, asked._replace(text=asked.read_again())
 
 

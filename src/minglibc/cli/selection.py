@@ -17,19 +17,10 @@ ENVIRONMENT = ".venv"
 class Asked(NamedTuple):
     """The lock that the arguments ask for: where it is, its text, and what that says."""
 
-    path: str
+    folder: str
+    name: str
     text: str
     lock: "Lock"
-
-    @property
-    def folder(self) -> str:
-        """The lock's folder, from which all that it names counts."""
-        return os.path.dirname(self.path)
-
-    @property
-    def name(self) -> str:
-        """The lock's own name."""
-        return os.path.basename(self.path)
 
 
 def add_lock(parser: Parser) -> None:
@@ -46,7 +37,7 @@ def asked_lock(arguments: Namespace) -> Asked:
     text = project.read_lock(path)
     if text is None:
         raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
-    return Asked(path, text, loads(text, name=name))
+    return Asked(folder, name, text, loads(text, name=name))
 
 
 def _path(arguments: Namespace) -> str:
