@@ -70,9 +70,8 @@ class LocalIndex:
             raise SettingsError(
                 f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
             ) from error
-        # Of all that reads pages, httpx takes longest to import, and a folder needs none of it.
-        from minglibc.adapters.http import Answer  # noqa: PLC0415
-        from minglibc.adapters.simple_api import linked_files  # noqa: PLC0415
+        from minglibc.adapters.answers import Answer  # noqa: PLC0415  a folder needs none of it
+        from minglibc.adapters.simple_api import linked_files  # noqa: PLC0415  nor of this
 
         files, self._base = linked_files(Answer(self._url, 200, {"content-type": "text/html"}, content))
         return files
