@@ -24,6 +24,7 @@ from minglibc.cli import COMMANDS, main
 from minglibc.cli.options import Parser, add_common
 from tests.support.elves import elf
 from tests.support.index import IndexServer
+from tests.support.sdists import build_source
 from tests.support.wheels import BuiltWheel, build_wheel
 from tests.test_architecture import FLOORS
 
@@ -134,6 +135,7 @@ def session(index: IndexServer, built: list[BuiltWheel], tmp_path: Path, monkeyp
     """A folder in which a document is followed."""
     for wheel in built:
         index.add(wheel)
+    index.add(build_source("docopt", "0.6.2"))
     programs = tmp_path / "programs"
     programs.mkdir()
     program = programs / "minglibc"

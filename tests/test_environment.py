@@ -480,7 +480,7 @@ def test_damaged_archives_are_refused_in_words(environment: Environment, tmp_pat
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     try:
         wheel = check(bad.path, bad.filename, environment.layout)
-        unpack(wheel, str(tmp_path / "out"), environment.layout, b"{}")
+        unpack(wheel, str(tmp_path / "out"), environment.layout, {})
     except WheelError:
         return
     assert (

@@ -524,20 +524,24 @@ def test_a_wheel_in_the_projects_folder(tmp_path: Path, index: IndexServer, writ
     assert 0 == ran(folder, "check").code
     refused = ran(folder, "export")
     assert 2 == refused.code
-    assert "a is a wheel on this machine" in refused.err
+    assert "a lies on this machine" in refused.err
 
 
 def test_a_local_wheel_that_was_built_anew(tmp_path: Path, index: IndexServer) -> None:
-    """sync installs the bytes that were locked and no others; `lock --upgrade` takes the new ones."""
+    """sync installs the bytes that were locked and no others; `lock` sees that there are new ones, and takes them."""
     folder = direct_project(tmp_path, index, "a @ ./a-1.0-py3-none-any.whl")
     (folder / "a-1.0-py3-none-any.whl").write_bytes(build_wheel("a", "1.0").content)
     locked(folder)
     (folder / "a-1.0-py3-none-any.whl").write_bytes(build_wheel("a", "1.0", requires=["b"]).content)
+    assert 1 == ran(folder, "lock", "--check").code
     refused = ran(folder, "sync")
+    assert 1 == refused.code
+    assert "pylock.toml is stale: a-1.0-py3-none-any.whl has changed since" in refused.err
+    refused = ran(folder, "sync", "--frozen")
     assert 1 == refused.code
     assert "is not the file that was locked" in refused.err
     index.add(build_wheel("b", "1.0"), upload_time="2019-01-01T00:00:00.000000Z")
-    locked(folder, "--upgrade")
+    locked(folder)
     assert 0 == ran(folder, "sync").code
 
 

@@ -31,6 +31,7 @@ def test_scenario(scenario: Scenario, index: IndexServer, tmp_path: Path) -> Non
     versions = {_label(target): lock.versions(target) for target in lock.targets}
     assert {label: dict(expected) for label, expected in scenario.expected.items()} == versions
     for target in lock.targets:
-        tails: dict[str, str] = {package.name: wheel.filename for package, wheel in lock.select(target)}
+        files: dict[str, str] = {package.name: file.filename for package, file in lock.select(target)}
         for name, tail in scenario.wheels.get(_label(target), {}).items():
-            assert tails[name].removesuffix(".whl").endswith(tail), tails[name]
+            expected = ".tar.gz" if tail == "sdist" else f"{tail}.whl"
+            assert files[name].endswith(expected), files[name]

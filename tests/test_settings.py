@@ -123,6 +123,8 @@ def test_glibc_by_architecture() -> None:
         ('glibc = "2.17"\nexclude-newer = "9999-12-31"', "a date is due"),
         ('glibc = "2.17"\nexclude-newer = "999999 weeks"', "a date is due"),
         ('glibc = "2.17"\nallow-linux-tag = ["a b"]', "a project's name is due"),
+        ('glibc = "2.17"\nallow-sdist = true', "a list of strings is due"),
+        ('glibc = "2.17"\nallow-sdist = ["a>1"]', "a project's name is due"),
         ('glibc = "2.17"\nexcludes = ["a==1"]', "without version or extras"),
         ('glibc = "2.17"\nconstraints = ["a=1"]', "tool.minglibc.constraints[0] (line 7)"),
         ('glibc = "2.17"\noverrides = "a"', "a list of strings is due"),
@@ -306,6 +308,7 @@ def test_the_other_settings() -> None:
     found = parse("""glibc = "2.17"
 prereleases = ["A_b"]
 allow-linux-tag = ["C.d"]
+allow-sdist = ["H_i"]
 excludes = ["E"]
 constraints = ["f<2"]
 overrides = ["g==1"]
@@ -319,6 +322,7 @@ index-url = "http://127.0.0.1:8080/simple/"
         found.excludes,
     )
     assert ((requirement("f<2"),), (requirement("g==1"),)) == (found.constraints, found.overrides)
+    assert frozenset({"h-i"}) == found.allow_sdist
     assert ("lowest-direct", True, "http://127.0.0.1:8080/simple/") == (found.resolution, found.verify, found.index_url)
 
 

@@ -25,6 +25,10 @@ class JointJudge(Judge):
         """As the target's own judge."""
         return self._own.judge_tail(tail)
 
+    def allows_sdist(self, name: str) -> bool:
+        """As the target's own judge."""
+        return self._own.allows_sdist(name)
+
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
         """The target's own best wheel of a version that serves all; else None."""
         if all(other.best(page, index, yanked=yanked) for other in self._others):

@@ -1,7 +1,7 @@
 """What a bundle holds beside its wheels: requirements.txt, SHA256SUMS and the script that installs it without network."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from minglibc import versions
@@ -11,7 +11,7 @@ from minglibc.syncplan import target_name
 from minglibc.targets import Target
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageWheel
+    from minglibc.lockfile import Selection
 
 SCRIPT = "install.sh"
 SUMS = "SHA256SUMS"
@@ -37,9 +37,7 @@ def name_of(target: Target) -> str:
     return f"bundle-{target_name(target)}"
 
 
-def own_files(
-    target: Target, selected: "Sequence[tuple[Package, PackageWheel]]", pip: str, lock: str
-) -> dict[str, bytes]:
+def own_files(target: Target, selected: "Selection", pip: str, lock: str) -> dict[str, bytes]:
     """Each file of the bundle that is neither a wheel nor SHA256SUMS; *pip* is the file name of the pip wheel."""
     return {
         SCRIPT: install_script(target, pip, len(selected)).encode(),

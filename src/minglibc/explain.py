@@ -36,19 +36,48 @@ def explain(
         lines.append(
             f"{_listed(quarrel)} are locked together, in one lock, and can't agree; each can be locked without the others (tried)"
         )
+    source = _source_hint(provider, failure.causes)
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
+    hint = _hint(provider, works, quarrel, offers)
+    # To build is to run what a stranger wrote: it is named, and never tried unasked.
+    return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
+
+
+_LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
+
+
+def _hint(
+    provider: Provider, works: Callable[[GlibcVersion], bool], quarrel: Sequence[str], offers: Sequence[str]
+) -> str:
+    """What would help, as far as it was tried or there are two who quarrel; else empty."""
     if offers:
-        return ResolutionError(
-            message, hint=f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
-        )
+        return f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
     cap = lowest_cap(provider, works)
-    if cap is None and len(quarrel) > 1:
-        return ResolutionError(
-            message, hint=f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
-        )
-    if cap is None:
-        return ResolutionError(message, hint="loosen one of these requirements, or drop a Python or an architecture")
-    return ResolutionError(message, hint=f'tool.minglibc.glibc = "{cap}" would do (tried); it is the lowest that does')
+    if cap is not None:
+        return f'tool.minglibc.glibc = "{cap}" would do (tried); it is the lowest that does'
+    if len(quarrel) > 1:
+        return f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
+    return ""
+
+
+def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
+    """The setting that admits the sources of projects without a wheel for the target; empty where there are none."""
+    names = [name for name, asked in _by_name(causes).items() if _has_only_sources(provider, name, asked)]
+    if not names:
+        return ""
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"tool.minglibc.allow-sdist = [{listed}] lets minglibc build from source what has no wheel (not tried)"
+
+
+def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
+    """Whether the releases that are asked for have no wheel for the target, and one of them a source."""
+    page, judge = provider.project(name).page, provider.judge
+    mask = page.versions.all
+    for cause in causes:
+        mask &= provider.narrow(cause.requirement)
+    asked = [position for position in range(mask.bit_length()) if mask >> position & 1]
+    sources = any(page.sdists(position) for position in asked)
+    return not judge.allows_sdist(name) and sources and not any(judge.best(page, position) for position in asked)
 
 
 def fewest(askers: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
@@ -143,6 +172,9 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
     rejections: list[Rejection] = provider.judge.rejections(project.page, position)
     if not rejections:
         return "would fit, and conflicts with the rest"
+    built = [rejection for rejection in rejections if rejection.reason is Reason.UNUSABLE]
+    if built and provider.judge.allows_sdist(project.page.name):
+        return str(built[0])
     first = rejections[0]
     if first.reason is Reason.GLIBC:
         return f"{first}; the cap is {provider.judge.target.cap}"

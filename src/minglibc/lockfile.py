@@ -14,12 +14,14 @@ from minglibc.candidates import Policy, Root, WheelIndex
 from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
+from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution, carry_over, resolve
 from minglibc.targets import GlibcVersion, PythonVersion, Target, shortest_marker
-from minglibc.wheels import HASH_ALGORITHMS, DirectWheel, Judge, Wheel, lowest_glibc
+from minglibc.wheels import HASH_ALGORITHMS, DirectFile, Folder, Judge, Sdist, Wheel, lowest_glibc, split_sdist
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageWheel, Pylock
+    from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
+
 
 # Raise it when an older minglibc could misread what is written.
 FORMAT = 1
@@ -80,6 +82,10 @@ class Inputs(NamedTuple):
     homes: Mapping[str, str] = {}
     # The addresses of the indexes that pyproject.toml names, without credentials.
     indexes: Mapping[str, str] = {}
+    # The projects in folders that are installed in place.
+    editable: frozenset[str] = frozenset()
+    # Of files beside the lock that it depends on: the SHA-256 for each path.
+    local: Mapping[str, str] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -156,13 +162,19 @@ def _package(
     uses: Mapping[str, Mapping[str, Sequence[_Use]]],
     inputs: Inputs,
 ) -> dict[str, Any]:
-    wheels = {use.wheel.filename: use.wheel for use in used}
+    files = {use.wheel.filename: use.wheel for use in used}
+    wheels = {filename: file for filename, file in files.items() if not isinstance(file, Sdist)}
+    sdist = next((file for file in files.values() if isinstance(file, Sdist)), None)
     name = used[0].wheel.name
     package: dict[str, Any] = {"name": name, "version": version}
+    folder = next((file for file in files.values() if isinstance(file, Folder)), None)
+    if folder is not None:
+        # PEP 751: what is in the folder by the time of an installation may be of another version.
+        del package["version"]
     marker = _package_marker(used, targets)
     if marker:
         package["marker"] = marker
-    pythons = {wheel.requires_python for wheel in wheels.values()}
+    pythons = {file.requires_python for file in files.values()}
     if len(pythons) == 1 and pythons != {""}:
         package["requires-python"] = next(iter(pythons))
     dependencies = _dependencies(name, used, uses)
@@ -170,9 +182,15 @@ def _package(
         package["dependencies"] = dependencies
     index = inputs.homes.get(name, inputs.index_url)
     # An index on this machine is none to another.
-    if not index.startswith("file:") and not any(isinstance(wheel, DirectWheel) for wheel in wheels.values()):
+    if not index.startswith("file:") and not any(isinstance(file, DirectFile) for file in files.values()):
         package["index"] = index
-    package["wheels"] = [_wheel(wheels[filename], inputs.place) for filename in sorted(wheels)]
+    if folder is not None:
+        editable = {"editable": True} if name in inputs.editable else {}
+        return {**package, "directory": {"path": folder.filename, **editable}}
+    if sdist is not None:
+        package["sdist"] = _file(sdist, inputs.place)
+    if wheels:
+        package["wheels"] = [_file(wheels[filename], inputs.place) for filename in sorted(wheels)]
     return package
 
 
@@ -188,7 +206,7 @@ def _dependencies(
     ]
 
 
-def _wheel(wheel: Wheel, place: str) -> dict[str, Any]:
+def _file(wheel: Wheel, place: str) -> dict[str, Any]:
     algorithm, _, digest = wheel.hash.partition(":")
     entry: dict[str, Any] = {"name": wheel.filename}
     uploaded = _time(wheel.upload_time)
@@ -248,6 +266,11 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
     )
     table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\n{tomli_w.dumps(inputs.origin.table)}"
     table += _indexes(document, inputs)
+    if inputs.local:
+        listed = [
+            f'    {{ path = {_quoted(path)}, sha256 = "{sha256}" }},\n' for path, sha256 in sorted(inputs.local.items())
+        ]
+        table += f"local = [\n{''.join(listed)}]\n"
     table += f"targets = [\n{rows}]\npackages = {len(document['packages'])}\n"
     return seal(_HEADER.format(origin=inputs.origin) + body + table, inputs.digest)
 
@@ -261,6 +284,10 @@ def _indexes(document: Mapping[str, Any], inputs: Inputs) -> str:
         if url in used
     )
     return f"indexes = [\n{rows}]\n" if rows else ""
+
+
+def _quoted(text: str) -> str:
+    return tomli_w.dumps({"x": text}).removeprefix("x = ").rstrip("\n")
 
 
 # Reading.
@@ -294,7 +321,7 @@ class Unknown(NamedTuple):
 
     def kept_in(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """*document* with these keys, as far as it still has their packages in the same version."""
-        packages = [{**p, **self.packages.get((p["name"], p["version"]), {})} for p in document["packages"]]
+        packages = [{**p, **self.packages.get((p["name"], p.get("version", "")), {})} for p in document["packages"]]
         return {**self.top, **document, "packages": packages}
 
 
@@ -302,8 +329,35 @@ def _unknown(document: Mapping[str, Any]) -> Unknown:
     def others(table: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
         return {key: value for key, value in table.items() if key not in known}
 
-    packages = {(p["name"], p["version"]): others(p, _PACKAGE_KEYS) for p in document["packages"]}
+    packages = {(p["name"], p.get("version", "")): others(p, _PACKAGE_KEYS) for p in document["packages"]}
     return Unknown(others(document, _KEYS), {key: found for key, found in packages.items() if found})
+
+
+class LockedFolder(NamedTuple):
+    """A project in a folder, in a lock's place for a file: it has no hash, and no place on a server."""
+
+    path: str
+    editable: bool = False
+    url: None = None
+    size: None = None
+    upload_time: None = None
+    hashes: Mapping[str, str] = {}
+
+    @property
+    def filename(self) -> str:
+        """The path, from the lock's folder."""
+        return self.path
+
+
+if TYPE_CHECKING:
+    LockedFile = PackageWheel | PackageSdist | LockedFolder
+    # What a target installs: each package with its one file.
+    Selection = list[tuple[Package, LockedFile]]
+
+
+def whole(file: "LockedFile") -> "LockedFile":
+    """*file* as it goes to another machine: a folder not in place."""
+    return file._replace(editable=False) if isinstance(file, LockedFolder) else file
 
 
 class Lock(NamedTuple):
@@ -317,11 +371,9 @@ class Lock(NamedTuple):
     unknown: Unknown = Unknown()
     indexes: Mapping[str, str] = {}
 
-    def select(
-        self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None
-    ) -> "list[tuple[Package, PackageWheel]]":
+    def select(self, target: Target, *, extras: Iterable[str] = (), groups: Iterable[str] | None = None) -> "Selection":
         """What *target* installs, by ``Pylock.select``; *groups* None means the default groups."""
-        from packaging.pylock import PackageWheel  # noqa: PLC0415  not needed to write a lock
+        from packaging.pylock import PackageDirectory, PackageSdist, PackageWheel  # noqa: PLC0415  not needed to write a lock
         from packaging.tags import parse_tag  # noqa: PLC0415
 
         from minglibc.targets import compatible_tags  # noqa: PLC0415
@@ -334,7 +386,13 @@ class Lock(NamedTuple):
             extras=list(extras),
             dependency_groups=None if groups is None else list(groups),
         )
-        return [(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
+        found: Selection = []
+        for package, file in chosen:
+            if isinstance(file, PackageDirectory):
+                found.append((package, LockedFolder(file.path, bool(file.editable))))
+            elif isinstance(file, PackageWheel | PackageSdist):
+                found.append((package, file))
+        return found
 
     def versions(self, target: Target) -> dict[str, str]:
         """The locked versions by name, of every extra and group, for a target of the lock; empty for any other."""
@@ -342,7 +400,7 @@ class Lock(NamedTuple):
             return {}
         groups = self.pylock.dependency_groups or ()
         selected = self.select(target, extras=self.pylock.extras or (), groups=groups)
-        return {package.name: str(package.version) for package, _ in selected}
+        return {package.name: str(package.version) for package, _ in selected if package.version}
 
 
 def loads(text: str, *, name: str = "pylock.toml") -> Lock:
@@ -436,36 +494,50 @@ def _target(row: Mapping[str, Any]) -> Target:
 
 
 def _fault(package: "Package", targets: Sequence[Target]) -> str:
-    if package.version is None or not package.wheels:
-        return f"{package.name} has no version or no wheels"
-    if package.vcs or package.directory or package.archive or package.sdist:
-        return f"{package.name} comes from something else than wheels"
+    if package.vcs or package.archive:
+        return f"{package.name} comes from something else than wheels, source distributions and folders"
+    if package.directory is not None:
+        return _folder_fault(package.name, package.directory.path)
+    if package.version is None or not (package.wheels or package.sdist):
+        return f"{package.name} has no version or no files"
     caps = {
         target.architecture: max(t.cap for t in targets if t.architecture == target.architecture) for target in targets
     }
-    return next((fault for fault in (_wheel_fault(wheel, caps) for wheel in package.wheels) if fault), "")
+    faults = [_wheel_fault(wheel, caps) for wheel in package.wheels or ()]
+    if package.sdist is not None:
+        faults.append(_sdist_fault(package.sdist, package.name))
+    return next(filter(None, faults), "")
 
 
 def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str:
-    strong = [(algorithm, digest) for algorithm, digest in wheel.hashes.items() if algorithm in HASH_ALGORITHMS]
-    if not strong:
-        return f"{wheel.filename} has no sha256, sha384 or sha512"
-    # The cache has folders of these names.
-    if bad := next((each for each in strong if not re.fullmatch(_DIGEST, "-".join(each))), None):
-        return f"{wheel.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
-    if fault := _place_fault(wheel):
+    if fault := _file_fault(wheel):
         return fault
-    if wheel.size is not None and wheel.size < 0:
-        return f"{wheel.filename} has a negative size"
     needs = lowest_glibc(wheel.filename[:-4])
     cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
     return f"{wheel.filename} needs glibc {needs}; the cap is {cap}" if needs and needs > cap else ""
 
 
-def _place_fault(wheel: "PackageWheel") -> str:
+def _sdist_fault(sdist: "PackageSdist", name: str) -> str:
+    if normalize_name(split_sdist(sdist.filename)[0]) != name:
+        return f"{sdist.filename} is no source distribution of {name}"
+    return _file_fault(sdist)
+
+
+def _file_fault(file: "LockedFile") -> str:
+    strong = [(algorithm, digest) for algorithm, digest in file.hashes.items() if algorithm in HASH_ALGORITHMS]
+    if not strong:
+        return f"{file.filename} has no sha256, sha384 or sha512"
+    # The cache has folders of these names.
+    if bad := next((each for each in strong if not re.fullmatch(_DIGEST, "-".join(each))), None):
+        return f"{file.filename} has a hash that is no {bad[0]}: {bad[1]!r}"
+    if fault := _place_fault(file):
+        return fault
+    return f"{file.filename} has a negative size" if file.size is not None and file.size < 0 else ""
+
+
+def _place_fault(wheel: "LockedFile") -> str:
     if wheel.url is None and wheel.path is not None:
-        leaves = wheel.path.startswith(("/", "\\")) or ".." in wheel.path.replace("\\", "/").split("/")
-        return f"{wheel.filename} has a path out of its folder" if leaves else ""
+        return _folder_fault(wheel.filename, wheel.path)
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or a path beside it"
     from urllib.parse import urlsplit  # noqa: PLC0415  who reads a lock has imported it by packaging.pylock
@@ -473,6 +545,11 @@ def _place_fault(wheel: "PackageWheel") -> str:
     if "@" in urlsplit(wheel.url).netloc:
         return f"{wheel.filename} has credentials in its URL"
     return ""
+
+
+def _folder_fault(name: str, path: str) -> str:
+    leaves = path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
+    return f"{name} has a path out of its folder" if leaves else ""
 
 
 def _twice(pylock: "Pylock", targets: Sequence[Target]) -> str:
@@ -514,9 +591,15 @@ def changes(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[st
     return found
 
 
+def version_of(package: "Package") -> str:
+    """The version of a locked package; empty for one in a folder, which has what it has."""
+    return str(package.version or "")
+
+
 def versions_of(packages: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """The versions by name of a document's packages."""
     found: dict[str, list[str]] = {}
     for package in packages:
-        found.setdefault(package["name"], []).append(package["version"])
+        version = package.get("version") or package["directory"]["path"]
+        found.setdefault(package["name"], []).append(version)
     return found

@@ -96,9 +96,8 @@ def _held(resolution: Resolution, name: str, inquiry: Inquiry) -> Within | None:
 
 
 def _uploaded(page: ProjectPage, position: int) -> str:
-    times = [wheel.upload_time for wheel in page.wheels(position) if wheel.upload_time]
-    times += [row[4] for row in page.sdists(position) if row[4]]
-    return min(times, default="")[:10]
+    files = (*page.wheels(position), *page.sdists(position))
+    return min((file.upload_time for file in files if file.upload_time), default="")[:10]
 
 
 def with_weaknesses(rows: Sequence[Row], known: Known, inquiry: Inquiry, judge_at: JudgeAt) -> list[Row]:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from minglibc.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex
 from minglibc.errors import ProjectNotFound
-from minglibc.lockfile import Lock
+from minglibc.lockfile import Lock, LockedFolder, version_of
 from minglibc.resolver import Demand, Resolution
 from minglibc.targets import Target
-from minglibc.wheels import HASH_ALGORITHMS, Judge, Wheel
+from minglibc.wheels import HASH_ALGORITHMS, Folder, Judge, Sdist, Wheel
 
 if TYPE_CHECKING:
-    from packaging.pylock import PackageWheel
+    from minglibc.lockfile import LockedFile
 
 JudgeAt = Callable[[Target], Judge]
 
@@ -35,7 +35,7 @@ def recall(
 def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Wheel]:
     groups = lock.pylock.dependency_groups or ()
     selected = lock.select(target, extras=lock.pylock.extras or (), groups=groups)
-    return {str(package.name): _wheel(package.name, str(package.version), wheel, index) for package, wheel in selected}
+    return {str(package.name): _wheel(package.name, version_of(package), wheel, index) for package, wheel in selected}
 
 
 def _recall(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Wheel]) -> Resolution:
@@ -77,20 +77,24 @@ def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ask.identifier for ask in asks))
 
 
-def _wheel(name: str, version: str, locked: "PackageWheel", index: WheelIndex) -> Wheel:
-    """The locked wheel as its page has it now, else as the lock does."""
+def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Wheel:
+    """The locked file as its page has it now, else as the lock does."""
     try:
         page = index.project(name)
     except ProjectNotFound:
         page = None
+    if isinstance(locked, LockedFolder):
+        return page.wheels(0)[0] if page else Folder(name, "0", locked.path, "")
     position = page.versions.index_of(version) if page else None
     if page is not None and position is not None:
-        found = next((wheel for wheel in page.wheels(position) if wheel.filename == locked.filename), None)
+        files = (*page.wheels(position), *page.sdists(position))
+        found = next((file for file in files if file.filename == locked.filename), None)
         if found is not None:
             return found
     algorithm = next(algorithm for algorithm in HASH_ALGORITHMS if algorithm in locked.hashes)
     uploaded = locked.upload_time.isoformat() if locked.upload_time else ""
-    return Wheel(
+    kind = Wheel if locked.filename.endswith(".whl") else Sdist
+    return kind(
         name,
         version,
         locked.filename,

@@ -1,4 +1,4 @@
-"""The lock as requirements.txt: one wheel a line with its one hash, so that every pip installs the same file."""
+"""The lock as requirements.txt: one file a line with its one hash, so that every pip installs the same file."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,19 +9,22 @@ from minglibc.targets import Target, shortest_marker
 from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageWheel
+    from packaging.pylock import Package
 
-Selections = Mapping[Target, "Sequence[tuple[Package, PackageWheel]]"]
+    from minglibc.lockfile import LockedFile, Selection
+
+Selections = Mapping[Target, "Selection"]
 
 
 class Line(NamedTuple):
-    """One wheel and where it is installed; *digest* is ``sha256:…``, an empty marker means everywhere."""
+    """One file and where it is installed; *digest* is ``sha256:…``, an empty marker means everywhere."""
 
     name: str
     version: str
     url: str
     digest: str
     marker: str = ""
+    from_source: bool = False
 
     @property
     def pinned(self) -> str:
@@ -54,30 +57,43 @@ def check_distinct(targets: Sequence[Target]) -> None:
 
 
 def lines(selections: Selections) -> list[Line]:
-    """One line for each wheel, by name, with the marker of the targets that it serves; the targets are distinct."""
-    served: dict[tuple[str, str], tuple[Package, PackageWheel, list[Target]]] = {}
+    """One line for each file, by name, with the marker of the targets that it serves; the targets are distinct."""
+    served: dict[tuple[str, str], tuple[Package, LockedFile, list[Target]]] = {}
     for target, selected in selections.items():
-        for package, wheel in selected:
-            served.setdefault((package.name, wheel.filename), (package, wheel, []))[2].append(target)
+        for package, file in selected:
+            served.setdefault((package.name, file.filename), (package, file, []))[2].append(target)
     targets = list(selections)
     return [
-        Line(name, str(package.version), wheel.url or "", digest_of(wheel), shortest_marker(serves, targets))
-        for (name, _), (package, wheel, serves) in sorted(served.items(), key=lambda item: item[0])
+        Line(
+            name,
+            str(package.version),
+            file.url or "",
+            digest_of(file),
+            shortest_marker(serves, targets),
+            not file.filename.endswith(".whl"),
+        )
+        for (name, _), (package, file, serves) in sorted(served.items(), key=lambda item: item[0])
     ]
 
 
-def digest_of(wheel: "PackageWheel") -> str:
-    """The hash of *wheel* that is written down, ``sha256:…``."""
-    return next(f"{name}:{wheel.hashes[name]}" for name in HASH_ALGORITHMS if name in wheel.hashes)
+def digest_of(file: "LockedFile") -> str:
+    """The hash of *file* that is written down, ``sha256:…``."""
+    return next(f"{name}:{file.hashes[name]}" for name in HASH_ALGORITHMS if name in file.hashes)
 
 
 def dumps(selections: Selections, *, index: bool = False) -> str:
     """The text of requirements.txt: direct URLs, or names and versions for an *index*."""
+    found = lines(selections)
     names = ", ".join(target_name(target) for target in selections)
+    sources = list(dict.fromkeys(line.name for line in found if line.from_source))
     header = [
         "# Made by minglibc from pylock.toml: don't edit it, `minglibc export` makes it anew.",
-        f"# For {names}; each line is the one wheel that keeps within the cap.",
-        "--only-binary :all:" if index else "--require-hashes",
+        f"# For {names}; each line is the one {'file' if sources else 'wheel'} that keeps within the cap.",
     ]
-    body = [line.pinned if index else line.direct for line in lines(selections)]
+    if sources:
+        header.append(
+            f"# pip builds {', '.join(sources)} from source, and what that needs is the building machine's glibc."
+        )
+    header.append("--only-binary :all:" if index and not sources else "--require-hashes")
+    body = [line.pinned if index else line.direct for line in found]
     return "".join(f"{line}\n" for line in [*header, *body])

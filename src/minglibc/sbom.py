@@ -13,13 +13,15 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from minglibc import __version__
+from minglibc.lockfile import version_of
 from minglibc.settings import load
 from minglibc.syncplan import target_name
 from minglibc.tree import Node, graph
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageWheel
+    from packaging.pylock import Package
 
+    from minglibc.lockfile import LockedFile
     from minglibc.requirements_txt import Selections
 
 _ALGORITHMS = {"sha256": HashAlgorithm.SHA_256, "sha384": HashAlgorithm.SHA_384, "sha512": HashAlgorithm.SHA_512}
@@ -47,24 +49,24 @@ def dumps(selections: "Selections", *, pyproject: str | None, lock: str) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _merged(selections: "Selections") -> "tuple[dict[Node, Package], dict[Node, dict[str, PackageWheel]]]":
+def _merged(selections: "Selections") -> "tuple[dict[Node, Package], dict[Node, dict[str, LockedFile]]]":
     packages: dict[Node, Package] = {}
-    wheels: dict[Node, dict[str, PackageWheel]] = {}
+    wheels: dict[Node, dict[str, LockedFile]] = {}
     for selected in selections.values():
         for package, wheel in selected:
-            node = Node(package.name, str(package.version))
+            node = Node(package.name, version_of(package))
             packages[node] = package
             wheels.setdefault(node, {})[wheel.filename] = wheel
     return dict(sorted(packages.items())), wheels
 
 
-def _component(node: Node, wheels: "dict[str, PackageWheel]") -> Component:
-    purl = PackageURL("pypi", None, node.name, node.version)
+def _component(node: Node, wheels: "dict[str, LockedFile]") -> Component:
+    purl = PackageURL("pypi", None, node.name, node.version or None)
     files = [wheel for _, wheel in sorted(wheels.items())]
     return Component(
         type=ComponentType.LIBRARY,
         name=node.name,
-        version=node.version,
+        version=node.version or None,
         purl=purl,
         bom_ref=purl.to_string(),
         # A component has the hashes of one file; several wheels have them at their own references.
@@ -81,7 +83,7 @@ def _component(node: Node, wheels: "dict[str, PackageWheel]") -> Component:
     )
 
 
-def _hashes(wheel: "PackageWheel") -> Iterable[HashType]:
+def _hashes(wheel: "LockedFile") -> Iterable[HashType]:
     known = {name: digest for name, digest in wheel.hashes.items() if name in _ALGORITHMS}
     return [HashType(alg=_ALGORITHMS[name], content=digest) for name, digest in known.items()]
 

@@ -36,6 +36,7 @@ KEYS = (
     "exclude-newer",
     "exclude-newer-package",
     "allow-linux-tag",
+    "allow-sdist",
     "verify",
     "default-groups",
     "constraints",
@@ -100,6 +101,13 @@ class NamedIndex(NamedTuple):
         return not self.url.lower().startswith(("https://", "http://"))
 
 
+class PathSource(NamedTuple):
+    """Where on this machine a project is: a wheel, a source distribution or a folder, from the lock's folder."""
+
+    path: str
+    editable: bool = False
+
+
 class Settings(NamedTuple):
     """Everything that a lock is made from, but the index."""
 
@@ -118,10 +126,12 @@ class Settings(NamedTuple):
     index_url: str | None
     indexes: tuple[NamedIndex, ...]
     sources: dict[str, str]
+    paths: dict[str, PathSource]
     prereleases: bool | frozenset[str]
     exclude_newer: datetime | None
     exclude_newer_package: dict[str, datetime | None]
     allow_linux_tag: frozenset[str]
+    allow_sdist: frozenset[str]
     verify: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -202,6 +212,7 @@ class _Reader:
         groups = graph.groups()
         newer_package = self._table(table, "exclude-newer-package", "tool.minglibc.exclude-newer-package")
         indexes = self._indexes(table)
+        sources, paths = self._sources(table, indexes)
         return Settings(
             project=name,
             requires_python=requires_python,
@@ -217,7 +228,8 @@ class _Reader:
             resolution=self._choice(table, "resolution", RESOLUTIONS),
             index_url=self._index_url(table),
             indexes=indexes,
-            sources=self._sources(table, indexes),
+            sources=sources,
+            paths=paths,
             prereleases=self._prereleases(table),
             exclude_newer=self._moment(table.get("exclude-newer"), self.key("exclude-newer")),
             exclude_newer_package={
@@ -227,6 +239,7 @@ class _Reader:
                 for package, moment in newer_package.items()
             },
             allow_linux_tag=frozenset(self._names(table, "allow-linux-tag")),
+            allow_sdist=frozenset(self._names(table, "allow-sdist")),
             verify=self._flag(table, "verify", default=False),
             warnings=tuple(dict.fromkeys(self.warnings)),
             notes=tuple(self._notes()),
@@ -648,24 +661,38 @@ class _Reader:
             if other.default and index.default:
                 self.problem(where, f"is the default, and so is {other.name}; keep one")
 
-    def _sources(self, table: Mapping[str, Any], indexes: Iterable[NamedIndex]) -> dict[str, str]:
-        """The index that each of these projects belongs to, by its name."""
+    def _sources(
+        self, table: Mapping[str, Any], indexes: Iterable[NamedIndex]
+    ) -> tuple[dict[str, str], dict[str, PathSource]]:
+        """The index that each of these projects belongs to, by its name; and the place on this machine of the others."""
         known = {index.name for index in indexes}
-        found: dict[str, str] = {}
+        pins: dict[str, str] = {}
+        paths: dict[str, PathSource] = {}
         for project, item in self._table(table, "sources", "tool.minglibc.sources").items():
             where = f"tool.minglibc.sources.{project}"
             name = self._name(project, where)
             index = item.get("index") if isinstance(item, dict) else None
-            if not isinstance(item, dict) or set(item) != {"index"} or not isinstance(index, str):
-                self.wrong(where, item, 'a table is due: { index = "name" }')
+            path = self._path_source(item)
+            if name in pins or name in paths:
+                self.problem(where, f"is the same project as an earlier one: both are {name}")
+            elif path is not None:
+                paths[name] = path
+            elif not isinstance(item, dict) or set(item) != {"index"} or not isinstance(index, str):
+                self.wrong(where, item, 'a table is due: { index = "name" } or { path = "libs/name" }')
             elif index not in known:
                 named = f"known are {', '.join(sorted(known))}" if known else "there is no [[tool.minglibc.index]]"
                 self.problem(where, f"names the index {index!r}; {named}")
-            elif name in found:
-                self.problem(where, f"is the same project as an earlier one: both are {name}")
             else:
-                found[name] = index
-        return found
+                pins[name] = index
+        return pins, paths
+
+    @staticmethod
+    def _path_source(item: object) -> PathSource | None:
+        if not isinstance(item, dict) or not {"path"} <= set(item) <= {"path", "editable"}:
+            return None
+        path, editable = item["path"], item.get("editable", False)
+        fits = isinstance(path, str) and path and path.isprintable() and isinstance(editable, bool)
+        return PathSource(path, editable) if fits else None
 
     def _prereleases(self, table: Mapping[str, Any]) -> bool | frozenset[str]:
         value = table.get("prereleases", False)

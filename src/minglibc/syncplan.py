@@ -32,16 +32,20 @@ class Machine(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One wheel of the lock; *digest* is ``sha256:…``."""
+    """One file of the lock, a wheel or the source of one; *digest* is ``sha256:…``."""
 
     name: str
     version: str
     filename: str
     digest: str = ""
+    # A project in a folder, which is of the version that it is.
+    is_folder: bool = False
 
     @property
     def tags(self) -> frozenset[str]:
-        """The tags (PEP 425) that the file name stands for, one by one."""
+        """The tags (PEP 425) that the file name stands for, one by one; a source has none."""
+        if not self.filename.endswith(".whl"):
+            return frozenset()
         interpreters, abis, platforms = self.filename.removesuffix(".whl").rsplit("-", 3)[1:]
         return frozenset(
             f"{interpreter}-{abi}-{platform}"
@@ -84,10 +88,11 @@ class Step(NamedTuple):
     @property
     def lines(self) -> list[str]:
         """The step as an installer writes it: ``- x==1``, ``+ x==2``, ``~ x==1 (why)``."""
+        new = f"{self.name} {self.new}" if self.new.startswith("@") else f"{self.name}=={self.new}"
         if self.action is Action.REINSTALL and (self.new,) == self.old:
-            return [f"~ {self.name}=={self.new} ({self.reason})"]
+            return [f"~ {new} ({self.reason})"]
         gone = [f"- {self.name}=={version}" for version in self.old]
-        return [*gone, f"+ {self.name}=={self.new}"] if self.new else gone
+        return [*gone, f"+ {new}"] if self.new else gone
 
 
 class Plan(NamedTuple):
@@ -210,6 +215,8 @@ def _step(wheel: Wanted, present: list[Installed], target: Target) -> Step:
 
 def _misfit(wheel: Wanted, installed: Installed, target: Target) -> str:
     """Why *installed* is not what *wheel* would have installed, in words; empty when it is."""
+    if wheel.is_folder:
+        return installed.damage if installed.digest == wheel.digest else "it is not what its folder holds now"
     if not _same_version(installed.version, wheel.version):
         return f"{installed.version or 'no version'} is installed, the lock has {wheel.version}"
     if installed.digest and installed.digest == wheel.digest:
@@ -222,7 +229,8 @@ def _wrong_origin(wheel: Wanted, installed: Installed, target: Target) -> str:
         return "installed from another file than the lock's"
     if installed.direct_url:
         return f"installed from {installed.direct_url}"
-    if installed.tags != wheel.tags:
+    # What another installer built of the same source is as good, as far as its files stand within the cap.
+    if wheel.tags and installed.tags != wheel.tags:
         return _wrong_tags(wheel, installed.tags, target)
     return installed.above_cap
 
@@ -280,11 +288,13 @@ def unmet(requires: Iterable[str], locked: Mapping[str, str], target: Target, ig
     for text in requires:
         try:
             requirement = parse(text)
+            if requirement.name in ignored:
+                continue
             applies = markers.admits(requirement.marker)
             version = locked.get(requirement.name)
             met = version is not None and (not requirement.specifier or contains(requirement.specifier, version))
         except ValueError:
             return text
-        if applies and not met and requirement.name not in ignored:
+        if applies and not met:
             return requirement.without_marker
     return ""

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from minglibc.lockfile import version_of
+
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
@@ -17,7 +19,7 @@ class Node(NamedTuple):
     version: str
 
     def __str__(self) -> str:
-        return f"{self.name}=={self.version}"
+        return f"{self.name}=={self.version}" if self.version else self.name
 
 
 class Graph(NamedTuple):
@@ -65,7 +67,7 @@ class Row(NamedTuple):
 
 def graph(packages: "Iterable[Package]") -> Graph:
     """The graph of the locked *packages* and of no others."""
-    found = {Node(package.name, str(package.version)): package for package in packages}
+    found = {Node(package.name, version_of(package)): package for package in packages}
     by_name: dict[str, list[Node]] = {}
     for node in found:
         by_name.setdefault(node.name, []).append(node)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from minglibc import versions
 from minglibc.requirements import normalize_name
@@ -100,6 +100,43 @@ class LocalWheel(Wheel):
     __slots__ = ()
 
 
+class Sdist(Wheel):
+    """A source distribution that stands in for a wheel: what it is fit for is known once it is built."""
+
+    __slots__ = ()
+
+    @property
+    def tail(self) -> str:
+        """None: it has no tags."""
+        return ""
+
+
+class DirectSdist(Sdist):
+    """A source distribution that a requirement names by its address."""
+
+    __slots__ = ()
+
+
+class Folder(DirectWheel):
+    """A project in a folder of this machine; *filename* is its path from the lock's folder, *hash* its pyproject.toml's."""
+
+    __slots__ = ()
+
+    @property
+    def tail(self) -> str:
+        """Whatever its build will be, it is built where it is installed."""
+        return "py3-none-any"
+
+    @property
+    def build(self) -> tuple[int, str]:
+        """None."""
+        return (-1, "")
+
+
+# What no index lists.
+DirectFile = DirectWheel | DirectSdist
+
+
 class CoreMetadata(NamedTuple):
     """What a resolution asks of METADATA (PEP 566, 643)."""
 
@@ -109,6 +146,10 @@ class CoreMetadata(NamedTuple):
     requires_python: str = ""
     provides_extra: tuple[str, ...] = ()
 
+
+# PEP 643: from this version of the metadata on, what is not named as dynamic holds for every wheel that is built.
+_STATIC_SINCE = (2, 2)
+_ASKED = frozenset(("requires-dist", "requires-python", "provides-extra"))
 
 _FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
 
@@ -127,6 +168,21 @@ def parse_metadata(text: str) -> CoreMetadata:
     return CoreMetadata(
         **found, requires_dist=tuple(lists["requires-dist"]), provides_extra=tuple(lists["provides-extra"])
     )
+
+
+def parse_pkg_info(text: str) -> CoreMetadata | None:
+    """What a PKG-INFO says of every wheel that is built of its source (PEP 643); None where only a build can tell."""
+    version, dynamic = "", set()
+    for field, value in _headers(text):
+        if field == "metadata-version":
+            version = value
+        elif field == "dynamic":
+            dynamic.add(value.lower())
+    numbers = version.split(".")
+    static = len(numbers) == 2 and all(number.isdecimal() and number.isascii() for number in numbers)
+    if not static or (int(numbers[0]), int(numbers[1])) < _STATIC_SINCE or dynamic & _ASKED:
+        return None
+    return parse_metadata(text)
 
 
 def _headers(text: str) -> Iterator[tuple[str, str]]:
@@ -153,6 +209,7 @@ class NamedFile(Protocol):
 
 # [filename, url, hash, size, upload time, Requires-Python, yanked, metadata]
 Row = list[Any]
+AnyFile = TypeVar("AnyFile", bound=Wheel)
 
 
 class ProjectPage:
@@ -178,7 +235,7 @@ class ProjectPage:
         self.status_reason = printable(status_reason)
         self.skipped = skipped
         self._lines = lines
-        self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]] = {}
+        self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]] = {}
 
     @classmethod
     def empty(cls, name: str) -> "ProjectPage":
@@ -193,30 +250,35 @@ class ProjectPage:
         """The tails of one version's wheels for other systems."""
         return self._look(index)[1]
 
-    def sdists(self, index: int) -> tuple[Row, ...]:
-        """The source distributions of one version."""
+    def sdists(self, index: int) -> tuple[Sdist, ...]:
+        """The source distributions of one version, the one that would be built first."""
         return self._look(index)[2]
 
-    def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Row, ...]]:
+    def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]:
         found = self._looked_at.get(index)
         if found is None:
             listed: list[dict[str, Any] | str] = json.loads(self._lines[index])
             rows = [_row(file) for file in listed if not isinstance(file, str)]
             found = self._looked_at[index] = (
-                tuple(self._wheel(row, index) for row in rows if row[0].endswith(".whl")),
+                tuple(self._file(Wheel, row, index) for row in rows if row[0].endswith(".whl")),
                 tuple(file for file in listed if isinstance(file, str)),
-                tuple(row for row in rows if not row[0].endswith(".whl")),
+                # PEP 625 knows .tar.gz alone.
+                tuple(
+                    self._file(Sdist, row, index)
+                    for row in sorted(rows, key=lambda row: (not row[0].endswith(".tar.gz"), row[0]))
+                    if not row[0].endswith(".whl")
+                ),
             )
         return found
 
-    def _wheel(self, row: list[Any], index: int) -> Wheel:
+    def _file(self, kind: type[AnyFile], row: Row, index: int) -> AnyFile:
         filename, url, *rest = row
         if not url.startswith(("https://", "http://")):
             with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
                 from urllib.parse import urljoin  # noqa: PLC0415  3 ms, where nearly every URL is absolute
 
                 url = urljoin(self.base_url, url)
-        return Wheel(self.name, self.versions.texts[index], filename, url, *rest)
+        return kind(self.name, self.versions.texts[index], filename, url, *rest)
 
     def at(self, url: str) -> int:  # noqa: ARG002  no page of an index is asked by addresses
         """The mask of the versions that a requirement on the address *url* may have: none of an index's."""
@@ -290,7 +352,7 @@ class _Shelves:
                 self._stems[stem] = self._shelf(*_split_stem(stem))
             foreign, shelf = self._foreign[platform], self._stems[stem]
         else:
-            shelf = self._shelf(*_split_sdist(filename))
+            shelf = self._shelf(*split_sdist(filename))
         if shelf is None or foreign is None:
             self.skipped.append(printable(filename))
         else:
@@ -316,7 +378,7 @@ def _split_stem(stem: str) -> tuple[str, str]:
     return project, version if is_build or not dash else ""
 
 
-def _split_sdist(filename: str) -> tuple[str, str]:
+def split_sdist(filename: str) -> tuple[str, str]:
     """The project and the version of a source distribution (PEP 625)."""
     stem = next((filename.removesuffix(ending) for ending in (".tar.gz", ".zip") if filename.endswith(ending)), "")
     project, _, version = stem.rpartition("-")
@@ -391,12 +453,21 @@ class Cutoff(NamedTuple):
 class Judge:
     """What one target accepts, with every verdict on a compressed tag set remembered."""
 
-    __slots__ = ("_beside", "_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_tails", "target")
+    __slots__ = (
+        *("_beside", "_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_sdist_names", "_tails"),
+        "target",
+    )
 
     def __init__(
-        self, target: Target, *, allow_linux_tag: Iterable[str] = (), exclude_newer: Cutoff | None = None
+        self,
+        target: Target,
+        *,
+        allow_linux_tag: Iterable[str] = (),
+        allow_sdist: Iterable[str] = (),
+        exclude_newer: Cutoff | None = None,
     ) -> None:
         self.target = target
+        self._sdist_names = frozenset(allow_sdist)
         self._ranks = tag_ranks(target)
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
@@ -414,12 +485,22 @@ class Judge:
         """The judge of any *target* by the same rules, made once."""
         found = self._beside.get(target)
         if found is None:
-            found = self._beside[target] = Judge(target, allow_linux_tag=self._linux_names, exclude_newer=self._cutoff)
+            found = self._beside[target] = Judge(
+                target, allow_linux_tag=self._linux_names, allow_sdist=self._sdist_names, exclude_newer=self._cutoff
+            )
             found._beside = self._beside
         return found
 
+    def allows_sdist(self, name: str) -> bool:
+        """Whether project *name* may be built from source where it has no wheel."""
+        return name in self._sdist_names
+
     def judge(self, wheel: Wheel) -> int | Rejection:
         """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""
+        if isinstance(wheel, Sdist):
+            return 0 if isinstance(wheel, DirectSdist) else self._judge_rest(wheel) or 0
+        if isinstance(wheel, Folder):
+            return 0
         if wheel.name in self._linux_names:
             verdict = self._judge_tags(wheel.tail, self._linux_ranks)
         else:
@@ -479,7 +560,7 @@ class Judge:
         return Rejection(Reason.GLIBC, str(needs)) if needs else Rejection(Reason.SYSTEM, platform)
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
-        """The wheel of a version that suits the target best; a yanked one only where *yanked* admits it."""
+        """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
         found: tuple[tuple[int, int, str], Wheel] | None = None
         for wheel in page.wheels(index):
             if wheel.yanked is not None and not yanked:
@@ -491,12 +572,23 @@ class Judge:
             order = (-rank, number, suffix)
             if found is None or order > found[0]:
                 found = order, wheel
-        return found[1] if found else None
+        return found[1] if found else self._source(page, index, yanked=yanked)
+
+    def _source(self, page: ProjectPage, index: int, *, yanked: bool) -> Sdist | None:
+        # One for all targets (PEP 751 has a place for one): whether they can have it does not change which it is.
+        for sdist in self._sources(page, index):
+            if (sdist.yanked is None or yanked) and not isinstance(self.judge(sdist), Rejection):
+                return sdist
+        return None
+
+    def _sources(self, page: ProjectPage, index: int) -> tuple[Sdist, ...]:
+        found = page.sdists(index)[:1]
+        return found if self.allows_sdist(page.name) or any(isinstance(each, DirectSdist) for each in found) else ()
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
         refused = [self.judge_tail(tail) for tail in page.foreign(index)]
-        for wheel in page.wheels(index):
+        for wheel in (*page.wheels(index), *self._sources(page, index)):
             verdict = self.judge(wheel)
             if isinstance(verdict, int) and wheel.yanked is not None:
                 verdict = Rejection(Reason.YANKED, f" ({wheel.yanked})" if wheel.yanked else "")

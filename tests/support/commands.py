@@ -38,7 +38,7 @@ def read_lock(folder: Path) -> Lock:
 
 
 def check_cap(lock: Lock) -> None:
-    """No wheel of any target needs more glibc than that target's cap."""
+    """No wheel of any target needs more glibc than that target's cap; of a source, ``check`` knows."""
     for target in lock.targets:
         everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         for _, wheel in everything:

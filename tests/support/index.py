@@ -274,7 +274,7 @@ class IndexServer:
         upload_time: str | None = UPLOADED,
         size: int | bool = True,
         status: int = 200,
-        core_metadata: bool | Mapping[str, str] = True,
+        core_metadata: bool | Mapping[str, str] | None = None,
         hashes: bool | Mapping[str, str] = True,
         url: str | None = None,
         project: str | None = None,
@@ -290,10 +290,10 @@ class IndexServer:
         """
         if hashes is True:
             hashes = {"sha256": built.sha256}
+        if core_metadata is None:
+            core_metadata = isinstance(built, BuiltWheel)
         if core_metadata is True:
             core_metadata = {"sha256": hashlib.sha256(built.metadata).hexdigest()}
-        if isinstance(built, BuiltSdist):
-            core_metadata = False
         published = PublishedFile(
             project=normalized(project or built.project),
             filename=filename or built.filename,
@@ -482,7 +482,7 @@ class IndexServer:
         if published is None or folder not in self._folders(published):
             return Answer(404, b"404 Not Found", {"Content-Type": "text/plain"})
         if filename.endswith(".metadata"):
-            if not self.serve_metadata or not published.is_wheel:
+            if not self.serve_metadata or not (published.is_wheel or published.core_metadata):
                 return Answer(404, b"404 Not Found", {"Content-Type": "text/plain"})
             return self._bytes_answer(request, published.metadata, ranges=False)
         if published.status != HTTPStatus.OK:
@@ -563,7 +563,7 @@ class IndexServer:
             entry["size"] = file.size
         if file.upload_time is not None:
             entry["upload-time"] = file.upload_time
-        if file.is_wheel and not self.strip_core_metadata:
+        if (file.is_wheel or file.core_metadata) and not self.strip_core_metadata:
             promised = dict(file.core_metadata) if isinstance(file.core_metadata, Mapping) else file.core_metadata
             entry["core-metadata"] = entry["dist-info-metadata"] = promised
         return entry

@@ -9,7 +9,8 @@ import msgspec
 import tomli_w
 
 from tests.support.index import UPLOADED, IndexServer
-from tests.support.wheels import BuiltWheel, build_wheel
+from tests.support.sdists import build_source
+from tests.support.wheels import BuiltSdist, BuiltWheel, build_wheel
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 
@@ -31,7 +32,8 @@ class Release(_Table, frozen=True):
     requires_python: str | None = None
     yanked: bool | str = False
     upload_time: str = UPLOADED
-    sdist: bool = False
+    # True for one that can be built, pure; a string is the glibc that what is built of it needs.
+    sdist: bool | str = False
 
 
 class Package(_Table, frozen=True):
@@ -119,7 +121,9 @@ class Scenario(_Table, frozen=True):
                 for wheel in built_wheels(name, version, release):
                     server.add(wheel, yanked=release.yanked, upload_time=release.upload_time)
                 if release.sdist:
-                    server.add_sdist(name, version, yanked=release.yanked, upload_time=release.upload_time)
+                    server.add(
+                        source_of(name, version, release), yanked=release.yanked, upload_time=release.upload_time
+                    )
 
     def _cap(self, architecture: str) -> str:
         return self.glibc if isinstance(self.glibc, str) else self.glibc[architecture]
@@ -128,6 +132,12 @@ class Scenario(_Table, frozen=True):
 def target_label(python: str, architecture: str, cap: str) -> str:
     """How a scenario names a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``."""
     return f"cp{python.replace('.', '', 1)}-{architecture}-glibc{cap}"
+
+
+def source_of(name: str, version: str, release: Release) -> BuiltSdist:
+    """The source of one release, whose requirements are known once it is built."""
+    needs = release.sdist if isinstance(release.sdist, str) else ""
+    return build_source(name, version, requires=release.requires, requires_python=release.requires_python, needs=needs)
 
 
 def built_wheels(name: str, version: str, release: Release) -> Iterator[BuiltWheel]:
@@ -185,5 +195,9 @@ def _wheel_problems(scenario: Scenario) -> Iterable[str]:
     for target, answer in scenario.wheels.items():
         for name, entry in answer.items():
             version = scenario.expected.get(target, {}).get(name)
-            if version is None or entry not in scenario.packages[name].versions[version].wheels:
+            if version is None or not _has(scenario.packages[name].versions[version], entry):
                 yield f"wheels.{target} has {name} {entry}, which is no wheel of the expected release"
+
+
+def _has(release: Release, entry: str) -> bool:
+    return entry in release.wheels or (entry == "sdist" and bool(release.sdist))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from minglibc.adapters import sources, store, wheelhouse
+from minglibc.adapters import built, sources, store, wheelhouse
 
-CURRENT = (store.FORMAT, wheelhouse.FOLDER)
+CURRENT = (store.FORMAT, wheelhouse.FOLDER, built.FOLDER)
 _KINDS = (*CURRENT, sources.SCRIPTS)
 
 # Each kind of cache with the number of its format; whatever else stands beside them is not ours.
-_OURS = re.compile(r"(index-v|wheels-|scripts-)([0-9]{1,6})")
+_OURS = re.compile(r"(index-v|wheels-|built-|scripts-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):

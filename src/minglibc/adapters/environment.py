@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from minglibc.adapters import project, stamp, workers
 from minglibc.adapters.layout import HOME, ORIGIN, Layout
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from minglibc.adapters.wheelfile import CheckedWheel
     from minglibc.audit import Binary
 
+DIRECT_URL = "direct_url.json"
 _APPLY, _UNPACK, _DONE, _CREATING = "apply", "unpack-", "done-", "creating"
 _OLDEST_MINOR = 6
 _PATIENCE = 600.0
@@ -87,11 +89,15 @@ class Distribution:
 
 
 class Prepared(NamedTuple):
-    """A wheel that was hashed just now: where it is, its name in the lock, and its digest there (``sha256:…``)."""
+    """A wheel that was hashed just now: where it is, its name in the lock, and its digest there (``sha256:…``).
+
+    *direct_url* is what its .dist-info says of where it came from, when that was no index (PEP 610).
+    """
 
     path: str
     filename: str
     digest: str
+    direct_url: bytes = b""
 
 
 def inspect(executable: str) -> Interpreter:
@@ -262,7 +268,7 @@ class Environment:
             _value(os.path.join(path, ORIGIN), "digest"),
             record,
             damage,
-            _value(os.path.join(path, "direct_url.json"), "url"),
+            _value(os.path.join(path, DIRECT_URL), "url"),
         )
 
     def _record(self, site: str, path: str) -> tuple[dict[str, str], str]:
@@ -550,10 +556,10 @@ def _prepare(job: tuple[Prepared, str, Layout]) -> "CheckedWheel":
     from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  most syncs have nothing to unpack
 
     asked, folder, layout = job
-    wheel = check(asked.path, asked.filename, layout)
+    wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
     room = os.path.join(folder, wheel.name)
     site = layout.folder(wheel.root, wheel.name)
-    unpack(wheel, os.path.join(room, "files"), layout, _origin_of(asked))
+    unpack(wheel, os.path.join(room, "files"), layout, _additions(asked))
     home = os.path.join(room, "info", site)
     os.makedirs(home)
     os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
@@ -602,9 +608,17 @@ def held(prefix: str, on_wait: Callable[[str], None] = lambda _holder: None) -> 
         yield
 
 
-def _origin_of(asked: Prepared) -> bytes:
-    """What a .dist-info keeps of the locked file that it came from."""
-    return (json.dumps({"format": 1, "filename": asked.filename, "digest": asked.digest}) + "\n").encode()
+def _additions(asked: Prepared) -> dict[str, bytes]:
+    """What a .dist-info says, beside what its wheel says, of who installed it from what."""
+    origin = json.dumps({"format": 1, "filename": asked.filename, "digest": asked.digest}) + "\n"
+    found = {"INSTALLER": b"minglibc\n", ORIGIN: origin.encode()}
+    return {**found, DIRECT_URL: asked.direct_url} if asked.direct_url else found
+
+
+def direct_url(folder: str, *, editable: bool) -> bytes:
+    """The direct_url.json of what was built in *folder* (PEP 610)."""
+    kind = {"editable": True} if editable else {}
+    return json.dumps({"url": f"file://{quote(folder)}", "dir_info": kind}).encode()
 
 
 def find_interpreters(pythons: Iterable[PythonVersion]) -> Iterator[str]:

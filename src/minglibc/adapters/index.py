@@ -10,13 +10,24 @@ from minglibc.adapters.store import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
 from minglibc.fingerprint import hexdigest
 from minglibc.speculation import Speculation
-from minglibc.wheels import CoreMetadata, LocalWheel, ProjectPage, Wheel
+from minglibc.wheels import CoreMetadata, LocalWheel, ProjectPage, Sdist, Wheel
 
 if TYPE_CHECKING:
     from minglibc.adapters.local_index import LocalIndex
     from minglibc.adapters.network import Network
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
+
+
+class NotStatic(ValueError):
+    """A source distribution whose metadata are known once it is built (PEP 643)."""
+
+
+def _never(sdist: Sdist) -> CoreMetadata:
+    raise NotStatic(f"what {sdist.filename} requires is known once it is built, and nothing is built here")
+
+
+_UNREAD = NotStatic("nobody has looked into it")
 
 
 class _Kept(NamedTuple):
@@ -67,6 +78,8 @@ class Index:
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
         self._events: deque[tuple[str, Any]] = deque()
+        # What says what a source distribution requires, reading or building it.
+        self.open_sdist: Callable[[Sdist], CoreMetadata] = _never
         self._folders: dict[str, str] = {}
 
     def _address(self, url: str) -> str:
@@ -97,11 +110,18 @@ class Index:
         found = self._metadata.get(key)
         if found is None:
             self._ask_metadata(wheel)
-            if key not in self._metadata:
+            if key not in self._metadata and self._is_served(wheel):
                 self._wait(("metadata", key))
-            found = self._metadata[key]
+            found = self._metadata.get(key, _UNREAD)
+        if isinstance(found, NotStatic) and isinstance(wheel, Sdist):
+            found = self._opened(wheel)
         if isinstance(found, Exception):
             raise found
+        return found
+
+    def _opened(self, sdist: Sdist) -> CoreMetadata:
+        found = self.open_sdist(sdist)
+        self._have_metadata(sdist, found)
         return found
 
     def prefetch(self, wheels: Iterable[Wheel]) -> None:
@@ -202,6 +222,8 @@ class Index:
         kept = self._kept_metadata(wheel)
         if kept is not None:
             self._have_metadata(wheel, kept)
+        elif not self._is_served(wheel):
+            return
         elif self._offline:
             self._metadata[key] = IndexUnreachable(
                 f"the metadata of {wheel.filename} is not in the cache, and --offline forbids asking the index"
@@ -217,6 +239,10 @@ class Index:
             self._have_metadata(wheel, local_wheels.metadata(wheel))
         except (MinglibcError, ValueError) as error:
             self._metadata[key] = error
+
+    def _is_served(self, wheel: Wheel) -> bool:
+        """Whether the index itself is asked what a file requires; a source distribution is not fetched for a guess."""
+        return not isinstance(wheel, Sdist) or (wheel.metadata is not None and not self._offline)
 
     def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
         kept = self._store.recall("metadata", self._key(wheel)) if wheel.hash else None

@@ -1,4 +1,4 @@
-"""Wheels that lie in the project's folder or elsewhere on this machine, read for a lock."""
+"""Wheels and source distributions that lie in the project's folder, read for a lock."""
 
 import hashlib
 import os

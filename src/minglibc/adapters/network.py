@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minglibc.adapters.answers import ACCEPT, Answer, shown, unpacked
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
+from minglibc.adapters.index import NotStatic
 from minglibc.adapters.pagereader import PageReader, ReaderGone
 from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
-from minglibc.wheels import CoreMetadata, Wheel, parse_metadata
+from minglibc.wheels import CoreMetadata, Sdist, Wheel, parse_metadata, parse_pkg_info
 
 if TYPE_CHECKING:
     from minglibc.adapters.index import Index
@@ -192,11 +193,22 @@ class Network:
     async def metadata(self, wheel: Wheel, ticket: Ticket) -> None:
         """Fetch the metadata of *wheel*: its own file (PEP 658), else out of the wheel by ranges, else the whole wheel."""
         try:
-            text = (await self._metadata(wheel, ticket)).decode(errors="replace")
-            found: CoreMetadata | Exception = parse_metadata(text)
+            found: CoreMetadata | Exception = await self._read_metadata(wheel, ticket)
         except (MinglibcError, ValueError) as error:
             found = error
         self._index.keep_metadata(wheel, found)
+
+    async def _read_metadata(self, wheel: Wheel, ticket: Ticket) -> CoreMetadata:
+        if not isinstance(wheel, Sdist):
+            return parse_metadata((await self._metadata(wheel, ticket)).decode(errors="replace"))
+        answer = await self._get(f"{wheel.url}.metadata", ticket)
+        if answer.status != 200:
+            raise NotStatic(f"the index does not serve the metadata of {wheel.filename}")
+        _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
+        found = parse_pkg_info(answer.body.decode(errors="replace"))
+        if found is None:
+            raise NotStatic(f"what {wheel.filename} requires is known once it is built")
+        return found
 
     async def _metadata(self, wheel: Wheel, ticket: Ticket) -> bytes:
         # A mirror may strip core-metadata from its pages and serve the files all the same: ask, until it proves not to.
@@ -234,7 +246,8 @@ class Network:
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
         try:
-            read_wheel(answer.body)
+            if not isinstance(wheel, Sdist):
+                read_wheel(answer.body)
         except ValueError as error:
             raise IndexAnswerError(f"{shown(answer.url)}: {error}") from error
         return f"sha256:{sha256(answer.body).hexdigest()}"

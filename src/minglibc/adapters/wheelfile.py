@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import contextmanager
@@ -75,11 +75,14 @@ class CheckedWheel:
         return f"{self.stem}.dist-info"
 
 
-def check(path: str, filename: str, layout: Layout) -> CheckedWheel:
-    """The wheel at *path*, known as *filename*, when its structure, metadata and destinations are right; else WheelError."""
+def check(path: str, filename: str, layout: Layout, *, added: Sequence[str] = ()) -> CheckedWheel:
+    """The wheel at *path*, known as *filename*, when its structure, metadata and destinations are right; else WheelError.
+
+    *added* are files that its .dist-info gets beside those of every wheel.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _Judge(archive, path, filename, layout).wheel()
+            return _Judge(archive, path, filename, layout, added).wheel()
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -96,13 +99,16 @@ def check(path: str, filename: str, layout: Layout) -> CheckedWheel:
         raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
 
 
-def unpack(wheel: CheckedWheel, folder: str, layout: Layout, origin: bytes) -> None:
-    """Unpack *wheel* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError."""
+def unpack(wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes]) -> None:
+    """Unpack *wheel* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError.
+
+    *additions* are put into its .dist-info.
+    """
     destination = _Folder(wheel, folder, layout)
     try:
         with zipfile.ZipFile(wheel.path) as archive:
             source = _Source(wheel, archive)
-            installer.install(source, destination, {"INSTALLER": b"minglibc\n", ORIGIN: origin})
+            installer.install(source, destination, dict(additions))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         _refuse(wheel.filename, f"is damaged: {error}")
     except (ValueError, RuntimeError) as error:
@@ -119,8 +125,11 @@ def _refuse(filename: str, why: str) -> NoReturn:
 class _Judge:
     """One archive while it is being judged; every method refuses or goes on."""
 
-    def __init__(self, archive: zipfile.ZipFile, path: str, filename: str, layout: Layout) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, path: str, filename: str, layout: Layout, added: Sequence[str]
+    ) -> None:
         self._archive = archive
+        self._added = added
         self._path = path
         self._filename = filename
         self._layout = layout
@@ -300,7 +309,7 @@ class _Judge:
             self._own(owned, scheme, path, "" if changed else digest)
         for script in self._scripts():
             self._own(owned, "scripts", script, "")
-        for name in ("INSTALLER", ORIGIN, "RECORD"):
+        for name in ("INSTALLER", ORIGIN, "RECORD", *self._added):
             owned[posixpath.join(self._layout.folder(root, self._name), f"{self._stem}.dist-info", name)] = ""
         return owned
 

@@ -31,7 +31,8 @@ _PARALLEL = 8
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 # A larger file gets more time than its request's own deadline, at the pace of a slow link.
 _BYTES_A_SECOND = 50_000
-_ZIP = b"PK\x03\x04"
+# How the files begin that a lock names: wheels and other zip archives, and .tar.gz.
+_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 
 
 class LockedFile(NamedTuple):
@@ -339,10 +340,11 @@ def _shown(url: str) -> str:
 
 
 def _check_start(file: LockedFile, response: "httpx.Response", chunk: bytes) -> None:
-    if not chunk.startswith(_ZIP[: len(chunk)]):
+    magic, due = (_GZIP, ".tar.gz") if file.filename.endswith(".tar.gz") else (_ZIP, "wheel")
+    if not chunk.startswith(magic[: len(chunk)]):
         kind = response.headers.get("content-type", "no content type")
         raise IndexAnswerError(
-            f"{file.filename}: {_shown(str(response.url))} answered with something that is no wheel ({kind})",
+            f"{file.filename}: {_shown(str(response.url))} answered with something that is no {due} ({kind})",
             hint="nothing was installed; a login page, perhaps",
         )
 

@@ -69,7 +69,7 @@ def place_of(arguments: Namespace) -> Place:
 
 def _bounded(text: str, lock: Lock) -> str:
     name = requirement_edits.parse(text).name
-    locked = {str(package.version) for package in lock.pylock.packages if package.name == name}
+    locked = {str(package.version) for package in lock.pylock.packages if package.name == name and package.version}
     # A marker may keep it from every target.
     return requirement_edits.with_bound(text, min(locked, key=versions.key)) if locked else text
 

@@ -2,7 +2,12 @@
 
 import os
 from argparse import Namespace
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from packaging.pylock import PackageWheel
+from packaging.utils import parse_wheel_filename
 
 from minglibc.adapters import bundlefiles
 from minglibc.adapters.index import DEFAULT_INDEX_URL
@@ -16,9 +21,9 @@ from minglibc.cli.options import Parser, add_index, cache_folder, talk
 from minglibc.cli.origins import overrides_of
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
-from minglibc.cli.sync import Source, locked_file, read_source, select
+from minglibc.cli.sync import Source, locked_file, make, maker_for, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
-from minglibc.lockfile import Lock
+from minglibc.lockfile import Lock, whole
 from minglibc.requirements import Requirement
 from minglibc.resolver import Unresolvable, resolve
 from minglibc.settings import parse
@@ -28,11 +33,8 @@ from minglibc.targets import Target
 from minglibc.wheels import Judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from packaging.pylock import Package, PackageWheel
-
-    from minglibc.requirements_txt import Selections  # noqa: F401
+    from minglibc.cli.making import Maker
+    from minglibc.lockfile import Selection
 
 _ARCHIVES = (".tar.gz", ".tgz")
 _PIP = "pip"
@@ -52,20 +54,27 @@ def run(arguments: Namespace) -> int:
     source = read_source(arguments)
     target = _one_target(source.lock, arguments.target)
     selected = select(source.lock, target, arguments)
-    files = [locked_file(wheel, source.folder) for _, wheel in selected]
+    files = [locked_file(file, source.folder) for _, file in selected if isinstance(file, PackageWheel)]
     pip = _locked_pip(selected, source.folder) or _newest_pip(source, target, arguments)
     check_pip(pip.filename)
     output = arguments.output or name_of(target)
     bars = Bars(arguments)
-    with Wheelhouse(
-        cache_folder(arguments),
-        offline=arguments.offline,
-        credentials=credentials(source.pyproject, source.lock, arguments),
-        on_progress=bars.advance,
-        on_warning=lambda message: talk(arguments, f"warning: {message}"),
-    ) as house:
+    with (
+        Wheelhouse(
+            cache_folder(arguments),
+            offline=arguments.offline,
+            credentials=credentials(source.pyproject, source.lock, arguments),
+            on_progress=bars.advance,
+            on_warning=lambda message: talk(arguments, f"warning: {message}"),
+        ) as house,
+        ExitStack() as stack,
+    ):
         with bars:
             paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
+        if not all(isinstance(file, PackageWheel) for _, file in selected):
+            maker = stack.enter_context(maker_for(source, [target], arguments))
+            selected, built = _with_wheels(selected, source, target, maker)
+            paths |= built
         own = own_files(target, selected, pip.filename, source.lock_text)
         wheels = {f"{WHEELS}/{name}": path for name, path in paths.items()}
         own[SUMS] = sums(bundlefiles.digests(own, wheels))
@@ -80,6 +89,25 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _with_wheels(
+    selected: "Selection", source: Source, target: Target, maker: "Maker"
+) -> "tuple[Selection, dict[str, str]]":
+    """The selection with a built wheel in place of each source, and the paths of these wheels by file name."""
+    wheels: Selection = []
+    paths = {}
+    for package, file in selected:
+        if not isinstance(file, PackageWheel):
+            made = make((package, whole(file)), source.folder, maker, target)
+            paths[made.filename] = made.path
+            wheel = PackageWheel(name=made.filename, path=made.filename, hashes={"sha256": made.sha256})
+            # Of what version a folder is, its wheel says.
+            version = parse_wheel_filename(made.filename)[1]
+            wheels.append((replace(package, version=version), wheel))
+        else:
+            wheels.append((package, file))
+    return wheels, paths
+
+
 def _one_target(lock: Lock, name: str | None) -> Target:
     found = targets_named(name, lock.targets, lock.names)
     if len(found) > 1:
@@ -90,7 +118,7 @@ def _one_target(lock: Lock, name: str | None) -> Target:
     return found[0]
 
 
-def _locked_pip(selected: "Sequence[tuple[Package, PackageWheel]]", folder: str) -> LockedFile | None:
+def _locked_pip(selected: "Selection", folder: str) -> LockedFile | None:
     """The pip that the project itself requires: with it a bundle depends on nothing but the lock."""
     return next((locked_file(wheel, folder) for package, wheel in selected if package.name == _PIP), None)
 

@@ -5,7 +5,9 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from packaging.pylock import PackageWheel
 
 from minglibc.adapters import project
 from minglibc.adapters.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
@@ -17,11 +19,14 @@ from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
-from minglibc.cli.sync import locked_file, read_origin
+from minglibc.cli.sync import Source, locked_file, make, maker_for, read_origin
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
-from minglibc.lockfile import Lock
+from minglibc.lockfile import Lock, whole
 from minglibc.settings import Overrides, parse
-from minglibc.targets import ARCHITECTURES, GlibcVersion, Target, check_architecture, oldest_glibc
+from minglibc.targets import ARCHITECTURES, NEWEST_GLIBC, GlibcVersion, Target, check_architecture, oldest_glibc
+
+if TYPE_CHECKING:
+    from minglibc.lockfile import Selection
 
 Caps = Mapping[str, GlibcVersion]
 
@@ -59,14 +64,22 @@ def run(arguments: Namespace) -> int:
     return EXIT_CANNOT if checked.findings else 0
 
 
-def check_lock(lock: Lock, place: str, arguments: Namespace) -> Checked:
-    """Every wheel of the lock in the folder *place*, with the wheels that are installed beside it on each target."""
+def check_lock(lock: Lock, place: str, arguments: Namespace, *, builds: bool = True) -> Checked:
+    """Every wheel of the lock in the folder *place*, with the wheels that are installed beside it on each target.
+
+    Of a source or a folder it is what is built of it; without *builds*, what was built before.
+    """
     targets = [_recapped(target, arguments.glibc) for target in lock.targets]
     chosen = {
         target: lock.select(before, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         for before, target in zip(lock.targets, targets, strict=True)
     }
-    wanted = {wheel.filename: locked_file(wheel, place) for selected in chosen.values() for _, wheel in selected}
+    wanted = {
+        file.filename: locked_file(file, place)
+        for selected in chosen.values()
+        for _, file in selected
+        if isinstance(file, PackageWheel)
+    }
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     bars = Bars(arguments)
     with (
@@ -80,14 +93,43 @@ def check_lock(lock: Lock, place: str, arguments: Namespace) -> Checked:
         bars,
     ):
         binaries = Binaries(store).of_files(list(wanted.values()), house)
+    built = _built(lock, chosen, place, arguments, builds=builds)
     findings: list[Finding] = []
     for target, selected in chosen.items():
-        together = [binary for _, wheel in selected for binary in binaries[wheel.filename]]
+        together = [binary for _, file in selected for binary in binaries.get(file.filename, ())]
+        together += [binary for wheel in built[target] for binary in wheel]
         findings += audit(together, [target.architecture], target.cap)
     everything = [binary for found in binaries.values() for binary in found]
+    everything += [binary for wheels in built.values() for wheel in wheels for binary in wheel]
     caps = _lowest(targets)
-    plural = "" if len(wanted) == 1 else "s"
-    return Checked(f"{len(wanted)} wheel{plural}", caps, _once(findings), tally(everything, caps))
+    count = len(wanted) + len({file.filename for selected in chosen.values() for _, file in selected} - wanted.keys())
+    plural = "" if count == 1 else "s"
+    return Checked(f"{count} wheel{plural}", caps, _once(findings), tally(everything, caps))
+
+
+def _built(
+    lock: Lock, chosen: "Mapping[Target, Selection]", place: str, arguments: Namespace, *, builds: bool
+) -> dict[Target, list[list[Binary]]]:
+    """The binaries of each wheel that is built of a target's sources."""
+    found: dict[Target, list[list[Binary]]] = {target: [] for target in chosen}
+    if not any(package.sdist or package.directory for package in lock.pylock.packages):
+        return found
+    from minglibc.cli.making import Unfit  # noqa: PLC0415  few locks have sources
+
+    source = Source(place, read_origin(lock, place, alone=True), "", lock)
+    with maker_for(source, list(chosen), arguments, builds=builds) as maker:
+        for target, selected in chosen.items():
+            for package, file in selected:
+                if isinstance(file, PackageWheel):
+                    continue
+                try:
+                    # What it needs is for the audit to say.
+                    made = make((package, whole(file)), place, maker, target._replace(cap=NEWEST_GLIBC))
+                except Unfit as error:
+                    talk(arguments, f"warning: {file.filename} is not checked for {target}: it {error.why}")
+                else:
+                    found[target].append(of_wheel(made.path, made.filename))
+    return found
 
 
 def check_wheels(paths: Sequence[str], arguments: Namespace) -> Checked:

@@ -54,7 +54,7 @@ def _requirements(source: Source, targets: Sequence[Target], arguments: Namespac
     selections = _selections(source, targets, arguments)
     for name in sorted(package.name for found in selections.values() for package, wheel in found if wheel.url is None):
         raise SettingsError(
-            f"{name} is a wheel on this machine, which requirements.txt can't give to another",
+            f"{name} lies on this machine, and requirements.txt can't give it to another",
             hint="`minglibc bundle` takes it along",
         )
     return requirements_txt.dumps(selections, index=arguments.index)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from minglibc.adapters import texts
+from minglibc.adapters import nearby, texts
 from minglibc.fingerprint import fingerprint, lock_digests
 
 _FLAGS = frozenset(("--check", "-q", "--quiet", "--offline"))
@@ -42,6 +42,8 @@ def answer(arguments: list[str]) -> int | None:
     lock = texts.read_lock(texts.lock_path(folder))
     digests = lock_digests(lock) if lock else None
     if digests is None or not digests.intact or digests.inputs != fingerprint(texts.read_pyproject(folder)):
+        return None
+    if nearby.lists_any(lock or "") and nearby.changed(lock or "", folder):
         return None
     if "-q" not in arguments and "--quiet" not in arguments and "MINGLIBC_QUIET" not in os.environ:
         print(UP_TO_DATE, file=sys.stderr)

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from minglibc.adapters import project
+from minglibc.adapters import nearby, project
 from minglibc.cli import color
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
 from minglibc.cli.options import Parser, add_index, add_targets, talk
@@ -17,13 +17,13 @@ from minglibc.cli.progress import Progress
 from minglibc.errors import EXIT_CANNOT, LockError
 from minglibc.fingerprint import lock_digests
 from minglibc.heldback import HeldBack, held_back
-from minglibc.lockfile import Change, Lock, changes, dumps, loads, merge, versions_of
+from minglibc.lockfile import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution
 from minglibc.settings import parse
 from minglibc.targets import Target
-from minglibc.wheels import DirectWheel, LocalWheel
+from minglibc.wheels import DirectFile, LocalWheel, Sdist, Wheel
 
 
 def configure(parser: Parser) -> None:
@@ -64,7 +64,7 @@ def run(arguments: Namespace) -> int:
     old = project.read_lock(path)
     if arguments.check:
         return check(asked, old, arguments)
-    if old is not None and is_fresh(text, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
+    if old is not None and is_fresh(asked, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
         project.tidy(asked.folder)
         talk(arguments, f"{asked.name} is up to date")
         if arguments.json:
@@ -84,10 +84,12 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def is_fresh(text: str, old: str, arguments: Namespace) -> bool:
+def is_fresh(asked: Subject, old: str, arguments: Namespace) -> bool:
     """Whether the lock *old* is whole and was made from just these inputs."""
     found = lock_digests(old)
-    return found is not None and found.intact and found.inputs == digest(text, arguments)
+    if found is None or not found.intact or found.inputs != digest(asked.text, arguments):
+        return False
+    return not (nearby.lists_any(old) and nearby.changed(old, asked.folder))
 
 
 def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
@@ -95,12 +97,14 @@ def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
     hint = f"run `{asked.origin.command}` and commit the file"
     if old is None:
         raise LockError(f"there is no {asked.name}", hint=hint)
-    if is_fresh(asked.text, old, arguments):
+    if is_fresh(asked, old, arguments):
         talk(arguments, f"{asked.name} is up to date")
         return 0
     lock = loads(old, name=asked.name)
     check_origin(old, asked)
-    reasons = staleness(lock, asked, arguments)
+    reasons = [f"{path} has changed" for path in nearby.changed(old, asked.folder)]
+    if lock.inputs != digest(asked.text, arguments) or not reasons:
+        reasons += staleness(lock, asked, arguments)
     lines = [f"error: {asked.name} is stale:", *(f"  {reason}" for reason in reasons)]
     color.say("\n".join([*lines, f"hint: {hint}"]))
     return EXIT_CANNOT
@@ -143,7 +147,9 @@ def lock(
     }
     with (
         Progress(arguments) as progress,
-        work(text, arguments, origin=origin, place=place, locked=everything, on_fetch=progress.fetching) as found,
+        work(
+            text, arguments, origin=origin, place=place, locked=everything, builds=True, on_fetch=progress.fetching
+        ) as found,
     ):
         answers = _solve(found, kept, arguments, progress)
         answers = _with_hashes(found, answers, arguments)
@@ -153,9 +159,10 @@ def lock(
         targets = tuple(answer.target for answer in answers)
         back = held_back(answers, found.judges, found.source)
         _say_skipped(found, answers, arguments)
+        _say_sources(answers, arguments)
     for warning in dict.fromkeys(warning for answer in answers for warning in answer.warnings):
         talk(arguments, f"warning: {warning}")
-    was = versions_of([{"name": p.name, "version": str(p.version)} for p in before.pylock.packages]) if before else {}
+    was = versions_of(_as_tables(before)) if before else {}
     return Outcome(
         dumps(document, targets, found.inputs),
         len(document["packages"]),
@@ -164,6 +171,13 @@ def lock(
         back,
         time.monotonic() - began,
     )
+
+
+def _as_tables(lock: Lock) -> list[dict[str, Any]]:
+    return [
+        {"name": p.name, "version": version_of(p), "directory": {"path": p.directory.path if p.directory else ""}}
+        for p in lock.pylock.packages
+    ]
 
 
 def _old_lock(old: str | None, arguments: Namespace) -> Lock | None:
@@ -204,11 +218,18 @@ def _kept(before: Lock | None, arguments: Namespace) -> Locked:
 
 
 def _solve(found: Work, kept: Locked, arguments: Namespace, progress: Progress) -> list[Resolution]:
-    if not found.settings.verify:
-        return found.solve(kept, on_target=progress.resolving)
-    from minglibc.cli.verifying import solve_verified  # noqa: PLC0415  it reads ELF files, which few locks want
+    def solve(asked: Work) -> list[Resolution]:
+        if not asked.settings.verify:
+            return asked.solve(kept, on_target=progress.resolving)
+        from minglibc.cli.verifying import solve_verified  # noqa: PLC0415  it reads ELF files, which few locks want
 
-    return solve_verified(found, kept, arguments, on_target=progress.resolving)
+        return solve_verified(asked, kept, arguments, on_target=progress.resolving)
+
+    if found.maker is None:
+        return solve(found)
+    from minglibc.cli.making import solve_built  # noqa: PLC0415  few locks build
+
+    return solve_built(found, found.maker, solve, arguments)
 
 
 def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> list[Resolution]:
@@ -218,12 +239,24 @@ def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespac
     hashed = {}
     for url, wheel in sorted(bare.items()):
         if not isinstance(wheel, LocalWheel):
-            silent = "its address" if isinstance(wheel, DirectWheel) else "the index"
+            silent = "its address" if isinstance(wheel, DirectFile) else "the index"
             talk(arguments, f"warning: {silent} gives no sha256 for {wheel.filename}; downloading it to compute one")
         hashed[url] = found.source.hashed(wheel)
     if not hashed:
         return list(answers)
     return [a._replace(wheels={name: hashed.get(w.url, w) for name, w in a.wheels.items()}) for a in answers]
+
+
+def _say_sources(answers: Sequence[Resolution], arguments: Namespace) -> None:
+    """What the lock has no wheel of, so that each machine builds its own."""
+    sources: dict[Wheel, list[Target]] = {}
+    for answer in answers:
+        for wheel in answer.wheels.values():
+            if isinstance(wheel, Sdist):
+                sources.setdefault(wheel, []).append(answer.target)
+    for sdist, targets in sources.items():
+        where = "" if len(targets) == len(answers) else f" for {', '.join(str(target) for target in targets)}"
+        talk(arguments, f"from source{where}: {sdist.name} {sdist.version}")
 
 
 def _say_skipped(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> None:

@@ -42,7 +42,7 @@ def locked(arguments: Namespace) -> Iterator[Locked]:
     lock, asked = existing(arguments)
     if lock.inputs != digest(asked.text, arguments):
         talk(arguments, f"warning: {asked.name} is stale; this is about the lock as it is")
-    versions = {str(package.name): str(package.version) for package in lock.pylock.packages}
+    versions = {str(package.name): str(package.version) for package in lock.pylock.packages if package.version}
     with (
         Progress(arguments) as progress,
         work(

@@ -3,8 +3,8 @@
 import time
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.adapters.index import Index
 from minglibc.adapters.store import Store
@@ -15,11 +15,15 @@ from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
 from minglibc.origin import PROJECT_FILE, Origin
+from minglibc.requirements import Requirement
 from minglibc.resolver import Resolution, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import CoreMetadata, Cutoff, Judge, Wheel
+from minglibc.wheels import Cutoff, Judge
+
+if TYPE_CHECKING:
+    from minglibc.cli.making import Maker
 
 # Finding out who quarrels takes a search for each group; a message that comes late helps nobody.
 _PATIENCE = 5.0
@@ -36,6 +40,8 @@ class Work(NamedTuple):
     policy: Policy
     source: Index
     inputs: Inputs
+    # Where something may be built from source.
+    maker: "Maker | None" = None
 
     def solve(self, locked: Locked, *, on_target: Callable[[Target], None] = lambda target: None) -> list[Resolution]:  # noqa: ARG005
         """One resolution per target; raises ResolutionError with the whole story."""
@@ -70,12 +76,13 @@ class Work(NamedTuple):
 
     def works(self, cap: GlibcVersion) -> bool:
         """Whether all targets can be locked when none has a lower cap than *cap*."""
+        from minglibc.cli.proposing import is_proven  # noqa: PLC0415  it stands on this module
+
         judges = judges_of(self.settings, [t._replace(cap=max(cap, t.cap)) for t in self.settings.targets])
         try:
-            resolve_all(self.roots, judges, self.source, policy=self.policy)
+            return is_proven(self, resolve_all(self.roots, judges, self.source, policy=self.policy))
         except Unresolvable:
             return False
-        return True
 
 
 def overrides(arguments: Namespace) -> Overrides:
@@ -98,9 +105,13 @@ def work(
     origin: Origin = PROJECT_FILE,
     place: str | None = None,
     locked: Mapping[str, str] | None = None,
+    builds: bool = False,
     on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
 ) -> Iterator[Work]:
-    """Open the project whose pyproject.toml says *text*; raises SettingsError for all that is wrong with it."""
+    """Open the project whose pyproject.toml says *text*; raises SettingsError for all that is wrong with it.
+
+    Without *builds* nothing is built, and a source's metadata are known only where that needs no build any more.
+    """
     settings = parse(text, name=origin.name, overrides=overrides(arguments), written=origin.is_project)
     for warning in settings.warnings:
         talk(arguments, f"warning: {warning}")
@@ -112,7 +123,6 @@ def work(
     speculation = Speculation(judges, roots, preferences=(locked or {}).items())
     place = place or folder(arguments)
     index = open_index(settings, arguments, store, speculation, place=place, on_fetch=on_fetch)
-    _seed(index, settings, place)
     inputs = Inputs(
         digest=digest(text, arguments),
         index_url=index.url,
@@ -126,14 +136,22 @@ def work(
         origin=origin,
         place=place,
     )
-    try:
-        yield Work(settings, roots, judges, policy_of(settings), index, inputs)
-    finally:
-        index.close()
+    with ExitStack() as stack:
+        stack.callback(index.close)
+        maker = None
+        named = _named_by_address(settings)
+        if settings.allow_sdist or settings.paths or any(".whl" not in each.url for each in named):
+            from minglibc.cli.making import maker_of  # noqa: PLC0415  it stands on this module, and few projects build
+
+            maker = stack.enter_context(maker_of(index, place, settings, arguments, builds=builds))
+        if named or settings.paths:
+            from minglibc.cli.seeding import seed  # noqa: PLC0415  few projects name addresses
+
+            inputs = seed(index, settings, named, place, inputs)
+        yield Work(settings, roots, judges, policy_of(settings), index, inputs, maker)
 
 
-def _seed(index: Index, settings: Settings, place: str) -> None:
-    """Give *index* the wheels that requirements name by address, those on this machine relative to *place*."""
+def _named_by_address(settings: Settings) -> list[Requirement]:
     named = [
         *settings.requirements,
         *settings.overrides,
@@ -144,19 +162,7 @@ def _seed(index: Index, settings: Settings, place: str) -> None:
             for each in requirements
         ),
     ]
-    if not any(each.url for each in named):
-        return
-    from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects name addresses
-    from minglibc.direct import DirectPage, directs  # noqa: PLC0415  the same
-
-    for name, found in directs(named, place).items():
-        known: dict[Wheel, CoreMetadata] = {}
-        for position, direct in enumerate(found):
-            if direct.path:
-                wheel, metadata = local_wheels.read(direct.wheel)
-                known[wheel] = metadata
-                found[position] = direct._replace(wheel=wheel)
-        index.seed(DirectPage(name, found), known)
+    return [each for each in named if each.url]
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:
@@ -176,7 +182,12 @@ def judges_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") 
         {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
     )
     ordered = sorted(targets, key=lambda t: (t.python, t.cap, t.architecture))
-    first = Judge(ordered[0], allow_linux_tag=settings.allow_linux_tag, exclude_newer=cutoff)
+    first = Judge(
+        ordered[0],
+        allow_linux_tag=settings.allow_linux_tag,
+        allow_sdist=settings.allow_sdist,
+        exclude_newer=cutoff,
+    )
     return tuple(map(first.at, ordered))
 
 

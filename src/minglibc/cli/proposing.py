@@ -6,6 +6,7 @@ from minglibc.cli.locking import Work, judges_of
 from minglibc.lockfile import resolve_all
 from minglibc.proposals import Proposal, offers
 from minglibc.resolver import Resolution, Unresolvable
+from minglibc.wheels import Sdist
 
 
 def tried(found: Work, failure: Unresolvable) -> list[str]:
@@ -14,8 +15,21 @@ def tried(found: Work, failure: Unresolvable) -> list[str]:
     def attempt(proposal: Proposal) -> Sequence[Resolution] | None:
         judges = judges_of(found.settings, list(proposal.targets))
         try:
-            return resolve_all(proposal.roots, judges, found.source, policy=proposal.policy)
+            answers = resolve_all(proposal.roots, judges, found.source, policy=proposal.policy)
         except Unresolvable:
             return None
+        return answers if is_proven(found, answers) else None
 
     return [] if failure.gave_up else offers(failure, found.roots, found.settings.targets, found.policy, attempt)
+
+
+def is_proven(found: Work, answers: Sequence[Resolution]) -> bool:
+    """Whether all that would come from source was built before, and may be had; nothing is built for a hint."""
+    sources = [
+        (answer.target, each) for answer in answers for each in answer.wheels.values() if isinstance(each, Sdist)
+    ]
+    if not sources or found.maker is None:
+        return not sources
+    from minglibc.cli.making import release_of  # noqa: PLC0415  few projects build
+
+    return all(found.maker.is_proven(release_of(each, found.source), target) for target, each in sources)

@@ -15,6 +15,7 @@ from minglibc.cli.locked import Locked, locked, targets_as_json
 from minglibc.cli.options import Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.errors import MinglibcError
+from minglibc.lockfile import version_of
 from minglibc.report import Facts, LockedWheel, page
 from minglibc.wheels import lowest_glibc
 
@@ -56,7 +57,8 @@ def run(arguments: Namespace) -> int:
 
 def _facts(found: Locked, arguments: Namespace) -> Facts:
     steps = caps.measure(found.work, arguments)
-    findings = None if arguments.no_files else check.check_lock(found.lock, found.work.inputs.place, arguments).findings
+    place = found.work.inputs.place
+    findings = None if arguments.no_files else check.check_lock(found.lock, place, arguments, builds=False).findings
     return Facts(
         project=found.work.settings.project,
         made=datetime.now(UTC),
@@ -72,11 +74,9 @@ def _facts(found: Locked, arguments: Namespace) -> Facts:
 
 def _wheels(found: Locked) -> list[LockedWheel]:
     return [
-        LockedWheel(
-            str(package.name), str(package.version), wheel.filename, wheel.size, lowest_glibc(wheel.filename[:-4])
-        )
+        LockedWheel(str(package.name), version_of(package), file.filename, file.size, lowest_glibc(file.filename[:-4]))
         for package in found.lock.pylock.packages
-        for wheel in package.wheels or ()
+        for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ()))
     ]
 
 

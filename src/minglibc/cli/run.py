@@ -7,7 +7,7 @@ import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
 from typing import TYPE_CHECKING, NoReturn
 
-from minglibc.adapters import project, stamp
+from minglibc.adapters import nearby, project, stamp
 from minglibc.errors import LockError, MinglibcError, SettingsError
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     if arguments.python is None:
         arguments.python = prefix
         asks = sources.read(Origin(script=os.path.basename(script)), os.path.dirname(arguments.lock))
-        if not stamp.holds(
+        # What lies beside the lock is looked at by the sync.
+        if nearby.lists_any(lock) or not stamp.holds(
             prefix,
             lock=stamp.digest(lock),
             pyproject=None if arguments.frozen else stamp.digest(asks.pyproject),
@@ -88,11 +89,16 @@ def _known_to_match(arguments: Namespace) -> str | None:
         return None  # the sync says it better
     given = arguments.python or os.path.join(folder, ENVIRONMENT)
     prefix = os.path.abspath(given if os.path.isdir(given) else os.path.dirname(os.path.dirname(given)))
-    holds = lock is not None and stamp.holds(
-        prefix,
-        lock=stamp.digest(lock),
-        pyproject=None if arguments.frozen else stamp.digest(pyproject),
-        selection=selection(arguments),
+    # What lies beside the lock is looked at by the sync.
+    holds = (
+        lock is not None
+        and not nearby.lists_any(lock)
+        and stamp.holds(
+            prefix,
+            lock=stamp.digest(lock),
+            pyproject=None if arguments.frozen else stamp.digest(pyproject),
+            selection=selection(arguments),
+        )
     )
     return prefix if holds and os.path.exists(os.path.join(prefix, "bin", "python")) else None
 

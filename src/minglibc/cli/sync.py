@@ -7,20 +7,20 @@ import signal
 import time
 import tomllib
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
 
 from minglibc.adapters import environment as environments
-from minglibc.adapters import project, stamp
-from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared
+from minglibc.adapters import nearby, project, stamp
+from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared, direct_url
 from minglibc.cli.options import Parser, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, asked_lock, selection
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint
-from minglibc.lockfile import Lock
+from minglibc.lockfile import Lock, LockedFolder, version_of
 from minglibc.requirements import normalize_name
 from minglibc.settings import Overrides
 from minglibc.syncplan import (
@@ -42,8 +42,11 @@ from minglibc.targets import Target
 from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
+    from minglibc.adapters.built import Built
     from minglibc.adapters.wheelfile import CheckedWheel
-    from minglibc.adapters.wheelhouse import LockedFile
+    from minglibc.adapters.wheelhouse import LockedFile as FetchedFile
+    from minglibc.cli.making import Maker
+    from minglibc.lockfile import LockedFile, Selection
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
 _SPARED = "pip"
@@ -86,7 +89,7 @@ class Work(NamedTuple):
 
     source: Source
     target: Target
-    packages: list[tuple[Package, PackageWheel]]
+    packages: "Selection"
 
 
 class Outcome(NamedTuple):
@@ -153,11 +156,14 @@ def read_source(arguments: Namespace) -> Source:
     asked = asked_lock(arguments)
     lock = asked.lock
     pyproject = read_origin(lock, asked.folder, alone=arguments.frozen)
-    if pyproject is not None and not arguments.frozen and not _is_fresh(lock, pyproject):
-        raise LockError(
-            f"{asked.name} is stale: {lock.origin.name} has changed since",
-            hint=f"run `{lock.origin.command}`, or take the lock as it is with --frozen",
-        )
+    if pyproject is not None and not arguments.frozen:
+        changed = nearby.changed(asked.text, asked.folder) if nearby.lists_any(asked.text) else []
+        changed += [] if _is_fresh(lock, pyproject) else [lock.origin.name]
+        if changed:
+            raise LockError(
+                f"{asked.name} is stale: {changed[-1]} has changed since",
+                hint=f"run `{lock.origin.command}`, or take the lock as it is with --frozen",
+            )
     return Source(asked.folder, pyproject, asked.text, lock)
 
 
@@ -184,8 +190,8 @@ def _is_fresh(lock: Lock, pyproject: str) -> bool:
     return lock.inputs == fingerprint(pyproject, overrides.given)
 
 
-def select(lock: Lock, target: Target, arguments: Namespace) -> list[tuple[Package, PackageWheel]]:
-    """The wheels that *target* gets with these extras and groups."""
+def select(lock: Lock, target: Target, arguments: Namespace) -> "Selection":
+    """The files that *target* gets with these extras and groups."""
     known = {str(name) for name in lock.pylock.extras or ()}
     extras = known if arguments.all_extras else {normalize_name(name) for name in arguments.extra or ()}
     _check_known("extra", extras, known)
@@ -320,7 +326,14 @@ def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
 def _look(environment: Environment | None, work: Work, arguments: Namespace) -> tuple[Plan, bool]:
     """The plan, and whether there is anything to do."""
     wanted = [
-        Wanted(package.name, str(package.version), wheel.filename, _digest(wheel)) for package, wheel in work.packages
+        Wanted(
+            package.name,
+            version_of(package) or f"@ {file.filename}",
+            file.filename,
+            _digest(file, work.source.folder),
+            isinstance(file, LockedFolder),
+        )
+        for package, file in work.packages
     ]
     found = environment.distributions() if environment else []
     spare = {_SPARED, _own_name(work.source.pyproject)}
@@ -401,16 +414,20 @@ def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def locked_file(wheel: PackageWheel, folder: str) -> "LockedFile":
-    """A wheel of the lock in *folder*, as a wheelhouse fetches it."""
+def locked_file(wheel: "LockedFile", folder: str) -> "FetchedFile":
+    """A file of the lock in *folder*, as a wheelhouse fetches it."""
     from minglibc.adapters.local_wheels import url_of  # noqa: PLC0415  only a change needs files
     from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  the same
 
     return LockedFile(wheel.filename, url_of(wheel.url, wheel.path, folder), wheel.hashes, wheel.size)
 
 
-def _digest(wheel: PackageWheel) -> str:
-    """The hash that identifies the file; a lock that has none of these was refused when it was read."""
+def _digest(wheel: "LockedFile", folder: str) -> str:
+    """What identifies the file of a lock in *folder*; a lock that has no hash for it was refused when it was read."""
+    if isinstance(wheel, LockedFolder):
+        from minglibc.adapters import folders  # noqa: PLC0415  few projects have neighbours
+
+        return folders.state(place_of(wheel, folder), editable=wheel.editable)
     algorithm = next(each for each in HASH_ALGORITHMS if each in wheel.hashes)
     return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
 
@@ -422,7 +439,9 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
 
     arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
     leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
-    wheels = {package.name: wheel for package, wheel in work.packages if package.name in arriving}
+    coming = [(package, file) for package, file in work.packages if package.name in arriving]
+    wheels = [file for _, file in coming if isinstance(file, PackageWheel)]
+    here = work.source.folder
     distributions = environment.distributions()
     staying = [each for each in distributions if each.name not in leaving]
     bars = Bars(arguments)
@@ -435,8 +454,13 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
     )
     with house, environment.change() as change, ExitStack() as stack:
         with bars:
-            paths = house.fetch([locked_file(wheel, work.source.folder) for wheel in wheels.values()])
-        prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel)) for wheel in wheels.values()]
+            paths = house.fetch([locked_file(wheel, here) for wheel in wheels])
+        prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel, here)) for wheel in wheels]
+        if len(coming) > len(wheels):
+            maker = stack.enter_context(maker_for(work.source, [work.target], arguments))
+            for package, file in coming:
+                if not isinstance(file, PackageWheel):
+                    prepared.append(_made(package, file, work, maker, environment.interpreter))
         if _own_name(work.source.pyproject) in arriving:
             from minglibc.cli import own_project  # noqa: PLC0415  most projects are no packages
 
@@ -450,10 +474,62 @@ def _change(environment: Environment, steps: Plan, work: Work, arguments: Namesp
             change.apply([each for each in distributions if each.name in leaving], staying)
 
 
+def _made(package: Package, file: "LockedFile", work: Work, maker: "Maker", interpreter: Interpreter) -> Prepared:
+    """The wheel that is built of a source or a folder."""
+    here = work.source.folder
+    # What changes while it is built is seen by the next sync.
+    digest = _digest(file, here)
+    built = make((package, file), here, maker, work.target, interpreter)
+    if not isinstance(file, LockedFolder):
+        return Prepared(built.path, built.filename, digest)
+    return Prepared(built.path, built.filename, digest, direct_url(place_of(file, here), editable=file.editable))
+
+
+def make(
+    locked: "tuple[Package, LockedFile]",
+    folder: str,
+    maker: "Maker",
+    target: Target,
+    interpreter: Interpreter | None = None,
+) -> "Built":
+    """The wheel that *maker* builds for *target* of a source or a folder of the lock in *folder*; raises Unfit, MinglibcError."""
+    package, file = locked
+    from minglibc.cli.making import Neighbour, Release  # noqa: PLC0415  few locks have sources
+
+    if isinstance(file, LockedFolder):
+        return maker.folder(Neighbour(package.name, place_of(file, folder), file.editable), target, interpreter)
+    return maker.wheel(Release(package.name, version_of(package), locked_file(file, folder)), target, interpreter)
+
+
+def place_of(locked: LockedFolder, folder: str) -> str:
+    """Where a folder of the lock in *folder* is."""
+    return os.path.join(os.path.abspath(folder), locked.path)
+
+
+def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *, builds: bool = True) -> "Maker":
+    """What builds the sources of a lock, by the settings beside it where it has any."""
+    from minglibc.cli.indexes import credentials  # noqa: PLC0415  few locks have sources
+    from minglibc.cli.making import Maker  # noqa: PLC0415  the same
+    from minglibc.cli.origins import overrides_of  # noqa: PLC0415  the same
+    from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
+    from minglibc.settings import parse  # noqa: PLC0415  the same
+
+    origin = source.lock.origin
+    told = credentials(source.pyproject, source.lock, arguments)
+    settings = None
+    # A frozen lock stands for itself, whatever lies beside it.
+    with suppress(*([SettingsError] if getattr(arguments, "frozen", False) else [])):
+        if source.pyproject is not None:
+            settings = parse(source.pyproject, overrides=overrides_of(origin), written=origin.is_project)
+    return Maker(Supply(settings, arguments, source.folder, told, home_of(source.lock)), targets, builds=builds)
+
+
 def _check_needs(wheel: "CheckedWheel", work: Work) -> None:
     """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
-    locked = {str(package.name): str(package.version) for package, _ in work.packages}
-    if lacking := unmet(wheel.requires, locked, work.target, _overruled(work.source.pyproject)):
+    locked = {str(package.name): version_of(package) for package, _ in work.packages}
+    # What a folder holds by now was not locked.
+    ignored = _overruled(work.source.pyproject) | {name for name, version in locked.items() if not version}
+    if lacking := unmet(wheel.requires, locked, work.target, ignored):
         raise WheelError(
             f"{wheel.filename} needs {lacking}, which the lock does not have",
             hint="nothing was installed: the index gave other metadata for this wheel than the wheel holds; "

@@ -17,26 +17,28 @@ from minglibc.wheels import Judge, Reason, Rejection, Wheel
 LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL))
 
 
-class HonestJudge(Judge):
-    """A Judge that refuses wheels known to lie, with what they need."""
+class RefusingJudge(Judge):
+    """A Judge that also refuses files that were looked into, each by its name and with what was found."""
 
-    __slots__ = ("_judge", "_lies")
+    __slots__ = ("_judge", "_refused")
 
-    def __init__(self, judge: Judge, lies: Mapping[str, str]) -> None:
+    def __init__(self, judge: Judge, refused: Mapping[str, Rejection]) -> None:
         self._judge = judge
-        self._lies = lies
+        self._refused = refused
         self.target = judge.target
 
     def judge(self, wheel: Wheel) -> int | Rejection:
-        """As the plain judge, once the wheel is no liar."""
+        """As the plain judge, for what was not refused."""
         verdict = self._judge.judge(wheel)
-        if isinstance(verdict, Rejection) or wheel.filename not in self._lies:
-            return verdict
-        return Rejection(Reason.UNUSABLE, f"its tag lies: {self._lies[wheel.filename]}")
+        return verdict if isinstance(verdict, Rejection) else self._refused.get(wheel.filename, verdict)
 
     def judge_tail(self, tail: str) -> int | Rejection:
         """A tag set alone tells no lies."""
         return self._judge.judge_tail(tail)
+
+    def allows_sdist(self, name: str) -> bool:
+        """As the plain judge."""
+        return self._judge.allows_sdist(name)
 
 
 def solve_verified(
@@ -57,7 +59,8 @@ def solve_verified(
         on_warning=lambda message: talk(arguments, f"warning: {message}"),
     ) as house:
         while True:
-            judges = tuple(HonestJudge(judge, lies) for judge in found.judges)
+            refused = {name: Rejection(Reason.UNUSABLE, f"its tag lies: {lie}") for name, lie in lies.items()}
+            judges = tuple(RefusingJudge(judge, refused) for judge in found.judges)
             answers = found._replace(judges=judges).solve(locked, on_target=on_target)
             fresh = _lies(found, answers, trusted, Binaries(store), house)
             if not fresh:
@@ -75,7 +78,9 @@ def _lies(
         wheel.filename: wheel
         for answer in answers
         for wheel in answer.wheels.values()
-        if wheel.filename not in trusted and not wheel.filename.endswith("-none-any.whl")
+        if wheel.filename not in trusted
+        and wheel.filename.endswith(".whl")
+        and not wheel.filename.endswith("-none-any.whl")
     }
     read = binaries.of_files(list(_locked_files(found, wheels.values())), house)
     lies: dict[str, str] = {}

@@ -11,7 +11,7 @@ from minglibc.cli.options import Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
 from minglibc.requirements import normalize_name
-from minglibc.wheels import lowest_glibc
+from minglibc.wheels import Sdist, lowest_glibc
 from minglibc.why import Answer, Link, why
 
 
@@ -50,7 +50,10 @@ def _told(answer: Answer) -> str:
     wheel = answer.wheel
     needs = lowest_glibc(wheel.tail)
     lines = [f"{wheel.name} {wheel.version} for {spoken(answer.targets)}"]
-    facts = [wheel.filename, f"needs glibc {needs}" if needs else "needs no glibc"]
+    if isinstance(wheel, Sdist):
+        facts = [wheel.filename, "built from source"]
+    else:
+        facts = [wheel.filename, f"needs glibc {needs}" if needs else "needs no glibc"]
     facts += [f"uploaded {wheel.upload_time[:10]}"] if wheel.upload_time else []
     lines.append(f"  {', '.join(facts)}")
     lines += [f"  {chain_text(chain)}" for chain in answer.chains]

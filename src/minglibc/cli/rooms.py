@@ -1,0 +1,142 @@
+"""The environment that a build backend works in: for this machine, filled from the project's own indexes."""
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from minglibc.adapters import environment as environments
+from minglibc.adapters.building import Builder, Kind
+from minglibc.adapters.credentials import Credentials
+from minglibc.adapters.environment import Environment, Interpreter, Prepared
+from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
+from minglibc.adapters.store import Store
+from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
+from minglibc.candidates import Root
+from minglibc.cli.indexes import open_index
+from minglibc.cli.locking import judges_of
+from minglibc.cli.options import cache_folder, talk
+from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
+from minglibc.explain import explain
+from minglibc.lockfile import Lock
+from minglibc.requirements import InvalidRequirement, parse
+from minglibc.resolver import Resolution, Unresolvable, resolve
+from minglibc.settings import Settings
+from minglibc.speculation import Speculation
+from minglibc.syncplan import Machine
+from minglibc.targets import Target
+from minglibc.wheels import Judge
+
+_ASKER = "[build-system]"
+
+
+class Supply(NamedTuple):
+    """Where what a backend requires comes from: the indexes of a project's settings, if it has any, and of the lock in *place*."""
+
+    settings: Settings | None
+    arguments: Namespace
+    place: str
+    told: Credentials
+    fallback: str = DEFAULT_INDEX_URL
+
+    def open_index(self, judge: Judge, roots: Sequence[Root]) -> Index:
+        """The indexes, by the options of a command that may have none on indexes."""
+        asked = getattr(self.arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL")
+        arguments = Namespace(**{**vars(self.arguments), "index_url": asked})
+        store = Store(cache_folder(arguments))
+        ahead = Speculation([judge], roots)
+        return open_index(self.settings, arguments, store, ahead, place=self.place, fallback=self.fallback)
+
+    def wheelhouse(self) -> Wheelhouse:
+        """The files of these indexes."""
+        return Wheelhouse(
+            cache_folder(self.arguments),
+            offline=self.arguments.offline,
+            credentials=self.told,
+            on_warning=lambda message: talk(self.arguments, f"warning: {message}"),
+        )
+
+
+def home_of(lock: Lock) -> str:
+    """The index that a lock was made from, for whoever has no other word."""
+    return next((str(package.index) for package in lock.pylock.packages if package.index), DEFAULT_INDEX_URL)
+
+
+class Job(NamedTuple):
+    """What is to be built: the folder of its source, its name in messages, and what to do where that fails."""
+
+    folder: str
+    what: str
+    hint: str
+    kind: Kind = "wheel"
+
+
+def build(job: Job, interpreter: Interpreter, supply: Supply, scratch: str) -> str:
+    """The path of the wheel that the job's own backend makes, below *scratch*; raises MinglibcError."""
+    room = _Room(job, interpreter, supply, scratch)
+    builder = Builder(job.folder, interpreter.executable, what=job.what, hint=job.hint)
+    first = builder.requires
+    builder = Builder(job.folder, room.furnish(first), what=job.what, hint=job.hint)
+    more = builder.requires_for(job.kind)
+    if more:
+        builder = Builder(job.folder, room.furnish([*first, *more]), what=job.what, hint=job.hint)
+    return builder.build(job.kind, os.path.join(scratch, "made"))
+
+
+class _Room:
+    """Fresh environments for one job."""
+
+    def __init__(self, job: Job, interpreter: Interpreter, supply: Supply, scratch: str) -> None:
+        self._job = job
+        self._interpreter = interpreter
+        self._supply = supply
+        self._scratch = scratch
+        self._count = 0
+
+    def furnish(self, requires: Sequence[str]) -> str:
+        """The interpreter of a fresh environment that holds *requires*; raises MinglibcError."""
+        try:
+            roots = tuple(Root(parse(text), _ASKER) for text in requires)
+        except InvalidRequirement as error:
+            raise SettingsError(
+                f"{_ASKER} of {self._job.what} requires something that is no requirement: {error}"
+            ) from error
+        self._count += 1
+        prefix = os.path.join(self._scratch, f"room{self._count}")
+        environment = Environment(environments.create(prefix, self._interpreter.executable))
+        files = self._files(roots)
+        with self._supply.wheelhouse() as house:
+            paths = house.fetch(files)
+            with environment.change() as change:
+                change.prepare([Prepared(paths[f.filename], f.filename, ":".join(f.digest)) for f in files], [])
+                change.apply([], [])
+        return os.path.join(prefix, "bin", "python")
+
+    def _files(self, roots: tuple[Root, ...]) -> list[LockedFile]:
+        listed = ", ".join(root.requirement.text for root in roots) or "nothing else"
+        talk(self._supply.arguments, f"building {self._job.what} with {listed}", level=1)
+        if not roots:
+            return []
+        judge = _judge(self._interpreter.machine, self._supply.settings, self._job.hint)
+        index = self._supply.open_index(judge, roots)
+        try:
+            return _locked_files(resolve(roots, judge, index), index)
+        except Unresolvable as failure:
+            error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's own glibc
+            raise ResolutionError(
+                f"the build backend of {self._job.what} can't be had: {error.message}", hint=self._job.hint
+            ) from failure
+        finally:
+            index.close()
+
+
+def _judge(machine: Machine, settings: Settings | None, hint: str) -> Judge:
+    if machine.glibc is None:
+        raise EnvironmentProblem("this machine does not tell its glibc version", hint=hint)
+    target = Target(machine.python, machine.architecture, machine.glibc)
+    # To build what builds has no end.
+    return judges_of(settings._replace(allow_sdist=frozenset()), [target])[0] if settings else Judge(target)
+
+
+def _locked_files(resolution: Resolution, index: Index) -> list[LockedFile]:
+    return [file_of(wheel if wheel.hash else index.hashed(wheel)) for wheel in resolution.wheels.values()]

@@ -1,0 +1,46 @@
+"""What requirements and `sources` name by address or path, read and told to the index before anything is resolved."""
+
+import os
+from collections.abc import Iterable
+
+from minglibc.adapters import folders, local_wheels
+from minglibc.adapters.index import Index
+from minglibc.adapters.nearby import digest
+from minglibc.adapters.texts import pyproject_path
+from minglibc.direct import Direct, DirectPage, directs
+from minglibc.lockfile import Inputs
+from minglibc.requirements import Requirement
+from minglibc.settings import Settings
+from minglibc.wheels import CoreMetadata, DirectSdist, DirectWheel, Folder, Wheel
+
+
+def seed(index: Index, settings: Settings, named: Iterable[Requirement], place: str, inputs: Inputs) -> Inputs:
+    """Give *index* what is *named* by address or path; *inputs* with what the lock in *place* says of it."""
+    local: dict[str, str] = {}
+    sources = {name: source.path for name, source in settings.paths.items()}
+    for name, found in directs(named, place, sources).items():
+        known: dict[Wheel, CoreMetadata] = {}
+        for position, direct in enumerate(found):
+            if direct.path:
+                read = found[position] = _read(direct, known)
+                beside = pyproject_path(direct.path) if isinstance(read.wheel, Folder) else direct.path
+                local[beside] = digest(os.path.join(place, beside))
+        index.seed(DirectPage(name, found), known)
+    editable = frozenset(name for name, source in settings.paths.items() if source.editable)
+    return inputs._replace(local=local, editable=editable)
+
+
+def _read(direct: Direct, known: dict[Wheel, CoreMetadata]) -> Direct:
+    """*direct* as its file is; what that requires becomes *known*, but for a source, which is read or built later."""
+    file = direct.wheel
+    match file:
+        case Folder():
+            folder, metadata = folders.read(file)
+            known[folder] = metadata
+            return direct._replace(wheel=folder)
+        case DirectWheel():
+            wheel, metadata = local_wheels.read(file)
+            known[wheel] = metadata
+            return direct._replace(wheel=wheel)
+        case DirectSdist():
+            return direct._replace(wheel=local_wheels.hashed(file))
