@@ -62,11 +62,18 @@ def imported(project: LockedProject) -> str:
     return subprocess.check_output(command, text=True).strip()
 
 
-@pytest.mark.parametrize("named", ["sources", "file:libs/a", "libs/a", "file://{}/libs/a"])
-def test_a_folder(project: LockedProject, named: str) -> None:
+@pytest.mark.parametrize("address", ["file:libs/a", "libs/a", "./libs/a", "file://{}/libs/a"])
+def test_a_folder_by_its_address(project: LockedProject, address: str) -> None:
+    """A requirement may name a folder as it may name a wheel, and locks the same."""
+    project.lock("a", more=SOURCES)
+    lock = read_lock(project.folder)
+    project.lock(f"a @ {address.format(project.folder)}")
+    assert lock.pylock.packages == read_lock(project.folder).pylock.packages
+
+
+def test_a_folder(project: LockedProject) -> None:
     """What a folder's pyproject.toml requires is locked without a build; sync builds it, once for each change of a file."""
-    requirement = "a" if named == "sources" else f"a @ {named.format(project.folder)}"
-    project.lock(requirement, more=SOURCES if named == "sources" else "")
+    project.lock("a", more=SOURCES)
     assert {"a": None, "b": "1.0"} == versions(project)
     (package, _) = read_lock(project.folder).pylock.packages
     assert package.directory is not None

@@ -96,3 +96,34 @@ def test_other_installers_obey_the_lock(tmp_path: Path, installer: str) -> None:
         _python(environment, "-m", "uv", "pip", "sync", "-q", "--preview", "--python", str(environment), lock)
     assert _cryptography_needs(environment) <= GlibcVersion(2, 27)
     assert "works\n" == _python(environment, "-c", "import paramiko; print('works')")
+
+
+def _sources(requirements: list[str], *, cap: str = "2.17") -> str:
+    text = _pyproject(requirements, cap=cap, python=f"3.{sys.version_info.minor}")
+    names = ", ".join(f'"{requirement.partition("==")[0]}"' for requirement in requirements)
+    return f"{text}allow-sdist = [{names}]\n"
+
+
+@pytest.mark.slow
+def test_sources_are_built(tmp_path: Path) -> None:
+    """Old projects that publish source alone, one of them with a C extension, are locked, installed and found within the cap."""
+    said = _lock(tmp_path, _sources(["docopt", "sgmllib3k", "simplejson==3.8.2"]))
+    assert "from source: simplejson 3.8.2" in said
+    assert 0 == minglibc("sync", "--project", str(tmp_path)).code
+    code = "import docopt, sgmllib, simplejson; print(simplejson._speedups.__name__)"
+    assert "simplejson._speedups\n" == _python(tmp_path / ".venv", "-c", code)
+    assert 0 == minglibc("check", "--project", str(tmp_path)).code
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "other"], check=True)
+    minglibc("export", "--project", str(tmp_path), "-o", str(tmp_path / "requirements.txt"))
+    _python(tmp_path / "other", "-m", "pip", "install", "-q", "-r", str(tmp_path / "requirements.txt"))
+    assert "simplejson" in _python(tmp_path / "other", "-c", code)
+
+
+@pytest.mark.slow
+def test_a_source_that_links_with_a_newer_glibc(tmp_path: Path) -> None:
+    """zstandard starts threads: built on a machine with glibc 2.34 or newer it is refused under 2.17, with file and symbol version."""
+    (tmp_path / "pyproject.toml").write_text(_sources(["zstandard==0.18.0"]), encoding="utf-8")
+    ran = minglibc("lock", "--project", str(tmp_path))
+    assert 1 == ran.code
+    assert "needs GLIBC_2.34 (zstandard/backend_c" in ran.err
+    assert 'tool.minglibc.glibc = "2.34"' in ran.err
