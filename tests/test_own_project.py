@@ -89,12 +89,14 @@ def sync(folder: Path, *arguments: str) -> Ran:
 
 
 def test_the_project_is_installed_editable(folder: Path) -> None:
-    """sync builds the project in an environment of its own: its script runs, its source is used in place, nothing else comes along."""
+    """sync builds the project in an environment of its own: its script runs, its source is used in place, nothing else comes along; PEP 610 says where."""
     found = sync(folder)
     assert 0 == found.code, found.err
     assert " + demo==1.0" in found.err
     check_whole(folder / ".venv")
     assert {"a": "1.0", "demo": "1.0"} == installed(folder / ".venv")
+    (origin,) = (folder / ".venv").glob("lib/python*/site-packages/demo-*.dist-info/direct_url.json")
+    assert {"url": folder.as_uri(), "dir_info": {"editable": True}} == json.loads(origin.read_text())
     script = folder / ".venv" / "bin" / "demo"
     assert "demo with a 1.0\n" == subprocess.check_output([script], text=True)
     (folder / "src" / "demo.py").write_text("def main():\n    print('changed')\n")

@@ -462,3 +462,13 @@ def test_the_law_where_a_source_stands_beside_wheels(project: LockedProject, ind
     assert 1 == len([1 for name in os.listdir(project.folder) if name == "pylock.toml"])
     assert zipfile.is_zipfile(next((cache() / "built-1").rglob("*.whl")))
     assert 0 == minglibc("cache", "size").code
+
+
+def test_what_was_refused_is_remembered(project: LockedProject, index: IndexServer) -> None:
+    """`outdated` and `why` know of a newer source what its build needed, and the cap that would let it in."""
+    index.add(build_source("a", "2.0", needs="2.34"))
+    index.add(build_source("a", "1.0"))
+    project.lock("a", more=ALLOWED)
+    (row,) = json.loads(project.command("outdated", "--json").out)
+    assert ("1.0", "2.0", "glibc") == (row["locked"], row["newest"], row["reason"])
+    assert "2.0  needs glibc 2.34" in project.command("why", "a").out

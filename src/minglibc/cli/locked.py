@@ -54,7 +54,11 @@ def locked(arguments: Namespace) -> Iterator[Locked]:
             on_fetch=progress.fetching,
         ) as found,
     ):
-        judge_at = found.judges[0].at
+        judge_at: JudgeAt = found.judges[0].at
+        if found.maker is not None:
+            from minglibc.cli.making import informed  # noqa: PLC0415  few projects build
+
+            judge_at = informed(found, found.maker, versions)
         resolutions = recall(lock, found.roots, judge_at, found.source, policy=found.policy)
         inquiry = Inquiry(found.source, judge_at, found.policy, resolutions=resolutions)
         yield Locked(lock, found, resolutions, judge_at, inquiry, advisories_of(found, arguments))

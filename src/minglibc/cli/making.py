@@ -5,9 +5,10 @@ import os
 import shutil
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import NamedTuple, Self
+from functools import cache
+from typing import Any, NamedTuple, Self
 
 from minglibc.adapters import environment as environments
 from minglibc.adapters.binaries import of_wheel
@@ -160,6 +161,12 @@ class Maker:
             raise Unfit(what, target, why)
         return built
 
+    def refusal(self, release: Release, target: Target) -> Rejection | None:
+        """Why *target* can't have what was built of *release* before; None where nothing was, or where it can."""
+        reasons = [self._unfitness(built, release, target) for built in self._kept(release)]
+        found = [reason for reason in reasons if reason is not None]
+        return found[0].rejection if found and len(found) == len(reasons) else None
+
     def is_proven(self, release: Release, target: Target) -> bool:
         """Whether there is a build that *target* can have."""
         return any(not self._unfitness(built, release, target) for built in self._kept(release))
@@ -302,6 +309,25 @@ def maker_of(index: Index, place: str, settings: Settings, arguments: Namespace,
     maker = Maker(Supply(settings, arguments, place, index.credentials, index.url), targets, builds=builds)
     index.open_sdist = lambda sdist: maker.metadata(release_of(sdist, index))
     return maker
+
+
+def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Target], Judge]:
+    """A judge for any target, made once, who knows what was built of the projects *names* and refused."""
+
+    @cache
+    def judge_at(target: Target) -> Any:
+        return RefusingJudge(found.judges[0].at(target), dict(refusals(target)), at=judge_at)
+
+    def refusals(target: Target) -> Iterator[tuple[str, Rejection]]:
+        for name in sorted(found.settings.allow_sdist & set(names)):
+            page = found.source.project(name)
+            for sdist in (each for position in range(len(page.versions)) for each in page.sdists(position)):
+                # One without a hash would be downloaded for it.
+                known = maker.refusal(release_of(sdist, found.source), target) if sdist.hash else None
+                if known is not None:
+                    yield sdist.filename, known
+
+    return judge_at
 
 
 def solve_built(

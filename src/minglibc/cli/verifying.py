@@ -18,14 +18,21 @@ LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL))
 
 
 class RefusingJudge(Judge):
-    """A Judge that also refuses files that were looked into, each by its name and with what was found."""
+    """A Judge that also refuses files that were looked into, each by its name and with what was found; *at* gives its like."""
 
-    __slots__ = ("_judge", "_refused")
+    __slots__ = ("_at", "_judge", "_refused")
 
-    def __init__(self, judge: Judge, refused: Mapping[str, Rejection]) -> None:
+    def __init__(
+        self, judge: Judge, refused: Mapping[str, Rejection], *, at: Callable[[Target], Judge] | None = None
+    ) -> None:
         self._judge = judge
         self._refused = refused
+        self._at = at or judge.at
         self.target = judge.target
+
+    def at(self, target: Target) -> Judge:
+        """The judge of another target, with what is known there."""
+        return self._at(target)
 
     def judge(self, wheel: Wheel) -> int | Rejection:
         """As the plain judge, for what was not refused."""
