@@ -1,6 +1,6 @@
 """The project JSON API's word on vulnerabilities: of each release where the index has that, else of the newest alone."""
 
-import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -68,6 +68,7 @@ class Advisories:
         self._offline = offline
         self._on_trouble = on_trouble
         self._troubled = False
+        self._asking = threading.Lock()
 
     def of(
         self, releases: Iterable[Release], *, newest: Iterable[Release] = ()
@@ -83,33 +84,27 @@ class Advisories:
             elif self._concerns(release[0]):
                 missing.append(release)
         if missing and self._base and not self._offline:
-            found |= asyncio.run(self._ask_all(missing, frozenset(newest)))
+            found |= self._ask_all(missing, frozenset(newest))
         return {release: found.get(release) for release in wanted}
 
-    async def _ask_all(
+    def _ask_all(
         self, releases: Iterable[Release], newest: frozenset[Release]
     ) -> dict[Release, tuple[Advisory, ...] | None]:
         limits = Limits.from_environment()
         lanes = Lanes(limits, size=_LANES, spare=0)
 
-        async def one(release: Release) -> tuple[Release, tuple[Advisory, ...] | None]:
-            return release, await self._ask(lanes, limits, release, is_newest=release in newest)
+        def asking(release: Release) -> Callable[[Ticket], _Release | None]:
+            return lambda ticket: self._ask(ticket, limits, release, is_newest=release in newest)
 
+        tickets = {release: lanes.submit(Ticket(asking(release), urgent=True)) for release in releases}
         try:
-            return dict(await asyncio.gather(*(one(release) for release in releases)))
+            return {release: self._told(lanes, release, ticket) for release, ticket in tickets.items()}
         finally:
-            await lanes.close()
+            lanes.close()
 
-    async def _ask(
-        self, lanes: Lanes, limits: Limits, release: Release, *, is_newest: bool
-    ) -> tuple[Advisory, ...] | None:
-        name, version = release
+    def _told(self, lanes: Lanes, release: Release, ticket: Ticket) -> tuple[Advisory, ...] | None:
         try:
-            told = await self._get(lanes, limits, f"{name}/{version}/json")
-            if told is None and is_newest:
-                whole = await self._get(lanes, limits, f"{name}/json")
-                # Mirrors empty this list: only what stands in it says anything.
-                told = whole if whole and whole.info.version == version and whole.vulnerabilities else None
+            told: _Release | None = lanes.wait(ticket)
         except MinglibcError as error:
             if not self._troubled:
                 self._troubled = True
@@ -123,9 +118,20 @@ class Advisories:
         self._store.write(self._folder, _place(release), {"expires": time.time() + _MAX_AGE, "known": known})
         return _advisories(known)
 
-    async def _get(self, lanes: Lanes, limits: Limits, path: str) -> _Release | None:
+    def _ask(self, ticket: Ticket, limits: Limits, release: Release, *, is_newest: bool) -> _Release | None:
+        name, version = release
+        told = self._get(ticket, limits, f"{name}/{version}/json")
+        if told is None and is_newest:
+            whole = self._get(ticket, limits, f"{name}/json")
+            # Mirrors empty this list: only what stands in it says anything.
+            told = whole if whole and whole.info.version == version and whole.vulnerabilities else None
+        return told
+
+    def _get(self, ticket: Ticket, limits: Limits, path: str) -> _Release | None:
         url = f"{self._base}{path}"
-        answer = await get(lanes, Ticket(urgent=True), url, self._credentials.headers(url), limits)
+        with self._asking:
+            headers = self._credentials.headers(url)
+        answer = get(ticket, url, headers, limits)
         if answer.status != 200:
             return None
         try:

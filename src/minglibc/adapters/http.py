@@ -1,14 +1,15 @@
 """HTTP by httpx: lanes of one connection each, retries, and a bound on everything."""
 
-import asyncio
 import contextlib
 import os
 import random
 import ssl
+import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
 
@@ -27,6 +28,8 @@ _SHORT = 64 * 1024
 _FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
 _HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
 _MOST = 3600
+# Seconds after which whoever waits looks whether there is still something to wait for.
+_LOOK_AGAIN = 0.5
 
 
 class Limits(NamedTuple):
@@ -64,30 +67,30 @@ class Lane:
 
     def __init__(self, limits: Limits) -> None:
         self._extensions = {"timeout": httpx.Timeout(limits.silence).as_dict()}
-        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[str, httpx.HTTPTransport] = {}
         # Which proxy serves which host is httpx's client to say.
-        self._proxied = httpx.AsyncClient(verify=_ssl_context("https"), limits=_FEW) if getproxies() else None
+        self._proxied = httpx.Client(verify=_ssl_context("https"), limits=_FEW) if getproxies() else None
 
-    @contextlib.asynccontextmanager
-    async def stream(self, method: str, url: str, *, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+    @contextlib.contextmanager
+    def stream(self, method: str, url: str, *, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """The answer, redirects followed; its body is still to come."""
-        response = await self._follow(method, url, {**_HEADERS, **headers})
+        response = self._follow(method, url, {**_HEADERS, **headers})
         try:
             yield response
         finally:
-            await response.aclose()
+            response.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connection."""
         for transport in self._transports.values():
-            await transport.aclose()
+            transport.close()
         if self._proxied is not None:
-            await self._proxied.aclose()
+            self._proxied.close()
 
-    async def _follow(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _follow(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
         for _ in range(MAX_REDIRECTS + 1):
             request = httpx.Request(method, url, headers=headers, extensions=self._extensions)
-            response = await self._send(request)
+            response = self._send(request)
             if not response.has_redirect_location:
                 return response
             try:
@@ -97,18 +100,18 @@ class Lane:
             except ValueError as error:
                 raise httpx.InvalidURL(str(error)) from error
             finally:
-                await _leave(response)
+                _leave(response)
             url = target
         raise httpx.TooManyRedirects("too many redirects", request=request)
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request) -> httpx.Response:
         if self._proxied is not None:
-            return await self._proxied.send(request, stream=True)
+            return self._proxied.send(request, stream=True)
         scheme = request.url.scheme
         if scheme not in self._transports:
-            self._transports[scheme] = httpx.AsyncHTTPTransport(verify=_ssl_context(scheme), limits=_FEW)
+            self._transports[scheme] = httpx.HTTPTransport(verify=_ssl_context(scheme), limits=_FEW)
         try:
-            response = await self._transports[scheme].handle_async_request(request)
+            response = self._transports[scheme].handle_request(request)
         except httpx.RequestError as error:
             error.request = request
             raise
@@ -116,13 +119,13 @@ class Lane:
         return response
 
 
-async def _leave(response: httpx.Response) -> None:
+def _leave(response: httpx.Response) -> None:
     """Be done with a redirect; a short body is read, so that its connection can be used again."""
     length = response.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) <= _SHORT:
-        async for _ in response.aiter_raw():
+        for _ in response.iter_raw():
             pass
-    await response.aclose()
+    response.close()
 
 
 def _ssl_context(scheme: str) -> ssl.SSLContext:
@@ -136,101 +139,155 @@ def _plain_context() -> ssl.SSLContext:
 
 
 class Ticket:
-    """A request's place in the queue for a lane; an urgent one is served first."""
+    """Something that a lane is to do: its place in the queue, and in the end its result or its error."""
 
-    __slots__ = ("urgent", "waiting")
+    __slots__ = ("asked", "error", "expires", "is_done", "job", "lane", "result", "urgent")
 
-    def __init__(self, *, urgent: bool = False) -> None:
+    def __init__(self, job: Callable[["Ticket"], Any], *, urgent: bool = False) -> None:
+        self.job = job
+        self.lane: Lane | None = None
         self.urgent = urgent
-        self.waiting: asyncio.Future[None] | None = None
+        self.is_done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        # What is asked at the moment, and when (by the steady clock) all of the answer is due.
+        self.asked = ""
+        self.expires: float | None = None
 
 
 class Lanes:
-    """A bounded set of connections; speculation leaves some of them to what is waited for."""
+    """A bounded set of threads with a lane each; speculation leaves some of them to what is waited for.
 
-    def __init__(self, limits: Limits, *, size: int, spare: int) -> None:
+    Threads and not asyncio: that, and what httpx needs beside it, takes as long to import as a small lock's requests.
+    """
+
+    def __init__(self, limits: Limits, *, size: int, spare: int, guard: "threading.RLock | None" = None) -> None:
         self._limits = limits
-        self._room = size
+        self._size = size
         self._spare = spare
-        self._idle: list[Lane] = []
-        self._made: list[Lane] = []
+        lock = guard or threading.RLock()
+        self._work = threading.Condition(lock)
+        self._done = threading.Condition(lock)
+        self._threads: list[threading.Thread] = []
+        self._busy = 0
+        self._idle = 0
         self._urgent: deque[Ticket] = deque()
         self._later: deque[Ticket] = deque()
+        self._closing = False
 
-    @contextlib.asynccontextmanager
-    async def lane(self, ticket: Ticket) -> AsyncIterator[Lane]:
-        """A lane for one request."""
-        await self._enter(ticket)
-        lane = self._idle.pop() if self._idle else self._new()
-        try:
-            yield lane
-        finally:
-            self._idle.append(lane)
-            self._leave()
+    @property
+    def is_closing(self) -> bool:
+        """Whether nobody waits for anything any more."""
+        return self._closing
+
+    def submit(self, ticket: Ticket) -> Ticket:
+        """Have *ticket* done, in its turn."""
+        with self._work:
+            (self._urgent if ticket.urgent else self._later).append(ticket)
+            self._call_somebody()
+        return ticket
 
     def promote(self, ticket: Ticket) -> None:
         """Serve *ticket* before all that nobody waits for."""
-        if ticket.waiting is not None and not ticket.urgent:
-            with contextlib.suppress(ValueError):
-                self._later.remove(ticket)
-                self._urgent.append(ticket)
-        ticket.urgent = True
-        self._wake()
+        with self._work:
+            if not ticket.urgent:
+                ticket.urgent = True
+                with contextlib.suppress(ValueError):
+                    self._later.remove(ticket)
+                    self._urgent.append(ticket)
+                    self._call_somebody()
 
-    async def _enter(self, ticket: Ticket) -> None:
-        if self._has_room(ticket):
-            self._room -= 1
-            return
-        turn = ticket.waiting = asyncio.get_running_loop().create_future()
-        (self._urgent if ticket.urgent else self._later).append(ticket)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()
-            raise
-        finally:
-            ticket.waiting = None
+    def wait(self, ticket: Ticket) -> Any:
+        """The result of *ticket*; raises its error, or IndexUnreachable where a server keeps a lane beyond all bounds."""
+        (result,) = self.wait_all([ticket])
+        return result
 
-    def _leave(self) -> None:
-        self._room += 1
-        self._wake()
+    def wait_all(self, tickets: Sequence[Ticket]) -> list[Any]:
+        """The result of each of *tickets*; raises the first error that there is, and waits for no other."""
+        with self._done:
+            while waiting := [ticket for ticket in tickets if not ticket.is_done]:
+                if any(ticket.error is not None for ticket in tickets):
+                    break
+                self._done.wait(_LOOK_AGAIN)
+                self._check_time(waiting)
+        for ticket in tickets:
+            if ticket.error is not None:
+                raise ticket.error
+        return [ticket.result for ticket in tickets]
 
-    def _wake(self) -> None:
-        for queue in (self._urgent, self._later):
-            while queue and self._has_room(queue[0]):
-                turn = queue.popleft().waiting
-                if turn is not None and not turn.done():
-                    self._room -= 1
-                    turn.set_result(None)
+    def _check_time(self, waiting: Iterable[Ticket]) -> None:
+        """A lane sees to its limits whenever bytes come, but for those of an answer's head, which come in one go."""
+        now = time.monotonic()
+        for ticket in waiting:
+            if ticket.expires is not None and now > ticket.expires + self._limits.silence:
+                raise IndexUnreachable(
+                    f"{shown(ticket.asked)}: no whole answer within {self._limits.deadline:g} s",
+                    hint="check the network and the index",
+                )
 
-    async def close(self) -> None:
-        """Close every connection."""
-        for lane in self._made:
-            await lane.close()
+    def close(self) -> None:
+        """Close every connection; what is still asked for is given up."""
+        with self._work:
+            self._closing = True
+            self._urgent.clear()
+            self._later.clear()
+            self._work.notify_all()
+            idle = self._busy == 0
+        for thread in self._threads if idle else ():
+            thread.join()
 
-    def _new(self) -> Lane:
+    def _call_somebody(self) -> None:
+        if self._idle:
+            self._work.notify()
+        elif len(self._threads) < self._size:
+            thread = threading.Thread(target=self._serve, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self) -> None:
+        """A lane's life, in a thread of its own."""
         lane = Lane(self._limits)
-        self._made.append(lane)
-        return lane
+        with contextlib.closing(lane):
+            while (ticket := self._next()) is not None:
+                ticket.lane = lane
+                try:
+                    ticket.result = ticket.job(ticket)
+                except BaseException as error:  # noqa: BLE001  whatever it is, whoever waits raises it
+                    ticket.error = error
+                with self._done:
+                    ticket.lane = None
+                    ticket.is_done = True
+                    self._busy -= 1
+                    self._done.notify_all()
 
-    def _has_room(self, ticket: Ticket) -> bool:
-        return self._room > (0 if ticket.urgent else self._spare)
+    def _next(self) -> Ticket | None:
+        """What to do next; None when all is over."""
+        with self._work:
+            while not self._closing:
+                if self._urgent:
+                    self._busy += 1
+                    return self._urgent.popleft()
+                if self._later and self._size - self._busy > self._spare:
+                    self._busy += 1
+                    return self._later.popleft()
+                self._idle += 1
+                self._work.wait()
+                self._idle -= 1
+        return None
 
 
-async def get(
-    lanes: Lanes, ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, *, unpack: bool = True
-) -> Answer:
-    """The answer to a GET, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying.
+def get(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, *, unpack: bool = True) -> Answer:
+    """The answer to a GET on the lane of *ticket*, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying.
 
     Without *unpack* its body is as it was sent, for ``unpacked``.
     """
     problem = ""
+    ticket.asked = url
     for attempt in range(limits.retries + 1):
         delay = _backoff(attempt)
+        ticket.expires = time.monotonic() + limits.deadline
         try:
-            async with lanes.lane(ticket) as lane, asyncio.timeout(limits.deadline):
-                answer = await _once(lane, url, headers, limits)
+            answer = _once(ticket.lane, url, headers, limits, ticket.expires)
         except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
             problem = _passing(error, url, limits)
         else:
@@ -240,8 +297,10 @@ async def get(
             if wait > MAX_RETRY_AFTER:
                 break
             delay = max(delay, wait)
+        finally:
+            ticket.expires = None
         if attempt < limits.retries:
-            await asyncio.sleep(delay)
+            time.sleep(delay)
     tries = "" if attempt == 0 else f" (tried {attempt + 1} times)"
     raise IndexUnreachable(
         f"{shown(url)}: {problem}{tries}",
@@ -290,12 +349,14 @@ def raise_distrust(error: Exception, url: str) -> None:
         raise found from error
 
 
-async def _once(lane: Lane, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
-    async with lane.stream("GET", url, headers=headers) as response:
+def _once(lane: Lane | None, url: str, headers: Mapping[str, str], limits: Limits, expires: float) -> Answer:
+    assert lane is not None
+    with lane.stream("GET", url, headers=headers) as response:
         raw = bytearray()
-        async for chunk in response.aiter_raw():
+        for chunk in response.iter_raw():
             raw += chunk
             if len(raw) > limits.body:
                 raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // MIB} MiB")
-        found = dict(response.headers.items())
-        return Answer(str(response.url), response.status_code, found, bytes(raw))
+            if time.monotonic() > expires:
+                raise TimeoutError
+        return Answer(str(response.url), response.status_code, dict(response.headers.items()), bytes(raw))

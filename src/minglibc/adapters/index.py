@@ -1,6 +1,7 @@
 """The index as the resolver sees it: blocking, cached, each thing asked for once; the network starts with the first miss."""
 
 import time
+from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,6 +78,8 @@ class Index:
         self._kept: dict[tuple[str, str], _Kept | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
+        # Whoever changes anything of this, or of what it stands on, holds it while threads fetch.
+        self.guard = RLock()
         self._events: deque[tuple[str, Any]] = deque()
         # What says what a source distribution requires, reading or building it.
         self.open_sdist: Callable[[Sdist], CoreMetadata] = _never
@@ -96,7 +99,8 @@ class Index:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
         found = self._pages.get(name)
         if found is None:
-            self._ask_page(name)
+            with self.guard:
+                self._ask_page(name)
             if name not in self._pages:
                 self._wait(("page", name))
             found = self._pages[name]
@@ -109,7 +113,8 @@ class Index:
         key = self._key(wheel)
         found = self._metadata.get(key)
         if found is None:
-            self._ask_metadata(wheel)
+            with self.guard:
+                self._ask_metadata(wheel)
             if key not in self._metadata and self._is_served(wheel):
                 self._wait(("metadata", key))
             found = self._metadata.get(key, _UNREAD)
@@ -121,14 +126,16 @@ class Index:
 
     def _opened(self, sdist: Sdist) -> CoreMetadata:
         found = self.open_sdist(sdist)
-        self._have_metadata(sdist, found)
+        with self.guard:
+            self._have_metadata(sdist, found)
         return found
 
     def prefetch(self, wheels: Iterable[Wheel]) -> None:
         """Ask for the metadata of *wheels* without waiting for it, if the network is in use at all."""
         if self._network is not None:
             for wheel in wheels:
-                self._ask_metadata(wheel)
+                with self.guard:
+                    self._ask_metadata(wheel)
 
     def hashed(self, wheel: Wheel) -> Wheel:
         """*wheel* with the hash of its bytes: one whose page gives none is downloaded for it, a local one also has its size."""
@@ -136,7 +143,7 @@ class Index:
             from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects have wheels on this machine
 
             return local_wheels.hashed(wheel)
-        return wheel._replace(hash=self._online().run(self._online().digest(wheel)))
+        return wheel._replace(hash=self._online().run(lambda ticket: self._online().digest(wheel, ticket)))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
         """A project that no index is asked for, with what is known of its wheels' metadata."""
@@ -250,19 +257,17 @@ class Index:
 
     def _online(self) -> "Network":
         if self._network is None:
-            # With everything cached, httpx and asyncio are never imported.
+            # With everything cached, httpx is never imported.
             from minglibc.adapters.pagereader import PageReader  # noqa: PLC0415
 
             reader = PageReader.start(self._store)
             from minglibc.adapters.network import Network  # noqa: PLC0415
 
             self._network = Network(self, reader, on_fetch=self._on_fetch)
-            for name in self._speculation.start():
-                self._events.append(("name", name))
-            for page in list(self._pages.values()):
-                if isinstance(page, ProjectPage):
-                    self._events.append(("page", page))
-            self._foresee_all()
+            with self.guard:
+                self._events.extend(("name", name) for name in self._speculation.start())
+                self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
+                self._foresee_all()
         return self._network
 
     def _wait(self, key: tuple[str, str]) -> None:

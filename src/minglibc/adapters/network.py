@@ -1,12 +1,11 @@
-"""What goes over the wire: one event loop, turned only while the resolver waits for something."""
+"""What goes over the wire: fetches in threads, and the guard under which they tell the index."""
 
-import asyncio
-import contextlib
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import new as new_hash
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from minglibc.adapters.answers import ACCEPT, Answer, shown, unpacked
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
@@ -31,7 +30,7 @@ Key = tuple[str, str]
 
 
 class Network:
-    """Fetches for one Index; everything here runs in the thread that waits."""
+    """Fetches for one Index, in threads; whatever touches the index is done by one of them at a time."""
 
     def __init__(self, index: "Index", reader: PageReader | None, *, on_fetch: Callable[[str], None]) -> None:
         self._index = index
@@ -39,56 +38,43 @@ class Network:
         self._on_fetch = on_fetch
         self._limits = Limits.from_environment()
         self._credentials = index.credentials
-        self._loop = asyncio.new_event_loop()
-        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES)
-        self._listings: dict[str, asyncio.Task[Answer]] = {}
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._guard = index.guard
+        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES, guard=self._guard)
+        self._listings: dict[str, Answer] = {}
+        self._listing = threading.Lock()
         self._tickets: dict[Key, Ticket] = {}
         self._no_metadata_files = 0
-        self._closing = False
 
     def knows(self, key: Key) -> bool:
         """Whether *key* has been started."""
-        return key in self._tasks
+        return key in self._tickets
 
-    def start(self, key: Key, make: Callable[[Ticket], Coroutine[Any, Any, None]]) -> None:
-        """Begin a fetch, once; it moves on whenever something is waited for."""
-        if self._closing or key in self._tasks:
-            return
-        ticket = Ticket()
-        self._tickets[key] = ticket
-        self._tasks[key] = self._loop.create_task(make(ticket))
+    def start(self, key: Key, fetch: Callable[[Ticket], None]) -> None:
+        """Begin a fetch, once."""
+        if key not in self._tickets and not self._lanes.is_closing:
+            self._tickets[key] = self._lanes.submit(Ticket(fetch))
 
     def wait(self, key: Key) -> None:
-        """Turn the loop until *key* is there, before all that nobody waits for."""
+        """Come back when *key* is there, which is served before all that nobody waits for."""
         self._lanes.promote(self._tickets[key])
         self._on_fetch(key[1])
-        self.run(self._tasks[key])
+        self._lanes.wait(self._tickets[key])
 
-    def run(self, what: "Coroutine[Any, Any, T] | asyncio.Task[T]") -> T:
-        """The result of *what*."""
-        return self._loop.run_until_complete(what)
+    def run(self, fetch: Callable[[Ticket], T]) -> T:
+        """The result of *fetch*."""
+        found: T = self._lanes.wait(self._lanes.submit(Ticket(fetch, urgent=True)))
+        return found
 
     def close(self) -> None:
         """Stop everything."""
-        self._closing = True
-        for task in self._tasks.values():
-            task.cancel()
-        with contextlib.suppress(KeyboardInterrupt):
-            self.run(self._finish())
+        self._lanes.close()
         if self._reader is not None:
             self._reader.close()
-        self._loop.close()
 
-    async def _finish(self) -> None:
-        for listing in self._listings.values():
-            listing.cancel()
-        await asyncio.gather(*self._tasks.values(), *self._listings.values(), return_exceptions=True)
-        await self._lanes.close()
-
-    async def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}, *, unpack: bool = True) -> Answer:
-        told = {**self._credentials.headers(url), **headers}
-        return await get(self._lanes, ticket, url, told, self._limits, unpack=unpack)
+    def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}, *, unpack: bool = True) -> Answer:
+        with self._guard:
+            told = {**self._credentials.headers(url), **headers}
+        return get(ticket, url, told, self._limits, unpack=unpack)
 
     def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
         hints = {
@@ -101,70 +87,78 @@ class Network:
 
     # Project pages.
 
-    async def page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+    def page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
         """Fetch the page of *name* from the first of *indexes* that has it, or have that confirm the one that is cached."""
         try:
-            await self._first_page(name, indexes, ticket)
+            self._first_page(name, indexes, ticket)
         except MinglibcError as error:
-            self._index.keep_failure(name, error)
+            with self._guard:
+                self._index.keep_failure(name, error)
 
-    async def _first_page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+    def _first_page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
         for base in indexes:
-            if self._index.is_local(base):
-                if self._index.take_local(base, name):
+            with self._guard:
+                if self._index.is_local(base):
+                    if self._index.take_local(base, name):
+                        return
+                    if base is indexes[-1]:
+                        raise self._index.lacks(name, base)
+                    continue
+                if base is not indexes[0] and self._index.take_kept(base, name):
                     return
-                if base is indexes[-1]:
-                    raise self._index.lacks(name, base)
-                continue
-            if base is not indexes[0] and self._index.take_kept(base, name):
-                return
-            answer = await self._page(name, base, ticket)
+            answer = self._page(name, base, ticket)
             if answer is None:
                 return
             if base is indexes[-1]:
-                await self._project_json(name, base, answer, ticket)
+                self._project_json(name, base, answer, ticket)
             else:
                 _check_offered(answer)
-                self._index.keep_absence(name, base, max_age=_max_age(answer))
+                with self._guard:
+                    self._index.keep_absence(name, base, max_age=_max_age(answer))
 
-    async def _page(self, name: str, base: str, ticket: Ticket) -> Answer | None:
+    def _page(self, name: str, base: str, ticket: Ticket) -> Answer | None:
         """Have the page of *name* from *base*, or give the answer that says that it is not there."""
         if base in self._index.flat:
-            return await self._listed(name, base)
-        url, etag = f"{base}{name}/", self._index.etag(base, name)
+            return self._listed(name, base, ticket)
+        with self._guard:
+            url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
-        answer = await self._get(url, ticket, {"Accept": ACCEPT, **conditional}, unpack=False)
+        answer = self._get(url, ticket, {"Accept": ACCEPT, **conditional}, unpack=False)
         if answer.status == 304 and etag:
-            self._index.confirm_page(name, base, max_age=_max_age(answer))
+            with self._guard:
+                self._index.confirm_page(name, base, max_age=_max_age(answer))
         elif answer.status == 200:
-            await self._read(answer, name, base)
+            self._read(answer, name, base)
         elif answer.status in {404, 406, 410}:
             return answer
         else:
             raise self._refused(answer, f"the page of {name}")
         return None
 
-    async def _read(self, answer: Answer, name: str, base: str) -> None:
+    def _read(self, answer: Answer, name: str, base: str) -> None:
         """Have the page that *answer* holds, by the second process where there is one."""
         etag, max_age = answer.headers.get("etag", ""), _max_age(answer)
         if self._reader is not None:
             try:
-                await self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
+                self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
             except ReaderGone:
                 pass
             else:
-                if self._index.take_written(name, base):
-                    return
+                with self._guard:
+                    if self._index.take_written(name, base):
+                        return
         from minglibc.adapters.simple_api import read_page  # noqa: PLC0415  the second process has it, as a rule
 
-        self._index.keep_page(read_page(unpacked(answer), name), base, etag=etag, max_age=max_age)
+        page = read_page(unpacked(answer), name)
+        with self._guard:
+            self._index.keep_page(page, base, etag=etag, max_age=max_age)
 
-    async def _listed(self, name: str, base: str) -> Answer | None:
+    def _listed(self, name: str, base: str, ticket: Ticket) -> Answer | None:
         """The same from a flat index, whose one page is fetched once for all projects."""
-        if base not in self._listings:
-            asked = self._get(base, Ticket(urgent=True), {"Accept": "text/html"})
-            self._listings[base] = self._loop.create_task(asked)
-        answer = await asyncio.shield(self._listings[base])
+        with self._listing:
+            if base not in self._listings:
+                self._listings[base] = self._get(base, ticket, {"Accept": "text/html"})
+            answer = self._listings[base]
         if answer.status != 200:
             raise self._refused(answer, "its page of files")
         from minglibc.adapters.simple_api import read_listing  # noqa: PLC0415  few indexes are flat
@@ -172,36 +166,39 @@ class Network:
         page = read_listing(answer, name)
         if not len(page.versions):
             return answer
-        self._index.keep_page(page, base, max_age=_max_age(answer))
+        with self._guard:
+            self._index.keep_page(page, base, max_age=_max_age(answer))
         return None
 
-    async def _project_json(self, name: str, base: str, refusal: Answer, ticket: Ticket) -> None:
+    def _project_json(self, name: str, base: str, refusal: Answer, ticket: Ticket) -> None:
         """The project JSON API stands in where the Simple API has no page."""
         if base.endswith("/simple/"):
-            answer = await self._get(f"{base.removesuffix('simple/')}pypi/{name}/json", ticket)
+            answer = self._get(f"{base.removesuffix('simple/')}pypi/{name}/json", ticket)
             if answer.status == 200:
                 from minglibc.adapters.simple_api import read_project_json  # noqa: PLC0415  it seldom comes to this
 
                 page = read_project_json(answer, name)
-                self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
+                with self._guard:
+                    self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
                 return
         _check_offered(refusal)
         raise self._index.lacks(name, base)
 
     # Core metadata.
 
-    async def metadata(self, wheel: Wheel, ticket: Ticket) -> None:
+    def metadata(self, wheel: Wheel, ticket: Ticket) -> None:
         """Fetch the metadata of *wheel*: its own file (PEP 658), else out of the wheel by ranges, else the whole wheel."""
         try:
-            found: CoreMetadata | Exception = await self._read_metadata(wheel, ticket)
+            found: CoreMetadata | Exception = self._read_metadata(wheel, ticket)
         except (MinglibcError, ValueError) as error:
             found = error
-        self._index.keep_metadata(wheel, found)
+        with self._guard:
+            self._index.keep_metadata(wheel, found)
 
-    async def _read_metadata(self, wheel: Wheel, ticket: Ticket) -> CoreMetadata:
+    def _read_metadata(self, wheel: Wheel, ticket: Ticket) -> CoreMetadata:
         if not isinstance(wheel, Sdist):
-            return parse_metadata((await self._metadata(wheel, ticket)).decode(errors="replace"))
-        answer = await self._get(f"{wheel.url}.metadata", ticket)
+            return parse_metadata(self._metadata(wheel, ticket).decode(errors="replace"))
+        answer = self._get(f"{wheel.url}.metadata", ticket)
         if answer.status != 200:
             raise NotStatic(f"the index does not serve the metadata of {wheel.filename}")
         _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
@@ -210,10 +207,10 @@ class Network:
             raise NotStatic(f"what {wheel.filename} requires is known once it is built")
         return found
 
-    async def _metadata(self, wheel: Wheel, ticket: Ticket) -> bytes:
+    def _metadata(self, wheel: Wheel, ticket: Ticket) -> bytes:
         # A mirror may strip core-metadata from its pages and serve the files all the same: ask, until it proves not to.
         if wheel.metadata is not None or self._no_metadata_files < 3:
-            answer = await self._get(f"{wheel.url}.metadata", ticket)
+            answer = self._get(f"{wheel.url}.metadata", ticket)
             if answer.status == 200:
                 self._no_metadata_files = 0
                 _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
@@ -221,28 +218,28 @@ class Network:
             if answer.status not in {403, 404, 405, 410}:
                 raise self._refused(answer, f"the metadata of {wheel.filename}")
             self._no_metadata_files += 1
-        content = await read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
+        content = read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
         _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
         return content
 
-    async def _span(self, wheel: Wheel, start: int | None, stop: int | None, ticket: Ticket) -> tuple[int, int, bytes]:
+    def _span(self, wheel: Wheel, start: int | None, stop: int | None, ticket: Ticket) -> tuple[int, int, bytes]:
         asked = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
-        answer = await self._get(wheel.url, ticket, {"Range": asked, "Accept-Encoding": "identity"})
+        answer = self._get(wheel.url, ticket, {"Range": asked, "Accept-Encoding": "identity"})
         if answer.status == 206:
             found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
             if found is None:
                 raise IndexAnswerError(f"{shown(answer.url)}: the server sends a part and doesn't say which")
             return int(found[1]), int(found[3]), answer.body
         if answer.status == 416 and wheel.size:
-            return await self._span(wheel, 0, wheel.size, ticket)
+            return self._span(wheel, 0, wheel.size, ticket)
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
         _check_hash(answer.body, wheel.hash, wheel.filename)
         return 0, len(answer.body), answer.body
 
-    async def digest(self, wheel: Wheel) -> str:
+    def digest(self, wheel: Wheel, ticket: Ticket) -> str:
         """Download *wheel* and hash it."""
-        answer = await self._get(wheel.url, Ticket(urgent=True), {"Accept-Encoding": "identity"})
+        answer = self._get(wheel.url, ticket, {"Accept-Encoding": "identity"})
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
         try:

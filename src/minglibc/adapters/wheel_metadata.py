@@ -4,7 +4,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
@@ -58,19 +58,19 @@ class _Sparse(io.RawIOBase):
         raise _Missing(self._place, stop)
 
 
-async def read_remotely(fetch: Callable[[int | None, int | None], Awaitable[tuple[int, int, bytes]]]) -> bytes:
+def read_remotely(fetch: Callable[[int | None, int | None], tuple[int, int, bytes]]) -> bytes:
     """The bytes of METADATA; *fetch(start, stop)* gives (where they start, the file's size, bytes), (None, n) meaning the last n.
 
     Raises ValueError where the file is no wheel.
     """
-    start, size, data = await fetch(None, TAIL)
+    start, size, data = fetch(None, TAIL)
     file = _Sparse(size)
     file.add(start, data)
     for _ in range(6):
         try:
             return read_open(file)
         except _Missing as missing:
-            start, _, data = await fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
+            start, _, data = fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
             file.add(start, data)
     raise ValueError("its zip directory can't be read")
 

@@ -1,11 +1,11 @@
 """Wheels on this machine: a cache by digest, filled by parallel downloads, every byte hashed before it is used."""
 
-import asyncio
 import hashlib
 import os
 import shutil
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +78,10 @@ class Wheelhouse:
         self._on_progress = on_progress
         self._on_warning = on_warning
         self._scratch = ""
+        # Downloads run in threads.
+        self._lock = threading.RLock()
+        self._stopped = False
+        self._partial: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +99,7 @@ class Wheelhouse:
             names = ", ".join(file.filename for file in missing)
             raise IndexUnreachable(f"not in the cache: {names}", hint="run once without --offline")
         if missing:
-            paths.update(asyncio.run(self._download_all(missing)))
+            paths.update(self._download_all(missing))
         return {name: path for name, path in paths.items() if path}
 
     def _present(self, file: LockedFile) -> str | None:
@@ -119,54 +123,61 @@ class Wheelhouse:
             raise WheelError(f"{file.filename!r} is not the name of a wheel", hint="run minglibc lock")
         return os.path.join(folder, "-".join(file.digest), file.filename)
 
-    async def _download_all(self, files: Iterable[LockedFile]) -> dict[str, str]:
+    def _download_all(self, files: Iterable[LockedFile]) -> dict[str, str]:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         limits = self._limits or http.Limits.from_environment()
         lanes = http.Lanes(limits, size=_PARALLEL, spare=0)
 
-        async def one(file: LockedFile) -> tuple[str, str]:
-            return file.filename, await self._download(lanes, limits, file)
+        def downloading(file: LockedFile) -> "Callable[[http.Ticket], str]":
+            return lambda ticket: self._download(ticket, limits, file)
 
+        self._stopped = False
         # The largest first: it decides when all are done.
-        tasks = [asyncio.create_task(one(file)) for file in sorted(files, key=lambda file: -(file.size or 0))]
+        ordered = sorted(files, key=lambda file: -(file.size or 0))
+        tickets = [lanes.submit(http.Ticket(downloading(file), urgent=True)) for file in ordered]
         try:
-            return dict(await asyncio.gather(*tasks))
+            return dict(zip((file.filename for file in ordered), lanes.wait_all(tickets), strict=True))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await lanes.close()
+            with self._lock:
+                self._stopped = True
+                # Whoever is still waiting for bytes finds nothing to write them to.
+                for path in self._partial:
+                    with suppress(OSError):
+                        os.unlink(path)
+            lanes.close()
 
-    async def _download(self, lanes: "http.Lanes", limits: "Limits", file: LockedFile) -> str:
+    def _download(self, ticket: "http.Ticket", limits: "Limits", file: LockedFile) -> str:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         for attempt in range(limits.retries + 1):
             try:
-                async with lanes.lane(http.Ticket()) as lane:
-                    return await self._download_once(lane, limits, file)
+                return self._download_once(ticket, limits, file)
             except _Passing as passing:
-                if attempt == limits.retries or passing.wait > http.MAX_RETRY_AFTER:
+                if attempt == limits.retries or passing.wait > http.MAX_RETRY_AFTER or self._stopped:
                     raise passing.error from passing
-                await asyncio.sleep(max(passing.wait, 0.25 * 2**attempt))
+                time.sleep(max(passing.wait, 0.25 * 2**attempt))
         raise AssertionError(limits)
 
-    async def _download_once(self, lane: "http.Lane", limits: "Limits", file: LockedFile) -> str:
+    def _download_once(self, ticket: "http.Ticket", limits: "Limits", file: LockedFile) -> str:
         import httpx  # noqa: PLC0415  paid for only where it is needed
 
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
-        deadline = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
+        allowed = limits.deadline + (file.size or 0) / _BYTES_A_SECOND
+        ticket.asked, ticket.expires = file.url, time.monotonic() + allowed
         # Nothing may stand between the file's bytes and its digest.
         headers = {"Accept-Encoding": "identity"}
         if self._credentials:
-            headers |= self._credentials.headers(file.url)
+            with self._lock:
+                headers |= self._credentials.headers(file.url)
+        assert ticket.lane is not None
         try:
-            async with asyncio.timeout(deadline), lane.stream("GET", file.url, headers=headers) as response:
+            with ticket.lane.stream("GET", file.url, headers=headers) as response:
                 _check_answer(file, response, self._credentials)
-                return await self._store(file, response)
+                return self._store(file, response, ticket.expires)
         except TimeoutError as error:
-            raise _Passing(_unreachable(file, f"not whole within {deadline:.0f} s")) from error
+            raise _Passing(_unreachable(file, f"not whole within {allowed:.0f} s")) from error
         except httpx.TooManyRedirects as error:
             raise IndexAnswerError(f"{file.filename}: {_shown(file.url)} is a redirect loop") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -180,25 +191,32 @@ class Wheelhouse:
         except (httpx.HTTPError, ssl.SSLError) as error:
             http.raise_distrust(error, file.url)
             raise _Passing(_unreachable(file, f"{error or type(error).__name__}")) from error
+        finally:
+            ticket.expires = None
 
-    async def _store(self, file: LockedFile, response: "httpx.Response") -> str:
+    def _store(self, file: LockedFile, response: "httpx.Response", expires: float) -> str:
         """Stream the body into a file that nobody else reads, and give it its name once it is right."""
         total = file.size if file.size is not None else _content_length(response)
         hasher = hashlib.new(file.digest[0])
         target = _Target(self)
         received = 0
         try:
-            async for chunk in response.aiter_raw(_CHUNK):
+            for chunk in response.iter_raw():
+                self._check_time(expires)
                 if not received:
                     _check_start(file, response, chunk)
                 received += len(chunk)
                 _check_size(file, received, whole=False)
                 hasher.update(chunk)
                 target.write(chunk)
-                self._on_progress(file.filename, received, total)
+                with self._lock:
+                    self._on_progress(file.filename, received, total)
             _check_size(file, received, whole=True)
             _check_digest(file, hasher.hexdigest())
             return target.name_it(file)
+        except TimeoutError:
+            target.drop()
+            raise
         except OSError as error:
             target.drop()
             raise MinglibcError(
@@ -209,8 +227,20 @@ class Wheelhouse:
             target.drop()
             raise
 
+    def _check_time(self, expires: float) -> None:
+        if time.monotonic() > expires or self._stopped:
+            raise TimeoutError
+
     def temporary(self, *, scratch: bool = False) -> tuple[int, str, str]:
         """A new file that only this process writes: its descriptor, its path and the folder that wheels get names in."""
+        with self._lock:
+            if self._stopped:
+                raise TimeoutError
+            descriptor, path, folder = self._made(scratch=scratch)
+            self._partial.add(path)
+            return descriptor, path, folder
+
+    def _made(self, *, scratch: bool) -> tuple[int, str, str]:
         if not scratch and not self._scratch:
             try:
                 os.makedirs(self._folder, exist_ok=True)
@@ -220,6 +250,11 @@ class Wheelhouse:
                 self.warn(error)
         self._scratch = self._scratch or tempfile.mkdtemp(prefix="minglibc-")
         return *tempfile.mkstemp(prefix=".part-", dir=self._scratch), self._scratch
+
+    def forget(self, path: str) -> None:
+        """A file of ``temporary`` has its name now, or is gone."""
+        with self._lock:
+            self._partial.discard(path)
 
     def warn(self, error: OSError) -> None:
         """Say once that the cache can't be used."""
@@ -269,6 +304,7 @@ class _Target:
         path = Wheelhouse._path(self.folder, file)  # noqa: SLF001  one unit in two classes
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.replace(self._path, path)
+        self._house.forget(self._path)
         return path
 
     def drop(self) -> None:
@@ -277,6 +313,7 @@ class _Target:
             self._descriptor = -1
         with suppress(OSError):
             os.unlink(self._path)
+        self._house.forget(self._path)
 
 
 class _Passing(Exception):
