@@ -19,13 +19,14 @@ from minglibc.audit import (
     Unreadable,
     audit,
     highest_glibc,
+    misfit,
     read_binary,
     tally,
     wheel_binaries,
 )
 from minglibc.elf import ElfFile, read_elf
 from minglibc.policies import glibc_of, lowest_policy, policy_at
-from minglibc.targets import GlibcVersion
+from minglibc.targets import Cap, GlibcVersion, MuslVersion
 from tests.support.elves import MACHINES, elf
 
 CAP = GlibcVersion(2, 17)
@@ -42,12 +43,12 @@ def binary(data: bytes, path: str = "pkg/_x.so", distribution: str = "pkg") -> B
     return found
 
 
-def findings(*files: bytes | Binary, cap: GlibcVersion = CAP, architecture: str = "x86_64") -> list[Finding]:
+def findings(*files: bytes | Binary, cap: Cap = CAP, architecture: str = "x86_64") -> list[Finding]:
     """What an audit of *files* finds."""
     return audit([file if isinstance(file, Binary) else binary(file) for file in files], [architecture], cap)
 
 
-def kinds(*files: bytes | Binary, cap: GlibcVersion = CAP, architecture: str = "x86_64") -> list[Kind]:
+def kinds(*files: bytes | Binary, cap: Cap = CAP, architecture: str = "x86_64") -> list[Kind]:
     """The kinds of what an audit of *files* finds."""
     return [finding.kind for finding in findings(*files, cap=cap, architecture=architecture)]
 
@@ -179,6 +180,61 @@ def test_a_loader_of_its_own_is_a_finding() -> None:
     """A program linked on Nix asks for a loader that other machines don't have."""
     data = elf(executable=True, interpreter="/nix/store/0-glibc/lib/ld-linux-x86-64.so.2")
     assert kinds(data) == [Kind.LIBRARY]
+
+
+ON_MUSL = MuslVersion(1, 2)
+ALPINE = "libc.musl-x86_64.so.1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        elf(needs={}, needed=[ALPINE]),
+        elf(needs={}, needed=["libc.so", "libz.so.1"]),
+        elf(needs={}, needed=[ALPINE], relr=True),
+        elf(needs={}, executable=True, interpreter="/lib/ld-musl-x86_64.so.1"),
+        elf(executable=True, static=True),
+        elf(needs={"libgcc_s.so.1": ["GCC_3.0"]}, needed=[ALPINE], soname="libgcc_s.so.1"),
+    ],
+    ids=["Alpine's name", "musl's own", "packed relocations", "program", "static program", "brought along"],
+)
+def test_an_honest_file_for_musl_has_no_finding(data: bytes) -> None:
+    """musl itself and libz are there; what a wheel brings along may have versions of its own."""
+    assert [] == findings(data, cap=ON_MUSL)
+    assert "" == misfit(read_elf(BytesIO(data)), ON_MUSL)
+
+
+@pytest.mark.parametrize(
+    ("data", "library"),
+    [
+        (elf(), "libc.so.6"),
+        (elf(needs={}, needed=["libc.so.6"]), "libc.so.6"),
+        (elf(needs={}, needed=["ld-linux-x86-64.so.2"]), "ld-linux-x86-64.so.2"),
+        (elf(needs={"libm.so.6": ["GLIBC_2.29"]}), "GLIBC_2.29"),
+        (elf(needs={}, executable=True), "ld-linux-x86-64.so.2"),
+    ],
+)
+def test_a_file_for_glibc_is_no_file_for_musl(data: bytes, library: str) -> None:
+    """glibc's loader, its library by name, or any version of its symbols: no machine with musl has them."""
+    expected = Finding("pkg", "pkg/_x.so", Kind.LINKED_GLIBC, library)
+    assert [expected] == findings(data, cap=ON_MUSL)
+    assert f"pkg: pkg/_x.so is linked with glibc ({library}), which no machine with musl has" == str(expected)
+    assert "is linked with glibc" == misfit(read_elf(BytesIO(data)), ON_MUSL)
+
+
+def test_what_a_machine_with_musl_need_not_have() -> None:
+    """Alpine brings neither GCC's runtime nor any other library, and a loader from elsewhere is not there either."""
+    needs_runtime = elf(needs={}, needed=[ALPINE, "libstdc++.so.6", "libgcc_s.so.1"])
+    assert ["libstdc++.so.6", "libgcc_s.so.1"] == [found.library for found in findings(needs_runtime, cap=ON_MUSL)]
+    assert [Kind.LIBRARY] * 2 == kinds(needs_runtime, cap=ON_MUSL)
+    assert [Kind.LIBRARY] == kinds(elf(needs={}, executable=True, interpreter="/nix/ld-musl-x86_64.so.1"), cap=ON_MUSL)
+
+
+def test_a_file_for_musl_is_no_file_for_glibc() -> None:
+    """The other way round, the words for sync are as short."""
+    assert "is linked with musl" == misfit(read_elf(BytesIO(elf(needs={}, needed=[ALPINE]))), CAP)
+    assert "needs glibc 2.28, the cap is 2.17" == misfit(read_elf(BytesIO(needs("libc.so.6", "GLIBC_2.28"))), CAP)
+    assert "" == misfit(read_elf(BytesIO(elf())), CAP)
 
 
 def test_musl_is_a_finding_of_its_own() -> None:

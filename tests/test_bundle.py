@@ -19,6 +19,7 @@ from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.bundle import SUMS, check_pip
 from minglibc.cli import bundle as command
 from minglibc.errors import EnvironmentProblem
+from minglibc.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
 from minglibc.wheels import parse_metadata
 from tests.support import oldglibc
 from tests.support.commands import Ran, minglibc
@@ -130,7 +131,7 @@ def test_a_bare_python_installs_a_bundle(
     publish_pip(index, executable)
     if python == "3.6":
         # What it ships knows manylinux1 alone, which will do here; a real bundle takes 21.3.1 from its index.
-        monkeypatch.setattr(command, "check_pip", lambda filename: filename)
+        monkeypatch.setattr(command, "check_pip", lambda filename, target: filename)
     folder = write_project(
         tmp_path / "project", index, ["app", "native"], python=[python], architectures=[platform.machine()]
     )
@@ -271,7 +272,7 @@ def test_another_machine_is_refused(
 @pytest.mark.parametrize(
     ("first", "expected"),
     [
-        ("import os; os.confstr = lambda name: None", "has no glibc (musl?)"),
+        ("import os; os.confstr = lambda name: None", "has no glibc, which the bundle is for"),
         ("import os; os.confstr = lambda name: 'glibc 2.12'", "has glibc 2.12, the bundle is for 2.17"),
         ("import sys; sys.implementation.name = 'pypy'", "is pypy, the bundle is for CPython"),
         ("import sys; sys.modules['venv'] = None", "is incomplete"),
@@ -407,9 +408,17 @@ def test_an_index_without_a_usable_pip_is_named(tmp_path: Path, index: IndexServ
     assert 1 == refused.code
     assert "too old" in refused.err
     assert not (tmp_path / "bundle").exists()
-    with pytest.raises(EnvironmentProblem):
-        check_pip("pip-20.2.4-py2.py3-none-any.whl")
-    assert "pip-20.3b1-py2.py3-none-any.whl" == check_pip("pip-20.3b1-py2.py3-none-any.whl")
+
+
+@pytest.mark.parametrize(
+    ("cap", "too_old", "enough"), [(GlibcVersion(2, 17), "20.2.4", "20.3b1"), (MuslVersion(1, 1), "21.1.3", "21.2")]
+)
+def test_a_bundles_pip_reads_its_tags(cap: Cap, too_old: str, enough: str) -> None:
+    """A pip from before the tags of the target's C library is refused; the first that reads them will do."""
+    target = Target(PythonVersion(9), "x86_64", cap)
+    with pytest.raises(EnvironmentProblem, match="too old"):
+        check_pip(f"pip-{too_old}-py3-none-any.whl", target)
+    assert f"pip-{enough}-py3-none-any.whl" == check_pip(f"pip-{enough}-py3-none-any.whl", target)
 
 
 def test_a_lock_of_several_targets_wants_one_named(tmp_path: Path, index: IndexServer) -> None:

@@ -144,17 +144,12 @@ def comparable(scenario: Scenario, tool: str) -> list[str]:
     included = any(not isinstance(entry, str) for entries in scenario.dependency_groups.values() for entry in entries)
     # Where targets share a fate, or a version, no other installer is asked the same thing.
     shared = len(scenario.targets) > 1 and (scenario.error or any(python.endswith("t") for python in scenario.python))
-    if not requested(scenario) or scenario.settings or included or shared:
+    if not requested(scenario) or scenario.settings or included or shared or scenario.musl:
         return []
     labels = [
-        (
-            python,
-            target_label(python, architecture, scenario._cap(architecture)),
-            scenario._cap(architecture),
-            architecture,
-        )
+        (python, target_label(python, architecture, f"glibc{cap}"), cap, architecture)
         for python in scenario.python
-        for architecture in scenario.architectures
+        for architecture, cap in scenario.caps(scenario.glibc)
         if re.fullmatch(r"3\.\d+", python) and architecture in {"x86_64", "aarch64"}
     ]
     if tool == "uv":

@@ -453,7 +453,7 @@ toml_pieces = st.one_of(
             "1979-05-27",
             "targets = []\n",
             "lock-format = true\n",
-            "lock-format = 2\n",
+            "lock-format = 3\n",
             "hashes = {}\n",
             'name = "b"\n',
             "packages = 0\n",

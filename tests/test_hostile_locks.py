@@ -100,7 +100,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "another system's wheel": (swap(f'name = "{WHEEL_OF_B}"', 'name = "b-1.0-py3-none-win_amd64.whl"'), "b"),
     "a wheel above the cap": (
         swap(f'name = "{WHEEL_OF_B}"', 'name = "b-1.0-py3-none-manylinux_2_99_x86_64.whl"'),
-        "needs glibc 2.99; the cap is 2.17",
+        "needs glibc 2.99; the cap is glibc 2.17",
     ),
     "a negative size": (swap("\nsize = ", "\nsize = -"), "negative size"),
     "another size": (swap("\nsize = ", "\nsize = 9"), "the lock has 9"),

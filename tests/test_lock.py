@@ -226,7 +226,7 @@ def test_damaged_lock_is_made_anew(project: Project, damage: Callable[[str], str
 def test_newer_lock_is_refused(project: Project) -> None:
     """A lock of a newer minglibc is left as it is."""
     project.lock()
-    newer = project.path.read_text(encoding="utf-8").replace("lock-format = 1", "lock-format = 2")
+    newer = project.path.read_text(encoding="utf-8").replace("lock-format = 1", "lock-format = 3")
     project.path.write_text(newer, encoding="utf-8")
     assert "newer minglibc" in project.lock(code=1)
     assert newer == project.path.read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -137,23 +137,63 @@ BUILDS = ["cp313-cp313-manylinux_2_17_x86_64", "cp313-cp313t-manylinux_2_17_x86_
 )
 def test_one_marker_means_one_version(a: list[set[str]], b: list[set[str]]) -> None:
     """3.13 and 3.13t, whatever wheels there are: a lock that keeps the law with one version of each, or a refusal and no file."""
+    common = all(any(_serves_both(tags) for tags in releases) for releases in (a, b))
+    _check_one_version(SISTERS, {"a": a, "b": b}, common=common)
+
+
+def _check_one_version(pyproject: str, found: Mapping[str, list[set[str]]], *, common: bool) -> None:
+    """Of releases with these tags, of a and of b which a requires, each target of one marker gets the same where there are *common* ones."""
     with IndexServer(max_age=0) as index, TemporaryDirectory() as place:
-        for name, requires, releases in (("a", ["b"], a), ("b", [], b)):
+        for name, releases in found.items():
             for number, tags in enumerate(releases, 1):
                 for tag in tags:
-                    index.add(build_wheel(name, f"{number}.0", tag, requires=requires))
-        folder = project(Path(place), index, SISTERS)
-        found = ran(folder, "lock")
-        common = [any(_serves_both(tags) for tags in releases) for releases in (a, b)]
-        assert (0 if all(common) else 1) == found.code, found.err
-        assert (folder / "pylock.toml").exists() == (found.code == 0)
-        if found.code == 0:
+                    index.add(build_wheel(name, f"{number}.0", tag, requires=["b"] if name == "a" else []))
+        folder = project(Path(place), index, pyproject)
+        told = ran(folder, "lock")
+        assert (0 if common else 1) == told.code, told.err
+        assert (folder / "pylock.toml").exists() == common
+        if common:
             lock = read_lock(folder)
-            assert lock.versions(lock.targets[0]) == lock.versions(lock.targets[1])
+            versions: dict[str, set[str]] = {}
+            for target in lock.targets:
+                versions.setdefault(target.marker, set()).add(str(lock.versions(target)))
+            assert {1} == {len(each) for each in versions.values()}
 
 
 def _serves_both(tags: set[str]) -> bool:
     return "py3-none-any" in tags or (BUILDS[1] in tags and bool(tags & {BUILDS[0], BUILDS[2]}))
+
+
+LIBCS = """[project]
+name = "libcs"
+version = "1"
+dependencies = ["a"]
+[tool.minglibc]
+glibc = "2.17"
+musl = "1.2"
+python = ["3.11", "3.13", "3.13t"]
+"""
+GLIBC_BUILDS = ["cp37-abi3-manylinux_2_17_x86_64", "py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64"]
+MUSL_BUILDS = ["cp37-abi3-musllinux_1_2_x86_64", "py3-none-musllinux_1_1_x86_64"]
+EITHER = ["py3-none-any", "py3-none-manylinux_2_17_x86_64.musllinux_1_2_x86_64"]
+TOO_NEW = ["py3-none-manylinux_2_28_x86_64", "py3-none-musllinux_1_3_x86_64", "cp313-cp313t-musllinux_1_2_x86_64"]
+libc_builds = st.sets(st.sampled_from([*GLIBC_BUILDS, *MUSL_BUILDS, *EITHER, *TOO_NEW]), min_size=1)
+
+
+@settings(max_examples=20)
+@given(st.lists(libc_builds, min_size=1, max_size=3), st.lists(libc_builds, min_size=1, max_size=3))
+def test_one_marker_means_one_version_on_both_c_libraries(a: list[set[str]], b: list[set[str]]) -> None:
+    """glibc and musl, beside free threads even: a lock that keeps the law with one version of each, or a refusal and no file."""
+    common = all(any(_serves_all(tags) for tags in releases) for releases in (a, b))
+    _check_one_version(LIBCS, {"a": a, "b": b}, common=common)
+
+
+def _serves_all(tags: set[str]) -> bool:
+    """Whether 3.11, 3.13 and 3.13t have a wheel on either C library; the stable ABI is not for free threads."""
+    either = bool(tags & {*EITHER})
+    on_glibc = either or GLIBC_BUILDS[1] in tags
+    on_musl = either or MUSL_BUILDS[1] in tags or (MUSL_BUILDS[0] in tags and TOO_NEW[2] in tags)
+    return on_glibc and on_musl
 
 
 def test_sister_wheels_that_say_different_things(tmp_path: Path, index: IndexServer) -> None:

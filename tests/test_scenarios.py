@@ -11,7 +11,7 @@ from tests.support.scenarios import Scenario, load, target_label
 
 
 def _label(target: Target) -> str:
-    return target_label(str(target.python), target.architecture, str(target.cap))
+    return target_label(str(target.python), target.architecture, f"{target.cap.libc}{target.cap}")
 
 
 @pytest.mark.parametrize("scenario", load(), ids=lambda scenario: scenario.id)

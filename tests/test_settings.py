@@ -13,7 +13,7 @@ from minglibc import settings
 from minglibc.errors import SettingsError
 from minglibc.requirements import parse as requirement
 from minglibc.settings import Overrides
-from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
 
 PROJECT = '[project]\nname = "example"\nrequires-python = ">=3.9,<3.12"\ndependencies = ["paramiko"]\n'
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_glibc_by_architecture() -> None:
         ('glibc = "2.1000"', "'2.1000' is not a glibc version"),
         # C5
         ('glibc = "2.17"\nglibcs = "2"', "tool.minglibc.glibcs (line 7) is not a setting; did you mean glibc?"),
-        ('glibc = "2.17"\nzzz = 1', "known are glibc, python"),
+        ('glibc = "2.17"\nzzz = 1', "known are glibc, musl, python"),
         ('glibc = "2.17"\n[tool.minlibc]', "tool.minlibc (line 7) is not read by anybody"),
         ('glibc = "2.17"\n[tool.MinGlibc]', "tool.MinGlibc (line 7)"),
         ('glibc = "2.17"\n[dependency-group]\na = []', "did you mean [dependency-groups]?"),
@@ -129,7 +129,17 @@ def test_glibc_by_architecture() -> None:
         ('glibc = "2.17"\nconstraints = ["a=1"]', "tool.minglibc.constraints[0] (line 7)"),
         ('glibc = "2.17"\noverrides = "a"', "a list of strings is due"),
         ('glibc = "2.17"\ndefault-groups = ["dev"]', "there is no [dependency-groups]"),
-        ('glibc = "2.17"\nmusl = "1.2"', "tool.minglibc.musl (line 7) is not a setting"),
+        # musl
+        ("musl = 1.2", 'tool.minglibc.musl (line 6) is the number 1.2; it must be a string in quotes, "1.2"'),
+        ('musl = "2.17"', "is wrong: there is no musl 2.17: every release is 1.x; 2.x is glibc's"),
+        ('musl = "1.2.3"', 'write "1.2" or "musllinux_1_2"'),
+        ('musl = "1.0"', "is too low: musl 1.0 is too old for x86_64, which has wheels from musl 1.1 on"),
+        ("musl = true", 'a string is due: "1.2" or "musllinux_1_2"'),
+        ('musl = "1.9999"', "is not a musl version"),
+        ("musl = {}", 'is an empty table; write musl = { x86_64 = "1.2" }'),
+        ('glibc = "1.2"', "is wrong: there is no glibc 1.2: every release is 2.x; 1.x is musl's"),
+        ('glibc = "2.17"\nmusl = { x86_64 = "1.2" }\narchitectures = ["x86_64", "aarch64"]', "tool.minglibc.musl (line 7) says nothing of aarch64"),
+        ('python = "3.9"', "tool.minglibc.glibc is missing"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_named(table: str, said: str) -> None:
@@ -253,6 +263,62 @@ test-1 = ["pytest", "example[cli]"]
     assert ("dev",) == found.default_groups
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('musl = "1.2"', [("x86_64", MuslVersion(1, 2))]),
+        ('musl = "musllinux_1_1"', [("x86_64", MuslVersion(1, 1))]),
+        ('glibc = "2.17"\nmusl = "1.2"', [("x86_64", GlibcVersion(2, 17)), ("x86_64", MuslVersion(1, 2))]),
+        (
+            'glibc = { x86_64 = "2.17", aarch64 = "2.28" }\nmusl = { x86_64 = "1.2" }',
+            [("aarch64", GlibcVersion(2, 28)), ("x86_64", GlibcVersion(2, 17)), ("x86_64", MuslVersion(1, 2))],
+        ),
+        (
+            'glibc = "2.17"\nmusl = { aarch64 = "1.2" }',
+            [("aarch64", MuslVersion(1, 2)), ("x86_64", GlibcVersion(2, 17))],
+        ),
+        (
+            'glibc = "2.17"\nmusl = "1.2"\narchitectures = ["aarch64"]',
+            [("aarch64", GlibcVersion(2, 17)), ("aarch64", MuslVersion(1, 2))],
+        ),
+    ],
+)
+def test_the_c_libraries_that_are_stated(table: str, expected: list[tuple[str, Cap]]) -> None:
+    """There is a target for each C library that has a cap; a table of one names its own architectures."""
+    found = parse(f'python = "3.9"\n{table}')
+    assert [Target(PythonVersion(9), architecture, cap) for architecture, cap in expected] == list(found.targets)
+    assert () == found.warnings
+
+
+def test_a_musl_that_is_not_known_yet_is_a_warning() -> None:
+    """A cap above any known musl is taken, and said."""
+    assert ("musl 1.3 is newer than any that this minglibc knows (1.2)",) == parse('musl = "1.3"').warnings
+
+
+def test_an_option_for_musl_leaves_glibc_alone() -> None:
+    """--musl stands in for musl, or adds it, and --glibc for glibc."""
+    for overrides, expected in (
+        (Overrides(musl="1.1"), {GlibcVersion(2, 27), MuslVersion(1, 1)}),
+        (Overrides(glibc="2.17"), {GlibcVersion(2, 17), MuslVersion(1, 2)}),
+    ):
+        assert expected == {target.cap for target in parse('glibc = "2.27"\nmusl = "1.2"', overrides=overrides).targets}
+    assert (MuslVersion(1, 2),) == tuple(
+        {target.cap for target in settings.parse(PROJECT, overrides=Overrides(musl="1.2")).targets}
+    )
+
+
+def test_named_targets_differ_in_their_c_library() -> None:
+    """A target's own glibc or musl wins; where it says neither, the only one that the table has is its cap."""
+    tables = (
+        '[[tool.minglibc.target]]\nname = "a"\npython = "3.9"\n[[tool.minglibc.target]]\nname = "b"\npython = "3.9"\n'
+    )
+    found = parse(f'glibc = "2.27"\n{tables}musl = "1.2"')
+    assert {"a": target(9), "b": Target(PythonVersion(9), "x86_64", MuslVersion(1, 2))} == found.target_names
+    said = refusal(f'glibc = "2.27"\nmusl = "1.2"\n{tables}glibc = "2.17"')
+    assert "target[0] (line 8) has neither glibc nor musl, and tool.minglibc has both; write one of them here" in said
+    assert "--musl can't be given" in refusal(f'glibc = "2.27"\n{tables}musl = "1.2"', overrides=Overrides(musl="1.1"))
+
+
 def test_named_targets() -> None:
     """[[tool.minglibc.target]] tables give the targets of a mixed fleet their names."""
     found = parse("""glibc = "2.31"
@@ -276,6 +342,9 @@ architecture = "aarch64"
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "a"\npython = "3.11"\nglibc = "2.27"', "an earlier target"),
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npythons = "3.9"\nglibc = "2.27"', "target[1].pythons (line 10) is not a setting; did you mean python?"),
         ('python = "3.9"\nglibc = "2.27"', 'name = "b"\nglibc = "2.27"', "target[0].name (line 6) is missing"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"', 'name = "b"\npython = "3.9"\nmusl = "1.1"', "a and b differ in musl alone, and a lock can't tell them apart; give both 1.1"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"\nglibc = "2.17"', 'name = "b"\npython = "3.10"\nmusl = "1.1"', "target[0] (line 6) has glibc and musl, and a machine has one of them"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"', 'name = "b"\npython = "3.9.2"\nglibc = "2.17"', "names 3.9 and 3.9.2"),
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npython = "3.13"\nglibc = "2.27"', "names 3.13, which"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from minglibc.syncplan import (
     target_name,
     unmet,
 )
-from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.targets import GlibcVersion, MuslVersion, PythonVersion, Target
 
 TARGET = Target(PythonVersion(9), "x86_64", GlibcVersion(2, 27))
 MACHINE = Machine(PythonVersion(9, 18), "x86_64", GlibcVersion(2, 36))
@@ -152,6 +152,47 @@ def test_the_target_is_the_machines_own() -> None:
     assert choose_target(MACHINE, [higher, TARGET], "cp39-x86_64-glibc2.34") == higher
 
 
+MUSL = Target(PythonVersion(9), "x86_64", MuslVersion(1, 2))
+
+
+def test_a_machine_has_its_own_c_librarys_target() -> None:
+    """Of a target with glibc and one with musl each machine has its own; the name of the other one is refused."""
+    alpine = MACHINE._replace(libc=MuslVersion(1, 2))
+    assert "cp39-x86_64-musl1.2" == target_name(MUSL)
+    assert TARGET == choose_target(MACHINE, [TARGET, MUSL])
+    assert MUSL == choose_target(alpine, [TARGET, MUSL])
+    with pytest.raises(MachineProblem, match=r"this machine has musl 1\.2, the lock is for glibc"):
+        choose_target(alpine, [TARGET, MUSL], "cp39-x86_64-glibc2.27")
+    with pytest.raises(MachineProblem, match=r"this machine has musl 1\.1, the lock is for 1\.2") as refused:
+        choose_target(MACHINE._replace(libc=MuslVersion(1, 1)), [TARGET, MUSL])
+    assert 'set musl = "1.1" in [tool.minglibc]' in refused.value.hint
+
+
+def test_another_interpreter_may_have_the_right_c_library() -> None:
+    """Where the lock has another Python for this C library, another interpreter is looked for."""
+    other = MUSL._replace(python=PythonVersion(11))
+    with pytest.raises(EnvironmentProblem, match=r"no target for CPython 3\.9\.18") as refused:
+        choose_target(MACHINE._replace(libc=MuslVersion(1, 2)), [TARGET, other])
+    assert not isinstance(refused.value, MachineProblem)
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("cp39-cp39-musllinux_1_3_x86_64", "its wheel needs musl 1.3, the cap is 1.2"),
+        ("cp39-cp39-manylinux_2_17_x86_64", "its wheel is for cp39-cp39-manylinux_2_17_x86_64, not for CPython 3.9"),
+        ("cp39-cp39-linux_x86_64", "which says nothing of musl"),
+        ("cp39-cp39-musllinux_1_1_x86_64", "the lock's for cp39-cp39-musllinux_1_2_x86_64"),
+    ],
+)
+def test_what_another_installer_put_on_a_machine_with_musl(tag: str, said: str) -> None:
+    """A wheel for another C library, a newer one or none that is known is installed anew, with the reason."""
+    wanted = Wanted("a", "1.0", "a-1.0-cp39-cp39-musllinux_1_2_x86_64.whl", "sha256:0")
+    (step,) = plan([wanted], [Installed("a", "1.0", frozenset({tag}))], MUSL).steps
+    assert Action.REINSTALL is step.action
+    assert said in step.reason
+
+
 def test_an_exact_patch_release_is_held_to() -> None:
     """A target for 3.9.2 is for no other 3.9."""
     exact = TARGET._replace(python=PythonVersion(9, 2))
@@ -164,9 +205,9 @@ def test_an_exact_patch_release_is_held_to() -> None:
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
-        ({"glibc": GlibcVersion(2, 17)}, "this machine has glibc 2.17, the lock is for 2.27", 'glibc = "2.17"'),
-        ({"glibc": None, "musl": True}, "this machine has musl, the lock is for glibc", "with glibc"),
-        ({"glibc": None}, "this machine does not tell its glibc version", "Linux"),
+        ({"libc": GlibcVersion(2, 17)}, "this machine has glibc 2.17, the lock is for 2.27", 'glibc = "2.17"'),
+        ({"libc": MuslVersion(1, 2)}, "this machine has musl 1.2, the lock is for glibc", 'add musl = "1.2" to'),
+        ({"libc": None}, "this machine does not tell its C library's version", "Linux with glibc or musl"),
         ({"architecture": "aarch64"}, "the lock has no target for aarch64", "cp39-x86_64-glibc2.27"),
         ({"architecture": "i686"}, "the lock has no target for i686", "architectures"),
         (
@@ -190,7 +231,7 @@ def test_a_machine_that_the_lock_is_not_for_is_named(change: dict[str, object], 
 def test_what_no_other_interpreter_would_change_is_told_apart() -> None:
     """An old glibc is the machine's; another Python is only this interpreter's."""
     with pytest.raises(MachineProblem):
-        choose_target(MACHINE._replace(glibc=GlibcVersion(2, 17)), [TARGET])
+        choose_target(MACHINE._replace(libc=GlibcVersion(2, 17)), [TARGET])
     with pytest.raises(EnvironmentProblem) as refused:
         choose_target(MACHINE._replace(python=PythonVersion(8, 1)), [TARGET])
     assert not isinstance(refused.value, MachineProblem)

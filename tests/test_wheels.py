@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from minglibc.adapters.simple_api import File
-from minglibc.targets import GlibcVersion, PythonVersion, Target
+from minglibc.targets import GlibcVersion, MuslVersion, PythonVersion, Target
 from minglibc.wheels import (
     CoreMetadata,
     Cutoff,
@@ -14,6 +14,7 @@ from minglibc.wheels import (
     Rejection,
     Wheel,
     check_metadata,
+    lowest_libcs,
     parse_metadata,
     reduce_files,
 )
@@ -53,6 +54,57 @@ def _page(*filenames: str, requires_python: str | None = None, upload_time: str 
 def test_refusals_keep_their_reason(tail: str, expected: Rejection) -> None:
     """A wheel above the cap is refused for its glibc, another architecture's for that, and so on."""
     assert expected == Judge(TARGET).judge_tail(tail)
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        ("cp39-cp39-musllinux_1_2_x86_64", Rejection(Reason.NEWER_MUSL, "1.2")),
+        ("cp39-cp39-musllinux_1_10_x86_64.musllinux_1_9_x86_64", Rejection(Reason.NEWER_MUSL, "1.9")),
+        ("cp39-cp39-musllinux_2_0_x86_64", Rejection(Reason.NEWER_MUSL, "2.0")),
+        ("cp39-cp39-musllinux_1_1_aarch64", Rejection(Reason.ARCHITECTURE, "aarch64")),
+        ("cp39-cp39-manylinux_2_17_x86_64.manylinux2014_x86_64", Rejection(Reason.FOR_GLIBC)),
+        ("cp39-cp39-manylinux_2_17_x86_64.musllinux_1_2_x86_64", Rejection(Reason.NEWER_MUSL, "1.2")),
+        ("cp39-cp39-manylinux1_x86_64", Rejection(Reason.FOR_GLIBC)),
+        ("cp39-cp39-linux_x86_64", Rejection(Reason.LINUX_TAG, "linux_x86_64")),
+        ("cp39-cp39-musllinux_x86_64", Rejection(Reason.SYSTEM, "musllinux_x86_64")),
+        ("cp310-cp310-musllinux_1_1_x86_64", Rejection(Reason.INTERPRETER, "CPython 3.10")),
+    ],
+)
+def test_refusals_of_a_target_with_musl(tail: str, expected: Rejection) -> None:
+    """Of a wheel for another C library that is told, of one for a newer musl which it needs."""
+    assert expected == Judge(TARGET._replace(cap=MuslVersion(1, 1))).judge_tail(tail)
+
+
+def test_a_tag_set_may_name_both_c_libraries() -> None:
+    """The oldest of each is what the wheel promises to run on; a pure wheel promises nothing of either."""
+    tail = "py3-none-manylinux_2_28_x86_64.manylinux2014_x86_64.musllinux_1_2_x86_64.musllinux_1_1_x86_64"
+    assert {"glibc": GlibcVersion(2, 17), "musl": MuslVersion(1, 1)} == lowest_libcs(tail)
+    assert {} == lowest_libcs("py3-none-any")
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "musllinux_1_x86_64",
+        "manylinux_2",
+        "manylinux_²_17_x86_64",
+        "musllinux_1_" + "9" * 5000 + "_x86_64",
+        "manylinux",
+        "_",
+        "",
+    ],
+)
+def test_what_names_no_c_library(platform: str) -> None:
+    """A platform that no standard has promises nothing, however it looks."""
+    assert {} == lowest_libcs(f"py3-none-{platform}")
+
+
+def test_what_no_cap_lifts_needs_none() -> None:
+    """A refusal tells the cap that would lift it, even a release that there never was, and no other does."""
+    refused = {"2.28": Reason.GLIBC, "3.1": Reason.GLIBC, "1.2": Reason.NEWER_MUSL, "": Reason.FOR_GLIBC}
+    needs = [Rejection(reason, detail).needs for detail, reason in refused.items()]
+    assert [GlibcVersion(2, 28), GlibcVersion(3, 1), MuslVersion(1, 2), None] == needs
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from minglibc.heldback import needed_cap
 from minglibc.recall import JudgeAt
-from minglibc.targets import GlibcVersion, Target
+from minglibc.targets import Cap, Target
 from minglibc.wheels import ProjectPage
 
 
@@ -33,7 +33,7 @@ class Remedy(NamedTuple):
     """The first release without a vulnerability that some cap admits, and that cap; None for today's."""
 
     version: str
-    needs: GlibcVersion | None
+    needs: Cap | None
 
 
 def remedy(advisory: Advisory, page: ProjectPage, locked: str, target: Target, judge_at: JudgeAt) -> Remedy | None:

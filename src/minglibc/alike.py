@@ -1,9 +1,10 @@
-"""Targets that no marker tells apart, such as 3.13 and 3.13t: one version of everything must have a wheel for each."""
+"""Targets that no marker tells apart (3.13 and 3.13t, glibc and musl): one version of everything must have a wheel for each."""
 
 from collections.abc import Sequence
 
 from minglibc.errors import ResolutionError
 from minglibc.resolver import Resolution
+from minglibc.targets import Cap
 from minglibc.wheels import Judge, ProjectPage, Reason, Rejection, Wheel
 
 
@@ -16,6 +17,14 @@ class JointJudge(Judge):
         self.target = own.target
         self._own = own
         self._others = others
+
+    def at_cap(self, cap: Cap) -> Judge:
+        """The same with another cap, on the targets that have its C library."""
+        own, *others = (
+            each.at_cap(cap) if each.target.cap.libc == cap.libc and each.target.cap < cap else each
+            for each in (self._own, *self._others)
+        )
+        return JointJudge(own, others)
 
     def judge(self, wheel: Wheel) -> int | Rejection:
         """As the target's own judge."""
@@ -38,15 +47,18 @@ class JointJudge(Judge):
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why the target can't have a version, or why a target can't that must have the same."""
         found = self._own.rejections(page, index)
-        return found or [_seen_from_here(each, o) for o in self._others for each in o.rejections(page, index)]
+        return found or [self._seen_from_here(each, o) for o in self._others for each in o.rejections(page, index)]
 
+    def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
+        """The higher caps that the target's files ask for, or the files of a target that must have the same."""
+        return {cap for judge in (self._own, *self._others) for cap in judge.wanted_caps(page, index)}
 
-def _seen_from_here(rejection: Rejection, other: Judge) -> Rejection:
-    if rejection.reason is Reason.GLIBC:
-        return rejection  # a higher cap helps whichever target it is for
-    return Rejection(
-        Reason.UNUSABLE, f"{other.target}, which no marker tells from this target, finds that it {rejection}"
-    )
+    def _seen_from_here(self, rejection: Rejection, other: Judge) -> Rejection:
+        if rejection.needs and rejection.needs.libc == self.target.cap.libc:
+            return rejection  # a higher cap helps whichever target it is for
+        return Rejection(
+            Reason.UNUSABLE, f"{other.target}, which no marker tells from this target, finds that it {rejection}"
+        )
 
 
 def jointly(judges: Sequence[Judge]) -> list[Judge]:

@@ -8,9 +8,17 @@ from io import BytesIO
 from typing import IO, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from minglibc.elf import MAGIC, ElfFile, MalformedElf, Need, read_elf
-from minglibc.policies import GLIBC_PREFIX, Policy, glibc_of, is_loader, lowest_policy, policy_at, version_number
-from minglibc.targets import GlibcVersion
+from minglibc.elf import MAGIC, ElfFile, MalformedElf, Need, is_loader, read_elf
+from minglibc.policies import (
+    GLIBC_PREFIX,
+    MUSL_LIBRARIES,
+    Policy,
+    glibc_of,
+    lowest_policy,
+    policy_at,
+    version_number,
+)
+from minglibc.targets import Cap, GlibcVersion, MuslVersion
 
 # The first bytes of the binaries that no Linux loader takes.
 _OTHER_SYSTEMS = {
@@ -38,6 +46,7 @@ class Kind(StrEnum):
     PRIVATE = "private symbol"
     LIBRARY = "library"
     MUSL = "musl"
+    LINKED_GLIBC = "linked with glibc"
     UNREADABLE = "unreadable"
 
 
@@ -95,6 +104,7 @@ _SENTENCES = {
     Kind.PRIVATE: "needs {version} of {library}, which every glibc may change",
     Kind.LIBRARY: "needs {library}, which no wheel brings and not every machine has",
     Kind.MUSL: "is linked with musl ({library}), which glibc's loader can't run",
+    Kind.LINKED_GLIBC: "is linked with glibc ({library}), which no machine with musl has",
     Kind.UNREADABLE: "can't be read: {detail}",
 }
 
@@ -111,8 +121,8 @@ class Tally(NamedTuple):
     unreadable: int
 
 
-def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: GlibcVersion) -> list[Finding]:
-    """What *binaries* need beyond what every machine of *architectures* with glibc *cap* has, the worst of each kind."""
+def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap) -> list[Finding]:
+    """What *binaries* need beyond what every machine of *architectures* with the C library *cap* has, the worst of each kind."""
     binaries, architectures = list(binaries), frozenset(architectures)
     findings: list[Finding] = []
     present = _Present(binaries)
@@ -146,6 +156,16 @@ def highest_glibc(elf: ElfFile) -> GlibcVersion | None:
     """The oldest glibc that can load *elf*; None when it asks for no version of it."""
     versions = [glibc_of(need.version, elf.architecture or "") for need in elf.needs if _must_have_glibc(need)]
     return max((version for version in versions if version), default=None)
+
+
+def misfit(elf: ElfFile, cap: Cap) -> str:
+    """Why no machine at *cap* loads *elf*, in words; empty where its C library is no reason."""
+    if isinstance(cap, MuslVersion):
+        return "is linked with glibc" if elf.glibc else ""
+    if elf.musl:
+        return "is linked with musl"
+    needs = highest_glibc(elf)
+    return f"needs glibc {needs}, the cap is {cap}" if needs and needs > cap else ""
 
 
 def read_binary(distribution: str, path: str, stream: IO[bytes]) -> Binary | None:
@@ -194,15 +214,37 @@ class _Present:
         return any((owner, architecture, library) in self._own for owner in (binary.distribution, ""))
 
 
-def _findings(binary: Binary, elf: ElfFile, cap: GlibcVersion, present: _Present) -> Iterator[Finding]:
-    architecture = elf.architecture or ""
+def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iterator[Finding]:
     where = (binary.distribution, binary.path)
-    if elf.musl:
-        loader = elf.interpreter or next(name for name in elf.needed if name.startswith("libc."))
-        yield Finding(*where, Kind.MUSL, loader)
-        return
+    if isinstance(cap, MuslVersion):
+        if elf.glibc:
+            yield Finding(*where, Kind.LINKED_GLIBC, elf.glibc)
+            return
+        # musl's symbols have no versions: what an older one lacks can't be seen.
+        policy_libraries = MUSL_LIBRARIES
+    else:
+        if elf.musl:
+            loader = elf.interpreter or next(name for name in elf.needed if name.startswith("libc."))
+            yield Finding(*where, Kind.MUSL, loader)
+            return
+        policy = policy_at(cap, elf.architecture or "")
+        policy_libraries = policy.libraries
+        yield from _version_findings(binary, elf, cap, policy, present)
+    for library in dict.fromkeys(elf.needed):
+        name = library.rpartition("/")[2]
+        if not (name in policy_libraries or is_loader(name) or present.anywhere(name, elf.architecture)):
+            yield Finding(*where, Kind.LIBRARY, library)
+    # Nix and others link programs with a loader of their own, which no other machine has.
+    if elf.interpreter and not elf.interpreter.startswith(("/lib", "/usr/lib")):
+        yield Finding(*where, Kind.LIBRARY, elf.interpreter)
+
+
+def _version_findings(
+    binary: Binary, elf: ElfFile, cap: GlibcVersion, policy: Policy, present: _Present
+) -> Iterator[Finding]:
+    """What *elf* needs of its libraries' versions, the worst of each kind."""
+    architecture = elf.architecture or ""
     worst: dict[tuple[Kind, str], tuple[Need, GlibcVersion | None]] = {}
-    policy = policy_at(cap, architecture)
     for need in elf.needs:
         kind, lowest = _judge(need, architecture, cap, policy)
         bundled = kind not in {Kind.GLIBC, Kind.PRIVATE} and present.beside(binary, need.library, architecture)
@@ -213,14 +255,7 @@ def _findings(binary: Binary, elf: ElfFile, cap: GlibcVersion, present: _Present
         if known is None or version_number(need.version) > version_number(known[0].version):
             worst[kind, prefix] = need, lowest
     for (kind, _), (need, lowest) in worst.items():
-        yield Finding(*where, kind, need.library, need.version, need.symbols, lowest)
-    for library in dict.fromkeys(elf.needed):
-        name = library.rpartition("/")[2]
-        if not (name in policy.libraries or is_loader(name) or present.anywhere(name, architecture)):
-            yield Finding(*where, Kind.LIBRARY, library)
-    # Nix and others link programs with a loader of their own, which no other machine has.
-    if elf.interpreter and not elf.interpreter.startswith(("/lib", "/usr/lib")):
-        yield Finding(*where, Kind.LIBRARY, elf.interpreter)
+        yield Finding(binary.distribution, binary.path, kind, need.library, need.version, need.symbols, lowest)
 
 
 def _judge(need: Need, architecture: str, cap: GlibcVersion, policy: Policy) -> tuple[Kind | None, GlibcVersion | None]:

@@ -46,13 +46,17 @@ def own_files(target: Target, selected: "Selection", pip: str, lock: str) -> dic
     }
 
 
-def check_pip(filename: str) -> str:
-    """*filename* itself when install.sh can start the pip in it; raises EnvironmentProblem."""
-    # Older ones read no manylinux_2_17 tag (PEP 600).
-    if versions.key(filename.split("-")[1]) < versions.key("20.3.dev0"):
+# The first pip that reads the tags of a C library, and which PEP has them: before, manylinux_2_17 and musllinux_1_1 were unknown.
+_FIRST_PIP = {"glibc": ("20.3", 600), "musl": ("21.2", 656)}
+
+
+def check_pip(filename: str, target: Target) -> str:
+    """*filename* itself when install.sh can start the pip in it on *target*; raises EnvironmentProblem."""
+    first, pep = _FIRST_PIP[target.cap.libc]
+    if versions.key(filename.split("-")[1]) < versions.key(f"{first}.dev0"):
         raise EnvironmentProblem(
-            f"{filename} is too old to read the tags of PEP 600",
-            hint="require pip>=20.3 where the project requires pip, or ask an index that has it",
+            f"{filename} is too old to read the tags of PEP {pep}",
+            hint=f"require pip>={first} where the project requires pip, or ask an index that has it",
         )
     return filename
 
@@ -76,7 +80,8 @@ def install_script(target: Target, pip: str, count: int) -> str:
         "@PYTHON@": f"python{python.short}{suffix}",
         "@VERSION@": f"{python.short if python.patch is None else python.full}{suffix}",
         "@ARCHITECTURE@": target.architecture,
-        "@GLIBC@": str(target.cap),
+        "@LIBC@": target.cap.libc,
+        "@CAP@": str(target.cap),
         "@ELF@": repr(_ELF[target.architecture]),
         "@PIP@": shlex.quote(f"{WHEELS}/{pip}/pip"),
         "@COUNT@": f"{count} package{'' if count == 1 else 's'}",
@@ -139,7 +144,7 @@ fi
 
 # Nothing is written before all of this is found right.
 "$python" -I -B - "$here" "$venv" <<'END'
-import hashlib, os, struct, sys, sysconfig
+import hashlib, os, struct, subprocess, sys, sysconfig
 
 here, venv = sys.argv[1:]
 
@@ -183,28 +188,51 @@ def check_files():
         refuse("the bundle is not as it was made:\n  " + "\n  ".join(wrong), "copy the bundle again")
 
 
-def glibc():
-    try:
-        library, _, version = os.confstr("CS_GNU_LIBC_VERSION").partition(" ")
-    except (AttributeError, OSError, ValueError):
-        return None
-    return tuple(int(part) for part in version.split(".")[:2]) if library == "glibc" else None
+def loader(header, file):
+    wide, order = header[4] == 2, "<" if header[5] == 1 else ">"
+    offset, = struct.unpack(order + ("Q" if wide else "I"), header[32:40] if wide else header[28:32])
+    size, count = struct.unpack(order + "HH", header[54:58] if wide else header[42:46])
+    for index in range(count):
+        file.seek(offset + index * size)
+        entry = file.read(size)
+        if struct.unpack(order + "I", entry[:4])[0] == 3:
+            wanted = entry[8:40] if wide else entry[4:20]
+            place, _, _, length = struct.unpack(order + ("QQQQ" if wide else "IIII"), wanted)
+            file.seek(place)
+            return file.read(length).rstrip(b"\0").decode()
+    return ""
+
+
+def libc(loader):
+    # PEP 656: musl's loader tells its version to whoever starts it with nothing to load.
+    if "musl" in os.path.basename(loader):
+        said = subprocess.Popen([loader], stdout=subprocess.PIPE, stderr=subprocess.PIPE).communicate()[1]
+        name, version = "musl", said.decode().partition("Version ")[2].partition("\n")[0]
+    else:
+        try:
+            name, _, version = os.confstr("CS_GNU_LIBC_VERSION").partition(" ")
+        except (AttributeError, OSError, ValueError):
+            return None
+    return (name, tuple(int(part) for part in version.split(".")[:2])) if version else None
 
 
 def check_machine():
     with open(sys.executable, "rb") as file:
-        header = file.read(20)
-    order = "<" if header[5] == 1 else ">"
-    if (header[4], header[5], struct.unpack(order + "H", header[18:20])[0]) != @ELF@:
-        refuse(
-            "this interpreter runs on %s, the bundle is for @ARCHITECTURE@" % os.uname().machine,
-            "make a bundle for this architecture",
-        )
-    found = glibc()
+        header = file.read(64)
+        order = "<" if header[5] == 1 else ">"
+        if (header[4], header[5], struct.unpack(order + "H", header[18:20])[0]) != @ELF@:
+            refuse(
+                "this interpreter runs on %s, the bundle is for @ARCHITECTURE@" % os.uname().machine,
+                "make a bundle for this architecture",
+            )
+        found = libc(loader(header, file))
     if found is None:
-        refuse("this machine has no glibc (musl?), the bundle is for glibc", "use a system that is built on glibc")
-    if found < tuple(int(part) for part in "@GLIBC@".split(".")):
-        refuse("this machine has glibc %d.%d, the bundle is for @GLIBC@" % found, "lock for a lower cap")
+        refuse("this machine has no @LIBC@, which the bundle is for", "use a system that is built on @LIBC@")
+    name, version = found
+    if name != "@LIBC@":
+        refuse("this machine has %s, the bundle is for @LIBC@" % name, "make a bundle for a target with %s" % name)
+    if version < tuple(int(part) for part in "@CAP@".split(".")):
+        refuse("this machine has @LIBC@ %d.%d, the bundle is for @CAP@" % version, "lock for a lower cap")
     free_threaded = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
     version = "%d.%d.%d" % sys.version_info[:3]
     if "@VERSION@" not in (version + free_threaded, version.rpartition(".")[0] + free_threaded):

@@ -1,4 +1,4 @@
-"""The whole curve: what each cap would lock, one resolution for every cap at which any wheel comes in."""
+"""The whole curve: what each glibc cap would lock, one resolution for every cap at which any wheel comes in."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from minglibc.lockfile import resolve_all
 from minglibc.recall import JudgeAt
 from minglibc.resolver import Resolution, Unresolvable
 from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
-from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Reason, Rejection, Wheel
+from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Rejection, Wheel
 
 
 class Step(NamedTuple):
@@ -62,9 +62,15 @@ def curve(
     policy: Policy = Policy(),  # noqa: B008  immutable
     on_cap: Callable[[GlibcVersion], None] = lambda cap: None,  # noqa: ARG005
 ) -> list[Step]:
-    """What every cap from the architectures' lowest to the newest glibc would lock anew, lowest cap first."""
+    """What every cap from the architectures' lowest to the newest glibc would lock anew, lowest cap first.
+
+    Targets with musl stay as they are, and are locked together with the others; where there are no others, there is no curve.
+    """
     seen = _Seen(index)
-    floor = min(oldest_glibc(target.architecture) for target in targets)
+    floors = [oldest_glibc(target.architecture) for target in targets if target.cap.libc == "glibc"]
+    if not floors:
+        return []
+    floor = min(floors)
     outcomes: dict[GlibcVersion, _Outcome] = {}
     # The newest releases' pages name the most caps: begin above, and go on until no page names another.
     waiting = {NEWEST_GLIBC, floor}
@@ -79,6 +85,8 @@ def curve(
 
 
 def _recapped(target: Target, cap: GlibcVersion) -> Target:
+    if target.cap.libc != cap.libc:
+        return target
     return target._replace(cap=max(cap, oldest_glibc(target.architecture)))
 
 
@@ -89,8 +97,8 @@ def _turning_points(judges: Sequence[Judge], pages: Iterable[ProjectPage]) -> It
         for judge in judges:
             for tail in tails:
                 verdict = judge.judge_tail(tail)
-                if isinstance(verdict, Rejection) and verdict.reason is Reason.GLIBC:
-                    yield GlibcVersion.parse(verdict.detail)
+                if isinstance(verdict, Rejection) and isinstance(verdict.needs, GlibcVersion):
+                    yield verdict.needs
 
 
 class _Outcome(NamedTuple):

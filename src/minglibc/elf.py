@@ -27,6 +27,7 @@ _ARCHITECTURES = {
     ("EM_RISCV", 64, True): "riscv64",
     ("EM_LOONGARCH", 64, True): "loongarch64",
 }
+_GLIBC_LOADERS = {"ld64.so.1", "ld64.so.2"}
 _ARM_SOFT_FLOAT = 0x200
 _LINUX_ABIS = {"ELFOSABI_SYSV", "ELFOSABI_LINUX"}
 _VER_FLG_WEAK = 2
@@ -85,6 +86,29 @@ class ElfFile:
         """Whether this is linked with musl, whose programs and libraries glibc's loader can't run."""
         asks = (self.interpreter or "").rpartition("/")[2].startswith("ld-musl")
         return asks or any(name == "libc.so" or name.startswith("libc.musl-") for name in self.needed)
+
+    @property
+    def relr(self) -> bool:
+        """Whether its relocations are packed (DT_RELR), which musl before 1.2.4 passes over and then crashes."""
+        return any(need.version == DT_RELR_VERSION for need in self.needs)
+
+    @property
+    def glibc(self) -> str:
+        """The loader, library or symbol version by which this is linked with glibc; empty where it is not."""
+        loader = (self.interpreter or "").rpartition("/")[2]
+        named = [name for name in (loader, *self.needed) if name == "libc.so.6" or _is_glibc_loader(name)]
+        # The other prefixes are those of libraries that may be built with musl just as well; DT_RELR's is no linker's word.
+        asked = [need.version for need in self.needs if need.version.startswith("GLIBC_")]
+        return next((each for each in [*named, *asked] if each != DT_RELR_VERSION), "")
+
+
+def is_loader(name: str) -> bool:
+    """Whether *name* is that of a C library's own loader, which files may name as a library; musl's is all of musl."""
+    return _is_glibc_loader(name) or name.startswith(("libc.musl-", "ld-musl-"))
+
+
+def _is_glibc_loader(name: str) -> bool:
+    return name in _GLIBC_LOADERS or name.startswith("ld-linux")
 
 
 def read_elf(stream: IO[bytes]) -> ElfFile:

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from minglibc.candidates import Ask, Project, Provider
 from minglibc.errors import ResolutionError
 from minglibc.resolver import Cause, Unresolvable
-from minglibc.targets import NEWEST_GLIBC, GlibcVersion
-from minglibc.wheels import Judge, Reason, Rejection
+from minglibc.targets import Cap, newest
+from minglibc.wheels import Reason, Rejection
 
 _SHOWN = 6
 
 
 def explain(
     failure: Unresolvable,
-    works: Callable[[GlibcVersion], bool],
+    works: Callable[[Cap], bool],
     *,
     quarrel: Sequence[str] = (),
     offers: Sequence[str] = (),
@@ -46,15 +46,13 @@ def explain(
 _LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
 
 
-def _hint(
-    provider: Provider, works: Callable[[GlibcVersion], bool], quarrel: Sequence[str], offers: Sequence[str]
-) -> str:
+def _hint(provider: Provider, works: Callable[[Cap], bool], quarrel: Sequence[str], offers: Sequence[str]) -> str:
     """What would help, as far as it was tried or there are two who quarrel; else empty."""
     if offers:
         return f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
     cap = lowest_cap(provider, works)
     if cap is not None:
-        return f'tool.minglibc.glibc = "{cap}" would do (tried); it is the lowest that does'
+        return f'tool.minglibc.{cap.libc} = "{cap}" would do (tried); it is the lowest that does'
     if len(quarrel) > 1:
         return f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
     return ""
@@ -94,17 +92,21 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def lowest_cap(provider: Provider, works: Callable[[GlibcVersion], bool]) -> GlibcVersion | None:
+def lowest_cap(provider: Provider, works: Callable[[Cap], bool]) -> Cap | None:
     """The lowest higher cap under which *works* holds, among those that a refused wheel asks for."""
-    caps = sorted({cap for project in provider.seen() for cap in _wanted_caps(provider.judge, project)})
-    return next((cap for cap in caps if provider.judge.target.cap < cap <= NEWEST_GLIBC and works(cap)), None)
+    return next((cap for cap in wanted_caps(provider) if works(cap)), None)
 
 
-def _wanted_caps(judge: Judge, project: Project) -> Iterator[GlibcVersion]:
-    for position in range(len(project.page.versions)):
-        for rejection in judge.rejections(project.page, position):
-            if rejection.reason is Reason.GLIBC:
-                yield GlibcVersion.parse(rejection.detail)
+def wanted_caps(provider: Provider) -> list[Cap]:
+    """The higher caps that refused wheels of everything that was looked at ask for, lowest first; none that there is no C library for."""
+    judge = provider.judge
+    caps = {
+        cap
+        for project in provider.seen()
+        for position in range(len(project.page.versions))
+        for cap in judge.wanted_caps(project.page, position)
+    }
+    return sorted(cap for cap in caps if cap <= newest(cap))
 
 
 def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
@@ -176,7 +178,7 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
     if built and provider.judge.allows_sdist(project.page.name):
         return str(built[0])
     first = rejections[0]
-    if first.reason is Reason.GLIBC:
+    if first.needs:
         return f"{first}; the cap is {provider.judge.target.cap}"
     built_for = _pythons(rejections)
     others = [str(rejection) for rejection in rejections if rejection.reason is not Reason.INTERPRETER]

@@ -1,12 +1,13 @@
-"""What the cap holds back: newer releases that every requirement admits and that only need a newer glibc."""
+"""What the cap holds back: newer releases that every requirement admits and that only need a newer glibc, or musl."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from minglibc.alike import jointly
 from minglibc.candidates import WheelIndex
 from minglibc.resolver import Resolution
-from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import Judge, ProjectPage, Reason
+from minglibc.targets import Cap, Target
+from minglibc.wheels import Judge, ProjectPage
 
 
 class HeldBack(NamedTuple):
@@ -15,25 +16,25 @@ class HeldBack(NamedTuple):
     name: str
     locked: str
     newest: str
-    needs: GlibcVersion
+    needs: Cap
     targets: tuple[Target, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.newest} → {self.locked}: newer releases need glibc {self.needs}"
+        return f"{self.name} {self.newest} → {self.locked}: newer releases need {self.needs.named}"
 
 
 def held_back(resolutions: Iterable[Resolution], judges: Sequence[Judge], index: WheelIndex) -> list[HeldBack]:
     """What the cap holds back of each resolution, the same finding of several targets told once; by name."""
-    found: dict[tuple[str, str, str, GlibcVersion], list[Target]] = {}
-    for resolution, judge in zip(resolutions, judges, strict=True):
+    found: dict[tuple[str, str, str, Cap], list[Target]] = {}
+    for resolution, judge in zip(resolutions, jointly(judges), strict=True):
         for name, newest in _of_one(resolution, judge, index).items():
             found.setdefault((name, resolution.wheels[name].version, *newest), []).append(resolution.target)
     return [HeldBack(*key, tuple(targets)) for key, targets in sorted(found.items())]
 
 
-def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str, tuple[str, GlibcVersion]]:
+def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str, tuple[str, Cap]]:
     """The newest release that the cap keeps out, by name; what a held-back release pins is held back with it."""
-    found: dict[str, tuple[str, GlibcVersion]] = {}
+    found: dict[str, tuple[str, Cap]] = {}
     while True:
         fresh = {
             name: newest
@@ -45,9 +46,7 @@ def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str
         found |= fresh
 
 
-def _newest(
-    page: ProjectPage, judge: Judge, resolution: Resolution, held: Container[str]
-) -> tuple[str, GlibcVersion] | None:
+def _newest(page: ProjectPage, judge: Judge, resolution: Resolution, held: Container[str]) -> tuple[str, Cap] | None:
     newest = None
     for position in newer(page, resolution, held):
         if judge.best(page, position) is not None:
@@ -77,8 +76,7 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
             yield position
 
 
-def needed_cap(judge: Judge, page: ProjectPage, position: int) -> GlibcVersion | None:
+def needed_cap(judge: Judge, page: ProjectPage, position: int) -> Cap | None:
     """The lowest higher cap with which a version would fit the judge's target; None where no cap would let it in."""
-    rejections = judge.rejections(page, position)
-    caps = sorted({GlibcVersion.parse(each.detail) for each in rejections if each.reason is Reason.GLIBC})
-    return next((cap for cap in caps if judge.at_cap(cap).best(page, position) is not None), None)
+    caps = judge.wanted_caps(page, position)
+    return next((cap for cap in sorted(caps) if judge.at_cap(cap).best(page, position) is not None), None)

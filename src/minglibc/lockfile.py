@@ -16,15 +16,16 @@ from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution, carry_over, resolve
-from minglibc.targets import GlibcVersion, PythonVersion, Target, shortest_marker
-from minglibc.wheels import HASH_ALGORITHMS, DirectFile, Folder, Judge, Sdist, Wheel, lowest_glibc, split_sdist
+from minglibc.targets import LIBCS, PythonVersion, Target, shortest_marker
+from minglibc.wheels import HASH_ALGORITHMS, DirectFile, Folder, Judge, Sdist, Wheel, lowest_libcs, split_sdist
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 
 
-# Raise it when an older minglibc could misread what is written.
-FORMAT = 1
+# Raise it when an older minglibc could misread what is written: 2 has targets with musl, and is written only with them.
+FORMAT = 2
+_WITHOUT_MUSL = 1
 PROJECT = "the project"
 EXTRA = "extra "
 GROUP = "group "
@@ -260,11 +261,12 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
     """The text of the lock: *document*, then ``[tool.minglibc]`` with both digests as the last lines."""
     body = tomli_w.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
     rows = "".join(
-        f'    {{ {name}python = "{t.python}", architecture = "{t.architecture}", glibc = "{t.cap}" }},\n'
+        f'    {{ {name}python = "{t.python}", architecture = "{t.architecture}", {t.cap.libc} = "{t.cap}" }},\n'
         for t in targets
         for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == t] or [""]
     )
-    table = f"\n[tool.minglibc]\nlock-format = {FORMAT}\n{tomli_w.dumps(inputs.origin.table)}"
+    lock_format = FORMAT if any(target.cap.libc == "musl" for target in targets) else _WITHOUT_MUSL
+    table = f"\n[tool.minglibc]\nlock-format = {lock_format}\n{tomli_w.dumps(inputs.origin.table)}"
     table += _indexes(document, inputs)
     if inputs.local:
         listed = [
@@ -490,7 +492,8 @@ def _loads_indexes(table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _target(row: Mapping[str, Any]) -> Target:
-    return Target(PythonVersion.parse(row["python"]), row["architecture"], GlibcVersion.parse(row["glibc"]))
+    libc = "musl" if "musl" in row else "glibc"
+    return Target(PythonVersion.parse(row["python"]), row["architecture"], LIBCS[libc].parse(row[libc]))
 
 
 def _fault(package: "Package", targets: Sequence[Target]) -> str:
@@ -500,21 +503,24 @@ def _fault(package: "Package", targets: Sequence[Target]) -> str:
         return _folder_fault(package.name, package.directory.path)
     if package.version is None or not (package.wheels or package.sdist):
         return f"{package.name} has no version or no files"
-    caps = {
-        target.architecture: max(t.cap for t in targets if t.architecture == target.architecture) for target in targets
-    }
-    faults = [_wheel_fault(wheel, caps) for wheel in package.wheels or ()]
+    faults = [_wheel_fault(wheel, targets) for wheel in package.wheels or ()]
     if package.sdist is not None:
         faults.append(_sdist_fault(package.sdist, package.name))
     return next(filter(None, faults), "")
 
 
-def _wheel_fault(wheel: "PackageWheel", caps: Mapping[str, GlibcVersion]) -> str:
-    if fault := _file_fault(wheel):
-        return fault
-    needs = lowest_glibc(wheel.filename[:-4])
-    cap = max((caps[a] for a in caps if a in wheel.filename), default=max(caps.values()))
-    return f"{wheel.filename} needs glibc {needs}; the cap is {cap}" if needs and needs > cap else ""
+def _wheel_fault(wheel: "PackageWheel", targets: Sequence[Target]) -> str:
+    return _file_fault(wheel) or _cap_fault(wheel.filename, targets)
+
+
+def _cap_fault(filename: str, targets: Sequence[Target]) -> str:
+    """What a wheel asks for that no target of the lock has; it may be for several C libraries at once."""
+    lowest = lowest_libcs(filename[:-4])
+    caps = {t.cap for t in targets if t.architecture in filename} or {t.cap for t in targets}
+    if not lowest or any(lowest[cap.libc] <= cap for cap in caps if cap.libc in lowest):
+        return ""
+    needs = " or ".join(each.named for each in lowest.values())
+    return f"{filename} needs {needs}; the cap is {' and '.join(sorted(cap.named for cap in caps))}"
 
 
 def _sdist_fault(sdist: "PackageSdist", name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 # The options that a lock of requirements files or of a script remembers; a project has its pyproject.toml for them.
-_REMEMBERED = {"glibc": "--glibc", "python": "--python", "architectures": "--arch"}
+_REMEMBERED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
 
 
 class Origin(NamedTuple):
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
         for key, flag in _REMEMBERED.items():
             values = [option[len(flag) + 1 :] for option in self.options if option.startswith(f"{flag}=")]
             if values:
-                found[key] = values[-1] if key == "glibc" else values
+                found[key] = values if key in {"python", "architectures"} else values[-1]
         return found
 
     def with_given(self, given: Mapping[str, Any]) -> "Origin":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from minglibc.advisories import Advisory, Known, Remedy, remedy
 from minglibc.recall import JudgeAt
 from minglibc.resolver import Resolution
-from minglibc.targets import GlibcVersion, Target
+from minglibc.targets import Cap, Target
 from minglibc.wheels import ProjectPage
 from minglibc.why import Inquiry, Obstacle
 
@@ -18,7 +18,7 @@ class Within(NamedTuple):
     """The newest release that only the cap keeps out, and the lowest cap that admits it."""
 
     version: str
-    needs: GlibcVersion
+    needs: Cap
 
 
 class Weakness(NamedTuple):

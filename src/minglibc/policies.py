@@ -1,4 +1,4 @@
-"""What the manylinux policies let a wheel ask of a machine: libraries, and the newest versions of their symbols."""
+"""What the manylinux and musllinux policies let a wheel ask of a machine: libraries, and the newest versions of their symbols."""
 
 from typing import NamedTuple
 
@@ -71,7 +71,8 @@ _BROUGHT_BACK = {("aarch64", GlibcVersion(2, 18)): GlibcVersion(2, 17)}
 _FEATURES = {"GLIBC_ABI_DT_RELR": GlibcVersion(2, 36)}
 
 GLIBC_PREFIX = "GLIBC"
-_LOADERS = {"ld64.so.1", "ld64.so.2"}
+# PEP 656 names no libraries beside musl itself; auditwheel's musllinux policies have one more.
+MUSL_LIBRARIES = frozenset({"libc.so", "libz.so.1"})
 
 
 class Policy(NamedTuple):
@@ -95,11 +96,6 @@ class Policy(NamedTuple):
 
 
 _RULED = frozenset(prefix for newest in _NEWEST.values() for prefix in newest)
-
-
-def is_loader(name: str) -> bool:
-    """Whether *name* is glibc's own loader, which files may name as a library."""
-    return name in _LOADERS or name.startswith("ld-linux")
 
 
 def policy_at(cap: GlibcVersion, architecture: str) -> Policy:

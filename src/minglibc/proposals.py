@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minglibc.candidates import Policy, Provider, Root
+from minglibc.explain import wanted_caps
 from minglibc.resolver import Resolution, Unresolvable
-from minglibc.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
-from minglibc.wheels import Reason
+from minglibc.targets import Cap, GlibcVersion, PythonVersion, Target
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
 MOST_TRIES = 40
@@ -71,8 +71,8 @@ def proposals(
     names = tuple(dict.fromkeys(cause.requirement.name for cause in failure.causes))
     concerned = _concerned(failure, roots)
     for cap in _caps(provider):
-        raised = tuple(target._replace(cap=max(target.cap, cap)) for target in targets)
-        yield Proposal("cap", f'tool.minglibc.glibc = "{cap}"', roots, raised, policy, names)
+        raised = tuple(target.raised(cap) for target in targets)
+        yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, names)
     yield from _loosened(concerned, roots, targets, policy)
     for constraint in policy.constraints:
         if constraint.name in names:
@@ -88,8 +88,8 @@ def proposals(
     yield from _shorter(concerned, roots, targets, policy)
     for fewer in _fewer_targets(provider.judge.target, roots, targets, policy):
         for cap in _caps(provider):
-            raised = tuple(target._replace(cap=max(target.cap, cap)) for target in fewer.targets)
-            text = f'{fewer.text} with tool.minglibc.glibc = "{cap}"'
+            raised = tuple(target.raised(cap) for target in fewer.targets)
+            text = f'{fewer.text} with tool.minglibc.{cap.libc} = "{cap}"'
             yield Proposal("both", text, roots, raised, policy, names)
 
 
@@ -124,18 +124,13 @@ def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
     return sorted(places, key=lambda place: roots[place].requirement.name not in named)
 
 
-def _caps(provider: Provider) -> list[GlibcVersion]:
+def _caps(provider: Provider) -> list[Cap]:
     """The higher caps that refused wheels ask for, and the usual ones."""
-    judge = provider.judge
-    rejections = (
-        rejection
-        for project in provider.seen()
-        for position in range(len(project.page.versions))
-        for rejection in judge.rejections(project.page, position)
-    )
-    caps = {GlibcVersion.parse(each.detail) for each in rejections if each.reason is Reason.GLIBC}
-    caps |= set(_USUAL_CAPS) if caps else set()
-    return sorted(cap for cap in caps if judge.target.cap < cap <= NEWEST_GLIBC)
+    caps = set(wanted_caps(provider))
+    above = provider.judge.target.cap
+    if any(cap.libc == above.libc == "glibc" for cap in caps):
+        caps |= {cap for cap in _USUAL_CAPS if cap > above}
+    return sorted(caps)
 
 
 def _fewer_targets(
@@ -153,6 +148,10 @@ def _fewer_targets(
         kept = tuple(target for target in targets if target.architecture in others)
         listed = ", ".join(f'"{each}"' for each in others)
         yield Proposal("architectures", f"tool.minglibc.architectures = [{listed}]", roots, kept, policy)
+    libcs = sorted({target.cap.libc for target in targets}, reverse=True)
+    for libc in libcs if len(libcs) > 1 else ():
+        kept = tuple(target for target in targets if target.cap.libc != libc)
+        yield Proposal("libc", f"no tool.minglibc.{libc}", roots, kept, policy)
 
 
 def _without(pythons: tuple[PythonVersion, ...], failing: PythonVersion) -> Iterator[tuple[PythonVersion, ...]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from minglibc.audit import Finding
 from minglibc.caps import Step, moving
 from minglibc.outdated import Row, Weakness, age, condensed
-from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
+from minglibc.targets import NEWEST_GLIBC, Cap, GlibcVersion, Target
 
 # What a glibc means to people: the Red Hat releases that manylinux grew up with.
 SYSTEMS = {5: "RHEL 5", 12: "RHEL 6", 17: "RHEL 7", 28: "RHEL 8", 34: "RHEL 9", 39: "RHEL 10"}
@@ -21,7 +21,7 @@ class LockedWheel(NamedTuple):
     version: str
     filename: str
     size: int | None
-    needs: GlibcVersion | None
+    needs: Cap | None
 
 
 class Facts(NamedTuple):
@@ -40,8 +40,15 @@ class Facts(NamedTuple):
 
     @property
     def caps(self) -> list[GlibcVersion]:
-        """The project's own caps."""
-        return sorted({target.cap for target in self.targets})
+        """The project's own glibc caps."""
+        return sorted({target.cap for target in self.targets if isinstance(target.cap, GlibcVersion)})
+
+    @property
+    def libcs(self) -> str:
+        """All of the project's caps, as a heading says them."""
+        musls = sorted({target.cap.named for target in self.targets if not isinstance(target.cap, GlibcVersion)})
+        glibcs = ", ".join(map(str, self.caps))
+        return " and ".join([*([f"glibc {glibcs}"] if glibcs else []), *musls])
 
 
 def page(template: str, facts: Facts) -> str:
@@ -56,8 +63,7 @@ def page(template: str, facts: Facts) -> str:
         _section("targets", "Targets", _targets(facts)),
         _section("wheels", "Locked wheels", _wheels(facts)),
     ]
-    caps = ", ".join(str(cap) for cap in facts.caps)
-    title = f"{facts.project or 'This project'} on glibc {caps}"
+    title = f"{facts.project or 'This project'} on {facts.libcs}"
     made = f"Made on {facts.made:%Y-%m-%d} by minglibc {facts.minglibc} from pylock.toml"
     marks = {"title": escape(title), "made": escape(made), "sections": "\n".join(sections)}
     for mark, text in marks.items():
@@ -269,24 +275,35 @@ def _outdated(facts: Facts) -> str:
         needs = row.obstacle.needs if row.obstacle else None
         why_not = row.obstacle.text if row.obstacle else ""
         if row.held_back and row.held_back.version != row.newest:
-            why_not += f"; {row.held_back.version} needs glibc {row.held_back.needs}"
+            why_not += f"; {row.held_back.version} needs {row.held_back.needs.named}"
         cells = [
             _cell(row.name),
             _cell(row.locked),
             _cell("?" if days is None else _years(days), -1 if days is None else days, "number"),
             _cell(row.newest),
-            _cell(str(needs) if needs else "-", needs.minor if needs else 999, "number"),
+            _cell(_short(needs) if needs else "-", needs.minor if needs else 999, "number"),
             _cell(why_not),
         ]
         rows.append([*cells, _cell(_pythons(row.targets, facts.targets))] if len(facts.targets) > 1 else cells)
     return _or_nothing(rows, lambda: _table("outdated", heads, rows), "Every release is the newest.")
 
 
+def _short(cap: Cap) -> str:
+    """A column about glibc says of what else it is."""
+    return str(cap) if isinstance(cap, GlibcVersion) else cap.named
+
+
 def _pythons(targets: Sequence[Target], everything: Sequence[Target]) -> str:
     if set(targets) == set(everything):
         return "all targets"
-    architectures = {target.architecture for target in everything}
-    return ", ".join(str(t.python) if len(architectures) == 1 else f"{t.python} {t.architecture}" for t in targets)
+    one_architecture = len({target.architecture for target in everything}) == 1
+    one_libc = len({target.cap.libc for target in everything}) == 1
+
+    def spoken(target: Target) -> str:
+        where = [] if one_architecture else [target.architecture]
+        return " ".join([str(target.python), *where, *([] if one_libc else [target.cap.libc])])
+
+    return ", ".join(map(spoken, targets))
 
 
 def _vulnerabilities(facts: Facts) -> str:
@@ -324,7 +341,7 @@ def _mend(weakness: Weakness) -> str:
     if mend is None:
         fixed = ", ".join(weakness.advisory.fixed_in)
         return f"in {fixed}, which no cap brings within reach" if fixed else "nowhere yet"
-    return f"in {mend.version}, {f'with glibc {mend.needs}' if mend.needs else 'within the cap'}"
+    return f"in {mend.version}, {f'with {mend.needs.named}' if mend.needs else 'within the cap'}"
 
 
 def _findings(facts: Facts) -> str:
@@ -345,8 +362,8 @@ def _findings(facts: Facts) -> str:
 
 
 def _targets(facts: Facts) -> str:
-    rows = [[_cell(f"CPython {t.python}"), _cell(t.architecture), _cell(str(t.cap))] for t in facts.targets]
-    return _table("targets", ["Interpreter", "Architecture", "glibc cap"], rows)
+    rows = [[_cell(f"CPython {t.python}"), _cell(t.architecture), _cell(t.cap.named)] for t in facts.targets]
+    return _table("targets", ["Interpreter", "Architecture", "Cap"], rows)
 
 
 def _wheels(facts: Facts) -> str:
@@ -355,7 +372,7 @@ def _wheels(facts: Facts) -> str:
             _cell(wheel.name),
             _cell(wheel.version),
             _cell(wheel.filename),
-            _cell(str(wheel.needs) if wheel.needs else "any", wheel.needs.minor if wheel.needs else 0, "number"),
+            _cell(_short(wheel.needs) if wheel.needs else "any", wheel.needs.minor if wheel.needs else 0, "number"),
             _cell(_bytes(wheel.size), -1 if wheel.size is None else wheel.size, "number"),
         ]
         for wheel in facts.wheels

@@ -10,14 +10,16 @@ from minglibc import requirements, versions
 from minglibc.errors import SettingsError, TargetError
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, normalize_name
 from minglibc.targets import (
-    NEWEST_GLIBC,
+    LIBCS,
     NEWEST_PYTHON,
     OLDEST_PYTHON,
+    Cap,
     GlibcVersion,
     PythonVersion,
     Target,
     check_architecture,
     check_cap,
+    newest,
 )
 
 DEFAULT_ARCHITECTURES = ("x86_64",)
@@ -26,6 +28,7 @@ EXAMPLE = '[tool.minglibc]\nglibc = "2.17"\npython = ["3.9", "3.11"]'
 
 KEYS = (
     "glibc",
+    "musl",
     "python",
     "architectures",
     "target",
@@ -46,7 +49,7 @@ KEYS = (
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")
 INDEX_FORMATS = ("simple", "flat")
-TARGET_KEYS = ("name", "glibc", "python", "architecture")
+TARGET_KEYS = ("name", "glibc", "musl", "python", "architecture")
 # What minglibc reads of [project]; a near miss of one of these would be silently nothing.
 PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
 OPTIONS = {"architectures": "--arch"}
@@ -64,10 +67,25 @@ _LONGEST_VERSION = 40
 _HIGHEST_MINOR = 999
 
 
+class _Libc(NamedTuple):
+    """How the cap on one C library is written; its key has the library's name."""
+
+    accepted: str
+    example: str
+    trap: str
+
+
+_WRITTEN = {
+    "glibc": _Libc('"2.27", "manylinux_2_28" or "manylinux2014"', "2.17", "2.30 as 2.3"),
+    "musl": _Libc('"1.2" or "musllinux_1_2"', "1.2", "1.10 as 1.1"),
+}
+
+
 class Overrides(NamedTuple):
     """What the command line or the environment says instead of [tool.minglibc]; what is not said is None or empty."""
 
     glibc: str | None = None
+    musl: str | None = None
     python: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     index_url: str | None = None
@@ -298,7 +316,7 @@ class _Reader:
         """[tool.minglibc] with what the command line says in its place."""
         tool = self.document.get("tool", {})
         found = tool.get("minglibc") if isinstance(tool, dict) else None
-        if found is None and "glibc" not in self.given:
+        if found is None and not LIBCS.keys() & self.given.keys():
             lines = "".join(f"\n      {line}" for line in EXAMPLE.split("\n"))
             self.problem("tool.minglibc", f"is missing; it says what the oldest machine has:{lines}")
             self.hint = "`minglibc init` adds these lines with this machine's own values"
@@ -390,7 +408,7 @@ class _Reader:
             targets = {
                 Target(python, architecture, cap)
                 for python in self._pythons(table, project, requires_python)
-                for architecture, cap in caps.items()
+                for architecture, cap in caps
             }
         for python in dict.fromkeys(target.python for target in sorted(targets, key=_order)):
             if requires_python and not versions.contains(requires_python, python.full):
@@ -398,13 +416,18 @@ class _Reader:
                     self.key("python"), f"names {python}, which project.requires-python {requires_python} refuses"
                 )
         for cap in {target.cap for target in targets}:
-            if cap > NEWEST_GLIBC:
-                self.warnings.append(f"glibc {cap} is newer than any that this minglibc knows ({NEWEST_GLIBC})")
+            if cap > newest(cap):
+                self.warnings.append(f"{cap.named} is newer than any that this minglibc knows ({newest(cap)})")
         return named, tuple(sorted(targets, key=_order))
 
-    def _caps(self, table: Mapping[str, Any]) -> dict[str, GlibcVersion]:
-        """The cap of each architecture."""
-        value = table.get("glibc")
+    def _caps(self, table: Mapping[str, Any]) -> list[tuple[str, Cap]]:
+        """Each architecture with each of its caps; a table of one C library names its own architectures."""
+        stated = [libc for libc in LIBCS if libc in table] or ["glibc"]
+        return list(dict.fromkeys(pair for libc in stated for pair in self._caps_of(libc, table).items()))
+
+    def _caps_of(self, libc: str, table: Mapping[str, Any]) -> dict[str, Cap]:
+        """The cap of each architecture on one C library."""
+        value = table.get(libc)
         by_architecture = value if isinstance(value, dict) else None
         asked = table.get("architectures", list(by_architecture or DEFAULT_ARCHITECTURES))
         architectures = [
@@ -415,14 +438,15 @@ class _Reader:
         if not asked:
             self.problem(self.key("architectures"), "is an empty list; a lock needs one architecture at least")
         if by_architecture is None:
-            cap = self._glibc(value, self.key("glibc"))
-            return {name: cap for name in architectures if cap and self._fits(cap, name, self.key("glibc"))}
+            cap = self._cap(libc, value, self.key(libc))
+            return {name: cap for name in architectures if cap and self._fits(cap, name, self.key(libc))}
         if not by_architecture:
-            self.problem(self.key("glibc"), 'is an empty table; write glibc = { x86_64 = "2.17" }')
+            example = _WRITTEN[libc].example
+            self.problem(self.key(libc), f'is an empty table; write {libc} = {{ x86_64 = "{example}" }}')
         caps = {}
         for name, text in by_architecture.items():
-            where = f"tool.minglibc.glibc.{name}"
-            cap = self._glibc(text, where)
+            where = f"tool.minglibc.{libc}.{name}"
+            cap = self._cap(libc, text, where)
             if "architectures" in table and name not in architectures:
                 if "architectures" not in self.given and self._architecture(name, where):
                     self.problem(where, "names an architecture that tool.minglibc.architectures does not")
@@ -430,7 +454,7 @@ class _Reader:
                 caps[name] = cap
         for name in architectures:
             if name not in by_architecture:
-                self.problem(self.key("glibc"), f"says nothing of {name}, which {self.key('architectures')} names")
+                self.problem(self.key(libc), f"says nothing of {name}, which {self.key('architectures')} names")
         return caps
 
     def _architecture(self, text: str, where: str) -> str:
@@ -440,7 +464,7 @@ class _Reader:
             self.problem(where, f"is wrong: {error.message}")
             return ""
 
-    def _fits(self, cap: GlibcVersion, architecture: str, where: str) -> bool:
+    def _fits(self, cap: Cap, architecture: str, where: str) -> bool:
         try:
             check_cap(cap, architecture)
         except TargetError as error:
@@ -448,26 +472,32 @@ class _Reader:
             return False
         return True
 
-    def _glibc(self, value: object, where: str) -> GlibcVersion | None:
+    def _cap(self, libc: str, value: object, where: str) -> Cap | None:
+        accepted, example, trap = _WRITTEN[libc]
         if value is None:
             self.problem(
-                where, 'is missing; write glibc = "2.17" with the glibc of the oldest machine (`ldd --version`)'
+                where, f'is missing; write {libc} = "{example}" with the {libc} of the oldest machine (`ldd --version`)'
             )
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            self.wrong(where, value, f'it must be a string in quotes, "{value}", for TOML reads the number 2.30 as 2.3')
+            also = f", for TOML reads the number {trap}"
+            self.wrong(where, value, f'it must be a string in quotes, "{value}"{also}')
         elif not isinstance(value, str):
-            self.wrong(where, value, 'a string is due: "2.27", "manylinux_2_28" or "manylinux2014"')
+            self.wrong(where, value, f"a string is due: {accepted}")
         elif len(value) > _LONGEST_VERSION:
-            self.problem(where, 'is too long; write "2.27", "manylinux_2_28" or "manylinux2014"')
+            self.problem(where, f"is too long; write {accepted}")
         else:
-            try:
-                cap = GlibcVersion.parse(value)
-            except TargetError as error:
-                self.problem(where, f"is wrong: {error.message}")
-                return None
-            if cap.minor <= _HIGHEST_MINOR:
-                return cap
-            self.problem(where, f"is wrong: there is no glibc {cap}; the newest known is {NEWEST_GLIBC}")
+            return self._parsed_cap(libc, value, where)
+        return None
+
+    def _parsed_cap(self, libc: str, text: str, where: str) -> Cap | None:
+        try:
+            cap = LIBCS[libc].parse(text)
+        except TargetError as error:
+            self.problem(where, f"is wrong: {error.message}")
+            return None
+        if cap.minor <= _HIGHEST_MINOR:
+            return cap
+        self.problem(where, f"is wrong: there is no {cap.named}; the newest known is {newest(cap)}")
         return None
 
     def _pythons(
@@ -537,8 +567,8 @@ class _Reader:
         for name in ("python", "architectures"):
             if name in table:
                 self.problem(self.key(name), "can't stand beside [[tool.minglibc.target]] tables, which say it each")
-        if "glibc" in self.given:
-            self.problem("--glibc", "can't be given where [[tool.minglibc.target]] tables say it each")
+        for libc in filter(self.given.__contains__, LIBCS):
+            self.problem(f"--{libc}", "can't be given where [[tool.minglibc.target]] tables say it each")
         tables = table["target"]
         if not isinstance(tables, list) or not tables or not all(isinstance(item, dict) for item in tables):
             self.wrong("tool.minglibc.target", tables, "tables are due: [[tool.minglibc.target]]")
@@ -565,23 +595,38 @@ class _Reader:
             architecture = self._architecture(text, f"{where}.architecture")
         else:
             self.wrong(f"{where}.architecture", text, 'a string is due, such as "x86_64"')
-        value = item.get("glibc", table.get("glibc"))
+        libc = self._libc(item, table, where)
+        value = item.get(libc, table.get(libc))
         if isinstance(value, dict):
             value = value.get(architecture)
-        cap = self._glibc(value, f"{where}.glibc")
-        if python and architecture and cap and self._fits(cap, architecture, f"{where}.glibc"):
+        cap = self._cap(libc, value, f"{where}.{libc}") if libc else None
+        if python and architecture and cap and self._fits(cap, architecture, f"{where}.{libc}"):
             return Target(python, architecture, cap)
         return None
 
+    def _libc(self, item: Mapping[str, Any], table: Mapping[str, Any], where: str) -> str:
+        """The C library of the target *item*: its own, else the only one that the whole table has; "" where two are said."""
+        own = [libc for libc in LIBCS if libc in item]
+        stated = own or [libc for libc in LIBCS if libc in table] or ["glibc"]
+        if len(stated) == 1:
+            return stated[0]
+        if own:
+            self.problem(where, "has glibc and musl, and a machine has one of them; write a target for each")
+        else:
+            self.problem(where, "has neither glibc nor musl, and tool.minglibc has both; write one of them here")
+        return ""
+
     def _check_alike(self, name: str, target: Target, named: Mapping[str, Target]) -> None:
         for other, earlier in named.items():
-            if earlier[:2] == target[:2] and earlier.cap != target.cap:
-                # PEP 508 markers know nothing of glibc.
+            if earlier.kind == target.kind and earlier.cap != target.cap:
+                # Markers (PEP 508) know nothing of C libraries, and tags can only keep glibc and musl apart.
                 self.problem(
                     "tool.minglibc.target",
-                    f"{other} and {name} differ in glibc alone, and a lock can't tell them apart; "
+                    f"{other} and {name} differ in {target.cap.libc} alone, and a lock can't tell them apart; "
                     f"give both {min(earlier.cap, target.cap)}, which runs on either",
                 )
+            elif earlier[:2] == target[:2]:
+                continue  # of a wheel for glibc and one for musl, an installer's tags choose
             elif earlier[1] == target[1] and earlier != target:
                 self._check_distinct([earlier.python, target.python], "tool.minglibc.target")
 
@@ -890,10 +935,10 @@ def _is_path(address: str) -> bool:
     return bool(address) if not colon or "/" in scheme else scheme.lower() == "file" and bool(rest)
 
 
-def _order(target: Target) -> tuple[PythonVersion, str, GlibcVersion]:
+def _order(target: Target) -> tuple[PythonVersion, str, str, Cap]:
     # An exact patch release has no order with "any patch"; the markers keep them apart.
     python = target.python
-    return python._replace(patch=python.patch or 0), target.architecture, target.cap
+    return python._replace(patch=python.patch or 0), target.architecture, target.cap.libc, target.cap
 
 
 def _moment(value: object, now: datetime | None) -> datetime | None:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from minglibc.errors import EnvironmentProblem, SettingsError, TargetError
+from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.requirements import Environment, parse
-from minglibc.targets import GlibcVersion, PythonVersion, Target, tag_ranks
+from minglibc.targets import Cap, PythonVersion, Target, tag_ranks
 from minglibc.versions import contains, key
+from minglibc.wheels import needed_libc
 
 NO_NAMES: Mapping[str, Target] = {}
 
@@ -21,8 +22,8 @@ class Machine(NamedTuple):
 
     python: PythonVersion
     architecture: str
-    glibc: GlibcVersion | None
-    musl: bool = False
+    libc: Cap | None
+    """None where it tells none."""
     implementation: str = "cpython"
 
     @property
@@ -64,7 +65,7 @@ class Installed(NamedTuple):
     digest: str = ""  # of the wheel that minglibc installed it from
     damage: str = ""  # in words; empty for a whole distribution
     direct_url: str = ""  # where it came from when that was no index
-    above_cap: str = ""  # the file and the symbol version that need more than the cap, in words
+    above_cap: str = ""  # the file that no machine at the cap loads, and why, in words
 
 
 class Action(Enum):
@@ -119,9 +120,9 @@ class Plan(NamedTuple):
 
 def target_name(target: Target) -> str:
     """The name that ``--target`` takes, such as ``cp39-x86_64-glibc2.27``."""
-    python = target.python
+    python, cap = target.python, target.cap
     patch = "" if python.patch is None else f".{python.patch}"
-    return f"cp3{python.minor}{patch}{'t' if python.free_threaded else ''}-{target.architecture}-glibc{target.cap}"
+    return f"cp3{python.minor}{patch}{'t' if python.free_threaded else ''}-{target.architecture}-{cap.libc}{cap}"
 
 
 def targets_named(name: str | None, targets: Sequence[Target], names: Mapping[str, Target] = NO_NAMES) -> list[Target]:
@@ -146,16 +147,16 @@ def known_targets(targets: Sequence[Target], names: Mapping[str, Target] = NO_NA
 def choose_target(
     machine: Machine, targets: Sequence[Target], name: str = "", names: Mapping[str, Target] = NO_NAMES
 ) -> Target:
-    """The target of a lock that *machine* is to have, the oldest glibc first; raises EnvironmentProblem with the misfit."""
+    """The target of a lock that *machine* is to have, the oldest C library first; raises EnvironmentProblem with the misfit."""
     known = known_targets(targets, names)
     fits = targets_named(name, targets, names)
     if machine.implementation != "cpython":
         raise EnvironmentProblem(f"this interpreter is {machine.implementation}, the lock is for CPython", hint=known)
-    if machine.musl:
+    if machine.libc is None:
         raise MachineProblem(
-            "this machine has musl, the lock is for glibc",
-            hint="install on a machine with glibc, or use an image that is built on glibc",
+            "this machine does not tell its C library's version", hint="minglibc needs Linux with glibc or musl"
         )
+    fits = _of_libc(machine.libc, fits, known)
     fits = [target for target in fits if target.architecture == machine.architecture]
     if not fits:
         hint = f"{known}; add {machine.architecture} to tool.minglibc.architectures and run minglibc lock"
@@ -164,7 +165,18 @@ def choose_target(
     if not fits:
         hint = f"{known}; choose another interpreter by --python, or add this one to tool.minglibc.python"
         raise EnvironmentProblem(f"the lock has no target for {machine.description}", hint=hint)
-    return _within_glibc(machine, fits)
+    return _within_cap(machine.libc, fits)
+
+
+def _of_libc(libc: Cap, targets: Sequence[Target], known: str) -> list[Target]:
+    fits = [target for target in targets if target.cap.libc == libc.libc]
+    if not fits:
+        others = " and ".join(sorted({target.cap.libc for target in targets}))
+        raise MachineProblem(
+            f"this machine has {libc.named}, the lock is for {others}",
+            hint=f'{known}; add {libc.libc} = "{libc}" to [tool.minglibc] and run minglibc lock',
+        )
+    return fits
 
 
 def _same_python(machine: PythonVersion, target: PythonVersion) -> bool:
@@ -172,15 +184,13 @@ def _same_python(machine: PythonVersion, target: PythonVersion) -> bool:
     return same_build and target.patch in (None, machine.patch)
 
 
-def _within_glibc(machine: Machine, targets: Sequence[Target]) -> Target:
+def _within_cap(libc: Cap, targets: Sequence[Target]) -> Target:
     # The lowest cap runs on every machine that the lock serves, whoever made the environment.
     target = min(targets, key=lambda target: target.cap)
-    if machine.glibc is None:
-        raise MachineProblem("this machine does not tell its glibc version", hint="minglibc needs Linux with glibc")
-    if machine.glibc < target.cap:
+    if libc < target.cap:
         raise MachineProblem(
-            f"this machine has glibc {machine.glibc}, the lock is for {target.cap}",
-            hint=f'set glibc = "{machine.glibc}" in [tool.minglibc] and run minglibc lock',
+            f"this machine has {libc.named}, the lock is for {target.cap}",
+            hint=f'set {libc.libc} = "{libc}" in [tool.minglibc] and run minglibc lock',
         )
     return target
 
@@ -248,28 +258,18 @@ def _wrong_tags(wheel: Wanted, tags: frozenset[str], target: Target) -> str:
         return "it does not say which wheel it came from"
     if tags & tag_ranks(target).keys():
         return f"its wheel is for {_shown(tags)}, the lock's for {_shown(wheel.tags)}"
-    needs = [need for tag in tags if (need := _glibc_of(tag)) is not None]
-    if needs and min(needs) > target.cap:
-        return f"its wheel needs glibc {min(needs)}, the cap is {target.cap}"
+    found = [needs for tag in tags if (needs := needed_libc(tag.rpartition("-")[2]))]
+    same = [needs for needs in found if needs.libc == target.cap.libc]
+    if same and min(same) > target.cap:
+        return f"its wheel needs {min(same).named}, the cap is {target.cap}"
     if all(tag.rpartition("-")[2].startswith("linux_") for tag in tags):
-        return f"built for {_shown(tags)}, which says nothing of glibc"
+        return f"built for {_shown(tags)}, which says nothing of {target.cap.libc}"
     return f"its wheel is for {_shown(tags)}, not for {target}"
 
 
 def _shown(tags: frozenset[str]) -> str:
     # One tag tells a wheel from its sisters; a dozen hide it.
     return min(tags)
-
-
-def _glibc_of(tag: str) -> GlibcVersion | None:
-    name, _, architecture = tag.rpartition("-")[2].partition("_")
-    if name == "manylinux":
-        numbers = architecture.split("_", 2)
-        name = f"manylinux_{'_'.join(numbers[:2])}"
-    try:
-        return GlibcVersion.parse(name) if name.startswith("manylinux") else None
-    except TargetError:
-        return None
 
 
 def check_patch(machine: Machine, requires_python: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What an old machine accepts: Target → environment markers and the ordered tags within the glibc cap."""
+"""What an old machine accepts: Target → environment markers and the ordered tags within the cap on its C library."""
 
 import re
 from collections.abc import Sequence
@@ -26,6 +26,8 @@ ARCHITECTURES = {
 }
 # glibc came to these architectures later than the first manylinux tag that packaging lists for them.
 FIRST_GLIBC = {"riscv64": 27, "loongarch64": 36}
+# PEP 656 has tags from musl 1.0 on; the first that any wheel was ever built for is 1.1.
+FIRST_MUSL, FIRST_MUSL_OF = 1, {"loongarch64": 2}
 OTHER_NAMES = {
     "amd64": "x86_64",
     "x86-64": "x86_64",
@@ -42,7 +44,8 @@ NEWEST_PATCH = {6: 15, 7: 17, 8: 20, 9: 25, 10: 22, 11: 18, 12: 16, 13: 18, 14: 
 OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 
-_GLIBC = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_VERSION = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_MUSLLINUX = re.compile(r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})")
 _MANYLINUX = re.compile(r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})")
 _PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
 
@@ -59,19 +62,67 @@ class GlibcVersion(NamedTuple):
         for minor, name in LEGACY_NAMES.items():
             if text == name:
                 return cls(2, minor)
-        match = _MANYLINUX.fullmatch(text) or _GLIBC.fullmatch(text)
+        match = _MANYLINUX.fullmatch(text) or _VERSION.fullmatch(text)
         if not match or not text.isascii():
             raise TargetError(f'{text!r} is not a glibc version; write "2.27", "manylinux_2_28" or "manylinux2014"')
         version = cls(int(match[1]), int(match[2]))
         if version.major != 2:
-            raise TargetError(f"there is no glibc {version}: every release is 2.x")
+            also = "; 1.x is musl's" if version.major == 1 else ""
+            raise TargetError(f"there is no glibc {version}: every release is 2.x{also}")
         return version
+
+    @property
+    def libc(self) -> str:
+        """The C library's name, which is also its key in [tool.minglibc]."""
+        return "glibc"
+
+    @property
+    def named(self) -> str:
+        """``glibc 2.27``."""
+        return f"glibc {self}"
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
 
 
+class MuslVersion(NamedTuple):
+    """A musl release as tags have it (PEP 656), such as 1.2; every musl is 1.x and every glibc 2.x, so none equals another."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> "MuslVersion":
+        """The version that ``1.2`` or ``musllinux_1_2`` names; raises TargetError."""
+        match = _MUSLLINUX.fullmatch(text) or _VERSION.fullmatch(text)
+        if not match or not text.isascii():
+            raise TargetError(f'{text!r} is not a musl version; write "1.2" or "musllinux_1_2"')
+        version = cls(int(match[1]), int(match[2]))
+        if version.major != 1:
+            also = "; 2.x is glibc's" if version.major == 2 else ""
+            raise TargetError(f"there is no musl {version}: every release is 1.x{also}")
+        return version
+
+    @property
+    def libc(self) -> str:
+        """The C library's name, which is also its key in [tool.minglibc]."""
+        return "musl"
+
+    @property
+    def named(self) -> str:
+        """``musl 1.2``."""
+        return f"musl {self}"
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+Cap = GlibcVersion | MuslVersion
+# By the key of each in [tool.minglibc].
+LIBCS: dict[str, type[GlibcVersion] | type[MuslVersion]] = {"glibc": GlibcVersion, "musl": MuslVersion}
+
 NEWEST_GLIBC = GlibcVersion(2, 43)
+NEWEST_MUSL = MuslVersion(1, 2)
 
 
 class PythonVersion(NamedTuple):
@@ -110,11 +161,30 @@ class PythonVersion(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One kind of machine that a lock serves: an interpreter, an architecture and the highest glibc allowed there."""
+    """One kind of machine that a lock serves: an interpreter, an architecture and the highest glibc, or musl, allowed there."""
 
     python: PythonVersion
     architecture: str
-    cap: GlibcVersion
+    cap: Cap
+
+    @property
+    def kind(self) -> tuple[PythonVersion, str, str]:
+        """What stays the same whatever the cap is: interpreter, architecture and C library."""
+        return self.python, self.architecture, self.cap.libc
+
+    @property
+    def table(self) -> dict[str, str]:
+        """The target as locks and JSON outputs have it."""
+        return {"python": str(self.python), "architecture": self.architecture, self.cap.libc: str(self.cap)}
+
+    def raised(self, cap: Cap) -> "Target":
+        """The same kind of machine with at least *cap*; a cap of another C library changes nothing."""
+        return self._replace(cap=max(self.cap, cap)) if self.cap.libc == cap.libc else self
+
+    @property
+    def uncapped(self) -> "Target":
+        """The same kind of machine with the newest C library that is known."""
+        return self.raised(newest(self.cap))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -146,7 +216,7 @@ class Target(NamedTuple):
         return f"python_full_version == '{self.python.full}'"
 
     def __str__(self) -> str:
-        return f"CPython {self.python} on {self.architecture} with glibc {self.cap}"
+        return f"CPython {self.python} on {self.architecture} with {self.cap.named}"
 
 
 # PDM refuses a lock whose environments lack platform_system or platform_machine.
@@ -182,22 +252,36 @@ def check_architecture(name: str) -> str:
     raise TargetError(f"{name!r} is not an architecture that manylinux wheels exist for{meant} (known: {known})")
 
 
+def newest(cap: Cap) -> Cap:
+    """The newest release that is known of the C library of *cap*."""
+    return NEWEST_MUSL if isinstance(cap, MuslVersion) else NEWEST_GLIBC
+
+
 def oldest_glibc(architecture: str) -> GlibcVersion:
-    """The lowest cap that a target of *architecture* can have."""
+    """The lowest cap that a target of *architecture* with glibc can have."""
     floor, _ = ARCHITECTURES[architecture]
     return GlibcVersion(2, max(floor, FIRST_GLIBC.get(architecture, 0)))
 
 
-def check_cap(cap: GlibcVersion, architecture: str) -> GlibcVersion:
+def oldest(architecture: str, libc: str) -> Cap:
+    """The lowest cap that a target of *architecture* with the C library *libc* can have."""
+    if libc == "musl":
+        return MuslVersion(1, FIRST_MUSL_OF.get(architecture, FIRST_MUSL))
+    return oldest_glibc(architecture)
+
+
+def check_cap(cap: Cap, architecture: str) -> Cap:
     """*cap* itself when *architecture* has existed with it; raises TargetError."""
-    floor = oldest_glibc(architecture)
+    floor = oldest(architecture, cap.libc)
     if cap < floor:
-        raise TargetError(f"glibc {cap} is too old for {architecture}, which has wheels from glibc {floor} on")
+        raise TargetError(f"{cap.named} is too old for {architecture}, which has wheels from {floor.named} on")
     return cap
 
 
-def platform_tags(architecture: str, cap: GlibcVersion) -> list[str]:
-    """The platform tags (PEP 600) that a machine with exactly glibc *cap* accepts, newest glibc first."""
+def platform_tags(architecture: str, cap: Cap) -> list[str]:
+    """The platform tags (PEP 600, 656) that a machine with exactly the C library *cap* accepts, newest first."""
+    if isinstance(cap, MuslVersion):
+        return [f"musllinux_{cap.major}_{minor}_{architecture}" for minor in range(cap.minor, -1, -1)]
     floor, legacy = ARCHITECTURES[architecture]
     tags = []
     for minor in range(cap.minor, floor - 1, -1):
@@ -209,7 +293,7 @@ def platform_tags(architecture: str, cap: GlibcVersion) -> list[str]:
 
 @cache
 def compatible_tags(target: Target, *, linux: bool = False) -> tuple[str, ...]:
-    """The tags (PEP 425) that *target* accepts, best first; *linux* admits ``linux_ARCH``, whose glibc is unknown, last."""
+    """The tags (PEP 425) that *target* accepts, best first; *linux* admits ``linux_ARCH``, whose C library is unknown, last."""
     platforms = platform_tags(target.architecture, target.cap)
     if linux:
         platforms.append(f"linux_{target.architecture}")

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from minglibc import versions
 from minglibc.requirements import normalize_name
-from minglibc.targets import ARCHITECTURES, LEGACY_NAMES, GlibcVersion, Target, compatible_tags, tag_ranks
+from minglibc.targets import (
+    ARCHITECTURES,
+    LEGACY_NAMES,
+    Cap,
+    GlibcVersion,
+    MuslVersion,
+    Target,
+    compatible_tags,
+    tag_ranks,
+)
 
 # Strongest first; md5 and sha1 are no hashes to a lock.
 HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
@@ -19,6 +28,8 @@ _FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten"
 # No file system lets a name be longer.
 _LONGEST = 255
 _HEX = re.compile("[0-9a-fA-F]+")
+# PEP 600 and 656; bounded, for installed distributions may say anything.
+_PERENNIAL = re.compile(r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_.", re.ASCII)
 _TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 
@@ -26,11 +37,13 @@ class Reason(Enum):
     """Why a target can't have a file; the value names it in JSON, ``text`` is how people say it."""
 
     GLIBC = "glibc", "needs glibc {detail}"
+    NEWER_MUSL = "newer-musl", "needs musl {detail}"
+    FOR_GLIBC = "for-glibc", "is built for glibc"
     REQUIRES_PYTHON = "requires-python", "needs Python {detail}"
     INTERPRETER = "interpreter", "is built for {detail}"
     ARCHITECTURE = "architecture", "is built for {detail}"
     MUSL = "musl", "is built for musl"
-    LINUX_TAG = "linux-tag", "is tagged {detail}, which says nothing of its glibc"
+    LINUX_TAG = "linux-tag", "is tagged {detail}, which says nothing of its C library"
     SYSTEM = "system", "is built for {detail}"
     YANKED = "yanked", "is yanked{detail}"
     TOO_NEW = "too-new", "was uploaded {detail}, after exclude-newer"
@@ -53,6 +66,15 @@ class Rejection(NamedTuple):
 
     reason: Reason
     detail: str = ""
+
+    @property
+    def needs(self) -> Cap | None:
+        """The cap that would lift it; None where no cap would."""
+        if self.reason not in {Reason.GLIBC, Reason.NEWER_MUSL}:
+            return None
+        # Not by parse: an index may name releases that there never were.
+        major, minor = map(int, self.detail.split("."))
+        return GlibcVersion(major, minor) if self.reason is Reason.GLIBC else MuslVersion(major, minor)
 
     def __str__(self) -> str:
         return self.reason.text.format(detail=self.detail)
@@ -477,7 +499,7 @@ class Judge:
         self._tails: dict[str, int | Rejection] = {}
         self._pairs = {tag.rpartition("-")[0] for tag in compatible_tags(target)}
 
-    def at_cap(self, cap: GlibcVersion) -> "Judge":
+    def at_cap(self, cap: Cap) -> "Judge":
         """The judge of the same machine under another cap, by the same rules."""
         return self.at(self.target._replace(cap=cap))
 
@@ -537,7 +559,7 @@ class Judge:
         return Rejection(Reason.TOO_NEW, wheel.upload_time[:10]) if wheel.upload_time >= cutoff else None
 
     def _explain(self, tail: str) -> Rejection:
-        """The reason nearest to fitting: glibc before architecture before system before interpreter."""
+        """The reason nearest to fitting: the C library before architecture before system before interpreter."""
         interpreters, abis, platforms = tail.split("-")
         pairs = {f"{interpreter}-{abi}" for interpreter in interpreters.split(".") for abi in abis.split(".")}
         if not pairs & self._pairs:
@@ -552,12 +574,12 @@ class Judge:
         architecture = next((a for a in sorted(ARCHITECTURES, key=len, reverse=True) if platform.endswith("_" + a)), "")
         if architecture != self.target.architecture:
             return Rejection(Reason.ARCHITECTURE, architecture or platform)
-        if platform.startswith("musllinux"):
-            return Rejection(Reason.MUSL)
-        if platform.startswith("linux_"):
-            return Rejection(Reason.LINUX_TAG, platform)
-        needs = needed_glibc(platform)
-        return Rejection(Reason.GLIBC, str(needs)) if needs else Rejection(Reason.SYSTEM, platform)
+        needs = needed_libc(platform)
+        if needs is None:
+            return Rejection(Reason.LINUX_TAG if platform.startswith("linux_") else Reason.SYSTEM, platform)
+        if needs.libc != self.target.cap.libc:
+            return Rejection(Reason.MUSL if isinstance(needs, MuslVersion) else Reason.FOR_GLIBC)
+        return Rejection(Reason.NEWER_MUSL if isinstance(needs, MuslVersion) else Reason.GLIBC, str(needs))
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
         """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
@@ -598,12 +620,16 @@ class Judge:
         reasons = sorted({verdict for verdict in refused if isinstance(verdict, Rejection)}, key=_nearness)
         return reasons or [Rejection(Reason.SOURCE_ONLY)]
 
+    def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
+        """The higher caps that files of a version ask for, which has none within the cap."""
+        return {needs for rejection in self.rejections(page, index) if (needs := rejection.needs)}
+
 
 _ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
 
 
 def _nearness(rejection: Rejection) -> tuple[Any, ...]:
-    detail = versions.key(rejection.detail) if rejection.reason is Reason.GLIBC else ()
+    detail = rejection.needs or ()
     return (_ORDER[rejection.reason], detail, rejection.detail)
 
 
@@ -632,18 +658,29 @@ def _interpreters(interpreters: str, abis: str) -> str:
     return printable(f"{interpreters}-{abis}")
 
 
-def needed_glibc(platform: str) -> GlibcVersion | None:
-    """The glibc that a manylinux platform tag promises to run on; None for any other tag."""
-    parts = platform.split("_")
-    if parts[0] == "manylinux" and len(parts) > 3 and parts[1].isdigit() and parts[2].isdigit():
-        return GlibcVersion(int(parts[1]), int(parts[2]))
-    return next((GlibcVersion(2, minor) for minor, name in LEGACY_NAMES.items() if name == parts[0]), None)
+def needed_libc(platform: str) -> Cap | None:
+    """The C library that a manylinux or musllinux platform tag promises to run on; None for any other tag."""
+    if perennial := _PERENNIAL.match(platform):
+        version = int(perennial[2]), int(perennial[3])
+        return MuslVersion(*version) if perennial[1] == "musl" else GlibcVersion(*version)
+    name = platform.partition("_")[0]
+    return next((GlibcVersion(2, minor) for minor, legacy in LEGACY_NAMES.items() if legacy == name), None)
+
+
+def lowest_libcs(tail: str) -> dict[str, Cap]:
+    """The oldest of each C library, by its name, that a compressed tag set promises to run on."""
+    found: dict[str, Cap] = {}
+    for platform in tail.rsplit("-", 1)[-1].split("."):
+        needs = needed_libc(platform)
+        if needs is not None:
+            found[needs.libc] = min(needs, found.get(needs.libc, needs))
+    return found
 
 
 def lowest_glibc(tail: str) -> GlibcVersion | None:
     """The oldest glibc that a compressed tag set promises to run on; None where no tag of it names one."""
-    found = [needs for platform in tail.rsplit("-", 1)[-1].split(".") if (needs := needed_glibc(platform))]
-    return min(found, default=None)
+    found = lowest_libcs(tail).get("glibc")
+    return found if isinstance(found, GlibcVersion) else None
 
 
 def check_metadata(metadata: CoreMetadata, wheel: Wheel) -> str:

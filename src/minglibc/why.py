@@ -10,7 +10,7 @@ from minglibc.heldback import needed_cap
 from minglibc.recall import JudgeAt
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
 from minglibc.resolver import Resolution
-from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
+from minglibc.targets import Cap, Target
 from minglibc.wheels import CoreMetadata, ProjectPage, Reason, Wheel, check_metadata
 
 
@@ -19,7 +19,7 @@ class Obstacle(NamedTuple):
 
     reason: str
     text: str
-    needs: GlibcVersion | None = None
+    needs: Cap | None = None
 
 
 class Link(NamedTuple):
@@ -95,22 +95,28 @@ class Inquiry:
             or self._of_metadata(page, resolution, position)
         )
 
-    def needs(self, name: str, position: int, target: Target) -> GlibcVersion | None:
+    def needs(self, name: str, position: int, target: Target) -> Cap | None:
         """The lowest cap above the target's that admits the release's files."""
         return needed_cap(self._judge_at(target), self.page(name), position)
 
     def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
-        """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too."""
+        """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too.
+
+        Of targets that no marker tells from this one, it is out whatever their order, and whatever they can't have it for.
+        """
         locked = resolution.wheels[name].version
+        passed = False
         for other in self._resolutions:
-            if other.target == resolution.target:
-                return None
             beside = other.wheels.get(name)
-            if beside is not None and beside.version == locked:
-                obstacle = self._hard_obstacle(other, name, position)
-                if obstacle is not None and obstacle.needs is None:
-                    where = f"CPython {other.target.python}, {other.target.architecture}"
-                    return Obstacle("other-target", f"kept the same as on {where}, where it {obstacle.text}")
+            passed = passed or other.target == resolution.target
+            alike = other.target != resolution.target and other.target.marker == resolution.target.marker
+            if beside is None or beside.version != locked or (passed and not alike):
+                continue
+            obstacle = self._hard_obstacle(other, name, position)
+            if obstacle is not None and (obstacle.needs is None or alike):
+                return Obstacle(
+                    "other-target", f"kept the same as on {_where(other.target, alike=alike)}, where it {obstacle.text}"
+                )
         return None
 
     def _of_status(self, page: ProjectPage) -> Obstacle | None:
@@ -150,11 +156,16 @@ class Inquiry:
             return None
         needs = needed_cap(self._judge_at(target), page, position)
         if needs:
-            return Obstacle(Reason.GLIBC.value, f"needs glibc {needs}", needs)
+            reason = Reason.GLIBC if needs.libc == "glibc" else Reason.NEWER_MUSL
+            return Obstacle(reason.value, f"needs {needs.named}", needs)
         # What no cap can give is seen under the highest of them.
-        beyond = self._judge_at(target._replace(cap=NEWEST_GLIBC)).rejections(page, position)
+        beyond = self._judge_at(target.uncapped).rejections(page, position)
         told = (beyond or rejections)[0]
-        missing = {Reason.INTERPRETER: f"CPython {target.python}", Reason.ARCHITECTURE: target.architecture}
+        missing = {
+            Reason.INTERPRETER: f"CPython {target.python}",
+            Reason.ARCHITECTURE: target.architecture,
+            Reason.FOR_GLIBC: "musl",
+        }
         text = f"has no wheel for {missing[told.reason]}" if told.reason in missing else str(told)
         return Obstacle(told.reason.value, text)
 
@@ -199,8 +210,13 @@ class Inquiry:
         if not any(judge.best(page, position) for position in fitting):
             caps = [cap for position in fitting if (cap := self.needs(page.name, position, target))]
             if caps:
-                return Obstacle("conflict", f"{asked}, which needs glibc {min(caps)}", min(caps))
+                return Obstacle("conflict", f"{asked}, which needs {min(caps).named}", min(caps))
         return Obstacle("conflict", f"{asked}, and {beside.version} is locked")
+
+
+def _where(target: Target, *, alike: bool) -> str:
+    where = f"CPython {target.python}, {target.architecture}"
+    return f"{where}, {target.cap.named}" if alike else where
 
 
 def _of_yanked(page: ProjectPage, position: int) -> Obstacle | None:

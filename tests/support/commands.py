@@ -8,7 +8,7 @@ from typing import NamedTuple
 from minglibc.cli import main
 from minglibc.lockfile import Lock, loads
 from minglibc.resolver import Resolution
-from minglibc.wheels import lowest_glibc
+from minglibc.wheels import lowest_libcs
 
 
 class Ran(NamedTuple):
@@ -38,12 +38,13 @@ def read_lock(folder: Path) -> Lock:
 
 
 def check_cap(lock: Lock) -> None:
-    """No wheel of any target needs more glibc than that target's cap; of a source, ``check`` knows."""
+    """No wheel of any target needs a newer C library than that target's cap, or is for another one alone; of a source, ``check`` knows."""
     for target in lock.targets:
         everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         for _, wheel in everything:
-            needs = lowest_glibc(wheel.filename[:-4])
-            assert needs is None or needs <= target.cap, f"{wheel.filename} under {target}"
+            lowest = lowest_libcs(wheel.filename[:-4])
+            fits = not lowest or (target.cap.libc in lowest and lowest[target.cap.libc] <= target.cap)
+            assert fits, f"{wheel.filename} under {target}"
 
 
 def check_law(lock: Lock, resolutions: list[Resolution]) -> None:

@@ -84,11 +84,13 @@ def elf(
     """
     needs = {"libc.so.6": ("GLIBC_2.17",)} if needs is None else needs
     versions = {library: list(names) for library, names in needs.items()}
-    if relr:
+    needed = [*needed]
+    # musl's linkers write these relocations without a version that says so.
+    if relr and not any("musl" in library for library in needed):
         versions.setdefault("libc.so.6", []).append(DT_RELR_VERSION)
     writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits)
     if not static:
-        writer.add_dynamic(versions, [*needed], symbols or {}, set(weak), soname=soname, rpath=rpath, relr=relr)
+        writer.add_dynamic(versions, needed, symbols or {}, set(weak), soname=soname, rpath=rpath, relr=relr)
     loader = interpreter or (MACHINES[machine].loader if executable and not static else None)
     return writer.file(executable=executable, interpreter=loader, section_headers=section_headers)
 

@@ -197,6 +197,13 @@ def old_machine() -> OldMachine:
     return machine
 
 
+def debian_packages(name: str, *packages: str) -> Path:
+    """A folder with Debian 11's *packages* unpacked, from the cache (as *name*) or from Debian's registry; raises NotHere."""
+    _need_x86_64()
+    _need_programs("apt-get", "dpkg-deb")
+    return cached(name, lambda root: _unpack(packages, root))
+
+
 @cache
 def interpreter(version: str) -> Path:
     """This machine's own CPython *version* (``3.9``), from PATH or pyenv; raises NotHere."""

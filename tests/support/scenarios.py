@@ -58,6 +58,7 @@ class Scenario(_Table, frozen=True):
     requires: tuple[str, ...] = ()
     requires_python: str = ">=3.11"
     glibc: str | Mapping[str, str] = "2.17"
+    musl: str | Mapping[str, str] = ""
     python: tuple[str, ...] = ("3.11",)
     architectures: tuple[str, ...] = ("x86_64",)
     settings: Mapping[str, Any] = {}
@@ -81,19 +82,21 @@ class Scenario(_Table, frozen=True):
     def targets(self) -> tuple[str, ...]:
         """The label of each target, as *expected* and *wheels* have them: ``cp311-x86_64-glibc2.17``."""
         return tuple(
-            target_label(python, architecture, self._cap(architecture))
+            target_label(python, architecture, f"{libc}{cap}")
             for python in self.python
-            for architecture in self.architectures
+            for libc, caps in (("glibc", self.glibc), ("musl", self.musl))
+            for architecture, cap in self.caps(caps)
         )
 
     def pyproject(self, *, index_url: str | None = None) -> str:
         """The text of pyproject.toml."""
-        tool: dict[str, Any] = {
+        stated = {
             "glibc": self.glibc,
+            "musl": self.musl,
             "python": list(self.python),
             "architectures": list(self.architectures),
-            **self.settings,
         }
+        tool: dict[str, Any] = {key: value for key, value in stated.items() if value} | dict(self.settings)
         if index_url:
             tool["index-url"] = index_url
         document: dict[str, Any] = {
@@ -125,13 +128,16 @@ class Scenario(_Table, frozen=True):
                         source_of(name, version, release), yanked=release.yanked, upload_time=release.upload_time
                     )
 
-    def _cap(self, architecture: str) -> str:
-        return self.glibc if isinstance(self.glibc, str) else self.glibc[architecture]
+    def caps(self, caps: str | Mapping[str, str]) -> Iterable[tuple[str, str]]:
+        """Each architecture with its cap of *caps*, which are one C library's."""
+        if isinstance(caps, str):
+            return [(architecture, caps) for architecture in self.architectures if caps]
+        return [(name, cap) for name, cap in caps.items() if name in (self.architectures or caps)]
 
 
-def target_label(python: str, architecture: str, cap: str) -> str:
-    """How a scenario names a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``."""
-    return f"cp{python.replace('.', '', 1)}-{architecture}-glibc{cap}"
+def target_label(python: str, architecture: str, libc: str) -> str:
+    """How a scenario names a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``; *libc* is ``glibc2.17``."""
+    return f"cp{python.replace('.', '', 1)}-{architecture}-{libc}"
 
 
 def source_of(name: str, version: str, release: Release) -> BuiltSdist:

@@ -42,12 +42,27 @@ def elf_header(path: str) -> "dict[str, object]":
     return {"bits": 64 if wide else 32, "little": order == "<", "machine": machine, "flags": flags, "loader": loader}
 
 
-def libc() -> str:
-    """The C library as confstr names it (``glibc 2.36``); empty where there is no such name."""
+def libc(loader: str) -> str:
+    """The C library (``glibc 2.36``, ``musl 1.2.5``): as musl's *loader* tells it (PEP 656), or confstr; else empty."""
+    if "musl" in loader.rpartition("/")[2]:
+        return musl(loader)
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, OSError, ValueError):
         return ""
+
+
+def musl(loader: str) -> str:
+    """What musl's *loader* says when it is started with nothing to load; empty where it says nothing of the kind."""
+    import subprocess  # noqa: PLC0415  only machines with musl pay for it
+
+    try:
+        process = subprocess.Popen([loader], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        lines = process.communicate()[1].decode("ascii", "replace").split("\n")
+    except OSError:
+        return ""
+    known = len(lines) > 1 and lines[0].startswith("musl") and lines[1].startswith("Version ")
+    return "musl " + lines[1].split()[1] if known else ""
 
 
 def paths(prefix: "str | None") -> "dict[str, str]":
@@ -64,6 +79,7 @@ def main() -> None:
     prefix = environment_prefix()
     found = paths(prefix)
     marker = os.path.join(found["stdlib"], "EXTERNALLY-MANAGED")
+    elf = elf_header(os.path.realpath(sys.executable))
     facts = {
         "executable": sys.executable,
         "version": list(sys.version_info[:3]),
@@ -73,8 +89,8 @@ def main() -> None:
         "environment": prefix is not None,
         "externally_managed": prefix is None and os.path.exists(marker),
         "paths": {name: found[name] for name in ("purelib", "platlib", "scripts", "data")},
-        "libc": libc(),
-        "elf": elf_header(os.path.realpath(sys.executable)),
+        "libc": libc(str(elf.get("loader", ""))),
+        "elf": elf,
         "system": os.uname()[0],
         "uname": os.uname()[4],
     }

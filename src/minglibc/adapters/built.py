@@ -31,7 +31,8 @@ class Built(NamedTuple):
 def builder_name(machine: Machine) -> str:
     """What tells the builds of one machine and interpreter from those of others."""
     threads = "t" if machine.python.free_threaded else ""
-    return f"cp3{machine.python.minor}{threads}-{machine.architecture}-glibc{machine.glibc}"
+    libc = f"{machine.libc.libc}{machine.libc}" if machine.libc else ""
+    return f"cp3{machine.python.minor}{threads}-{machine.architecture}-{libc}"
 
 
 class BuiltWheels:

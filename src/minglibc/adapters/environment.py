@@ -26,7 +26,7 @@ from minglibc.adapters.layout import HOME, ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import Machine
-from minglibc.targets import GlibcVersion, PythonVersion
+from minglibc.targets import LIBCS, Cap, PythonVersion
 
 if TYPE_CHECKING:
     from minglibc.adapters.wheelfile import CheckedWheel
@@ -63,6 +63,10 @@ class Interpreter:
     layout: Layout
     is_environment: bool
     externally_managed: bool = False
+    loader: str = ""
+    """The program that loads it (PT_INTERP)."""
+    libc: str = ""
+    """Its C library in its own words, which are more than tags know: ``musl 1.2.5``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +141,15 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
     python = PythonVersion(version[1], version[2], bool(facts["free_threaded"]))
     elf, libc = facts["elf"], str(facts["libc"])
     assert isinstance(elf, dict)
-    machine = Machine(
-        python, _architecture(elf, facts), _glibc(libc), "ld-musl" in str(elf.get("loader", "")), implementation
-    )
+    machine = Machine(python, _architecture(elf, facts), _libc(libc), implementation)
     return Interpreter(
         str(facts["executable"]),
         machine,
         _layout(facts, python),
         bool(facts["environment"]),
         bool(facts["externally_managed"]),
+        str(elf.get("loader", "")),
+        libc,
     )
 
 
@@ -156,12 +160,13 @@ def _architecture(elf: dict[str, object], facts: dict[str, object]) -> str:
     return _ARCHITECTURES.get(kind, f"{facts['system']} {facts['uname']}")
 
 
-def _glibc(libc: str) -> GlibcVersion | None:
+def _libc(libc: str) -> Cap | None:
     name, _, version = libc.partition(" ")
+    # Some distributions write 2.36.9000; of musl, tags know the first two numbers.
+    short = ".".join(version.split(".")[:2])
     try:
-        # Some distributions write 2.36.9000.
-        return GlibcVersion.parse(".".join(version.split(".")[:2])) if name == "glibc" else None
-    except TargetError:
+        return LIBCS[name].parse(short)
+    except (KeyError, TargetError):
         return None
 
 

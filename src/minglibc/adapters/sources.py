@@ -84,7 +84,7 @@ def check_targets(origin: Origin, pyproject: str) -> None:
     if not isinstance(table, dict) or "target" in table:
         return
     where = "[tool.minglibc] of its script block" if origin.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
-    if "glibc" not in table and "glibc" not in given:
+    if not {"glibc", "musl"} & {*table, *given}:
         raise SettingsError(f"nothing says the cap for {origin.name}", hint=f"give --glibc, or write glibc in {where}")
     if "python" not in table and "python" not in given and "requires-python" not in document["project"]:
         raise SettingsError(

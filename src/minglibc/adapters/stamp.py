@@ -16,14 +16,20 @@ def digest(text: str | None) -> str:
     return "-" if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def write(prefix: str, *, lock: str, pyproject: str, selection: str, cap: str, folders: Iterable[str]) -> None:
-    """Leave the proof in the environment at *prefix*; where that can't be done, the next `run` just looks again."""
+def write(
+    prefix: str, *, lock: str, pyproject: str, selection: str, cap: str, folders: Iterable[str], musl_loader: str = ""
+) -> None:
+    """Leave the proof in the environment at *prefix*; where that can't be done, the next `run` just looks again.
+
+    *cap* is a glibc version, unless *musl_loader* is the loader of an interpreter with musl.
+    """
     real = os.path.realpath(prefix)
-    lines = [_HEAD, *_facts(real, lock, pyproject, selection), f"cap {cap}"]
-    lines += [f"folder {_seen(real, folder)} {folder}" for folder in dict.fromkeys(folders)]
     place = os.path.join(real, _PLACE)
     temporary = f"{place}.{os.getpid()}"
     with suppress(OSError):
+        libc = f"musl {_identity(musl_loader)} {musl_loader}" if musl_loader else cap
+        lines = [_HEAD, *_facts(real, lock, pyproject, selection), f"cap {libc}"]
+        lines += [f"folder {_seen(real, folder)} {folder}" for folder in dict.fromkeys(folders)]
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write("\n".join(lines))
         os.replace(temporary, place)
@@ -56,7 +62,7 @@ def holds(prefix: str, *, lock: str, pyproject: str | None, selection: str) -> b
             head, *lines = file.read().split("\n")
         facts, cap, folders = lines[:5], lines[5], lines[6:]
         expected = _facts(real, lock, facts[1].partition(" ")[2] if pyproject is None else pyproject, selection)
-        if head != _HEAD or facts != expected or not _has_glibc(cap.partition(" ")[2]):
+        if head != _HEAD or facts != expected or not _has_libc(cap.partition(" ")[2]):
             return False
         return all(_unchanged(real, *line.split(" ", 3)[1:]) for line in folders) and bool(folders)
     except (OSError, ValueError, IndexError, TypeError):
@@ -68,11 +74,20 @@ def _facts(prefix: str, lock: str, pyproject: str, selection: str) -> list[str]:
     return [*facts, f"machine {os.uname().machine}", f"prefix {prefix}"]
 
 
-def _has_glibc(cap: str) -> bool:
+def _has_libc(cap: str) -> bool:
     # The environment may lie on a file system that older machines share.
+    if cap.startswith("musl "):
+        # musl tells its version to those who start it; that it is the very file that was asked costs nothing.
+        _, identity, loader = cap.split(" ", 2)
+        return _identity(loader) == identity
     name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     here, needed = (tuple(int(part) for part in text.split(".")[:2]) for text in (version, cap))
     return name == "glibc" and here >= needed
+
+
+def _identity(path: str) -> str:
+    found = os.stat(path)
+    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def _seen(prefix: str, folder: str) -> str:

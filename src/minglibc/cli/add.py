@@ -38,7 +38,7 @@ def add_place(parser: Parser, preposition: str) -> None:
     add_index(parser)
     # What `lock` also takes and these two don't: the targets are pyproject.toml's.
     parser.set_defaults(
-        glibc=None, python=None, arch=None, upgrade=False, upgrade_package=None, dry_run=False, json=False
+        glibc=None, musl=None, python=None, arch=None, upgrade=False, upgrade_package=None, dry_run=False, json=False
     )
 
 

@@ -56,7 +56,7 @@ def run(arguments: Namespace) -> int:
     selected = select(source.lock, target, arguments)
     files = [locked_file(file, source.folder) for _, file in selected if isinstance(file, PackageWheel)]
     pip = _locked_pip(selected, source.folder) or _newest_pip(source, target, arguments)
-    check_pip(pip.filename)
+    check_pip(pip.filename, target)
     output = arguments.output or name_of(target)
     bars = Bars(arguments)
     with (

@@ -13,8 +13,8 @@ from minglibc.cli.origins import existing, own
 from minglibc.cli.progress import Progress
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
-from minglibc.errors import EXIT_CANNOT
-from minglibc.targets import GlibcVersion, Target
+from minglibc.errors import EXIT_CANNOT, SettingsError
+from minglibc.targets import Cap, Target
 
 
 def configure(parser: Parser) -> None:
@@ -34,6 +34,11 @@ def run(arguments: Namespace) -> int:
         Progress(arguments) as progress,
         work(asked.text, arguments, origin=asked.origin, place=asked.folder, on_fetch=progress.fetching) as found,
     ):
+        if all(target.cap.libc == "musl" for target in found.settings.targets):
+            raise SettingsError(
+                "the curve is one of glibc caps, and no target has glibc",
+                hint="`minglibc outdated` says what the musl cap holds back",
+            )
         steps = measure(found, arguments)
         targets = found.settings.targets
         newest = newest_releases(found, steps)
@@ -47,7 +52,7 @@ def run(arguments: Namespace) -> int:
 
 def measure(found: Work, arguments: Namespace) -> list[Step]:
     """The curve of a project, with the vulnerabilities that each cap carries."""
-    targets = list({target[:2]: target for target in found.settings.targets}.values())
+    targets = list({target.kind: target for target in found.settings.targets}.values())
     steps = curve(found.roots, targets, found.judges[0].at, found.source, policy=found.policy)
     newest = newest_releases(found, steps)
     releases = {release for step in steps for release in step.releases}
@@ -79,7 +84,7 @@ def _print(steps: Sequence[Step], newest: Mapping[str, str], targets: Sequence[T
             print(f"glibc {step} can lock nothing: {step.problem}")
 
 
-def _here(step: Step, caps: set[GlibcVersion]) -> str:
+def _here(step: Step, caps: set[Cap]) -> str:
     """A mark at the project's own cap."""
     return " *" if any(step.lowest <= cap <= step.highest for cap in caps) else ""
 

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import PackageWheel
@@ -20,15 +20,25 @@ from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.sync import Source, locked_file, make, maker_for, read_origin
+from minglibc.elf import ElfFile
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.lockfile import Lock, whole
 from minglibc.settings import Overrides, parse
-from minglibc.targets import ARCHITECTURES, NEWEST_GLIBC, GlibcVersion, Target, check_architecture, oldest_glibc
+from minglibc.targets import (
+    ARCHITECTURES,
+    LIBCS,
+    Cap,
+    Target,
+    check_architecture,
+    oldest,
+)
+from minglibc.wheels import lowest_libcs
 
 if TYPE_CHECKING:
     from minglibc.lockfile import Selection
 
-Caps = Mapping[str, GlibcVersion]
+# By C library and architecture.
+Caps = Mapping[tuple[str, str], Cap]
 
 
 def configure(parser: Parser) -> None:
@@ -47,6 +57,8 @@ class Checked(NamedTuple):
     caps: Caps
     findings: list[Finding]
     counts: Tally
+    packed: tuple[str, ...] = ()
+    """The distributions for musl whose files want a late patch release of it."""
 
 
 def run(arguments: Namespace) -> int:
@@ -69,7 +81,7 @@ def check_lock(lock: Lock, place: str, arguments: Namespace, *, builds: bool = T
 
     Of a source or a folder it is what is built of it; without *builds*, what was built before.
     """
-    targets = [_recapped(target, arguments.glibc) for target in lock.targets]
+    targets = [_recapped(target, arguments) for target in lock.targets]
     chosen = {
         target: lock.select(before, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         for before, target in zip(lock.targets, targets, strict=True)
@@ -104,7 +116,7 @@ def check_lock(lock: Lock, place: str, arguments: Namespace, *, builds: bool = T
     caps = _lowest(targets)
     count = len(wanted) + len({file.filename for selected in chosen.values() for _, file in selected} - wanted.keys())
     plural = "" if count == 1 else "s"
-    return Checked(f"{count} wheel{plural}", caps, _once(findings), tally(everything, caps))
+    return Checked(f"{count} wheel{plural}", caps, _once(findings), _tally(everything, caps), _packed(everything, caps))
 
 
 def _built(
@@ -124,7 +136,7 @@ def _built(
                     continue
                 try:
                     # What it needs is for the audit to say.
-                    made = make((package, whole(file)), place, maker, target._replace(cap=NEWEST_GLIBC))
+                    made = make((package, whole(file)), place, maker, target.uncapped)
                 except Unfit as error:
                     talk(arguments, f"warning: {file.filename} is not checked for {target}: it {error.why}")
                 else:
@@ -140,10 +152,12 @@ def check_wheels(paths: Sequence[str], arguments: Namespace) -> Checked:
     everything: list[Binary] = []
     for wheel in wheels:
         binaries = of_wheel(wheel, os.path.basename(wheel))
-        findings += _audit(binaries, caps)
+        findings += _audit(binaries, _of_libcs(caps, lowest_libcs(os.path.basename(wheel)[:-4])))
         everything += binaries
     plural = "" if len(wheels) == 1 else "s"
-    return Checked(f"{len(wheels)} wheel{plural}", caps, _once(findings), tally(everything, caps))
+    return Checked(
+        f"{len(wheels)} wheel{plural}", caps, _once(findings), _tally(everything, caps), _packed(everything, caps)
+    )
 
 
 def check_environment(path: str, arguments: Namespace) -> Checked:
@@ -155,8 +169,9 @@ def check_environment(path: str, arguments: Namespace) -> Checked:
     whole = environment.interpreter.is_environment or is_conda(layout.prefix)
     places = [""] if whole else [layout.purelib, layout.platlib]
     binaries = list(of_environment(layout.prefix, owners, places))
-    caps = _asked_caps(arguments)
-    return Checked(path, caps, _once(_audit(binaries, caps)), tally(binaries, caps))
+    libc = environment.interpreter.machine.libc
+    caps = _of_libcs(_asked_caps(arguments), {libc.libc} if libc else ())
+    return Checked(path, caps, _once(_audit(binaries, caps)), _tally(binaries, caps), _packed(binaries, caps))
 
 
 def _interpreter(path: str) -> str:
@@ -173,9 +188,9 @@ def _interpreter(path: str) -> str:
 def _asked_caps(arguments: Namespace) -> Caps:
     """The cap of each architecture: what the options say, else the lowest of the lock that is named, or of the project."""
     architectures = [check_architecture(name) for name in arguments.arch or ()]
-    if arguments.glibc:
-        cap = GlibcVersion.parse(arguments.glibc)
-        return dict.fromkeys(architectures or ARCHITECTURES, cap)
+    given = [LIBCS[libc].parse(text) for libc in LIBCS if (text := getattr(arguments, libc))]
+    if given:
+        return {(cap.libc, name): cap for cap in given for name in architectures or ARCHITECTURES}
     if arguments.lock:
         return _lowest(asked_lock(arguments).lock.targets)
     overrides = Overrides(architectures=tuple(architectures), python=tuple(arguments.python or ()))
@@ -183,21 +198,39 @@ def _asked_caps(arguments: Namespace) -> Caps:
     return _lowest(settings.targets)
 
 
-def _recapped(target: Target, glibc: str | None) -> Target:
-    if not glibc:
+def _recapped(target: Target, arguments: Namespace) -> Target:
+    given = getattr(arguments, target.cap.libc)
+    if not given:
         return target
-    return target._replace(cap=max(GlibcVersion.parse(glibc), oldest_glibc(target.architecture)))
+    return target._replace(cap=oldest(target.architecture, target.cap.libc)).raised(LIBCS[target.cap.libc].parse(given))
 
 
 def _lowest(targets: Iterable[Target]) -> Caps:
-    caps: dict[str, GlibcVersion] = {}
+    caps: dict[tuple[str, str], Cap] = {}
     for target in targets:
-        caps[target.architecture] = min(target.cap, caps.get(target.architecture, target.cap))
+        key = target.cap.libc, target.architecture
+        caps[key] = min(target.cap, caps.get(key, target.cap))
     return caps
 
 
+def _of_libcs(caps: Caps, libcs: Collection[str]) -> Caps:
+    """The caps on *libcs*; all of them where there is none, or where no C library is known."""
+    return {key: cap for key, cap in caps.items() if key[0] in libcs} or caps
+
+
 def _audit(binaries: Sequence[Binary], caps: Caps) -> list[Finding]:
-    return [finding for architecture, cap in caps.items() for finding in audit(binaries, [architecture], cap)]
+    return [finding for (_, architecture), cap in caps.items() for finding in audit(binaries, [architecture], cap)]
+
+
+def _packed(binaries: Iterable[Binary], caps: Caps) -> tuple[str, ...]:
+    asked = {architecture for libc, architecture in caps if libc == "musl"}
+    found = [(each.distribution, each.content) for each in binaries if isinstance(each.content, ElfFile)]
+    packed = [name for name, elf in found if elf.architecture in asked and elf.relr and not elf.glibc]
+    return tuple(dict.fromkeys(packed))
+
+
+def _tally(binaries: Iterable[Binary], caps: Caps) -> Tally:
+    return tally(binaries, {architecture for _, architecture in caps})
 
 
 def _once(findings: Iterable[Finding]) -> list[Finding]:
@@ -212,12 +245,21 @@ def tell(checked: Checked, arguments: Namespace) -> None:
         for finding in checked.findings:
             print(_line(finding))
     counts = checked.counts
-    caps = ", ".join(sorted({str(cap) for cap in checked.caps.values()}, key=GlibcVersion.parse))
+    caps = _spoken(checked.caps)
     found = f"{len(checked.findings)} finding{'' if len(checked.findings) == 1 else 's'}"
     foreign = f"; {counts.foreign} for other machines left aside" if counts.foreign else ""
-    talk(arguments, f"Held {counts.held} binaries of {checked.what} against glibc {caps}: {found}{foreign}")
+    talk(arguments, f"Held {counts.held} binaries of {checked.what} against {caps}: {found}{foreign}")
+    if checked.packed:
+        # No tag and no cap tells 1.2.4 from 1.2.3.
+        talk(arguments, f"note: musl before 1.2.4 can't load files of {', '.join(checked.packed)} (DT_RELR)")
     if checked.findings and not arguments.quiet:
         print(f"hint: {_hint(checked, arguments)}", file=sys.stderr)
+
+
+def _spoken(caps: Caps) -> str:
+    """``glibc 2.17, 2.28 and musl 1.2``."""
+    by_libc = {libc: sorted({cap for (other, _), cap in caps.items() if other == libc}) for libc, _ in sorted(caps)}
+    return " and ".join(f"{libc} {', '.join(map(str, found))}" for libc, found in by_libc.items())
 
 
 def _line(finding: Finding) -> str:
@@ -239,10 +281,15 @@ def as_json(checked: Checked) -> dict[str, Any]:
     """What was checked in the form that docs/reference/json/check.schema.json describes."""
     return {
         "checked": checked.what,
-        "caps": {architecture: str(cap) for architecture, cap in checked.caps.items()},
+        "caps": _of_libc("glibc", checked.caps),
+        "musl-caps": _of_libc("musl", checked.caps),
         "binaries": checked.counts._asdict(),
         "findings": [finding_as_json(finding) for finding in checked.findings],
     }
+
+
+def _of_libc(libc: str, caps: Caps) -> dict[str, str]:
+    return {architecture: str(cap) for (other, architecture), cap in caps.items() if other == libc}
 
 
 def finding_as_json(finding: Finding) -> dict[str, Any]:

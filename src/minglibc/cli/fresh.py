@@ -11,6 +11,7 @@ _VALUES = frozenset(("--index-url", "--cache-dir", "--project"))
 # Overrides that the full command must read.
 _VARIABLES = (
     "GLIBC",
+    "MUSL",
     "PYTHON",
     "ARCH",
     "UPGRADE",

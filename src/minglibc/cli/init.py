@@ -12,7 +12,7 @@ import tomlkit
 from minglibc import settings, versions
 from minglibc.adapters import project
 from minglibc.errors import SettingsError, TargetError
-from minglibc.targets import ARCHITECTURES, GlibcVersion, PythonVersion, check_architecture, check_cap
+from minglibc.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
 
 # uv's own words for what means the same here.
 _UV_KEYS = {
@@ -52,6 +52,11 @@ def configure(parser: ArgumentParser) -> None:
     """Add the options of `init` to *parser*."""
     parser.add_argument("--glibc", metavar="VERSION", help="the oldest machine's glibc (default: this machine's)")
     parser.add_argument(
+        "--musl",
+        metavar="VERSION",
+        help="the oldest musl of machines that have it, such as Alpine's (default: this machine's)",
+    )
+    parser.add_argument(
         "--python",
         metavar="VERSION",
         action="append",
@@ -79,13 +84,13 @@ def run(args: Namespace) -> int:
             f"{project.pyproject_path(folder)} has a [tool.minglibc] table already",
             hint="change it by hand, then run `minglibc lock`",
         )
-    outcomes = _settled([*_from_uv(tool.get("uv"), document), *_from_pdm(tool.get("pdm"))], glibc=args.glibc)
+    outcomes = _settled([*_from_uv(tool.get("uv"), document), *_from_pdm(tool.get("pdm"))], args)
     taken = _gathered(outcome for outcome in outcomes if isinstance(outcome, Taken))
     table = _proposal(args, document, taken)
     added = _rendered(table)
     project.write_pyproject(folder, _appended(text, added))
     print(f"Added to {project.pyproject_path(folder)}:\n\n{added}", end="")
-    _report(outcomes, proposed=not args.glibc and "glibc" not in taken, glibc=table["glibc"])
+    _report(outcomes, proposed={} if _caps(args, taken) else {libc: table[libc] for libc in LIBCS if libc in table})
     _warn(folder)
     return 0
 
@@ -114,28 +119,41 @@ def _proposal(args: Namespace, document: dict[str, Any], taken: dict[str, Any]) 
     architectures = [check_architecture(name) for name in args.arch]
     if not architectures and os.uname().machine in ARCHITECTURES:
         architectures = [os.uname().machine]
-    glibc = args.glibc or taken.get("glibc") or _host_glibc()
-    for architecture in architectures:
-        check_cap(GlibcVersion.parse(glibc), architecture)
-    table: dict[str, Any] = {"glibc": glibc}
+    table: dict[str, Any] = _caps(args, taken) or _host_caps()
+    for libc, cap in table.items():
+        for architecture in architectures:
+            check_cap(LIBCS[libc].parse(cap), architecture)
     if pythons := _pythons(args.python, document):
         table["python"] = pythons
     if architectures and tuple(architectures) != settings.DEFAULT_ARCHITECTURES:
         table["architectures"] = architectures
     # Arrays of tables come after all that would otherwise be read as part of the last of them.
-    return table | {key: taken[key] for key in sorted(taken, key="index".__eq__) if key != "glibc"}
+    return table | {key: taken[key] for key in sorted(taken, key="index".__eq__) if key not in LIBCS}
 
 
-def _host_glibc() -> str:
+def _caps(args: Namespace, taken: dict[str, Any]) -> dict[str, str]:
+    """The cap on each C library that somebody named."""
+    named = {libc: vars(args)[libc] or taken.get(libc) for libc in LIBCS}
+    return {libc: cap for libc, cap in named.items() if cap}
+
+
+def _host_caps() -> dict[str, str]:
     try:
         # platform.libc_ver() reads the interpreter's file and can name an older glibc than the one that runs.
         library, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (ValueError, OSError, AttributeError):
         library = version = ""
-    if library != "glibc":
-        raise SettingsError("this machine has no glibc to propose", hint="give the oldest machine's: --glibc 2.17")
-    # A distribution may write 2.36.9000.
-    return ".".join(version.split(".")[:2])
+    if library == "glibc":
+        # A distribution may write 2.36.9000.
+        return {library: ".".join(version.split(".")[:2])}
+    from minglibc.adapters import environment  # noqa: PLC0415  paid for only where glibc is not found
+
+    libc = environment.inspect(sys.executable).machine.libc
+    if libc is None:
+        raise SettingsError(
+            "this machine has no glibc or musl to propose", hint="give the oldest machine's: --glibc 2.17"
+        )
+    return {libc.libc: str(libc)}
 
 
 def _pythons(asked: list[str], document: dict[str, Any]) -> list[str]:
@@ -166,7 +184,7 @@ def _from_uv(table: object, document: dict[str, Any]) -> Iterator[Taken | Left]:
         if key in _UV_KEYS:
             yield Taken(source, _UV_KEYS[key], value)
         elif key == "minimum-libc-version":
-            yield _uv_libc(source, value)
+            yield from _uv_libc(source, value)
         elif key == "prerelease":
             known = isinstance(value, str) and value in _PRERELEASES
             yield (
@@ -185,9 +203,11 @@ def _from_uv(table: object, document: dict[str, Any]) -> Iterator[Taken | Left]:
         yield Taken("uv's default group", "default-groups", ["dev"])
 
 
-def _uv_libc(source: str, value: object) -> Taken | Left:
-    glibc = value.get("glibc") if isinstance(value, dict) else None
-    return Taken(source, "glibc", glibc) if glibc else Left(source, "it names no glibc")
+def _uv_libc(source: str, value: object) -> Iterator[Taken | Left]:
+    found = {libc: value[libc] for libc in LIBCS if value.get(libc)} if isinstance(value, dict) else {}
+    yield from (Taken(f"{source}.{libc}" if libc == "musl" else source, libc, cap) for libc, cap in found.items())
+    if not found:
+        yield Left(source, "it names no glibc or musl")
 
 
 def _uv_indexes(value: object) -> Iterator[Taken | Left]:
@@ -259,9 +279,9 @@ def _pdm_override(name: str, wanted: object) -> object:
     return f"{name}{wanted}" if wanted[:1] in set("<>=!~") else f"{name}=={wanted}"
 
 
-def _settled(outcomes: list[Taken | Left], *, glibc: str | None) -> list[Taken | Left]:
+def _settled(outcomes: list[Taken | Left], args: Namespace) -> list[Taken | Left]:
     """*outcomes* with one value a key: the command line's, then the first that can be taken."""
-    said = {"glibc": "--glibc"} if glibc else {}
+    said = {libc: f"--{libc}" for libc in LIBCS if vars(args)[libc]}
     settled: list[Taken | Left] = []
     for found in outcomes:
         outcome = _checked(found) if isinstance(found, Taken) else found
@@ -351,15 +371,15 @@ def _appended(text: str, added: str) -> str:
     return whole
 
 
-def _report(outcomes: list[Taken | Left], *, proposed: bool, glibc: str) -> None:
+def _report(outcomes: list[Taken | Left], *, proposed: dict[str, str]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Taken):
             print(f"took {outcome.source} as {outcome.key}", file=sys.stderr)
         else:
             print(f"left {outcome.source}: {outcome.why}", file=sys.stderr)
-    if proposed:
+    for libc, version in proposed.items():
         print(
-            f"glibc {glibc} is this machine's own; write the oldest machine's there, then run `minglibc lock`",
+            f"{libc} {version} is this machine's own; write the oldest machine's there, then run `minglibc lock`",
             file=sys.stderr,
         )
 

@@ -117,11 +117,11 @@ def staleness(lock: Lock, asked: Subject, arguments: Namespace) -> list[str]:
     reasons = []
     for target in settings.targets:
         if target not in lock.targets:
-            near = [t for t in lock.targets if t[:2] == target[:2]]
-            was = f": the lock was made for glibc {near[0].cap}" if near else ""
+            near = [t for t in lock.targets if t.kind == target.kind]
+            was = f": the lock was made for {near[0].cap.named}" if near else ""
             reasons.append(f"{target} is asked for{was}")
-    wanted = {target[:2] for target in settings.targets}
-    reasons += [f"{t} is in the lock and no longer asked for" for t in lock.targets if t[:2] not in wanted]
+    wanted = {target.kind for target in settings.targets}
+    reasons += [f"{t} is in the lock and no longer asked for" for t in lock.targets if t.kind not in wanted]
     locked: dict[str, list[str]] = {}
     for package in lock.pylock.packages:
         locked.setdefault(package.name, []).append(str(package.version))
@@ -209,9 +209,10 @@ def _kept(before: Lock | None, arguments: Namespace) -> Locked:
     by_target = {target: before.versions(target) for target in before.targets}
     # The cap may have changed since: what was locked for this Python and architecture is still preferred.
     by_machine = {target[:2]: versions for target, versions in by_target.items()}
+    by_kind = {target.kind: versions for target, versions in by_target.items()}
 
     def kept(target: Target) -> Mapping[str, str]:
-        found = by_target.get(target) or by_machine.get(target[:2], {})
+        found = by_target.get(target) or by_kind.get(target.kind) or by_machine.get(target[:2], {})
         return {name: version for name, version in found.items() if name not in freed}
 
     return kept
@@ -308,9 +309,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "changed": bool(outcome.changes),
         "packages": outcome.packages,
         "seconds": round(outcome.seconds, 3),
-        "targets": [
-            {"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap)} for t in outcome.targets
-        ],
+        "targets": [target.table for target in outcome.targets],
         "changes": [change._asdict() for change in outcome.changes],
         "held-back": [
             {"name": h.name, "locked": h.locked, "newest": h.newest, "needs": str(h.needs)} for h in outcome.held_back

@@ -80,7 +80,7 @@ def advisories_of(found: Work, arguments: Namespace) -> Advisories:
 
 def targets_as_json(targets: Sequence[Target]) -> list[dict[str, str]]:
     """Targets in the form that all of docs/reference/json has them in."""
-    return [{"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap)} for t in targets]
+    return [target.table for target in targets]
 
 
 def spoken(targets: Sequence[Target], of: Sequence[Target] = ()) -> str:
@@ -90,6 +90,6 @@ def spoken(targets: Sequence[Target], of: Sequence[Target] = ()) -> str:
     kinds: dict[str, list[str]] = {}
     for target in targets:
         where = "" if one_architecture else f" on {target.architecture}"
-        where += "" if one_cap else f" with glibc {target.cap}"
+        where += "" if one_cap else f" with {target.cap.named}"
         kinds.setdefault(where, []).append(str(target.python))
     return "; ".join(f"CPython {', '.join(pythons)}{where}" for where, pythons in kinds.items())

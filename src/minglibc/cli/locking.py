@@ -19,7 +19,7 @@ from minglibc.requirements import Requirement
 from minglibc.resolver import Resolution, Unresolvable, resolve
 from minglibc.settings import Overrides, Settings, parse
 from minglibc.speculation import Speculation
-from minglibc.targets import GlibcVersion, Target
+from minglibc.targets import Cap, Target
 from minglibc.wheels import Cutoff, Judge
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ class Work(NamedTuple):
         except TimeoutError:
             return []
 
-    def works(self, cap: GlibcVersion) -> bool:
-        """Whether all targets can be locked when none has a lower cap than *cap*."""
+    def works(self, cap: Cap) -> bool:
+        """Whether all targets can be locked when none with its C library has a lower cap than *cap*."""
         from minglibc.cli.proposing import is_proven  # noqa: PLC0415  it stands on this module
 
-        judges = judges_of(self.settings, [t._replace(cap=max(cap, t.cap)) for t in self.settings.targets])
+        judges = judges_of(self.settings, [target.raised(cap) for target in self.settings.targets])
         try:
             return is_proven(self, resolve_all(self.roots, judges, self.source, policy=self.policy))
         except Unresolvable:
@@ -87,9 +87,8 @@ class Work(NamedTuple):
 
 def overrides(arguments: Namespace) -> Overrides:
     """What the command line and the environment say instead of [tool.minglibc]."""
-    return Overrides(
-        glibc=arguments.glibc, python=tuple(arguments.python or ()), architectures=tuple(arguments.arch or ())
-    )
+    pythons, architectures = tuple(arguments.python or ()), tuple(arguments.arch or ())
+    return Overrides(arguments.glibc, arguments.musl, pythons, architectures)
 
 
 def digest(text: str, arguments: Namespace) -> str:
@@ -181,7 +180,7 @@ def judges_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") 
         _moment(settings.exclude_newer),
         {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
     )
-    ordered = sorted(targets, key=lambda t: (t.python, t.cap, t.architecture))
+    ordered = sorted(targets, key=lambda t: (t.python, t.cap.libc, t.cap, t.architecture))
     first = Judge(
         ordered[0],
         allow_linux_tag=settings.allow_linux_tag,

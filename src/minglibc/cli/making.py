@@ -29,7 +29,7 @@ from minglibc.requirements import normalize_name
 from minglibc.resolver import Resolution
 from minglibc.settings import Settings
 from minglibc.syncplan import Machine
-from minglibc.targets import NEWEST_GLIBC, GlibcVersion, Target
+from minglibc.targets import Cap, Target
 from minglibc.wheels import (
     CoreMetadata,
     DirectWheel,
@@ -42,7 +42,7 @@ from minglibc.wheels import (
     parse_pkg_info,
 )
 
-# One machine builds all releases of a project against one glibc: when so many were refused, the others will be.
+# One machine builds all releases of a project against one C library: when so many were refused, the others will be.
 _MOST_REFUSED = 3
 
 
@@ -75,12 +75,14 @@ class Unfitness(NamedTuple):
     """Why a target can't have a build, in words that follow "it"; *needs* is the lowest cap that would let it in."""
 
     text: str
-    needs: GlibcVersion | None = None
+    needs: Cap | None = None
 
     @property
     def rejection(self) -> Rejection:
         """The same as the resolver has it."""
-        return Rejection(Reason.GLIBC, str(self.needs)) if self.needs else Rejection(Reason.UNUSABLE, f"it {self.text}")
+        if self.needs is None:
+            return Rejection(Reason.UNUSABLE, f"it {self.text}")
+        return Rejection(Reason.GLIBC if self.needs.libc == "glibc" else Reason.NEWER_MUSL, str(self.needs))
 
 
 class Neighbour(NamedTuple):
@@ -189,7 +191,7 @@ class Maker:
         # A library of the system's own is for `check` to tell: a driver may well be there.
         worst = max(
             (finding for finding in findings if finding.kind is not Kind.LIBRARY),
-            key=lambda finding: finding.lowest_cap or NEWEST_GLIBC,
+            key=lambda finding: finding.lowest_cap or target.uncapped.cap,
             default=None,
         )
         if worst is None:
@@ -269,6 +271,7 @@ def _hint(what: Release | Neighbour) -> str:
 def _is_of(machine: Machine, target: Target) -> bool:
     python, wanted = machine.python, target.python
     same = (python.minor, python.free_threaded) == (wanted.minor, wanted.free_threaded)
+    same = same and machine.libc is not None and machine.libc.libc == target.cap.libc
     return same and machine.architecture == target.architecture and machine.implementation == "cpython"
 
 

@@ -100,6 +100,7 @@ def add_index(parser: Parser) -> None:
 def add_targets(parser: Parser) -> None:
     """The options that stand in for [tool.minglibc] on one run."""
     parser.add_argument("--glibc", metavar="VERSION", help="the cap: 2.27, manylinux_2_28 or manylinux2014")
+    parser.add_argument("--musl", metavar="VERSION", help="the cap of machines with musl: 1.2 or musllinux_1_2")
     parser.add_argument("--python", action="append", metavar="VERSION", help="lock for this Python; repeat for more")
     parser.add_argument("--arch", action="append", metavar="NAME", help="lock for this architecture; repeat for more")
 

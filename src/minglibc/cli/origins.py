@@ -168,5 +168,5 @@ def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
 
 def _fill(arguments: Namespace, given: Mapping[str, Any]) -> None:
     """Let the options say what is *given*, in the form of ``Overrides.given``."""
-    arguments.glibc, arguments.python = given.get("glibc"), given.get("python")
-    arguments.arch = given.get("architectures")
+    arguments.glibc, arguments.musl = given.get("glibc"), given.get("musl")
+    arguments.python, arguments.arch = given.get("python"), given.get("architectures")

@@ -78,7 +78,7 @@ def why_not(row: Row) -> str:
     held = row.held_back
     if held is None or held.version == row.newest:
         return row.obstacle.text
-    return f"{row.obstacle.text}; {held.version} needs glibc {held.needs}"
+    return f"{row.obstacle.text}; {held.version} needs {held.needs.named}"
 
 
 def vulnerabilities(row: Row) -> str:
@@ -94,7 +94,7 @@ def _weakness(weakness: Weakness) -> str:
     if mend is None:
         fixed = weakness.advisory.fixed_in
         return f"{names} (fixed in {', '.join(fixed)}, out of reach)" if fixed else f"{names} (no fix known)"
-    reach = f"needs glibc {mend.needs}" if mend.needs else "within the cap"
+    reach = f"needs {mend.needs.named}" if mend.needs else "within the cap"
     return f"{names} (fixed in {mend.version}, {reach})"
 
 

@@ -71,6 +71,6 @@ def _check(path: str, filename: str, target: Target) -> None:
         if finding.kind in LIES:
             raise WheelError(
                 f"the project's own {finding.path} needs {finding.version or finding.library}, "
-                f"the cap is glibc {target.cap}",
-                hint="build it on a machine with that glibc, or leave it out by --no-install-project",
+                f"the cap is {target.cap.named}",
+                hint=f"build it on a machine with that {target.cap.libc}, or leave it out by --no-install-project",
             )

@@ -17,7 +17,7 @@ from minglibc.cli.selection import add_lock
 from minglibc.errors import MinglibcError
 from minglibc.lockfile import version_of
 from minglibc.report import Facts, LockedWheel, page
-from minglibc.wheels import lowest_glibc
+from minglibc.wheels import lowest_libcs
 
 OUTPUT = "minglibc-report.html"
 
@@ -74,7 +74,13 @@ def _facts(found: Locked, arguments: Namespace) -> Facts:
 
 def _wheels(found: Locked) -> list[LockedWheel]:
     return [
-        LockedWheel(str(package.name), version_of(package), file.filename, file.size, lowest_glibc(file.filename[:-4]))
+        LockedWheel(
+            str(package.name),
+            version_of(package),
+            file.filename,
+            file.size,
+            next(iter(lowest_libcs(file.filename[:-4]).values()), None),
+        )
         for package in found.lock.pylock.packages
         for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ()))
     ]

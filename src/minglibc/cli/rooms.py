@@ -122,7 +122,7 @@ class _Room:
         try:
             return _locked_files(resolve(roots, judge, index), index)
         except Unresolvable as failure:
-            error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's own glibc
+            error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's own
             raise ResolutionError(
                 f"the build backend of {self._job.what} can't be had: {error.message}", hint=self._job.hint
             ) from failure
@@ -131,9 +131,9 @@ class _Room:
 
 
 def _judge(machine: Machine, settings: Settings | None, hint: str) -> Judge:
-    if machine.glibc is None:
-        raise EnvironmentProblem("this machine does not tell its glibc version", hint=hint)
-    target = Target(machine.python, machine.architecture, machine.glibc)
+    if machine.libc is None:
+        raise EnvironmentProblem("this machine tells neither glibc nor musl", hint=hint)
+    target = Target(machine.python, machine.architecture, machine.libc)
     # To build what builds has no end.
     return judges_of(settings._replace(allow_sdist=frozenset()), [target])[0] if settings else Judge(target)
 

@@ -38,7 +38,7 @@ from minglibc.syncplan import (
     targets_named,
     unmet,
 )
-from minglibc.targets import Target
+from minglibc.targets import GlibcVersion, Target
 from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def synchronize(arguments: Namespace) -> Outcome:
             _warn_of_interpreter(place, arguments)
             stamp.remove(place.prefix)
             _change(environment, steps, work, arguments)
+            _warn_of_packed(environment, steps, arguments)
         if arguments.compile_bytecode:
             environments.compile_bytecode(environment)
         _leave_stamp(environment, source, place.target, arguments)
@@ -184,9 +185,9 @@ def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
     if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
         return True
-    variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "PYTHON", "ARCH"))
-    glibc, pythons, architectures = (text.replace(",", " ").split() for text in variables)
-    overrides = Overrides(glibc=glibc[0] if glibc else None, python=tuple(pythons), architectures=tuple(architectures))
+    variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "MUSL", "PYTHON", "ARCH"))
+    glibc, musl, pythons, architectures = (tuple(text.replace(",", " ").split()) for text in variables)
+    overrides = Overrides(glibc[0] if glibc else None, musl[0] if musl else None, pythons, architectures)
     return lock.inputs == fingerprint(pyproject, overrides.given)
 
 
@@ -312,11 +313,33 @@ def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
             needs = highest_glibc(read_elf(file))
     except (OSError, MalformedElf):
         return
-    if needs and needs > place.target.cap:
+    if needs and isinstance(place.target.cap, GlibcVersion) and needs > place.target.cap:
         talk(
             arguments,
             f"warning: the interpreter {place.interpreter.executable} itself needs glibc {needs}, the cap is "
             f"{place.target.cap}: older machines that share this environment need their own Python at that path",
+        )
+
+
+def _warn_of_packed(environment: Environment, steps: Plan, arguments: Namespace) -> None:
+    """What has packed relocations, which no tag tells, crashes at import under musl before 1.2.4, which passes over them."""
+    old = re.match(r"musl 1\.(?:[01]\.|2\.[0-3](?![0-9]))", environment.interpreter.libc)
+    if not old:
+        return
+    from minglibc.elf import ElfFile  # noqa: PLC0415  only old machines are looked after
+
+    arrived = set(steps.names(Action.INSTALL, Action.REINSTALL))
+    packed = [
+        f"{each.name} {each.version}"
+        for each in environment.distributions()
+        if each.name in arrived
+        and any(isinstance(found.content, ElfFile) and found.content.relr for found in environment.binaries(each))
+    ]
+    if packed:
+        talk(
+            arguments,
+            f"warning: this machine has {environment.interpreter.libc}, which can't load files of {', '.join(packed)}: "
+            "their DT_RELR is for musl 1.2.4 and newer",
         )
 
 
@@ -381,13 +404,13 @@ def _installed(distribution: Distribution, above_cap: str) -> Installed:
 
 
 def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
-    from minglibc.audit import highest_glibc  # noqa: PLC0415  only other installers' work is looked into
+    from minglibc.audit import misfit  # noqa: PLC0415  only other installers' work is looked into
     from minglibc.elf import ElfFile  # noqa: PLC0415  the same
 
     for binary in environment.binaries(distribution):
-        needs = highest_glibc(binary.content) if isinstance(binary.content, ElfFile) else None
-        if needs and needs > target.cap:
-            return f"{binary.path} needs glibc {needs}, the cap is {target.cap}"
+        why = misfit(binary.content, target.cap) if isinstance(binary.content, ElfFile) else ""
+        if why:
+            return f"{binary.path} {why}"
     return ""
 
 
@@ -556,6 +579,7 @@ def _leave_stamp(environment: Environment, source: Source, target: Target, argum
         pyproject=stamp.digest(None if arguments.frozen else source.pyproject),
         selection=selection(arguments),
         cap=str(target.cap),
+        musl_loader=environment.interpreter.loader if target.cap.libc == "musl" else "",
         folders=(layout.purelib, layout.platlib, layout.scripts),
     )
 

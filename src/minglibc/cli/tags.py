@@ -6,7 +6,14 @@ from argparse import Namespace
 from minglibc.adapters import project
 from minglibc.cli.options import Parser, add_targets, folder
 from minglibc.settings import Overrides, parse
-from minglibc.targets import GlibcVersion, PythonVersion, Target, check_architecture, check_cap, compatible_tags
+from minglibc.targets import (
+    LIBCS,
+    PythonVersion,
+    Target,
+    check_architecture,
+    check_cap,
+    compatible_tags,
+)
 
 
 def configure(parser: Parser) -> None:
@@ -19,10 +26,7 @@ def run(arguments: Namespace) -> int:
     """Print the tags of every target, or of the one that the options describe."""
     found = [(target, compatible_tags(target)) for target in _targets(arguments)]
     if arguments.json:
-        rows = [
-            {"python": str(t.python), "architecture": t.architecture, "glibc": str(t.cap), "tags": list(tags)}
-            for t, tags in found
-        ]
+        rows = [{**target.table, "tags": list(tags)} for target, tags in found]
         print(json.dumps(rows, indent=2))
         return 0
     for target, tags in found:
@@ -34,14 +38,15 @@ def run(arguments: Namespace) -> int:
 
 def _targets(arguments: Namespace) -> list[Target]:
     pythons, architectures = arguments.python or [], arguments.arch or []
-    if arguments.glibc and pythons:
+    caps = [LIBCS[libc].parse(text) for libc in LIBCS if (text := getattr(arguments, libc))]
+    if caps and pythons:
         # Enough to say what a target is: no project is needed.
-        cap = GlibcVersion.parse(arguments.glibc)
         return [
             Target(PythonVersion.parse(python), check_architecture(name), check_cap(cap, name))
             for python in pythons
             for name in architectures or ["x86_64"]
+            for cap in caps
         ]
     text = project.read_pyproject(folder(arguments))
-    overrides = Overrides(glibc=arguments.glibc, python=tuple(pythons), architectures=tuple(architectures))
+    overrides = Overrides(arguments.glibc, arguments.musl, tuple(pythons), tuple(architectures))
     return list(parse(text, overrides=overrides).targets)

@@ -14,7 +14,7 @@ from minglibc.targets import Target
 from minglibc.wheels import Judge, Reason, Rejection, Wheel
 
 # What no machine at the cap can load; libraries that come from elsewhere (a driver's) are for `check` to tell.
-LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL))
+LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
 
 
 class RefusingJudge(Judge):

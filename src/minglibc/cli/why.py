@@ -11,7 +11,8 @@ from minglibc.cli.options import Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
 from minglibc.requirements import normalize_name
-from minglibc.wheels import Sdist, lowest_glibc
+from minglibc.targets import Cap
+from minglibc.wheels import Sdist, lowest_libcs
 from minglibc.why import Answer, Link, why
 
 
@@ -48,12 +49,12 @@ def _not_locked(name: str, found: Locked) -> SettingsError:
 
 def _told(answer: Answer) -> str:
     wheel = answer.wheel
-    needs = lowest_glibc(wheel.tail)
+    needs = _needs(answer)
     lines = [f"{wheel.name} {wheel.version} for {spoken(answer.targets)}"]
     if isinstance(wheel, Sdist):
         facts = [wheel.filename, "built from source"]
     else:
-        facts = [wheel.filename, f"needs glibc {needs}" if needs else "needs no glibc"]
+        facts = [wheel.filename, f"needs {needs.named}" if needs else "needs no glibc"]
     facts += [f"uploaded {wheel.upload_time[:10]}"] if wheel.upload_time else []
     lines.append(f"  {', '.join(facts)}")
     lines += [f"  {chain_text(chain)}" for chain in answer.chains]
@@ -63,6 +64,12 @@ def _told(answer: Answer) -> str:
     lines.append("  newer releases:")
     lines += [f"    {refusal.version:{width}}  {refusal.obstacle.text}" for refusal in answer.above]
     return "\n".join(lines)
+
+
+def _needs(answer: Answer) -> Cap | None:
+    """The C library that the wheel promises to run on, of those that the answer's targets have."""
+    lowest = lowest_libcs(answer.wheel.tail)
+    return next((lowest[target.cap.libc] for target in answer.targets if target.cap.libc in lowest), None)
 
 
 def chain_text(chain: Sequence[Link]) -> str:
@@ -76,7 +83,7 @@ def chain_text(chain: Sequence[Link]) -> str:
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """An answer in the form that docs/reference/json/why.schema.json describes."""
-    needs = lowest_glibc(answer.wheel.tail)
+    needs = _needs(answer)
     return {
         "name": answer.wheel.name,
         "version": answer.wheel.version,
