@@ -48,6 +48,7 @@ NOT_RUN = {
     ("docs/tutorial.md", "needs the public index"): 1,
     ("docs/tutorial.md", "needs an old machine"): 2,
     ("docs/how-to/air-gapped.md", "needs an old machine"): 1,
+    ("docs/how-to/alpine.md", "needs another machine"): 1,
     ("docs/how-to/old-python.md", "needs an old machine"): 2,
     ("docs/how-to/pre-commit.md", "installs system packages"): 1,
     ("docs/how-to/shared-environment.md", "needs an old machine"): 1,
@@ -101,6 +102,10 @@ def stand_ins() -> Iterator[BuiltWheel]:
         requires = ["cffi>=2.0.0", "typing-extensions>=4.13.2; python_full_version < '3.11'"]
         yield _compiled("cryptography", "50.0.2", f"cp39-abi3-{tag}", needs, requires=requires, requires_python=">=3.9")
         yield _compiled("bcrypt", "5.0.0", f"cp39-abi3-{tag}", needs, requires_python=">=3.8")
+    for name, tag, packed in (("cryptography", "cp39-abi3", True), ("cffi", "cp311-cp311", False)):
+        version, requires = ("50.0.2", ["cffi>=2.0.0"]) if name == "cryptography" else ("2.1.1", ["pycparser"])
+        files = {f"{name}/_{name}.so": elf(needs={}, needed=["libc.musl-x86_64.so.1"], relr=packed)}
+        yield build_wheel(name, version, f"{tag}-musllinux_1_2_x86_64", files=files, requires=requires)
     for python in ("cp39", "cp311"):
         requires = ["pycparser"]
         yield _compiled("cffi", "2.0.0", f"{python}-{python}-{old}", "2.14", requires=requires, requires_python=">=3.9")
@@ -323,7 +328,7 @@ def test_examples_of_settings_are_valid() -> None:
             keys = set(tables["tool"]["minglibc"])
             assert keys <= set(settings.KEYS), block.body
             needed = "" if "project" in tables else '[project]\nname = "x"\nrequires-python = ">=3.9"\n'
-            glibc = "" if keys & {"glibc", "target"} else 'glibc = "2.28"\n'
+            glibc = "" if keys & {"glibc", "musl", "target"} else 'glibc = "2.28"\n'
             table = "[tool.minglibc]\n"
             text = block.body.replace(table, table + glibc, 1) if table in block.body else f"{table}{glibc}{block.body}"
             settings.parse(needed + text)

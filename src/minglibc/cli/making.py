@@ -198,7 +198,9 @@ class Maker:
             return None
         needs = worst.version or worst.library or worst.detail
         return Unfitness(
-            f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}", worst.lowest_cap
+            f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}",
+            # No other glibc would help a target with musl.
+            worst.lowest_cap if target.cap.libc == "glibc" else None,
         )
 
     def _build(self, release: Release, interpreter: Interpreter) -> Built:
