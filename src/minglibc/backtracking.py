@@ -5,8 +5,8 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
-from resolvelib.resolvers import Criterion, RequirementsConflicted
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Criterion, RequirementsConflicted, Resolution
 from resolvelib.structs import RequirementInformation
 
 from minglibc.candidates import FARTHEST_AHEAD, Ask, Candidate, Policy, Provider, Unusable, WheelIndex, asks_for
@@ -41,13 +41,27 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
     def search(self, asks: Sequence[Ask]) -> Mapping[str, Candidate]:
         """A candidate for each identifier; raises Stuck."""
         self._order_quarrels(asks)
-        resolver: Resolver[Ask, Candidate, str] = Resolver(self, BaseReporter())
+        search: Resolution[Ask, Candidate, str] = Resolution(self, BaseReporter())
         try:
-            return resolver.resolve(asks, max_rounds=MAX_ROUNDS).mapping
+            return self._reached(asks, search.resolve(asks, max_rounds=MAX_ROUNDS).mapping)
         except ResolutionImpossible as error:
             raise Stuck(list(error.causes)) from error
         except ResolutionTooDeep as error:
             raise Stuck((), gave_up=True) from error
+
+    def _reached(self, asks: Iterable[Ask], pins: Mapping[str, Candidate]) -> dict[str, Candidate]:
+        """The *pins* that somebody still asks for.
+
+        resolvelib's Resolver does this by recursion, which has no end where pins that nobody asks for ask for each other.
+        """
+        reached: dict[str, Candidate] = {}
+        waiting = [ask.identifier for ask in asks]
+        while waiting:
+            identifier = waiting.pop()
+            if identifier not in reached:
+                reached[identifier] = pins[identifier]
+                waiting.extend(ask.identifier for ask in super().get_dependencies(pins[identifier]))
+        return {identifier: pin for identifier, pin in pins.items() if identifier in reached}
 
     def most_conflicting(self) -> list[str]:
         """The projects that conflicted, most often first."""
