@@ -238,6 +238,8 @@ class Lanes:
 
     def _call_somebody(self) -> None:
         if self._idle:
+            # Who is called is idle no longer: the next one that is called has to be another.
+            self._idle -= 1
             self._work.notify()
         elif len(self._threads) < self._size:
             thread = threading.Thread(target=self._serve, daemon=True)
@@ -272,7 +274,6 @@ class Lanes:
                     return self._later.popleft()
                 self._idle += 1
                 self._work.wait()
-                self._idle -= 1
         return None
 
 

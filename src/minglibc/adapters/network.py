@@ -142,7 +142,8 @@ class Network:
             try:
                 self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
             except ReaderGone:
-                pass
+                if self._lanes.is_closing:
+                    return  # nobody waits for it
             else:
                 with self._guard:
                     if self._index.take_written(name, base):
