@@ -69,6 +69,9 @@ class PageReader:
         with suppress(OSError):
             # A thread may be waiting for its reply.
             self._socket.shutdown(socket.SHUT_RDWR)
+        with self._turn:
+            self._replies.close()
+            self._socket.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
