@@ -30,6 +30,10 @@ class JointJudge(Judge):
         """As the target's own judge."""
         return self._own.judge(wheel)
 
+    def rank(self, wheel: Wheel) -> int | None:
+        """As the target's own judge."""
+        return self._own.rank(wheel)
+
     def judge_tail(self, tail: str) -> int | Rejection:
         """As the target's own judge."""
         return self._own.judge_tail(tail)

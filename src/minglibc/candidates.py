@@ -9,7 +9,7 @@ from minglibc.errors import ProjectNotFound
 from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, check_metadata
 
-_EVERY_VERSION = -1
+EVERY_VERSION = -1
 FARTHEST_AHEAD = 16
 
 
@@ -62,7 +62,7 @@ class Ask:
         self.identifier = f"{requirement.name}[{extra}]" if extra else requirement.name
         self.exact = _is_exact(requirement.specifier)
         self.asked_by = asked_by
-        self.mask = _EVERY_VERSION
+        self.mask = EVERY_VERSION
 
     def __repr__(self) -> str:
         return f"Ask({self.requirement.without_marker!r}, {self.extra!r})"
@@ -193,7 +193,7 @@ class Provider:
 
     def narrow(self, ask: Ask) -> int:
         """The mask of the versions that *ask* contains, worked out once."""
-        if ask.mask == _EVERY_VERSION:
+        if ask.mask == EVERY_VERSION:
             page = self.project(ask.name).page
             found = page.versions
             ask.mask = page.at(ask.requirement.url) if ask.requirement.url else found.mask(ask.requirement.specifier)
@@ -206,17 +206,23 @@ class Provider:
         page = project.page
         # PEP 592: a yanked file may serve a requirement that pins it with ==.
         yanked = any(ask.exact for ask in asks)
+        preferred = self._preferred(page)
         if not self._admits_prereleases(page.name, asks):
             finals = mask & ~page.versions.prereleases
             # PEP 440: pre-releases count where there is nothing else.
-            if finals == mask or any(project.best(i, yanked=yanked) for i in self._sequence(page.name, finals)):
+            if finals == mask or self._has_any(project, finals, preferred, yanked=yanked):
                 mask = finals
-        preferred = self._preferred(page)
         if preferred is not None and mask >> preferred & 1:
             yield preferred, True
             mask ^= 1 << preferred
         for index in self._sequence(page.name, mask):
             yield index, yanked
+
+    def _has_any(self, project: Project, mask: int, preferred: int | None, *, yanked: bool) -> bool:
+        """Whether a version of *mask* can be used; the preferred one, which mostly can, is looked at first."""
+        if preferred is not None and mask >> preferred & 1 and project.best(preferred, yanked=yanked):
+            return True
+        return any(project.best(index, yanked=yanked) for index in self._sequence(project.page.name, mask))
 
     def _admits_prereleases(self, name: str, asks: Iterable[Ask]) -> bool:
         if self._policy.admits_prereleases(name):

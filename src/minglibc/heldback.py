@@ -51,8 +51,7 @@ def _newest(page: ProjectPage, judge: Judge, resolution: Resolution, held: Conta
     for position in newer(page, resolution, held):
         if judge.best(page, position) is not None:
             return None  # something else than the cap kept the resolver from it
-        needs = needed_cap(judge, page, position)
-        if newest is None and needs is not None:
+        if newest is None and (needs := needed_cap(judge, page, position)) is not None:
             newest = page.versions.texts[position], needs
     return newest
 

@@ -15,7 +15,7 @@ from minglibc.errors import LockError, MinglibcError
 from minglibc.fingerprint import lock_digests, seal
 from minglibc.origin import PROJECT_FILE, Origin
 from minglibc.requirements import normalize_name
-from minglibc.resolver import Resolution, carry_over, resolve
+from minglibc.resolver import Resolution, resolve
 from minglibc.targets import LIBCS, PythonVersion, Target, shortest_marker
 from minglibc.wheels import HASH_ALGORITHMS, DirectFile, Folder, Judge, Sdist, Wheel, lowest_libcs, split_sdist
 
@@ -46,19 +46,16 @@ def resolve_all(
     policy: Policy = Policy(),  # noqa: B008  immutable
     on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
 ) -> list[Resolution]:
-    """One resolution per judge, in their order; each prefers its locked versions, then the answers before it."""
+    """One resolution per judge, in their order; each prefers its locked versions, then the nearest answer before it."""
     answers: list[Resolution] = []
     chosen: dict[str, str] = {}
     for judge in jointly(judges):
         on_target(judge.target)
-        kept = locked(judge.target)
-        answer = None
-        if answers:
-            answer = carry_over(answers[-1], roots, judge, index, preferences=kept, policy=policy)
-        if answer is None:
-            answer = resolve(roots, judge, index, preferences={**chosen, **kept}, policy=policy)
+        preferences = {**chosen, **locked(judge.target)}
+        answer = resolve(roots, judge, index, preferences=preferences, policy=policy)
         answers.append(answer)
-        chosen.update((name, wheel.version) for name, wheel in answer.wheels.items() if name not in chosen)
+        # Of targets that differ, the nearest one's version is preferred: they come in the order of their Pythons.
+        chosen.update((name, wheel.version) for name, wheel in answer.wheels.items())
     check_agreement(answers)
     return answers
 

@@ -4,10 +4,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from minglibc.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex, asks_for
+from minglibc.candidates import EVERY_VERSION, Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex, asks_for
 from minglibc.requirements import Requirement
 from minglibc.targets import Target
 from minglibc.wheels import Judge, Wheel
+
+# Each pass but the last learns of one choice that was made too early.
+_PASSES = 8
 
 
 class Demand(NamedTuple):
@@ -78,11 +81,16 @@ def resolve(
         raise Unresolvable(
             stuck.causes, provider, quarrelsome=provider.most_conflicting(), gave_up=stuck.gave_up
         ) from stuck
-    return _answer(provider, asked, pins)
+    further = {identifier: list(provider.get_dependencies(candidate)) for identifier, candidate in pins.items()}
+    return _answer(provider, asked, pins, further)
 
 
-def _answer(provider: Provider, asked: Mapping[str, list[Ask]], pins: Mapping[str, Candidate]) -> Resolution:
-    asks = {identifier: list(provider.get_dependencies(candidate)) for identifier, candidate in pins.items()}
+def _answer(
+    provider: Provider,
+    asked: Mapping[str, list[Ask]],
+    pins: Mapping[str, Candidate],
+    asks: Mapping[str, list[Ask]],
+) -> Resolution:
     demands: dict[str, dict[Demand, None]] = {}
     for ask in (ask for found in (asked, asks) for each in found.values() for ask in each):
         # An extra's own project is pinned by the extra; that is no demand of anybody.
@@ -111,20 +119,6 @@ def _own(asked_by: str) -> str:
     return asked_by.partition("[")[0] if "[" in asked_by else ""
 
 
-def carry_over(
-    earlier: Resolution,
-    roots: Iterable[Root],
-    judge: Judge,
-    index: WheelIndex,
-    *,
-    preferences: Mapping[str, str] | None = None,
-    policy: Policy = Policy(),  # noqa: B008  immutable
-) -> Resolution | None:
-    """*earlier*'s answer where it simply holds for the judge's target too, *preferences* over it; None where it does not."""
-    chosen = {**{name: wheel.version for name, wheel in earlier.wheels.items()}, **(preferences or {})}
-    return settle(roots, judge, index, preferences=chosen, policy=policy)
-
-
 def settle(
     roots: Iterable[Root],
     judge: Judge,
@@ -133,33 +127,84 @@ def settle(
     preferences: Mapping[str, str] | None = None,
     policy: Policy = Policy(),  # noqa: B008  immutable
 ) -> Resolution | None:
-    """The answer where the first choice of everything does, breadth first and in one pass; None where something quarrels.
+    """The answer in which everything is the first choice of all who ask for it; None where a few passes find none.
 
     resolvelib looks at every pin again after each pin: of a thousand packages that agree, this makes a second, not a minute.
     """
     provider = Provider(index, judge, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
-    seen: dict[str, list[Ask]] = {}
-    pins: dict[str, Candidate] = {}
-    waiting = deque(ask for asks in asked.values() for ask in asks)
-    order: deque[str] = deque()
-    while waiting or order:
-        while waiting:
-            ask = waiting.popleft()
-            pin = pins.get(ask.identifier)
-            if pin is not None and not provider.narrow(ask) >> pin.index & 1:
-                return None
-            if ask.identifier not in seen:
-                order.append(ask.identifier)
-            seen.setdefault(ask.identifier, []).append(ask)
-        if order:
-            identifier = order.popleft()
-            pin = next(provider.matches(identifier, asks_for(identifier, seen)), None)
-            if pin is None:
-                return None
-            pins[identifier] = pin
-            try:
-                waiting.extend(provider.get_dependencies(pin))
-            except Unusable:
-                return None
-    return _answer(provider, asked, pins)
+    narrowed: dict[str, int] = {}
+    for _ in range(_PASSES):
+        attempt = _Pass(provider, narrowed)
+        if attempt.run(ask for asks in asked.values() for ask in asks):
+            idle = attempt.idle()
+            if not idle:
+                return _answer(provider, asked, attempt.pins, attempt.asks)
+            narrowed = {name: mask for name, mask in narrowed.items() if name not in idle}
+        elif attempt.late is not None:
+            late = attempt.late
+            narrowed[late.identifier] = narrowed.get(late.identifier, EVERY_VERSION) & late.mask
+        else:
+            return None
+    return None
+
+
+class _Pass:
+    """One walk from the roots, breadth first, that gives up at the first quarrel.
+
+    *narrowed* is what a pass before learned too late: the versions that an ask admits which comes after the choice.
+    """
+
+    def __init__(self, provider: Provider, narrowed: Mapping[str, int]) -> None:
+        self.pins: dict[str, Candidate] = {}
+        self.asks: dict[str, list[Ask]] = {}
+        self.late: Ask | None = None
+        self._provider = provider
+        self._narrowed = narrowed
+        self._seen: dict[str, list[Ask]] = {}
+
+    def run(self, asks: Iterable[Ask]) -> bool:
+        """Whether everything that is asked for, in the end, admits what was chosen; ``late`` is what does not."""
+        waiting, order = deque(asks), deque[str]()
+        while waiting or order:
+            while waiting:
+                ask = waiting.popleft()
+                if not self._admits(ask):
+                    self.late = ask
+                    return False
+                if ask.identifier not in self._seen:
+                    order.append(ask.identifier)
+                self._seen.setdefault(ask.identifier, []).append(ask)
+            if order:
+                pin = self._choose(order.popleft())
+                if pin is None:
+                    return False
+                try:
+                    asks = self.asks[pin.identifier] = list(self._provider.get_dependencies(pin))
+                except Unusable:
+                    return False
+                waiting.extend(asks)
+        return True
+
+    def _admits(self, ask: Ask) -> bool:
+        pin = self.pins.get(ask.identifier)
+        return pin is None or bool(self._provider.narrow(ask) >> pin.index & 1)
+
+    def _choose(self, identifier: str) -> Candidate | None:
+        asks = asks_for(identifier, self._seen)
+        if identifier in self._narrowed:
+            foreseen = Ask(Requirement(identifier.partition("[")[0]))
+            foreseen.mask = self._narrowed[identifier]
+            asks.append(foreseen)
+        pin = next(self._provider.matches(identifier, asks), None)
+        if pin is not None:
+            self.pins[identifier] = pin
+        return pin
+
+    def idle(self) -> set[str]:
+        """What was narrowed for nothing, because who asked for it has gone: all that is asked in the end admits better."""
+        narrowed = self._narrowed.keys() & self.pins.keys()
+        return {name for name in narrowed if self._first(name) is not self.pins[name]}
+
+    def _first(self, identifier: str) -> Candidate | None:
+        return next(self._provider.matches(identifier, asks_for(identifier, self._seen)), None)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from minglibc import versions
@@ -98,7 +99,7 @@ class Wheel(NamedTuple):
     @property
     def tail(self) -> str:
         """The compressed tag set at the end of the file name (PEP 425)."""
-        return "-".join(self.filename[:-4].rsplit("-", 3)[1:])
+        return _tail(self.filename)
 
     @property
     def build(self) -> tuple[int, str]:
@@ -108,6 +109,11 @@ class Wheel(NamedTuple):
             return (-1, "")
         digits = len(parts[2]) - len(parts[2].lstrip("0123456789"))
         return (int(parts[2][:digits]), parts[2][digits:])
+
+
+@cache
+def _tail(filename: str) -> str:
+    return "-".join(filename[:-4].rsplit("-", 3)[1:])
 
 
 class DirectWheel(Wheel):
@@ -237,7 +243,17 @@ AnyFile = TypeVar("AnyFile", bound=Wheel)
 class ProjectPage:
     """A project's files by version, a line of JSON for each: of thousands, few are ever looked at and become objects."""
 
-    __slots__ = ("_lines", "_looked_at", "base_url", "name", "skipped", "status", "status_reason", "versions")
+    __slots__ = (
+        "_libcs",
+        "_lines",
+        "_looked_at",
+        "base_url",
+        "name",
+        "skipped",
+        "status",
+        "status_reason",
+        "versions",
+    )
 
     def __init__(
         self,
@@ -257,6 +273,7 @@ class ProjectPage:
         self.status_reason = printable(status_reason)
         self.skipped = skipped
         self._lines = lines
+        self._libcs: dict[int, frozenset[Cap]] = {}
         self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]] = {}
 
     @classmethod
@@ -275,6 +292,13 @@ class ProjectPage:
     def sdists(self, index: int) -> tuple[Sdist, ...]:
         """The source distributions of one version, the one that would be built first."""
         return self._look(index)[2]
+
+    def libcs(self, index: int) -> frozenset[Cap]:
+        """The C libraries that the tags of one version's wheels name."""
+        found = self._libcs.get(index)
+        if found is None:
+            found = self._libcs[index] = frozenset[Cap]().union(*(_libcs(wheel.tail) for wheel in self.wheels(index)))
+        return found
 
     def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]:
         found = self._looked_at.get(index)
@@ -454,11 +478,12 @@ def printable(text: str) -> str:
 
 def _strongest(hashes: object) -> str:
     """``algorithm:hex``; empty where there is no hash that a lock may rely on, or no table of hashes at all."""
-    known = hashes if isinstance(hashes, dict) else {}
-    found = ((name, known.get(name)) for name in HASH_ALGORITHMS)
-    return next(
-        (f"{name}:{digest}" for name, digest in found if isinstance(digest, str) and _HEX.fullmatch(digest)), ""
-    )
+    if isinstance(hashes, dict):
+        for name in HASH_ALGORITHMS:
+            digest = hashes.get(name)
+            if isinstance(digest, str) and _HEX.fullmatch(digest):
+                return f"{name}:{digest}"
+    return ""
 
 
 class Cutoff(NamedTuple):
@@ -476,7 +501,7 @@ class Judge:
     """What one target accepts, with every verdict on a compressed tag set remembered."""
 
     __slots__ = (
-        *("_beside", "_cutoff", "_linux_names", "_linux_ranks", "_pairs", "_ranks", "_sdist_names", "_tails"),
+        *("_beside", "_cutoff", "_fits", "_linux_names", "_linux_ranks", "_ranks", "_sdist_names", "_tails"),
         "target",
     )
 
@@ -497,7 +522,7 @@ class Judge:
         # The judges of other targets by the same rules, this one among them.
         self._beside: dict[Target, Judge] = {target: self}
         self._tails: dict[str, int | Rejection] = {}
-        self._pairs = {tag.rpartition("-")[0] for tag in compatible_tags(target)}
+        self._fits: dict[str, int | None] = {}
 
     def at_cap(self, cap: Cap) -> "Judge":
         """The judge of the same machine under another cap, by the same rules."""
@@ -531,6 +556,17 @@ class Judge:
             return verdict
         return self._judge_rest(wheel) or verdict
 
+    def rank(self, wheel: Wheel) -> int | None:
+        """The rank of *wheel* as ``judge`` has it; None for every refusal, whose reason nobody asks for when choosing."""
+        if type(wheel) is not Wheel or wheel.name in self._linux_names:
+            verdict = self.judge(wheel)
+            return None if isinstance(verdict, Rejection) else verdict
+        tail = wheel.tail
+        rank = self._fits.get(tail, -1)
+        if rank == -1:
+            rank = self._fits[tail] = _best_rank(tail, self._ranks)
+        return None if rank is None or self._judge_rest(wheel) else rank
+
     def judge_tail(self, tail: str) -> int | Rejection:
         """The verdict on a compressed tag set, such as ``cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64``."""
         verdict = self._tails.get(tail)
@@ -539,7 +575,7 @@ class Judge:
         return verdict
 
     def _judge_tags(self, tail: str, ranks: Mapping[str, int]) -> int | Rejection:
-        best = min((ranks[tag] for tag in _expand(tail) if tag in ranks), default=None)
+        best = _best_rank(tail, ranks)
         return self._explain(tail) if best is None else best
 
     def _judge_rest(self, wheel: Wheel) -> Rejection | None:
@@ -562,24 +598,9 @@ class Judge:
         """The reason nearest to fitting: the C library before architecture before system before interpreter."""
         interpreters, abis, platforms = tail.split("-")
         pairs = {f"{interpreter}-{abi}" for interpreter in interpreters.split(".") for abi in abis.split(".")}
-        if not pairs & self._pairs:
+        if not pairs & _pairs(self.target):
             return Rejection(Reason.INTERPRETER, _interpreters(interpreters, abis))
-        return min((self._explain_platform(p) for p in platforms.split(".")), key=_nearness)
-
-    def _explain_platform(self, platform: str) -> Rejection:
-        if platform == "any":
-            return Rejection(Reason.INTERPRETER, "another Python")
-        if platform.startswith(_FOREIGN_PLATFORMS):
-            return Rejection(Reason.SYSTEM, _system(platform))
-        architecture = next((a for a in sorted(ARCHITECTURES, key=len, reverse=True) if platform.endswith("_" + a)), "")
-        if architecture != self.target.architecture:
-            return Rejection(Reason.ARCHITECTURE, architecture or platform)
-        needs = needed_libc(platform)
-        if needs is None:
-            return Rejection(Reason.LINUX_TAG if platform.startswith("linux_") else Reason.SYSTEM, platform)
-        if needs.libc != self.target.cap.libc:
-            return Rejection(Reason.MUSL if isinstance(needs, MuslVersion) else Reason.FOR_GLIBC)
-        return Rejection(Reason.NEWER_MUSL if isinstance(needs, MuslVersion) else Reason.GLIBC, str(needs))
+        return _explain_platforms(platforms, self.target.architecture, self.target.cap.libc)
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
         """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
@@ -587,8 +608,8 @@ class Judge:
         for wheel in page.wheels(index):
             if wheel.yanked is not None and not yanked:
                 continue
-            rank = self.judge(wheel)
-            if isinstance(rank, Rejection):
+            rank = self.rank(wheel)
+            if rank is None:
                 continue
             number, suffix = wheel.build
             order = (-rank, number, suffix)
@@ -622,6 +643,9 @@ class Judge:
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
         """The higher caps that files of a version ask for, which has none within the cap."""
+        cap = self.target.cap
+        if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
+            return set()
         return {needs for rejection in self.rejections(page, index) if (needs := rejection.needs)}
 
 
@@ -633,12 +657,44 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
     return (_ORDER[rejection.reason], detail, rejection.detail)
 
 
-def _expand(tail: str) -> Iterator[str]:
-    interpreters, abis, platforms = tail.split("-")
-    for interpreter in interpreters.split("."):
-        for abi in abis.split("."):
-            for platform in platforms.split("."):
-                yield f"{interpreter}-{abi}-{platform}"
+# What does not depend on the target is worked out once for all of them.
+
+
+@cache
+def _expand(tail: str) -> tuple[str, ...]:
+    interpreters, abis, platforms = (part.split(".") for part in tail.split("-"))
+    return tuple(f"{i}-{abi}-{platform}" for i in interpreters for abi in abis for platform in platforms)
+
+
+def _best_rank(tail: str, ranks: Mapping[str, int]) -> int | None:
+    return min((ranks[tag] for tag in _expand(tail) if tag in ranks), default=None)
+
+
+@cache
+def _pairs(target: Target) -> frozenset[str]:
+    """The interpreters and ABIs of the target's tags."""
+    return frozenset(tag.rpartition("-")[0] for tag in compatible_tags(target))
+
+
+@cache
+def _explain_platforms(platforms: str, architecture: str, libc: str) -> Rejection:
+    return min((_explain_platform(platform, architecture, libc) for platform in platforms.split(".")), key=_nearness)
+
+
+def _explain_platform(platform: str, wanted: str, libc: str) -> Rejection:
+    if platform == "any":
+        return Rejection(Reason.INTERPRETER, "another Python")
+    if platform.startswith(_FOREIGN_PLATFORMS):
+        return Rejection(Reason.SYSTEM, _system(platform))
+    architecture = next((a for a in sorted(ARCHITECTURES, key=len, reverse=True) if platform.endswith("_" + a)), "")
+    if architecture != wanted:
+        return Rejection(Reason.ARCHITECTURE, architecture or platform)
+    needs = needed_libc(platform)
+    if needs is None:
+        return Rejection(Reason.LINUX_TAG if platform.startswith("linux_") else Reason.SYSTEM, platform)
+    if needs.libc != libc:
+        return Rejection(Reason.MUSL if isinstance(needs, MuslVersion) else Reason.FOR_GLIBC)
+    return Rejection(Reason.NEWER_MUSL if isinstance(needs, MuslVersion) else Reason.GLIBC, str(needs))
 
 
 def _system(platform: str) -> str:
@@ -647,6 +703,7 @@ def _system(platform: str) -> str:
     return "macOS" if platform.startswith("macosx") else platform.partition("_")[0]
 
 
+@cache
 def _interpreters(interpreters: str, abis: str) -> str:
     if abis.startswith(("cp3", "none")) and interpreters.startswith(("cp3", "py")):
         suffix = "t" if abis.endswith("t") else ""
@@ -681,6 +738,12 @@ def lowest_glibc(tail: str) -> GlibcVersion | None:
     """The oldest glibc that a compressed tag set promises to run on; None where no tag of it names one."""
     found = lowest_libcs(tail).get("glibc")
     return found if isinstance(found, GlibcVersion) else None
+
+
+@cache
+def _libcs(tail: str) -> frozenset[Cap]:
+    """Every C library that a compressed tag set names."""
+    return frozenset(needs for platform in tail.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
 
 
 def check_metadata(metadata: CoreMetadata, wheel: Wheel) -> str:

@@ -39,6 +39,10 @@ class RefusingJudge(Judge):
         verdict = self._judge.judge(wheel)
         return verdict if isinstance(verdict, Rejection) else self._refused.get(wheel.filename, verdict)
 
+    def rank(self, wheel: Wheel) -> int | None:
+        """As the plain judge, unless the wheel is refused."""
+        return None if wheel.filename in self._refused else self._judge.rank(wheel)
+
     def judge_tail(self, tail: str) -> int | Rejection:
         """A tag set alone tells no lies."""
         return self._judge.judge_tail(tail)
