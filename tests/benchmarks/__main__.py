@@ -1,43 +1,24 @@
-"""`python -m tests.benchmarks`: growth in packages and targets, and the memory that a large page takes.
-
-Prints both tables and draws docs/pictures/growth.svg. tests/benchmarks/README.md says how other tools are compared.
-"""
+"""`python -m tests.benchmarks COMMAND`: what tests/benchmarks/README.md describes."""
 
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
+from tests.benchmarks import locks, syncs, tools
+from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
 from tests.benchmarks.synthetic import ARCHITECTURES, PYTHONS, index, name, serving
 
 SIZES = (10, 100, 1000)
 TARGETS = {1: (1, 1), 4: (2, 2), 16: (8, 2)}
-PAGE_FILES = 100_000
+PAGE_FILES = (1_000, 10_000, 100_000, 250_000)
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "pictures" / "growth.svg"
-
-
-# A process begins with its parent's peak: a small one starts what is measured.
-_MEASURE = """
-import os, sys, time
-began = time.perf_counter()
-process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(process, 0)
-print(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-class Run(NamedTuple):
-    """What one lock took: seconds by the clock, seconds of processors, MiB at its peak."""
-
-    wall: float
-    cpu: float
-    peak: float
 
 
 def lock(folder: Path, url: str, *, cold: bool) -> Run:
@@ -47,15 +28,7 @@ def lock(folder: Path, url: str, *, cold: bool) -> Run:
         shutil.rmtree(folder / "cache", ignore_errors=True)
     command = [sys.executable, "-m", "minglibc", "lock", "--quiet", "--index-url", url, "--cache-dir", "cache"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    ran = subprocess.run(
-        [sys.executable, "-c", _MEASURE, *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return Run(*(float(figure) for figure in ran.stdout.split()))
+    return measured(command, folder=folder, environment=environment)
 
 
 def project(folder: Path, targets: int) -> None:
@@ -99,13 +72,93 @@ def memory(folder: Path) -> None:
     """Peak memory for a project whose page lists many files."""
     print(f"{'files':>8} {'cold s':>8} {'warm s':>8} {'cold MiB':>8} {'warm MiB':>8}")
     project(folder, 1)
-    for files in (0, PAGE_FILES // 10, PAGE_FILES):
+    for files in (0, *PAGE_FILES):
         with serving(index(1, files=files)) as url:
             cold, warm = measure(folder, url)
             print(f"{files:8} {cold.wall:8.3f} {warm.wall:8.3f} {cold.peak:8.0f} {warm.peak:8.0f}", flush=True)
 
 
-if __name__ == "__main__":
+def synthetic(targets: int) -> tools.Project:
+    """A hundred synthetic projects, as other tools know them."""
+    pythons, machines = TARGETS[targets]
+    chosen = tuple(f"3.{minor}" for minor in PYTHONS[-pythons:]) if targets > 1 else (f"3.{sys.version_info[1]}",)
+    bound = f">={chosen[0]}" if targets > 1 else f"=={chosen[0]}.*"
+    return tools.Project(f"synthetic-{targets}", (name(0),), bound, "2.17", chosen, ARCHITECTURES[:machines])
+
+
+@contextmanager
+def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project]]]:
+    """The index to measure on, and the projects that are on it."""
+    if arguments.index:
+        folders = [arguments.workloads / each for each in arguments.workload] or sorted(arguments.workloads.iterdir())
+        yield arguments.index, [tools.Project.load(folder / "pyproject.toml") for folder in folders]
+    else:
+        with serving(index(100)) as url:
+            yield url, [synthetic(1), synthetic(4)]
+
+
+def growing(arguments: Namespace) -> None:
+    """Draw the picture of growth."""
     with tempfile.TemporaryDirectory() as temporary:
         PICTURE.write_text(draw(SIZES, growth(Path(temporary))), encoding="utf-8")
+
+
+def remembering(arguments: Namespace) -> None:
+    """Print what large pages take."""
+    with tempfile.TemporaryDirectory() as temporary:
         memory(Path(temporary))
+
+
+def locking(arguments: Namespace) -> None:
+    """Print how long tools take to lock the same."""
+    with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
+        bench = locks.Bench(Path(temporary), url, arguments.tools)
+        for table in locks.compare(
+            bench,
+            projects,
+            scenarios=arguments.scenario or locks.SCENARIOS,
+            tools=arguments.tool,
+            rounds=arguments.rounds,
+        ):
+            print(table, end="\n\n", flush=True)
+
+
+def syncing(arguments: Namespace) -> None:
+    """Print how long tools take to install the same."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for project in arguments.project:
+            print(syncs.compare(Path(temporary), project, arguments.wheels, arguments.tools, rounds=arguments.rounds))
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("growth", help="seconds by packages and targets, as a picture").set_defaults(run=growing)
+    commands.add_parser("memory", help="the memory that large pages take").set_defaults(run=remembering)
+    install = commands.add_parser("install", help="put minglibc and its peers into venvs")
+    install.add_argument("tools", type=Path, help="the folder for them")
+    install.set_defaults(run=lambda arguments: tools.install(arguments.tools))
+    lock = commands.add_parser("locks", help="the peers' locks side by side")
+    lock.add_argument("--tools", type=Path, help="the folder that `install` filled")
+    lock.add_argument("--tool", action="append", default=[], help="only this one")
+    lock.add_argument("--index", help="a simple index that has what the workloads need; else a synthetic one is served")
+    lock.add_argument("--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml")
+    lock.add_argument("--workload", action="append", default=[], help="only this one")
+    lock.add_argument("--scenario", action="append", default=[], choices=locks.SCENARIOS, help="only this one")
+    lock.add_argument("--rounds", type=int, default=5)
+    lock.set_defaults(run=locking)
+    sync = commands.add_parser("syncs", help="`sync` beside `uv pip sync`, on the same lock")
+    sync.add_argument("project", nargs="+", type=Path, help="a folder with a pyproject.toml")
+    sync.add_argument("--tools", type=Path, help="the folder that `install` filled")
+    sync.add_argument(
+        "--wheels", type=Path, required=True, help="where wheels are kept, so that they are downloaded once"
+    )
+    sync.add_argument("--rounds", type=int, default=5)
+    sync.set_defaults(run=syncing)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -65,6 +65,7 @@ def serving(bodies: dict[str, bytes]) -> Iterator[str]:
     """The address of the simple index that *bodies* are, while the context lasts."""
     loop = asyncio.new_event_loop()
     ready: list[int] = []
+    servers: list[asyncio.Server] = []
     started = threading.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,12 +81,22 @@ def serving(bodies: dict[str, bytes]) -> Iterator[str]:
 
     async def serve() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        servers.append(server)
         ready.append(server.sockets[0].getsockname()[1])
         started.set()
+
+    async def end() -> None:
+        connections = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        servers[0].close()
 
     def run() -> None:
         loop.run_until_complete(serve())
         loop.run_forever()
+        loop.run_until_complete(end())
+        loop.close()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
