@@ -359,13 +359,14 @@ def reduce_files(
     shelves = _Shelves(name)
     for file in files:
         shelves.put(file)
-    texts, merged = _merged(shelves.by_version)
+    by_version = shelves.by_version
+    spelled = _ordered({text: len(found) for text, found in by_version.items()})
     encode = Encoder().encode
     return make(
         name,
-        texts,
+        [texts[0] for texts in spelled],
         # A version's files as PEP 691 has them; a mere string is the tail of a wheel for another system.
-        list(map(encode, merged)),
+        [encode([file for text in texts for file in by_version[text]]) for texts in spelled],
         base_url=base_url,
         status=status,
         status_reason=status_reason,
@@ -373,17 +374,95 @@ def reduce_files(
     )
 
 
+class Aside(Protocol):
+    """Bytes that are put aside, and read in slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+    def append(self, data: bytes) -> None:
+        """Add *data* at the end."""
+        ...
+
+
+class Reduction:
+    """``reduce_files`` for files that come in pieces: of a piece that was added only a few bytes stay in memory."""
+
+    def __init__(self, name: str, aside: Aside) -> None:
+        from array import array  # noqa: PLC0415  few pages are that large
+
+        from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
+
+        self._shelves = _Shelves(name)
+        self._aside = aside
+        self._encode = Encoder().encode
+        self._no_runs = array("Q")
+        # Where a version's files lie aside: a start and an end for each piece that had some.
+        self._runs: dict[str, array[int]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, files: Iterable[NamedFile]) -> None:
+        """Put the files of a piece aside."""
+        shelves = self._shelves
+        for file in files:
+            shelves.put(file)
+        for version, found in shelves.by_version.items():
+            runs = self._runs.setdefault(version, self._no_runs[:])
+            self._counts[version] = self._counts.get(version, 0) + len(found)
+            if found:
+                runs.append(len(self._aside))
+                self._aside.append(self._encode(found)[1:-1])
+                runs.append(len(self._aside))
+        shelves.clear()
+
+    def page(self, *, base_url: str, status: str = "active", status_reason: str = "") -> ProjectPage:
+        """The page of all files, whose lines are put together where they are looked at; else as ``reduce_files`` makes it."""
+        spelled = _ordered(self._counts)
+        return ProjectPage(
+            self._shelves.name,
+            [texts[0] for texts in spelled],
+            _LinesAside(self._aside, [[self._runs[text] for text in texts] for texts in spelled]),
+            base_url=base_url,
+            status=status,
+            status_reason=status_reason,
+            skipped=self._shelves.skipped,
+        )
+
+
+class _LinesAside(Sequence[bytes]):
+    """A page's lines, each put together from the pieces that had a part of it."""
+
+    __slots__ = ("_aside", "_runs")
+
+    def __init__(self, aside: Aside, runs: Sequence[Sequence[Sequence[int]]]) -> None:
+        self._aside = aside
+        self._runs = runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        spans = (span for runs in self._runs[index] for span in zip(runs[::2], runs[1::2], strict=True))
+        return b"[%b]" % b",".join(self._aside[start:end] for start, end in spans)
+
+
 class _Shelves:
     """A page's files by version; a page has many files and few beginnings and endings, so each is understood once."""
 
-    __slots__ = ("_foreign", "_name", "_stems", "by_version", "skipped")
+    __slots__ = ("_foreign", "_stems", "by_version", "name", "skipped")
 
     def __init__(self, name: str) -> None:
         self.by_version: dict[str, list[Any]] = {}
         self.skipped: list[str] = []
-        self._name = name
+        self.name = name
         self._stems: dict[str, list[Any] | None] = {}
         self._foreign: dict[str, bool | None] = {}
+
+    def clear(self) -> None:
+        """Forget all but what was skipped."""
+        for memory in (self.by_version, self._stems, self._foreign):
+            memory.clear()
 
     def put(self, file: NamedFile) -> None:
         """Place a file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
@@ -406,7 +485,7 @@ class _Shelves:
 
     def _shelf(self, project: str, version: str) -> list[Any] | None:
         # packaging reads versions with blanks and line ends around them; no file of that name is anybody's.
-        named = normalize_name(project) == self._name and version == version.strip()
+        named = normalize_name(project) == self.name and version == version.strip()
         canonical = versions.normalize(version) if named else None
         return None if canonical is None else self.by_version.setdefault(canonical, [])
 
@@ -438,19 +517,12 @@ def _is_foreign(platform: str) -> bool | None:
     return all(each.startswith(_FOREIGN_PLATFORMS) for each in platform.split("."))
 
 
-def _merged(grouped: dict[str, list[Any]]) -> tuple[list[str], list[list[Any]]]:
-    """The versions in order; spellings of one version ("1.0", "1.0.0") come together under the one with most files."""
+def _ordered(counts: Mapping[str, int]) -> list[list[str]]:
+    """The versions in order; spellings of one version ("1.0", "1.0.0") come together behind the one with most files."""
     by_key: dict[versions.Key, list[str]] = {}
-    for text in grouped:
+    for text in counts:
         by_key.setdefault(versions.key(text), []).append(text)
-    texts, files = [], []
-    for found in sorted(by_key):
-        spellings = by_key[found]
-        if len(spellings) > 1:
-            spellings.sort(key=lambda text: (-len(grouped[text]), text))
-        texts.append(spellings[0])
-        files.append([file for text in spellings for file in grouped[text]])
-    return texts, files
+    return [sorted(by_key[found], key=lambda text: (-counts[text], text)) for found in sorted(by_key)]
 
 
 def _row(entry: Mapping[str, Any]) -> Row:

@@ -1,8 +1,8 @@
 """What a server said: its body unpacked, its address as it may be printed. Imports no HTTP library."""
 
 import zlib
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.errors import IndexAnswerError
@@ -19,30 +19,94 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    # What a Reader made of a body that was too large to be held.
+    read: Any = None
+
+
+class Reader(Protocol):
+    """What reads a body while it comes."""
+
+    def feed(self, data: bytes) -> None:
+        """Read on."""
+        ...
+
+    def close(self) -> Any:
+        """What was read, when all of it has come."""
+        ...
+
+
+# Who reads a large body, given the answer without it; None where it must be whole.
+Reading = Callable[[Answer], Reader | None]
+_GZIP = frozenset(("gzip", "x-gzip"))
+_STEP = 256 * 1024
+
+
+def encoding(answer: Answer) -> str:
+    """How the body of *answer* is packed; empty where it is not. Raises IndexAnswerError for what was not asked for."""
+    named = answer.headers.get("content-encoding", "")
+    if named in {"", "identity"}:
+        return ""
+    if named not in _GZIP:
+        raise IndexAnswerError(f"{shown(answer.url)}: the answer comes in an encoding that was not asked for: {named}")
+    return named
 
 
 def unpacked(answer: Answer) -> Answer:
     """*answer* with its body as it was before it was encoded; raises IndexAnswerError for what is cut short or a bomb."""
-    encoding = answer.headers.get("content-encoding", "")
-    if not encoding or encoding == "identity":
+    if not encoding(answer):
         return answer
-    if encoding not in {"gzip", "x-gzip"}:
-        raise IndexAnswerError(
-            f"{shown(answer.url)}: the answer comes in an encoding that was not asked for: {encoding}"
-        )
-    # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
-    bound = 16 * MIB + 100 * len(answer.body)
-    inflate = zlib.decompressobj(wbits=31)
-    try:
-        body = inflate.decompress(answer.body, bound)
-    except zlib.error as error:
-        raise IndexAnswerError(f"{shown(answer.url)}: the answer is not the gzip that it claims to be") from error
-    if inflate.unconsumed_tail:
-        raise IndexAnswerError(f"{shown(answer.url)}: the answer grows to over {bound // MIB} MiB when unpacked")
-    if not inflate.eof:
-        raise IndexAnswerError(f"{shown(answer.url)}: the answer was cut short within its gzip")
+    body = b"".join(Unpacking(answer).whole(answer.body))
     headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
     return answer._replace(headers=headers, body=body)
+
+
+def promised(answer: Answer) -> int:
+    """The length of the unpacked body, as gzip's last four bytes have it (RFC 1952), whether that is true or not."""
+    return int.from_bytes(answer.body[-4:], "little") if encoding(answer) else len(answer.body)
+
+
+class Unpacking:
+    """A body that is unpacked in pieces, each of a bounded length."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._url = answer.url
+        self._inflate = zlib.decompressobj(wbits=31) if encoding(answer) else None
+        self._taken = 0
+        self._given = 0
+
+    def feed(self, raw: bytes, *, step: int = _STEP) -> Iterator[bytes]:
+        """What *raw* adds to the body."""
+        if self._inflate is None:
+            yield raw
+            return
+        self._taken += len(raw)
+        # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
+        bound = 16 * MIB + 100 * self._taken
+        full = True
+        while full and not self._inflate.eof:
+            length = min(step, bound - self._given + 1)
+            try:
+                piece = self._inflate.decompress(raw, length)
+            except zlib.error as error:
+                raise IndexAnswerError(
+                    f"{shown(self._url)}: the answer is not the gzip that it claims to be"
+                ) from error
+            self._given += len(piece)
+            if self._given > bound:
+                raise IndexAnswerError(f"{shown(self._url)}: the answer grows to over {bound // MIB} MiB when unpacked")
+            raw = self._inflate.unconsumed_tail
+            full = len(piece) == length
+            yield piece
+
+    def close(self) -> None:
+        """Raise IndexAnswerError where the body is not all there."""
+        if self._inflate is not None and not self._inflate.eof:
+            raise IndexAnswerError(f"{shown(self._url)}: the answer was cut short within its gzip")
+
+    def whole(self, raw: bytes) -> Iterator[bytes]:
+        """All of a body, in as few pieces as can be."""
+        yield from self.feed(raw, step=16 * MIB + 100 * len(raw) + 1)
+        self.close()
 
 
 def shown(url: str) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
@@ -17,12 +18,14 @@ import httpx
 
 from minglibc import __version__
 from minglibc.adapters import tls
-from minglibc.adapters.answers import MIB, Answer, shown, unpacked
+from minglibc.adapters.answers import MIB, Answer, Reader, Reading, Unpacking, shown, unpacked
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
+# A body is read while it comes when so many bytes of it, as sent, have come; far more than nearly all pages have.
+_LARGE = 512 * 1024
 # The longest body of a redirect that is read.
 _SHORT = 64 * 1024
 _FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
@@ -277,10 +280,18 @@ class Lanes:
         return None
 
 
-def get(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, *, unpack: bool = True) -> Answer:
+def get(
+    ticket: Ticket,
+    url: str,
+    headers: Mapping[str, str],
+    limits: Limits,
+    *,
+    unpack: bool = True,
+    reading: Reading = lambda answer: None,  # noqa: ARG005
+) -> Answer:
     """The answer to a GET on the lane of *ticket*, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying.
 
-    Without *unpack* its body is as it was sent, for ``unpacked``.
+    Without *unpack* its body is as it was sent, for ``unpacked``. A large one is given to who *reading* names.
     """
     problem = ""
     ticket.asked = url
@@ -288,7 +299,7 @@ def get(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, *,
         delay = _backoff(attempt)
         ticket.expires = time.monotonic() + limits.deadline
         try:
-            answer = _once(ticket.lane, url, headers, limits, ticket.expires)
+            answer = _once(ticket, url, headers, limits, reading)
         except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
             problem = _passing(error, url, limits)
         else:
@@ -350,14 +361,39 @@ def raise_distrust(error: Exception, url: str) -> None:
         raise found from error
 
 
-def _once(lane: Lane | None, url: str, headers: Mapping[str, str], limits: Limits, expires: float) -> Answer:
-    assert lane is not None
-    with lane.stream("GET", url, headers=headers) as response:
-        raw = bytearray()
-        for chunk in response.iter_raw():
-            raw += chunk
-            if len(raw) > limits.body:
-                raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // MIB} MiB")
-            if time.monotonic() > expires:
-                raise TimeoutError
-        return Answer(str(response.url), response.status_code, dict(response.headers.items()), bytes(raw))
+def _once(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, reading: Reading) -> Answer:
+    assert ticket.lane is not None
+    assert ticket.expires is not None
+    with ticket.lane.stream("GET", url, headers=headers) as response:
+        answer = Answer(str(response.url), response.status_code, dict(response.headers.items()), b"")
+        return _with_body(answer, _chunks(response, url, limits, ticket.expires), reading)
+
+
+def _chunks(response: httpx.Response, url: str, limits: Limits, expires: float) -> Iterator[bytes]:
+    taken = 0
+    for chunk in response.iter_raw():
+        taken += len(chunk)
+        if taken > limits.body:
+            raise IndexAnswerError(f"{shown(url)}: the answer is larger than {limits.body // MIB} MiB")
+        if time.monotonic() > expires:
+            raise TimeoutError
+        yield chunk
+
+
+def _with_body(answer: Answer, chunks: Iterator[bytes], reading: Reading) -> Answer:
+    """*answer* with its body as it was sent, or with what was read of one that is large."""
+    raw = bytearray()
+    for chunk in chunks:
+        raw += chunk
+        if len(raw) > _LARGE >= len(raw) - len(chunk) and (reader := reading(answer)) is not None:
+            return answer._replace(read=_read_on(answer, chain((bytes(raw),), chunks), reader))
+    return answer._replace(body=bytes(raw))
+
+
+def _read_on(answer: Answer, chunks: Iterable[bytes], reader: Reader) -> Any:
+    unpacking = Unpacking(answer)
+    for chunk in chunks:
+        for piece in unpacking.feed(chunk):
+            reader.feed(piece)
+    unpacking.close()
+    return reader.close()

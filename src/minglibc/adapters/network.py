@@ -7,7 +7,7 @@ from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
-from minglibc.adapters.answers import ACCEPT, Answer, shown, unpacked
+from minglibc.adapters.answers import ACCEPT, Answer, Reader, shown
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
 from minglibc.adapters.index import NotStatic
 from minglibc.adapters.pagereader import PageReader, ReaderGone
@@ -71,10 +71,12 @@ class Network:
         if self._reader is not None:
             self._reader.close()
 
-    def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}, *, unpack: bool = True) -> Answer:
+    def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
+        return get(ticket, url, self._told(url, headers), self._limits)
+
+    def _told(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         with self._guard:
-            told = {**self._credentials.headers(url), **headers}
-        return get(ticket, url, told, self._limits, unpack=unpack)
+            return {**self._credentials.headers(url), **headers}
 
     def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
         hints = {
@@ -123,7 +125,12 @@ class Network:
         with self._guard:
             url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
-        answer = self._get(url, ticket, {"Accept": ACCEPT, **conditional}, unpack=False)
+        headers = self._told(url, {"Accept": ACCEPT, **conditional})
+        answer = get(
+            *(ticket, url, headers, self._limits),
+            unpack=False,
+            reading=lambda begun: _reader_of_large(begun, name),
+        )
         if answer.status == 304 and etag:
             with self._guard:
                 self._index.confirm_page(name, base, max_age=_max_age(answer))
@@ -138,7 +145,7 @@ class Network:
     def _read(self, answer: Answer, name: str, base: str) -> None:
         """Have the page that *answer* holds, by the second process where there is one."""
         etag, max_age = answer.headers.get("etag", ""), _max_age(answer)
-        if self._reader is not None:
+        if answer.read is None and self._reader is not None:
             try:
                 self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
             except ReaderGone:
@@ -148,9 +155,9 @@ class Network:
                 with self._guard:
                     if self._index.take_written(name, base):
                         return
-        from minglibc.adapters.simple_api import read_page  # noqa: PLC0415  the second process has it, as a rule
+        from minglibc.adapters.simple_api import read_packed  # noqa: PLC0415  the second process has it, as a rule
 
-        page = read_page(unpacked(answer), name)
+        page = read_packed(answer, name) if answer.read is None else answer.read
         with self._guard:
             self._index.keep_page(page, base, etag=etag, max_age=max_age)
 
@@ -249,6 +256,12 @@ class Network:
         except ValueError as error:
             raise IndexAnswerError(f"{shown(answer.url)}: {error}") from error
         return f"sha256:{sha256(answer.body).hexdigest()}"
+
+
+def _reader_of_large(answer: Answer, name: str) -> Reader | None:
+    from minglibc.adapters.large_page import reader  # noqa: PLC0415  few pages are that large
+
+    return reader(answer, name)
 
 
 def _max_age(answer: Answer) -> int:

@@ -13,7 +13,7 @@ from _thread import allocate_lock
 from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
 
-from minglibc.adapters.answers import Answer, unpacked
+from minglibc.adapters.answers import Answer
 from minglibc.adapters.store import Store
 from minglibc.errors import IndexAnswerError
 
@@ -86,7 +86,7 @@ def _live(theirs: socket.socket, store: Store) -> NoReturn:
     with suppress(BaseException):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one is told as well, and hangs up
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        from minglibc.adapters.simple_api import read_page  # noqa: PLC0415  the first process may never need it
+        from minglibc.adapters.simple_api import read_packed  # noqa: PLC0415  the first process may never need it
 
         store.be_silent()  # the first one meets the same trouble, and says so
         with theirs, theirs.makefile("rb") as requests:
@@ -94,7 +94,7 @@ def _live(theirs: socket.socket, store: Store) -> NoReturn:
                 answer, kind, name, head = request
                 refusal = None
                 try:
-                    page, lines = read_page(unpacked(Answer(*answer)), name).dump()
+                    page, lines = read_packed(Answer(*answer), name).dump()
                 except IndexAnswerError as error:
                     refusal = error.message, error.hint
                 else:

@@ -8,11 +8,14 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import msgspec
 
-from minglibc.adapters.answers import JSON_TYPE, Answer, shown
+from minglibc.adapters.answers import JSON_TYPE, Answer, promised, shown, unpacked
 from minglibc.errors import IndexAnswerError
 from minglibc.requirements import normalize_name
 from minglibc.wheels import ProjectPage, project_of, reduce_files
 
+JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
+# A page that is longer than this, however well it was packed, is read in pieces.
+_LONG = 8 << 20
 _HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
@@ -34,7 +37,7 @@ class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     dist_info_metadata: bool | Mapping[str, str] | None = None
 
 
-class _RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
+class RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     """The same as JSON has it; what isn't named here is dropped, and what is raw goes into the cache unread."""
 
     filename: str
@@ -57,11 +60,16 @@ class _Status(msgspec.Struct):
     reason: str | None = None
 
 
-class _Page(msgspec.Struct, rename="kebab"):
-    files: list[_RawFile]
+class Head(msgspec.Struct, rename="kebab", kw_only=True):
+    """What a page says beside its files (PEP 691, 629, 792)."""
+
     name: str = ""
     meta: _Meta = msgspec.field(default_factory=_Meta)
     project_status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Page(Head, rename="kebab", kw_only=True):
+    files: list[RawFile]
 
 
 _page_decoder = msgspec.json.Decoder(_Page)
@@ -69,25 +77,36 @@ _page_decoder = msgspec.json.Decoder(_Page)
 
 def read_page(answer: Answer, name: str) -> ProjectPage:
     """The page of project *name* that a 200 answer holds; raises IndexAnswerError where it holds none."""
-    with _reading(answer):
+    with reading(answer):
         return _read_page(answer, name)
 
 
+def read_packed(answer: Answer, name: str) -> ProjectPage:
+    """The same of an answer as it was sent."""
+    if promised(answer) > _LONG:
+        from minglibc.adapters.large_page import read_in_pieces  # noqa: PLC0415  few pages are that large
+
+        return read_in_pieces(answer, name)
+    return read_page(unpacked(answer), name)
+
+
 @contextmanager
-def _reading(answer: Answer) -> Iterator[None]:
+def reading(answer: Answer) -> Iterator[None]:
     """Whatever a parser stumbles over is the answer's fault."""
     try:
         yield
+    except msgspec.ValidationError as error:
+        raise IndexAnswerError(f"{shown(answer.url)}: the JSON is not a project page: {error}") from error
     except (ValueError, AssertionError, RecursionError) as error:
         # html.parser asserts what it can't read, urllib raises ValueError, and msgspec counts its depth.
         raise IndexAnswerError(f"{shown(answer.url)}: the page can't be read: {error}") from error
 
 
 def _read_page(answer: Answer, name: str) -> ProjectPage:
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(answer)
     if not answer.body:
         raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
-    if kind in {JSON_TYPE, "application/json"}:
+    if kind in JSON_TYPES:
         return _read_json(answer, name)
     if kind in _HTML_TYPES:
         return _read_html(answer, name)
@@ -97,15 +116,14 @@ def _read_page(answer: Answer, name: str) -> ProjectPage:
     )
 
 
+def content_type(answer: Answer) -> str:
+    """The content type of *answer* without its parameters."""
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _read_json(answer: Answer, name: str) -> ProjectPage:
     page = _decoded(_page_decoder, answer)
-    major = page.meta.api_version.partition(".")[0]
-    if major != "1":
-        raise IndexAnswerError(
-            f"{shown(answer.url)}: the index speaks version {page.meta.api_version} of the Simple API; minglibc knows 1.x"
-        )
-    if page.name and normalize_name(page.name) != name:
-        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {page.name!r}")
+    check_head(page, answer, name)
     return reduce_files(
         name,
         page.files,
@@ -115,13 +133,24 @@ def _read_json(answer: Answer, name: str) -> ProjectPage:
     )
 
 
+def check_head(head: Head, answer: Answer, name: str) -> None:
+    """Raise IndexAnswerError for a page of another project, or of a version of the Simple API that nobody knows yet."""
+    major = head.meta.api_version.partition(".")[0]
+    if major != "1":
+        raise IndexAnswerError(
+            f"{shown(answer.url)}: the index speaks version {head.meta.api_version} of the Simple API; minglibc knows 1.x"
+        )
+    if head.name and normalize_name(head.name) != name:
+        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {head.name!r}")
+
+
 def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:
     try:
         if not answer.body.isascii():
             answer.body.decode()  # msgspec passes over bad bytes in what it doesn't decode
         return decoder.decode(answer.body)
-    except msgspec.ValidationError as error:
-        raise IndexAnswerError(f"{shown(answer.url)}: the JSON is not a project page: {error}") from error
+    except msgspec.ValidationError:
+        raise
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         start = answer.body[:40].decode(errors="replace")
         raise IndexAnswerError(
@@ -172,20 +201,20 @@ def _hashes(text: str) -> dict[str, str]:
 def read_listing(answer: Answer, name: str) -> ProjectPage:
     """The files of project *name* out of a flat page, which lists those of many; no versions where there are none."""
     files, base_url = linked_files(answer)
-    with _reading(answer):
+    with reading(answer):
         return reduce_files(name, [file for file in files if project_of(file.filename) == name], base_url=base_url)
 
 
 def linked_files(answer: Answer) -> tuple[list[File], str]:
     """The files that a flat page lists, and the address that theirs are relative to."""
-    with _reading(answer):
+    with reading(answer):
         _check_html(answer)
         links = _links(answer)
         return links.files, links.base or answer.url
 
 
 def _check_html(answer: Answer) -> None:
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(answer)
     if kind not in _HTML_TYPES:
         raise IndexAnswerError(f"{shown(answer.url)}: a flat index is a page of HTML, and this is {kind or 'nothing'}")
     if b"<a" not in answer.body.lower() and not _looks_like_index(answer.body):
@@ -240,7 +269,7 @@ _project_decoder = msgspec.json.Decoder(_Project)
 
 def read_project_json(answer: Answer, name: str) -> ProjectPage:
     """The page of *name* out of the project JSON API; files with relative URLs, which lead nowhere there, are left out."""
-    with _reading(answer):
+    with reading(answer):
         return _read_project_json(answer, name)
 
 
