@@ -24,8 +24,9 @@ from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
-# A body is read while it comes when so many bytes of it, as sent, have come; far more than nearly all pages have.
-_LARGE = 512 * 1024
+# A body is read while it comes when so many bytes of it, as sent, have come; hardly any page of the public index is longer,
+# and what is shorter is left to the second process.
+_LARGE = 4 * MIB
 # The longest body of a redirect that is read.
 _SHORT = 64 * 1024
 _FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
