@@ -718,10 +718,15 @@ class Judge:
         cap = self.target.cap
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()
-        return {needs for rejection in self.rejections(page, index) if (needs := rejection.needs)}
+        return caps_of(self.rejections(page, index))
 
 
 _ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
+
+
+def caps_of(rejections: Iterable[Rejection]) -> set[Cap]:
+    """The higher caps that would lift any of *rejections*."""
+    return {needs for rejection in rejections if (needs := rejection.needs)}
 
 
 def _nearness(rejection: Rejection) -> tuple[Any, ...]:

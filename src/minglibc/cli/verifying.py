@@ -10,8 +10,8 @@ from minglibc.audit import Kind, audit
 from minglibc.cli.locking import Locked, Work
 from minglibc.cli.options import cache_folder, talk
 from minglibc.resolver import Resolution
-from minglibc.targets import Target
-from minglibc.wheels import Judge, Reason, Rejection, Wheel
+from minglibc.targets import Cap, Target
+from minglibc.wheels import Judge, ProjectPage, Reason, Rejection, Wheel, caps_of
 
 # What no machine at the cap can load; libraries that come from elsewhere (a driver's) are for `check` to tell.
 LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
@@ -46,6 +46,10 @@ class RefusingJudge(Judge):
     def judge_tail(self, tail: str) -> int | Rejection:
         """A tag set alone tells no lies."""
         return self._judge.judge_tail(tail)
+
+    def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
+        """The higher caps, of which not only tags tell: what was built may ask for one."""
+        return caps_of(self.rejections(page, index))
 
     def allows_sdist(self, name: str) -> bool:
         """As the plain judge."""
