@@ -213,10 +213,10 @@ def test_no_layout_hides_a_change(texts: tuple[str, str]) -> None:
     assert found[0] == found[1] or fingerprint(texts[0]) != fingerprint(texts[1])
 
 
-@given(st.text(string.printable, max_size=30), st.integers(0, 10_000))
+@given(st.text(string.printable.replace("\r", ""), max_size=30), st.integers(0, 10_000))
 def test_a_seal_notices_every_change(body: str, place: int) -> None:
     """A lock reads back as intact, and no longer when any one character of it is another."""
-    text = seal(f"{body}\n[tool.minglibc]\n", fingerprint("a = 1")).replace("\r\n", "\n")
+    text = seal(f"{body}\n[tool.minglibc]\n", fingerprint("a = 1"))
     found = lock_digests(seal(text, fingerprint("a = 1")))
     assert found is not None
     assert (fingerprint("a = 1"), True) == (found.inputs, found.intact)
