@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.targets import GlibcVersion
-from minglibc.wheels import lowest_glibc
+from minglibc.wheels import lowest_libcs
 from tests.support.commands import minglibc, read_lock
 
 pytestmark = pytest.mark.online
@@ -45,7 +45,7 @@ def _cryptography_needs(environment: Path) -> GlibcVersion:
     """The glibc that the installed cryptography's WHEEL file promises to run on."""
     (wheel,) = environment.glob("lib/python3*/site-packages/cryptography-*.dist-info/WHEEL")
     tags = [line.partition(": ")[2] for line in wheel.read_text().splitlines() if line.startswith("Tag: ")]
-    needs = [found for found in map(lowest_glibc, tags) if found]
+    needs = [found for tag in tags if isinstance(found := lowest_libcs(tag).get("glibc"), GlibcVersion)]
     return min(needs)
 
 

@@ -38,8 +38,8 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
         self._yielding: dict[str, int] = {}
         self._met: dict[str, int] = {}
 
-    def search(self, asks: Sequence[Ask]) -> Mapping[str, Candidate]:
-        """A candidate for each identifier; raises Stuck."""
+    def search(self, asks: Sequence[Ask]) -> tuple[dict[str, Candidate], dict[str, list[Ask]]]:
+        """A candidate for each identifier, and what each of them asks for; raises Stuck."""
         self._order_quarrels(asks)
         search: Resolution[Ask, Candidate, str] = Resolution(self, BaseReporter())
         try:
@@ -49,19 +49,22 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
         except ResolutionTooDeep as error:
             raise Stuck((), gave_up=True) from error
 
-    def _reached(self, asks: Iterable[Ask], pins: Mapping[str, Candidate]) -> dict[str, Candidate]:
-        """The *pins* that somebody still asks for.
+    def _reached(
+        self, asks: Iterable[Ask], pins: Mapping[str, Candidate]
+    ) -> tuple[dict[str, Candidate], dict[str, list[Ask]]]:
+        """The *pins* that somebody still asks for, and what they ask for.
 
         resolvelib's Resolver does this by recursion, which has no end where pins that nobody asks for ask for each other.
         """
-        reached: dict[str, Candidate] = {}
+        reached: dict[str, list[Ask]] = {}
         waiting = [ask.identifier for ask in asks]
         while waiting:
             identifier = waiting.pop()
             if identifier not in reached:
-                reached[identifier] = pins[identifier]
-                waiting.extend(ask.identifier for ask in super().get_dependencies(pins[identifier]))
-        return {identifier: pin for identifier, pin in pins.items() if identifier in reached}
+                reached[identifier] = list(super().get_dependencies(pins[identifier]))
+                waiting.extend(ask.identifier for ask in reached[identifier])
+        kept = {identifier: pin for identifier, pin in pins.items() if identifier in reached}
+        return kept, {identifier: reached[identifier] for identifier in kept}
 
     def most_conflicting(self) -> list[str]:
         """The projects that conflicted, most often first."""

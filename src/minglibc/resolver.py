@@ -76,12 +76,11 @@ def resolve(
     provider = Backtracking(index, judge, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
     try:
-        pins = provider.search([ask for found in asked.values() for ask in found])
+        pins, further = provider.search([ask for found in asked.values() for ask in found])
     except Stuck as stuck:
         raise Unresolvable(
             stuck.causes, provider, quarrelsome=provider.most_conflicting(), gave_up=stuck.gave_up
         ) from stuck
-    further = {identifier: list(provider.get_dependencies(candidate)) for identifier, candidate in pins.items()}
     return _answer(provider, asked, pins, further)
 
 

@@ -811,12 +811,6 @@ def lowest_libcs(tail: str) -> dict[str, Cap]:
     return found
 
 
-def lowest_glibc(tail: str) -> GlibcVersion | None:
-    """The oldest glibc that a compressed tag set promises to run on; None where no tag of it names one."""
-    found = lowest_libcs(tail).get("glibc")
-    return found if isinstance(found, GlibcVersion) else None
-
-
 @cache
 def _libcs(tail: str) -> frozenset[Cap]:
     """Every C library that a compressed tag set names."""

@@ -1,7 +1,7 @@
 """The index as the resolver sees it: blocking, cached, each thing asked for once; the network starts with the first miss."""
 
 import time
-from _thread import RLock
+from _thread import RLock  # threading's own; a lock that asks no network need not import that
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
@@ -79,8 +80,10 @@ class Network:
             return {**self._credentials.headers(url), **headers}
 
     def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
+        with self._guard:
+            advice = self._credentials.advice(answer.url)
         hints = {
-            401: f"the index wants credentials, and {self._credentials.advice(answer.url)}",
+            401: f"the index wants credentials, and {advice}",
             403: "the index, or a proxy before it, forbids it; minglibc never tries another index silently",
         }
         return IndexAnswerError(
@@ -126,11 +129,8 @@ class Network:
             url, etag = f"{base}{name}/", self._index.etag(base, name)
         conditional = {"If-None-Match": etag} if etag else {}
         headers = self._told(url, {"Accept": ACCEPT, **conditional})
-        answer = get(
-            *(ticket, url, headers, self._limits),
-            unpack=False,
-            reading=lambda begun: _reader_of_large(begun, name),
-        )
+        reading = partial(_reader_of_large, name)
+        answer = get(ticket, url, headers, self._limits, unpack=False, reading=reading)
         if answer.status == 304 and etag:
             with self._guard:
                 self._index.confirm_page(name, base, max_age=_max_age(answer))
@@ -146,8 +146,10 @@ class Network:
         """Have the page that *answer* holds, by the second process where there is one."""
         etag, max_age = answer.headers.get("etag", ""), _max_age(answer)
         if answer.read is None and self._reader is not None:
+            with self._guard:
+                place = self._index.place_of(name, base, etag=etag, max_age=max_age)
             try:
-                self._reader.keep(answer, *self._index.place_of(name, base, etag=etag, max_age=max_age))
+                self._reader.keep(answer, *place)
             except ReaderGone:
                 if self._lanes.is_closing:
                     return  # nobody waits for it
@@ -258,7 +260,7 @@ class Network:
         return f"sha256:{sha256(answer.body).hexdigest()}"
 
 
-def _reader_of_large(answer: Answer, name: str) -> Reader | None:
+def _reader_of_large(name: str, answer: Answer) -> Reader | None:
     from minglibc.adapters.large_page import reader  # noqa: PLC0415  few pages are that large
 
     return reader(answer, name)

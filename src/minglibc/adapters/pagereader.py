@@ -8,8 +8,7 @@ import marshal
 import os
 import signal
 import socket
-import sys
-from _thread import allocate_lock
+import threading
 from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
 
@@ -31,15 +30,12 @@ class PageReader:
         self._pid = pid
         self._socket = ours
         self._replies = ours.makefile("rb")
-        self._turn = allocate_lock()
+        self._turn = threading.Lock()
 
     @classmethod
     def start(cls, store: Store) -> "PageReader | None":
         """A second process that keeps pages in *store*; None where one core, a thread or a store that can't be written forbids it."""
-        threads = sys.modules.get("threading")
-        if (threads is not None and threads.active_count() > 1) or len(os.sched_getaffinity(0)) < 2:
-            return None
-        if not store.is_writable:
+        if threading.active_count() > 1 or len(os.sched_getaffinity(0)) < 2 or not store.is_writable:
             return None
         ours, theirs = socket.socketpair()
         pid = os.fork()

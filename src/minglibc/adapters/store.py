@@ -201,8 +201,12 @@ class Store:
 def _entry(file: BinaryIO, path: str) -> Entry | None:
     """The entry in *file*; None where its head is damaged, its end is missing, or it is another user's."""
     status = os.fstat(file.fileno())
-    if not _is_own(status):
-        return None
+    found = _parsed(file, path) if _is_own(status) else None
+    return Entry(*found, status.st_mtime) if found else None
+
+
+def _parsed(file: BinaryIO, path: str) -> "tuple[Any, _Lines] | None":
+    """The head and the lines of the entry in *file*; None where its head is damaged or its end is missing."""
     start = file.read(_FIRST_READ)
     end = _PREFIX + int(start[9:17], 16)
     if end > len(start):
@@ -212,7 +216,7 @@ def _entry(file: BinaryIO, path: str) -> Entry | None:
         return None
     head, parts = json.loads(content)
     lines = _Lines(file, path, end, parts)
-    return Entry(head, lines, status.st_mtime) if lines.end == status.st_size else None
+    return (head, lines) if lines.end == os.fstat(file.fileno()).st_size else None
 
 
 class _Lines(Sequence[bytes]):
@@ -231,15 +235,23 @@ class _Lines(Sequence[bytes]):
         return len(self._parts)
 
     def __getitem__(self, index: Any) -> Any:
+        line = self._read(index)
+        if line is None:
+            _distrust(self._path)
+            raise CacheDamaged(f"the cache was damaged: {self._path}", hint="run it again")
+        return line
+
+    def are_whole(self) -> bool:
+        """Whether each line is as it was written."""
+        return all(self._read(index) is not None for index in range(len(self)))
+
+    def _read(self, index: int) -> bytes | None:
         length, checksum = self._parts[index]
         try:
             line = os.pread(self._file.fileno(), length, self._starts[index])
         except OSError:
-            line = b""
-        if len(line) != length or crc32(line) != checksum:
-            _distrust(self._path)
-            raise CacheDamaged(f"the cache was damaged: {self._path}", hint="run it again")
-        return line
+            return None
+        return line if len(line) == length and crc32(line) == checksum else None
 
 
 def _distrust(path: str) -> None:
@@ -256,16 +268,10 @@ def _distrust(path: str) -> None:
 def _is_whole(path: str) -> bool:
     try:
         with open(path, "rb", buffering=0) as file:
-            data = file.read()
-        end = _PREFIX + int(data[9:17], 16)
-        parts = json.loads(data[_PREFIX:end])[1] if data[:8] == b"%08x" % crc32(data[_PREFIX:end]) else [[-1, 0]]
-        for length, checksum in parts:
-            if crc32(data[end : end + length]) != checksum:
-                return False
-            end += length
-    except (OSError, ValueError, TypeError, LookupError):
+            found = _parsed(file, path)
+            return found is not None and found[1].are_whole()
+    except (OSError, ValueError, TypeError):
         return False
-    return end == len(data)
 
 
 def _is_own(status: os.stat_result) -> bool:
