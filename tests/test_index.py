@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.adapters import store
-from tests.support.commands import Ran, minglibc, read_lock
+from tests.support.commands import Ran, locked_versions, minglibc
 from tests.support.faults import Fault
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -32,7 +32,7 @@ def lock(tmp_path: Path, index: IndexServer) -> Lock:
         (tmp_path / "pylock.toml").unlink(missing_ok=True)
         ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url, *arguments)
         assert 0 == ran.code, ran.err
-        assert {"a": "1.0", "b": "1.0"} == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])
+        assert {"a": "1.0", "b": "1.0"} == locked_versions(tmp_path)
         return ran
 
     return run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE
-from tests.support.commands import minglibc, read_lock
+from tests.support.commands import locked_versions, minglibc
 from tests.support.faults import FAULTS
 from tests.support.index import IndexServer
 
@@ -89,7 +89,7 @@ def test_fault(row: str, index: IndexServer, project: Path) -> None:
     assert [] == [text for text in said if text not in ran.err], ran.err
     assert "Traceback" not in ran.err
     if code == DONE:
-        assert {"a", "b"} == set(read_lock(project).versions(read_lock(project).targets[0]))
+        assert {"a", "b"} == set(locked_versions(project))
     else:
         assert ["pyproject.toml"] == sorted(path.name for path in project.iterdir())
 

@@ -10,7 +10,7 @@ import pytest
 from minglibc import settings
 from minglibc.adapters.credentials import Credentials, variable
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, SettingsError
-from tests.support.commands import Ran, minglibc, read_lock
+from tests.support.commands import Ran, locked_versions, minglibc, read_lock
 from tests.support.faults import Fault
 from tests.support.index import Answer, IndexServer
 from tests.support.wheels import build_wheel
@@ -57,11 +57,6 @@ def lock(tmp_path: Path, public: IndexServer, private: IndexServer, monkeypatch:
     return run
 
 
-def _locked(folder: Path) -> dict[str, str]:
-    found = read_lock(folder)
-    return found.versions(found.targets[0])
-
-
 def _homes(folder: Path) -> dict[str, str]:
     return {str(package.name): str(package.index) for package in read_lock(folder).pylock.packages}
 
@@ -73,7 +68,7 @@ def test_first_index_that_has_it(lock: Lock, tmp_path: Path, public: IndexServer
     """X1: corp is the private 1.0 and never the public 99.0; the lock says of each where it came from."""
     ran = lock()
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == _locked(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
     assert {"app": public.url, "corp": private.url, "honest": public.url} == _homes(tmp_path)
 
 
@@ -113,7 +108,7 @@ def test_next_index_is_right_where_the_first_has_none(
     """X4: an index that says that it has no such project is passed by."""
     private.fault("/simple/corp/", Fault.status(status))
     assert DONE == lock().code
-    assert "99.0" == _locked(tmp_path)["corp"]
+    assert "99.0" == locked_versions(tmp_path)["corp"]
     assert public.url == _homes(tmp_path)["corp"]
 
 
@@ -141,7 +136,7 @@ def test_pinned_project(lock: Lock, tmp_path: Path, public: IndexServer, private
     private.add(build_wheel("honest", "0.5"))
     ran = lock(extra='sources = { Honest = { index = "public" } }\n')
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == _locked(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
     assert [] == private.paths("*honest*")
     private.remove("corp-1.0-py3-none-any.whl")
     private.fault("/simple/corp/", Fault.status(404))
@@ -156,7 +151,7 @@ def test_explicit_index_is_asked_for_what_is_pinned_alone(lock: Lock, tmp_path: 
     private.add(build_wheel("honest", "5.0"))
     ran = lock(more="explicit = true\n", extra='sources = { corp = { index = "works" } }\n')
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == _locked(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
     assert {"/simple/corp/"} == set(private.paths("/simple/*"))
 
 
@@ -167,7 +162,7 @@ def test_index_url_is_another_door_to_the_default(lock: Lock, tmp_path: Path, pu
         mirror.add(build_wheel("app", "1.0", requires=["corp"]))
         ran = lock("--index-url", mirror.url)
         assert DONE == ran.code, ran.err
-        assert {"app": "1.0", "corp": "1.0"} == _locked(tmp_path)
+        assert {"app": "1.0", "corp": "1.0"} == locked_versions(tmp_path)
         assert [] == public.paths()
 
 
@@ -186,7 +181,7 @@ def test_each_index_has_its_own_cache(lock: Lock, tmp_path: Path, public: IndexS
     assert [] == public.paths("/simple/*") + private.paths("/simple/*")
     ran = minglibc("lock", "--project", str(_single(tmp_path, public.url)))
     assert DONE == ran.code, ran.err
-    assert "99.0" == _locked(tmp_path / "single")["corp"]
+    assert "99.0" == locked_versions(tmp_path / "single")["corp"]
 
 
 def _single(folder: Path, url: str) -> Path:
@@ -226,7 +221,7 @@ def test_offline_needs_every_indexs_word(lock: Lock, tmp_path: Path, private: In
     (tmp_path / "pylock.toml").unlink()
     ran = lock("--offline")
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == _locked(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
     with IndexServer() as other:
         ran = lock("--offline", "--upgrade", url=other.url)
     assert EXIT_UNREACHABLE == ran.code
@@ -236,10 +231,10 @@ def test_offline_needs_every_indexs_word(lock: Lock, tmp_path: Path, private: In
 def test_new_private_project_is_found_on_refresh(lock: Lock, tmp_path: Path, private: IndexServer) -> None:
     """What the private index did not have is asked for again with --refresh, and comes from there once it does."""
     assert DONE == lock().code
-    assert "1.0" == _locked(tmp_path)["honest"]
+    assert "1.0" == locked_versions(tmp_path)["honest"]
     private.add(build_wheel("honest", "0.1"))
     assert DONE == lock("--upgrade", "--refresh").code
-    assert "0.1" == _locked(tmp_path)["honest"]
+    assert "0.1" == locked_versions(tmp_path)["honest"]
     assert private.url == _homes(tmp_path)["honest"]
 
 
@@ -292,7 +287,7 @@ def test_flat_index(lock: Lock, tmp_path: Path, public: IndexServer, private: In
     public.add(build_wheel("app", "2.0", requires=["corp", "corp-tools", "honest"]))
     ran = lock(url=flat, more='format = "flat"\n')
     assert DONE == ran.code, ran.err
-    assert {"app": "2.0", "corp": "1.0", "corp-tools": "3.0", "honest": "1.0"} == _locked(tmp_path)
+    assert {"app": "2.0", "corp": "1.0", "corp-tools": "3.0", "honest": "1.0"} == locked_versions(tmp_path)
     assert flat == _homes(tmp_path)["corp-tools"]
     assert public.url == _homes(tmp_path)["honest"]
     assert ["/wheels/index.html"] == private.paths("/wheels/*")

@@ -13,7 +13,7 @@ from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, EXIT_USAGE, SettingsE
 from minglibc.speculation import Speculation
 from minglibc.targets import GlibcVersion, PythonVersion, Target
 from minglibc.wheels import Judge, Reason, Rejection
-from tests.support.commands import Ran, minglibc, read_lock
+from tests.support.commands import Ran, locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.wheels import BuiltWheel, build_wheel
 
@@ -75,18 +75,12 @@ def lock(tmp_path: Path, public: IndexServer, monkeypatch: pytest.MonkeyPatch) -
     return run
 
 
-def versions(folder: Path) -> dict[str, str]:
-    """The locked versions by name."""
-    found = read_lock(folder)
-    return found.versions(found.targets[0])
-
-
 @pytest.mark.parametrize("url", ["./wheels", "wheels", "wheels/", "file:wheels", "file:./wheels", "file://{}/wheels"])
 def test_folder(lock: Lock, tmp_path: Path, wheels: Path, public: IndexServer, url: str) -> None:
     """A folder is the page of all wheels in it: what it has, no other index is asked for, and the lock has its path."""
     ran = lock(url=url.format(tmp_path))
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == versions(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
     assert [] == public.paths("*corp*")
     corp = next(package for package in read_lock(tmp_path).pylock.packages if package.name == "corp")
     built = build_wheel("corp", "1.0")
@@ -144,7 +138,7 @@ def test_wheel_that_was_changed(lock: Lock, tmp_path: Path, wheels: Path) -> Non
     put(wheels, build_wheel("corp", "1.1"))
     assert "is up to date" in lock().err
     assert DONE == lock("-U").code
-    assert "1.1" == versions(tmp_path)["corp"]
+    assert "1.1" == locked_versions(tmp_path)["corp"]
     assert DONE == minglibc("sync", "--project", str(tmp_path)).code
 
 
@@ -153,7 +147,7 @@ def test_offline(lock: Lock, tmp_path: Path) -> None:
     """A folder alone asks no network: it is an index for machines that have none."""
     ran = lock("--offline", requires="other.corp", table="default = true\n", last=False)
     assert DONE == ran.code, ran.err
-    assert {"other-corp": "2.0"} == versions(tmp_path)
+    assert {"other-corp": "2.0"} == locked_versions(tmp_path)
     ran = lock("--offline", requires="honest", table="default = true\n", last=False)
     assert EXIT_CANNOT == ran.code
     assert "honest is on no index" in ran.err
@@ -164,7 +158,7 @@ def test_pinned(lock: Lock, tmp_path: Path, public: IndexServer) -> None:
     """An explicit folder serves what is pinned to it, and a pinned project that it does not have is on no other index."""
     pinned = 'sources = { corp = { index = "works" } }\n'
     assert DONE == lock(table="explicit = true\n", extra=pinned).code
-    assert "1.0" == versions(tmp_path)["corp"]
+    assert "1.0" == locked_versions(tmp_path)["corp"]
     public.requests.clear()
     ran = lock("-U", table="explicit = true\n", extra='sources = { honest = { index = "works" } }\n')
     assert EXIT_CANNOT == ran.code
@@ -181,7 +175,7 @@ def test_private_index_before_and_behind_a_folder(lock: Lock, tmp_path: Path, wh
         for arguments in ((), ("-U",), ("-U", "--refresh")):
             ran = lock(*arguments, extra=before)
             assert DONE == ran.code, ran.err
-            assert {"app": "1.0", "corp": "1.7", "honest": "0.5"} == versions(tmp_path)
+            assert {"app": "1.0", "corp": "1.7", "honest": "0.5"} == locked_versions(tmp_path)
         last = f'{before}[[tool.minglibc.index]]\nname = "last"\nurl = "wheels"\nformat = "flat"\ndefault = true\n'
         ran = lock("-U", url="nothing.html", requires="missing", extra=last, last=False)
         assert EXIT_USAGE == ran.code
@@ -266,7 +260,7 @@ def test_broken_wheel_is_passed_over(lock: Lock, tmp_path: Path, wheels: Path) -
     put(wheels, build_wheel("corp", "1.4")._replace(content=b"PK\x03\x04 cut"))
     ran = lock()
     assert DONE == ran.code, ran.err
-    assert "1.0" == versions(tmp_path)["corp"]
+    assert "1.0" == locked_versions(tmp_path)["corp"]
     (wheels / "corp-1.4-py3-none-any.whl").unlink()
     (wheels / "corp-1.4-py3-none-any.whl").symlink_to("nowhere")
     ran = lock("-U")
@@ -278,7 +272,7 @@ def test_own_requires_python_counts(lock: Lock, tmp_path: Path, wheels: Path) ->
     """A folder's page says no Requires-Python; the wheel's own metadata does, and is obeyed."""
     put(wheels, build_wheel("corp", "1.8", requires_python=">=3.12"))
     assert DONE == lock().code
-    assert "1.0" == versions(tmp_path)["corp"]
+    assert "1.0" == locked_versions(tmp_path)["corp"]
 
 
 def test_requirements_file_elsewhere(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:

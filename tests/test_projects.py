@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minglibc.adapters import cachefolder
 from minglibc.lockfile import loads
 from minglibc.requirements_file import lines
-from tests.support.commands import Ran, minglibc, read_lock
+from tests.support.commands import Ran, locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -521,7 +521,7 @@ def test_a_wheel_by_its_url(tmp_path: Path, index: IndexServer, elsewhere: Index
     digest = hashlib.sha256(wheel.content).hexdigest()
     folder = direct_project(tmp_path, index, f"a @ {url}#sha256={digest}", "c")
     locked(folder)
-    assert {"a": "1.0", "b": "1.0", "c": "1.0"} == read_lock(folder).versions(read_lock(folder).targets[0])
+    assert {"a": "1.0", "b": "1.0", "c": "1.0"} == locked_versions(folder)
     assert [{"name": wheel.filename, "url": url, "hashes": {"sha256": digest}}] == entry(folder, "a")["wheels"]
     assert "index" not in entry(folder, "a")
     assert [] == [request.path for request in index.requests if "/a/" in request.path]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.support.commands import minglibc, read_lock
+from tests.support.commands import locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.oldglibc import cached
 from tests.support.wheels import BuiltWheel, build_wheel
@@ -317,7 +317,7 @@ def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> 
     )
     ran = minglibc("lock", "--project", str(tmp_path))
     assert DONE == ran.code, ran.err
-    assert LOCKED == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])
+    assert LOCKED == locked_versions(tmp_path)
     assert DONE == minglibc("sync", "--project", str(tmp_path)).code
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from minglibc.adapters.tls import distrust
 from minglibc.errors import EXIT_UNREACHABLE, EXIT_USAGE
-from tests.support.commands import minglibc, read_lock
+from tests.support.commands import locked_versions, minglibc
 from tests.support.faults import Fault
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -99,7 +99,7 @@ def _lock(project: Path, server: IndexServer, url: str = "", *, expected: int = 
     assert expected == ran.code, ran.err
     assert "Traceback" not in ran.err
     if expected == DONE:
-        assert {"a": "1.0", "b": "1.0"} == read_lock(project).versions(read_lock(project).targets[0])
+        assert {"a": "1.0", "b": "1.0"} == locked_versions(project)
     return ran.err
 
 

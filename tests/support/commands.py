@@ -37,6 +37,12 @@ def read_lock(folder: Path) -> Lock:
     return lock
 
 
+def locked_versions(folder: Path) -> dict[str, str]:
+    """The versions by name that the lock in *folder* has for its first target."""
+    found = read_lock(folder)
+    return found.versions(found.targets[0])
+
+
 def check_cap(lock: Lock) -> None:
     """No wheel of any target needs a newer C library than that target's cap, or is for another one alone; of a source, ``check`` knows."""
     for target in lock.targets:
