@@ -145,13 +145,15 @@ def _plain_context() -> ssl.SSLContext:
 class Ticket:
     """Something that a lane is to do: its place in the queue, and in the end its result or its error."""
 
-    __slots__ = ("asked", "error", "expires", "is_done", "job", "lane", "result", "urgent")
+    __slots__ = ("asked", "awaited", "error", "expires", "is_done", "job", "lane", "result", "urgent")
 
     def __init__(self, job: Callable[["Ticket"], Any], *, urgent: bool = False) -> None:
         self.job = job
         self.lane: Lane | None = None
         self.urgent = urgent
         self.is_done = False
+        # Whether somebody sleeps until it is done.
+        self.awaited = False
         self.result: Any = None
         self.error: BaseException | None = None
         # What is asked at the moment, and when (by the steady clock) all of the answer is due.
@@ -159,22 +161,43 @@ class Ticket:
         self.expires: float | None = None
 
 
+class _Worker:
+    """A thread without work: it sleeps until it is handed a ticket, or None when all is over."""
+
+    __slots__ = ("_call", "_ticket")
+
+    def __init__(self) -> None:
+        self._call = threading.Lock()
+        self._call.acquire()
+        self._ticket: Ticket | None = None
+
+    def hand(self, ticket: Ticket | None) -> None:
+        """Wake it for *ticket*."""
+        self._ticket = ticket
+        self._call.release()
+
+    def sleep(self) -> Ticket | None:
+        """What it was woken for."""
+        self._call.acquire()
+        return self._ticket
+
+
 class Lanes:
     """A bounded set of threads with a lane each; speculation leaves some of them to what is waited for.
 
     Threads and not asyncio: that, and what httpx needs beside it, takes as long to import as a small lock's requests.
+    Each thread is woken for a ticket of its own, and whoever waits for what is done: each time that one thread wakes
+    another under the guard, both have to wait for each other.
     """
 
     def __init__(self, limits: Limits, *, size: int, spare: int, guard: "threading.RLock | None" = None) -> None:
         self._limits = limits
         self._size = size
         self._spare = spare
-        lock = guard or threading.RLock()
-        self._work = threading.Condition(lock)
-        self._done = threading.Condition(lock)
+        self._done = threading.Condition(guard or threading.RLock())
         self._threads: list[threading.Thread] = []
+        self._idle: list[_Worker] = []
         self._busy = 0
-        self._idle = 0
         self._urgent: deque[Ticket] = deque()
         self._later: deque[Ticket] = deque()
         self._closing = False
@@ -186,20 +209,20 @@ class Lanes:
 
     def submit(self, ticket: Ticket) -> Ticket:
         """Have *ticket* done, in its turn."""
-        with self._work:
+        with self._done:
             (self._urgent if ticket.urgent else self._later).append(ticket)
-            self._call_somebody()
+            self._hand_out()
         return ticket
 
     def promote(self, ticket: Ticket) -> None:
         """Serve *ticket* before all that nobody waits for."""
-        with self._work:
+        with self._done:
             if not ticket.urgent:
                 ticket.urgent = True
                 with contextlib.suppress(ValueError):
                     self._later.remove(ticket)
                     self._urgent.append(ticket)
-                    self._call_somebody()
+                    self._hand_out()
 
     def wait(self, ticket: Ticket) -> Any:
         """The result of *ticket*; raises its error, or IndexUnreachable where a server keeps a lane beyond all bounds."""
@@ -209,6 +232,8 @@ class Lanes:
     def wait_all(self, tickets: Sequence[Ticket]) -> list[Any]:
         """The result of each of *tickets*; raises the first error that there is, and waits for no other."""
         with self._done:
+            for ticket in tickets:
+                ticket.awaited = True
             while waiting := [ticket for ticket in tickets if not ticket.is_done]:
                 if any(ticket.error is not None for ticket in tickets):
                     break
@@ -231,54 +256,63 @@ class Lanes:
 
     def close(self) -> None:
         """Close every connection; what is still asked for is given up."""
-        with self._work:
+        with self._done:
             self._closing = True
             self._urgent.clear()
             self._later.clear()
-            self._work.notify_all()
+            while self._idle:
+                self._idle.pop().hand(None)
             idle = self._busy == 0
         for thread in self._threads if idle else ():
             thread.join()
 
-    def _call_somebody(self) -> None:
-        if self._idle:
-            # Who is called is idle no longer: the next one that is called has to be another.
-            self._idle -= 1
-            self._work.notify()
-        elif len(self._threads) < self._size:
-            thread = threading.Thread(target=self._serve, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def _hand_out(self) -> None:
+        """Give what may be begun to threads that sleep, else to new ones."""
+        while (self._idle or len(self._threads) < self._size) and (ticket := self._next()) is not None:
+            if self._idle:
+                self._idle.pop().hand(ticket)
+            else:
+                thread = threading.Thread(target=self._serve, args=(ticket,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
-    def _serve(self) -> None:
+    def _next(self) -> Ticket | None:
+        """What to begin now; None where there is nothing, or nothing that may take another lane."""
+        ticket = None
+        if self._urgent:
+            ticket = self._urgent.popleft()
+        elif self._later and self._size - self._busy > self._spare:
+            ticket = self._later.popleft()
+        self._busy += ticket is not None
+        return ticket
+
+    def _serve(self, first: Ticket) -> None:
         """A lane's life, in a thread of its own."""
-        lane = Lane(self._limits)
-        with contextlib.closing(lane):
-            while (ticket := self._next()) is not None:
+        ticket: Ticket | None = first
+        worker = _Worker()
+        with contextlib.closing(Lane(self._limits)) as lane:
+            while ticket is not None:
                 ticket.lane = lane
                 try:
                     ticket.result = ticket.job(ticket)
                 except BaseException as error:  # noqa: BLE001  whatever it is, whoever waits raises it
                     ticket.error = error
-                with self._done:
-                    ticket.lane = None
-                    ticket.is_done = True
-                    self._busy -= 1
-                    self._done.notify_all()
+                ticket = self._after(ticket, worker) or worker.sleep()
 
-    def _next(self) -> Ticket | None:
-        """What to do next; None when all is over."""
-        with self._work:
-            while not self._closing:
-                if self._urgent:
-                    self._busy += 1
-                    return self._urgent.popleft()
-                if self._later and self._size - self._busy > self._spare:
-                    self._busy += 1
-                    return self._later.popleft()
-                self._idle += 1
-                self._work.wait()
-        return None
+    def _after(self, ticket: Ticket, worker: _Worker) -> Ticket | None:
+        """Be done with *ticket*, and give *worker* the next one at once where there is one."""
+        with self._done:
+            ticket.lane = None
+            ticket.is_done = True
+            self._busy -= 1
+            if ticket.awaited:
+                self._done.notify_all()
+            following = self._next()
+            if following is None and self._closing:
+                worker.hand(None)
+            elif following is None:
+                self._idle.append(worker)
+        return following
 
 
 def get(
