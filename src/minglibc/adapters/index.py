@@ -78,6 +78,8 @@ class Index:
         self._kept: dict[tuple[str, str], _Kept | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
+        # Whether metadata had to be waited for: where the cache has all that is looked at, nothing else is worth asking for.
+        self._waited = False
         # Whoever changes anything of this, or of what it stands on, holds it while threads fetch.
         self.guard = RLock()
         self._events: deque[tuple[str, Any]] = deque()
@@ -116,6 +118,7 @@ class Index:
             with self.guard:
                 self._ask_metadata(wheel)
             if key not in self._metadata and self._is_served(wheel):
+                self._waited = True
                 self._wait(("metadata", key))
             found = self._metadata.get(key, _UNREAD)
         if isinstance(found, NotStatic) and isinstance(wheel, Sdist):
@@ -131,8 +134,8 @@ class Index:
         return found
 
     def prefetch(self, wheels: Iterable[Wheel]) -> None:
-        """Ask for the metadata of *wheels* without waiting for it, if the network is in use at all."""
-        if self._network is not None:
+        """Ask for the metadata of *wheels* without waiting for it, once there were metadata that had to be waited for."""
+        if self._waited:
             for wheel in wheels:
                 with self.guard:
                     self._ask_metadata(wheel)
