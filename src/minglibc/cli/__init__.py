@@ -1,5 +1,6 @@
 """The command line: arguments, dispatch, and errors as people read them."""
 
+import gc
 import os
 import sys
 
@@ -30,6 +31,9 @@ EXIT_INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the value is the exit code. Without *arguments* this is the program, and its end."""
     _open_streams()
+    if arguments is None:
+        # What is imported makes no cycles worth looking for, and looking takes as long as some of the imports.
+        gc.disable()
     code = _answer(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         _end(code)
@@ -117,6 +121,7 @@ def _dispatch(name: str, rest: list[str]) -> int:
     add_common(parser)
     arguments = parser.parse_args(rest)
     color.choose(arguments.color)
+    gc.enable()
     with terminate():
         code: int = command.run(arguments)
     sys.stdout.flush()
