@@ -1,7 +1,6 @@
 """`minglibc add` and `remove`: pyproject.toml keeps its looks, and changes only together with its lock."""
 
 import tomllib
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from minglibc import requirement_edits
 from minglibc.adapters import project as adapter
 from minglibc.cli import sync
+from minglibc.cli.options import Namespace
 from minglibc.errors import LockError
 from minglibc.requirement_edits import Place
 from minglibc.requirements import parse

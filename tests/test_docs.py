@@ -21,6 +21,7 @@ import pytest
 from minglibc import settings
 from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.cli import COMMANDS, main
+from minglibc.cli.arguments import parser_of
 from minglibc.cli.options import Parser, add_common
 from tests.support.elves import elf
 from tests.support.index import IndexServer
@@ -346,13 +347,13 @@ def _section(text: str, heading: str) -> str:
 
 
 def _options(parser: Parser) -> set[str]:
-    return {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
+    return {flag for action in parser_of(parser)._actions for flag in action.option_strings} - {"-h", "--help"}
 
 
 def _rows(parser: Parser, flags: set[str]) -> str:
     """The rows of the reference that these options would have."""
     rows = []
-    for action in parser._actions:
+    for action in parser_of(parser)._actions:
         if flags & set(action.option_strings):
             value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else "")
             names = ", ".join(f"`{flag}`" for flag in action.option_strings)
@@ -374,7 +375,7 @@ def test_every_option_is_in_the_reference(command: str) -> None:
     lacking = _options(parser) - _options(common) - documented
     assert not lacking, f"docs/reference/commands.md, minglibc {command}, lacks:\n{_rows(parser, lacking)}"
     assert set() == documented - _options(parser)
-    for action in parser._actions:
+    for action in parser_of(parser)._actions:
         if not action.option_strings:
             names = action.choices or [action.metavar or action.dest]
             section = _section(text, f"minglibc {command}").upper()

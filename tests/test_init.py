@@ -5,13 +5,13 @@
 import os
 import sys
 import tomllib
-from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
 from minglibc import settings
 from minglibc.cli import init
+from minglibc.cli.options import Parser
 from minglibc.errors import SettingsError
 from minglibc.targets import GlibcVersion
 
@@ -32,7 +32,7 @@ dev = ["ruff"]
 
 def run(folder: Path, *arguments: str) -> dict[str, object]:
     """The new table after `minglibc init`."""
-    parser = ArgumentParser()
+    parser = Parser()
     parser.add_argument("--project")
     init.configure(parser)
     assert 0 == init.run(parser.parse_args(["--project", str(folder), *arguments]))

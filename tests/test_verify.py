@@ -1,12 +1,11 @@
 """`tool.minglibc.verify`: a wheel that lies is passed over for another build or release."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from minglibc.cli.locking import work
-from minglibc.cli.options import Parser, add_common, add_index, add_targets
+from minglibc.cli.options import Namespace, Parser, add_common, add_index, add_targets
 from minglibc.cli.verifying import solve_verified
 from minglibc.errors import ResolutionError
 from tests.support.elves import elf

@@ -1,6 +1,5 @@
 """`minglibc add`: requirements into pyproject.toml, the lock brought up to date, the environment synced."""
 
-from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
@@ -8,7 +7,7 @@ from typing import NamedTuple
 from minglibc import requirement_edits, versions
 from minglibc.adapters import project
 from minglibc.cli import lock as locker
-from minglibc.cli.options import Parser, add_common, add_index, folder, talk
+from minglibc.cli.options import Namespace, Parser, add_common, add_index, folder, talk
 from minglibc.lockfile import Lock, loads
 from minglibc.requirement_edits import Place
 
@@ -31,9 +30,9 @@ def configure(parser: Parser) -> None:
 def add_place(parser: Parser, preposition: str) -> None:
     """What `add` and `remove` both take."""
     # No variable of the environment chooses where pyproject.toml is edited: MINGLIBC_GROUP is for `sync`.
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--group", metavar="NAME", help=f"{preposition} this dependency group")
-    where.add_argument("--extra", metavar="NAME", help=f"{preposition} this extra of the project")
+    for option, what in (("--group", "dependency group"), ("--extra", "extra of the project")):
+        said = f"{preposition} this {what}"
+        parser.add_argument(option, variable=False, rivals="where", metavar="NAME", help=said)
     parser.add_argument("--no-sync", action="store_true", help="leave the environment as it is")
     add_index(parser)
     # What `lock` also takes and these two don't: the targets are pyproject.toml's.

@@ -1,7 +1,6 @@
 """`minglibc bundle`: a folder, or an archive of one, that installs a target's wheels without network."""
 
 import os
-from argparse import Namespace
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.candidates import Root
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
-from minglibc.cli.options import Parser, add_index, cache_folder, talk
+from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, talk
 from minglibc.cli.origins import overrides_of
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part

@@ -2,10 +2,9 @@
 
 import os
 import time
-from argparse import Namespace
 
 from minglibc.adapters import cachefolder
-from minglibc.cli.options import Parser, cache_folder, talk
+from minglibc.cli.options import Namespace, Parser, cache_folder, talk
 from minglibc.errors import MinglibcError
 
 _DAYS = 30

@@ -1,14 +1,13 @@
 """`minglibc caps`: which release of each package every cap would lock."""
 
 import json
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minglibc.caps import Step, curve, moving, with_vulnerabilities
 from minglibc.cli.locked import advisories_of, targets_as_json
 from minglibc.cli.locking import Work, work
-from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.origins import existing, own
 from minglibc.cli.progress import Progress
 from minglibc.cli.selection import add_lock

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +15,7 @@ from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import Wheelhouse
 from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cli.indexes import credentials
-from minglibc.cli.options import Parser, add_targets, cache_folder, folder, talk
+from minglibc.cli.options import Namespace, Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.sync import Source, locked_file, make, maker_for, read_origin

@@ -1,13 +1,12 @@
 """`minglibc export`: the lock as requirements.txt or CycloneDX."""
 
 import os
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minglibc import requirements_txt
 from minglibc.adapters import project
-from minglibc.cli.options import Parser, talk
+from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_part
 from minglibc.cli.sync import Source, read_source, select
 from minglibc.errors import MinglibcError, SettingsError

@@ -1,13 +1,13 @@
 """Which indexes a project asks, in which order, and with whose credentials."""
 
 import os
-from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
 from minglibc.adapters.credentials import Credentials, without_credentials
 from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
 from minglibc.adapters.store import Store
+from minglibc.cli.options import Namespace
 from minglibc.errors import SettingsError
 from minglibc.lockfile import Lock
 from minglibc.settings import NamedIndex, Settings

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import tomlkit
 
 from minglibc import settings, versions
 from minglibc.adapters import project
+from minglibc.cli.options import Namespace, Parser
 from minglibc.errors import SettingsError, TargetError
 from minglibc.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
 
@@ -48,7 +48,7 @@ class Left(NamedTuple):
     why: str
 
 
-def configure(parser: ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the options of `init` to *parser*."""
     parser.add_argument("--glibc", metavar="VERSION", help="the oldest machine's glibc (default: this machine's)")
     parser.add_argument(

@@ -4,14 +4,13 @@ import gc
 import json
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.adapters import nearby, project
 from minglibc.cli import color
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
-from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.origins import Subject, add_origin, check_origin, subject
 from minglibc.cli.progress import Progress
 from minglibc.errors import EXIT_CANNOT, LockError

@@ -1,6 +1,5 @@
 """What the commands that explain a lock have in common: the lock on disk, read back with the pages that it was made from."""
 
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -8,7 +7,7 @@ from typing import NamedTuple
 from minglibc.adapters.advisories import Advisories
 from minglibc.adapters.store import Store
 from minglibc.cli.locking import Work, digest, work
-from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.origins import existing
 from minglibc.cli.progress import Progress
 from minglibc.lockfile import Lock

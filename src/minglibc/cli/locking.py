@@ -1,7 +1,6 @@
 """From arguments to an answer: what `lock`, `add`, `outdated`, `why`, `caps` and `report` have in common."""
 
 import time
-from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +9,7 @@ from minglibc.adapters.index import Index
 from minglibc.adapters.store import Store
 from minglibc.candidates import Policy, Root
 from minglibc.cli.indexes import addresses, open_index
-from minglibc.cli.options import cache_folder, folder, talk
+from minglibc.cli.options import Namespace, cache_folder, folder, talk
 from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all

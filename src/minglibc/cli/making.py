@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -21,7 +20,7 @@ from minglibc.adapters.wheel_metadata import read_wheel
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.audit import Kind, audit
 from minglibc.cli.locking import Work
-from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.rooms import Job, Supply, build
 from minglibc.cli.verifying import RefusingJudge
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError

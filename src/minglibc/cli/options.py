@@ -1,81 +1,130 @@
-"""What all commands' arguments have in common: MINGLIBC_* defaults, --project and its like, signals."""
+"""What all commands' arguments have in common: how they are read, MINGLIBC_* defaults, --project and its like, signals."""
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple, NoReturn
 
 from minglibc.adapters import project
 from minglibc.adapters.store import default_folder
 from minglibc.cli import color
-from minglibc.errors import EXIT_USAGE
 
-_FALSE = frozenset(("", "0", "false", "no", "off"))
 EXIT_TERMINATED = 143
+_FALSE = frozenset(("", "0", "false", "no", "off"))
 
 
-class _Formatter(argparse.HelpFormatter):
-    """argparse's, which makes one for each option that it is given, and would import shutil for the terminal's width."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
+class Namespace(SimpleNamespace):
+    """The values of a command's arguments."""
 
 
-@cache
-def _columns() -> int:
-    with suppress(OSError, ValueError):
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
-    return 80
+class Option(NamedTuple):
+    """An argument as ``add_argument`` was told of it."""
 
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+    # The variable of the environment that stands for it; none where that is empty.
+    variable: str = ""
+    # What it shares with those options of which only one may be given.
+    rivals: str = ""
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser in which MINGLIBC_OPTION in the environment stands for ``--option``."""
+    @property
+    def attribute(self) -> str:
+        """Where its value is put."""
+        named = next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
+        return named.lstrip("-").replace("-", "_")
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(formatter_class=_Formatter, **settings)
-        self._from_environment: dict[str, Any] = {}
+    @property
+    def default(self) -> Any:
+        """Its value where nobody gives one."""
+        return self.settings.get("default", False if self.settings.get("action") == "store_true" else None)
 
-    def add_argument(self, *flags: str, **settings: Any) -> argparse.Action:
-        """As argparse's, with the environment's value where the command line has none."""
-        long = next((flag for flag in flags if flag.startswith("--")), None)
-        if long is None or settings.get("action") in {"help", "version"}:
-            return super().add_argument(*flags, **settings)
-        variable = f"MINGLIBC_{long[2:].upper().replace('-', '_')}"
-        if settings.get("help") not in {None, argparse.SUPPRESS}:
-            settings["help"] += f" [{variable}]"
-        action = super().add_argument(*flags, **settings)
-        if variable in os.environ:
-            self._from_environment[action.dest] = self._read(variable, settings)
-        return action
-
-    def parse_args(self, arguments: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, which would add a list's values to its default's."""
-        found = super().parse_args(arguments, namespace)
-        for name, value in self._from_environment.items():
-            if getattr(found, name) == self.get_default(name):
-                setattr(found, name, value)
-        return found
-
-    def _read(self, variable: str, settings: dict[str, Any]) -> Any:
-        value, action = os.environ[variable], settings.get("action")
+    @property
+    def from_environment(self) -> Any:
+        """Its value by its variable, which is set."""
+        value, action = os.environ[self.variable], self.settings.get("action")
         if action == "store_true":
             return value.lower() not in _FALSE
         if action == "count":
             return int(value) if value.isdigit() else int(value.lower() not in _FALSE)
-        if action in {"append", "extend"}:
-            return value.replace(",", " ").split()
-        if value not in settings.get("choices", [value]):
-            self.error(f"{variable} is {value!r}; choose from {', '.join(settings['choices'])}")
-        return value
+        return value.replace(",", " ").split() if action == "append" else value
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, and exit with 2."""
-        color.say(f"error: {message}\nhint: `{self.prog} --help` lists the options")
-        sys.exit(EXIT_USAGE)
+
+class Parser:
+    """What a command takes, in argparse's words; importing and asking argparse costs a tenth of a small lock's time.
+
+    Lines of options that are written out are read here, and mean what they mean there; all others are left to argparse.
+    """
+
+    def __init__(self, *, prog: str = "minglibc", description: str = "") -> None:
+        self.prog = prog
+        self.description = description
+        self.options: list[Option] = []
+        self.defaults: dict[str, Any] = {}
+
+    def add_argument(self, *flags: str, variable: bool = True, rivals: str = "", **settings: Any) -> None:
+        """As argparse's, but for *variable*, whether MINGLIBC_ and its name stand for it, and *rivals*, which exclude each other."""
+        long = next((flag for flag in flags if flag.startswith("--")), None)
+        named = f"MINGLIBC_{long[2:].upper().replace('-', '_')}" if variable and long else ""
+        self.options.append(Option(flags, settings, named, rivals))
+
+    def set_defaults(self, **values: Any) -> None:
+        """As argparse's."""
+        self.defaults.update(values)
+
+    def parse_args(self, arguments: Sequence[str]) -> Namespace:
+        """The value of each argument; prints help or what is wrong, and exits."""
+        found = self.read_plain(arguments)
+        if found is None:
+            from minglibc.cli.arguments import parser_of  # noqa: PLC0415  most lines are plain
+
+            found = parser_of(self).parse_args(list(arguments), Namespace())
+        return found
+
+    def read_plain(self, arguments: Sequence[str]) -> Namespace | None:
+        """The same where each of *arguments* is an option written out, or its value; None where argparse has to decide."""
+        if not all(option.flags[0].startswith("-") for option in self.options):
+            return None
+        known = {flag: option for option in self.options for flag in option.flags}
+        found = Namespace(**({option.attribute: option.default for option in self.options} | self.defaults))
+        rest = iter(arguments)
+        for word in rest:
+            option = known.get(word)
+            if option is None or not _take(option, rest, found):
+                return None
+        told = [option for option in self.options if option.variable in os.environ]
+        return found if all(_take_variable(option, found) for option in told) else None
+
+
+def _take(option: Option, rest: Iterator[str], found: Namespace) -> bool:
+    """Put the value of an option into *found*; false where argparse has more to say about it."""
+    settings, name = option.settings, option.attribute
+    action, before = settings.get("action", "store"), getattr(found, name)
+    if option.rivals:
+        return False
+    if action == "store_true":
+        value: Any = True
+    elif action == "count":
+        value = (before or 0) + 1
+    else:
+        word = next(rest, "-")
+        if word.startswith("-") or "nargs" in settings or "type" in settings:
+            return False
+        if action not in {"store", "append"} or word not in settings.get("choices", (word,)):
+            return False
+        value = [*(before or ()), word] if action == "append" else word
+    setattr(found, name, value)
+    return True
+
+
+def _take_variable(option: Option, found: Namespace) -> bool:
+    """Put what the environment says into *found*, unless the line says something; false where that is no choice."""
+    value = option.from_environment
+    if getattr(found, option.attribute) == option.default:
+        setattr(found, option.attribute, value)
+    return value in option.settings.get("choices", (value,))
 
 
 def add_common(parser: Parser) -> None:
@@ -105,17 +154,17 @@ def add_targets(parser: Parser) -> None:
     parser.add_argument("--arch", action="append", metavar="NAME", help="lock for this architecture; repeat for more")
 
 
-def folder(arguments: argparse.Namespace) -> str:
+def folder(arguments: Namespace) -> str:
     """The project's folder."""
     return project.find(arguments.project)
 
 
-def cache_folder(arguments: argparse.Namespace) -> str:
+def cache_folder(arguments: Namespace) -> str:
     """The cache folder: --cache-dir, else the user's own."""
     return arguments.cache_dir or default_folder()
 
 
-def talk(arguments: argparse.Namespace, message: str, *, level: int = 0) -> None:
+def talk(arguments: Namespace, message: str, *, level: int = 0) -> None:
     """Print *message* to stderr, unless --quiet; *level* is how many -v it wants."""
     if not arguments.quiet and arguments.verbose >= level:
         color.say(message)

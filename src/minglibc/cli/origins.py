@@ -3,13 +3,12 @@
 import os
 import re
 import tomllib
-from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minglibc.adapters import project
 from minglibc.cli.locking import overrides
-from minglibc.cli.options import Parser, folder, talk
+from minglibc.cli.options import Namespace, Parser, folder, talk
 from minglibc.cli.selection import asked_lock
 from minglibc.errors import LockError, SettingsError
 from minglibc.fingerprint import lock_digests
@@ -49,19 +48,23 @@ class Subject(NamedTuple):
 
 def add_origin(parser: Parser) -> None:
     """The options that name another origin than the project; which lock to make is said each time, by no variable."""
-    ArgumentParser.add_argument(
-        parser,
+    parser.add_argument(
         "-r",
         "--requirements",
+        variable=False,
         action="append",
         metavar="FILE",
         help="lock a requirements file instead of the project; repeat for more",
     )
-    ArgumentParser.add_argument(
-        parser, "--script", metavar="FILE", help="lock a script that states its requirements (PEP 723)"
+    parser.add_argument(
+        "--script", variable=False, metavar="FILE", help="lock a script that states its requirements (PEP 723)"
     )
-    ArgumentParser.add_argument(
-        parser, "-o", "--output", metavar="FILE", help="with -r: the lock to write, pylock.toml or pylock.NAME.toml"
+    parser.add_argument(
+        "-o",
+        "--output",
+        variable=False,
+        metavar="FILE",
+        help="with -r: the lock to write, pylock.toml or pylock.NAME.toml",
     )
 
 

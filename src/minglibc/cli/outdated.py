@@ -1,13 +1,12 @@
 """`minglibc outdated`: what is newer than the lock, what keeps it out, and what is known against what is locked."""
 
 import json
-from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from minglibc.cli.locked import locked, spoken, targets_as_json
-from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT

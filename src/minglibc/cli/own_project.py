@@ -4,7 +4,6 @@ import hashlib
 import os
 import tempfile
 import tomllib
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from minglibc.adapters.building import has_backend
 from minglibc.adapters.environment import Distribution, Interpreter, Prepared, direct_url
 from minglibc.audit import audit
 from minglibc.cli.indexes import credentials
+from minglibc.cli.options import Namespace
 from minglibc.cli.rooms import Job, Supply, build, home_of
 from minglibc.cli.verifying import LIES
 from minglibc.errors import WheelError

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from argparse import Namespace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from minglibc.cli.options import Namespace
 from minglibc.targets import Target
 
 if TYPE_CHECKING:

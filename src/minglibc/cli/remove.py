@@ -1,11 +1,9 @@
 """`minglibc remove`: requirements out of pyproject.toml, the lock brought up to date, the environment synced."""
 
-from argparse import Namespace
-
 from minglibc import requirement_edits
 from minglibc.cli import lock as locker
 from minglibc.cli.add import Edit, add_place, change, place_of
-from minglibc.cli.options import Parser
+from minglibc.cli.options import Namespace, Parser
 
 
 def configure(parser: Parser) -> None:

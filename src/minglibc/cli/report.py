@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from argparse import Namespace
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -12,7 +11,7 @@ from minglibc import __version__
 from minglibc.adapters import project
 from minglibc.cli import caps, check, outdated
 from minglibc.cli.locked import Locked, locked, targets_as_json
-from minglibc.cli.options import Parser, add_index, add_targets, talk
+from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.errors import MinglibcError
 from minglibc.lockfile import version_of

@@ -1,7 +1,6 @@
 """The environment that a build backend works in: for this machine, filled from the project's own indexes."""
 
 import os
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.candidates import Root
 from minglibc.cli.indexes import open_index
 from minglibc.cli.locking import judges_of
-from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
 from minglibc.explain import explain
 from minglibc.lockfile import Lock

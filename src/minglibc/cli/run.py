@@ -4,15 +4,16 @@
 
 import os
 import sys
-from argparse import REMAINDER, ArgumentParser, Namespace
 from typing import TYPE_CHECKING, NoReturn
 
 from minglibc.adapters import nearby, project, stamp
+from minglibc.cli.options import Namespace
 from minglibc.errors import LockError, MinglibcError, SettingsError
 
 if TYPE_CHECKING:
     from minglibc.cli.options import Parser
 
+_ALL_THE_REST = "..."  # argparse.REMAINDER, which is imported where it is used
 _EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
 
 
@@ -22,15 +23,15 @@ def configure(parser: "Parser") -> None:
 
     add_selection(parser)
     # What comes after it is the script's own, and no variable names a script.
-    ArgumentParser.add_argument(
-        parser,
+    parser.add_argument(
         "--script",
-        nargs=REMAINDER,
+        variable=False,
+        nargs=_ALL_THE_REST,
         metavar="FILE",
         help="run a script with its arguments, in an environment of its own lock",
     )
     parser.add_argument(
-        "command", nargs=REMAINDER, metavar="COMMAND", help="the command and its arguments, as they are"
+        "command", nargs=_ALL_THE_REST, metavar="COMMAND", help="the command and its arguments, as they are"
     )
 
 

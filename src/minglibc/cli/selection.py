@@ -1,11 +1,10 @@
 """Which lock, which part of it and which environment: the arguments of all that read a lock."""
 
 import os
-from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.adapters import project
-from minglibc.cli.options import Parser
+from minglibc.cli.options import Namespace, Parser
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
@@ -67,8 +66,11 @@ def add_part(parser: Parser) -> None:
 def add_selection(parser: Parser) -> None:
     """What `sync` and `run` both take: which environment, which part of the lock, and what else is in it."""
     # MINGLIBC_PYTHON is a version, for `lock`; this is a path, and has no variable.
-    ArgumentParser.add_argument(
-        parser, "--python", metavar="PATH", help="an interpreter, or the folder of an environment (default: .venv)"
+    parser.add_argument(
+        "--python",
+        variable=False,
+        metavar="PATH",
+        help="an interpreter, or the folder of an environment (default: .venv)",
     )
     add_part(parser)
     add = parser.add_argument

@@ -6,7 +6,6 @@ import re
 import signal
 import time
 import tomllib
-from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +15,7 @@ from packaging.pylock import Package, PackageWheel, PylockSelectError
 from minglibc.adapters import environment as environments
 from minglibc.adapters import nearby, project, stamp
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared, direct_url
-from minglibc.cli.options import Parser, cache_folder, talk
+from minglibc.cli.options import Namespace, Parser, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, asked_lock, selection
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint

@@ -1,10 +1,9 @@
 """`minglibc tags`: what an interpreter on the oldest machine accepts, best first."""
 
 import json
-from argparse import Namespace
 
 from minglibc.adapters import project
-from minglibc.cli.options import Parser, add_targets, folder
+from minglibc.cli.options import Namespace, Parser, add_targets, folder
 from minglibc.settings import Overrides, parse
 from minglibc.targets import (
     LIBCS,

@@ -1,10 +1,9 @@
 """`minglibc tree`: what requires what, from the lock alone."""
 
 import json
-from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from minglibc.cli.options import Parser, talk
+from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.errors import SettingsError
 from minglibc.lockfile import Lock
@@ -28,6 +27,8 @@ def configure(parser: Parser) -> None:
 
 def _depth(text: str) -> int:
     if not text.isascii() or not text.isdecimal():
+        from argparse import ArgumentTypeError  # noqa: PLC0415  only argparse asks
+
         raise ArgumentTypeError(f"{text!r} is not a number of levels")
     return int(text)
 

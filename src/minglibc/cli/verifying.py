@@ -1,6 +1,5 @@
 """`tool.minglibc.verify`: every newly chosen wheel is read, and one whose files need more than its cap is passed over."""
 
-from argparse import Namespace
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from minglibc.adapters.binaries import Binaries
@@ -8,7 +7,7 @@ from minglibc.adapters.store import Store
 from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
 from minglibc.audit import Kind, audit
 from minglibc.cli.locking import Locked, Work
-from minglibc.cli.options import cache_folder, talk
+from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.resolver import Resolution
 from minglibc.targets import Cap, Target
 from minglibc.wheels import Judge, ProjectPage, Reason, Rejection, Wheel, caps_of

@@ -1,13 +1,12 @@
 """`minglibc why NAME`: who requires it, why this release, and why none above it."""
 
 import json
-from argparse import Namespace
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
-from minglibc.cli.options import Parser, add_index, add_targets
+from minglibc.cli.options import Namespace, Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
 from minglibc.requirements import normalize_name
