@@ -74,6 +74,33 @@ def paths(prefix: "str | None") -> "dict[str, str]":
     return sysconfig.get_paths("posix_prefix", vars=base)
 
 
+def grounds(prefix: "str | None") -> "dict[str, str]":
+    """The files that all of this was learned from (what is mapped here, the modules, pyvenv.cfg), each with what tells it from another.
+
+    Empty where /proc tells nothing, or a file is no longer what was mapped.
+    """
+    found = {}
+    try:
+        if prefix is not None:
+            cfg = os.path.join(prefix, "pyvenv.cfg")
+            found[cfg] = os.stat(cfg)
+        with open("/proc/self/maps") as maps:
+            mapped = [line.rstrip("\n").split(None, 5) for line in maps if "/" in line]
+        for row in mapped:
+            status = os.stat(row[5])
+            if status.st_ino != int(row[4]):
+                return {}
+            found[row[5]] = status
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if path:
+                found[os.path.abspath(path)] = os.stat(path)
+    except (OSError, IndexError, ValueError):
+        return {}
+    names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+    return {path: " ".join(str(getattr(status, name)) for name in names) for path, status in found.items()}
+
+
 def main() -> None:
     """Print everything as one JSON object."""
     prefix = environment_prefix()
@@ -93,6 +120,7 @@ def main() -> None:
         "elf": elf,
         "system": os.uname()[0],
         "uname": os.uname()[4],
+        "grounds": grounds(prefix),
     }
     print(json.dumps(facts))
 

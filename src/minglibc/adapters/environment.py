@@ -13,15 +13,15 @@ import posixpath
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file, files
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from minglibc.adapters import project, stamp, workers
+from minglibc.adapters import project, seen, stamp, workers
 from minglibc.adapters.layout import HOME, ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
@@ -67,6 +67,8 @@ class Interpreter:
     """The program that loads it (PT_INTERP)."""
     libc: str = ""
     """Its C library in its own words, which are more than tags know: ``musl 1.2.5``."""
+    grounds: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The files that this was learned from, each with its identity; none where it can't tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class Distribution:
     damage: str = ""
     direct_url: str = ""
     """Where it came from when that was no index (PEP 610)."""
+    sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Each path that it owns with the size of what is there, but for bytecode, which interpreters make as they like."""
+    identity: tuple[str, ...] = ()
+    """What tells the files that all of this was read from, from others."""
 
     @property
     def info(self) -> str:
@@ -139,8 +145,9 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
         spoken = ".".join(map(str, version))
         raise EnvironmentProblem(f"{facts['executable']} is Python {spoken}; minglibc needs 3.6 or newer", hint=_CHOOSE)
     python = PythonVersion(version[1], version[2], bool(facts["free_threaded"]))
-    elf, libc = facts["elf"], str(facts["libc"])
+    elf, libc, grounds = facts["elf"], str(facts["libc"]), facts["grounds"]
     assert isinstance(elf, dict)
+    assert isinstance(grounds, dict)
     machine = Machine(python, _architecture(elf, facts), _libc(libc), implementation)
     return Interpreter(
         str(facts["executable"]),
@@ -150,6 +157,7 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
         bool(facts["externally_managed"]),
         str(elf.get("loader", "")),
         libc,
+        grounds,
     )
 
 
@@ -255,12 +263,14 @@ class Environment:
 
     def _distribution(self, site: str, folder: str) -> Distribution:
         path = os.path.join(self._prefix, site, folder)
+        identity = seen.identity(path)  # before anything is read: who changes it meanwhile is noticed
         modern = folder.endswith(".dist-info")
         stem = folder.rpartition(".")[0]
         name, _, version = stem.partition("-")
         headers = _headers(os.path.join(path, "METADATA" if modern else "PKG-INFO") if os.path.isdir(path) else path)
         tags = frozenset(_headers(os.path.join(path, "WHEEL")).get("tag", ()))
-        record, damage = self._record(site, path) if modern else self._legacy_record(site, folder)
+        sizes: dict[str, int] = {}
+        record, damage = self._record(site, path, sizes) if modern else self._legacy_record(site, folder)
         if not headers.get("name"):
             damage = damage or "it has no METADATA"
         return Distribution(
@@ -274,9 +284,12 @@ class Environment:
             record,
             damage,
             _value(os.path.join(path, DIRECT_URL), "url"),
+            sizes,
+            identity,
         )
 
-    def _record(self, site: str, path: str) -> tuple[dict[str, str], str]:
+    def _record(self, site: str, path: str, sizes: dict[str, int]) -> tuple[dict[str, str], str]:
+        """What a RECORD lists, with the first damage; *sizes* gets those of the files that are there."""
         text = _text(os.path.join(path, "RECORD"))
         if not text:
             return {}, "it has no RECORD"
@@ -288,18 +301,19 @@ class Environment:
                 if place is None:
                     continue
                 record[place] = row[1] if len(row) > 1 else ""
-                damage = damage or self._damage(place, row[2] if len(row) > 2 else "")
+                damage = damage or self._damage(place, row[2] if len(row) > 2 else "", sizes)
         except (csv.Error, IndexError):
             return record, "its RECORD can't be read"
         return record, damage
 
-    def _damage(self, place: str, size: str) -> str:
+    def _damage(self, place: str, size: str, sizes: dict[str, int]) -> str:
+        if place.endswith(".pyc"):
+            return ""  # interpreters make and drop these as they like
         try:
-            found = os.lstat(os.path.join(self._prefix, place))
+            found = sizes[place] = os.lstat(f"{self._prefix}/{place}").st_size
         except OSError:
-            # Interpreters make and drop these as they like.
-            return "" if place.endswith(".pyc") else f"its file {place} is missing"
-        if size.isdecimal() and found.st_size != int(size) and not place.endswith(".pyc"):
+            return f"its file {place} is missing"
+        if size.isdecimal() and found != int(size):
             return f"its file {place} was changed"
         return ""
 
@@ -345,7 +359,7 @@ class Environment:
             leftovers = [name for name in _listing(self._home) if name.startswith((_UNPACK, _DONE))]
             for name in leftovers:
                 shutil.rmtree(os.path.join(self._home, name), ignore_errors=True)
-            stamp.sweep(self._prefix)
+            stamp.sweep(self._prefix, (stamp.NAME, seen.NAME))
         return unfinished
 
     def _undo(self, folder: str) -> None:
@@ -355,7 +369,7 @@ class Environment:
             for site in {self.layout.purelib, self.layout.platlib}:
                 home = os.path.join(folder, kind, "info", site)
                 for info in _listing(home):
-                    doubtful |= self._record(site, os.path.join(home, info))[0].keys()
+                    doubtful |= self._record(site, os.path.join(home, info), {})[0].keys()
         self._take_out(doubtful - claimed, lambda: None)
         _finish(folder)
 
@@ -564,11 +578,11 @@ def _prepare(job: tuple[Prepared, str, Layout]) -> "CheckedWheel":
     wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
     room = os.path.join(folder, wheel.name)
     site = layout.folder(wheel.root, wheel.name)
-    unpack(wheel, os.path.join(room, "files"), layout, _additions(asked))
+    sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked))
     home = os.path.join(room, "info", site)
     os.makedirs(home)
     os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
-    return wheel
+    return replace(wheel, sizes=sizes)
 
 
 def _one_by_one(function: Callable[[Any], Any], values: Sequence[Any], _weights: Sequence[int]) -> list[Any]:

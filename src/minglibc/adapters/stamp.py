@@ -8,7 +8,8 @@ from contextlib import suppress
 from hashlib import sha256
 
 _HEAD = "minglibc stamp 1"
-_PLACE = ".minglibc/stamp"
+NAME = "stamp"
+PLACE = f".minglibc/{NAME}"
 
 
 def digest(text: str | None) -> str:
@@ -24,28 +25,32 @@ def write(
     *cap* is a glibc version, unless *musl_loader* is the loader of an interpreter with musl.
     """
     real = os.path.realpath(prefix)
-    place = os.path.join(real, _PLACE)
-    temporary = f"{place}.{os.getpid()}"
     with suppress(OSError):
         libc = f"musl {_identity(musl_loader)} {musl_loader}" if musl_loader else cap
         lines = [_HEAD, *_facts(real, lock, pyproject, selection), f"cap {libc}"]
         lines += [f"folder {_seen(real, folder)} {folder}" for folder in dict.fromkeys(folders)]
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write("\n".join(lines))
-        os.replace(temporary, place)
+        replace(os.path.join(real, PLACE), "\n".join(lines))
+
+
+def replace(place: str, text: str) -> None:
+    """Make *text* the file at *place*, wholly or not at all; raises OSError."""
+    temporary = f"{place}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)
+    os.replace(temporary, place)
 
 
 def remove(prefix: str) -> None:
     """Take the proof away, before anything changes."""
     with suppress(OSError):
-        os.unlink(os.path.join(prefix, _PLACE))
+        os.unlink(os.path.join(prefix, PLACE))
 
 
-def sweep(prefix: str) -> None:
+def sweep(prefix: str, names: Iterable[str] = (NAME,)) -> None:
     """Remove what a process that was killed while it wrote a proof has left; for whoever holds the environment."""
-    folder, name = os.path.split(os.path.join(prefix, _PLACE))
+    folder = os.path.dirname(os.path.join(prefix, PLACE))
     for entry in os.listdir(folder):
-        if entry.startswith(f"{name}."):
+        if entry.startswith(tuple(f"{name}." for name in names)):
             with suppress(OSError):
                 os.unlink(os.path.join(folder, entry))
 
@@ -58,7 +63,7 @@ def holds(prefix: str, *, lock: str, pyproject: str | None, selection: str) -> b
     """
     real = os.path.realpath(prefix)
     try:
-        with open(os.path.join(real, _PLACE), encoding="utf-8", errors="surrogateescape") as file:
+        with open(os.path.join(real, PLACE), encoding="utf-8", errors="surrogateescape") as file:
             head, *lines = file.read().split("\n")
         facts, cap, folders = lines[:5], lines[5], lines[6:]
         expected = _facts(real, lock, facts[1].partition(" ")[2] if pyproject is None else pyproject, selection)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.parser import HeaderParser
 from email.policy import compat32
 from typing import IO, Any, NoReturn, cast
@@ -68,6 +68,8 @@ class CheckedWheel:
     """Each path below the prefix with its hash; empty where the content is made at installation."""
     requires: tuple[str, ...]
     requires_python: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Each path below the prefix with the size of what was written there; known once it is unpacked."""
 
     @property
     def dist_info(self) -> str:
@@ -99,10 +101,10 @@ def check(path: str, filename: str, layout: Layout, *, added: Sequence[str] = ()
         raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
 
 
-def unpack(wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes]) -> None:
+def unpack(wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes]) -> dict[str, int]:
     """Unpack *wheel* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError.
 
-    *additions* are put into its .dist-info.
+    *additions* are put into its .dist-info. Returned is the size of each file, by its path below the prefix.
     """
     destination = _Folder(wheel, folder, layout)
     try:
@@ -113,6 +115,7 @@ def unpack(wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[
         _refuse(wheel.filename, f"is damaged: {error}")
     except (ValueError, RuntimeError) as error:
         _refuse(wheel.filename, f"can't be unpacked: {error}")
+    return destination.sizes
 
 
 def _refuse(filename: str, why: str) -> NoReturn:
@@ -459,6 +462,7 @@ class _Folder(WheelDestination):
         self._folder = folder
         self._layout = layout
         self._made: set[str] = set()
+        self.sizes: dict[str, int] = {}
 
     def write_script(self, name: str, module: str, attr: str, section: Any) -> RecordEntry:
         _, content = Script(name, module, attr, section).generate(self._layout.interpreter, "posix")
@@ -497,7 +501,8 @@ class _Folder(WheelDestination):
 
     @contextmanager
     def _new(self, scheme: str, path: str, *, executable: bool) -> Iterator[IO[bytes]]:
-        place = posixpath.join(self._folder, self._layout.folder(scheme, self._wheel.name), path)
+        below = posixpath.normpath(posixpath.join(self._layout.folder(scheme, self._wheel.name), path))
+        place = posixpath.join(self._folder, below)
         parent = posixpath.dirname(place)
         if parent not in self._made:
             os.makedirs(parent, exist_ok=True)
@@ -508,6 +513,7 @@ class _Folder(WheelDestination):
         # Buffered, for a raw file may write less than it was given: a disk that fills up would leave a cut file.
         with open(descriptor, "wb") as file:
             yield file
+            self.sizes[below] = file.tell()
 
 
 def _with_interpreter(script: bytes, interpreter: str) -> bytes:

@@ -20,7 +20,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, tal
 from minglibc.cli.origins import overrides_of
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
-from minglibc.cli.sync import Source, locked_file, make, maker_for, read_source, select
+from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_source, select
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.lockfile import Lock, whole
 from minglibc.requirements import Requirement

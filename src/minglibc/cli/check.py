@@ -18,7 +18,7 @@ from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Namespace, Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
-from minglibc.cli.sync import Source, locked_file, make, maker_for, read_origin
+from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_origin
 from minglibc.elf import ElfFile
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.lockfile import Lock, whole

@@ -8,7 +8,7 @@ from minglibc import requirements_txt
 from minglibc.adapters import project
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_part
-from minglibc.cli.sync import Source, read_source, select
+from minglibc.cli.syncing import Source, read_source, select
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.syncplan import targets_named
 from minglibc.targets import Target

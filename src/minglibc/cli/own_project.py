@@ -23,7 +23,7 @@ from minglibc.syncplan import Action, Step
 from minglibc.targets import Target
 
 if TYPE_CHECKING:
-    from minglibc.cli.sync import Source
+    from minglibc.cli.syncing import Source
 
 _HINT = "mend the project, or leave it out by --no-install-project"
 

@@ -105,10 +105,10 @@ def _known_to_match(arguments: Namespace) -> str | None:
 
 
 def _synchronized(arguments: Namespace) -> str:
-    from minglibc.cli import sync  # noqa: PLC0415  paid for only where it is needed
+    from minglibc.cli import sync, syncing  # noqa: PLC0415  paid for only where it is needed
 
     vars(arguments).update(dry_run=False, check=False, json=False, compile_bytecode=False)
-    outcome = sync.synchronize(arguments)
+    outcome = syncing.synchronize(arguments)
     if outcome.changed:
         sync.tell(outcome, arguments)
     return outcome.prefix

@@ -1,54 +1,17 @@
 """`minglibc sync`: an environment that holds exactly the lock's wheels."""
 
-import json
+# Most syncs have nothing to do: what finds that out is all that is imported here.
+
 import os
-import re
-import signal
-import time
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from packaging.pylock import Package, PackageWheel, PylockSelectError
-
-from minglibc.adapters import environment as environments
-from minglibc.adapters import nearby, project, stamp
-from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared, direct_url
-from minglibc.cli.options import Namespace, Parser, cache_folder, talk
-from minglibc.cli.selection import ENVIRONMENT, add_selection, asked_lock, selection
-from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, LockError, SettingsError, WheelError
-from minglibc.fingerprint import fingerprint
-from minglibc.lockfile import Lock, LockedFolder, version_of
-from minglibc.requirements import normalize_name
-from minglibc.settings import Overrides
-from minglibc.syncplan import (
-    Action,
-    Installed,
-    MachineProblem,
-    Plan,
-    Step,
-    Wanted,
-    check_patch,
-    choose_target,
-    known_targets,
-    plan,
-    target_name,
-    targets_named,
-    unmet,
-)
-from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import HASH_ALGORITHMS
+from minglibc.adapters import nearby, project, seen, stamp
+from minglibc.cli.options import Namespace, Parser, talk
+from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
+from minglibc.errors import EXIT_CANNOT, MinglibcError
 
 if TYPE_CHECKING:
-    from minglibc.adapters.built import Built
-    from minglibc.adapters.wheelfile import CheckedWheel
-    from minglibc.adapters.wheelhouse import LockedFile as FetchedFile
-    from minglibc.cli.making import Maker
-    from minglibc.lockfile import LockedFile, Selection
-
-# The installer that a person may have put there to look around with; it is no part of any lock.
-_SPARED = "pip"
+    from minglibc.cli.syncing import Outcome
 
 
 def configure(parser: Parser) -> None:
@@ -61,534 +24,61 @@ def configure(parser: Parser) -> None:
     add("--compile-bytecode", action="store_true", help="compile what is installed for a faster first import")
 
 
-class Source(NamedTuple):
-    """A project's folder, the texts of its two files, and the lock that one of them is."""
-
-    folder: str
-    pyproject: str | None
-    lock_text: str
-    lock: Lock
-
-
-class Place(NamedTuple):
-    """Where to install: a folder to be made into an environment, or none; the interpreter; the target."""
-
-    create: str | None
-    interpreter: Interpreter
-    target: Target
-
-    @property
-    def prefix(self) -> str:
-        """The environment's folder."""
-        return self.create or self.interpreter.layout.prefix
-
-
-class Work(NamedTuple):
-    """What an environment is to hold."""
-
-    source: Source
-    target: Target
-    packages: "Selection"
-
-
-class Outcome(NamedTuple):
-    """What a sync found and did."""
+class _Settled(NamedTuple):
+    """An environment that is as the last sync for just this left it."""
 
     prefix: str
-    executable: str
-    is_environment: bool
-    target: Target
-    plan: Plan
-    changed: bool
-    seconds: float
+    packages: int
 
 
 def run(arguments: Namespace) -> int:
     """Make the environment match the lock, or say whether it does."""
+    settled = _settled(arguments)
+    if settled is not None:
+        talk(arguments, _nothing_to_do("Nothing to do", settled.packages, settled.prefix))
+        return 0
+    from minglibc.cli.syncing import synchronize  # noqa: PLC0415  paid for only where something may have to be done
+
     outcome = synchronize(arguments)
     tell(outcome, arguments)
     return EXIT_CANNOT if arguments.check and outcome.changed else 0
 
 
-def synchronize(arguments: Namespace) -> Outcome:
-    """Bring the environment to its lock; with --dry-run or --check, only find out what that would take."""
-    began = time.monotonic()
-    source = read_source(arguments)
-    place = find_place(arguments, source)
-    work = Work(source, place.target, select(source.lock, place.target, arguments))
-    needed = {f"{package.name} {package.version}": package.requires_python for package, _ in work.packages}
-    check_patch(place.interpreter.machine, {name: str(python) for name, python in needed.items() if python})
-    if arguments.dry_run or arguments.check:
-        environment = None if place.create else Environment(place.interpreter)
-        steps, changed = _look(environment, work, arguments)
-        return _outcome(place, environment, steps, began, changed=changed)
-    with environments.held(place.prefix, lambda holder: talk(arguments, f"waiting for another sync ({holder})")):
-        environment = _open(place, arguments)
-        recovered = environment.recover()
-        if recovered:
-            talk(arguments, "put right what an interrupted sync had left", level=1)
-        steps, changed = _look(environment, work, arguments)
-        if changed:
-            _warn_of_interpreter(place, arguments)
-            stamp.remove(place.prefix)
-            _change(environment, steps, work, arguments)
-            _warn_of_packed(environment, steps, arguments)
-        if arguments.compile_bytecode:
-            environments.compile_bytecode(environment)
-        _leave_stamp(environment, source, place.target, arguments)
-    return _outcome(place, environment, steps, began, changed=changed or recovered)
-
-
-def _outcome(place: Place, environment: Environment | None, steps: Plan, began: float, *, changed: bool) -> Outcome:
-    interpreter = environment.interpreter if environment else place.interpreter
-    is_environment = bool(place.create) or interpreter.is_environment
-    prefix = interpreter.layout.prefix if environment else place.prefix
-    return Outcome(
-        prefix, interpreter.executable, is_environment, place.target, steps, changed, time.monotonic() - began
-    )
-
-
-# What is asked for
-
-
-def read_source(arguments: Namespace) -> Source:
-    """The project and its lock; raises LockError where there is none, or a stale one."""
-    asked = asked_lock(arguments)
-    lock = asked.lock
-    pyproject = read_origin(lock, asked.folder, alone=arguments.frozen)
-    if pyproject is not None and not arguments.frozen:
-        changed = nearby.changed(asked.text, asked.folder) if nearby.lists_any(asked.text) else []
-        changed += [] if _is_fresh(lock, pyproject) else [lock.origin.name]
-        if changed:
-            raise LockError(
-                f"{asked.name} is stale: {changed[-1]} has changed since",
-                hint=f"run `{lock.origin.command}`, or take the lock as it is with --frozen",
-            )
-    return Source(asked.folder, pyproject, asked.text, lock)
-
-
-def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
-    """What *lock* was made from, in the words of a pyproject.toml; None where that is not there and the lock may be *alone*."""
-    try:
-        if lock.origin.is_project:
-            return project.read_pyproject(folder)
-        from minglibc.adapters import sources  # noqa: PLC0415  few locks are of anything but a project
-
-        return sources.read(lock.origin, folder).pyproject
-    except SettingsError:
-        if alone:
-            return None
-        raise
-
-
-def _is_fresh(lock: Lock, pyproject: str) -> bool:
-    if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
-        return True
-    variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "MUSL", "PYTHON", "ARCH"))
-    glibc, musl, pythons, architectures = (tuple(text.replace(",", " ").split()) for text in variables)
-    overrides = Overrides(glibc[0] if glibc else None, musl[0] if musl else None, pythons, architectures)
-    return lock.inputs == fingerprint(pyproject, overrides.given)
-
-
-def select(lock: Lock, target: Target, arguments: Namespace) -> "Selection":
-    """The files that *target* gets with these extras and groups."""
-    known = {str(name) for name in lock.pylock.extras or ()}
-    extras = known if arguments.all_extras else {normalize_name(name) for name in arguments.extra or ()}
-    _check_known("extra", extras, known)
-    groups = [] if arguments.no_default_groups else list(lock.pylock.default_groups or ())
-    asked = [_as_locked(name, lock.pylock.dependency_groups or ()) for name in arguments.group or ()]
-    _check_known("dependency group", asked, lock.pylock.dependency_groups or ())
-    try:
-        return lock.select(target, extras=sorted(extras), groups=[*groups, *asked])
-    except PylockSelectError as error:
-        raise LockError(f"the lock does not serve {target}: {error}", hint="run `minglibc lock`") from error
-
-
-def _as_locked(group: str, known: Iterable[str]) -> str:
-    return next((name for name in known if normalize_name(name) == normalize_name(group)), group)
-
-
-def _check_known(what: str, asked: Iterable[str], known: Iterable[str]) -> None:
-    if missing := sorted(set(asked) - set(known)):
-        has = f"it has {', '.join(sorted(known))}" if known else "it has none"
-        raise SettingsError(f"the lock has no {what} {missing[0]!r}", hint=has)
-
-
-# Where it goes
-
-
-def find_place(arguments: Namespace, source: Source) -> Place:
-    """The interpreter to install for, and the environment to make where there is none; raises EnvironmentProblem."""
-    given = arguments.python or os.path.join(source.folder, ENVIRONMENT)
-    if arguments.python and os.sep not in given and not os.path.isdir(given):
-        return _place_of(_on_path(given), source, arguments)
-    if os.path.isfile(given):
-        return _place_of(given, source, arguments)
-    given = os.path.abspath(given)
-    executable = os.path.join(given, "bin", "python")
-    if not environments.is_begun(given):
-        if not os.path.lexists(executable):
-            hint = "choose another folder, or delete this one"
-            raise EnvironmentProblem(f"{given} is not empty and is no environment", hint=hint)
-        return _place_of(executable, source, arguments, rebuilt=given)
-    if arguments.python and os.path.basename(os.path.dirname(given)) == "bin":
-        raise EnvironmentProblem(
-            f"there is no interpreter {given}", hint="name one that exists, or a folder to be made"
-        )
-    return _new_place(given, source, arguments)
-
-
-def _on_path(name: str) -> str:
-    from shutil import which  # noqa: PLC0415  paid for only where it is needed
-
-    found = which(name)
-    if not found:
-        raise EnvironmentProblem(f"there is no {name} on PATH", hint="give the interpreter's whole path to --python")
-    return found
-
-
-def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt: str = "") -> Place:
-    interpreter = _inspect(executable, rebuilt)
-    if interpreter.externally_managed:
-        raise EnvironmentProblem(
-            f"{executable} belongs to the system's own package manager (PEP 668)",
-            hint="let minglibc make an environment: leave --python out, or name a folder",
-        )
-    try:
-        target = choose_target(interpreter.machine, source.lock.targets, arguments.target or "", source.lock.names)
-    except EnvironmentProblem as error:
-        if rebuilt and not isinstance(error, MachineProblem):
-            error.hint = f"{error.hint}; or delete {rebuilt}, and sync makes it anew"
-        raise
-    return Place(None, interpreter, target)
-
-
-def _inspect(executable: str, rebuilt: str) -> Interpreter:
-    try:
-        return environments.inspect(executable)
-    except EnvironmentProblem as error:
-        if rebuilt:
-            error.hint = f"delete {rebuilt}, and sync makes it anew"
-        raise
-
-
-def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
-    name = arguments.target or ""
-    tried: list[str] = []
-    targets = targets_named(name, source.lock.targets, source.lock.names)
-    for executable in environments.find_interpreters(target.python for target in targets):
-        try:
-            interpreter = environments.inspect(executable)
-            target = choose_target(interpreter.machine, source.lock.targets, name, source.lock.names)
-        except (MachineProblem, SettingsError):
-            raise
-        except EnvironmentProblem as error:
-            tried.append(f"{executable}: {error.message}")
-        else:
-            return Place(folder, interpreter, target)
-    raise EnvironmentProblem(
-        "no interpreter on PATH fits the lock:\n" + "\n".join(f"  {line}" for line in tried),
-        hint=f"{known_targets(source.lock.targets, source.lock.names)}; "
-        "put one's Python on PATH, or name it by --python",
-    )
-
-
-def _open(place: Place, arguments: Namespace) -> Environment:
-    if place.create is None:
-        return Environment(place.interpreter)
-    if not environments.is_begun(place.create):  # somebody made it while this process waited
-        return Environment(environments.inspect(os.path.join(place.create, "bin", "python")))
-    talk(arguments, f"Creating an environment at {place.create} with CPython {place.interpreter.machine.python}")
-    return Environment(environments.create(place.create, place.interpreter.executable))
-
-
-def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
-    """An environment for older machines is of no use there when its interpreter does not start."""
-    from minglibc.audit import highest_glibc  # noqa: PLC0415  only a change is worth the warning
-    from minglibc.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
-
-    try:
-        with open(os.path.realpath(place.interpreter.executable), "rb") as file:
-            needs = highest_glibc(read_elf(file))
-    except (OSError, MalformedElf):
-        return
-    if needs and isinstance(place.target.cap, GlibcVersion) and needs > place.target.cap:
-        talk(
-            arguments,
-            f"warning: the interpreter {place.interpreter.executable} itself needs glibc {needs}, the cap is "
-            f"{place.target.cap}: older machines that share this environment need their own Python at that path",
-        )
-
-
-def _warn_of_packed(environment: Environment, steps: Plan, arguments: Namespace) -> None:
-    """What has packed relocations, which no tag tells, crashes at import under musl before 1.2.4, which passes over them."""
-    old = re.match(r"musl 1\.(?:[01]\.|2\.[0-3](?![0-9]))", environment.interpreter.libc)
-    if not old:
-        return
-    from minglibc.elf import ElfFile  # noqa: PLC0415  only old machines are looked after
-
-    arrived = set(steps.names(Action.INSTALL, Action.REINSTALL))
-    packed = [
-        f"{each.name} {each.version}"
-        for each in environment.distributions()
-        if each.name in arrived
-        and any(isinstance(found.content, ElfFile) and found.content.relr for found in environment.binaries(each))
-    ]
-    if packed:
-        talk(
-            arguments,
-            f"warning: this machine has {environment.interpreter.libc}, which can't load files of {', '.join(packed)}: "
-            "their DT_RELR is for musl 1.2.4 and newer",
-        )
-
-
-# What it takes
-
-
-def _look(environment: Environment | None, work: Work, arguments: Namespace) -> tuple[Plan, bool]:
-    """The plan, and whether there is anything to do."""
-    wanted = [
-        Wanted(
-            package.name,
-            version_of(package) or f"@ {file.filename}",
-            file.filename,
-            _digest(file, work.source.folder),
-            isinstance(file, LockedFolder),
-        )
-        for package, file in work.packages
-    ]
-    found = environment.distributions() if environment else []
-    spare = {_SPARED, _own_name(work.source.pyproject)}
-
-    def steps(above: dict[str, str]) -> Plan:
-        return plan(
-            wanted,
-            [_installed(each, above.get(each.name, "")) for each in found],
-            work.target,
-            inexact=arguments.inexact,
-            spare=spare,
-        )
-
-    own = _own_step(work, found, arguments)
-    first = steps({}).with_step(own)
-    if environment is None:
-        return first, True
-    digests = {wheel.name: wheel.digest for wheel in wanted}
-    kept = set(first.names(Action.KEEP))
-    foreign = [each for each in found if each.name in kept and each.digest != digests.get(each.name, each.digest)]
-    above = {each.name: _above_cap(environment, each, work.target) for each in foreign}
-    result = steps(above).with_step(own) if foreign else first
-    return result, bool(result.changes) or environment.is_unfinished()
-
-
-def _own_step(work: Work, found: list[Distribution], arguments: Namespace) -> Step | None:
-    """What happens to the project itself, which has no place in its own lock."""
-    if arguments.no_install_project or "build-system" not in (work.source.pyproject or ""):
+def _settled(arguments: Namespace) -> _Settled | None:
+    """The environment, where nothing that a sync looks at has changed since the last one; None where it has to look."""
+    if arguments.json or arguments.compile_bytecode or arguments.lock:
         return None
-    from minglibc.cli import own_project  # noqa: PLC0415  most projects are no packages
-
-    return own_project.due(work.source, found)
-
-
-def _installed(distribution: Distribution, above_cap: str) -> Installed:
-    return Installed(
-        distribution.name,
-        distribution.version,
-        distribution.tags,
-        distribution.digest,
-        distribution.damage,
-        distribution.direct_url,
-        above_cap,
-    )
-
-
-def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
-    from minglibc.audit import misfit  # noqa: PLC0415  only other installers' work is looked into
-    from minglibc.elf import ElfFile  # noqa: PLC0415  the same
-
-    for binary in environment.binaries(distribution):
-        why = misfit(binary.content, target.cap) if isinstance(binary.content, ElfFile) else ""
-        if why:
-            return f"{binary.path} {why}"
-    return ""
-
-
-def _own_name(pyproject: str | None) -> str:
-    """The project's own name: installed by hand for development, it is no part of its own lock."""
-    return normalize_name(str(_table(pyproject, "project").get("name", "")))
-
-
-def _overruled(pyproject: str | None) -> frozenset[str]:
-    """The projects whose place in the lock the settings decide, whatever their dependents' metadata says."""
-    table = _table(pyproject, "tool", "minglibc")
-    overrides = [re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in table.get("overrides", ())]
-    return frozenset(normalize_name(str(name)) for name in [*overrides, *table.get("excludes", ())])
-
-
-def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
-    # With --frozen nothing has looked at this file yet, and nothing needs to be right in it.
     try:
-        table: Any = tomllib.loads(pyproject or "")
-    except tomllib.TOMLDecodeError:
-        return {}
-    for name in names:
-        table = table.get(name, {}) if isinstance(table, dict) else {}
-    return table if isinstance(table, dict) else {}
-
-
-def locked_file(wheel: "LockedFile", folder: str) -> "FetchedFile":
-    """A file of the lock in *folder*, as a wheelhouse fetches it."""
-    from minglibc.adapters.local_wheels import url_of  # noqa: PLC0415  only a change needs files
-    from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  the same
-
-    return LockedFile(wheel.filename, url_of(wheel.url, wheel.path, folder), wheel.hashes, wheel.size)
-
-
-def _digest(wheel: "LockedFile", folder: str) -> str:
-    """What identifies the file of a lock in *folder*; a lock that has no hash for it was refused when it was read."""
-    if isinstance(wheel, LockedFolder):
-        from minglibc.adapters import folders  # noqa: PLC0415  few projects have neighbours
-
-        return folders.state(place_of(wheel, folder), editable=wheel.editable)
-    algorithm = next(each for each in HASH_ALGORITHMS if each in wheel.hashes)
-    return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
-
-
-def _change(environment: Environment, steps: Plan, work: Work, arguments: Namespace) -> None:
-    from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  most syncs have nothing to fetch
-    from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
-    from minglibc.cli.progress import Bars  # noqa: PLC0415  the same
-
-    arriving = set(steps.names(Action.INSTALL, Action.REINSTALL))
-    leaving = set(steps.names(Action.REINSTALL, Action.REMOVE))
-    coming = [(package, file) for package, file in work.packages if package.name in arriving]
-    wheels = [file for _, file in coming if isinstance(file, PackageWheel)]
-    here = work.source.folder
-    distributions = environment.distributions()
-    staying = [each for each in distributions if each.name not in leaving]
-    bars = Bars(arguments)
-    house = Wheelhouse(
-        cache_folder(arguments),
-        offline=arguments.offline,
-        credentials=credentials(work.source.pyproject, work.source.lock, arguments),
-        on_progress=bars.advance,
-        on_warning=lambda text: talk(arguments, f"warning: {text}"),
-    )
-    with house, environment.change() as change, ExitStack() as stack:
-        with bars:
-            paths = house.fetch([locked_file(wheel, here) for wheel in wheels])
-        prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel, here)) for wheel in wheels]
-        if len(coming) > len(wheels):
-            maker = stack.enter_context(maker_for(work.source, [work.target], arguments))
-            for package, file in coming:
-                if not isinstance(file, PackageWheel):
-                    prepared.append(_made(package, file, work, maker, environment.interpreter))
-        if _own_name(work.source.pyproject) in arriving:
-            from minglibc.cli import own_project  # noqa: PLC0415  most projects are no packages
-
-            made = own_project.built(work.source, environment.interpreter, work.target, arguments)
-            prepared.append(stack.enter_context(made))
-        for checked in change.prepare(prepared, staying):
-            _check_needs(checked, work)
-            # The lock says it where all wheels of a package agree; each wheel says it for itself.
-            check_patch(environment.interpreter.machine, {f"{checked.name} {checked.version}": checked.requires_python})
-        with _undisturbed():
-            change.apply([each for each in distributions if each.name in leaving], staying)
-
-
-def _made(package: Package, file: "LockedFile", work: Work, maker: "Maker", interpreter: Interpreter) -> Prepared:
-    """The wheel that is built of a source or a folder."""
-    here = work.source.folder
-    # What changes while it is built is seen by the next sync.
-    digest = _digest(file, here)
-    built = make((package, file), here, maker, work.target, interpreter)
-    if not isinstance(file, LockedFolder):
-        return Prepared(built.path, built.filename, digest)
-    return Prepared(built.path, built.filename, digest, direct_url(place_of(file, here), editable=file.editable))
-
-
-def make(
-    locked: "tuple[Package, LockedFile]",
-    folder: str,
-    maker: "Maker",
-    target: Target,
-    interpreter: Interpreter | None = None,
-) -> "Built":
-    """The wheel that *maker* builds for *target* of a source or a folder of the lock in *folder*; raises Unfit, MinglibcError."""
-    package, file = locked
-    from minglibc.cli.making import Neighbour, Release  # noqa: PLC0415  few locks have sources
-
-    if isinstance(file, LockedFolder):
-        return maker.folder(Neighbour(package.name, place_of(file, folder), file.editable), target, interpreter)
-    return maker.wheel(Release(package.name, version_of(package), locked_file(file, folder)), target, interpreter)
-
-
-def place_of(locked: LockedFolder, folder: str) -> str:
-    """Where a folder of the lock in *folder* is."""
-    return os.path.join(os.path.abspath(folder), locked.path)
-
-
-def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *, builds: bool = True) -> "Maker":
-    """What builds the sources of a lock, by the settings beside it where it has any."""
-    from minglibc.cli.indexes import credentials  # noqa: PLC0415  few locks have sources
-    from minglibc.cli.making import Maker  # noqa: PLC0415  the same
-    from minglibc.cli.origins import overrides_of  # noqa: PLC0415  the same
-    from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
-    from minglibc.settings import parse  # noqa: PLC0415  the same
-
-    origin = source.lock.origin
-    told = credentials(source.pyproject, source.lock, arguments)
-    settings = None
-    # A frozen lock stands for itself, whatever lies beside it.
-    with suppress(*([SettingsError] if getattr(arguments, "frozen", False) else [])):
-        if source.pyproject is not None:
-            settings = parse(source.pyproject, overrides=overrides_of(origin), written=origin.is_project)
-    return Maker(Supply(settings, arguments, source.folder, told, home_of(source.lock)), targets, builds=builds)
-
-
-def _check_needs(wheel: "CheckedWheel", work: Work) -> None:
-    """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
-    locked = {str(package.name): version_of(package) for package, _ in work.packages}
-    # What a folder holds by now was not locked.
-    ignored = _overruled(work.source.pyproject) | {name for name, version in locked.items() if not version}
-    if lacking := unmet(wheel.requires, locked, work.target, ignored):
-        raise WheelError(
-            f"{wheel.filename} needs {lacking}, which the lock does not have",
-            hint="nothing was installed: the index gave other metadata for this wheel than the wheel holds; "
-            "require what is missing in pyproject.toml and run `minglibc lock`",
-        )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the environment is whole again, which takes milliseconds."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_stamp(environment: Environment, source: Source, target: Target, arguments: Namespace) -> None:
-    layout = environment.layout
-    stamp.write(
-        layout.prefix,
-        lock=stamp.digest(source.lock_text),
-        pyproject=stamp.digest(None if arguments.frozen else source.pyproject),
+        folder = project.find(arguments.project)
+        lock, pyproject = project.read_lock(project.lock_path(folder)), project.read_pyproject(folder)
+    except MinglibcError:
+        return None  # the whole sync says it better
+    given = os.path.abspath(arguments.python or os.path.join(folder, ENVIRONMENT))
+    # What lies beside the lock is looked at by the whole sync.
+    if lock is None or nearby.lists_any(lock) or not os.path.isdir(given):
+        return None
+    known = stamp.digest(pyproject)
+    stamped = stamp.holds(
+        given,
+        lock=stamp.digest(lock),
+        pyproject=None if arguments.frozen else known,
         selection=selection(arguments),
-        cap=str(target.cap),
-        musl_loader=environment.interpreter.loader if target.cap.libc == "musl" else "",
-        folders=(layout.purelib, layout.platlib, layout.scripts),
     )
+    asked = seen.Asked(folder, known)
+    packages = seen.holds(given, asked, os.path.join(given, "bin", "python")) if stamped else None
+    return None if packages is None else _Settled(os.path.realpath(given), packages)
 
 
 # What is said
 
 
-def tell(outcome: Outcome, arguments: Namespace) -> None:
+def tell(outcome: "Outcome", arguments: Namespace) -> None:
     """The summary, as uv words it: how many, how long, and a line for each change with its reason."""
+    from minglibc.syncplan import Action  # noqa: PLC0415  paid for only where something was done
+
     if arguments.json:
+        import json  # noqa: PLC0415  the same
+
         print(json.dumps(as_json(outcome, arguments), indent=2))
     steps = outcome.plan
     only_looked = arguments.dry_run or arguments.check
@@ -610,11 +100,17 @@ def tell(outcome: Outcome, arguments: Namespace) -> None:
     if not steps.changes:
         kept = len(steps.names(Action.KEEP))
         what = "Nothing to do" if not outcome.changed else "Nothing else to do"
-        talk(arguments, f"{what}: {kept} package{'' if kept == 1 else 's'} at {outcome.prefix} match the lock")
+        talk(arguments, _nothing_to_do(what, kept, outcome.prefix))
 
 
-def as_json(outcome: Outcome, arguments: Namespace) -> dict[str, Any]:
+def _nothing_to_do(what: str, packages: int, prefix: str) -> str:
+    return f"{what}: {packages} package{'' if packages == 1 else 's'} at {prefix} match the lock"
+
+
+def as_json(outcome: "Outcome", arguments: Namespace) -> dict[str, Any]:
     """The outcome in the form that docs/reference describes."""
+    from minglibc.syncplan import target_name  # noqa: PLC0415  paid for only where it is asked for
+
     return {
         "environment": outcome.prefix,
         "python": outcome.executable,
