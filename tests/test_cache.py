@@ -15,7 +15,7 @@ from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
 from tests.support.wheels import build_wheel
 
-INDEX, WHEELS, _ = CURRENT
+INDEX, WHEELS, *_ = CURRENT
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from minglibc.adapters import environment as environments
 from minglibc.adapters import workers
 from minglibc.adapters.environment import Environment, Interpreter, Prepared, create, find_interpreters, inspect
+from minglibc.adapters.unpacked import Unpacked
 from minglibc.adapters.wheelfile import CheckedWheel, check, unpack
 from minglibc.errors import EnvironmentProblem, WheelError
 from minglibc.targets import GlibcVersion, PythonVersion
@@ -479,7 +480,7 @@ def test_damaged_archives_are_refused_in_words(environment: Environment, tmp_pat
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     try:
         wheel = check(bad.path, bad.filename, environment.layout)
-        unpack(wheel, str(tmp_path / "out"), environment.layout, {})
+        unpack(wheel, str(tmp_path / "out"), environment.layout, {}, Unpacked("", 0o022))
     except WheelError:
         return
     assert (

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from minglibc.adapters import built, sources, store, wheelhouse
+from minglibc.adapters import built, sources, store, unpacked, wheelhouse
 
-CURRENT = (store.FORMAT, wheelhouse.FOLDER, built.FOLDER)
+CURRENT = (store.FORMAT, wheelhouse.FOLDER, unpacked.FOLDER, built.FOLDER)
 _KINDS = (*CURRENT, sources.SCRIPTS)
 
 # Each kind of cache with the number of its format; whatever else stands beside them is not ours.
-_OURS = re.compile(r"(index-v|wheels-|built-|scripts-)([0-9]{1,6})")
+_OURS = re.compile(r"(index-v|wheels-|unpacked-|built-|scripts-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):
@@ -62,10 +62,16 @@ def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
             with suppress(FileNotFoundError):
                 os.unlink(entry.path)
                 count, size = count + 1, size + entry.size
-            with suppress(OSError):
-                # The folder of a digest has no other use; one that is not empty stays.
-                os.rmdir(os.path.dirname(entry.path))
+            _remove_empty(os.path.dirname(entry.path), folder)
     return count, size
+
+
+def _remove_empty(path: str, cache: str) -> None:
+    """Remove the folders from *path* upwards, below *cache*, that hold nothing any more."""
+    with suppress(OSError):
+        while path.startswith(f"{cache}/"):
+            os.rmdir(path)
+            path = os.path.dirname(path)
 
 
 def _environments(folder: str) -> Iterator[str]:

@@ -101,13 +101,15 @@ class Distribution:
 class Prepared(NamedTuple):
     """A wheel that was hashed just now: where it is, its name in the lock, and its digest there (``sha256:…``).
 
-    *direct_url* is what its .dist-info says of where it came from, when that was no index (PEP 610).
+    *direct_url* is what its .dist-info says of where it came from, when that was no index (PEP 610). *unpacked* is the folder
+    of the cache that its files may be linked to and from.
     """
 
     path: str
     filename: str
     digest: str
     direct_url: bytes = b""
+    unpacked: str = ""
 
 
 def inspect(executable: str) -> Interpreter:
@@ -572,13 +574,14 @@ class Change:
 
 def _prepare(job: tuple[Prepared, str, Layout]) -> "CheckedWheel":
     """Check one wheel and unpack it into its room of a change, its .dist-info apart from its files."""
-    from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  most syncs have nothing to unpack
+    from minglibc.adapters.unpacked import Unpacked  # noqa: PLC0415  most syncs have nothing to unpack
+    from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  the same
 
     asked, folder, layout = job
     wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
     room = os.path.join(folder, wheel.name)
     site = layout.folder(wheel.root, wheel.name)
-    sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked))
+    sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked), Unpacked(asked.unpacked, _umask()))
     home = os.path.join(room, "info", site)
     os.makedirs(home)
     os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))

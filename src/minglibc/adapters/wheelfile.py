@@ -28,6 +28,7 @@ from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
 
 from minglibc.adapters.layout import ORIGIN, Layout
+from minglibc.adapters.unpacked import Unpacked
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
 from minglibc.versions import contains, key
@@ -101,12 +102,14 @@ def check(path: str, filename: str, layout: Layout, *, added: Sequence[str] = ()
         raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
 
 
-def unpack(wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes]) -> dict[str, int]:
+def unpack(
+    wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes], kept: Unpacked
+) -> dict[str, int]:
     """Unpack *wheel* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError.
 
-    *additions* are put into its .dist-info. Returned is the size of each file, by its path below the prefix.
+    *additions* are put into its .dist-info. What *kept* has of it is linked, and what it has not, it gets. Returned is the size of each file, by its path below the prefix.
     """
-    destination = _Folder(wheel, folder, layout)
+    destination = _Folder(wheel, folder, layout, kept)
     try:
         with zipfile.ZipFile(wheel.path) as archive:
             source = _Source(wheel, archive)
@@ -396,30 +399,28 @@ def _record_rows(text: str, refuse: Any) -> dict[str, tuple[str, str]]:
 class _Member:
     """A member's bytes, which fail at the end if they are not what RECORD says."""
 
-    def __init__(self, wheel: CheckedWheel, name: str, stream: IO[bytes]) -> None:
+    def __init__(self, wheel: CheckedWheel, archive: zipfile.ZipFile, name: str) -> None:
         self._wheel = wheel
-        self._name = name
-        self._stream = stream
-        self._expected, self.size = wheel.record[name]
-        self._hash = hashlib.new(self._expected.partition("=")[0])
+        self._archive = archive
+        self.name = name
+        self.digest, self.size = wheel.record[name]
 
     def chunks(self) -> Iterator[bytes]:
         """Every byte; raises WheelError after the last if the hash is wrong."""
-        while chunk := self._stream.read(_CHUNK):
-            self._hash.update(chunk)
-            yield chunk
-        if self.digest != self._expected.partition("=")[2].rstrip("="):
-            _refuse(self._wheel.filename, f"has a file that is not what RECORD says: {self._name}")
-
-    @property
-    def digest(self) -> str:
-        """The hash of what was read, in RECORD's spelling."""
-        return _encoded(self._hash.digest())
+        algorithm, _, expected = self.digest.partition("=")
+        hasher = hashlib.new(algorithm)
+        with self._archive.open(self.name) as stream:
+            while chunk := stream.read(_CHUNK):
+                hasher.update(chunk)
+                yield chunk
+        if _encoded(hasher.digest()) != expected.rstrip("="):
+            _refuse(self._wheel.filename, f"has a file that is not what RECORD says: {self.name}")
 
     @property
     def entry(self) -> Hash:
         """The hash as the installed RECORD has it."""
-        return Hash(self._hash.name, self.digest)
+        algorithm, _, digest = self.digest.partition("=")
+        return Hash(algorithm, digest.rstrip("="))
 
 
 def _encoded(digest: bytes) -> str:
@@ -449,16 +450,16 @@ class _Source(WheelSource):
                 continue
             info = self._archive.NameToInfo[name]
             mode = info.external_attr >> 16
-            with self._archive.open(info) as stream:
-                member = cast("Any", _Member(self._wheel, name, stream))
-                yield (name, "", ""), member, bool(stat.S_ISREG(mode) and mode & 0o111)
+            member = cast("Any", _Member(self._wheel, self._archive, name))
+            yield (name, "", ""), member, bool(stat.S_ISREG(mode) and mode & 0o111)
 
 
 class _Folder(WheelDestination):
     """Writes a wheel below a folder that stands for the prefix; what is there already is an error."""
 
-    def __init__(self, wheel: CheckedWheel, folder: str, layout: Layout) -> None:
+    def __init__(self, wheel: CheckedWheel, folder: str, layout: Layout, kept: Unpacked) -> None:
         self._wheel = wheel
+        self._kept = kept
         self._folder = folder
         self._layout = layout
         self._made: set[str] = set()
@@ -475,9 +476,14 @@ class _Folder(WheelDestination):
         if scheme == "scripts":
             content = _with_interpreter(b"".join(stream.chunks()), self._layout.interpreter)
             return self._write(scheme, path, [content], executable=is_executable)
-        with self._new(scheme, path, executable=is_executable) as file:
-            for chunk in stream.chunks():
-                file.write(chunk)
+        below, place = self._place(scheme, path)
+        if self._kept.take(stream.name, place, digest=stream.digest, size=stream.size, executable=is_executable):
+            self.sizes[below] = stream.size
+        else:
+            with self._new(scheme, path, executable=is_executable) as file:
+                for chunk in stream.chunks():
+                    file.write(chunk)
+            self._kept.keep(stream.name, place)
         return RecordEntry(path, stream.entry, stream.size)
 
     def finalize_installation(
@@ -499,14 +505,19 @@ class _Folder(WheelDestination):
             file.write(content)
         return RecordEntry(path, Hash("sha256", _encoded(hashlib.sha256(content).digest())), len(content))
 
-    @contextmanager
-    def _new(self, scheme: str, path: str, *, executable: bool) -> Iterator[IO[bytes]]:
+    def _place(self, scheme: str, path: str) -> tuple[str, str]:
+        """Where a file goes, below the prefix and as a whole path, in a folder that is there."""
         below = posixpath.normpath(posixpath.join(self._layout.folder(scheme, self._wheel.name), path))
         place = posixpath.join(self._folder, below)
         parent = posixpath.dirname(place)
         if parent not in self._made:
             os.makedirs(parent, exist_ok=True)
             self._made.add(parent)
+        return below, place
+
+    @contextmanager
+    def _new(self, scheme: str, path: str, *, executable: bool) -> Iterator[IO[bytes]]:
+        below, place = self._place(scheme, path)
         # The process's umask takes from these modes what it should.
         mode = 0o777 if executable else 0o666
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)

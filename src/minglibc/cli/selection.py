@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from minglibc.lockfile import Lock
 
 ENVIRONMENT = ".venv"
+# How files come from the cache into an environment.
+HARDLINK, COPY = "hardlink", "copy"
 
 
 class Asked(NamedTuple):
@@ -75,6 +77,12 @@ def add_selection(parser: Parser) -> None:
     add_part(parser)
     add = parser.add_argument
     add("--inexact", action="store_true", help="keep what the lock does not name")
+    add(
+        "--link-mode",
+        choices=[HARDLINK, COPY],
+        default=HARDLINK,
+        help="how files come from the cache: linked, which is fast, or as copies of their own (default: hardlink)",
+    )
     add(
         "--no-install-project", action="store_true", help="leave the project itself out, even if it has a build backend"
     )

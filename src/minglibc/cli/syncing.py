@@ -15,7 +15,7 @@ from minglibc.adapters import environment as environments
 from minglibc.adapters import nearby, project, seen, stamp
 from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared, direct_url
 from minglibc.cli.options import Namespace, cache_folder, talk
-from minglibc.cli.selection import ENVIRONMENT, asked_lock, selection
+from minglibc.cli.selection import ENVIRONMENT, HARDLINK, asked_lock, selection
 from minglibc.errors import EnvironmentProblem, LockError, SettingsError, WheelError
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import Lock, LockedFolder, version_of
@@ -459,7 +459,8 @@ def _digest(wheel: "LockedFile", folder: str) -> str:
 
 def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> "list[CheckedWheel]":
     """Do what there is to do; what arrived."""
-    from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  most syncs have nothing to fetch
+    from minglibc.adapters import unpacked  # noqa: PLC0415  most syncs have nothing to fetch
+    from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  the same
     from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
     from minglibc.cli.progress import Bars  # noqa: PLC0415  the same
 
@@ -479,7 +480,10 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
     with house, environment.change() as change, ExitStack() as stack:
         with bars:
             paths = house.fetch([locked_file(wheel, here) for wheel in wheels])
-        prepared = [Prepared(paths[wheel.filename], wheel.filename, _digest(wheel, here)) for wheel in wheels]
+        kept = (
+            unpacked.home(cache_folder(arguments), environment.layout.prefix) if arguments.link_mode == HARDLINK else ""
+        )
+        prepared = [_prepared(paths[wheel.filename], wheel, here, kept) for wheel in wheels]
         if len(coming) > len(wheels):
             maker = stack.enter_context(maker_for(work.source, [work.target], arguments))
             for package, file in coming:
@@ -498,6 +502,11 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
         with _undisturbed():
             change.apply(look.leaving, staying)
     return arrived
+
+
+def _prepared(path: str, wheel: PackageWheel, folder: str, kept: str) -> Prepared:
+    digest = _digest(wheel, folder)
+    return Prepared(path, wheel.filename, digest, unpacked=kept and os.path.join(kept, digest.replace(":", "-")))
 
 
 def _made(package: Package, file: "LockedFile", work: Work, maker: "Maker", interpreter: Interpreter) -> Prepared:
