@@ -92,6 +92,11 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _below_a_file(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_text("", encoding="utf-8")
+
+
 SPOILED: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: os.truncate(path, 3),
     "emptied": lambda path: os.truncate(path, 0),
@@ -103,7 +108,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
     "a pipe": _fifo,
     "a folder": _folder,
     "without its folder": lambda path: shutil.rmtree(path.parent),
-    "below a file": lambda path: (shutil.rmtree(path.parent), path.parent.write_text("")),
+    "below a file": _below_a_file,
 }
 
 
