@@ -93,7 +93,7 @@ def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project
         folders = [arguments.workloads / each for each in arguments.workload] or sorted(arguments.workloads.iterdir())
         yield arguments.index, [tools.Project.load(folder / "pyproject.toml") for folder in folders]
     else:
-        with serving(index(100)) as url:
+        with serving(index(100), latency=arguments.latency_ms / 1000) as url:
             yield url, [synthetic(1), synthetic(4)]
 
 
@@ -143,6 +143,9 @@ def main() -> None:
     lock.add_argument("--tools", type=Path, help="the folder that `install` filled")
     lock.add_argument("--tool", action="append", default=[], help="only this one")
     lock.add_argument("--index", help="a simple index that has what the workloads need; else a synthetic one is served")
+    lock.add_argument(
+        "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each answer"
+    )
     lock.add_argument("--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml")
     lock.add_argument("--workload", action="append", default=[], help="only this one")
     lock.add_argument("--scenario", action="append", default=[], choices=locks.SCENARIOS, help="only this one")

@@ -1,4 +1,4 @@
-"""Tools side by side on one index: interleaved, cold, warm, unchanged and checked; medians and ratios as Markdown."""
+"""Tools side by side on one index: interleaved, cold, warm, and so on; medians and ratios as Markdown."""
 
 import os
 import shutil
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.measure import Run, measured
-from tests.benchmarks.tools import PEX_SEED, TOOLS, Project, Tool, prepare
+from tests.benchmarks.tools import PEX_SEED, TOOLS, Command, Project, Tool, prepare
 
-SCENARIOS = ("cold", "warm", "unchanged", "check")
+SCENARIOS = ("cold", "warm", "revalidate", "unchanged", "check")
+
+_NONE_SUCH = "has no command for it"
 
 
 class Failed(NamedTuple):
@@ -48,8 +50,9 @@ class Bench:
         program = self.program(case.tool)
         if program is None:
             return Failed("is not installed")
-        if scenario == "check" and case.tool.check is None:
-            return Failed("has no check")
+        command = {"check": case.tool.check, "revalidate": case.tool.refresh}.get(scenario, case.tool.lock)
+        if command is None:
+            return Failed(_NONE_SUCH)
         place = self._folder / f"{case.project.name}-{case.label}-{'cold' if scenario == 'cold' else 'kept'}".replace(
             " ", "-"
         )
@@ -59,14 +62,14 @@ class Bench:
         if not cache.exists():
             self._make(case, place)
             if scenario != "cold":
-                first = self._lock(case, program, place)
+                first = self._lock(case, program, place, case.tool.lock)
                 if isinstance(first, Failed):
                     return first
-        if scenario == "warm":
+        if scenario in {"warm", "revalidate"}:
             lock.unlink(missing_ok=True)
         elif scenario in {"unchanged", "check"} and not lock.exists():
-            self._lock(case, program, place)
-        return self._lock(case, program, place, only_check=scenario == "check")
+            self._lock(case, program, place, case.tool.lock)
+        return self._lock(case, program, place, command)
 
     def _make(self, case: Case, place: Path) -> None:
         for name in ("project", "home", "tmp"):
@@ -78,9 +81,8 @@ class Bench:
             (place / "cache").mkdir()
         prepare(case.tool, case.project, self._index, place / "project")
 
-    def _lock(self, case: Case, program: str, place: Path, *, only_check: bool = False) -> Run | Failed:
+    def _lock(self, case: Case, program: str, place: Path, command: Command) -> Run | Failed:
         cache = str(place / "cache")
-        command = (case.tool.check if only_check else None) or case.tool.lock
         arguments = command(case.project, self._index, cache)
         environment = {
             "PATH": os.pathsep.join((os.path.dirname(program), "/usr/local/bin", "/usr/bin", "/bin")),
@@ -152,7 +154,7 @@ def _table(
         yield f"| {case.label} | {' | '.join(cells)} | {peak} |"
         for scenario in scenarios:
             found = figures[case.label, scenario]
-            if isinstance(found, Failed) and found.why != "has no check":
+            if isinstance(found, Failed) and found.why != _NONE_SUCH:
                 notes.append(f"\n{case.label}, {scenario}: {found.why}")
     yield from dict.fromkeys(notes)
 

@@ -61,8 +61,8 @@ def _entry(number: int, version: str, tail: str, metadata: str) -> dict[str, obj
 
 
 @contextmanager
-def serving(bodies: dict[str, bytes]) -> Iterator[str]:
-    """The address of the simple index that *bodies* are, while the context lasts."""
+def serving(bodies: dict[str, bytes], *, latency: float = 0, kind: str = _JSON) -> Iterator[str]:
+    """The address of the simple index that *bodies* are, while the context lasts; *latency* is seconds a request."""
     loop = asyncio.new_event_loop()
     ready: list[int] = []
     servers: list[asyncio.Server] = []
@@ -70,11 +70,15 @@ def serving(bodies: dict[str, bytes]) -> Iterator[str]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
-            while (await reader.readline()).strip():
-                pass
+            known = False
+            while header := (await reader.readline()).strip():
+                known |= header.lower() == b'if-none-match: "1"'
+            await asyncio.sleep(latency)
             body = bodies.get(line.split()[1].decode())
             status, content = ("200 OK", body) if body is not None else ("404 Not Found", b"")
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {_JSON}\r\nContent-Length: {len(content)}\r\n"
+            if known and body is not None:
+                status, content = "304 Not Modified", b""
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
             writer.write(f'{head}ETag: "1"\r\nCache-Control: max-age=86400\r\n\r\n'.encode() + content)
             await writer.drain()
         writer.close()

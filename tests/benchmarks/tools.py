@@ -82,23 +82,29 @@ class Project(NamedTuple):
         )
 
 
+# What a tool is told, given the project, the index and the cache folder.
+Command = Callable[[Project, str, str], Sequence[str]]
+
+
 class Tool(NamedTuple):
     """A tool: what it reads, the command that locks, the one that only checks, and what it writes."""
 
     name: str
     program: str
     settings: Callable[[Project, str], str]
-    lock: Callable[[Project, str, str], Sequence[str]]
+    lock: Command
     locks: str
     variables: Callable[[str, str], Mapping[str, str]] = lambda cache, index: {}
-    check: Callable[[Project, str, str], Sequence[str]] | None = None
+    check: Command | None = None
+    # The command that locks anew and asks for each page again, whatever its age; None where there is none.
+    refresh: Command | None = None
     # Whether it locks for several targets at once.
     many: bool = False
     # Whose venv it lies in, where that has another name.
     home: str = ""
 
 
-def _asks(*command: str) -> Callable[[Project, str, str], Sequence[str]]:
+def _asks(*command: str) -> Command:
     return lambda project, index, cache: command
 
 
@@ -127,6 +133,21 @@ def _nab_lock(project: Project, index: str, cache: str) -> Sequence[str]:
         where = ["--project-mode", "universal", "--project-matrix-python", project.requires_python]
         where += [part for platform in platforms for part in ("--project-matrix-platforms", platform, knob)]
     return ["lock", "--no-progress", "--cache-dir", cache, *where]
+
+
+def _pip_lock(project: Project, index: str, cache: str) -> Sequence[str]:
+    return ["lock", "-q", *_ONLY_WHEELS, "-r", _REQUIREMENTS, "-o", "pylock.toml"]
+
+
+def _pip_compile(project: Project, index: str, cache: str) -> Sequence[str]:
+    return ["-q", "--strip-extras", "--pip-args", " ".join(_ONLY_WHEELS), _REQUIREMENTS, "-o", "requirements.txt"]
+
+
+def _pex_lock(project: Project, index: str, cache: str) -> Sequence[str]:
+    return [
+        *("lock", "create", "--no-pypi", "--index", index, "--no-build", "--style", "strict", "--avoid-downloads"),
+        *("--pip-version", PEX_PIP, "-r", _REQUIREMENTS, "-o", "lock.json"),
+    ]
 
 
 def _pdm(project: Project, index: str) -> str:
@@ -163,6 +184,9 @@ TOOLS = (
         _minglibc,
         lambda project, index, cache: ["lock", "--quiet", "--index-url", index, "--cache-dir", cache],
         "pylock.toml",
+        refresh=lambda project, index, cache: [
+            *("lock", "--quiet", "--refresh", "--index-url", index, "--cache-dir", cache)
+        ],
         check=_asks("lock", "--check", "--quiet"),
         many=True,
     ),
@@ -178,6 +202,7 @@ TOOLS = (
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON": sys.executable,
         },
+        refresh=_asks("lock", "--quiet", "--refresh"),
         check=_asks("lock", "--check", "--quiet"),
         many=True,
     ),
@@ -203,6 +228,7 @@ TOOLS = (
             "PDM_USE_VENV": "false",
             "PDM_PYTHON": sys.executable,
         },
+        refresh=_pdm_lock,
         check=_asks("lock", "--check"),
         many=True,
     ),
@@ -218,6 +244,7 @@ TOOLS = (
             "POETRY_NO_INTERACTION": "1",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         },
+        refresh=lambda project, index, cache: ["lock", "--quiet"],
         check=_asks("check", "--lock"),
         many=True,
     ),
@@ -225,31 +252,29 @@ TOOLS = (
         "pip lock",
         "pip",
         lambda project, index: "",
-        lambda project, index, cache: ["lock", "-q", *_ONLY_WHEELS, "-r", _REQUIREMENTS, "-o", "pylock.toml"],
+        _pip_lock,
         "pylock.toml",
         _pip_variables,
+        refresh=_pip_lock,
         home="pip",
     ),
     Tool(
         "pip-compile",
         "pip-compile",
         lambda project, index: "",
-        lambda project, index, cache: [
-            *("-q", "--strip-extras", "--pip-args", " ".join(_ONLY_WHEELS), _REQUIREMENTS, "-o", "requirements.txt"),
-        ],
+        _pip_compile,
         "requirements.txt",
         lambda cache, index: {**_pip_variables(f"{cache}/pip", index), "PIP_TOOLS_CACHE_DIR": cache},
+        refresh=_pip_compile,
     ),
     Tool(
         "pex",
         "pex3",
         lambda project, index: "",
-        lambda project, index, cache: [
-            *("lock", "create", "--no-pypi", "--index", index, "--no-build", "--style", "strict", "--avoid-downloads"),
-            *("--pip-version", PEX_PIP, "-r", _REQUIREMENTS, "-o", "lock.json"),
-        ],
+        _pex_lock,
         "lock.json",
         lambda cache, index: {"PEX_ROOT": cache},
+        refresh=_pex_lock,
     ),
 )
 
