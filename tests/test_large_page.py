@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from minglibc.adapters import answers
 from minglibc.adapters.answers import JSON_TYPE, Answer
+from minglibc.adapters.html_page import HtmlPage, Listing
 from minglibc.adapters.large_page import LargePage, read_in_pieces, reader
 from minglibc.adapters.simple_api import read_page
 from minglibc.adapters.spool import Spool
@@ -120,20 +121,136 @@ def test_pieces_are_really_read_before_the_end() -> None:
     assert 1000 == len(page.close().versions)
 
 
-def test_a_page_that_lists_its_files_twice_is_refused() -> None:
-    """Which of the lists is meant nobody can tell when the first one has been read."""
-    body = b'{"files": [{"filename": "b-1-py3-none-any.whl", "url": ""}], "files": []}'
-    page = LargePage(ANSWER, "b")
-    page.feed(body)
-    with pytest.raises(IndexAnswerError, match="twice"):
-        page.close()
+@given(st.lists(st.lists(FILES, max_size=6), min_size=2, max_size=4), st.data())
+def test_of_lists_of_files_the_last_one_counts(lists: list[list[Any]], data: st.DataObject) -> None:
+    """A key that comes twice is no other page in pieces, in whatever letters it is spelled."""
+    keys = data.draw(st.lists(st.sampled_from(['"files"', r'"\u0066iles"', '"more"']), min_size=4, max_size=4))
+    text = ", ".join(f"{key}: {json.dumps(files)}" for key, files in zip(keys, [*lists, 3, None], strict=False))
+    body = f"{{{text}}}".encode()
+    assert at_once(body) == in_pieces(body, data.draw(st.integers(1, 300)), data.draw(st.integers(1, 400)))
 
 
-def test_html_and_refusals_are_held_whole() -> None:
-    """Only a page in JSON is read while it comes."""
-    assert reader(ANSWER, "b") is not None
+def test_refusals_are_held_whole() -> None:
+    """Only a page in JSON or HTML is read while it comes."""
+    assert isinstance(reader(ANSWER, "b"), LargePage)
+    assert isinstance(reader(ANSWER._replace(headers={"content-type": "text/html"}), "b"), HtmlPage)
     assert reader(ANSWER._replace(status=404), "b") is None
-    assert reader(ANSWER._replace(headers={"content-type": "text/html"}), "b") is None
+    assert reader(ANSWER._replace(headers={"content-type": "text/plain"}), "b") is None
+
+
+# HTML.
+
+HTML = ANSWER._replace(headers={"content-type": "text/html; charset=latin-1"})
+QUOTED = st.tuples(
+    st.sampled_from(["=", " = ", "=\n", "=="]),
+    st.sampled_from(['"{}"', "'{}'", '"{}']),
+).map("".join)
+HREFS = st.sampled_from(
+    ["b-1.0.tar.gz", "x/b-2.0-py3-none-any.whl#sha256=ab&amp;c", "b-%C3%A9.zip", "&quot;", "é", "../"]
+)
+VALUES = st.one_of(
+    HREFS, st.sampled_from(["&gt;=3,<4", ">=3", "<a href=b-3.0.zip>", " > ", "sha256=0", "\n<a ", "&#62", ""])
+)
+ATTRIBUTES = st.builds(
+    lambda name, value, form: f" {name}" + form.format(value),
+    st.sampled_from(["href", "HREF", "data-requires-python", "data-yanked", "data-core-metadata", "x"]),
+    VALUES,
+    QUOTED,
+)
+ANCHORS = st.builds(
+    lambda tag, first, attributes, end, text: f"<{tag}{first}{''.join(attributes)}{end}{text}</{tag}>",
+    st.sampled_from(["a", "a", "A", "b", "base", "meta name=pypi:repository-version content=1.1"]),
+    st.sampled_from([' href="b-1.0.tar.gz"', " href=b-4.0.zip", ""]),
+    st.lists(ATTRIBUTES, max_size=3),
+    st.sampled_from([">", ">", " >", "/>", " / >", ""]),
+    st.sampled_from(["b-1.0.tar.gz", "", "&lt;", "<"]),
+)
+NOISE = st.sampled_from(["<!--", "-->", "<!doctype html>", "<script>", "</script>", "<![CDATA[", "]]>", "<?", "</", "<", ">", '"', "'", " = ", "&", "&#6", "\n", "Index of /", "é", "\0"])  # fmt: skip
+PAGES = st.lists(st.one_of(ANCHORS, ANCHORS, NOISE), max_size=12).map(lambda parts: "".join(parts).encode())
+
+
+def html_at_once(body: bytes) -> Any:
+    """What html.parser makes of the whole body, in one go."""
+    page = HtmlPage(HTML, "b", piece=len(body) + 1)
+    try:
+        page.feed(body)
+        return dumped(page.close())
+    except IndexAnswerError as error:
+        return str(error)
+
+
+def html_in_pieces(body: bytes, step: int, piece: int) -> Any:
+    """The same when it comes *step* bytes at a time."""
+    page = HtmlPage(HTML, "b", piece=piece)
+    try:
+        for start in range(0, len(body), step):
+            page.feed(body[start : start + step])
+        return dumped(page.close())
+    except IndexAnswerError as error:
+        return str(error)
+
+
+@given(PAGES, st.integers(1, 60), st.integers(1, 80))
+def test_html_in_pieces_is_the_whole(body: bytes, step: int, piece: int) -> None:
+    """Wherever HTML is cut, within tags, quotes, references, comments or letters, it is the same page or the same refusal."""
+    assert html_at_once(body) == html_in_pieces(body, step, piece)
+
+
+@given(st.binary(max_size=200), st.integers(1, 9), st.integers(1, 20))
+def test_bytes_that_are_no_text(noise: bytes, step: int, piece: int) -> None:
+    """What is no UTF-8 is replaced in pieces as it is in one go."""
+    body = b'<a href="b-1.0.tar.gz" data-yanked="%b">' % noise.replace(b'"', b"") + b"<a href=b-2.0.zip>"
+    assert html_at_once(body) == html_in_pieces(body, step, piece)
+
+
+def test_html_is_really_read_before_the_end() -> None:
+    """Of a page of a thousand links hardly any text is left when all of it has come."""
+    links = "".join(
+        f'<a href="b-{n}.0-py3-none-any.whl#sha256=0" data-requires-python="&gt;=3">b</a>\n' for n in range(1000)
+    )
+    page = HtmlPage(HTML, "b", piece=1000)
+    body = f"<!DOCTYPE html><body>{links}".encode()
+    for start in range(0, len(body), 500):
+        page.feed(body[start : start + 500])
+    assert len(page._links._text) + len(page._links.rawdata) < 2000
+    assert not page._links.files
+    assert 1000 == len(page.close().versions)
+
+
+@pytest.mark.parametrize("endless", ["<!-- ", "<script>", '<a href="', "<a b= '", "<", "<a ", "<a b= ", "&", "= '"])
+def test_html_that_never_ends_costs_no_square(monkeypatch: pytest.MonkeyPatch, endless: str) -> None:
+    """What is never whole is gone through a few times, not once for each piece that comes."""
+    page = HtmlPage(HTML, "b", piece=1000)
+    seen = 0
+    parse = page._links.goahead
+
+    def counted(end: bool) -> None:  # noqa: FBT001  as html.parser calls it
+        nonlocal seen
+        seen += len(page._links.rawdata)
+        parse(end)
+
+    monkeypatch.setattr(page._links, "goahead", counted)
+    body = endless.encode() + b"x <a y > " * 20_000
+    for start in range(0, len(body), 1000):
+        page.feed(body[start : start + 1000])
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        page.close()
+    assert seen < 5 * len(body)
+
+
+@given(PAGES, st.integers(1, 60), st.integers(1, 80))
+def test_a_flat_page_in_pieces_is_the_whole(body: bytes, step: int, piece: int) -> None:
+    """Of a page of many projects' files, each project has its own, in pieces as in one go."""
+    found = []
+    for piece_, step_ in ((len(body) + 1, len(body) or 1), (piece, step)):
+        page = Listing(HTML, piece=piece_)
+        try:
+            for start in range(0, len(body), step_):
+                page.feed(body[start : start + step_])
+            found.append([dumped(page.close().project(name)) for name in ("b", "c", "")])
+        except IndexAnswerError as error:
+            found.append([str(error)])
+    assert found[0] == found[1]
 
 
 # Unpacking.

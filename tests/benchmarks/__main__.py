@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks import locks, syncs, tools
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
-from tests.benchmarks.synthetic import ARCHITECTURES, PYTHONS, index, name, serving
+from tests.benchmarks.synthetic import ARCHITECTURES, JSON, PYTHONS, as_html, index, name, serving
 
 SIZES = (10, 100, 1000)
 TARGETS = {1: (1, 1), 4: (2, 2), 16: (8, 2)}
@@ -69,13 +69,17 @@ def growth(folder: Path) -> dict[tuple[str, int], list[float]]:
 
 
 def memory(folder: Path) -> None:
-    """Peak memory for a project whose page lists many files."""
-    print(f"{'files':>8} {'cold s':>8} {'warm s':>8} {'cold MiB':>8} {'warm MiB':>8}")
+    """Peak memory for a project whose page lists many files, in JSON and in HTML."""
+    print(f"{'files':>8} {'page':>5} {'cold s':>8} {'warm s':>8} {'cold MiB':>8} {'warm MiB':>8}")
     project(folder, 1)
     for files in (0, *PAGE_FILES):
-        with serving(index(1, files=files)) as url:
-            cold, warm = measure(folder, url)
-            print(f"{files:8} {cold.wall:8.3f} {warm.wall:8.3f} {cold.peak:8.0f} {warm.peak:8.0f}", flush=True)
+        bodies = index(1, files=files)
+        page = f"/simple/{name(0)}/"
+        for label, kind, body in (("JSON", JSON, bodies[page]), ("HTML", "text/html", as_html(bodies[page]))):
+            with serving({**bodies, page: body}, kind=kind) as url:
+                cold, warm = measure(folder, url)
+            figures = f"{cold.wall:8.3f} {warm.wall:8.3f} {cold.peak:8.0f} {warm.peak:8.0f}"
+            print(f"{files:8} {label:>5} {figures}", flush=True)
 
 
 def synthetic(targets: int) -> tools.Project:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 RELEASES = 10
 PYTHONS = tuple(range(8, 16))
 ARCHITECTURES = ("x86_64", "aarch64")
-_JSON = "application/vnd.pypi.simple.v1+json"
+JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def name(number: int) -> str:
@@ -31,6 +31,20 @@ def index(projects: int, *, files: int = 0) -> dict[str, bytes]:
         page = {"meta": {"api-version": "1.1"}, "name": name(number), "files": entries}
         found[f"/simple/{name(number)}/"] = json.dumps(page).encode()
     return found
+
+
+def as_html(page: bytes) -> bytes:
+    """A page as servers that know only PEP 503 have it."""
+    links = (
+        f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}" data-requires-python="&gt;=3.8"'
+        f' data-core-metadata="{_said(file["core-metadata"])}">{file["filename"]}</a><br/>\n'
+        for file in json.loads(page)["files"]
+    )
+    return f"<!DOCTYPE html>\n<html><body>\n{''.join(links)}</body></html>\n".encode()
+
+
+def _said(metadata: object) -> str:
+    return f"sha256={metadata['sha256']}" if isinstance(metadata, dict) else "false"
 
 
 def _release(found: dict[str, bytes], number: int, release: int, requires: list[str]) -> Iterator[dict[str, object]]:
@@ -61,7 +75,7 @@ def _entry(number: int, version: str, tail: str, metadata: str) -> dict[str, obj
 
 
 @contextmanager
-def serving(bodies: dict[str, bytes], *, latency: float = 0, kind: str = _JSON) -> Iterator[str]:
+def serving(bodies: dict[str, bytes], *, latency: float = 0, kind: str = JSON) -> Iterator[str]:
     """The address of the simple index that *bodies* are, while the context lasts; *latency* is seconds a request."""
     loop = asyncio.new_event_loop()
     ready: list[int] = []

@@ -1,7 +1,7 @@
 """What a server said: its body unpacked, its address as it may be printed. Imports no HTTP library."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -77,7 +77,7 @@ class Unpacking:
     def feed(self, raw: bytes, *, step: int = _STEP) -> Iterator[bytes]:
         """What *raw* adds to the body."""
         if self._inflate is None:
-            yield raw
+            yield from (raw[start : start + step] for start in range(0, len(raw), step)) if len(raw) > step else (raw,)
             return
         self._taken += len(raw)
         # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
@@ -107,6 +107,16 @@ class Unpacking:
         """All of a body, in as few pieces as can be."""
         yield from self.feed(raw, step=16 * MIB + 100 * len(raw) + 1)
         self.close()
+
+
+def read_on(reader: Reader, answer: Answer, chunks: Iterable[bytes]) -> Any:
+    """What *reader* makes of the body of *answer*, which comes in *chunks* as it was sent."""
+    unpacking = Unpacking(answer)
+    for chunk in chunks:
+        for piece in unpacking.feed(chunk):
+            reader.feed(piece)
+    unpacking.close()
+    return reader.close()
 
 
 def shown(url: str) -> str:

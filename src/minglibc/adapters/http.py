@@ -18,7 +18,7 @@ import httpx
 
 from minglibc import __version__
 from minglibc.adapters import tls
-from minglibc.adapters.answers import MIB, Answer, Reader, Reading, Unpacking, shown, unpacked
+from minglibc.adapters.answers import MIB, Answer, Reading, read_on, shown, unpacked
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 
 MAX_REDIRECTS = 10
@@ -421,14 +421,5 @@ def _with_body(answer: Answer, chunks: Iterator[bytes], reading: Reading) -> Ans
     for chunk in chunks:
         raw += chunk
         if len(raw) > _LARGE >= len(raw) - len(chunk) and (reader := reading(answer)) is not None:
-            return answer._replace(read=_read_on(answer, chain((bytes(raw),), chunks), reader))
+            return answer._replace(read=read_on(reader, answer, chain((bytes(raw),), chunks)))
     return answer._replace(body=bytes(raw))
-
-
-def _read_on(answer: Answer, chunks: Iterable[bytes], reader: Reader) -> Any:
-    unpacking = Unpacking(answer)
-    for chunk in chunks:
-        for piece in unpacking.feed(chunk):
-            reader.feed(piece)
-    unpacking.close()
-    return reader.close()

@@ -1,4 +1,4 @@
-"""A large page of the JSON Simple API, read while it comes: of its files, only a piece at a time is in memory.
+"""A large page of the Simple API in JSON, read while it comes: of its files, only a piece at a time is in memory.
 
 No lexer of JSON is needed for that. Where a beginning of a text, with the brackets closed that it should have left open,
 is JSON, the text is at just that depth there, and in no string: so a place to cut is guessed, and the decoder judges it.
@@ -9,10 +9,18 @@ from itertools import islice
 
 import msgspec
 
-from minglibc.adapters.answers import Answer, Reader, Unpacking, shown, unpacked
-from minglibc.adapters.simple_api import JSON_TYPES, Head, RawFile, check_head, content_type, read_page, reading
+from minglibc.adapters.answers import Answer, Reader, read_on, unpacked
+from minglibc.adapters.simple_api import (
+    HTML_TYPES,
+    JSON_TYPES,
+    Head,
+    RawFile,
+    check_head,
+    content_type,
+    read_page,
+    reading,
+)
 from minglibc.adapters.spool import Spool
-from minglibc.errors import IndexAnswerError
 from minglibc.wheels import ProjectPage, Reduction
 
 PIECE = 256 * 1024
@@ -35,7 +43,7 @@ class _Remainder(Head, rename="kebab"):
     """What is left of a page when most of its files were read: the last of them, and all other keys."""
 
     rest: list[RawFile] = msgspec.field(name=_REST)
-    files: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    files: list[RawFile] | msgspec.UnsetType = msgspec.UNSET
 
 
 _probe = msgspec.json.Decoder(_Probe)
@@ -44,8 +52,13 @@ _remainder = msgspec.json.Decoder(_Remainder)
 
 
 def reader(answer: Answer, name: str) -> Reader | None:
-    """Who reads the page of project *name* out of *answer* while it comes; None where it is no JSON."""
-    return LargePage(answer, name) if answer.status == 200 and content_type(answer) in JSON_TYPES else None
+    """Who reads the page of project *name* out of *answer* while it comes; None where it is neither JSON nor HTML."""
+    kind = content_type(answer) if answer.status == 200 else ""
+    if kind in HTML_TYPES:
+        from minglibc.adapters.html_page import HtmlPage  # noqa: PLC0415  most indexes speak JSON
+
+        return HtmlPage(answer, name)
+    return LargePage(answer, name) if kind in JSON_TYPES else None
 
 
 def read_in_pieces(answer: Answer, name: str) -> ProjectPage:
@@ -53,11 +66,7 @@ def read_in_pieces(answer: Answer, name: str) -> ProjectPage:
     page = reader(answer, name)
     if page is None:
         return read_page(unpacked(answer), name)
-    unpacking = Unpacking(answer)
-    for piece in unpacking.feed(answer.body):
-        page.feed(piece)
-    unpacking.close()
-    found: ProjectPage = page.close()
+    found: ProjectPage = read_on(page, answer, (answer.body,))
     return found
 
 
@@ -131,10 +140,15 @@ class LargePage:
             if not text.isascii():
                 text.decode()
             remainder = _remainder.decode(text)
-        if remainder.files is not msgspec.UNSET:
-            raise IndexAnswerError(f"{shown(self._answer.url)}: the page has the key 'files' twice")
+            rest = remainder.rest
+            if remainder.files is not msgspec.UNSET:
+                # Of a key that comes twice the last one counts, as in a page that is read whole.
+                after = _remainder.decode(b'{"%b":[%b' % (_REST.encode(), bytes(self._text)))
+                if after.files is not msgspec.UNSET:
+                    self._reduction = Reduction(self._name, Spool())
+                    rest = after.files
         check_head(remainder, self._answer, self._name)
-        self._reduction.add(remainder.rest)
+        self._reduction.add(rest)
         return self._reduction.page(
             base_url=self._answer.url,
             status=remainder.project_status.status,

@@ -71,7 +71,8 @@ class LocalIndex:
                 f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
             ) from error
         from minglibc.adapters.answers import Answer  # noqa: PLC0415  a folder needs none of it
-        from minglibc.adapters.simple_api import linked_files  # noqa: PLC0415  nor of this
+        from minglibc.adapters.html_page import linked_files  # noqa: PLC0415  nor of this
 
-        files, self._base = linked_files(Answer(self._url, 200, {"content-type": "text/html"}, content))
-        return files
+        linked = linked_files(Answer(self._url, 200, {"content-type": "text/html"}, content))
+        self._base = linked.base_url
+        return linked.files

@@ -167,13 +167,18 @@ class Network:
         """The same from a flat index, whose one page is fetched once for all projects."""
         with self._listing:
             if base not in self._listings:
-                self._listings[base] = self._get(base, ticket, {"Accept": "text/html"})
+                headers = self._told(base, {"Accept": "text/html"})
+                self._listings[base] = get(
+                    ticket, base, headers, self._limits, unpack=False, reading=_reader_of_listing
+                )
             answer = self._listings[base]
-        if answer.status != 200:
-            raise self._refused(answer, "its page of files")
-        from minglibc.adapters.simple_api import read_listing  # noqa: PLC0415  few indexes are flat
+            if answer.status != 200:
+                raise self._refused(answer, "its page of files")
+            if answer.read is None:
+                from minglibc.adapters.html_page import read_listing  # noqa: PLC0415  few indexes are flat
 
-        page = read_listing(answer, name)
+                answer = self._listings[base] = answer._replace(body=b"", read=read_listing(answer))
+        page = answer.read.project(name)
         if not len(page.versions):
             return answer
         with self._guard:
@@ -264,6 +269,12 @@ def _reader_of_large(name: str, answer: Answer) -> Reader | None:
     from minglibc.adapters.large_page import reader  # noqa: PLC0415  few pages are that large
 
     return reader(answer, name)
+
+
+def _reader_of_listing(answer: Answer) -> Reader | None:
+    from minglibc.adapters.html_page import Listing  # noqa: PLC0415  few indexes are flat
+
+    return Listing(answer) if answer.status == 200 else None
 
 
 def _max_age(answer: Answer) -> int:

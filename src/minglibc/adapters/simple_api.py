@@ -1,26 +1,20 @@
-"""The bytes of an index's answers → ProjectPage: the Simple API in JSON and HTML, the project JSON API."""
+"""The bytes of an index's answers → ProjectPage: the Simple API and the project JSON API, in JSON."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import unquote, urldefrag, urlsplit
 
 import msgspec
 
 from minglibc.adapters.answers import JSON_TYPE, Answer, promised, shown, unpacked
 from minglibc.errors import IndexAnswerError
 from minglibc.requirements import normalize_name
-from minglibc.wheels import ProjectPage, project_of, reduce_files
+from minglibc.wheels import ProjectPage, reduce_files
 
 JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
 # A page that is longer than this, however well it was packed, is read in pieces.
 _LONG = 8 << 20
-_HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
-
-
-# What pages that may well list nothing say: PEP 629's version, servers' own words, and folders that are listed as they are.
-_MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
+HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
 class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
@@ -108,8 +102,10 @@ def _read_page(answer: Answer, name: str) -> ProjectPage:
         raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
     if kind in JSON_TYPES:
         return _read_json(answer, name)
-    if kind in _HTML_TYPES:
-        return _read_html(answer, name)
+    if kind in HTML_TYPES:
+        from minglibc.adapters.html_page import read_html  # noqa: PLC0415  most indexes speak JSON
+
+        return read_html(answer, name)
     raise IndexAnswerError(
         f"{shown(answer.url)}: the index answers with content type {kind or '(none)'}, which is no project page",
         hint="check index-url: it must name a simple index (PEP 503 or 691)",
@@ -156,97 +152,6 @@ def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:
         raise IndexAnswerError(
             f"{shown(answer.url)}: the index calls it JSON, and it is not ({error}); it begins {start!r}"
         ) from error
-
-
-class _Links(HTMLParser):
-    """The anchors of a PEP 503 page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: list[File] = []
-        self.version = "1.0"
-        self.base = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attributes}
-        if tag == "a" and found.get("href"):
-            file = _linked(found)
-            # A listing of a folder leads to the folders around it too.
-            if file.filename:
-                self.files.append(file)
-        elif tag == "base" and found.get("href"):
-            self.base = found["href"]
-        elif tag == "meta" and found.get("name") == "pypi:repository-version":
-            self.version = found.get("content", "1.0")
-
-
-def _linked(found: Mapping[str, str]) -> File:
-    url, fragment = urldefrag(found["href"])
-    metadata = found.get("data-core-metadata", found.get("data-dist-info-metadata"))
-    return File(
-        filename=unquote(urlsplit(url).path.rpartition("/")[2]),
-        url=url,
-        hashes=_hashes(fragment),
-        requires_python=found.get("data-requires-python"),
-        yanked=(found["data-yanked"] or True) if "data-yanked" in found else False,
-        core_metadata=None if metadata is None else metadata != "false" and (_hashes(metadata) or True),
-    )
-
-
-def _hashes(text: str) -> dict[str, str]:
-    algorithm, equals, digest = text.partition("=")
-    return {algorithm: digest} if equals else {}
-
-
-def read_listing(answer: Answer, name: str) -> ProjectPage:
-    """The files of project *name* out of a flat page, which lists those of many; no versions where there are none."""
-    files, base_url = linked_files(answer)
-    with reading(answer):
-        return reduce_files(name, [file for file in files if project_of(file.filename) == name], base_url=base_url)
-
-
-def linked_files(answer: Answer) -> tuple[list[File], str]:
-    """The files that a flat page lists, and the address that theirs are relative to."""
-    with reading(answer):
-        _check_html(answer)
-        links = _links(answer)
-        return links.files, links.base or answer.url
-
-
-def _check_html(answer: Answer) -> None:
-    kind = content_type(answer)
-    if kind not in _HTML_TYPES:
-        raise IndexAnswerError(f"{shown(answer.url)}: a flat index is a page of HTML, and this is {kind or 'nothing'}")
-    if b"<a" not in answer.body.lower() and not _looks_like_index(answer.body):
-        raise IndexAnswerError(
-            f"{shown(answer.url)}: the index answered with a web page that lists no files — a log-in page?",
-            hint="check its url and whether the network wants you to log in",
-        )
-
-
-def _links(answer: Answer) -> _Links:
-    links = _Links()
-    links.feed(answer.body.decode(errors="replace"))
-    if links.version.partition(".")[0] != "1":
-        raise IndexAnswerError(
-            f"{shown(answer.url)}: the index speaks version {links.version} of the Simple API; minglibc knows 1.x"
-        )
-    return links
-
-
-def _read_html(answer: Answer, name: str) -> ProjectPage:
-    links = _links(answer)
-    page = reduce_files(name, links.files, base_url=links.base or answer.url)
-    if not len(page.versions) and not page.skipped and not _looks_like_index(answer.body):
-        raise IndexAnswerError(
-            f"{shown(answer.url)}: the index answered with a web page that lists no files — a log-in page?",
-            hint="check index-url and whether the network wants you to log in",
-        )
-    return page
-
-
-def _looks_like_index(body: bytes) -> bool:
-    return any(mark in body.lower() for mark in _MARKS)
 
 
 class _Release(msgspec.Struct):
