@@ -4,6 +4,7 @@ import gzip
 import json
 import resource
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,6 +237,18 @@ def test_html_that_never_ends_costs_no_square(monkeypatch: pytest.MonkeyPatch, e
     with pytest.raises(IndexAnswerError, match="lists no files"):
         page.close()
     assert seen < 5 * len(body)
+
+
+@pytest.mark.parametrize("run", ["=", " ", "= ", "='", '= "', "<a ", "<", "<a\n=", "&"])
+def test_long_runs_cost_no_square(run: str) -> None:
+    """A page that consists of what may be a place to cut is gone through at once."""
+    page = HtmlPage(HTML, "b")
+    began = time.process_time()
+    for text in ("<a ", *([run * 1000] * 400), "<a >"):
+        page.feed(text.encode())
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        page.close()
+    assert time.process_time() - began < 5
 
 
 @given(PAGES, st.integers(1, 60), st.integers(1, 80))

@@ -20,7 +20,8 @@ from minglibc.wheels import ProjectPage, Reduction, project_of
 
 PIECE = 256 * 1024
 _TO_LAST_ANCHOR = re.compile(r".+(?=<a\s)", re.IGNORECASE | re.DOTALL)
-_OPEN_QUOTE = re.compile(r"""=[\s=]+(?:"[^"]*+|'[^']*+)\Z""")
+# It begins where no run of blanks and equals signs is under way: each is gone through once.
+_OPEN_QUOTE = re.compile(r"""(?<![\s=])\s*+=[\s=]++(?:"[^"]*+|'[^']*+)\Z""")
 # What pages that may well list nothing say: PEP 629's version, servers' own words, and folders that are listed as they are.
 _MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
 _NO_FILES = "the index answered with a web page that lists no files — a log-in page?"
