@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import locks, tools
+from tests.benchmarks import clocked, locks, parts, tools
 from tests.benchmarks.measure import Run
 from tests.benchmarks.synthetic import index, name, serving
 
@@ -47,3 +47,19 @@ def test_ten_targets_stand_beside_one() -> None:
 def test_every_tool_is_installed_by_a_name(tool: tools.Tool) -> None:
     """`install` makes the venv in which a tool's program is looked for."""
     assert (tool.home or tool.name) in {"minglibc", *tools.INSTALLS}
+
+
+def test_the_parts_of_a_lock(tmp_path: Path) -> None:
+    """Every part of a lock is found where it is, and together they are the whole; a warm one asks for nothing."""
+    with serving(index(2)) as url:
+        head, _, columns, _, *rows = parts.table(tmp_path, url, PROJECT, rounds=1).splitlines()
+        found = parts.run(tmp_path, url, PROJECT, "cold")
+    assert "### tiny" == head
+    assert "| ms | cold | warm | revalidate |" == columns
+    named = {part for those in clocked.PARTS.values() for part in those.values()}
+    assert named | {clocked.START, clocked.REST, clocked.HTTPX} < found.keys()
+    assert all(seconds >= 0 for seconds in found.values())
+    cells = {part: figures for part, *figures in (row.strip("| ").split(" | ") for row in rows)}
+    assert ["0", "0"] != cells[clocked.HTTPX][::2]
+    assert "0" == cells[clocked.HTTPX][1]
+    assert "whole" in cells

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks import locks, syncs, tools
+from tests.benchmarks import locks, parts, syncs, tools
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
 from tests.benchmarks.synthetic import ARCHITECTURES, JSON, PYTHONS, as_html, index, name, serving
@@ -127,6 +127,13 @@ def locking(arguments: Namespace) -> None:
             print(table, end="\n\n", flush=True)
 
 
+def profiling(arguments: Namespace) -> None:
+    """Print where the time of minglibc's own processor goes."""
+    with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
+        for project in projects:
+            print(parts.table(Path(temporary), url, project, rounds=arguments.rounds), end="\n\n", flush=True)
+
+
 def syncing(arguments: Namespace) -> None:
     """Print how long tools take to install the same."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -146,15 +153,21 @@ def main() -> None:
     lock = commands.add_parser("locks", help="the peers' locks side by side")
     lock.add_argument("--tools", type=Path, help="the folder that `install` filled")
     lock.add_argument("--tool", action="append", default=[], help="only this one")
-    lock.add_argument("--index", help="a simple index that has what the workloads need; else a synthetic one is served")
-    lock.add_argument(
-        "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each answer"
-    )
-    lock.add_argument("--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml")
-    lock.add_argument("--workload", action="append", default=[], help="only this one")
     lock.add_argument("--scenario", action="append", default=[], choices=locks.SCENARIOS, help="only this one")
     lock.add_argument("--rounds", type=int, default=5)
     lock.set_defaults(run=locking)
+    profile = commands.add_parser("profile", help="where the time of minglibc's own processor goes in a lock, by part")
+    profile.add_argument("--rounds", type=int, default=5)
+    profile.set_defaults(run=profiling)
+    for each in (lock, profile):
+        each.add_argument(
+            "--index", help="a simple index that has what the workloads need; else a synthetic one is served"
+        )
+        each.add_argument(
+            "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each answer"
+        )
+        each.add_argument("--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml")
+        each.add_argument("--workload", action="append", default=[], help="only this one")
     sync = commands.add_parser("syncs", help="`sync` beside `uv pip sync`, on the same lock")
     sync.add_argument("project", nargs="+", type=Path, help="a folder with a pyproject.toml")
     sync.add_argument("--tools", type=Path, help="the folder that `install` filled")
