@@ -12,19 +12,25 @@ def draw(sizes: Sequence[int], seconds: Mapping[tuple[str, int], Sequence[float]
     """The picture of *seconds* by (cold or warm, targets), one for each of *sizes*."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13">',
-        "<title>Seconds of a lock by packages and targets</title>",
+        "<title>Seconds of processor of a lock by packages and targets</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
         *(_rule(value) for value in _DECADES),
         *(_label(_x(size, sizes), _BOTTOM + 22, f"{size:,}", "middle") for size in sizes),
         _label((_LEFT + 520) / 2, _BOTTOM + 44, "packages", "middle"),
-        _label(_LEFT, _TOP - 16, "seconds, cold (solid) and warm (dashed)", "start"),
+        _label(_LEFT, _TOP - 16, "seconds of processor, cold (solid) and warm (dashed)", "start"),
     ]
+    ends: list[tuple[float, str, str]] = []
     for (kind, targets), values in seconds.items():
         points = " ".join(f"{_x(size, sizes):.1f},{_y(value):.1f}" for size, value in zip(sizes, values, strict=True))
         dash = ' stroke-dasharray="6 5"' if kind == "warm" else ""
         parts.append(f'<polyline points="{points}" fill="none" stroke="{_COLORS[targets]}" stroke-width="2"{dash}/>')
         text = f"{kind}, {targets} target{'s' if targets > 1 else ''}: {values[-1]:.2g} s"
-        parts.append(_label(_x(sizes[-1], sizes) + 8, _y(values[-1]) + 4, text, "start", _COLORS[targets]))
+        ends.append((_y(values[-1]) + 4, text, _COLORS[targets]))
+    place = 0.0
+    for due, text, color in sorted(ends):
+        # Curves may end beside each other, and their names may not.
+        place = max(due, place + 15)
+        parts.append(_label(_x(sizes[-1], sizes) + 8, place, text, "start", color))
     steepest = f"{_x(sizes[0], sizes):.1f},{_y(_DECADES[0]):.1f} {_x(sizes[-1], sizes):.1f},{_y(_DECADES[0] * sizes[-1] / sizes[0]):.1f}"
     parts.append(f'<polyline points="{steepest}" fill="none" stroke="#999" stroke-dasharray="2 4"/>')
     parts.append(_label(_x(sizes[0], sizes) + 30, _y(_DECADES[0]) - 4, "linear", "start", "#777"))
