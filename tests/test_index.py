@@ -12,7 +12,7 @@ import pytest
 from minglibc.adapters import store
 from tests.support.commands import Ran, locked_versions, minglibc
 from tests.support.faults import Fault
-from tests.support.index import IndexServer
+from tests.support.index import Exchange, IndexServer
 from tests.support.wheels import build_wheel
 
 Lock = Callable[..., Ran]
@@ -36,6 +36,35 @@ def lock(tmp_path: Path, index: IndexServer) -> Lock:
         return ran
 
     return run
+
+
+def test_later_targets_ask_at_once_for_what_the_first_one_chose(tmp_path: Path, index: IndexServer) -> None:
+    """A release's own wheel for another Python has its own metadata: those of all packages are under way together."""
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        for python in ("cp310", "cp311"):
+            tag = f"{python}-{python}-manylinux_2_17_x86_64"
+            index.add(build_wheel(name, "1.0", tag, requires=["e"], metadata_extra=f"Keywords: {python}\n"))
+        index.add(build_wheel(name, "2.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    index.add(build_wheel("e", "1.0"))
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = {names}\n'
+        '[tool.minglibc]\nglibc = "2.17"\npython = ["3.10", "3.11"]\n'
+    )
+    pattern = "*-1.0-cp311-*.metadata"
+    together = []
+
+    def late(exchange: Exchange) -> None:
+        end = time.monotonic() + 5
+        while len(index.paths(pattern)) < len(names) and time.monotonic() < end:
+            time.sleep(0.01)
+        together.append(len(index.paths(pattern)))
+        exchange.send(exchange.honest())
+
+    index.fault(pattern, late)
+    ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url)
+    assert 0 == ran.code, ran.err
+    assert [4, 4, 4, 4] == together
 
 
 def _statuses(index: IndexServer, pattern: str) -> list[int]:

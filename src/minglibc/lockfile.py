@@ -3,7 +3,7 @@
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,15 +49,27 @@ def resolve_all(
     """One resolution per judge, in their order; each prefers its locked versions, then the nearest answer before it."""
     answers: list[Resolution] = []
     chosen: dict[str, str] = {}
-    for judge in jointly(judges):
+    joint = jointly(judges)
+    for place, judge in enumerate(joint, start=1):
         on_target(judge.target)
         preferences = {**chosen, **locked(judge.target)}
         answer = resolve(roots, judge, index, preferences=preferences, policy=policy)
         answers.append(answer)
         # Of targets that differ, the nearest one's version is preferred: they come in the order of their Pythons.
-        chosen.update((name, wheel.version) for name, wheel in answer.wheels.items())
+        fresh = [wheel for name, wheel in answer.wheels.items() if chosen.get(name) != wheel.version]
+        chosen.update((wheel.name, wheel.version) for wheel in fresh)
+        index.prefetch(_alike(fresh, joint[place:], index))
     check_agreement(answers)
     return answers
+
+
+def _alike(wheels: Sequence[Wheel], judges: Sequence[Judge], index: WheelIndex) -> Iterator[Wheel]:
+    """What targets that prefer the releases of *wheels* will look at first."""
+    for wheel in wheels:
+        page = index.project(wheel.name)
+        release = page.versions.index_of(wheel.version)
+        found = (judge.best(page, release) for judge in judges) if release is not None else ()
+        yield from (each for each in found if each is not None)
 
 
 # Writing.
