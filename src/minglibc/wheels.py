@@ -357,8 +357,7 @@ def reduce_files(
     from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
 
     shelves = _Shelves(name)
-    for file in files:
-        shelves.put(file)
+    shelves.put(files)
     by_version = shelves.by_version
     spelled = _ordered({text: len(found) for text, found in by_version.items()})
     encode = Encoder().encode
@@ -405,8 +404,7 @@ class Reduction:
     def add(self, files: Iterable[NamedFile]) -> None:
         """Put the files of a piece aside."""
         shelves = self._shelves
-        for file in files:
-            shelves.put(file)
+        shelves.put(files)
         for version, found in shelves.by_version.items():
             runs = self._runs.setdefault(version, self._no_runs[:])
             self._counts[version] = self._counts.get(version, 0) + len(found)
@@ -464,24 +462,35 @@ class _Shelves:
         for memory in (self.by_version, self._stems, self._foreign):
             memory.clear()
 
-    def put(self, file: NamedFile) -> None:
-        """Place a file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
-        filename = file.filename
-        foreign: bool | None = False
-        if filename.endswith(".whl"):
-            stem, *tags = filename.rsplit("-", 3)
-            platform = tags[-1] if tags else ""
-            if platform not in self._foreign:
-                self._foreign[platform] = _is_foreign(platform[:-4])
-            if stem not in self._stems:
-                self._stems[stem] = self._shelf(*_split_stem(stem))
-            foreign, shelf = self._foreign[platform], self._stems[stem]
-        else:
-            shelf = self._shelf(*split_sdist(filename))
-        if shelf is None or foreign is None:
-            self.skipped.append(printable(filename))
-        else:
-            shelf.append("-".join(tags)[:-4] if foreign else file)
+    def put(self, files: Iterable[NamedFile]) -> None:
+        """Place each file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
+        known, stems = self._foreign, self._stems
+        for file in files:
+            filename = file.filename
+            if filename.endswith(".whl"):
+                stem, *tags = filename.rsplit("-", 3)
+                platform = tags[-1] if tags else ""
+                if platform not in known:
+                    known[platform] = _is_foreign(platform[:-4])
+                if stem not in stems:
+                    stems[stem] = self._shelf(*_split_stem(stem))
+                foreign, shelf = known[platform], stems[stem]
+            else:
+                foreign, shelf = False, self._shelf_of_sdist(filename)
+            if shelf is None or foreign is None:
+                self.skipped.append(printable(filename))
+            elif foreign:
+                shelf.append("-".join(tags)[:-4])
+            else:
+                shelf.append(file)
+
+    def _shelf_of_sdist(self, filename: str) -> list[Any] | None:
+        project, version = split_sdist(filename)
+        stem = f"{project}-{version}"
+        # Where there is one dash, a wheel's beginning is split there too.
+        if "-" not in project and stem in self._stems:
+            return self._stems[stem]
+        return self._shelf(project, version)
 
     def _shelf(self, project: str, version: str) -> list[Any] | None:
         # packaging reads versions with blanks and line ends around them; no file of that name is anybody's.
@@ -505,8 +514,8 @@ def _split_stem(stem: str) -> tuple[str, str]:
 
 def split_sdist(filename: str) -> tuple[str, str]:
     """The project and the version of a source distribution (PEP 625)."""
-    stem = next((filename.removesuffix(ending) for ending in (".tar.gz", ".zip") if filename.endswith(ending)), "")
-    project, _, version = stem.rpartition("-")
+    ending = ".tar.gz" if filename.endswith(".tar.gz") else ".zip"
+    project, _, version = (filename.removesuffix(ending) if filename.endswith(ending) else "").rpartition("-")
     return project, version
 
 
