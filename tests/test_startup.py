@@ -102,7 +102,7 @@ def test_a_warm_lock_imports_no_network(project: Path, index: IndexServer) -> No
 
 
 def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer) -> None:
-    """Only a lock that asks the index imports httpx, and it imports neither packaging, rich nor tomlkit."""
+    """Only a lock that asks the index imports httpx, and it imports neither packaging, rich, tomlkit nor zipfile."""
     modules = _lock(project, index)
     assert "httpx" in modules
-    assert set() == modules & {"packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore"}
+    assert set() == modules & {"packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}

@@ -12,7 +12,6 @@ from minglibc.adapters.answers import ACCEPT, Answer, Reader, shown
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
 from minglibc.adapters.index import NotStatic
 from minglibc.adapters.pagereader import PageReader, ReaderGone
-from minglibc.adapters.wheel_metadata import read_remotely, read_wheel
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.wheels import CoreMetadata, Sdist, Wheel, parse_metadata, parse_pkg_info
 
@@ -233,6 +232,8 @@ class Network:
             if answer.status not in {403, 404, 405, 410}:
                 raise self._refused(answer, f"the metadata of {wheel.filename}")
             self._no_metadata_files += 1
+        from minglibc.adapters.wheel_metadata import read_remotely  # noqa: PLC0415  most indexes serve metadata
+
         content = read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
         _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
         return content
@@ -257,6 +258,8 @@ class Network:
         answer = self._get(wheel.url, ticket, {"Accept-Encoding": "identity"})
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
+        from minglibc.adapters.wheel_metadata import read_wheel  # noqa: PLC0415  few indexes give no hashes
+
         try:
             if not isinstance(wheel, Sdist):
                 read_wheel(answer.body)
