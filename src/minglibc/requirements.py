@@ -5,18 +5,19 @@ the other.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from string import whitespace
 from typing import Any, NamedTuple
 
 from minglibc import versions
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_VERSION = r"[0-9]+(?:\.[0-9]+)*(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.dev[0-9]+)?"
-_CLAUSE = rf"(?:(?:==|!=|<=|>=|<|>)\s*{_VERSION}|~=\s*[0-9]+\.{_VERSION}|[!=]=\s*[0-9]+(?:\.[0-9]+)*\.\*)"
+# Whether what stands in brackets and for a specifier is plain too is seen when it is read: the more a pattern says, the
+# longer it takes to compile, at each start.
 _PLAIN = re.compile(
-    rf"\s*(?P<name>{_NAME})\s*(?:\[\s*(?P<extras>{_NAME}(?:\s*,\s*{_NAME})*)?\s*\])?\s*"
-    rf"(?P<paren>\()?\s*(?P<specifier>{_CLAUSE}(?:\s*,\s*{_CLAUSE})*)?\s*(?(paren)\))\s*(?:;\s*(?P<marker>[^\s].*?))?\s*",
+    rf"\s*(?P<name>{_NAME})\s*(?:\[(?P<extras>[^\]]*)\]\s*)?"
+    r"(?P<paren>\()?(?P<specifier>[^;()@\[\]]*)(?(paren)\)\s*)(?:;\s*(?P<marker>[^\s].*?))?\s*",
     re.ASCII,
 )
 # Far above any honest requirement, and below what int() and a marker's nesting can bear.
@@ -69,13 +70,22 @@ def parse(text: str) -> Requirement:
     match = _PLAIN.fullmatch(text)
     if match is None:
         return _ask_packaging(text)
-    extras = match["extras"]
+    inner = (match["extras"] or "").strip(whitespace)
+    extras = [extra.strip(whitespace) for extra in inner.split(",")] if inner else []
+    if not _are_plain(match["specifier"], extras):
+        return _ask_packaging(text)
     return Requirement(
         normalize_name(match["name"]),
-        tuple(sorted({normalize_name(extra.strip()) for extra in extras.split(",")})) if extras else (),
-        _BLANKS.sub("", match["specifier"] or ""),
+        tuple(sorted({normalize_name(extra) for extra in extras})),
+        _BLANKS.sub("", match["specifier"]),
         match["marker"] or "",
     )
+
+
+def _are_plain(specifier: str, extras: Sequence[str]) -> bool:
+    if specifier.strip(whitespace) and not all(map(versions.is_plain, specifier.split(","))):
+        return False
+    return all(re.fullmatch(_NAME, extra, re.ASCII) for extra in extras)
 
 
 def _ask_packaging(text: str) -> Requirement:

@@ -160,6 +160,13 @@ class Versions(Sequence[str]):
         return sum(1 << i for i, text in enumerate(self.texts) if contained.contains(text, prereleases=True))
 
 
+@cache
+def is_plain(clause: str) -> bool:
+    """Whether *clause*, one of a specifier, is right and of a form that is judged here; packaging has the word on others."""
+    match = _CLAUSE.fullmatch(clause)
+    return match is not None and _bounds(match) is not None
+
+
 _LOWEST: Key = (-1,)
 _HIGHEST: Key = (inf,)
 
