@@ -28,6 +28,30 @@ class Stuck(Exception):
         self.gave_up = gave_up
 
 
+class _Search(Resolution[Ask, Candidate, str]):
+    """resolvelib's search, which after each pin asks again whether every other pin agrees with all that is asked of it.
+
+    What agreed does so still: a criterion is never changed, only replaced. Where another resolvelib has no such method, this
+    remembers nothing, and takes longer.
+    """
+
+    def __init__(self, provider: "Backtracking") -> None:
+        super().__init__(provider, BaseReporter())
+        self._agreed: dict[str, tuple[Criterion[Ask, Candidate], Candidate]] = {}
+
+    def _is_current_pin_satisfying(self, name: str, criterion: Criterion[Ask, Candidate]) -> bool:
+        pin = self.state.mapping.get(name)
+        if pin is None:
+            return False
+        agreed = self._agreed.get(name)
+        if agreed is not None and agreed[0] is criterion and agreed[1] is pin:
+            return True
+        if not super()._is_current_pin_satisfying(name, criterion):
+            return False
+        self._agreed[name] = criterion, pin
+        return True
+
+
 class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
     """resolvelib's questions, answered for one target; it calls these methods by keyword."""
 
@@ -41,9 +65,8 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
     def search(self, asks: Sequence[Ask]) -> tuple[dict[str, Candidate], dict[str, list[Ask]]]:
         """A candidate for each identifier, and what each of them asks for; raises Stuck."""
         self._order_quarrels(asks)
-        search: Resolution[Ask, Candidate, str] = Resolution(self, BaseReporter())
         try:
-            return self._reached(asks, search.resolve(asks, max_rounds=MAX_ROUNDS).mapping)
+            return self._reached(asks, _Search(self).resolve(asks, max_rounds=MAX_ROUNDS).mapping)
         except ResolutionImpossible as error:
             raise Stuck(list(error.causes)) from error
         except ResolutionTooDeep as error:
