@@ -17,7 +17,7 @@ _specifiers = st.lists(
     st.builds(
         "{}{}{}".format,
         st.sampled_from(["==", ">=", "<", " ~= ", "!=", "===", "=", ""]),
-        st.sampled_from(["1", "1.0", "2.0a1", "1.*", "1.0.post1", "v1", "1.0+l", "01"]),
+        st.sampled_from(["1", "1.0", "2.0a1", "6.0dev", "2.0.dev3", "1.*", "1.0.post1", "v1", "1.0+l", "01"]),
         st.sampled_from(["", "", " "]),
     ),
     max_size=3,

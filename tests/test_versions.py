@@ -25,7 +25,7 @@ odd_versions = st.builds(
     _optional(["", "v", "0!"]),
     _release,
     _optional(["", "-1", "_rc_1", "ALPHA", "-beta.2", "a.0", ".b.1", "c3", ".pre", "rev2", "01", "a01"]),
-    _optional(["", "dev", "-dev-1", "+LOCAL_x-01"]),
+    _optional(["", "dev", "dev2", ".dev", "-dev-1", "+LOCAL_x-01"]),
 )
 any_versions = plain_versions | odd_versions
 _clause = st.builds(

@@ -22,7 +22,7 @@ _CANONICAL = re.compile(
 )
 _CLAUSE = re.compile(
     r"\s*(?P<operator>===|~=|==|!=|<=|>=|<|>)\s*"
-    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.dev[0-9]+)?))"
+    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.?dev[0-9]*)?))"
     r"(?P<prefix>\.\*)?\s*",
     re.ASCII,
 )
@@ -30,7 +30,6 @@ _CLAUSE = re.compile(
 # A version is a part of a file's name, which no file system lets be longer; int() has a bound of its own far above.
 _LONGEST = 255
 _LETTER = re.compile("[a-zA-Z]")
-# "2.0a.0", as many upper bounds are written, is "2.0a0"; "1.0-1" is "1.0.post1".
 _PHASE = re.compile(r"\.?(a|b|rc)\.?")
 _FINAL = (9, 0)
 _DEV_OF_FINAL = (-1, 0)
@@ -164,7 +163,14 @@ class Versions(Sequence[str]):
 def is_plain(clause: str) -> bool:
     """Whether *clause*, one of a specifier, is right and of a form that is judged here; packaging has the word on others."""
     match = _CLAUSE.fullmatch(clause)
-    return match is not None and _bounds(match) is not None
+    return match is not None and _is_plain(match)
+
+
+def _is_plain(match: re.Match[str]) -> bool:
+    operator = match["operator"]
+    if match["prefix"]:
+        return operator in {"==", "!="} and not match["suffix"]
+    return operator != "===" and (operator != "~=" or "." in match["release"])
 
 
 _LOWEST: Key = (-1,)
@@ -173,27 +179,32 @@ _HIGHEST: Key = (inf,)
 
 def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  one operator a line
     """The half-open range of keys that a clause spans (``!=``: that it leaves out); None where packaging must decide."""
-    operator = match["operator"]
+    if not _is_plain(match):
+        return None
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
-        if operator not in {"==", "!="} or match["suffix"]:
-            return None
         return _start(release), _start(_bumped(release))
-    exact = key(_PHASE.sub(r"\1", match["version"]).replace("-", ".post")) if operator != "===" else _LOWEST
-    match operator:
+    exact = key(_canonical(match["version"]))
+    match match["operator"]:
         case "==" | "!=":
             return exact, (*exact[:5], _AFTER_ANY_LOCAL)
         case ">=":
             return exact, _HIGHEST
         case "<=":
             return _LOWEST, (*exact[:5], _AFTER_ANY_LOCAL)
-        case "~=" if len(release) > 1:
+        case "~=":
             return exact, _start(_bumped(release[:-1]))
         case "<":
             return _LOWEST, _below(exact)
         case ">":
             return _above(exact), _HIGHEST
     return None
+
+
+def _canonical(version: str) -> str:
+    """*version* as it is mostly meant: "2.0a.0" is "2.0a0", "1.0-1" is "1.0.post1", "6.0dev" is "6.0.dev0"."""
+    plain, dev, number = _PHASE.sub(r"\1", version).replace("-", ".post").partition("dev")
+    return f"{plain.removesuffix('.')}.dev{number or 0}" if dev else plain
 
 
 def _below(exact: Key) -> Key:
@@ -225,7 +236,7 @@ def names_prerelease(specifier: str) -> bool:
     clauses = [_CLAUSE.fullmatch(clause) for clause in specifier.split(",")]
     if all(match and match["operator"] != "===" for match in clauses):
         suffixes = [match["suffix"] for match in clauses if match and match["operator"] != "!="]
-        return any((suffix and not suffix.startswith((".post", "-"))) or ".dev" in suffix for suffix in suffixes)
+        return any((suffix and not suffix.startswith((".post", "-"))) or "dev" in suffix for suffix in suffixes)
     from packaging.specifiers import SpecifierSet  # noqa: PLC0415  the rare specifiers
 
     return bool(SpecifierSet(specifier).prereleases)
