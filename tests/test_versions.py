@@ -10,6 +10,7 @@ from minglibc import versions
 
 _number = st.integers(0, 12).map(str)
 _release = st.lists(_number, min_size=1, max_size=4).map(".".join)
+_padded = st.lists(_number | st.sampled_from(["00", "03", "010"]), min_size=1, max_size=3).map(".".join)
 _optional = st.sampled_from
 plain_versions = st.builds(
     "{}{}{}{}{}{}".format,
@@ -23,7 +24,7 @@ plain_versions = st.builds(
 odd_versions = st.builds(
     "{}{}{}{}".format,
     _optional(["", "v", "0!"]),
-    _release,
+    _release | _padded,
     _optional(["", "-1", "_rc_1", "ALPHA", "-beta.2", "a.0", ".b.1", "c3", ".pre", "rev2", "01", "a01"]),
     _optional(["", "dev", "dev2", ".dev", "-dev-1", "+LOCAL_x-01"]),
 )

@@ -22,7 +22,7 @@ _CANONICAL = re.compile(
 )
 _CLAUSE = re.compile(
     r"\s*(?P<operator>===|~=|==|!=|<=|>=|<|>)\s*"
-    r"(?P<version>(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.?dev[0-9]*)?))"
+    r"(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.?dev[0-9]*)?)"
     r"(?P<prefix>\.\*)?\s*",
     re.ASCII,
 )
@@ -184,7 +184,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  o
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
         return _start(release), _start(_bumped(release))
-    exact = key(_canonical(match["version"]))
+    exact = key(".".join(map(str, release)) + _canonical(match["suffix"]))
     match match["operator"]:
         case "==" | "!=":
             return exact, (*exact[:5], _AFTER_ANY_LOCAL)
@@ -201,9 +201,9 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  o
     return None
 
 
-def _canonical(version: str) -> str:
-    """*version* as it is mostly meant: "2.0a.0" is "2.0a0", "1.0-1" is "1.0.post1", "6.0dev" is "6.0.dev0"."""
-    plain, dev, number = _PHASE.sub(r"\1", version).replace("-", ".post").partition("dev")
+def _canonical(suffix: str) -> str:
+    """What follows a release, as it is mostly meant: of "2.0a.0" that is a0, of "1.0-1" .post1, of "6.0dev" .dev0."""
+    plain, dev, number = _PHASE.sub(r"\1", suffix).replace("-", ".post").partition("dev")
     return f"{plain.removesuffix('.')}.dev{number or 0}" if dev else plain
 
 
