@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from minglibc import settings
+from minglibc.adapters import cachefolder, sources
 from minglibc.adapters.index import DEFAULT_INDEX_URL
 from minglibc.cli import COMMANDS, main
 from minglibc.cli.arguments import parser_of
@@ -390,6 +391,12 @@ def test_common_options_are_in_the_reference() -> None:
     rows = re.findall(r"^\| (`-.*?) \|", _section(text, "Options of every command"), re.MULTILINE)
     documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row)}
     assert _options(common) == documented
+
+
+def test_the_caches_folders_are_in_the_reference() -> None:
+    """The folders of the cache are named as this minglibc makes them."""
+    text = (ROOT / "docs" / "reference" / "cache.md").read_text(encoding="utf-8")
+    assert {*cachefolder.CURRENT, sources.SCRIPTS} == set(re.findall(r"^([a-z]+-v?[0-9]+)/ ", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
