@@ -307,20 +307,35 @@ def _open(place: Place, arguments: Namespace) -> Environment:
 
 def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
     """An environment for older machines is of no use there when its interpreter does not start."""
-    from minglibc.audit import highest_glibc  # noqa: PLC0415  only a change is worth the warning
-    from minglibc.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
-
-    try:
-        with open(os.path.realpath(place.interpreter.executable), "rb") as file:
-            needs = highest_glibc(read_elf(file))
-    except (OSError, MalformedElf):
-        return
+    needs = _glibc_of(place.interpreter.executable, arguments)
     if needs and isinstance(place.target.cap, GlibcVersion) and needs > place.target.cap:
         talk(
             arguments,
             f"warning: the interpreter {place.interpreter.executable} itself needs glibc {needs}, the cap is "
             f"{place.target.cap}: older machines that share this environment need their own Python at that path",
         )
+
+
+def _glibc_of(program: str, arguments: Namespace) -> GlibcVersion | None:
+    """The glibc that *program* needs; the cache remembers it as long as the file is the same."""
+    from minglibc.adapters.store import Store  # noqa: PLC0415  only a change is worth the warning
+
+    try:
+        with open(os.path.realpath(program), "rb") as file:
+            status = os.fstat(file.fileno())
+            identity = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+            store = Store(cache_folder(arguments))
+            needs = store.recall("interpreters", identity)
+            if needs is None:
+                from minglibc.audit import highest_glibc  # noqa: PLC0415  reading ELF files takes long to import
+                from minglibc.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
+
+                with suppress(MalformedElf):
+                    needs = highest_glibc(read_elf(file))
+                store.note("interpreters", identity, needs or [])
+    except OSError:
+        return None
+    return GlibcVersion(*needs) if needs else None
 
 
 def _warn_of_packed(environment: Environment, steps: Plan, arguments: Namespace) -> None:
