@@ -138,10 +138,9 @@ class Versions(Sequence[str]):
         result = self.all
         for clause in specifier.split(","):
             match = _CLAUSE.fullmatch(clause)
-            bounds = _bounds(match) if match else None
-            if bounds is None or match is None:
+            if match is None or not _is_plain(match):
                 return self._ask_packaging(specifier)
-            low, high = (self._first_from(bound) for bound in bounds)
+            low, high = map(self._first_from, _bounds(match))
             between = ((1 << high) - 1) & ~((1 << low) - 1) if high > low else 0
             result &= self.all & ~between if match["operator"] == "!=" else between
         return result
@@ -177,10 +176,8 @@ _LOWEST: Key = (-1,)
 _HIGHEST: Key = (inf,)
 
 
-def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  one operator a line
-    """The half-open range of keys that a clause spans (``!=``: that it leaves out); None where packaging must decide."""
-    if not _is_plain(match):
-        return None
+def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one operator a line
+    """The half-open range of keys that a plain clause spans (``!=``: that it leaves out)."""
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
         return _start(release), _start(_bumped(release))
@@ -196,9 +193,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key] | None:  # noqa: PLR0911  o
             return exact, _start(_bumped(release[:-1]))
         case "<":
             return _LOWEST, _below(exact)
-        case ">":
-            return _above(exact), _HIGHEST
-    return None
+    return _above(exact), _HIGHEST
 
 
 def _canonical(suffix: str) -> str:
