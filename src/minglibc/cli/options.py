@@ -31,6 +31,11 @@ class Option(NamedTuple):
     rivals: str = ""
 
     @property
+    def is_option(self) -> bool:
+        """Whether it has flags, and is not positional."""
+        return self.flags[0].startswith("-")
+
+    @property
     def attribute(self) -> str:
         """Where its value is put."""
         named = next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
@@ -66,9 +71,10 @@ class Parser:
 
     def add_argument(self, *flags: str, variable: bool = True, rivals: str = "", **settings: Any) -> None:
         """As argparse's, but for *variable*, whether MINGLIBC_ and its name stand for it, and *rivals*, which exclude each other."""
-        long = next((flag for flag in flags if flag.startswith("--")), None)
-        named = f"MINGLIBC_{long[2:].upper().replace('-', '_')}" if variable and long else ""
-        self.options.append(Option(flags, settings, named, rivals))
+        option = Option(flags, settings, rivals=rivals)
+        if variable and option.is_option:
+            option = option._replace(variable=f"MINGLIBC_{option.attribute.upper()}")
+        self.options.append(option)
 
     def set_defaults(self, **values: Any) -> None:
         """As argparse's."""
@@ -85,7 +91,7 @@ class Parser:
 
     def read_plain(self, arguments: Sequence[str]) -> Namespace | None:
         """The same where each of *arguments* is an option written out, or its value; None where argparse has to decide."""
-        if not all(option.flags[0].startswith("-") for option in self.options):
+        if not all(option.is_option for option in self.options):
             return None
         known = {flag: option for option in self.options for flag in option.flags}
         found = Namespace(**({option.attribute: option.default for option in self.options} | self.defaults))
