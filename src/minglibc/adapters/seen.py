@@ -22,7 +22,8 @@ _HEAD = f"minglibc seen 1 {__version__}"
 _AT_REST = frozenset((NAME, stamp.NAME, ".minglibc.busy.stale"))
 # What a distribution is read from; any of these may be absent, and may come.
 _INFO = ("METADATA", "PKG-INFO", "WHEEL", "INSTALLER", "RECORD", "direct_url.json", "minglibc.json")
-_VARIABLES = tuple(f"MINGLIBC_{name}" for name in ("GLIBC", "MUSL", "PYTHON", "ARCH"))
+# What may stand in for the targets of [tool.minglibc].
+VARIABLES = tuple(f"MINGLIBC_{name}" for name in ("GLIBC", "MUSL", "PYTHON", "ARCH"))
 # Below that many files a second process costs more than it saves.
 _WORTH_FORKING = 3_000
 
@@ -36,7 +37,7 @@ class Asked(NamedTuple):
     @property
     def facts(self) -> str:
         """All of it, and the variables that take part, on one line."""
-        told = {name: text for name, text in os.environ.items() if name in _VARIABLES or name.startswith("LD_")}
+        told = {name: text for name, text in os.environ.items() if name in VARIABLES or name.startswith("LD_")}
         return repr((*self, sorted(told.items())))
 
 

@@ -46,8 +46,8 @@ def remove(prefix: str) -> None:
         os.unlink(os.path.join(prefix, PLACE))
 
 
-def sweep(prefix: str, names: Iterable[str] = (NAME,)) -> None:
-    """Remove what a process that was killed while it wrote a proof has left; for whoever holds the environment."""
+def sweep(prefix: str, names: Iterable[str]) -> None:
+    """Remove what a process that was killed while it wrote one of the files *names* has left; for whoever holds the environment."""
     folder = os.path.dirname(os.path.join(prefix, PLACE))
     for entry in os.listdir(folder):
         if entry.startswith(tuple(f"{name}." for name in names)):

@@ -187,7 +187,7 @@ def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
     if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
         return True
-    variables = (os.environ.get(f"MINGLIBC_{name}", "") for name in ("GLIBC", "MUSL", "PYTHON", "ARCH"))
+    variables = (os.environ.get(name, "") for name in seen.VARIABLES)
     glibc, musl, pythons, architectures = (tuple(text.replace(",", " ").split()) for text in variables)
     overrides = Overrides(glibc[0] if glibc else None, musl[0] if musl else None, pythons, architectures)
     return lock.inputs == fingerprint(pyproject, overrides.given)
