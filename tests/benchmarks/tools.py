@@ -113,6 +113,10 @@ def _minglibc(project: Project, index: str) -> str:
     return project.text(f'[tool.minglibc]\nglibc = "{project.cap}"\n{chosen}')
 
 
+def _minglibc_lock(project: Project, index: str, cache: str) -> Sequence[str]:
+    return ["lock", "--quiet", "--index-url", index, "--cache-dir", cache]
+
+
 def _uv(project: Project, index: str) -> str:
     marks = [f"sys_platform == 'linux' and platform_machine == '{machine}'" for machine in project.machines]
     return project.text(f"[tool.uv]\npackage = false\nno-build = true\nenvironments = {json.dumps(marks)}\n")
@@ -182,11 +186,9 @@ TOOLS = (
         "minglibc",
         "minglibc",
         _minglibc,
-        lambda project, index, cache: ["lock", "--quiet", "--index-url", index, "--cache-dir", cache],
+        _minglibc_lock,
         "pylock.toml",
-        refresh=lambda project, index, cache: [
-            *("lock", "--quiet", "--refresh", "--index-url", index, "--cache-dir", cache)
-        ],
+        refresh=lambda project, index, cache: [*_minglibc_lock(project, index, cache), "--refresh"],
         check=_asks("lock", "--check", "--quiet"),
         many=True,
     ),
