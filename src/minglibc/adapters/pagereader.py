@@ -18,8 +18,10 @@ from minglibc.adapters.store import Store
 from minglibc.errors import IndexAnswerError
 
 _LENGTH = 8
-# So many pages that wait for one process are worth another.
-_MANY = 6
+# A page costs as much to read as its bytes as sent, and so many more.
+_EACH = 4096
+# Pages of so many bytes that wait for one process are worth another.
+_MUCH = 128 * 1024
 # What tells the first of them to fork another.
 _DOUBLE = ()
 
@@ -54,12 +56,13 @@ class PageReader:
 
     def keep(self, answer: Answer, kind: str, name: str, head: dict[str, Any]) -> None:
         """Have the page of *name* in *answer* kept under *kind*, with *head*; raises IndexAnswerError where there is none, ReaderGone."""
-        desk = self._desk()
+        load = _EACH + len(answer.body)
+        desk = self._desk(load)
         try:
             reply = desk.ask((tuple(answer), kind, name, head))
         finally:
             with self._guard:
-                desk.waiting -= 1
+                desk.load -= load
         if reply is None:
             raise ReaderGone
         (refusal,) = reply
@@ -76,14 +79,14 @@ class PageReader:
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
-    def _desk(self) -> "_Desk":
-        """Where the fewest wait, now with one more."""
+    def _desk(self, load: int) -> "_Desk":
+        """Where the least waits, now with *load* more."""
         with self._guard:
-            desk = min(self._desks, key=lambda each: each.waiting)
-            if self._spare is not None and desk.waiting >= _MANY and desk.tell(_DOUBLE):
+            desk = min(self._desks, key=lambda each: each.load)
+            if self._spare is not None and desk.load >= _MUCH and desk.tell(_DOUBLE):
                 desk, self._spare = self._spare, None
                 self._desks.append(desk)
-            desk.waiting += 1
+            desk.load += load
         return desk
 
 
@@ -91,7 +94,8 @@ class _Desk:
     """One process, as threads of the first one ask it: it answers in the order in which they came."""
 
     def __init__(self, ours: socket.socket) -> None:
-        self.waiting = 0
+        # Bytes of the pages that wait here.
+        self.load = 0
         self._socket = ours
         self._replies = ours.makefile("rb")
         self._sending = threading.Lock()
