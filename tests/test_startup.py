@@ -101,8 +101,24 @@ def test_a_warm_lock_imports_no_network(project: Path, index: IndexServer) -> No
     assert asked == len(index.requests)
 
 
-def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer) -> None:
-    """Only a lock that asks the index imports httpx, and it imports neither packaging, rich, tomlkit nor zipfile."""
+UNASKED = {"asyncio", "packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is no second process")
+def test_a_cold_lock_leaves_asking_to_another_process(project: Path, index: IndexServer) -> None:
+    """A lock that asks the index imports what reads pages, and nothing that asks for them."""
     modules = _lock(project, index)
+    assert "msgspec" in modules
+    assert set() == modules & (UNASKED | {"httpx", "httpcore", "ssl", "urllib.request"})
+
+
+def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer) -> None:
+    """On one core a lock imports httpx, and neither packaging, rich, tomlkit nor zipfile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        modules = _lock(project, index)
+    finally:
+        os.sched_setaffinity(0, before)
     assert "httpx" in modules
-    assert set() == modules & {"packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}
+    assert set() == modules & UNASKED

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -238,21 +238,21 @@ class Lanes:
                 if any(ticket.error is not None for ticket in tickets):
                     break
                 self._done.wait(_LOOK_AGAIN)
-                self._check_time(waiting)
+                for error in filter(None, map(self.overdue, waiting)):
+                    raise error
         for ticket in tickets:
             if ticket.error is not None:
                 raise ticket.error
         return [ticket.result for ticket in tickets]
 
-    def _check_time(self, waiting: Iterable[Ticket]) -> None:
-        """A lane sees to its limits whenever bytes come, but for those of an answer's head, which come in one go."""
-        now = time.monotonic()
-        for ticket in waiting:
-            if ticket.expires is not None and now > ticket.expires + self._limits.silence:
-                raise IndexUnreachable(
-                    f"{shown(ticket.asked)}: no whole answer within {self._limits.deadline:g} s",
-                    hint="check the network and the index",
-                )
+    def overdue(self, ticket: Ticket) -> IndexUnreachable | None:
+        """The error of a server that keeps a lane beyond all bounds: lanes see to their limits whenever bytes come, but for an answer's head."""
+        if ticket.expires is None or time.monotonic() <= ticket.expires + self._limits.silence:
+            return None
+        return IndexUnreachable(
+            f"{shown(ticket.asked)}: no whole answer within {self._limits.deadline:g} s",
+            hint="check the network and the index",
+        )
 
     def close(self) -> None:
         """Close every connection; what is still asked for is given up."""

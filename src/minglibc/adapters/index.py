@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 
 
+# Each so many looks of the resolver, what has come from the network is taken; looking costs a system call.
+_LOOK_EACH = 64
+
+
 class NotStatic(ValueError):
     """A source distribution whose metadata are known once it is built (PEP 643)."""
 
@@ -78,6 +82,7 @@ class Index:
         self._kept: dict[tuple[str, str], _Kept | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
+        self._calls = 0
         # Whether metadata had to be waited for: where the cache has all that is looked at, nothing else is worth asking for.
         self._waited = False
         # Whoever changes anything of this, or of what it stands on, holds it while threads fetch.
@@ -99,6 +104,7 @@ class Index:
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
+        self._look()
         found = self._pages.get(name)
         if found is None:
             with self.guard:
@@ -112,6 +118,7 @@ class Index:
 
     def metadata(self, wheel: Wheel) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it can't be read, IndexUnreachable."""
+        self._look()
         key = self._key(wheel)
         found = self._metadata.get(key)
         if found is None:
@@ -146,7 +153,7 @@ class Index:
             from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects have wheels on this machine
 
             return local_wheels.hashed(wheel)
-        return wheel._replace(hash=self._online().run(lambda ticket: self._online().digest(wheel, ticket)))
+        return wheel._replace(hash=self._online().run(self._online().digest(wheel)))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
         """A project that no index is asked for, with what is known of its wheels' metadata."""
@@ -188,7 +195,7 @@ class Index:
             )
             return
         network = self._online()
-        network.start(("page", name), lambda ticket: network.page(name, indexes, ticket))
+        network.start(("page", name), network.page(name, indexes))
         if kept is not None and kept.page is not None:
             # Its stale page tells well enough what will be asked for next.
             self._foresee("page", kept.page)
@@ -203,7 +210,7 @@ class Index:
         return self._kept[base, name]
 
     def _read_page(self, base: str, name: str) -> _Kept | None:
-        entry = self._store.read(self._folder(base), name)
+        entry = self._store.read(self.folder(base), name)
         if entry is None:
             return None
         try:
@@ -212,7 +219,8 @@ class Index:
         except (ValueError, TypeError, KeyError):
             return None
 
-    def _folder(self, base: str) -> str:
+    def folder(self, base: str) -> str:
+        """Where the cache keeps the pages of the index at *base*."""
         if base not in self._folders:
             self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
         return self._folders[base]
@@ -220,7 +228,7 @@ class Index:
     def _key(self, wheel: Wheel) -> str:
         """What tells metadata from other metadata: its own hash, by which a release's wheels share it, else its index's word."""
         # The hash of a wheel proves nothing of metadata that came apart from it: another index may have lied about both.
-        return wheel.metadata or f"{wheel.hash or wheel.url}@{self._folder(self.homes.get(wheel.name, self.url))}"
+        return wheel.metadata or f"{wheel.hash or wheel.url}@{self.folder(self.homes.get(wheel.name, self.url))}"
 
     def _ask_metadata(self, wheel: Wheel) -> None:
         key = self._key(wheel)
@@ -240,7 +248,7 @@ class Index:
             )
         else:
             network = self._online()
-            network.start(("metadata", key), lambda ticket: network.metadata(wheel, ticket))
+            network.start(("metadata", key), network.metadata(wheel))
 
     def _read_metadata(self, key: str, wheel: Wheel) -> None:
         from minglibc.adapters import local_wheels  # noqa: PLC0415  few projects have wheels on this machine
@@ -261,17 +269,22 @@ class Index:
     def _online(self) -> "Network":
         if self._network is None:
             # With everything cached, httpx is never imported.
-            from minglibc.adapters.pagereader import PageReader  # noqa: PLC0415
-
-            reader = PageReader.start(self._store)
             from minglibc.adapters.network import Network  # noqa: PLC0415
+            from minglibc.adapters.wire import carrier  # noqa: PLC0415
 
-            self._network = Network(self, reader, on_fetch=self._on_fetch)
+            self._network = Network(self, carrier(self._store, self.guard), on_fetch=self._on_fetch)
             with self.guard:
                 self._events.extend(("name", name) for name in self._speculation.start())
                 self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
                 self._foresee_all()
         return self._network
+
+    def _look(self) -> None:
+        """Take what has come, now and then: it tells what else to ask for."""
+        if self._network is not None:
+            self._calls += 1
+            if self._calls % _LOOK_EACH == 0:
+                self._network.look()
 
     def _wait(self, key: tuple[str, str]) -> None:
         assert self._network is not None
@@ -318,15 +331,11 @@ class Index:
         self._have_page(kept.page, base)
         return True
 
-    def keep_page(self, page: ProjectPage, base: str, *, etag: str = "", max_age: int = 0) -> None:
-        """A page has come from the index at *base*."""
+    def keep_page(self, page: ProjectPage, base: str, entry: Mapping[str, Any]) -> None:
+        """A page has come from the index at *base*; *entry* is what the cache's says beside it."""
         self.fetched += 1
-        self._write_page(page, base, etag, max_age)
+        self._write_page(page, base, entry)
         self._have_page(page, base)
-
-    def place_of(self, name: str, base: str, *, etag: str, max_age: int) -> tuple[str, str, dict[str, Any]]:
-        """Where the cache keeps the page of a project on one index, and what its entry says beside the page itself."""
-        return self._folder(base), name, {"etag": etag, "max-age": max_age}
 
     def take_written(self, name: str, base: str) -> bool:
         """Take the page that was put into the cache just now, if it is there."""
@@ -339,7 +348,7 @@ class Index:
 
     def keep_absence(self, name: str, base: str, *, max_age: int) -> None:
         """The index at *base*, which is not the last to be asked, does not have a project."""
-        self._store.write(self._folder(base), name, {"etag": "", "max-age": max_age, "page": None})
+        self._store.write(self.folder(base), name, {"etag": "", "max-age": max_age, "page": None})
 
     def keep_failure(self, name: str, error: MinglibcError) -> None:
         """There is no page of a project, or it could not be asked for."""
@@ -351,15 +360,14 @@ class Index:
         assert kept is not None
         assert kept.page is not None
         if kept.entry.head["max-age"] == max_age:
-            self._store.confirm(self._folder(base), name)
+            self._store.confirm(self.folder(base), name)
         else:
-            self._write_page(kept.page, base, kept.entry.head["etag"], max_age)
+            self._write_page(kept.page, base, {"etag": kept.entry.head["etag"], "max-age": max_age})
         self._have_page(kept.page, base)
 
-    def _write_page(self, page: ProjectPage, base: str, etag: str, max_age: int) -> None:
+    def _write_page(self, page: ProjectPage, base: str, entry: Mapping[str, Any]) -> None:
         head, lines = page.dump()
-        kind, name, entry = self.place_of(page.name, base, etag=etag, max_age=max_age)
-        self._store.write(kind, name, {**entry, "page": head}, lines)
+        self._store.write(self.folder(base), page.name, {**entry, "page": head}, lines)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""

@@ -1,88 +1,145 @@
-"""What goes over the wire: fetches in threads, and the guard under which they tell the index."""
+"""What is fetched for an index, as jobs that ask: which answer means what, and what is asked next. No request is made here."""
 
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from hashlib import new as new_hash
-from hashlib import sha256
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from minglibc.adapters.answers import ACCEPT, Answer, Reader, shown
-from minglibc.adapters.http import Lanes, Limits, Ticket, get
+from minglibc.adapters.answers import (
+    ACCEPT,
+    BYTES,
+    DIGEST,
+    KEPT,
+    LISTING,
+    PAGE,
+    WHEEL_DIGEST,
+    Answer,
+    Ask,
+    Job,
+    max_age,
+    place,
+    shown,
+)
 from minglibc.adapters.index import NotStatic
-from minglibc.adapters.pagereader import PageReader, ReaderGone
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.wheels import CoreMetadata, Sdist, Wheel, parse_metadata, parse_pkg_info
 
 if TYPE_CHECKING:
     from minglibc.adapters.index import Index
 
-LANES = 32
-SPARE_LANES = 3
-# Where a server sends neither an ETag nor Cache-Control.
-DEFAULT_MAX_AGE = 600
-_MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+# So many wheels without a metadata file of their own in a row, and no more are asked for.
+_PROVEN = 3
 
-T = TypeVar("T")
 Key = tuple[str, str]
 
 
-class Network:
-    """Fetches for one Index, in threads; whatever touches the index is done by one of them at a time."""
+class Errand:
+    """A job that a Carrier sees to."""
 
-    def __init__(self, index: "Index", reader: PageReader | None, *, on_fetch: Callable[[str], None]) -> None:
+    __slots__ = ("error", "is_done", "job", "result", "ticket", "urgent")
+
+    def __init__(self, job: Job, *, urgent: bool = False) -> None:
+        self.job = job
+        self.urgent = urgent
+        self.is_done = False
+        self.result: Any = None
+        self.error: Exception | None = None
+        # The carrier's own.
+        self.ticket: Any = None
+
+    def go_on(self, answer: Answer | MinglibcError | None = None) -> Ask | None:
+        """What is asked next, given the answer to what was asked before, or its error; None when the job is done."""
+        try:
+            return next(self.job) if answer is None else self._given(answer)
+        except StopIteration as end:
+            self.result = end.value
+        except Exception as error:  # noqa: BLE001  whatever it is, whoever waits raises it
+            self.error = error
+        self.is_done = True
+        return None
+
+    def _given(self, answer: Answer | MinglibcError) -> Ask:
+        return self.job.throw(answer) if isinstance(answer, MinglibcError) else self.job.send(answer)
+
+
+class Carrier(Protocol):
+    """What performs asks, many at once, and goes on with the jobs that asked, one at a time."""
+
+    def start(self, errand: Errand) -> None:
+        """Begin *errand*."""
+        ...
+
+    def promote(self, errand: Errand) -> None:
+        """Serve *errand* before all that nobody waits for."""
+        ...
+
+    def wait(self, errand: Errand) -> Any:
+        """The result of *errand*; raises its error."""
+        ...
+
+    def look(self) -> None:
+        """Go on with what has been answered, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way, and leave nothing behind."""
+        ...
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nobody waits for anything any more."""
+        ...
+
+
+class Network:
+    """Fetches for one Index, by a carrier; whatever touches the index is done by one job at a time."""
+
+    def __init__(self, index: "Index", carrier: Carrier, *, on_fetch: Callable[[str], None]) -> None:
         self._index = index
-        self._reader = reader
+        self._carrier = carrier
         self._on_fetch = on_fetch
-        self._limits = Limits.from_environment()
-        self._credentials = index.credentials
-        self._guard = index.guard
-        self._lanes = Lanes(self._limits, size=LANES, spare=SPARE_LANES, guard=self._guard)
-        self._listings: dict[str, Answer] = {}
-        self._listing = threading.Lock()
-        self._tickets: dict[Key, Ticket] = {}
+        self._errands: dict[Key, Errand] = {}
         self._no_metadata_files = 0
 
     def knows(self, key: Key) -> bool:
         """Whether *key* has been started."""
-        return key in self._tickets
+        return key in self._errands
 
-    def start(self, key: Key, fetch: Callable[[Ticket], None]) -> None:
+    def start(self, key: Key, job: Job) -> None:
         """Begin a fetch, once."""
-        if key not in self._tickets and not self._lanes.is_closing:
-            self._tickets[key] = self._lanes.submit(Ticket(fetch))
+        if key not in self._errands and not self._carrier.is_closing:
+            errand = self._errands[key] = Errand(job)
+            self._carrier.start(errand)
 
     def wait(self, key: Key) -> None:
         """Come back when *key* is there, which is served before all that nobody waits for."""
-        self._lanes.promote(self._tickets[key])
+        errand = self._errands[key]
+        self._carrier.promote(errand)
         self._on_fetch(key[1])
-        self._lanes.wait(self._tickets[key])
+        self._carrier.wait(errand)
 
-    def run(self, fetch: Callable[[Ticket], T]) -> T:
-        """The result of *fetch*."""
-        found: T = self._lanes.wait(self._lanes.submit(Ticket(fetch, urgent=True)))
-        return found
+    def look(self) -> None:
+        """Take what has come, without waiting."""
+        self._carrier.look()
+
+    def run(self, job: Job) -> Any:
+        """The result of *job*."""
+        errand = Errand(job, urgent=True)
+        self._carrier.start(errand)
+        return self._carrier.wait(errand)
 
     def close(self) -> None:
         """Stop everything."""
-        self._lanes.close()
-        if self._reader is not None:
-            self._reader.close()
+        self._carrier.close()
 
-    def _get(self, url: str, ticket: Ticket, headers: Mapping[str, str] = {}) -> Answer:
-        return get(ticket, url, self._told(url, headers), self._limits)
-
-    def _told(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
-        with self._guard:
-            return {**self._credentials.headers(url), **headers}
+    def _told(self, url: str, headers: Mapping[str, str] = {}) -> dict[str, str]:
+        return {**self._index.credentials.headers(url), **headers}
 
     def _refused(self, answer: Answer, what: str) -> IndexUnreachable:
-        with self._guard:
-            advice = self._credentials.advice(answer.url)
         hints = {
-            401: f"the index wants credentials, and {advice}",
+            401: f"the index wants credentials, and {self._index.credentials.advice(answer.url)}",
             403: "the index, or a proxy before it, forbids it; minglibc never tries another index silently",
         }
         return IndexAnswerError(
@@ -91,128 +148,85 @@ class Network:
 
     # Project pages.
 
-    def page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+    def page(self, name: str, indexes: Sequence[str]) -> Job:
         """Fetch the page of *name* from the first of *indexes* that has it, or have that confirm the one that is cached."""
         try:
-            self._first_page(name, indexes, ticket)
+            yield from self._first_page(name, indexes)
         except MinglibcError as error:
-            with self._guard:
-                self._index.keep_failure(name, error)
+            self._index.keep_failure(name, error)
 
-    def _first_page(self, name: str, indexes: Sequence[str], ticket: Ticket) -> None:
+    def _first_page(self, name: str, indexes: Sequence[str]) -> Job:
         for base in indexes:
-            with self._guard:
-                if self._index.is_local(base):
-                    if self._index.take_local(base, name):
-                        return
-                    if base is indexes[-1]:
-                        raise self._index.lacks(name, base)
-                    continue
-                if base is not indexes[0] and self._index.take_kept(base, name):
+            if self._index.is_local(base):
+                if self._index.take_local(base, name):
                     return
-            answer = self._page(name, base, ticket)
+                if base is indexes[-1]:
+                    raise self._index.lacks(name, base)
+                continue
+            if base is not indexes[0] and self._index.take_kept(base, name):
+                return
+            answer = yield from self._page(name, base)
             if answer is None:
                 return
             if base is indexes[-1]:
-                self._project_json(name, base, answer, ticket)
+                yield from self._project_json(name, base, answer)
             else:
                 _check_offered(answer)
-                with self._guard:
-                    self._index.keep_absence(name, base, max_age=_max_age(answer))
+                self._index.keep_absence(name, base, max_age=max_age(answer))
 
-    def _page(self, name: str, base: str, ticket: Ticket) -> Answer | None:
+    def _page(self, name: str, base: str) -> Generator[Ask, Answer, Answer | None]:
         """Have the page of *name* from *base*, or give the answer that says that it is not there."""
-        if base in self._index.flat:
-            return self._listed(name, base, ticket)
-        with self._guard:
-            url, etag = f"{base}{name}/", self._index.etag(base, name)
-        conditional = {"If-None-Match": etag} if etag else {}
-        headers = self._told(url, {"Accept": ACCEPT, **conditional})
-        reading = partial(_reader_of_large, name)
-        answer = get(ticket, url, headers, self._limits, unpack=False, reading=reading)
+        flat = base in self._index.flat
+        url, etag = (base, "") if flat else (f"{base}{name}/", self._index.etag(base, name))
+        accepted = {"Accept": "text/html" if flat else ACCEPT}
+        headers = self._told(url, {**accepted, "If-None-Match": etag} if etag else accepted)
+        ask = Ask(url, headers, LISTING if flat else PAGE, name, self._index.folder(base))
+        answer = yield ask
         if answer.status == 304 and etag:
-            with self._guard:
-                self._index.confirm_page(name, base, max_age=_max_age(answer))
+            self._index.confirm_page(name, base, max_age=max_age(answer))
         elif answer.status == 200:
-            self._read(answer, name, base)
+            if answer.read is KEPT and not self._index.take_written(name, base):
+                answer = yield ask._replace(folder="")  # somebody empties the cache
+            if answer.read is None:
+                return answer
+            if answer.read is not KEPT:
+                self._index.keep_page(answer.read, base, place(answer))
+        elif flat:
+            raise self._refused(answer, "its page of files")
         elif answer.status in {404, 406, 410}:
             return answer
         else:
             raise self._refused(answer, f"the page of {name}")
         return None
 
-    def _read(self, answer: Answer, name: str, base: str) -> None:
-        """Have the page that *answer* holds, by the second process where there is one."""
-        etag, max_age = answer.headers.get("etag", ""), _max_age(answer)
-        if answer.read is None and self._reader is not None:
-            with self._guard:
-                place = self._index.place_of(name, base, etag=etag, max_age=max_age)
-            try:
-                self._reader.keep(answer, *place)
-            except ReaderGone:
-                if self._lanes.is_closing:
-                    return  # nobody waits for it
-            else:
-                with self._guard:
-                    if self._index.take_written(name, base):
-                        return
-        from minglibc.adapters.simple_api import read_packed  # noqa: PLC0415  the second process has it, as a rule
-
-        page = read_packed(answer, name) if answer.read is None else answer.read
-        with self._guard:
-            self._index.keep_page(page, base, etag=etag, max_age=max_age)
-
-    def _listed(self, name: str, base: str, ticket: Ticket) -> Answer | None:
-        """The same from a flat index, whose one page is fetched once for all projects."""
-        with self._listing:
-            if base not in self._listings:
-                headers = self._told(base, {"Accept": "text/html"})
-                self._listings[base] = get(
-                    ticket, base, headers, self._limits, unpack=False, reading=_reader_of_listing
-                )
-            answer = self._listings[base]
-            if answer.status != 200:
-                raise self._refused(answer, "its page of files")
-            if answer.read is None:
-                from minglibc.adapters.html_page import read_listing  # noqa: PLC0415  few indexes are flat
-
-                answer = self._listings[base] = answer._replace(body=b"", read=read_listing(answer))
-        page = answer.read.project(name)
-        if not len(page.versions):
-            return answer
-        with self._guard:
-            self._index.keep_page(page, base, max_age=_max_age(answer))
-        return None
-
-    def _project_json(self, name: str, base: str, refusal: Answer, ticket: Ticket) -> None:
+    def _project_json(self, name: str, base: str, refusal: Answer) -> Job:
         """The project JSON API stands in where the Simple API has no page."""
         if base.endswith("/simple/"):
-            answer = self._get(f"{base.removesuffix('simple/')}pypi/{name}/json", ticket)
+            url = f"{base.removesuffix('simple/')}pypi/{name}/json"
+            answer = yield self._ask(url)
             if answer.status == 200:
                 from minglibc.adapters.simple_api import read_project_json  # noqa: PLC0415  it seldom comes to this
 
-                page = read_project_json(answer, name)
-                with self._guard:
-                    self._index.keep_page(page, base, etag="", max_age=_max_age(answer))
+                self._index.keep_page(read_project_json(answer, name), base, {"etag": "", "max-age": max_age(answer)})
                 return
         _check_offered(refusal)
         raise self._index.lacks(name, base)
 
     # Core metadata.
 
-    def metadata(self, wheel: Wheel, ticket: Ticket) -> None:
+    def metadata(self, wheel: Wheel) -> Job:
         """Fetch the metadata of *wheel*: its own file (PEP 658), else out of the wheel by ranges, else the whole wheel."""
         try:
-            found: CoreMetadata | Exception = self._read_metadata(wheel, ticket)
+            found: CoreMetadata | Exception = yield from self._read_metadata(wheel)
         except (MinglibcError, ValueError) as error:
             found = error
-        with self._guard:
-            self._index.keep_metadata(wheel, found)
+        self._index.keep_metadata(wheel, found)
 
-    def _read_metadata(self, wheel: Wheel, ticket: Ticket) -> CoreMetadata:
+    def _read_metadata(self, wheel: Wheel) -> Generator[Ask, Answer, CoreMetadata]:
         if not isinstance(wheel, Sdist):
-            return parse_metadata(self._metadata(wheel, ticket).decode(errors="replace"))
-        answer = self._get(f"{wheel.url}.metadata", ticket)
+            content = yield from self._metadata(wheel)
+            return parse_metadata(content.decode(errors="replace"))
+        answer = yield self._ask(f"{wheel.url}.metadata")
         if answer.status != 200:
             raise NotStatic(f"the index does not serve the metadata of {wheel.filename}")
         _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
@@ -221,10 +235,10 @@ class Network:
             raise NotStatic(f"what {wheel.filename} requires is known once it is built")
         return found
 
-    def _metadata(self, wheel: Wheel, ticket: Ticket) -> bytes:
+    def _metadata(self, wheel: Wheel) -> Generator[Ask, Answer, bytes]:
         # A mirror may strip core-metadata from its pages and serve the files all the same: ask, until it proves not to.
-        if wheel.metadata is not None or self._no_metadata_files < 3:
-            answer = self._get(f"{wheel.url}.metadata", ticket)
+        if wheel.metadata is not None or self._no_metadata_files < _PROVEN:
+            answer = yield self._ask(f"{wheel.url}.metadata")
             if answer.status == 200:
                 self._no_metadata_files = 0
                 _check_hash(answer.body, wheel.metadata or "", f"{wheel.filename}.metadata")
@@ -234,65 +248,38 @@ class Network:
             self._no_metadata_files += 1
         from minglibc.adapters.wheel_metadata import read_remotely  # noqa: PLC0415  most indexes serve metadata
 
-        content = read_remotely(lambda start, stop: self._span(wheel, start, stop, ticket))
+        content = yield from read_remotely(partial(self._span, wheel))
         _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
         return content
 
-    def _span(self, wheel: Wheel, start: int | None, stop: int | None, ticket: Ticket) -> tuple[int, int, bytes]:
+    def _span(
+        self, wheel: Wheel, start: int | None, stop: int | None
+    ) -> Generator[Ask, Answer, tuple[int, int, bytes]]:
         asked = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
-        answer = self._get(wheel.url, ticket, {"Range": asked, "Accept-Encoding": "identity"})
+        answer = yield self._ask(wheel.url, {"Range": asked, "Accept-Encoding": "identity"})
         if answer.status == 206:
             found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
             if found is None:
                 raise IndexAnswerError(f"{shown(answer.url)}: the server sends a part and doesn't say which")
             return int(found[1]), int(found[3]), answer.body
         if answer.status == 416 and wheel.size:
-            return self._span(wheel, 0, wheel.size, ticket)
+            return (yield from self._span(wheel, 0, wheel.size))
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
         _check_hash(answer.body, wheel.hash, wheel.filename)
         return 0, len(answer.body), answer.body
 
-    def digest(self, wheel: Wheel, ticket: Ticket) -> str:
+    def digest(self, wheel: Wheel) -> Generator[Ask, Answer, str]:
         """Download *wheel* and hash it."""
-        answer = self._get(wheel.url, ticket, {"Accept-Encoding": "identity"})
+        purpose = DIGEST if isinstance(wheel, Sdist) else WHEEL_DIGEST
+        answer = yield self._ask(wheel.url, {"Accept-Encoding": "identity"}, purpose)
         if answer.status != 200:
             raise self._refused(answer, wheel.filename)
-        from minglibc.adapters.wheel_metadata import read_wheel  # noqa: PLC0415  few indexes give no hashes
+        found: str = answer.read
+        return found
 
-        try:
-            if not isinstance(wheel, Sdist):
-                read_wheel(answer.body)
-        except ValueError as error:
-            raise IndexAnswerError(f"{shown(answer.url)}: {error}") from error
-        return f"sha256:{sha256(answer.body).hexdigest()}"
-
-
-def _reader_of_large(name: str, answer: Answer) -> Reader | None:
-    from minglibc.adapters.large_page import reader  # noqa: PLC0415  few pages are that large
-
-    return reader(answer, name)
-
-
-def _reader_of_listing(answer: Answer) -> Reader | None:
-    from minglibc.adapters.html_page import Listing  # noqa: PLC0415  few indexes are flat
-
-    return Listing(answer) if answer.status == 200 else None
-
-
-def _max_age(answer: Answer) -> int:
-    control = answer.headers.get("cache-control", "").lower()
-    if "no-store" in control or "no-cache" in control:
-        return 0
-    found = _MAX_AGE.search(control)
-    if found:
-        return max(0, int(found[1]) - _age(answer))
-    return 0 if "etag" in answer.headers else DEFAULT_MAX_AGE
-
-
-def _age(answer: Answer) -> int:
-    age = answer.headers.get("age", "0")
-    return int(age) if age.isascii() and age.isdigit() else 0
+    def _ask(self, url: str, headers: Mapping[str, str] = {}, purpose: str = BYTES) -> Ask:
+        return Ask(url, self._told(url, headers), purpose)
 
 
 def _check_hash(body: bytes, expected: str, what: str) -> None:

@@ -1,23 +1,21 @@
-"""Further processes that turn answers into kept pages, while the first one goes on asking.
+"""Processes that turn answers into kept pages, for the one that has the answers.
 
-Unpacking, decoding and sorting a page's files takes longer than all else that happens to it. One is forked before any
-HTTP library is imported, and imports what reads pages while the first one imports that; where pages come faster than
-it reads them, it forks a second one, which has nothing to import any more.
+Unpacking, decoding and sorting a page's files takes longer than all else that happens to it. One is forked by the process
+that resolves, which has imported the half of what reads pages; where pages come faster than it reads them, it forks a
+second one.
 """
 
-import marshal
 import os
-import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from minglibc.adapters.answers import Answer
+from minglibc.adapters.children import Ends, framed, lonely, received
 from minglibc.adapters.store import Store
 from minglibc.errors import IndexAnswerError
 
-_LENGTH = 8
 # A page costs as much to read as its bytes as sent, and so many more.
 _EACH = 4096
 # Pages of so many bytes that wait for one process are worth another.
@@ -30,29 +28,26 @@ class ReaderGone(Exception):
     """The process has ended, or can keep nothing: pages have to be read in this one."""
 
 
+def fork(ends: Ends, store: Store, *, other: socket.socket | None = None) -> int:
+    """Start a reader that keeps pages in *store*, without this process's *other* end of something; its process's number."""
+    from minglibc.adapters import simple_api  # noqa: F401, PLC0415  so that neither reader has to
+
+    pid = os.fork()
+    if pid == 0:
+        if other is not None:
+            other.close()
+        _live(ends, store)
+    ends.close()
+    return pid
+
+
 class PageReader:
-    """The first process's end of them all; made by ``start``."""
+    """All readers, as those see them who have pages read, in many threads."""
 
-    def __init__(self, pid: int, first: socket.socket, second: socket.socket) -> None:
-        self._pid = pid
-        self._desks = [_Desk(first)]
-        self._spare: _Desk | None = _Desk(second)
+    def __init__(self, ends: Ends) -> None:
+        self._desks = [_Desk(ends.first)]
+        self._spare: _Desk | None = _Desk(ends.second)
         self._guard = threading.Lock()
-
-    @classmethod
-    def start(cls, store: Store) -> "PageReader | None":
-        """Processes that keep pages in *store*; None where one core, a thread or a store that can't be written forbids it."""
-        if threading.active_count() > 1 or len(os.sched_getaffinity(0)) < 2 or not store.is_writable:
-            return None
-        (first, their_first), (second, their_second) = socket.socketpair(), socket.socketpair()
-        pid = os.fork()
-        if pid == 0:
-            first.close()
-            second.close()
-            _live(their_first, their_second, store)
-        their_first.close()
-        their_second.close()
-        return cls(pid, first, second)
 
     def keep(self, answer: Answer, kind: str, name: str, head: dict[str, Any]) -> None:
         """Have the page of *name* in *answer* kept under *kind*, with *head*; raises IndexAnswerError where there is none, ReaderGone."""
@@ -71,13 +66,11 @@ class PageReader:
             raise IndexAnswerError(message, hint=hint)
 
     def close(self) -> None:
-        """Let the processes end what they are at, and wait for that."""
+        """Let the processes end what they are at."""
         with self._guard:
             for desk in (*self._desks, self._spare):
                 if desk is not None:
                     desk.close()
-        with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
 
     def _desk(self, load: int) -> "_Desk":
         """Where the least waits, now with *load* more."""
@@ -105,7 +98,7 @@ class _Desk:
     def tell(self, request: Any) -> bool:
         """Send what needs no reply; false where nobody is there."""
         with self._sending, suppress(OSError, ValueError):
-            self._socket.sendall(_framed(request))
+            self._socket.sendall(framed(request))
             return True
         return False
 
@@ -116,9 +109,9 @@ class _Desk:
             with self._sending:
                 before, self._last = self._last, mine
                 with suppress(OSError, ValueError):
-                    self._socket.sendall(_framed(request))
+                    self._socket.sendall(framed(request))
             with before, suppress(OSError, ValueError):
-                return _received(self._replies)
+                return received(self._replies)
         return None
 
     def close(self) -> None:
@@ -130,21 +123,13 @@ class _Desk:
             self._socket.close()
 
 
-def _framed(value: Any) -> bytes:
-    data = marshal.dumps(value)
-    return len(data).to_bytes(_LENGTH, "big") + data
-
-
-def _live(end: socket.socket, spare: socket.socket, store: Store) -> NoReturn:
-    """A further process's life; it never returns into the first one's code, and says nothing but its replies."""
+def _live(ends: Ends, store: Store) -> NoReturn:
+    """A reader's life; it never returns into the first process's code, and says nothing but its replies."""
     with suppress(BaseException):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one is told as well, and hangs up
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        from minglibc.adapters import simple_api  # noqa: F401, PLC0415  the first process may never need it
-
+        lonely()
         store.be_silent()  # the first one meets the same trouble, and says so
-        if _serve(end, spare, store):
-            _serve(spare, None, store)
+        if _serve(ends.first, ends.second, store):
+            _serve(ends.second, None, store)
         else:
             os.wait()
     os._exit(0)
@@ -153,7 +138,7 @@ def _live(end: socket.socket, spare: socket.socket, store: Store) -> NoReturn:
 def _serve(end: socket.socket, spare: socket.socket | None, store: Store) -> bool:
     """Read pages for whoever is at the other end, until that one hangs up; true in a process that was forked for *spare*."""
     with end, end.makefile("rb") as requests:
-        while (request := _received(requests)) is not None:
+        while (request := received(requests)) is not None:
             if request == _DOUBLE and spare is not None:
                 if os.fork() == 0:
                     return True
@@ -177,12 +162,5 @@ def _read(end: socket.socket, request: Any, store: Store) -> bool:
         store.write(kind, name, {**head, "page": page}, lines)
         if not store.is_writable:
             return False
-    end.sendall(_framed((refusal,)))
+    end.sendall(framed((refusal,)))
     return True
-
-
-def _received(stream: BinaryIO) -> Any:
-    """What the other one says next; None where it has hung up."""
-    length = int.from_bytes(stream.read(_LENGTH), "big")
-    data = stream.read(length)
-    return marshal.loads(data) if length and len(data) == length else None  # noqa: S302  from our own parent or child

@@ -4,12 +4,14 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
 MAX_METADATA = 8 << 20
+
+Fetch = Generator[Any, Any, tuple[int, int, bytes]]
 
 
 class _Missing(Exception):
@@ -58,19 +60,19 @@ class _Sparse(io.RawIOBase):
         raise _Missing(self._place, stop)
 
 
-def read_remotely(fetch: Callable[[int | None, int | None], tuple[int, int, bytes]]) -> bytes:
+def read_remotely(fetch: Callable[[int | None, int | None], Fetch]) -> Generator[Any, Any, bytes]:
     """The bytes of METADATA; *fetch(start, stop)* gives (where they start, the file's size, bytes), (None, n) meaning the last n.
 
-    Raises ValueError where the file is no wheel.
+    It yields what *fetch* yields. Raises ValueError where the file is no wheel.
     """
-    start, size, data = fetch(None, TAIL)
+    start, size, data = yield from fetch(None, TAIL)
     file = _Sparse(size)
     file.add(start, data)
     for _ in range(6):
         try:
             return read_open(file)
         except _Missing as missing:
-            start, _, data = fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
+            start, _, data = yield from fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
             file.add(start, data)
     raise ValueError("its zip directory can't be read")
 

@@ -94,6 +94,9 @@ def _run(given: list[str]) -> int:
         done = fresh.answer(given[1:])
         if done is not None:
             return done
+        from minglibc.cli import ahead  # noqa: PLC0415  as above
+
+        ahead.begin(given[1:])
     if not given or given[0] in {"-h", "--help", "help"}:
         _print_help()
         return 0 if given else EXIT_USAGE
