@@ -114,7 +114,7 @@ def test_nobody_is_left_behind(project: Path, index: IndexServer, tmp_path: Path
             time.sleep(0.01)
         others = below(process.pid)
         process.kill()
-    assert 2 == len(others)
+    assert 3 == len(others)
     assert gone(others)
 
 
@@ -157,12 +157,12 @@ def test_the_network_is_begun_ahead_where_there_is_something_to_ask(project: Pat
         environment["XDG_CACHE_HOME"] = str(folder.parent)
     options = {"apart": ["--cache-dir", str(folder)], "joined": [f"--cache-dir={folder}"]}.get(form, [])
     assert "3" == forks(project, "--offline", *options, **environment)
-    assert "0 ahead late" == forks(project, *options, **environment)
+    assert "0 ahead late late" == forks(project, *options, **environment)
     assert "0" == forks(project, *options, **environment)
-    assert "0 ahead late" == forks(project, "--refresh", *options, **environment)
+    assert "0 ahead late late" == forks(project, "--refresh", *options, **environment)
     for path in [*folder.rglob("pages/*/*"), *folder.rglob("pages/*")]:
         os.utime(path, (0, 0))
-    assert "0 ahead late" == forks(project, *options, **environment)
+    assert "0 ahead late late" == forks(project, *options, **environment)
     assert "0" == forks(project, *options, **environment)
 
 
@@ -171,7 +171,7 @@ def test_a_cache_that_was_guessed_wrong_is_not_used(project: Path, index: IndexS
     """Where the arguments turn out to mean another cache than the one that was begun for, that other one is used, and no page is lost."""
     first, second = tmp_path / "first", tmp_path / "second"
     # argparse takes a shortened option, and the last one counts.
-    assert "0 ahead late late" == forks(project, f"--cache-dir={first}", f"--cache-d={second}")
+    assert "0 ahead late late late" == forks(project, f"--cache-dir={first}", f"--cache-d={second}")
     assert not first.exists()
     assert 3 == len([*second.rglob("pages/*/*")])
 

@@ -5,30 +5,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 _LENGTH = 8
 _MOST_AT_ONCE = 1 << 18
 
 
-class Ends(NamedTuple):
-    """One side's ends of the way to a reader, and of that to another one."""
-
-    first: socket.socket
-    second: socket.socket
-
-    def close(self) -> None:
-        """Leave them to whoever else has them."""
-        for end in self:
-            end.close()
+def ways(number: int) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The ends of so many ways on one side, and those on the other."""
+    ours, theirs = zip(*(socket.socketpair() for _ in range(number)), strict=True)
+    return list(ours), list(theirs)
 
 
-def ways() -> tuple[Ends, Ends]:
-    """The ends of who has pages read, and those of the readers."""
-    (first, their_first), (second, their_second) = socket.socketpair(), socket.socketpair()
-    return Ends(first, second), Ends(their_first, their_second)
+def close(ends: Iterable[socket.socket]) -> None:
+    """Leave *ends* to whoever else has them."""
+    for end in ends:
+        end.close()
 
 
 def lonely() -> None:

@@ -9,7 +9,7 @@ from select import select
 from typing import Any, NoReturn
 
 from minglibc.adapters.answers import Ask
-from minglibc.adapters.children import Ends, Inbox, framed, lonely
+from minglibc.adapters.children import Inbox, framed, lonely
 from minglibc.adapters.pagereader import PageReader
 from minglibc.adapters.store import Store
 from minglibc.errors import MinglibcError
@@ -18,7 +18,7 @@ from minglibc.errors import MinglibcError
 _LOOK_AGAIN = 0.5
 
 
-def live(end: socket.socket, readers: Ends, folder: str) -> NoReturn:
+def live(end: socket.socket, readers: list[socket.socket], folder: str) -> NoReturn:
     """This process's life; it never returns into the first one's code, and says nothing but its answers."""
     with suppress(BaseException):
         lonely()
@@ -29,7 +29,7 @@ def live(end: socket.socket, readers: Ends, folder: str) -> NoReturn:
 
 
 class _Server:
-    def __init__(self, end: socket.socket, readers: Ends, store: Store) -> None:
+    def __init__(self, end: socket.socket, readers: list[socket.socket], store: Store) -> None:
         from minglibc.adapters import exchange, http  # noqa: PLC0415  which imports httpx
 
         self._reader = PageReader(readers)

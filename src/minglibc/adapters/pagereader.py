@@ -1,52 +1,50 @@
 """Processes that turn answers into kept pages, for the one that has the answers.
 
-Unpacking, decoding and sorting a page's files takes longer than all else that happens to it. One is forked by the process
-that resolves, which has imported the half of what reads pages; where pages come faster than it reads them, it forks a
-second one.
+Unpacking, decoding and sorting a page's files takes longer than all else that happens to it. They are forked by the process
+that resolves, which has imported the half of what reads pages. There are two: small pages don't have to wait for a large one.
 """
 
 import os
 import socket
 import threading
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from minglibc.adapters.answers import Answer
-from minglibc.adapters.children import Ends, framed, lonely, received
+from minglibc.adapters.children import close, framed, lonely, received
 from minglibc.adapters.store import Store
 from minglibc.errors import IndexAnswerError
 
 # A page costs as much to read as its bytes as sent, and so many more.
 _EACH = 4096
-# Pages of so many bytes that wait for one process are worth another.
-_MUCH = 128 * 1024
-# What tells the first of them to fork another.
-_DOUBLE = ()
 
 
 class ReaderGone(Exception):
     """The process has ended, or can keep nothing: pages have to be read in this one."""
 
 
-def fork(ends: Ends, store: Store, *, other: socket.socket | None = None) -> int:
-    """Start a reader that keeps pages in *store*, without this process's *other* end of something; its process's number."""
-    from minglibc.adapters import simple_api  # noqa: F401, PLC0415  so that neither reader has to
+def fork(ends: Sequence[socket.socket], store: Store, *, others: Iterable[socket.socket]) -> list[int]:
+    """Start a reader for each of *ends*, which keeps pages in *store*, and has none of this process's *others*; their numbers."""
+    from minglibc.adapters import simple_api  # noqa: F401, PLC0415  so that no reader has to
 
+    return [_forked(end, store, {*ends, *others} - {end}) for end in ends]
+
+
+def _forked(end: socket.socket, store: Store, others: Iterable[socket.socket]) -> int:
     pid = os.fork()
     if pid == 0:
-        if other is not None:
-            other.close()
-        _live(ends, store)
-    ends.close()
+        close(others)
+        _live(end, store)
+    end.close()
     return pid
 
 
 class PageReader:
     """All readers, as those see them who have pages read, in many threads."""
 
-    def __init__(self, ends: Ends) -> None:
-        self._desks = [_Desk(ends.first)]
-        self._spare: _Desk | None = _Desk(ends.second)
+    def __init__(self, ends: Iterable[socket.socket]) -> None:
+        self._desks = [_Desk(end) for end in ends]
         self._guard = threading.Lock()
 
     def keep(self, answer: Answer, kind: str, name: str, head: dict[str, Any]) -> None:
@@ -59,6 +57,8 @@ class PageReader:
             with self._guard:
                 desk.load -= load
         if reply is None:
+            with self._guard:
+                self._desks = [each for each in self._desks if each is not desk]
             raise ReaderGone
         (refusal,) = reply
         if refusal:
@@ -67,18 +67,15 @@ class PageReader:
 
     def close(self) -> None:
         """Let the processes end what they are at."""
-        with self._guard:
-            for desk in (*self._desks, self._spare):
-                if desk is not None:
-                    desk.close()
+        for desk in self._desks:
+            desk.close()
 
     def _desk(self, load: int) -> "_Desk":
-        """Where the least waits, now with *load* more."""
+        """Where the least waits, now with *load* more; raises ReaderGone."""
         with self._guard:
+            if not self._desks:
+                raise ReaderGone
             desk = min(self._desks, key=lambda each: each.load)
-            if self._spare is not None and desk.load >= _MUCH and desk.tell(_DOUBLE):
-                desk, self._spare = self._spare, None
-                self._desks.append(desk)
             desk.load += load
         return desk
 
@@ -94,13 +91,6 @@ class _Desk:
         self._sending = threading.Lock()
         # Held until whoever asked last has its reply.
         self._last = threading.Lock()
-
-    def tell(self, request: Any) -> bool:
-        """Send what needs no reply; false where nobody is there."""
-        with self._sending, suppress(OSError, ValueError):
-            self._socket.sendall(framed(request))
-            return True
-        return False
 
     def ask(self, request: Any) -> Any:
         """The reply to *request*; None where there will be none."""
@@ -123,29 +113,15 @@ class _Desk:
             self._socket.close()
 
 
-def _live(ends: Ends, store: Store) -> NoReturn:
-    """A reader's life; it never returns into the first process's code, and says nothing but its replies."""
+def _live(end: socket.socket, store: Store) -> NoReturn:
+    """A reader's life, until the other one hangs up; it never returns into the first process's code, and says nothing but its replies."""
     with suppress(BaseException):
         lonely()
         store.be_silent()  # the first one meets the same trouble, and says so
-        if _serve(ends.first, ends.second, store):
-            _serve(ends.second, None, store)
-        else:
-            os.wait()
+        with end, end.makefile("rb") as requests:
+            while (request := received(requests)) is not None and _read(end, request, store):
+                pass
     os._exit(0)
-
-
-def _serve(end: socket.socket, spare: socket.socket | None, store: Store) -> bool:
-    """Read pages for whoever is at the other end, until that one hangs up; true in a process that was forked for *spare*."""
-    with end, end.makefile("rb") as requests:
-        while (request := received(requests)) is not None:
-            if request == _DOUBLE and spare is not None:
-                if os.fork() == 0:
-                    return True
-                spare.close()
-            elif not _read(end, request, store):
-                break
-    return False
 
 
 def _read(end: socket.socket, request: Any, store: Store) -> bool:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from minglibc import errors
-from minglibc.adapters.children import Inbox, framed, ways
+from minglibc.adapters.children import Inbox, close, framed, ways
 from minglibc.errors import MinglibcError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minglibc.adapters.network import Carrier, Errand
     from minglibc.adapters.store import Store
 
+_READERS = 2
 _ahead: "Wire | None" = None
 
 
@@ -63,24 +64,22 @@ class Wire:
         # Where the other process is gone.
         self._instead: Any = None
         self._socket, theirs = socket.socketpair()
-        its_readers, self._readers = ways()
+        its_readers, self._readers = ways(_READERS)
         self._pids = [os.fork()]
         if self._pids[0] == 0:
-            self._socket.close()
-            self._readers.close()
+            close((self._socket, *self._readers))
             from minglibc.adapters import outpost  # noqa: PLC0415  another process's
 
             outpost.live(theirs, its_readers, folder)
-        theirs.close()
-        its_readers.close()
+        close((theirs, *its_readers))
         self._inbox = Inbox(self._socket)
 
     def furnish(self, store: "Store", guard: Any) -> None:
-        """Have pages read by a third process, forked while the second one imports httpx; *guard* is held where threads are at work."""
+        """Have pages read by processes that are forked while the network's imports httpx; *guard* is held where threads are at work."""
         from minglibc.adapters.pagereader import fork  # noqa: PLC0415  this module starts before all others
 
         self._guard = guard
-        self._pids.append(fork(self._readers, store, other=self._socket))
+        self._pids.extend(fork(self._readers, store, others=[self._socket]))
 
     def start(self, errand: "Errand") -> None:
         """Begin *errand*."""
@@ -115,8 +114,7 @@ class Wire:
         self.is_closing = True
         if self._instead is not None:
             self._instead.close()
-        self._socket.close()
-        self._readers.close()
+        close((self._socket, *self._readers))
         for pid in self._pids:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
