@@ -417,9 +417,11 @@ def _chunks(response: httpx.Response, url: str, limits: Limits, expires: float) 
 
 def _with_body(answer: Answer, chunks: Iterator[bytes], reading: Reading) -> Answer:
     """*answer* with its body as it was sent, or with what was read of one that is large."""
-    raw = bytearray()
+    taken: list[bytes] = []
+    length = 0
     for chunk in chunks:
-        raw += chunk
-        if len(raw) > _LARGE >= len(raw) - len(chunk) and (reader := reading(answer)) is not None:
-            return answer._replace(read=read_on(reader, answer, chain((bytes(raw),), chunks)))
-    return answer._replace(body=bytes(raw))
+        taken.append(chunk)
+        length += len(chunk)
+        if length > _LARGE >= length - len(chunk) and (reader := reading(answer)) is not None:
+            return answer._replace(read=read_on(reader, answer, chain(taken, chunks)))
+    return answer._replace(body=b"".join(taken))
