@@ -248,6 +248,33 @@ def test_answers_wait_for_who_thinks(index: IndexServer, tmp_path: Path) -> None
     assert str(40 * 200_000) == ran.stdout.strip(), ran.stderr
 
 
+# A `lock` in a process that may fork so many times and no more.
+FEW = """
+import os, sys
+left, fork = int(sys.argv[1]), os.fork
+
+def fork_while_there_are_few():
+    global left
+    if left == 0:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    left -= 1
+    return fork()
+
+os.fork = fork_while_there_are_few
+from minglibc.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_where_no_more_processes_may_be(project: Path, tmp_path: Path, number: int) -> None:
+    """Where the system refuses a process, those that there are do its work, and nothing is said."""
+    options = ["--project", str(project), "--cache-dir", str(tmp_path / "cache")]
+    ran = run([sys.executable, "-c", FEW, str(number), "lock", "-q", *options])
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (project / "pylock.toml").exists()
+
+
 def test_a_setting_of_the_network_that_makes_no_sense(project: Path, tmp_path: Path) -> None:
     """A variable that no request could be made by is refused by whichever process reads it, with exit code 2."""
     for pinned in ([], ONE_CORE):

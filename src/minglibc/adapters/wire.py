@@ -26,24 +26,32 @@ def begin(folder: str) -> None:
     """Start the process for the cache in *folder* before it is known whether there is something to ask."""
     global _ahead  # noqa: PLW0603  a process has one command line, and starts this once for it
     if _ahead is None and _is_possible():
-        _ahead = Wire(folder)
+        _ahead = _begun(folder)
 
 
 def carrier(store: "Store", guard: Any) -> "Carrier":
-    """Who asks for an index with *store*: another process, or threads on one core, beside threads, and where nothing can be kept."""
+    """Who asks for an index with *store*: another process, or threads where none can be, or nothing kept."""
     global _ahead
     found, _ahead = _ahead, None
     possible = store.is_writable and _is_possible()
     if found is not None and not (possible and found.folder == store.folder):
         found.close()
         found = None
-    if not possible:
+    if found is None and possible:
+        found = _begun(store.folder)
+    if found is None:
         from minglibc.adapters.exchange import Threads  # noqa: PLC0415  httpx is imported where it is needed
 
         return Threads(guard)
-    found = found or Wire(store.folder)
     found.furnish(store, guard)
     return found
+
+
+def _begun(folder: str) -> "Wire | None":
+    try:
+        return Wire(folder)
+    except OSError:
+        return None  # there are too many processes
 
 
 def _is_possible() -> bool:
@@ -67,10 +75,13 @@ class Wire:
         its_readers, self._readers = ways(_READERS)
         self._pids = [os.fork()]
         if self._pids[0] == 0:
-            close((self._socket, *self._readers))
-            from minglibc.adapters import outpost  # noqa: PLC0415  another process's
+            try:
+                close((self._socket, *self._readers))
+                from minglibc.adapters import outpost  # noqa: PLC0415  another process's
 
-            outpost.live(theirs, its_readers, folder)
+                outpost.live(theirs, its_readers, folder)
+            finally:
+                os._exit(1)  # whatever came between, it never returns into the first one's code
         close((theirs, *its_readers))
         self._inbox = Inbox(self._socket)
 
@@ -79,7 +90,9 @@ class Wire:
         from minglibc.adapters.pagereader import fork  # noqa: PLC0415  this module starts before all others
 
         self._guard = guard
-        self._pids.extend(fork(self._readers, store, others=[self._socket]))
+        with suppress(OSError):  # as above; who finds no reader reads
+            self._pids.extend(fork(self._readers, store, others=[self._socket]))
+        close(self._readers)
 
     def start(self, errand: "Errand") -> None:
         """Begin *errand*."""
