@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -312,19 +313,59 @@ def test_wheels_are_unpacked_in_several_processes(
     assert before == snapshot(prefix_of(environment))
 
 
+def together(function: Callable[[int], object], values: Sequence[int]) -> list[object]:
+    """What a crew makes of *values*, the last of which weigh most."""
+    with workers.Crew(lambda: function, len(values)) as crew:
+        for position, value in enumerate(values):
+            crew.give(position, value, value)
+        return crew.results()
+
+
 def test_workers_answer_in_order_and_raise_what_stopped_them() -> None:
-    """Each value's result stands at its place; an error, and a worker's violent end, reach the caller."""
-    assert [number**2 for number in range(20)] == workers.each(lambda number: number**2, range(20), [1] * 20)
+    """Each value's result stands at its place; the first error, and a worker's violent end, reach the caller."""
+    assert [number**2 for number in range(20)] == together(lambda number: number**2, range(20))
 
     def stopped(number: int) -> None:
-        if number == 3:
-            raise WheelError("three", hint="two")
+        if number in (3, 7, 15):
+            raise WheelError(f"number {number}", hint="two")
 
-    with pytest.raises(WheelError, match="three") as failed:
-        workers.each(stopped, range(4), [1] * 4)
+    with pytest.raises(WheelError, match="number 3") as failed:
+        together(stopped, range(20))
     assert failed.value.hint == "two"
     with pytest.raises(EnvironmentProblem, match="was killed"):
-        workers.each(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4), [1] * 4)
+        together(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == 2 else None, range(4))
+    with pytest.raises(EnvironmentProblem, match="was killed"):
+        together(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(40))
+
+
+def test_a_worker_begins_as_soon_as_there_is_something_to_do(tmp_path: Path) -> None:
+    """A value is worked on while others are still to come, and from whichever thread it is given."""
+    done = tmp_path / "done"
+    with workers.Crew(lambda: lambda _: done.touch(), 2) as crew:
+        threading.Thread(target=crew.give, args=(1, None, 1)).start()
+        deadline = time.monotonic() + 10
+        while not done.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        crew.give(0, None, 1)
+        assert [None, None] == crew.results()
+
+
+def test_what_is_given_up_is_not_waited_for() -> None:
+    """A block that ends by an error kills those that still work for it."""
+
+    def give_up() -> None:
+        with workers.Crew(lambda: time.sleep, 4) as crew:
+            for position in range(8):
+                crew.give(position, 30, 1)
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        give_up()
+    assert time.monotonic() - began < 10
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, 0)
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
@@ -333,7 +374,8 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import os, sys, time\nfrom minglibc.adapters import workers\n"
         "def work(_):\n    open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n    time.sleep(30)\n"
-        "workers.each(work, [1, 2], [1, 1])\n"
+        "with workers.Crew(lambda: work, 2) as crew:\n"
+        "    crew.give(0, 1, 1)\n    crew.give(1, 2, 1)\n    crew.results()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(pids)]) as parent:
         deadline = time.monotonic() + 10

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import as_file, files
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from minglibc.adapters import project, seen, stamp, workers
@@ -497,13 +498,29 @@ class Change:
         self._staying: Sequence[Distribution] = ()
         self._trashed = 0
 
-    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
-        """*wheels*, checked whole and unpacked them aside; raises WheelError where one may not stand beside *staying*."""
-        jobs = [(each, self._folder, self._layout) for each in wheels]
-        sizes = [os.path.getsize(each.path) for each in wheels]
+    @contextmanager
+    def unpacking(self, sizes: Sequence[int | None]) -> "Iterator[Callable[[int, Prepared], None]]":
+        """What takes wheels of *sizes*, from any thread, each with its position: it is checked and unpacked aside at once.
+
+        When the block ends all of them are; raises the first error. Enter it where no thread runs.
+        """
+        prepare = partial(_preparing, self._folder, self._layout)
         # A fork and its pipe cost a few milliseconds; threads gain nothing here.
-        together = workers.each if sum(sizes) > _WORTH_FORKING else _one_by_one
-        self._staged = together(_prepare, jobs, sizes)
+        if len(sizes) > 1 and sum(_WORTH_FORKING if size is None else size for size in sizes) > _WORTH_FORKING:
+            with workers.Crew(prepare, len(sizes)) as crew:
+                yield lambda position, wheel: crew.give(position, wheel, os.path.getsize(wheel.path))
+                self._staged += crew.results()
+            return
+        waiting: dict[int, Prepared] = {}
+        yield waiting.__setitem__
+        if waiting:
+            self._staged += map(prepare(), [waiting[position] for position in sorted(waiting)])
+
+    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
+        """All that arrived, and *wheels*, checked and unpacked aside; raises WheelError where one may not stand beside *staying*."""
+        with self.unpacking([os.path.getsize(each.path) for each in wheels]) as take:
+            for position, wheel in enumerate(wheels):
+                take(position, wheel)
         _check_owners(self._staged, staying, self._layout)
         return self._staged
 
@@ -572,24 +589,24 @@ class Change:
             os.rename(entry.path, path)
 
 
-def _prepare(job: tuple[Prepared, str, Layout]) -> "CheckedWheel":
-    """Check one wheel and unpack it into its room of a change, its .dist-info apart from its files."""
+def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWheel]":
+    """What checks one wheel and unpacks it into its room of a change in *folder*, its .dist-info apart from its files."""
     from minglibc.adapters.unpacked import Unpacked  # noqa: PLC0415  most syncs have nothing to unpack
     from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  the same
 
-    asked, folder, layout = job
-    wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
-    room = os.path.join(folder, wheel.name)
-    site = layout.folder(wheel.root, wheel.name)
-    sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked), Unpacked(asked.unpacked, _umask()))
-    home = os.path.join(room, "info", site)
-    os.makedirs(home)
-    os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
-    return replace(wheel, sizes=sizes)
+    umask = _umask()
 
+    def prepare(asked: Prepared) -> "CheckedWheel":
+        wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
+        room = os.path.join(folder, wheel.name)
+        site = layout.folder(wheel.root, wheel.name)
+        sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked), Unpacked(asked.unpacked, umask))
+        home = os.path.join(room, "info", site)
+        os.makedirs(home)
+        os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
+        return replace(wheel, sizes=sizes)
 
-def _one_by_one(function: Callable[[Any], Any], values: Sequence[Any], _weights: Sequence[int]) -> list[Any]:
-    return [function(value) for value in values]
+    return prepare
 
 
 def _check_owners(arriving: "Sequence[CheckedWheel]", staying: Sequence[Distribution], layout: Layout) -> None:

@@ -58,6 +58,10 @@ def file_of(wheel: Wheel) -> LockedFile:
     return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)
 
 
+def _weight(file: LockedFile) -> int:
+    return file.size or 0
+
+
 class Wheelhouse:
     """The wheels of this machine below *cache_dir*; without a usable cache they live in a folder that ``close`` removes."""
 
@@ -90,16 +94,29 @@ class Wheelhouse:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def fetch(self, files: Sequence[LockedFile]) -> dict[str, str]:
-        """A path for each of *files* by file name, whose bytes were hashed just now; raises what keeps one away."""
+    def fetch(
+        self, files: Sequence[LockedFile], on_file: Callable[[LockedFile, str], None] = lambda _file, _path: None
+    ) -> dict[str, str]:
+        """A path for each of *files* by file name, whose bytes were hashed just now; raises what keeps one away.
+
+        *on_file* hears of each as soon as it is there, in the thread that saw to it.
+        """
+
+        def look(file: LockedFile) -> str | None:
+            path = self._present(file)
+            if path:
+                on_file(file, path)
+            return path
+
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            paths = dict(zip((file.filename for file in files), pool.map(self._present, files), strict=True))
+            looks = {file.filename: pool.submit(look, file) for file in sorted(files, key=_weight, reverse=True)}
+            paths = {file.filename: looks[file.filename].result() for file in files}
         missing = [file for file in files if not paths[file.filename]]
         if missing and self._offline:
             names = ", ".join(file.filename for file in missing)
             raise IndexUnreachable(f"not in the cache: {names}", hint="run once without --offline")
         if missing:
-            paths.update(self._download_all(missing))
+            paths.update(self._download_all(missing, on_file))
         return {name: path for name, path in paths.items() if path}
 
     def _present(self, file: LockedFile) -> str | None:
@@ -123,18 +140,23 @@ class Wheelhouse:
             raise WheelError(f"{file.filename!r} is not the name of a wheel", hint="run minglibc lock")
         return os.path.join(folder, "-".join(file.digest), file.filename)
 
-    def _download_all(self, files: Iterable[LockedFile]) -> dict[str, str]:
+    def _download_all(self, files: Iterable[LockedFile], on_file: Callable[[LockedFile, str], None]) -> dict[str, str]:
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 
         limits = self._limits or http.Limits.from_environment()
         lanes = http.Lanes(limits, size=_PARALLEL, spare=0)
 
         def downloading(file: LockedFile) -> "Callable[[http.Ticket], str]":
-            return lambda ticket: self._download(ticket, limits, file)
+            def download(ticket: "http.Ticket") -> str:
+                path = self._download(ticket, limits, file)
+                on_file(file, path)
+                return path
+
+            return download
 
         self._stopped = False
         # The largest first: it decides when all are done.
-        ordered = sorted(files, key=lambda file: -(file.size or 0))
+        ordered = sorted(files, key=_weight, reverse=True)
         tickets = [lanes.submit(http.Ticket(downloading(file), urgent=True)) for file in ordered]
         try:
             return dict(zip((file.filename for file in ordered), lanes.wait_all(tickets), strict=True))

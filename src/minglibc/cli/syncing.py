@@ -492,13 +492,18 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
         on_progress=bars.advance,
         on_warning=lambda text: talk(arguments, f"warning: {text}"),
     )
+    kept = unpacked.home(cache_folder(arguments), environment.layout.prefix) if arguments.link_mode == HARDLINK else ""
+    files = [locked_file(wheel, here) for wheel in wheels]
+    positions = {file.filename: position for position, file in enumerate(files)}
+
+    def arrive(file: "FetchedFile", path: str) -> None:
+        position = positions[file.filename]
+        take(position, _prepared(path, wheels[position], here, kept))
+
     with house, environment.change() as change, ExitStack() as stack:
-        with bars:
-            paths = house.fetch([locked_file(wheel, here) for wheel in wheels])
-        kept = (
-            unpacked.home(cache_folder(arguments), environment.layout.prefix) if arguments.link_mode == HARDLINK else ""
-        )
-        prepared = [_prepared(paths[wheel.filename], wheel, here, kept) for wheel in wheels]
+        with change.unpacking([file.size for file in files]) as take, bars:
+            house.fetch(files, arrive)
+        prepared = list[Prepared]()
         if len(coming) > len(wheels):
             maker = stack.enter_context(maker_for(work.source, [work.target], arguments))
             for package, file in coming:
