@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from minglibc.adapters import environment as environments
 from minglibc.adapters import workers
 from minglibc.adapters.environment import Environment, Interpreter, Prepared, create, find_interpreters, inspect
+from minglibc.adapters.layout import CheckedWheel
 from minglibc.adapters.unpacked import Unpacked
-from minglibc.adapters.wheelfile import CheckedWheel, check, unpack
+from minglibc.adapters.wheelfile import check, opened, unpack
 from minglibc.errors import EnvironmentProblem, WheelError
 from minglibc.targets import GlibcVersion, PythonVersion
 from tests.support.elves import elf
@@ -519,15 +520,20 @@ def test_damaged_archives_are_refused_in_words(environment: Environment, tmp_pat
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
     bad = stored(tmp_path / "wheels", good._replace(content=bytes(content)))
-    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    outcome = _unpacked(bad, environment, tmp_path / "out")
+    module = f"{environment.layout.purelib}/b/__init__.py"
+    assert isinstance(outcome, str) or outcome[module] == b'__version__ = "1.0"\n'
+
+
+def _unpacked(wheel: Prepared, environment: Environment, folder: Path) -> dict[str, bytes] | str:
+    """The files of *wheel*, or why there are none."""
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        wheel = check(bad.path, bad.filename, environment.layout)
-        unpack(wheel, str(tmp_path / "out"), environment.layout, {}, Unpacked("", 0o022))
-    except WheelError:
-        return
-    assert (
-        tmp_path / "out" / environment.layout.purelib / "b" / "__init__.py"
-    ).read_bytes() == b'__version__ = "1.0"\n'
+        with opened(wheel.path, wheel.filename, environment.layout) as found:
+            unpack(found, str(folder), environment.layout, {}, Unpacked("", 0o022))
+    except WheelError as refused:
+        return refused.message
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # ---- kills

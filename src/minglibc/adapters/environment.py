@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from minglibc.adapters import project, seen, stamp, workers
-from minglibc.adapters.layout import HOME, ORIGIN, Layout
+from minglibc.adapters.layout import HOME, ORIGIN, CheckedWheel, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import Machine
 from minglibc.targets import LIBCS, Cap, PythonVersion
 
 if TYPE_CHECKING:
-    from minglibc.adapters.wheelfile import CheckedWheel
     from minglibc.audit import Binary
 
 DIRECT_URL = "direct_url.json"
@@ -516,7 +515,7 @@ class Change:
         if waiting:
             self._staged += map(prepare(), [waiting[position] for position in sorted(waiting)])
 
-    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
+    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> list[CheckedWheel]:
         """All that arrived, and *wheels*, checked and unpacked aside; raises WheelError where one may not stand beside *staying*."""
         with self.unpacking([os.path.getsize(each.path) for each in wheels]) as take:
             for position, wheel in enumerate(wheels):
@@ -567,7 +566,7 @@ class Change:
         os.makedirs(home, exist_ok=True)
         return os.path.join(home, str(self._trashed))
 
-    def _bring_in(self, wheel: "CheckedWheel") -> None:
+    def _bring_in(self, wheel: CheckedWheel) -> None:
         room = os.path.join(self._folder, wheel.name)
         site = self._layout.folder(wheel.root, wheel.name)
         self._place(os.path.join(room, "files"), self._prefix)
@@ -589,27 +588,31 @@ class Change:
             os.rename(entry.path, path)
 
 
-def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWheel]":
+def _preparing(folder: str, layout: Layout) -> Callable[[Prepared], CheckedWheel]:
     """What checks one wheel and unpacks it into its room of a change in *folder*, its .dist-info apart from its files."""
     from minglibc.adapters.unpacked import Unpacked  # noqa: PLC0415  most syncs have nothing to unpack
-    from minglibc.adapters.wheelfile import check, unpack  # noqa: PLC0415  the same
+    from minglibc.adapters.wheelfile import opened, unpack  # noqa: PLC0415  the same
 
     umask = _umask()
 
-    def prepare(asked: Prepared) -> "CheckedWheel":
-        wheel = check(asked.path, asked.filename, layout, added=[DIRECT_URL] if asked.direct_url else [])
-        room = os.path.join(folder, wheel.name)
-        site = layout.folder(wheel.root, wheel.name)
-        sizes = unpack(wheel, os.path.join(room, "files"), layout, _additions(asked), Unpacked(asked.unpacked, umask))
+    def prepare(asked: Prepared) -> CheckedWheel:
+        added = [DIRECT_URL] if asked.direct_url else []
+        with opened(asked.path, asked.filename, layout, added=added) as found:
+            wheel, _ = found
+            room = os.path.join(folder, wheel.name)
+            site = layout.folder(wheel.root, wheel.name)
+            kept = Unpacked(asked.unpacked, umask)
+            sizes = unpack(found, os.path.join(room, "files"), layout, _additions(asked), kept)
         home = os.path.join(room, "info", site)
         os.makedirs(home)
         os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
-        return replace(wheel, sizes=sizes)
+        # Nobody asks what its RECORD says any more.
+        return replace(wheel, record={}, sizes=sizes)
 
     return prepare
 
 
-def _check_owners(arriving: "Sequence[CheckedWheel]", staying: Sequence[Distribution], layout: Layout) -> None:
+def _check_owners(arriving: Sequence[CheckedWheel], staying: Sequence[Distribution], layout: Layout) -> None:
     """Raise WheelError when two distributions would own one path with different content, or a foreign file is in the way."""
     owners: dict[str, tuple[str, str]] = {}
     for each in staying:

@@ -14,10 +14,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from email.parser import HeaderParser
-from email.policy import compat32
 from typing import IO, Any, NoReturn, cast
 
 import installer
@@ -27,7 +25,7 @@ from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
 
-from minglibc.adapters.layout import ORIGIN, Layout
+from minglibc.adapters.layout import ORIGIN, CheckedWheel, Layout
 from minglibc.adapters.unpacked import Unpacked
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name
@@ -53,67 +51,56 @@ _ENCRYPTED, _HAS_DESCRIPTOR = 0x1, 0x8
 _DESCRIPTOR_SIZES = {12, 16, 20, 24}
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedWheel:
-    """A wheel that may be installed: what it is, and every path that it will own, relative to the prefix."""
-
-    path: str
-    filename: str
-    name: str
-    version: str
-    stem: str
-    root: str  # "purelib" or "platlib"
-    record: dict[str, tuple[str, int]]
-    """Each member that is installed, with its hash in RECORD's spelling and its size."""
-    owned: dict[str, str]
-    """Each path below the prefix with its hash; empty where the content is made at installation."""
-    requires: tuple[str, ...]
-    requires_python: str = ""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    """Each path below the prefix with the size of what was written there; known once it is unpacked."""
-
-    @property
-    def dist_info(self) -> str:
-        """The name of its .dist-info folder."""
-        return f"{self.stem}.dist-info"
-
-
 def check(path: str, filename: str, layout: Layout, *, added: Sequence[str] = ()) -> CheckedWheel:
     """The wheel at *path*, known as *filename*, when its structure, metadata and destinations are right; else WheelError.
 
     *added* are files that its .dist-info gets beside those of every wheel.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _Judge(archive, path, filename, layout, added).wheel()
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        EOFError,
-        struct.error,
-        UnicodeDecodeError,
-        ValueError,
-    ) as error:
-        _refuse(filename, f"is not a readable zip archive: {error}")
-    except RuntimeError as error:
-        _refuse(filename, f"can't be read: {error}")
-    except OSError as error:
-        raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
+    with opened(path, filename, layout, added=added) as (wheel, _):
+        return wheel
+
+
+@contextmanager
+def opened(
+    path: str, filename: str, layout: Layout, *, added: Sequence[str] = ()
+) -> Iterator[tuple[CheckedWheel, zipfile.ZipFile]]:
+    """The wheel at *path*, checked like that, and its archive, for ``unpack``."""
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            wheel = _Judge(archive, path, filename, layout, added).wheel()
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            EOFError,
+            struct.error,
+            UnicodeDecodeError,
+            ValueError,
+        ) as error:
+            _refuse(filename, f"is not a readable zip archive: {error}")
+        except RuntimeError as error:
+            _refuse(filename, f"can't be read: {error}")
+        except OSError as error:
+            raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
+        yield wheel, archive
 
 
 def unpack(
-    wheel: CheckedWheel, folder: str, layout: Layout, additions: Mapping[str, bytes], kept: Unpacked
+    opened: tuple[CheckedWheel, zipfile.ZipFile],
+    folder: str,
+    layout: Layout,
+    additions: Mapping[str, bytes],
+    kept: Unpacked,
 ) -> dict[str, int]:
-    """Unpack *wheel* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError.
+    """Unpack a wheel that is *opened* below *folder*, which stands for the prefix, checking each member against RECORD; else WheelError.
 
     *additions* are put into its .dist-info. What *kept* has of it is linked, and what it has not, it gets. Returned is the size of each file, by its path below the prefix.
     """
+    wheel, archive = opened
     destination = _Folder(wheel, folder, layout, kept)
     try:
-        with zipfile.ZipFile(wheel.path) as archive:
-            source = _Source(wheel, archive)
-            installer.install(source, destination, dict(additions))
+        installer.install(_Source(wheel, archive), destination, dict(additions))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         _refuse(wheel.filename, f"is damaged: {error}")
     except (ValueError, RuntimeError) as error:
@@ -139,6 +126,7 @@ class _Judge:
         self._path = path
         self._filename = filename
         self._layout = layout
+        self._sites = {f"{layout.purelib}/", f"{layout.platlib}/"}
         self._members = archive.infolist()
         parts = filename.removesuffix(".whl").split("-")
         if not filename.endswith(".whl") or len(parts) not in (5, 6):
@@ -185,12 +173,14 @@ class _Judge:
                 same = other.rstrip("/") == member.filename.rstrip("/")
                 self._refuse(f"has two members named {other}" if same else f"has both {other} and {member.filename}")
             seen[folded] = member.filename
-        for member in self._members:
-            parent = posixpath.dirname(member.filename.rstrip("/")).casefold()
-            while parent:
+        folders: set[str] = set()
+        for folded in seen:
+            parent = folded.rpartition("/")[0]
+            while parent and parent not in folders:
                 if not seen.get(parent, "/").endswith("/"):
                     self._refuse(f"has {seen[parent]} both as a file and as a folder")
-                parent = posixpath.dirname(parent)
+                folders.add(parent)
+                parent = parent.rpartition("/")[0]
 
     def _check_member(self, member: zipfile.ZipInfo) -> None:
         name = member.filename
@@ -211,10 +201,9 @@ class _Judge:
 
     def _check_zip(self) -> None:
         """Every byte of the file belongs to the one archive that all readers see."""
-        file = cast("IO[bytes]", self._archive.fp)
+        descriptor = _descriptor(self._archive)
         size = os.path.getsize(self._path)
-        file.seek(max(0, size - _END.size))
-        end = file.read(_END.size)
+        end = os.pread(descriptor, _END.size, max(0, size - _END.size))
         if len(end) != _END.size or not end.startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
             self._refuse("has bytes after its end")
         expected, has_descriptor = 0, False
@@ -222,8 +211,7 @@ class _Judge:
             between = member.header_offset - expected
             if between and not (between in _DESCRIPTOR_SIZES and has_descriptor):
                 self._refuse("has bytes before its start" if not expected else f"has bytes before {member.filename}")
-            file.seek(member.header_offset)
-            header = file.read(_LOCAL.size)
+            header = os.pread(descriptor, _LOCAL.size, member.header_offset)
             name_length, extra_length = _LOCAL.unpack(header)[-2:]
             has_descriptor = bool(member.flag_bits & _HAS_DESCRIPTOR)
             expected = member.header_offset + _LOCAL.size + name_length + extra_length + member.compress_size
@@ -254,7 +242,7 @@ class _Judge:
     def _check_metadata(self) -> tuple[tuple[str, ...], str]:
         """Its Requires-Dist and its Requires-Python."""
         text = self._read("METADATA").decode("utf-8", "surrogateescape")
-        headers = HeaderParser(policy=compat32).parsestr(text, headersonly=True)
+        headers = HeaderParser().parsestr(text, headersonly=True)
         name, version = str(headers["Name"] or ""), str(headers["Version"] or "")
         if normalize_name(name.strip()) != self._name:
             self._refuse(f"says in METADATA that its name is {name!r}")
@@ -269,7 +257,7 @@ class _Judge:
 
     def _check_wheel_file(self) -> str:
         text = self._read("WHEEL").decode("utf-8")
-        headers = HeaderParser(policy=compat32).parsestr(text, headersonly=True)
+        headers = HeaderParser().parsestr(text, headersonly=True)
         version = str(headers["Wheel-Version"] or "none").strip()
         if version.partition(".")[0] != "1":
             self._refuse(f"has Wheel-Version {version}; minglibc knows 1")
@@ -329,7 +317,7 @@ class _Judge:
         return scheme, path
 
     def _own(self, owned: dict[str, str], scheme: str, path: str, digest: str) -> None:
-        place = posixpath.normpath(posixpath.join(self._layout.folder(scheme, self._name), path))
+        place = _below(self._layout.folder(scheme, self._name), path)
         self._check_place(place)
         if place in owned:
             self._refuse(f"would write {place} twice")
@@ -339,10 +327,9 @@ class _Judge:
         layout = self._layout
         if owner := layout.protector(place):
             self._refuse(f"would replace {place}, which belongs to {owner}")
-        for site in {layout.purelib, layout.platlib}:
-            inside = place.removeprefix(f"{site}/")
-            top = inside.partition("/")[0]
-            if inside != place and top.endswith((".dist-info", ".egg-info")) and top != f"{self._stem}.dist-info":
+        for site in self._sites:
+            top = place[len(site) :].partition("/")[0] if place.startswith(site) else ""
+            if top.endswith((".dist-info", ".egg-info")) and top != f"{self._stem}.dist-info":
                 self._refuse(f"would write into {top}, which speaks for another distribution")
 
     def _scripts(self) -> Iterator[str]:
@@ -396,6 +383,15 @@ def _record_rows(text: str, refuse: Any) -> dict[str, tuple[str, str]]:
     return rows
 
 
+def _below(folder: str, path: str) -> str:
+    """Where *path*, which has no dots to follow, is in *folder*, relative to the prefix."""
+    return f"{folder}/{path}" if folder else path
+
+
+def _descriptor(archive: zipfile.ZipFile) -> int:
+    return cast("IO[bytes]", archive.fp).fileno()
+
+
 class _Member:
     """A member's bytes, which fail at the end if they are not what RECORD says."""
 
@@ -408,7 +404,7 @@ class _Member:
     def chunks(self) -> Iterator[bytes]:
         """Every byte; raises WheelError after the last if the hash is wrong."""
         algorithm, _, expected = self.digest.partition("=")
-        hasher = hashlib.new(algorithm)
+        hasher = getattr(hashlib, algorithm)()
         with self._archive.open(self.name) as stream:
             while chunk := stream.read(_CHUNK):
                 hasher.update(chunk)
@@ -480,9 +476,7 @@ class _Folder(WheelDestination):
         if self._kept.take(stream.name, place, digest=stream.digest, size=stream.size, executable=is_executable):
             self.sizes[below] = stream.size
         else:
-            with self._new(scheme, path, executable=is_executable) as file:
-                for chunk in stream.chunks():
-                    file.write(chunk)
+            self._save(below, place, stream.chunks(), executable=is_executable)
             self._kept.keep(stream.name, place)
         return RecordEntry(path, stream.entry, stream.size)
 
@@ -501,30 +495,33 @@ class _Folder(WheelDestination):
 
     def _write(self, scheme: str, path: str, chunks: Iterable[bytes], *, executable: bool) -> RecordEntry:
         content = b"".join(chunks)
-        with self._new(scheme, path, executable=executable) as file:
-            file.write(content)
+        self._save(*self._place(scheme, path), [content], executable=executable)
         return RecordEntry(path, Hash("sha256", _encoded(hashlib.sha256(content).digest())), len(content))
 
     def _place(self, scheme: str, path: str) -> tuple[str, str]:
         """Where a file goes, below the prefix and as a whole path, in a folder that is there."""
-        below = posixpath.normpath(posixpath.join(self._layout.folder(scheme, self._wheel.name), path))
-        place = posixpath.join(self._folder, below)
-        parent = posixpath.dirname(place)
+        below = _below(self._layout.folder(scheme, self._wheel.name), path)
+        place = f"{self._folder}/{below}"
+        parent = place.rpartition("/")[0]
         if parent not in self._made:
             os.makedirs(parent, exist_ok=True)
             self._made.add(parent)
         return below, place
 
-    @contextmanager
-    def _new(self, scheme: str, path: str, *, executable: bool) -> Iterator[IO[bytes]]:
-        below, place = self._place(scheme, path)
+    def _save(self, below: str, place: str, chunks: Iterable[bytes], *, executable: bool) -> None:
         # The process's umask takes from these modes what it should.
         mode = 0o777 if executable else 0o666
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        # Buffered, for a raw file may write less than it was given: a disk that fills up would leave a cut file.
-        with open(descriptor, "wb") as file:
-            yield file
-            self.sizes[below] = file.tell()
+        size = 0
+        try:
+            for chunk in chunks:
+                size += len(chunk)
+                left = chunk
+                while left:  # a disk that fills up takes less than it was given, once
+                    left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
+        self.sizes[below] = size
 
 
 def _with_interpreter(script: bytes, interpreter: str) -> bytes:

@@ -40,7 +40,7 @@ from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
     from minglibc.adapters.built import Built
-    from minglibc.adapters.wheelfile import CheckedWheel
+    from minglibc.adapters.layout import CheckedWheel
     from minglibc.adapters.wheelhouse import LockedFile as FetchedFile
     from minglibc.cli.making import Maker
     from minglibc.lockfile import LockedFile, Selection
