@@ -20,8 +20,15 @@ from hypothesis import strategies as st
 
 from minglibc.adapters import environment as environments
 from minglibc.adapters import workers
-from minglibc.adapters.environment import Environment, Interpreter, Prepared, create, find_interpreters, inspect
-from minglibc.adapters.layout import CheckedWheel
+from minglibc.adapters.environment import (
+    CheckedWheel,
+    Environment,
+    Interpreter,
+    Prepared,
+    create,
+    find_interpreters,
+    inspect,
+)
 from minglibc.adapters.unpacked import Unpacked
 from minglibc.adapters.wheelfile import check, opened, unpack
 from minglibc.errors import EnvironmentProblem, WheelError

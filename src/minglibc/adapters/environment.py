@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.resources import as_file, files
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from minglibc.adapters import project, seen, stamp, workers
-from minglibc.adapters.layout import HOME, ORIGIN, CheckedWheel, Layout
+from minglibc.adapters import project, seen, stamp
+from minglibc.adapters.layout import HOME, ORIGIN, Layout
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.requirements import normalize_name
 from minglibc.syncplan import Machine
@@ -112,24 +111,71 @@ class Prepared(NamedTuple):
     unpacked: str = ""
 
 
-def inspect(executable: str) -> Interpreter:
-    """The interpreter that *executable* starts, of CPython 3.6 or newer; raises EnvironmentProblem."""
-    with as_file(files("minglibc.adapters") / "_inspect.py") as script:
-        command = [executable, "-I", "-S", str(script)]
+@dataclass(frozen=True, slots=True)
+class CheckedWheel:
+    """A wheel that may be installed: what it is, and every path that it will own, relative to the prefix."""
+
+    path: str
+    filename: str
+    name: str
+    version: str
+    stem: str
+    root: str  # "purelib" or "platlib"
+    record: dict[str, tuple[str, int]]
+    """Each member that is installed, with its hash in RECORD's spelling and its size."""
+    owned: dict[str, str]
+    """Each path below the prefix with its hash; empty where the content is made at installation."""
+    requires: tuple[str, ...]
+    requires_python: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Each path below the prefix with the size of what was written there; known once it is unpacked."""
+
+    @property
+    def dist_info(self) -> str:
+        """The name of its .dist-info folder."""
+        return f"{self.stem}.dist-info"
+
+
+def inspect(executable: str, meanwhile: Callable[[], object] = lambda: None) -> Interpreter:
+    """The interpreter that *executable* starts, of CPython 3.6 or newer; raises EnvironmentProblem.
+
+    It takes its time to start: *meanwhile* something else can be done.
+    """
+    with _inspecting() as script:
+        command = [executable, "-I", "-S", script]
         try:
-            done = subprocess.run(
-                command, capture_output=True, check=False, timeout=_INSPECTION_SECONDS, env=_quiet_environment()
-            )
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_quiet_environment()
+            ) as asked:
+                try:
+                    meanwhile()
+                    answer, said = asked.communicate(timeout=_INSPECTION_SECONDS)
+                except BaseException:
+                    asked.kill()
+                    raise
         except (OSError, subprocess.TimeoutExpired) as error:
             why = getattr(error, "strerror", None) or "it does not answer"
             raise EnvironmentProblem(f"can't start the interpreter {executable}: {why}", hint=_CHOOSE) from error
     try:
-        facts = json.loads(done.stdout)
+        facts = json.loads(answer)
         return _interpreter(facts)
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = said[-1] if said else f"it ended with code {done.returncode}"
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        why = lines[-1] if lines else f"it ended with code {asked.returncode}"
         raise EnvironmentProblem(f"{executable} is no Python 3.6 or newer: {why}", hint=_CHOOSE) from error
+
+
+@contextmanager
+def _inspecting() -> Iterator[str]:
+    """The script that interpreters are asked by, as a file."""
+    script = os.path.join(os.path.dirname(__file__), "_inspect.py")
+    if os.path.isfile(script):
+        yield script
+        return
+    from importlib.resources import as_file, files  # noqa: PLC0415  only within a zip archive is there no such file
+
+    with as_file(files("minglibc.adapters") / "_inspect.py") as path:
+        yield str(path)
 
 
 _CHOOSE = "choose an interpreter or an environment by --python PATH"
@@ -503,6 +549,8 @@ class Change:
 
         When the block ends all of them are; raises the first error. Enter it where no thread runs.
         """
+        from minglibc.adapters import workers  # noqa: PLC0415  most syncs have nothing to unpack
+
         prepare = partial(_preparing, self._folder, self._layout)
         # A fork and its pipe cost a few milliseconds; threads gain nothing here.
         if len(sizes) > 1 and sum(_WORTH_FORKING if size is None else size for size in sizes) > _WORTH_FORKING:

@@ -1,9 +1,7 @@
-"""Where an environment keeps what wheels bring, and what a wheel will bring."""
+"""Where an environment keeps what wheels bring."""
 
 import posixpath
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # Below the prefix: what minglibc keeps for itself.
@@ -39,28 +37,3 @@ class Layout(NamedTuple):
         if folder == self.scripts and (_INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name)):
             return "the interpreter"
         return "the environment" if place == "pyvenv.cfg" or place.partition("/")[0] == HOME else ""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedWheel:
-    """A wheel that may be installed: what it is, and every path that it will own, relative to the prefix."""
-
-    path: str
-    filename: str
-    name: str
-    version: str
-    stem: str
-    root: str  # "purelib" or "platlib"
-    record: dict[str, tuple[str, int]]
-    """Each member that is installed, with its hash in RECORD's spelling and its size."""
-    owned: dict[str, str]
-    """Each path below the prefix with its hash; empty where the content is made at installation."""
-    requires: tuple[str, ...]
-    requires_python: str = ""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    """Each path below the prefix with the size of what was written there; known once it is unpacked."""
-
-    @property
-    def dist_info(self) -> str:
-        """The name of its .dist-info folder."""
-        return f"{self.stem}.dist-info"

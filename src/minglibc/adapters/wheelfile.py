@@ -25,7 +25,8 @@ from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, Scheme, construct_record_file
 
-from minglibc.adapters.layout import ORIGIN, CheckedWheel, Layout
+from minglibc.adapters.environment import CheckedWheel
+from minglibc.adapters.layout import ORIGIN, Layout
 from minglibc.adapters.unpacked import Unpacked
 from minglibc.errors import WheelError
 from minglibc.requirements import normalize_name

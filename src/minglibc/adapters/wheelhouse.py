@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import ssl
 import tempfile
 import threading
 import time
@@ -182,7 +181,9 @@ class Wheelhouse:
         raise AssertionError(limits)
 
     def _download_once(self, ticket: "http.Ticket", limits: "Limits", file: LockedFile) -> str:
-        import httpx  # noqa: PLC0415  paid for only where it is needed
+        import ssl  # noqa: PLC0415  paid for only where it is needed
+
+        import httpx  # noqa: PLC0415  the same
 
         from minglibc.adapters import http  # noqa: PLC0415  paid for only where it is needed
 

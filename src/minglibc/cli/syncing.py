@@ -13,7 +13,7 @@ from packaging.pylock import Package, PackageWheel, PylockSelectError
 
 from minglibc.adapters import environment as environments
 from minglibc.adapters import nearby, project, seen, stamp
-from minglibc.adapters.environment import Distribution, Environment, Interpreter, Prepared, direct_url
+from minglibc.adapters.environment import CheckedWheel, Distribution, Environment, Interpreter, Prepared, direct_url
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, HARDLINK, asked_lock, selection
 from minglibc.errors import EnvironmentProblem, LockError, SettingsError, WheelError
@@ -40,7 +40,6 @@ from minglibc.wheels import HASH_ALGORITHMS
 
 if TYPE_CHECKING:
     from minglibc.adapters.built import Built
-    from minglibc.adapters.layout import CheckedWheel
     from minglibc.adapters.wheelhouse import LockedFile as FetchedFile
     from minglibc.cli.making import Maker
     from minglibc.lockfile import LockedFile, Selection
@@ -129,7 +128,7 @@ def synchronize(arguments: Namespace) -> Outcome:
         recovered = environment.recover()
         if recovered:
             talk(arguments, "put right what an interrupted sync had left", level=1)
-        look, arrived = _look(environment, work, arguments), list["CheckedWheel"]()
+        look, arrived = _look(environment, work, arguments), list[CheckedWheel]()
         if look.changed:
             _warn_of_interpreter(place, arguments)
             stamp.remove(place.prefix)
@@ -251,7 +250,7 @@ def _on_path(name: str) -> str:
 
 
 def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt: str = "") -> Place:
-    interpreter = _inspect(executable, rebuilt)
+    interpreter = _inspect(executable, rebuilt, arguments)
     if interpreter.externally_managed:
         raise EnvironmentProblem(
             f"{executable} belongs to the system's own package manager (PEP 668)",
@@ -266,13 +265,19 @@ def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt:
     return Place(None, interpreter, target)
 
 
-def _inspect(executable: str, rebuilt: str) -> Interpreter:
+def _inspect(executable: str, rebuilt: str, arguments: Namespace) -> Interpreter:
+    only_looks = getattr(arguments, "check", False) or getattr(arguments, "dry_run", False)
     try:
-        return environments.inspect(executable)
+        return environments.inspect(executable, (lambda: None) if only_looks else _get_ready)
     except EnvironmentProblem as error:
         if rebuilt:
             error.hint = f"delete {rebuilt}, and sync makes it anew"
         raise
+
+
+def _get_ready() -> None:
+    """Import what a change will probably need, before it forks what would else import it again."""
+    from minglibc.adapters import unpacked, wheelfile, wheelhouse, workers  # noqa: F401, PLC0415
 
 
 def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
@@ -281,7 +286,7 @@ def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
     targets = targets_named(name, source.lock.targets, source.lock.names)
     for executable in environments.find_interpreters(target.python for target in targets):
         try:
-            interpreter = environments.inspect(executable)
+            interpreter = environments.inspect(executable, _get_ready)
             target = choose_target(interpreter.machine, source.lock.targets, name, source.lock.names)
         except (MachineProblem, SettingsError):
             raise
@@ -472,7 +477,7 @@ def _digest(wheel: "LockedFile", folder: str) -> str:
     return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
 
 
-def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> "list[CheckedWheel]":
+def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> list[CheckedWheel]:
     """Do what there is to do; what arrived."""
     from minglibc.adapters import unpacked  # noqa: PLC0415  most syncs have nothing to fetch
     from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  the same
@@ -579,7 +584,7 @@ def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *
     return Maker(Supply(settings, arguments, source.folder, told, home_of(source.lock)), targets, builds=builds)
 
 
-def _check_needs(wheel: "CheckedWheel", work: Work) -> None:
+def _check_needs(wheel: CheckedWheel, work: Work) -> None:
     """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
     locked = {str(package.name): version_of(package) for package, _ in work.packages}
     # What a folder holds by now was not locked.
@@ -616,7 +621,7 @@ def _leave_stamp(environment: Environment, source: Source, target: Target, argum
     )
 
 
-def _leave_sight(environment: Environment, work: Work, look: Look, arrived: "Sequence[CheckedWheel]") -> None:
+def _leave_sight(environment: Environment, work: Work, look: Look, arrived: Sequence[CheckedWheel]) -> None:
     """Keep what the next sync has to find again to know that nothing is to be done, where that is all of what it looks at."""
     interpreter, layout, source = environment.interpreter, environment.layout, work.source
     built_of_folders = any(isinstance(file, LockedFolder) for _, file in work.packages)
