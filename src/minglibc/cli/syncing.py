@@ -520,8 +520,11 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
             made = own_project.built(work.source, environment.interpreter, work.target, arguments)
             prepared.append(stack.enter_context(made))
         arrived = change.prepare(prepared, staying)
+        locked = {str(package.name): version_of(package) for package, _ in work.packages}
+        # What a folder holds by now was not locked.
+        ignored = _overruled(work.source.pyproject) | {name for name, version in locked.items() if not version}
         for checked in arrived:
-            _check_needs(checked, work)
+            _check_needs(checked, unmet(checked.requires, locked, work.target, ignored))
             # The lock says it where all wheels of a package agree; each wheel says it for itself.
             check_patch(environment.interpreter.machine, {f"{checked.name} {checked.version}": checked.requires_python})
         with _undisturbed():
@@ -584,12 +587,9 @@ def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *
     return Maker(Supply(settings, arguments, source.folder, told, home_of(source.lock)), targets, builds=builds)
 
 
-def _check_needs(wheel: CheckedWheel, work: Work) -> None:
+def _check_needs(wheel: CheckedWheel, lacking: str) -> None:
     """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
-    locked = {str(package.name): version_of(package) for package, _ in work.packages}
-    # What a folder holds by now was not locked.
-    ignored = _overruled(work.source.pyproject) | {name for name, version in locked.items() if not version}
-    if lacking := unmet(wheel.requires, locked, work.target, ignored):
+    if lacking:
         raise WheelError(
             f"{wheel.filename} needs {lacking}, which the lock does not have",
             hint="nothing was installed: the index gave other metadata for this wheel than the wheel holds; "
