@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,8 @@ from minglibc.targets import GlibcVersion
 from tests.support.elves import elf
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed, litter, snapshot
 from tests.support.faults import FAULTS, Fault
-from tests.support.index import IndexServer
-from tests.support.wheels import BuiltWheel, build_wheel
+from tests.support.index import Answer, Exchange, IndexServer
+from tests.support.wheels import BuiltWheel, Member, build_wheel, tamper
 
 PYTHON_TAG = f"cp3{sys.version_info.minor}"
 HOST = GlibcVersion.parse((os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2])
@@ -492,6 +493,113 @@ def test_a_signal_leaves_no_litter(synced: LockedProject, index: IndexServer, nu
     assert before == snapshot(synced.venv)
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
     assert list(cache.rglob(".part-*")) == []
+
+
+# ---- unpacking while others still come
+
+# So large that other processes unpack.
+LARGE = 5_000_000
+
+
+@pytest.fixture
+def large_and_late(synced: LockedProject, index: IndexServer) -> LockedProject:
+    """The project with two more packages, of which one is large, and locked by that."""
+    index.add(build_wheel("large", "1.0", padding=LARGE))
+    index.add(build_wheel("late", "1.0"))
+    synced.lock("a", "large", "late")
+    return synced
+
+
+def unpacked(name: str) -> bool:
+    """Whether the cache has the module of the package *name* unpacked."""
+    return any(Path(os.environ["MINGLIBC_CACHE_DIR"]).glob(f"unpacked-*/*/{name}/__init__.py"))
+
+
+def once_unpacked(name: str, answer: Callable[[Exchange], None]) -> Callable[[Exchange], None]:
+    """Send *answer* as soon as the package *name* is unpacked, and nothing where it never is."""
+
+    def misbehave(exchange: Exchange) -> None:
+        deadline = time.monotonic() + 10
+        while not unpacked(name) and time.monotonic() < deadline and exchange.wait(0.01):
+            pass
+        if unpacked(name):
+            answer(exchange)
+        else:
+            exchange.hang_up()
+
+    return misbehave
+
+
+def test_a_wheel_is_unpacked_while_another_still_comes(large_and_late: LockedProject, index: IndexServer) -> None:
+    """Whoever is there and right is unpacked at once; the environment changes when all are."""
+    before = snapshot(large_and_late.venv)
+    seen = list[bool]()
+
+    def answer(exchange: Exchange) -> None:
+        seen.append(before == {path: it for path, it in snapshot(large_and_late.venv).items() if path in before})
+        exchange.send(exchange.honest())
+
+    index.fault("*/late-1.0*.whl", once_unpacked("large", answer))
+    ran = subprocess.run(command(large_and_late), check=False, capture_output=True, text=True)
+    assert 0 == ran.returncode, ran.stderr
+    assert [True] == seen
+    assert {"a", "b", "large", "late"} == installed(large_and_late.venv).keys()
+    check_whole(large_and_late.venv)
+
+
+def test_what_fails_late_undoes_all(large_and_late: LockedProject, index: IndexServer) -> None:
+    """Where the last wheel is another than the locked one, nothing is installed of what was unpacked before it came."""
+    before = snapshot(large_and_late.venv)
+    lie = Answer(200, build_wheel("late", "1.0", files={"late/__init__.py": "EVIL = '1'\n"}).content)
+    index.fault("*/late-1.0*.whl", once_unpacked("large", lambda exchange: exchange.send(lie)))
+    ran = subprocess.run(command(large_and_late), check=False, capture_output=True, text=True)
+    assert 1 == ran.returncode
+    assert "error: late-1.0-py3-none-any.whl " in ran.stderr
+    assert before == snapshot(large_and_late.venv)
+
+
+def test_what_did_not_come_is_said_before_what_is_bad(project: LockedProject, index: IndexServer) -> None:
+    """Of a wheel that is refused and one that is gone, the second is told, whichever comes first; then the first in the lock."""
+    for name in ("one", "two"):
+        wheel = build_wheel(name, "1.0", padding=LARGE)
+        index.add(tamper(wheel, append=[Member(f"{name}/unlisted.py", b"")]))
+    index.add(build_wheel("late", "1.0"))
+    project.lock("late", "one", "two")
+    index.fault("*/late-1.0*.whl", Fault.status(404), times=1)
+    told = [subprocess.run(command(project), check=False, capture_output=True, text=True).stderr for _ in range(4)]
+    assert "error: late-1.0-py3-none-any.whl is gone" in told[0]
+    for text in told[1:]:
+        assert "error: one-1.0-py3-none-any.whl has a file that its RECORD does not list" in text
+    assert installed(project.venv) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whoever_unpacks_ends_with_the_sync(large_and_late: LockedProject, index: IndexServer, number: int) -> None:
+    """Stopped or killed while one wheel is unpacked and another still comes, sync leaves no process, and the next one is whole."""
+    before = snapshot(large_and_late.venv)
+    reached = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        reached.set()
+        exchange.wait(30)
+
+    index.fault("*/late-1.0*.whl", once_unpacked("large", answer), times=1)
+    with subprocess.Popen(command(large_and_late), stderr=subprocess.PIPE) as child:
+        assert reached.wait(20)
+        workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="ascii").split()
+        assert workers
+        child.send_signal(number)
+        assert child.wait(10)
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if number != signal.SIGKILL:
+        assert before == snapshot(large_and_late.venv)
+    ran = large_and_late.sync()
+    assert 0 == ran.code, ran.err
+    check_whole(large_and_late.venv)
+    assert litter(large_and_late.venv) == set()
 
 
 def test_several_syncs_at_once_take_turns(project: LockedProject, two_releases: Callable[[int], None]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
@@ -414,10 +415,11 @@ class Environment:
         claimed = {place for each in self.distributions() for place in each.record}
         doubtful: set[str] = set()
         for kind in _listing(folder):
-            for site in {self.layout.purelib, self.layout.platlib}:
-                home = os.path.join(folder, kind, "info", site)
+            for part, site in product(("info", "files"), {self.layout.purelib, self.layout.platlib}):
+                home = os.path.join(folder, kind, part, site)
                 for info in _listing(home):
-                    doubtful |= self._record(site, os.path.join(home, info), {})[0].keys()
+                    if info.rstrip("~").endswith(".dist-info"):
+                        doubtful |= self._record(site, os.path.join(home, info), {})[0].keys()
         self._take_out(doubtful - claimed, lambda: None)
         _finish(folder)
 
@@ -615,21 +617,25 @@ class Change:
         return os.path.join(home, str(self._trashed))
 
     def _bring_in(self, wheel: CheckedWheel) -> None:
-        room = os.path.join(self._folder, wheel.name)
-        site = self._layout.folder(wheel.root, wheel.name)
-        self._place(os.path.join(room, "files"), self._prefix)
-        target = os.path.join(self._prefix, site, wheel.dist_info)
+        files = os.path.join(self._folder, wheel.name, "files")
+        info = os.path.join(self._layout.folder(wheel.root, wheel.name), wheel.dist_info)
+        source, target = os.path.join(files, info), os.path.join(self._prefix, info)
+        self._place(files, self._prefix, source)
         if os.path.lexists(target):  # a broken one, which no distribution was read from
             os.rename(target, self._trash())
-        os.rename(os.path.join(room, "info", site, wheel.dist_info), target)
+        os.rename(source, target)
 
-    def _place(self, source: str, target: str) -> None:
-        """Move everything in *source* to *target*: a whole folder where there is none, else its entries one by one."""
+    def _place(self, source: str, target: str, last: str) -> None:
+        """Move everything in *source* but *last* to *target*: a whole folder where there is none, else its entries one by one."""
         for entry in _entries(source):
+            if entry.path == last:
+                continue
             path = os.path.join(target, entry.name)
             folder = entry.is_dir(follow_symlinks=False)
+            if folder and last.startswith(f"{entry.path}/"):
+                os.makedirs(path, exist_ok=True)
             if folder and os.path.isdir(path) and not os.path.islink(path):
-                self._place(entry.path, path)
+                self._place(entry.path, path, last)
                 continue
             if (folder and os.path.lexists(path)) or (os.path.isdir(path) and not os.path.islink(path)):
                 os.rename(path, self._trash())
@@ -637,7 +643,7 @@ class Change:
 
 
 def _preparing(folder: str, layout: Layout) -> Callable[[Prepared], CheckedWheel]:
-    """What checks one wheel and unpacks it into its room of a change in *folder*, its .dist-info apart from its files."""
+    """What checks one wheel and unpacks it into its room of a change in *folder*."""
     from minglibc.adapters.unpacked import Unpacked  # noqa: PLC0415  most syncs have nothing to unpack
     from minglibc.adapters.wheelfile import opened, unpack  # noqa: PLC0415  the same
 
@@ -647,13 +653,8 @@ def _preparing(folder: str, layout: Layout) -> Callable[[Prepared], CheckedWheel
         added = [DIRECT_URL] if asked.direct_url else []
         with opened(asked.path, asked.filename, layout, added=added) as found:
             wheel, _ = found
-            room = os.path.join(folder, wheel.name)
-            site = layout.folder(wheel.root, wheel.name)
-            kept = Unpacked(asked.unpacked, umask)
-            sizes = unpack(found, os.path.join(room, "files"), layout, _additions(asked), kept)
-        home = os.path.join(room, "info", site)
-        os.makedirs(home)
-        os.rename(os.path.join(room, "files", site, wheel.dist_info), os.path.join(home, wheel.dist_info))
+            room = os.path.join(folder, wheel.name, "files")
+            sizes = unpack(found, room, layout, _additions(asked), Unpacked(asked.unpacked, umask))
         # Nobody asks what its RECORD says any more.
         return replace(wheel, record={}, sizes=sizes)
 
