@@ -34,6 +34,10 @@ class JointJudge(Judge):
         """As the target's own judge."""
         return self._own.rank(wheel)
 
+    def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
+        """As the target's own judge."""
+        return self._own.fitting(page, index)
+
     def judge_tail(self, tail: str) -> int | Rejection:
         """As the target's own judge."""
         return self._own.judge_tail(tail)

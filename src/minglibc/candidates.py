@@ -1,12 +1,13 @@
 """What one target may choose from: requirements narrowed to versions, the wheels that serve them, and what those ask for."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from minglibc import versions
 from minglibc.errors import ProjectNotFound
-from minglibc.requirements import Environment, InvalidRequirement, Requirement, parse
+from minglibc.requirements import Environment, InvalidRequirement, Requirement, may_admit, parse
 from minglibc.wheels import CoreMetadata, Judge, ProjectPage, Wheel, check_metadata
 
 EVERY_VERSION = -1
@@ -314,7 +315,7 @@ class Provider:
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
         if wheel.yanked is not None:
             self.warnings[f"{wheel.name} {wheel.version} is yanked{f': {wheel.yanked}' if wheel.yanked else ''}"] = None
-        requirements = [parse(text) for text in metadata.requires_dist]
+        requirements = _conceivable(tuple(metadata.requires_dist), candidate.extra)
         if not candidate.extra:
             return tuple(r for r in requirements if self._admits(r))
         if candidate.extra not in {parse(extra).name for extra in metadata.provides_extra}:
@@ -326,6 +327,12 @@ class Provider:
         if admitted and requirement.url:
             raise ValueError(f"it requires {requirement.without_marker}, an address outside the index")
         return admitted
+
+
+@cache
+def _conceivable(requires_dist: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
+    """The requirements that some target may have to meet: most of the others are those of extras that nobody asks for."""
+    return tuple(r for r in map(parse, requires_dist) if may_admit(r.marker, extra))
 
 
 def asks_for(identifier: str, asked: Mapping[str, Iterable[Ask]]) -> list[Ask]:

@@ -36,15 +36,23 @@ class DirectPage(ProjectPage):
     """A project of which there are only the wheels that requirements name."""
 
     __slots__ = ("_found",)
+    is_named = True
 
     def __init__(self, name: str, found: Sequence[Direct]) -> None:
         texts = sorted({each.wheel.version for each in found}, key=versions.key)
         super().__init__(name, texts, (), base_url="")
         self._found = found
 
-    def wheels(self, index: int) -> tuple[DirectWheel, ...]:
-        """The wheels and folders of one version that are named."""
-        return tuple(each for each in self._files_of(index) if isinstance(each, DirectWheel))
+    def tails(self, index: int) -> tuple[str, ...]:
+        """The tails of the wheels and folders of one version that are named."""
+        return tuple(each.tail for each in self._wheels_of(index))
+
+    def wheel(self, index: int, place: int) -> DirectWheel:
+        """One of them."""
+        return self._wheels_of(index)[place]
+
+    def _wheels_of(self, index: int) -> list[DirectWheel]:
+        return [each for each in self._files_of(index) if isinstance(each, DirectWheel)]
 
     def _files_of(self, index: int) -> tuple[DirectFile, ...]:
         version = self.versions.texts[index]

@@ -61,15 +61,15 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
 
     Pre-releases count only above a pre-release.
     """
+    floor = page.versions.index_of(resolution.wheels[page.name].version)
+    if floor is None or floor == len(page.versions) - 1:
+        return
     mask = page.versions.all
+    if not page.versions.prereleases >> floor & 1:
+        mask &= ~page.versions.prereleases
     for demand in resolution.demands.get(page.name, ()):
         if demand.asked_by.partition("[")[0].partition(" ")[0] not in held:
             mask &= page.versions.mask(demand.requirement.specifier)
-    floor = page.versions.index_of(resolution.wheels[page.name].version)
-    if floor is None:
-        return
-    if not page.versions.prereleases >> floor & 1:
-        mask &= ~page.versions.prereleases
     for position in range(len(page.versions) - 1, floor, -1):
         if mask >> position & 1:
             yield position

@@ -140,6 +140,24 @@ class Environment:
             raise InvalidRequirement(f"{marker[:200]!r} is not a marker: {' '.join(str(error).split())}") from error
 
 
+@cache
+def may_admit(marker: str, extra: str) -> bool:
+    """False where no target admits *marker* when *extra* is asked for, whatever its other variables are."""
+    tree = _tree(marker) if marker else None
+    return tree is None or _allows(tree, extra)
+
+
+def _allows(tree: Any, extra: str) -> bool:
+    # Markers have no "not": what is false with all else true is never true.
+    match tree:
+        case ("or", *parts):
+            return any(_allows(part, extra) for part in parts)
+        case ("and", *parts):
+            return all(_allows(part, extra) for part in parts)
+    variable, operator, value = tree
+    return variable != "extra" or bool((extra == value) == (operator == "=="))
+
+
 _STRINGS = frozenset(
     (
         "implementation_name",

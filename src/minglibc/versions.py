@@ -97,13 +97,14 @@ def is_prerelease(version: str) -> bool:
 class Versions(Sequence[str]):
     """A project's versions, oldest first; sets of them are bit masks, so that requirements meet by ``&``."""
 
-    __slots__ = ("_masks", "_prereleases", "all", "texts")
+    __slots__ = ("_masks", "_places", "_prereleases", "all", "texts")
 
     def __init__(self, texts: Sequence[str]) -> None:
         """*texts* are canonical, sorted by ``key``, and no two are equal."""
         self.texts = texts
         self.all = (1 << len(texts)) - 1
         self._masks: dict[str, int] = {"": self.all}
+        self._places: dict[str, int | None] = {}
         self._prereleases: int | None = None
 
     def __len__(self) -> int:
@@ -130,9 +131,12 @@ class Versions(Sequence[str]):
 
     def index_of(self, version: str) -> int | None:
         """The place of *version*, in whatever spelling; None where it is not there."""
-        wanted = key(version)
-        place = self._first_from(wanted)
-        return place if place < len(self.texts) and key(self.texts[place]) == wanted else None
+        if version not in self._places:
+            wanted = key(version)
+            place = self._first_from(wanted)
+            found = place < len(self.texts) and key(self.texts[place]) == wanted
+            self._places[version] = place if found else None
+        return self._places[version]
 
     def _measure(self, specifier: str) -> int:
         result = self.all

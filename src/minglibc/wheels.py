@@ -254,6 +254,8 @@ class ProjectPage:
         "status_reason",
         "versions",
     )
+    # Whether its files are those that requirements name by their addresses.
+    is_named = False
 
     def __init__(
         self,
@@ -274,7 +276,7 @@ class ProjectPage:
         self.skipped = skipped
         self._lines = lines
         self._libcs: dict[int, frozenset[Cap]] = {}
-        self._looked_at: dict[int, tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]] = {}
+        self._looked_at: dict[int, _Files] = {}
 
     @classmethod
     def empty(cls, name: str) -> "ProjectPage":
@@ -283,42 +285,43 @@ class ProjectPage:
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
         """The wheels of one version that some Linux may run."""
-        return self._look(index)[0]
+        return tuple(self.wheel(index, place) for place in range(len(self.tails(index))))
+
+    def tails(self, index: int) -> tuple[str, ...]:
+        """The tails of ``wheels``, which tell mostly all: few wheels are ever made."""
+        return self._look(index).tails
+
+    def wheel(self, index: int, place: int) -> Wheel:
+        """The one of ``wheels`` at *place*."""
+        made = self._look(index).made
+        found = made.get(place)
+        if found is None:
+            found = made[place] = self._file(Wheel, self._look(index).entries[place], index)
+        return found
 
     def foreign(self, index: int) -> tuple[str, ...]:
         """The tails of one version's wheels for other systems."""
-        return self._look(index)[1]
+        return self._look(index).foreign
 
     def sdists(self, index: int) -> tuple[Sdist, ...]:
         """The source distributions of one version, the one that would be built first."""
-        return self._look(index)[2]
+        return tuple(self._file(Sdist, entry, index) for entry in self._look(index).sources)
 
     def libcs(self, index: int) -> frozenset[Cap]:
         """The C libraries that the tags of one version's wheels name."""
         found = self._libcs.get(index)
         if found is None:
-            found = self._libcs[index] = frozenset[Cap]().union(*(_libcs(wheel.tail) for wheel in self.wheels(index)))
+            found = self._libcs[index] = frozenset[Cap]().union(*map(_libcs, self.tails(index)))
         return found
 
-    def _look(self, index: int) -> tuple[tuple[Wheel, ...], tuple[str, ...], tuple[Sdist, ...]]:
+    def _look(self, index: int) -> "_Files":
         found = self._looked_at.get(index)
         if found is None:
-            listed: list[dict[str, Any] | str] = json.loads(self._lines[index])
-            rows = [_row(file) for file in listed if not isinstance(file, str)]
-            found = self._looked_at[index] = (
-                tuple(self._file(Wheel, row, index) for row in rows if row[0].endswith(".whl")),
-                tuple(file for file in listed if isinstance(file, str)),
-                # PEP 625 knows .tar.gz alone.
-                tuple(
-                    self._file(Sdist, row, index)
-                    for row in sorted(rows, key=lambda row: (not row[0].endswith(".tar.gz"), row[0]))
-                    if not row[0].endswith(".whl")
-                ),
-            )
+            found = self._looked_at[index] = _Files(self._lines[index])
         return found
 
-    def _file(self, kind: type[AnyFile], row: Row, index: int) -> AnyFile:
-        filename, url, *rest = row
+    def _file(self, kind: type[AnyFile], entry: Mapping[str, Any], index: int) -> AnyFile:
+        filename, url, *rest = _row(entry)
         if not url.startswith(("https://", "http://")):
             with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
                 from urllib.parse import urljoin  # noqa: PLC0415  3 ms, where nearly every URL is absolute
@@ -342,6 +345,25 @@ class ProjectPage:
         if len(texts) != len(lines):
             raise ValueError("not each version has its line")
         return cls(name, texts, lines, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
+
+
+class _Files:
+    """One version's files as its line lists them; *made* has the wheels that were looked at, by their places."""
+
+    __slots__ = ("entries", "foreign", "made", "sources", "tails")
+
+    def __init__(self, line: bytes) -> None:
+        listed: list[dict[str, Any] | str] = json.loads(line.decode())
+        files = [file for file in listed if not isinstance(file, str)]
+        self.entries = [file for file in files if file["filename"].endswith(".whl")]
+        self.tails = tuple(_tail(entry["filename"]) for entry in self.entries)
+        self.made: dict[int, Wheel] = {}
+        self.foreign = tuple(file for file in listed if isinstance(file, str))
+        # PEP 625 knows .tar.gz alone.
+        self.sources = sorted(
+            (file for file in files if not file["filename"].endswith(".whl")),
+            key=lambda file: (not file["filename"].endswith(".tar.gz"), file["filename"]),
+        )
 
 
 def reduce_files(
@@ -582,7 +604,17 @@ class Judge:
     """What one target accepts, with every verdict on a compressed tag set remembered."""
 
     __slots__ = (
-        *("_beside", "_cutoff", "_fits", "_linux_names", "_linux_ranks", "_ranks", "_sdist_names", "_tails"),
+        *(
+            "_beside",
+            "_cutoff",
+            "_fits",
+            "_fitting",
+            "_linux_names",
+            "_linux_ranks",
+            "_ranks",
+            "_sdist_names",
+            "_tails",
+        ),
         "target",
     )
 
@@ -604,6 +636,7 @@ class Judge:
         self._beside: dict[Target, Judge] = {target: self}
         self._tails: dict[str, int | Rejection] = {}
         self._fits: dict[str, int | None] = {}
+        self._fitting: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     def at_cap(self, cap: Cap) -> "Judge":
         """The judge of the same machine under another cap, by the same rules."""
@@ -642,11 +675,26 @@ class Judge:
         if type(wheel) is not Wheel or wheel.name in self._linux_names:
             verdict = self.judge(wheel)
             return None if isinstance(verdict, Rejection) else verdict
-        tail = wheel.tail
+        rank = self._rank_of(wheel.tail)
+        return None if rank is None or self._judge_rest(wheel) else rank
+
+    def _rank_of(self, tail: str) -> int | None:
         rank = self._fits.get(tail, -1)
         if rank == -1:
             rank = self._fits[tail] = _best_rank(tail, self._ranks)
-        return None if rank is None or self._judge_rest(wheel) else rank
+        return rank
+
+    def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
+        """The places of those of a version's wheels whose tags the target accepts, whatever else there is against them."""
+        tails = page.tails(index)
+        if page.name in self._linux_names:
+            return [place for place, tail in enumerate(tails) if _best_rank(tail, self._linux_ranks) is not None]
+        # A project's releases are mostly built alike.
+        found = self._fitting.get(tails)
+        if found is None:
+            fits = [place for place, tail in enumerate(tails) if self._rank_of(tail) is not None]
+            found = self._fitting[tails] = tuple(fits)
+        return found
 
     def judge_tail(self, tail: str) -> int | Rejection:
         """The verdict on a compressed tag set, such as ``cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64``."""
@@ -686,7 +734,8 @@ class Judge:
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
         """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
         found: tuple[tuple[int, int, str], Wheel] | None = None
-        for wheel in page.wheels(index):
+        for place in self.fitting(page, index):
+            wheel = page.wheel(index, place)
             if wheel.yanked is not None and not yanked:
                 continue
             rank = self.rank(wheel)
@@ -706,16 +755,17 @@ class Judge:
         return None
 
     def _sources(self, page: ProjectPage, index: int) -> tuple[Sdist, ...]:
-        found = page.sdists(index)[:1]
-        return found if self.allows_sdist(page.name) or any(isinstance(each, DirectSdist) for each in found) else ()
+        return page.sdists(index)[:1] if page.is_named or self.allows_sdist(page.name) else ()
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
-        refused = [self.judge_tail(tail) for tail in page.foreign(index)]
-        for wheel in (*page.wheels(index), *self._sources(page, index)):
-            verdict = self.judge(wheel)
-            if isinstance(verdict, int) and wheel.yanked is not None:
-                verdict = Rejection(Reason.YANKED, f" ({wheel.yanked})" if wheel.yanked else "")
+        fitting = self.fitting(page, index)
+        unfit = [tail for place, tail in enumerate(page.tails(index)) if place not in fitting]
+        refused = [self.judge_tail(tail) for tail in (*page.foreign(index), *unfit)]
+        for file in (*(page.wheel(index, place) for place in fitting), *self._sources(page, index)):
+            verdict = self.judge(file)
+            if isinstance(verdict, int) and file.yanked is not None:
+                verdict = Rejection(Reason.YANKED, f" ({file.yanked})" if file.yanked else "")
             refused.append(verdict)
         if any(isinstance(verdict, int) for verdict in refused):
             return []

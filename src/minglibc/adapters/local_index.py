@@ -30,9 +30,9 @@ class LocalPage(ProjectPage):
         super().__init__(*parts, **more)
         self._root = root
 
-    def wheels(self, index: int) -> tuple[Wheel, ...]:
-        """The wheels of one version that some Linux may run, those that a lock may name as such."""
-        return tuple(map(self._placed, super().wheels(index)))
+    def wheel(self, index: int, place: int) -> Wheel:
+        """One of the wheels of a version that some Linux may run, as a local one where a lock may name it as such."""
+        return self._placed(super().wheel(index, place))
 
     def _placed(self, wheel: Wheel) -> Wheel:
         path = posixpath.normpath(path_of(wheel.url))

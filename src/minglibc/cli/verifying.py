@@ -42,6 +42,10 @@ class RefusingJudge(Judge):
         """As the plain judge, unless the wheel is refused."""
         return None if wheel.filename in self._refused else self._judge.rank(wheel)
 
+    def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
+        """As the plain judge: it is asked of each what else there is."""
+        return self._judge.fitting(page, index)
+
     def judge_tail(self, tail: str) -> int | Rejection:
         """A tag set alone tells no lies."""
         return self._judge.judge_tail(tail)
