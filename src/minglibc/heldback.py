@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from minglibc.alike import jointly
 from minglibc.candidates import WheelIndex
-from minglibc.resolver import Resolution
+from minglibc.resolver import Demand, Resolution
 from minglibc.targets import Cap, Target
 from minglibc.wheels import Judge, ProjectPage
 
@@ -35,15 +35,26 @@ def held_back(resolutions: Iterable[Resolution], judges: Sequence[Judge], index:
 def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str, tuple[str, Cap]]:
     """The newest release that the cap keeps out, by name; what a held-back release pins is held back with it."""
     found: dict[str, tuple[str, Cap]] = {}
-    while True:
+    waiting = list(resolution.wheels)
+    while waiting:
         fresh = {
             name: newest
-            for name in resolution.wheels
-            if name not in found and (newest := _newest(index.project(name), judge, resolution, found)) is not None
+            for name in waiting
+            if (newest := _newest(index.project(name), judge, resolution, found)) is not None
         }
-        if not fresh:
-            return found
         found |= fresh
+        waiting = [name for name in resolution.wheels if name not in found and _is_held(name, resolution, fresh)]
+    return found
+
+
+def _is_held(name: str, resolution: Resolution, held: Container[str]) -> bool:
+    """Whether one of *held* asks for *name*."""
+    return any(_asker(demand) in held for demand in resolution.demands.get(name, ()))
+
+
+def _asker(demand: Demand) -> str:
+    """The project that makes a demand."""
+    return demand.asked_by.partition("[")[0].partition(" ")[0]
 
 
 def _newest(page: ProjectPage, judge: Judge, resolution: Resolution, held: Container[str]) -> tuple[str, Cap] | None:
@@ -68,7 +79,7 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
     if not page.versions.prereleases >> floor & 1:
         mask &= ~page.versions.prereleases
     for demand in resolution.demands.get(page.name, ()):
-        if demand.asked_by.partition("[")[0].partition(" ")[0] not in held:
+        if _asker(demand) not in held:
             mask &= page.versions.mask(demand.requirement.specifier)
     for position in range(len(page.versions) - 1, floor, -1):
         if mask >> position & 1:
