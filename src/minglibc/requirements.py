@@ -7,7 +7,6 @@ the other.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from string import whitespace
 from typing import Any, NamedTuple
 
 from minglibc import versions
@@ -17,13 +16,14 @@ _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 # longer it takes to compile, at each start.
 _PLAIN = re.compile(
     rf"\s*(?P<name>{_NAME})\s*(?:\[(?P<extras>[^\]]*)\]\s*)?"
-    r"(?P<paren>\()?(?P<specifier>[^;()@\[\]]*)(?(paren)\)\s*)(?:;\s*(?P<marker>[^\s].*?))?\s*",
+    r"(?P<paren>\()?(?P<specifier>[^;()@\[\]]*)(?(paren)\)\s*)(?:;\s*(?P<marker>\S.*))?\s*",
     re.ASCII,
 )
 # Far above any honest requirement, and below what int() and a marker's nesting can bear.
 _LONGEST = 4000
+# string.whitespace, whose module compiles a pattern that nobody here asks for.
+_WHITESPACE = " \t\n\r\v\f"
 _SEPARATORS = re.compile(r"[-_.]+")
-_BLANKS = re.compile(r"\s+")
 
 
 class InvalidRequirement(ValueError):
@@ -70,20 +70,21 @@ def parse(text: str) -> Requirement:
     match = _PLAIN.fullmatch(text)
     if match is None:
         return _ask_packaging(text)
-    inner = (match["extras"] or "").strip(whitespace)
-    extras = [extra.strip(whitespace) for extra in inner.split(",")] if inner else []
-    if not _are_plain(match["specifier"], extras):
+    name, listed, _, specifier, marker = match.groups()
+    inner = listed.strip(_WHITESPACE) if listed else ""
+    extras = [extra.strip(_WHITESPACE) for extra in inner.split(",")] if inner else []
+    if not _are_plain(specifier, extras):
         return _ask_packaging(text)
     return Requirement(
-        normalize_name(match["name"]),
+        normalize_name(name),
         tuple(sorted({normalize_name(extra) for extra in extras})),
-        _BLANKS.sub("", match["specifier"]),
-        match["marker"] or "",
+        "".join(specifier.split()),
+        marker.rstrip(_WHITESPACE) if marker else "",
     )
 
 
 def _are_plain(specifier: str, extras: Sequence[str]) -> bool:
-    if specifier.strip(whitespace) and not all(map(versions.is_plain, specifier.split(","))):
+    if specifier.strip(_WHITESPACE) and not all(map(versions.is_plain, specifier.split(","))):
         return False
     return all(re.fullmatch(_NAME, extra, re.ASCII) for extra in extras)
 

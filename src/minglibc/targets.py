@@ -45,8 +45,9 @@ OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 
 _VERSION = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
-_MUSLLINUX = re.compile(r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})")
-_MANYLINUX = re.compile(r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})")
+# Compiled when they are needed, which few are.
+_MUSLLINUX = r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
+_MANYLINUX = r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
 _PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
 
 
@@ -62,7 +63,7 @@ class GlibcVersion(NamedTuple):
         for minor, name in LEGACY_NAMES.items():
             if text == name:
                 return cls(2, minor)
-        match = _MANYLINUX.fullmatch(text) or _VERSION.fullmatch(text)
+        match = _VERSION.fullmatch(text) or re.fullmatch(_MANYLINUX, text)
         if not match or not text.isascii():
             raise TargetError(f'{text!r} is not a glibc version; write "2.27", "manylinux_2_28" or "manylinux2014"')
         version = cls(int(match[1]), int(match[2]))
@@ -94,7 +95,7 @@ class MuslVersion(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "MuslVersion":
         """The version that ``1.2`` or ``musllinux_1_2`` names; raises TargetError."""
-        match = _MUSLLINUX.fullmatch(text) or _VERSION.fullmatch(text)
+        match = _VERSION.fullmatch(text) or re.fullmatch(_MUSLLINUX, text)
         if not match or not text.isascii():
             raise TargetError(f'{text!r} is not a musl version; write "1.2" or "musllinux_1_2"')
         version = cls(int(match[1]), int(match[2]))

@@ -18,8 +18,11 @@ _NUMBER = "(?:0|[1-9][0-9]*)"
 _CANONICAL = re.compile(
     rf"(?:(?P<epoch>[1-9][0-9]*)!)?(?P<release>{_NUMBER}(?:\.{_NUMBER})*)(?:(?P<phase>a|b|rc)(?P<pre>{_NUMBER}))?"
     rf"(?:\.post(?P<post>{_NUMBER}))?(?:\.dev(?P<dev>{_NUMBER}))?"
-    rf"(?:\+(?P<local>(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*)(?:\.(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*))*))?"
+    r"(?:\+(?P<local>[a-z0-9.]+))?"
 )
+# A pattern of its own, compiled where there is a local label: the more a pattern says, the longer that takes at each start.
+_LABEL = rf"(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*)"
+_LOCAL = rf"{_LABEL}(?:\.{_LABEL})*"
 _CLAUSE = re.compile(
     r"\s*(?P<operator>===|~=|==|!=|<=|>=|<|>)\s*"
     r"(?P<release>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:\.?(?:a|b|rc)\.?[0-9]+)?(?:\.post[0-9]+|-[0-9]+)?(?:\.?dev[0-9]*)?)"
@@ -43,7 +46,7 @@ def normalize(text: str) -> str | None:
     """The canonical form of a version, or None where PEP 440 knows no such version."""
     if len(text) > _LONGEST:
         return None
-    if _CANONICAL.fullmatch(text):
+    if _canonical(text):
         return text
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions come here, most locks have none
 
@@ -53,10 +56,16 @@ def normalize(text: str) -> str | None:
         return None
 
 
+def _canonical(text: str) -> re.Match[str] | None:
+    """The parts of a version in its canonical form; None for what is none."""
+    match = _CANONICAL.fullmatch(text)
+    return match if match and (match["local"] is None or re.fullmatch(_LOCAL, match["local"])) else None
+
+
 @cache
 def key(version: str) -> Key:
     """What sorts canonical versions as ``packaging.version.Version`` does; equal exactly where those are equal."""
-    match = _CANONICAL.fullmatch(version)
+    match = _canonical(version)
     if match is None:
         canonical = normalize(version)
         if canonical is None:
@@ -117,9 +126,9 @@ class Versions(Sequence[str]):
     def prereleases(self) -> int:
         """The mask of the versions that are pre-releases."""
         if self._prereleases is None:
-            # Every pre-release of a canonical version has one of these letters; a local label may have them too.
+            # A canonical version that is a pre-release has one of these letters; else only a local label may have them.
             suspects = ((i, t) for i, t in enumerate(self.texts) if "a" in t or "b" in t or "c" in t or "d" in t)
-            self._prereleases = sum(1 << i for i, text in suspects if is_prerelease(text))
+            self._prereleases = sum(1 << i for i, text in suspects if "+" not in text or is_prerelease(text))
         return self._prereleases
 
     def mask(self, specifier: str) -> int:
@@ -185,7 +194,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one oper
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
         return _start(release), _start(_bumped(release))
-    exact = key(".".join(map(str, release)) + _canonical(match["suffix"]))
+    exact = key(".".join(map(str, release)) + _as_meant(match["suffix"]))
     match match["operator"]:
         case "==" | "!=":
             return exact, (*exact[:5], _AFTER_ANY_LOCAL)
@@ -200,7 +209,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one oper
     return _above(exact), _HIGHEST
 
 
-def _canonical(suffix: str) -> str:
+def _as_meant(suffix: str) -> str:
     """What follows a release, as it is mostly meant: of "2.0a.0" that is a0, of "1.0-1" .post1, of "6.0dev" .dev0."""
     plain, dev, number = _PHASE.sub(r"\1", suffix).replace("-", ".post").partition("dev")
     return f"{plain.removesuffix('.')}.dev{number or 0}" if dev else plain

@@ -10,7 +10,6 @@ from minglibc.adapters.store import Store
 from minglibc.candidates import Policy, Root
 from minglibc.cli.indexes import addresses, open_index
 from minglibc.cli.options import Namespace, cache_folder, folder, talk
-from minglibc.explain import explain, fewest
 from minglibc.fingerprint import fingerprint
 from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
 from minglibc.origin import PROJECT_FILE, Origin
@@ -50,12 +49,15 @@ class Work(NamedTuple):
             )
         except Unresolvable as failure:
             from minglibc.cli.proposing import tried  # noqa: PLC0415  it stands on this module
+            from minglibc.explain import explain  # noqa: PLC0415  most locks have an answer
 
             offers = tried(self, failure)
             raise explain(failure, self.works, quarrel=self._quarrel(failure), offers=offers) from failure
 
     def _quarrel(self, failure: Unresolvable) -> list[str]:
         """The fewest of the project, its extras and its groups that can't be locked together on the failure's target."""
+        from minglibc.explain import fewest  # noqa: PLC0415  most locks have an answer
+
         end = time.monotonic() + _PATIENCE
 
         def fails(askers: Collection[str]) -> bool:
