@@ -67,6 +67,30 @@ def test_marker_is_packagings(marker: str, extra: str) -> None:
     assert expected == environment.admits(marker, extra)
 
 
+@given(markers, st.sampled_from(["", "x-y", "z"]), st.sampled_from([(9, "x86_64"), (13, "aarch64")]))
+def test_what_no_target_admits_is_left_out(marker: str, extra: str, kind: tuple[int, str]) -> None:
+    """Where a marker is said to be false for all targets, no target admits it, and it is a marker."""
+    if requirements.may_admit(marker, extra):
+        return
+    minor, architecture = kind
+    target = Target(PythonVersion(minor), architecture, GlibcVersion(2, 27))
+    assert not requirements.Environment(target.environment).admits(marker, extra)
+
+
+def test_extras_alone_decide_what_no_target_admits() -> None:
+    """A marker that wants another extra than the one that is asked for is false for all targets, and no other is."""
+    assert not requirements.may_admit("extra == 'x' and python_version < '3'", "y")
+    assert not requirements.may_admit("python_version < '3' and (extra == 'x' or extra == 'z')", "")
+    assert requirements.may_admit("extra == 'x' and python_version < '3'", "x")
+    assert requirements.may_admit("extra == 'x' or python_version < '3'", "y")
+    assert requirements.may_admit("", "")
+
+
+def test_blanks_after_a_marker_are_no_part_of_it() -> None:
+    """A requirement's marker ends where its text does, whatever blanks follow."""
+    assert "os_name == 'posix'" == requirements.parse("a>=1 ; os_name == 'posix' \t").marker
+
+
 def test_direct_reference_keeps_its_address() -> None:
     """``name @ URL`` keeps the URL and its marker."""
     found = requirements.parse("Foo[x] @ https://example.invalid/foo-1.0-py3-none-any.whl ; python_version > '3'")

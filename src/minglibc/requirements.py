@@ -7,6 +7,7 @@ the other.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from string import whitespace
 from typing import Any, NamedTuple
 
 from minglibc import versions
@@ -21,8 +22,6 @@ _PLAIN = re.compile(
 )
 # Far above any honest requirement, and below what int() and a marker's nesting can bear.
 _LONGEST = 4000
-# string.whitespace, whose module compiles a pattern that nobody here asks for.
-_WHITESPACE = " \t\n\r\v\f"
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -71,20 +70,20 @@ def parse(text: str) -> Requirement:
     if match is None:
         return _ask_packaging(text)
     name, listed, _, specifier, marker = match.groups()
-    inner = listed.strip(_WHITESPACE) if listed else ""
-    extras = [extra.strip(_WHITESPACE) for extra in inner.split(",")] if inner else []
+    inner = listed.strip(whitespace) if listed else ""
+    extras = [extra.strip(whitespace) for extra in inner.split(",")] if inner else []
     if not _are_plain(specifier, extras):
         return _ask_packaging(text)
     return Requirement(
         normalize_name(name),
         tuple(sorted({normalize_name(extra) for extra in extras})),
         "".join(specifier.split()),
-        marker.rstrip(_WHITESPACE) if marker else "",
+        marker.rstrip(whitespace) if marker else "",
     )
 
 
 def _are_plain(specifier: str, extras: Sequence[str]) -> bool:
-    if specifier.strip(_WHITESPACE) and not all(map(versions.is_plain, specifier.split(","))):
+    if specifier.strip(whitespace) and not all(map(versions.is_plain, specifier.split(","))):
         return False
     return all(re.fullmatch(_NAME, extra, re.ASCII) for extra in extras)
 

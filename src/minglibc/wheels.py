@@ -761,6 +761,9 @@ class Judge:
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
+        return sorted(self._refusals(page, index), key=_nearness)
+
+    def _refusals(self, page: ProjectPage, index: int) -> set[Rejection]:
         fitting = self.fitting(page, index)
         unfit = [tail for place, tail in enumerate(page.tails(index)) if place not in fitting]
         refused = [self.judge_tail(tail) for tail in (*page.foreign(index), *unfit)]
@@ -770,16 +773,15 @@ class Judge:
                 verdict = Rejection(Reason.YANKED, f" ({file.yanked})" if file.yanked else "")
             refused.append(verdict)
         if any(isinstance(verdict, int) for verdict in refused):
-            return []
-        reasons = sorted({verdict for verdict in refused if isinstance(verdict, Rejection)}, key=_nearness)
-        return reasons or [Rejection(Reason.SOURCE_ONLY)]
+            return set()
+        return {verdict for verdict in refused if isinstance(verdict, Rejection)} or {Rejection(Reason.SOURCE_ONLY)}
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
         """The higher caps that files of a version ask for, which has none within the cap."""
         cap = self.target.cap
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()
-        return caps_of(self.rejections(page, index))
+        return caps_of(self._refusals(page, index))
 
 
 _ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
