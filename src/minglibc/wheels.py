@@ -761,27 +761,31 @@ class Judge:
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
-        return sorted(self._refusals(page, index), key=_nearness)
+        refused = self._refusals(page, index)
+        if refused is None:
+            return []
+        refused |= {verdict for tail in page.foreign(index) if isinstance(verdict := self.judge_tail(tail), Rejection)}
+        return sorted(refused or {Rejection(Reason.SOURCE_ONLY)}, key=_nearness)
 
-    def _refusals(self, page: ProjectPage, index: int) -> set[Rejection]:
+    def _refusals(self, page: ProjectPage, index: int) -> set[Rejection] | None:
+        """Why the files that some Linux may have are refused; None where one fits."""
         fitting = self.fitting(page, index)
         unfit = [tail for place, tail in enumerate(page.tails(index)) if place not in fitting]
-        refused = [self.judge_tail(tail) for tail in (*page.foreign(index), *unfit)]
+        refused = [self.judge_tail(tail) for tail in unfit]
         for file in (*(page.wheel(index, place) for place in fitting), *self._sources(page, index)):
             verdict = self.judge(file)
             if isinstance(verdict, int) and file.yanked is not None:
                 verdict = Rejection(Reason.YANKED, f" ({file.yanked})" if file.yanked else "")
             refused.append(verdict)
-        if any(isinstance(verdict, int) for verdict in refused):
-            return set()
-        return {verdict for verdict in refused if isinstance(verdict, Rejection)} or {Rejection(Reason.SOURCE_ONLY)}
+        found = {verdict for verdict in refused if isinstance(verdict, Rejection)}
+        return None if any(isinstance(verdict, int) for verdict in refused) else found
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
         """The higher caps that files of a version ask for, which has none within the cap."""
         cap = self.target.cap
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()
-        return caps_of(self._refusals(page, index))
+        return caps_of(self._refusals(page, index) or ())
 
 
 _ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
