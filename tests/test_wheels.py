@@ -2,8 +2,11 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minglibc.adapters.simple_api import File
+from minglibc.adapters.simple_api import File, RawFile
+from minglibc.heldback import needed_cap
 from minglibc.targets import GlibcVersion, MuslVersion, PythonVersion, Target
 from minglibc.wheels import (
     CoreMetadata,
@@ -219,3 +222,38 @@ def test_metadata_must_be_the_wheels(metadata: tuple[str, str], wrong: bool) -> 
     """Metadata of another project or version is refused."""
     wheel = Wheel("a", "1.0", "a-1.0-py3-none-any.whl", "https://example.invalid/a-1.0-py3-none-any.whl")
     assert wrong == bool(check_metadata(CoreMetadata(*metadata), wheel))
+
+
+PYTHONS = st.sampled_from([None, "", ">=3.6", ">=3.10", "<3.9", ">=3.9,<4", ">=3.10 ", "3 or so", '"', "\\", ">=3.10é"])
+TAILS = st.sampled_from(
+    ["py3-none-any", "cp39-cp39-manylinux_2_17_x86_64", "cp39-cp39-manylinux_2_28_x86_64", "cp39-cp39-win32"]
+)
+FILES = st.lists(st.tuples(TAILS, PYTHONS), min_size=1, max_size=4, unique_by=lambda file: file[0])
+
+
+@given(FILES, PYTHONS, st.booleans())
+def test_a_glance_sees_nothing_that_a_look_does_not(
+    wheels: list[tuple[str, str | None]],
+    source: str | None,
+    has_source: bool,  # noqa: FBT001  as Hypothesis passes it
+) -> None:
+    """Whatever files of a release ask for, and whatever they hold of another's words, a page that was looked at is judged alike."""
+    names = [(f"a-1-{tail}.whl", python) for tail, python in wheels] + [("a-1.tar.gz", source)] * has_source
+    files = [RawFile(name, f'../"requires-python":">=3.10"/{name}', requires_python=python) for name, python in names]
+    found = []
+    for looks in (False, True):
+        page = reduce_files("a", files, base_url="https://example.invalid/simple/a/")
+        judge = Judge(TARGET, allow_sdist=["a"])
+        if looks:
+            page.tails(0)
+        found.append((needed_cap(judge, page, 0), judge.best(page, 0), judge.rejections(page, 0)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("python", "seen"), [(">=3.10", True), (">=3.9", False), (None, False), (">=3.10,", True), ("3 or so", False)]
+)
+def test_a_glance_sees_releases_for_other_pythons(python: str | None, seen: bool) -> None:  # noqa: FBT001  a parameter of the table
+    """That a release is for other Pythons is seen without decoding its files, where all of them say the same."""
+    page = _page("a-1-py3-none-any.whl", "a-1-cp310-cp310-win32.whl", requires_python=python)
+    assert seen is page.is_only_for(0, Judge(TARGET)._is_for_others)

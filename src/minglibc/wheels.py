@@ -29,6 +29,8 @@ _FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten"
 # No file system lets a name be longer.
 _LONGEST = 255
 _HEX = re.compile("[0-9a-fA-F]+")
+# How these keys stand in a line of a page.
+_REQUIRES_PYTHON, _FILENAME = b'"requires-python":"', b'"filename":"'
 # PEP 600 and 656; bounded, for installed distributions may say anything.
 _PERENNIAL = re.compile(r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_.", re.ASCII)
 _TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
@@ -244,6 +246,7 @@ class ProjectPage:
     """A project's files by version, a line of JSON for each: of thousands, few are ever looked at and become objects."""
 
     __slots__ = (
+        "_glanced_at",
         "_libcs",
         "_lines",
         "_looked_at",
@@ -277,6 +280,7 @@ class ProjectPage:
         self._lines = lines
         self._libcs: dict[int, frozenset[Cap]] = {}
         self._looked_at: dict[int, _Files] = {}
+        self._glanced_at: dict[int, bytes] = {}
 
     @classmethod
     def empty(cls, name: str) -> "ProjectPage":
@@ -299,6 +303,19 @@ class ProjectPage:
             found = made[place] = self._file(Wheel, self._look(index).entries[place], index)
         return found
 
+    def is_only_for(self, index: int, others: Callable[[str], bool]) -> bool:
+        """Whether all files of one version have one Requires-Python, of which *others* is true, as far as a glance tells: false says nothing."""
+        if self.is_named or index in self._looked_at:
+            return False
+        line = self._line(index)
+        start = line.find(_REQUIRES_PYTHON)
+        told = line[start : line.find(b'"', start + len(_REQUIRES_PYTHON)) + 1]
+        # A quote within a text is written with a backslash: what looks like a key is one, if only among a file's hashes, where an
+        # index that puts it there hides nothing but its own files.
+        if start < 0 or b"\\" in told or not others(told[len(_REQUIRES_PYTHON) : -1].decode()):
+            return False
+        return line.count(told) == line.count(_FILENAME)
+
     def foreign(self, index: int) -> tuple[str, ...]:
         """The tails of one version's wheels for other systems."""
         return self._look(index).foreign
@@ -317,8 +334,15 @@ class ProjectPage:
     def _look(self, index: int) -> "_Files":
         found = self._looked_at.get(index)
         if found is None:
-            found = self._looked_at[index] = _Files(self._lines[index])
+            found = self._looked_at[index] = _Files(self._line(index))
+            self._glanced_at.pop(index, None)
         return found
+
+    def _line(self, index: int) -> bytes:
+        line = self._glanced_at.get(index)
+        if line is None:
+            line = self._glanced_at[index] = self._lines[index]
+        return line
 
     def _file(self, kind: type[AnyFile], entry: Mapping[str, Any], index: int) -> AnyFile:
         filename, url, *rest = _row(entry)
@@ -725,6 +749,12 @@ class Judge:
             return Rejection(Reason.NO_UPLOAD_TIME)
         return Rejection(Reason.TOO_NEW, wheel.upload_time[:10]) if wheel.upload_time >= cutoff else None
 
+    def _is_for_others(self, requires_python: str) -> bool:
+        try:
+            return not versions.contains(requires_python, self.target.python.full)
+        except ValueError:
+            return False  # as is said where it is judged
+
     def _explain(self, tail: str) -> Rejection:
         """The reason nearest to fitting: the C library before architecture before system before interpreter."""
         interpreters, abis, platforms = tail.split("-")
@@ -735,6 +765,8 @@ class Judge:
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
         """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
+        if page.is_only_for(index, self._is_for_others):
+            return None
         found: tuple[tuple[int, int, str], Wheel] | None = None
         for place in self.fitting(page, index):
             wheel = page.wheel(index, place)
@@ -781,8 +813,10 @@ class Judge:
         return None if any(isinstance(verdict, int) for verdict in refused) else found
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
-        """The higher caps that files of a version ask for, which has none within the cap."""
+        """The higher caps that files of a version ask for, which has none within the cap; each is still to be tried."""
         cap = self.target.cap
+        if page.is_only_for(index, self._is_for_others):
+            return set()
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()
         return caps_of(self._refusals(page, index) or ())
