@@ -124,6 +124,8 @@ def _dispatch(name: str, rest: list[str]) -> int:
     add_common(parser)
     arguments = parser.parse_args(rest)
     color.choose(arguments.color)
+    # What is there by now stays, and is not worth a first look either.
+    gc.freeze()
     gc.enable()
     with terminate():
         code: int = command.run(arguments)
