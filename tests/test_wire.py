@@ -1,6 +1,7 @@
 """The process of its own for the network, and those that read pages for it: seen in real runs, killed, and kept waiting."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -246,6 +247,21 @@ def test_answers_wait_for_who_thinks(index: IndexServer, tmp_path: Path) -> None
     index.fault("/simple/large/", Fault.body(b"x" * 200_000))
     ran = run([sys.executable, "-c", THINKING, str(tmp_path), f"{index.url}large/"])
     assert str(40 * 200_000) == ran.stdout.strip(), ran.stderr
+
+
+def test_a_cache_that_is_emptied_meanwhile(project: Path, index: IndexServer, tmp_path: Path) -> None:
+    """Somebody who deletes each page as soon as it is kept keeps no lock from being made."""
+    cache = tmp_path / "cache"
+    subprocess.run(command(project, cache), check=True, capture_output=True)
+    expected = (project / "pylock.toml").read_bytes()
+    emptying = "while true; do rm -rf index-*/pages/*/[abc]; done"
+    with subprocess.Popen(["sh", "-c", emptying], cwd=cache, stderr=subprocess.DEVNULL) as emptier:
+        try:
+            runs = [run(command(project, cache, "--refresh", "--upgrade")) for _ in range(3)]
+        finally:
+            emptier.kill()
+    assert [(0, "")] * 3 == [(ran.returncode, "".join(re.findall("(?:warning|error): .*", ran.stderr))) for ran in runs]
+    assert expected == (project / "pylock.toml").read_bytes()
 
 
 # A `lock` in a process that may fork so many times and no more.

@@ -182,15 +182,16 @@ class Network:
         headers = self._told(url, {**accepted, "If-None-Match": etag} if etag else accepted)
         ask = Ask(url, headers, LISTING if flat else PAGE, name, self._index.folder(base))
         answer = yield ask
+        if answer.read is KEPT:
+            if self._index.take_written(name, base):
+                return None
+            answer = yield ask._replace(folder="")  # somebody empties the cache
         if answer.status == 304 and etag:
             self._index.confirm_page(name, base, max_age=max_age(answer))
         elif answer.status == 200:
-            if answer.read is KEPT and not self._index.take_written(name, base):
-                answer = yield ask._replace(folder="")  # somebody empties the cache
             if answer.read is None:
                 return answer
-            if answer.read is not KEPT:
-                self._index.keep_page(answer.read, base, place(answer))
+            self._index.keep_page(answer.read, base, place(answer))
         elif flat:
             raise self._refused(answer, "its page of files")
         elif answer.status in {404, 406, 410}:
