@@ -716,10 +716,8 @@ class Judge:
         # A project's releases are mostly built alike.
         found = self._fitting.get(tails)
         if found is None:
-            fits = self._fits
-            for tail in set(tails).difference(fits):
-                fits[tail] = _best_rank(tail, self._ranks)
-            found = self._fitting[tails] = tuple([place for place, tail in enumerate(tails) if fits[tail] is not None])
+            fits = [place for place, tail in enumerate(tails) if self._rank_of(tail) is not None]
+            found = self._fitting[tails] = tuple(fits)
         return found
 
     def judge_tail(self, tail: str) -> int | Rejection:

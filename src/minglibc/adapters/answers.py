@@ -168,6 +168,6 @@ def _age(answer: Answer) -> int:
     return int(age) if age.isascii() and age.isdigit() else 0
 
 
-def place(answer: Answer) -> dict[str, Any]:
+def entry(answer: Answer) -> dict[str, Any]:
     """What the cache's entry of a page says beside the page itself."""
     return {"etag": answer.headers.get("etag", ""), "max-age": max_age(answer)}

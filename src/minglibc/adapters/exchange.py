@@ -5,7 +5,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from minglibc.adapters.answers import DIGEST, KEPT, LISTING, PAGE, WHEEL_DIGEST, Answer, Ask, Reader, place, shown
+from minglibc.adapters.answers import DIGEST, KEPT, LISTING, PAGE, WHEEL_DIGEST, Answer, Ask, Reader, entry, shown
 from minglibc.adapters.http import Lanes, Limits, Ticket, get
 from minglibc.adapters.pagereader import PageReader, ReaderGone
 from minglibc.adapters.store import Store
@@ -15,36 +15,40 @@ if TYPE_CHECKING:
     from minglibc.adapters.network import Errand
     from minglibc.wheels import ProjectPage
 
-LANES = 32
-SPARE_LANES = 3
+_LANES = 32
+_SPARE_LANES = 3
 
 
 class Exchange:
     """Performs asks on lanes; pages go into *store*, by *reader* where there is one, and without a store to who asked."""
 
     def __init__(self, store: Store | None = None, reader: PageReader | None = None) -> None:
-        self.limits = Limits.from_environment()
+        self._limits = Limits.from_environment()
         self._store = store
         self._reader = reader
         self._writing = threading.Lock()
         self._listings: dict[str, Answer] = {}
         self._listing = threading.Lock()
 
+    def lanes(self, guard: "threading.RLock | None" = None) -> Lanes:
+        """Lanes of their number and limits for whoever has asks performed on them."""
+        return Lanes(self._limits, size=_LANES, spare=_SPARE_LANES, guard=guard)
+
     def perform(self, ask: Ask, ticket: Ticket) -> Answer:
         """The answer to *ask*, whatever its status; raises IndexUnreachable, and IndexAnswerError where it is not what it should be."""
         if ask.purpose == PAGE:
             reading = partial(_reader_of_large, ask.project)
-            answer = get(ticket, ask.url, ask.headers, self.limits, unpack=False, reading=reading)
+            answer = get(ticket, ask.url, ask.headers, self._limits, unpack=False, reading=reading)
             return self._kept(ask, answer) if answer.status == 200 else answer
         if ask.purpose == LISTING:
             return self._listed(ask, ticket)
-        answer = get(ticket, ask.url, ask.headers, self.limits)
+        answer = get(ticket, ask.url, ask.headers, self._limits)
         return _digested(ask, answer) if ask.purpose in {DIGEST, WHEEL_DIGEST} and answer.status == 200 else answer
 
     def _kept(self, ask: Ask, answer: Answer) -> Answer:
         if answer.read is None and self._reader is not None and ask.folder:
             try:
-                self._reader.keep(answer, ask.folder, ask.project, place(answer))
+                self._reader.keep(answer, ask.folder, ask.project, entry(answer))
             except ReaderGone:
                 pass
             else:
@@ -58,8 +62,7 @@ class Exchange:
         """*answer* with *page*, which is in the store where that can be."""
         if self._store is not None and ask.folder:
             with self._writing:
-                head, lines = page.dump()
-                self._store.write(ask.folder, ask.project, {**place(answer), "page": head}, lines)
+                self._store.write_page(ask.folder, page, entry(answer))
                 if self._store.is_writable:
                     return answer._replace(body=b"", read=KEPT)
         return answer._replace(body=b"", read=page)
@@ -68,7 +71,7 @@ class Exchange:
         """The same from a flat index, whose one page is fetched once for all projects; nothing is read where it has no such files."""
         with self._listing:
             if ask.url not in self._listings:
-                answer = get(ticket, ask.url, ask.headers, self.limits, unpack=False, reading=_reader_of_listing)
+                answer = get(ticket, ask.url, ask.headers, self._limits, unpack=False, reading=_reader_of_listing)
                 if answer.status == 200 and answer.read is None:
                     from minglibc.adapters.html_page import read_listing  # noqa: PLC0415  few indexes are flat
 
@@ -87,7 +90,7 @@ class Threads:
     def __init__(self, guard: Any) -> None:
         self._exchange = Exchange()
         self._guard = guard
-        self._lanes = Lanes(self._exchange.limits, size=LANES, spare=SPARE_LANES, guard=guard)
+        self._lanes = self._exchange.lanes(guard)
 
     def start(self, errand: "Errand", asked: Ask | None = None) -> None:
         """Begin *errand*, or go on where somebody *asked* something for it and got no answer."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from minglibc.adapters.network import Network
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
-
-
 # Each so many looks of the resolver, what has come from the network is taken; looking costs a system call.
 _LOOK_EACH = 64
 
@@ -334,7 +332,7 @@ class Index:
     def keep_page(self, page: ProjectPage, base: str, entry: Mapping[str, Any]) -> None:
         """A page has come from the index at *base*; *entry* is what the cache's says beside it."""
         self.fetched += 1
-        self._write_page(page, base, entry)
+        self._store.write_page(self.folder(base), page, entry)
         self._have_page(page, base)
 
     def take_written(self, name: str, base: str) -> bool:
@@ -362,12 +360,9 @@ class Index:
         if kept.entry.head["max-age"] == max_age:
             self._store.confirm(self.folder(base), name)
         else:
-            self._write_page(kept.page, base, {"etag": kept.entry.head["etag"], "max-age": max_age})
+            entry = {"etag": kept.entry.head["etag"], "max-age": max_age}
+            self._store.write_page(self.folder(base), kept.page, entry)
         self._have_page(kept.page, base)
-
-    def _write_page(self, page: ProjectPage, base: str, entry: Mapping[str, Any]) -> None:
-        head, lines = page.dump()
-        self._store.write(self.folder(base), page.name, {**entry, "page": head}, lines)
 
     def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""

@@ -17,8 +17,8 @@ from minglibc.adapters.answers import (
     Answer,
     Ask,
     Job,
+    entry,
     max_age,
-    place,
     shown,
 )
 from minglibc.adapters.index import NotStatic
@@ -191,7 +191,7 @@ class Network:
         elif answer.status == 200:
             if answer.read is None:
                 return answer
-            self._index.keep_page(answer.read, base, place(answer))
+            self._index.keep_page(answer.read, base, entry(answer))
         elif flat:
             raise self._refused(answer, "its page of files")
         elif answer.status in {404, 406, 410}:

@@ -9,7 +9,9 @@ from select import select
 from typing import Any, NoReturn
 
 from minglibc.adapters.answers import Ask
-from minglibc.adapters.children import Inbox, framed, lonely
+from minglibc.adapters.children import Inbox, framed
+from minglibc.adapters.exchange import Exchange
+from minglibc.adapters.http import Ticket
 from minglibc.adapters.pagereader import PageReader
 from minglibc.adapters.store import Store
 from minglibc.errors import MinglibcError
@@ -21,7 +23,6 @@ _LOOK_AGAIN = 0.5
 def live(end: socket.socket, readers: list[socket.socket], folder: str) -> NoReturn:
     """This process's life; it never returns into the first one's code, and says nothing but its answers."""
     with suppress(BaseException):
-        lonely()
         store = Store(folder)
         store.be_silent()  # the first process meets the same trouble, and says so
         _Server(end, readers, store).serve()
@@ -30,16 +31,13 @@ def live(end: socket.socket, readers: list[socket.socket], folder: str) -> NoRet
 
 class _Server:
     def __init__(self, end: socket.socket, readers: list[socket.socket], store: Store) -> None:
-        from minglibc.adapters import exchange, http  # noqa: PLC0415  which imports httpx
-
         self._reader = PageReader(readers)
         self._end = end
         self._sending = threading.Lock()
         self._replies: deque[bytes] = deque()
-        self._tickets: dict[int, http.Ticket] = {}
-        self._exchange = exchange.Exchange(store, self._reader)
-        self._make = http.Ticket
-        self._lanes = http.Lanes(self._exchange.limits, size=exchange.LANES, spare=exchange.SPARE_LANES)
+        self._tickets: dict[int, Ticket] = {}
+        self._exchange = Exchange(store, self._reader)
+        self._lanes = self._exchange.lanes()
 
     def serve(self) -> None:
         """Answer what the first process asks until it hangs up."""
@@ -56,7 +54,7 @@ class _Server:
         self._reader.close()
 
     def _begin(self, number: int, urgent: bool, *ask: Any) -> None:  # noqa: FBT001  as it is sent
-        def job(ticket: Any) -> None:
+        def job(ticket: Ticket) -> None:
             try:
                 answer = self._exchange.perform(Ask(*ask), ticket)
                 self._reply(number, None, *answer[:4], _dumped(answer.read))
@@ -65,7 +63,7 @@ class _Server:
             except Exception:  # noqa: BLE001  the first process goes on without this one, and tells what it meets
                 os._exit(1)
 
-        self._tickets[number] = ticket = self._make(job, urgent=urgent)
+        self._tickets[number] = ticket = Ticket(job, urgent=urgent)
         self._lanes.submit(ticket)
 
     def _reply(self, number: int, *reply: Any) -> None:

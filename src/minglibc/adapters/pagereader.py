@@ -47,12 +47,12 @@ class PageReader:
         self._desks = [_Desk(end) for end in ends]
         self._guard = threading.Lock()
 
-    def keep(self, answer: Answer, kind: str, name: str, head: dict[str, Any]) -> None:
-        """Have the page of *name* in *answer* kept under *kind*, with *head*; raises IndexAnswerError where there is none, ReaderGone."""
+    def keep(self, answer: Answer, kind: str, name: str, entry: dict[str, Any]) -> None:
+        """Have the page of *name* in *answer* kept under *kind*, with *entry* beside it; raises IndexAnswerError where there is none, ReaderGone."""
         load = _EACH + len(answer.body)
         desk = self._desk(load)
         try:
-            reply = desk.ask((tuple(answer), kind, name, head))
+            reply = desk.ask((tuple(answer), kind, name, entry))
         finally:
             with self._guard:
                 desk.load -= load
@@ -128,14 +128,14 @@ def _read(end: socket.socket, request: Any, store: Store) -> bool:
     """Read one page and reply; false where it could not be kept."""
     from minglibc.adapters.simple_api import read_packed  # noqa: PLC0415  as above
 
-    answer, kind, name, head = request
+    answer, kind, name, entry = request
     refusal = None
     try:
-        page, lines = read_packed(Answer(*answer), name).dump()
+        page = read_packed(Answer(*answer), name)
     except IndexAnswerError as error:
         refusal = error.message, error.hint
     else:
-        store.write(kind, name, {**head, "page": page}, lines)
+        store.write_page(kind, page, entry)
         if not store.is_writable:
             return False
     end.sendall(framed((refusal,)))

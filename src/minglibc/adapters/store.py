@@ -5,12 +5,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from minglibc.errors import CacheDamaged
+
+if TYPE_CHECKING:
+    from minglibc.wheels import ProjectPage
 
 # A folder per format: an older or newer minglibc never reads this one's entries.
 FORMAT = "index-v4"
@@ -120,6 +123,11 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise
+
+    def write_page(self, kind: str, page: "ProjectPage", entry: Mapping[str, Any]) -> None:
+        """Keep *page*, and *entry*, which is what is said beside it, in the same way."""
+        head, lines = page.dump()
+        self.write(kind, page.name, {**entry, "page": head}, lines)
 
     def _sweep(self) -> None:
         """Remove what killed writers left, once a day at most: nobody takes that long to write an entry."""

@@ -202,7 +202,7 @@ class _Judge:
 
     def _check_zip(self) -> None:
         """Every byte of the file belongs to the one archive that all readers see."""
-        descriptor = _descriptor(self._archive)
+        descriptor = cast("IO[bytes]", self._archive.fp).fileno()
         size = os.path.getsize(self._path)
         end = os.pread(descriptor, _END.size, max(0, size - _END.size))
         if len(end) != _END.size or not end.startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
@@ -389,10 +389,6 @@ def _below(folder: str, path: str) -> str:
     return f"{folder}/{path}" if folder else path
 
 
-def _descriptor(archive: zipfile.ZipFile) -> int:
-    return cast("IO[bytes]", archive.fp).fileno()
-
-
 class _Member:
     """A member's bytes, which fail at the end if they are not what RECORD says."""
 
@@ -405,7 +401,7 @@ class _Member:
     def chunks(self) -> Iterator[bytes]:
         """Every byte; raises WheelError after the last if the hash is wrong."""
         algorithm, _, expected = self.digest.partition("=")
-        hasher = getattr(hashlib, algorithm)()
+        hasher = hashlib.new(algorithm)
         with self._archive.open(self.name) as stream:
             while chunk := stream.read(_CHUNK):
                 hasher.update(chunk)
@@ -513,16 +509,10 @@ class _Folder(WheelDestination):
         # The process's umask takes from these modes what it should.
         mode = 0o777 if executable else 0o666
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        size = 0
-        try:
-            for chunk in chunks:
-                size += len(chunk)
-                left = chunk
-                while left:  # a disk that fills up takes less than it was given, once
-                    left = left[os.write(descriptor, left) :]
-        finally:
-            os.close(descriptor)
-        self.sizes[below] = size
+        # Buffered, for a raw file may write less than it was given: a disk that fills up would leave a cut file.
+        with open(descriptor, "wb") as file:
+            file.writelines(chunks)
+            self.sizes[below] = file.tell()
 
 
 def _with_interpreter(script: bytes, interpreter: str) -> bytes:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from minglibc import errors
-from minglibc.adapters.children import Inbox, close, framed, ways
+from minglibc.adapters.children import Inbox, close, framed, lonely, ways
 from minglibc.errors import MinglibcError
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Wire:
         if self._pids[0] == 0:
             try:
                 close((self._socket, *self._readers))
+                lonely()
                 from minglibc.adapters import outpost  # noqa: PLC0415  another process's
 
                 outpost.live(theirs, its_readers, folder)
@@ -100,10 +101,11 @@ class Wire:
 
     def promote(self, errand: "Errand") -> None:
         """Serve *errand* before all that nobody waits for."""
+        if errand.is_done:
+            return
         if self._instead is not None:
-            if not errand.is_done:
-                self._instead.promote(errand)
-        elif not errand.urgent and not errand.is_done:
+            self._instead.promote(errand)
+        elif not errand.urgent:
             errand.urgent = True
             self._send((errand.ticket,))
 
