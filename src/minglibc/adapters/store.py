@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -33,14 +32,9 @@ MAX_JOURNAL = 32 << 20
 
 
 def default_folder() -> str:
-    """The user's cache folder for minglibc."""
-    if sys.platform == "linux":
-        # What platformdirs says there too (the XDG base directories), after an import of 20 ms.
-        told = os.environ.get("XDG_CACHE_HOME", "")
-        return os.path.join(told if os.path.isabs(told) else os.path.expanduser("~/.cache"), "minglibc")
-    import platformdirs  # noqa: PLC0415  where it is needed
-
-    return platformdirs.user_cache_dir("minglibc", appauthor=False)
+    """The user's cache folder for minglibc (XDG base directories); tests hold it against platformdirs, whose import takes 20 ms."""
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(told if os.path.isabs(told) else os.path.expanduser("~/.cache"), "minglibc")
 
 
 class Entry(NamedTuple):
