@@ -13,11 +13,11 @@ from typing import Any
 import hypothesis
 import pytest
 
-from minglibc import lockfile
 from minglibc.cli import lock
-from minglibc.lockfile import Inputs
-from minglibc.resolver import Resolution
-from minglibc.targets import Target
+from minglibc.lock import document as lockfile
+from minglibc.lock.document import Inputs
+from minglibc.model.targets import Target
+from minglibc.resolve.resolver import Resolution
 from tests.support.commands import check_law
 from tests.support.index import IndexServer
 

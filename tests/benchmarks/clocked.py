@@ -21,15 +21,15 @@ BELOW_HTTPX = frozenset(("httpx", "httpcore", "h11", "anyio", "certifi", "idna",
 OTHERS = frozenset(("packaging", "msgspec", "resolvelib", "minglibc"))
 # The functions of a module, and of which part they are.
 PARTS = {
-    "minglibc.adapters.http": {"get": "requests, by httpx"},
-    "minglibc.adapters.simple_api": {"read_packed": "pages, decoded and sorted"},
-    "minglibc.adapters.network": {"parse_metadata": "metadata, parsed"},
-    "minglibc.adapters.store": {
+    "minglibc.index.transport": {"get": "requests, by httpx"},
+    "minglibc.index.json_page": {"read_packed": "pages, decoded and sorted"},
+    "minglibc.index.network": {"parse_metadata": "metadata, parsed"},
+    "minglibc.cache.pages": {
         **dict.fromkeys(("Store.read", "Store.recall"), "cache, read"),
         **dict.fromkeys(("Store.write", "Store.note", "Store.confirm", "Store.close"), "cache, written"),
     },
-    "minglibc.speculation": dict.fromkeys(("Speculation.page", "Speculation.metadata"), "looking ahead"),
-    "minglibc.lockfile": {"resolve_all": "resolution", **dict.fromkeys(("merge", "dumps"), "lock, written")},
+    "minglibc.resolve.prefetch": dict.fromkeys(("Speculation.page", "Speculation.metadata"), "looking ahead"),
+    "minglibc.lock.document": {"resolve_all": "resolution", **dict.fromkeys(("merge", "dumps"), "lock, written")},
 }
 
 spent: dict[str, float] = {}

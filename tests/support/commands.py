@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minglibc.cli import main
-from minglibc.lockfile import Lock, loads
-from minglibc.resolver import Resolution
-from minglibc.wheels import lowest_libcs
+from minglibc.lock.document import Lock, loads
+from minglibc.model.platform_tags import lowest_libcs
+from minglibc.resolve.resolver import Resolution
 
 
 class Ran(NamedTuple):

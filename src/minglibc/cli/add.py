@@ -4,12 +4,13 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
-from minglibc import requirement_edits, versions
-from minglibc.adapters import project
 from minglibc.cli import lock as locker
 from minglibc.cli.options import Namespace, Parser, add_common, add_index, folder, talk
-from minglibc.lockfile import Lock, loads
-from minglibc.requirement_edits import Place
+from minglibc.config import edit as requirement_edits
+from minglibc.config import project_files
+from minglibc.config.edit import Place
+from minglibc.lock.document import Lock, loads
+from minglibc.model import versions
 
 _COMMON = ("project", "cache_dir", "offline", "quiet", "verbose", "color")
 
@@ -76,15 +77,17 @@ def _bounded(text: str, lock: Lock) -> str:
 def change(arguments: Namespace, edited: Callable[[str, str | None], Edit], place: Place) -> int:
     """Write what *edited* makes of pyproject.toml with its lock, both or neither, and sync."""
     directory = folder(arguments)
-    path = project.lock_path(directory)
-    with project.lock(directory, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
-        text = project.read_pyproject(directory)
-        edit = edited(text, project.read_lock(path))
-        project.write_pyproject(directory, edit.pyproject)
+    path = project_files.lock_path(directory)
+    with project_files.lock(
+        directory, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")
+    ):
+        text = project_files.read_pyproject(directory)
+        edit = edited(text, project_files.read_lock(path))
+        project_files.write_pyproject(directory, edit.pyproject)
         try:
-            project.write_lock(path, edit.outcome.text)
+            project_files.write_lock(path, edit.outcome.text)
         except BaseException:
-            project.write_pyproject(directory, text)
+            project_files.write_pyproject(directory, text)
             raise
     locker.tell(edit.outcome, arguments)
     return 0 if arguments.no_sync else _sync(arguments, place)

@@ -4,7 +4,7 @@ import os
 import time
 from contextlib import suppress
 
-from minglibc.adapters.store import FORMAT, default_folder
+from minglibc.cache.pages import FORMAT, default_folder
 
 # Most indexes say that their pages hold for ten minutes.
 _HOLDS = 600
@@ -17,7 +17,7 @@ def begin(arguments: list[str]) -> None:
         return
     folder = _value("--cache-dir", arguments) or os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
     if "--refresh" in arguments or "MINGLIBC_REFRESH" in os.environ or _is_stale(folder):
-        from minglibc.adapters import wire  # noqa: PLC0415  where all is cached, nothing is asked
+        from minglibc.index import wire  # noqa: PLC0415  where all is cached, nothing is asked
 
         wire.begin(folder)
 

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 from packaging.pylock import PackageWheel
 from packaging.utils import parse_wheel_filename
 
-from minglibc.adapters import bundlefiles
-from minglibc.adapters.index import DEFAULT_INDEX_URL
-from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
-from minglibc.bundle import SUMS, WHEELS, check_pip, name_of, own_files, sums
-from minglibc.candidates import Root
+from minglibc.bundle import archive
+from minglibc.bundle.contents import SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.cache.pages import Store
 from minglibc.cli.indexes import credentials, open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, talk
@@ -21,19 +18,22 @@ from minglibc.cli.origins import overrides_of
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
 from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_source, select
+from minglibc.config.settings import parse
 from minglibc.errors import ResolutionError, SettingsError
-from minglibc.lockfile import Lock, whole
-from minglibc.requirements import Requirement
-from minglibc.resolver import Unresolvable, resolve
-from minglibc.settings import parse
-from minglibc.speculation import Speculation
-from minglibc.syncplan import known_targets, targets_named
-from minglibc.targets import Target
-from minglibc.wheels import Judge
+from minglibc.index.client import DEFAULT_INDEX_URL
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.install.plan import known_targets, targets_named
+from minglibc.lock.document import Lock, whole
+from minglibc.model.compatibility import Judge
+from minglibc.model.requirements import Requirement
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Root
+from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolver import Unresolvable, resolve
 
 if TYPE_CHECKING:
     from minglibc.cli.making import Maker
-    from minglibc.lockfile import Selection
+    from minglibc.lock.document import Selection
 
 _ARCHIVES = (".tar.gz", ".tgz")
 _PIP = "pip"
@@ -76,12 +76,12 @@ def run(arguments: Namespace) -> int:
             paths |= built
         own = own_files(target, selected, pip.filename, source.lock_text)
         wheels = {f"{WHEELS}/{name}": path for name, path in paths.items()}
-        own[SUMS] = sums(bundlefiles.digests(own, wheels))
+        own[SUMS] = sums(archive.digests(own, wheels))
         if output.endswith(_ARCHIVES):
-            digest = bundlefiles.write_archive(output, name_of(target), own, wheels)
+            digest = archive.write_archive(output, name_of(target), own, wheels)
             talk(arguments, f"sha256 {digest}")
         else:
-            bundlefiles.write_folder(output, own, wheels)
+            archive.write_folder(output, own, wheels)
     plural = "" if len(selected) == 1 else "s"
     talk(arguments, f"Bundled {len(selected)} package{plural} and {pip.filename} for {target}")
     print(os.path.abspath(output))

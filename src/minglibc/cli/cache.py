@@ -3,7 +3,7 @@
 import os
 import time
 
-from minglibc.adapters import cachefolder
+from minglibc.cache import maintenance
 from minglibc.cli.options import Namespace, Parser, cache_folder, talk
 from minglibc.errors import MinglibcError
 
@@ -28,12 +28,12 @@ def run(arguments: Namespace) -> int:
             case "dir":
                 print(folder)
             case "size":
-                size = sum(entry.size for entry in cachefolder.entries(folder))
+                size = sum(entry.size for entry in maintenance.entries(folder))
                 print(f"{size} ({human(size)})")
             case "prune":
                 _prune(folder, arguments)
             case _:
-                freed = sum(cachefolder.remove_folder(path) for path in cachefolder.formats(folder))
+                freed = sum(maintenance.remove_folder(path) for path in maintenance.formats(folder))
                 talk(arguments, f"Cleared {folder}: {human(freed)}")
     except OSError as error:
         raise MinglibcError(
@@ -44,8 +44,8 @@ def run(arguments: Namespace) -> int:
 
 
 def _prune(folder: str, arguments: Namespace) -> None:
-    freed = sum(cachefolder.remove_folder(path) for path in cachefolder.older_formats(folder))
-    count, size = cachefolder.remove_unused(folder, since=time.time() - _DAYS * _DAY)
+    freed = sum(maintenance.remove_folder(path) for path in maintenance.older_formats(folder))
+    count, size = maintenance.remove_unused(folder, since=time.time() - _DAYS * _DAY)
     plural = "" if count == 1 else "s"
     talk(arguments, f"Pruned {folder}: {count} unused file{plural} and older formats, {human(freed + size)}")
 

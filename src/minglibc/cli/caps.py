@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minglibc.caps import Step, curve, moving, with_vulnerabilities
 from minglibc.cli.locked import advisories_of, targets_as_json
 from minglibc.cli.locking import Work, work
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
@@ -13,7 +12,8 @@ from minglibc.cli.progress import Progress
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT, SettingsError
-from minglibc.targets import Cap, Target
+from minglibc.insight.caps import Step, curve, moving, with_vulnerabilities
+from minglibc.model.targets import Cap, Target
 
 
 def configure(parser: Parser) -> None:

@@ -8,33 +8,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import PackageWheel
 
-from minglibc.adapters import project
-from minglibc.adapters.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
-from minglibc.adapters.environment import Environment, inspect
-from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import Wheelhouse
-from minglibc.audit import Binary, Finding, Kind, Tally, audit, tally
+from minglibc.audit.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
+from minglibc.audit.elf import ElfFile
+from minglibc.audit.rules import Binary, Finding, Kind, Tally, audit, tally
+from minglibc.cache.pages import Store
 from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Namespace, Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_origin
-from minglibc.elf import ElfFile
+from minglibc.config import project_files
+from minglibc.config.settings import Overrides, parse
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
-from minglibc.lockfile import Lock, whole
-from minglibc.settings import Overrides, parse
-from minglibc.targets import (
-    ARCHITECTURES,
-    LIBCS,
-    Cap,
-    Target,
-    check_architecture,
-    oldest,
-)
-from minglibc.wheels import lowest_libcs
+from minglibc.index.downloads import Wheelhouse
+from minglibc.install.environment import Environment, inspect
+from minglibc.lock.document import Lock, whole
+from minglibc.model.platform_tags import lowest_libcs
+from minglibc.model.targets import ARCHITECTURES, LIBCS, Cap, Target, check_architecture, oldest
 
 if TYPE_CHECKING:
-    from minglibc.lockfile import Selection
+    from minglibc.lock.document import Selection
 
 # By C library and architecture.
 Caps = Mapping[tuple[str, str], Cap]
@@ -193,7 +186,7 @@ def _asked_caps(arguments: Namespace) -> Caps:
     if arguments.lock:
         return _lowest(asked_lock(arguments).lock.targets)
     overrides = Overrides(architectures=tuple(architectures), python=tuple(arguments.python or ()))
-    settings = parse(project.read_pyproject(folder(arguments)), overrides=overrides)
+    settings = parse(project_files.read_pyproject(folder(arguments)), overrides=overrides)
     return _lowest(settings.targets)
 
 

@@ -4,17 +4,17 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minglibc import requirements_txt
-from minglibc.adapters import project
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_part
 from minglibc.cli.syncing import Source, read_source, select
+from minglibc.config import project_files
 from minglibc.errors import MinglibcError, SettingsError
-from minglibc.syncplan import targets_named
-from minglibc.targets import Target
+from minglibc.install.plan import targets_named
+from minglibc.lock import requirements_txt
+from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
-    from minglibc.requirements_txt import Selections
+    from minglibc.lock.requirements_txt import Selections
 
 
 def configure(parser: Parser) -> None:
@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> int:
         print(text, end="")
         return 0
     try:
-        project.replace(os.path.realpath(arguments.output), text.encode())
+        project_files.replace(os.path.realpath(arguments.output), text.encode())
     except OSError as error:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     talk(arguments, f"Wrote {arguments.output}")
@@ -61,7 +61,7 @@ def _requirements(source: Source, targets: Sequence[Target], arguments: Namespac
 
 def _sbom(source: Source, targets: Sequence[Target], arguments: Namespace) -> str:
     try:
-        from minglibc import sbom  # noqa: PLC0415  the library is an optional extra
+        from minglibc.lock import sbom  # noqa: PLC0415  the library is an optional extra
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("cyclonedx", "packageurl")):
             raise

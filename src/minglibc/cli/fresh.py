@@ -3,8 +3,9 @@
 import os
 import sys
 
-from minglibc.adapters import nearby, texts
-from minglibc.fingerprint import fingerprint, lock_digests
+from minglibc.config import files
+from minglibc.lock import source_files
+from minglibc.lock.digest import fingerprint, lock_digests
 
 _FLAGS = frozenset(("--check", "-q", "--quiet", "--offline"))
 _VALUES = frozenset(("--index-url", "--cache-dir", "--project"))
@@ -37,14 +38,14 @@ def answer(arguments: list[str]) -> int | None:
             return None
     if any(f"MINGLIBC_{name}" in os.environ for name in _VARIABLES):
         return None
-    folder = texts.find(directory)
-    if os.path.lexists(os.path.join(folder, texts.BUSY)):
+    folder = files.find(directory)
+    if os.path.lexists(os.path.join(folder, files.BUSY)):
         return None  # somebody works there, or was killed there
-    lock = texts.read_lock(texts.lock_path(folder))
+    lock = files.read_lock(files.lock_path(folder))
     digests = lock_digests(lock) if lock else None
-    if digests is None or not digests.intact or digests.inputs != fingerprint(texts.read_pyproject(folder)):
+    if digests is None or not digests.intact or digests.inputs != fingerprint(files.read_pyproject(folder)):
         return None
-    if nearby.lists_any(lock or "") and nearby.changed(lock or "", folder):
+    if source_files.lists_any(lock or "") and source_files.changed(lock or "", folder):
         return None
     if "-q" not in arguments and "--quiet" not in arguments and "MINGLIBC_QUIET" not in os.environ:
         print(UP_TO_DATE, file=sys.stderr)

@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minglibc.adapters.credentials import Credentials, without_credentials
-from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
-from minglibc.adapters.store import Store
+from minglibc.cache.pages import Store
 from minglibc.cli.options import Namespace
+from minglibc.config.settings import NamedIndex, Settings
 from minglibc.errors import SettingsError
-from minglibc.lockfile import Lock
-from minglibc.settings import NamedIndex, Settings
-from minglibc.speculation import Speculation
+from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.credentials import Credentials, without_credentials
+from minglibc.lock.document import Lock
+from minglibc.resolve.prefetch import Speculation
 
 
 def open_index(
@@ -51,10 +51,10 @@ def _address(index: NamedIndex, told: Credentials, place: str) -> str:
     """The URL of *index*, without the credentials, which *told* remembers."""
     if not index.is_local:
         return told.take(index.url, name=index.name)
-    from minglibc import direct  # noqa: PLC0415  few projects have wheels on this machine
+    from minglibc.model import direct_references  # noqa: PLC0415  few projects have wheels on this machine
 
     try:
-        return direct.place(index.url, place)[0]
+        return direct_references.place(index.url, place)[0]
     except ValueError as error:
         raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
 

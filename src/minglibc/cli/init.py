@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import tomlkit
 
-from minglibc import settings, versions
-from minglibc.adapters import project
 from minglibc.cli.options import Namespace, Parser
+from minglibc.config import project_files, settings
 from minglibc.errors import SettingsError, TargetError
-from minglibc.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
+from minglibc.model import versions
+from minglibc.model.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
 
 # uv's own words for what means the same here.
 _UV_KEYS = {
@@ -81,15 +81,15 @@ def run(args: Namespace) -> int:
         raise SettingsError("pyproject.toml: tool is not a table; [tool.minglibc] has no place")
     if "minglibc" in tool:
         raise SettingsError(
-            f"{project.pyproject_path(folder)} has a [tool.minglibc] table already",
+            f"{project_files.pyproject_path(folder)} has a [tool.minglibc] table already",
             hint="change it by hand, then run `minglibc lock`",
         )
     outcomes = _settled([*_from_uv(tool.get("uv"), document), *_from_pdm(tool.get("pdm"))], args)
     taken = _gathered(outcome for outcome in outcomes if isinstance(outcome, Taken))
     table = _proposal(args, document, taken)
     added = _rendered(table)
-    project.write_pyproject(folder, _appended(text, added))
-    print(f"Added to {project.pyproject_path(folder)}:\n\n{added}", end="")
+    project_files.write_pyproject(folder, _appended(text, added))
+    print(f"Added to {project_files.pyproject_path(folder)}:\n\n{added}", end="")
     _report(outcomes, proposed={} if _caps(args, taken) else {libc: table[libc] for libc in LIBCS if libc in table})
     _warn(folder)
     return 0
@@ -98,13 +98,13 @@ def run(args: Namespace) -> int:
 def _open(directory: str | None, pythons: list[str]) -> tuple[str, str]:
     """The project's folder and the text of its pyproject.toml, or of a first one."""
     try:
-        folder = project.find(directory)
+        folder = project_files.find(directory)
     except SettingsError:
         folder = os.path.abspath(directory or ".")
         if not os.path.isdir(folder):
             raise
         return folder, _first_text(folder, pythons)
-    return folder, project.read_pyproject(folder)
+    return folder, project_files.read_pyproject(folder)
 
 
 def _first_text(folder: str, pythons: list[str]) -> str:
@@ -146,7 +146,7 @@ def _host_caps() -> dict[str, str]:
     if library == "glibc":
         # A distribution may write 2.36.9000.
         return {library: ".".join(version.split(".")[:2])}
-    from minglibc.adapters import environment  # noqa: PLC0415  paid for only where glibc is not found
+    from minglibc.install import environment  # noqa: PLC0415  paid for only where glibc is not found
 
     libc = environment.inspect(sys.executable).machine.libc
     if libc is None:
@@ -387,6 +387,6 @@ def _report(outcomes: list[Taken | Left], *, proposed: dict[str, str]) -> None:
 def _warn(folder: str) -> None:
     """Say now what `minglibc lock` would refuse."""
     try:
-        settings.parse(project.read_pyproject(folder))
+        settings.parse(project_files.read_pyproject(folder))
     except SettingsError as error:
         print(f"before `minglibc lock` can run: {error.message}", file=sys.stderr)

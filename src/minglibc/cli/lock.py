@@ -7,22 +7,23 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from minglibc.adapters import nearby, project
 from minglibc.cli import color
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.origins import Subject, add_origin, check_origin, subject
 from minglibc.cli.progress import Progress
+from minglibc.config import project_files
+from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.settings import parse
 from minglibc.errors import EXIT_CANNOT, LockError
-from minglibc.fingerprint import lock_digests
-from minglibc.heldback import HeldBack, held_back
-from minglibc.lockfile import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
-from minglibc.origin import PROJECT_FILE, Origin
-from minglibc.requirements import normalize_name
-from minglibc.resolver import Resolution
-from minglibc.settings import parse
-from minglibc.targets import Target
-from minglibc.wheels import DirectFile, LocalWheel, Sdist, Wheel
+from minglibc.insight.held_back import HeldBack, held_back
+from minglibc.lock import source_files
+from minglibc.lock.digest import lock_digests
+from minglibc.lock.document import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
+from minglibc.model.artifacts import DirectFile, LocalWheel, Sdist, Wheel
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Target
+from minglibc.resolve.resolver import Resolution
 
 
 def configure(parser: Parser) -> None:
@@ -60,11 +61,11 @@ def run(arguments: Namespace) -> int:
     """Bring the lock up to date, or say whether it is."""
     asked = subject(arguments)
     text, path = asked.text, asked.path
-    old = project.read_lock(path)
+    old = project_files.read_lock(path)
     if arguments.check:
         return check(asked, old, arguments)
     if old is not None and is_fresh(asked, old, arguments) and not (arguments.upgrade or arguments.upgrade_package):
-        project.tidy(asked.folder)
+        project_files.tidy(asked.folder)
         talk(arguments, f"{asked.name} is up to date")
         if arguments.json:
             print(json.dumps({"changed": False, "changes": [], "held-back": []}))
@@ -74,11 +75,13 @@ def run(arguments: Namespace) -> int:
     if arguments.dry_run:
         tell(lock(text, old, arguments, origin=asked.origin, place=asked.folder), arguments)
         return 0
-    with project.lock(asked.folder, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")):
+    with project_files.lock(
+        asked.folder, on_wait=lambda holder: talk(arguments, f"waiting for another minglibc ({holder})")
+    ):
         # Another one may have changed both files before this one's turn.
         text = asked.read_again()
-        outcome = lock(text, project.read_lock(path), arguments, origin=asked.origin, place=asked.folder)
-        project.write_lock(path, outcome.text)
+        outcome = lock(text, project_files.read_lock(path), arguments, origin=asked.origin, place=asked.folder)
+        project_files.write_lock(path, outcome.text)
     tell(outcome, arguments)
     return 0
 
@@ -88,7 +91,7 @@ def is_fresh(asked: Subject, old: str, arguments: Namespace) -> bool:
     found = lock_digests(old)
     if found is None or not found.intact or found.inputs != digest(asked.text, arguments):
         return False
-    return not (nearby.lists_any(old) and nearby.changed(old, asked.folder))
+    return not (source_files.lists_any(old) and source_files.changed(old, asked.folder))
 
 
 def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
@@ -101,7 +104,7 @@ def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
         return 0
     lock = loads(old, name=asked.name)
     check_origin(old, asked)
-    reasons = [f"{path} has changed" for path in nearby.changed(old, asked.folder)]
+    reasons = [f"{path} has changed" for path in source_files.changed(old, asked.folder)]
     if lock.inputs != digest(asked.text, arguments) or not reasons:
         reasons += staleness(lock, asked, arguments)
     lines = [f"error: {asked.name} is stale:", *(f"  {reason}" for reason in reasons)]

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from minglibc.adapters.advisories import Advisories
-from minglibc.adapters.store import Store
+from minglibc.cache.pages import Store
 from minglibc.cli.locking import Work, digest, work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.origins import existing
 from minglibc.cli.progress import Progress
-from minglibc.lockfile import Lock
-from minglibc.outdated import Row, outdated, releases, with_weaknesses
-from minglibc.recall import JudgeAt, recall
-from minglibc.resolver import Resolution
-from minglibc.targets import Target
-from minglibc.why import Inquiry
+from minglibc.index.vulnerabilities import Advisories
+from minglibc.insight.outdated import Row, outdated, releases, with_weaknesses
+from minglibc.insight.replay import JudgeAt, recall
+from minglibc.insight.why import Inquiry
+from minglibc.lock.document import Lock
+from minglibc.model.targets import Target
+from minglibc.resolve.resolver import Resolution
 
 
 class Locked(NamedTuple):

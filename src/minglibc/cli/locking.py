@@ -5,20 +5,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from minglibc.adapters.index import Index
-from minglibc.adapters.store import Store
-from minglibc.candidates import Policy, Root
+from minglibc.cache.pages import Store
 from minglibc.cli.indexes import addresses, open_index
 from minglibc.cli.options import Namespace, cache_folder, folder, talk
-from minglibc.fingerprint import fingerprint
-from minglibc.lockfile import EXTRA, GROUP, PROJECT, Inputs, resolve_all
-from minglibc.origin import PROJECT_FILE, Origin
-from minglibc.requirements import Requirement
-from minglibc.resolver import Resolution, Unresolvable, resolve
-from minglibc.settings import Overrides, Settings, parse
-from minglibc.speculation import Speculation
-from minglibc.targets import Cap, Target
-from minglibc.wheels import Cutoff, Judge
+from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.settings import Overrides, Settings, parse
+from minglibc.index.client import Index
+from minglibc.lock.digest import fingerprint
+from minglibc.lock.document import EXTRA, GROUP, PROJECT, Inputs, resolve_all
+from minglibc.model.compatibility import Cutoff, Judge
+from minglibc.model.requirements import Requirement
+from minglibc.model.targets import Cap, Target
+from minglibc.resolve.candidates import Policy, Root
+from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
 
 if TYPE_CHECKING:
     from minglibc.cli.making import Maker
@@ -49,14 +49,14 @@ class Work(NamedTuple):
             )
         except Unresolvable as failure:
             from minglibc.cli.proposing import tried  # noqa: PLC0415  it stands on this module
-            from minglibc.explain import explain  # noqa: PLC0415  most locks have an answer
+            from minglibc.resolve.explain import explain  # noqa: PLC0415  most locks have an answer
 
             offers = tried(self, failure)
             raise explain(failure, self.works, quarrel=self._quarrel(failure), offers=offers) from failure
 
     def _quarrel(self, failure: Unresolvable) -> list[str]:
         """The fewest of the project, its extras and its groups that can't be locked together on the failure's target."""
-        from minglibc.explain import fewest  # noqa: PLC0415  most locks have an answer
+        from minglibc.resolve.explain import fewest  # noqa: PLC0415  most locks have an answer
 
         end = time.monotonic() + _PATIENCE
 

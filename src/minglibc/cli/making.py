@@ -9,37 +9,29 @@ from contextlib import ExitStack, suppress
 from functools import cache
 from typing import Any, NamedTuple, Self
 
-from minglibc.adapters import environment as environments
-from minglibc.adapters.binaries import of_wheel
-from minglibc.adapters.building import BuildError
-from minglibc.adapters.built import Built, BuiltWheels, builder_name
-from minglibc.adapters.environment import Interpreter
-from minglibc.adapters.index import Index, NotStatic
-from minglibc.adapters.sdists import opened
-from minglibc.adapters.wheel_metadata import read_wheel
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
-from minglibc.audit import Kind, audit
+from minglibc.audit.binaries import of_wheel
+from minglibc.audit.rules import Kind, audit
+from minglibc.build.backend import BuildError
+from minglibc.build.sdist import opened
+from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cli.locking import Work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.rooms import Job, Supply, build
 from minglibc.cli.verifying import RefusingJudge
+from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
-from minglibc.requirements import normalize_name
-from minglibc.resolver import Resolution
-from minglibc.settings import Settings
-from minglibc.syncplan import Machine
-from minglibc.targets import Cap, Target
-from minglibc.wheels import (
-    CoreMetadata,
-    DirectWheel,
-    Judge,
-    Reason,
-    Rejection,
-    Sdist,
-    check_metadata,
-    parse_metadata,
-    parse_pkg_info,
-)
+from minglibc.index.client import Index, NotStatic
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.index.remote_metadata import read_wheel
+from minglibc.install import environment as environments
+from minglibc.install.environment import Interpreter
+from minglibc.install.plan import Machine
+from minglibc.model.artifacts import DirectWheel, Sdist
+from minglibc.model.compatibility import Judge, Reason, Rejection
+from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Cap, Target
+from minglibc.resolve.resolver import Resolution
 
 # One machine builds all releases of a project against one C library: when so many were refused, the others will be.
 _MOST_REFUSED = 3

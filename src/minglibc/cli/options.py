@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
-from minglibc.adapters import project
-from minglibc.adapters.store import default_folder
+from minglibc.cache.pages import default_folder
 from minglibc.cli import color
+from minglibc.config import project_files
 
 EXIT_TERMINATED = 143
 _FALSE = frozenset(("", "0", "false", "no", "off"))
@@ -162,7 +162,7 @@ def add_targets(parser: Parser) -> None:
 
 def folder(arguments: Namespace) -> str:
     """The project's folder."""
-    return project.find(arguments.project)
+    return project_files.find(arguments.project)
 
 
 def cache_folder(arguments: Namespace) -> str:

@@ -6,15 +6,15 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from minglibc.adapters import project
 from minglibc.cli.locking import overrides
 from minglibc.cli.options import Namespace, Parser, folder, talk
 from minglibc.cli.selection import asked_lock
+from minglibc.config import project_files
+from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, SettingsError
-from minglibc.fingerprint import lock_digests
-from minglibc.lockfile import Lock
-from minglibc.origin import PROJECT_FILE, Origin
-from minglibc.settings import Overrides
+from minglibc.lock.digest import lock_digests
+from minglibc.lock.document import Lock
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
@@ -40,8 +40,8 @@ class Subject(NamedTuple):
     def read_again(self) -> str:
         """What the origin asks for by now."""
         if self.origin.is_project:
-            return project.read_pyproject(self.folder)
-        from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
+            return project_files.read_pyproject(self.folder)
+        from minglibc.config import inputs as sources  # noqa: PLC0415  most locks are of projects
 
         return sources.read(self.origin, self.folder).pyproject
 
@@ -76,7 +76,7 @@ def subject(arguments: Namespace) -> Subject:
         raise SettingsError("-o goes with -r", hint="a project's lock is pylock.toml, a script's pylock.NAME.toml")
     if not arguments.script and not arguments.requirements:
         return own(arguments)
-    from minglibc.adapters import sources  # noqa: PLC0415  most locks are of projects
+    from minglibc.config import inputs as sources  # noqa: PLC0415  most locks are of projects
 
     path = sources.script_lock(arguments.script) if arguments.script else _output(arguments)
     origin = _origin(arguments, os.path.dirname(path))._replace(lock=os.path.basename(path))
@@ -91,7 +91,7 @@ def subject(arguments: Namespace) -> Subject:
 def own(arguments: Namespace) -> Subject:
     """The project's own lock."""
     directory = folder(arguments)
-    return Subject(project.lock_path(directory), PROJECT_FILE, project.read_pyproject(directory))
+    return Subject(project_files.lock_path(directory), PROJECT_FILE, project_files.read_pyproject(directory))
 
 
 def existing(arguments: Namespace) -> tuple[Lock, Subject]:
@@ -137,7 +137,7 @@ def overrides_of(origin: Origin) -> Overrides:
 
 def _output(arguments: Namespace) -> str:
     if arguments.output is None:
-        return os.path.join(os.path.dirname(os.path.abspath(arguments.requirements[0])), project.LOCK)
+        return os.path.join(os.path.dirname(os.path.abspath(arguments.requirements[0])), project_files.LOCK)
     path: str = os.path.abspath(arguments.output)
     if not _LOCK_NAME.fullmatch(os.path.basename(path)):
         raise SettingsError(
@@ -161,7 +161,7 @@ def _origin(arguments: Namespace, place: str) -> Origin:
 
 def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
     """*origin* with the options that are given, and for the rest those of the lock there is."""
-    old = project.read_lock(path)
+    old = project_files.read_lock(path)
     before = origin_of(old, os.path.basename(path)) if old is not None else None
     same = before is not None and before[:2] == origin[:2]
     given = {**(before.given if before and same else {}), **overrides(arguments).given}

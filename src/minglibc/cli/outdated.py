@@ -10,7 +10,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT
-from minglibc.outdated import Row, Weakness, age, condensed
+from minglibc.insight.outdated import Row, Weakness, age, condensed
 
 _YEAR = 365.25
 # --fail-on → whether a row is a reason to.

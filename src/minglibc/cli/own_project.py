@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from minglibc.adapters.binaries import of_wheel
-from minglibc.adapters.building import has_backend
-from minglibc.adapters.environment import Distribution, Interpreter, Prepared, direct_url
-from minglibc.audit import audit
+from minglibc.audit.binaries import of_wheel
+from minglibc.audit.rules import audit
+from minglibc.build.backend import has_backend
 from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Namespace
 from minglibc.cli.rooms import Job, Supply, build, home_of
 from minglibc.cli.verifying import LIES
+from minglibc.config.settings import parse as parse_settings
 from minglibc.errors import WheelError
-from minglibc.requirements import normalize_name
-from minglibc.settings import parse as parse_settings
-from minglibc.syncplan import Action, Step
-from minglibc.targets import Target
+from minglibc.install.environment import Distribution, Interpreter, Prepared, direct_url
+from minglibc.install.plan import Action, Step
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
     from minglibc.cli.syncing import Source

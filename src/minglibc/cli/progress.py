@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from minglibc.cli.options import Namespace
-from minglibc.targets import Target
+from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
     from rich.status import Status

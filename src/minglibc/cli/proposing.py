@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from minglibc.cli.locking import Work, judges_of
-from minglibc.lockfile import resolve_all
-from minglibc.proposals import Proposal, offers
-from minglibc.resolver import Resolution, Unresolvable
-from minglibc.wheels import Sdist
+from minglibc.lock.document import resolve_all
+from minglibc.model.artifacts import Sdist
+from minglibc.resolve.resolver import Resolution, Unresolvable
+from minglibc.resolve.suggestions import Proposal, offers
 
 
 def tried(found: Work, failure: Unresolvable) -> list[str]:

@@ -1,9 +1,9 @@
 """`minglibc remove`: requirements out of pyproject.toml, the lock brought up to date, the environment synced."""
 
-from minglibc import requirement_edits
 from minglibc.cli import lock as locker
 from minglibc.cli.add import Edit, add_place, change, place_of
 from minglibc.cli.options import Namespace, Parser
+from minglibc.config import edit
 
 
 def configure(parser: Parser) -> None:
@@ -17,7 +17,7 @@ def run(arguments: Namespace) -> int:
     place = place_of(arguments)
 
     def edited(text: str, old: str | None) -> Edit:
-        without = requirement_edits.remove(text, arguments.names, place)
+        without = edit.remove(text, arguments.names, place)
         return Edit(without, locker.lock(without, old, arguments))
 
     return change(arguments, edited, place)

@@ -8,15 +8,15 @@ from importlib.resources import files
 from typing import Any
 
 from minglibc import __version__
-from minglibc.adapters import project
 from minglibc.cli import caps, check, outdated
 from minglibc.cli.locked import Locked, locked, targets_as_json
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
+from minglibc.config import project_files
 from minglibc.errors import MinglibcError
-from minglibc.lockfile import version_of
-from minglibc.report import Facts, LockedWheel, page
-from minglibc.wheels import lowest_libcs
+from minglibc.insight.report import Facts, LockedWheel, page
+from minglibc.lock.document import version_of
+from minglibc.model.platform_tags import lowest_libcs
 
 OUTPUT = "minglibc-report.html"
 
@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        project.replace(os.path.abspath(arguments.output), text.encode())
+        project_files.replace(os.path.abspath(arguments.output), text.encode())
     except OSError as error:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     talk(arguments, f"Wrote {arguments.output}, {len(text.encode()) / 1000:.0f} kB")

@@ -4,27 +4,27 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from minglibc.adapters import environment as environments
-from minglibc.adapters.building import Builder, Kind
-from minglibc.adapters.credentials import Credentials
-from minglibc.adapters.environment import Environment, Interpreter, Prepared
-from minglibc.adapters.index import DEFAULT_INDEX_URL, Index
-from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
-from minglibc.candidates import Root
+from minglibc.build.backend import Builder, Kind
+from minglibc.cache.pages import Store
 from minglibc.cli.indexes import open_index
 from minglibc.cli.locking import judges_of
 from minglibc.cli.options import Namespace, cache_folder, talk
+from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
-from minglibc.explain import explain
-from minglibc.lockfile import Lock
-from minglibc.requirements import InvalidRequirement, parse
-from minglibc.resolver import Resolution, Unresolvable, resolve
-from minglibc.settings import Settings
-from minglibc.speculation import Speculation
-from minglibc.syncplan import Machine
-from minglibc.targets import Target
-from minglibc.wheels import Judge
+from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.credentials import Credentials
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.install import environment as environments
+from minglibc.install.environment import Environment, Interpreter, Prepared
+from minglibc.install.plan import Machine
+from minglibc.lock.document import Lock
+from minglibc.model.compatibility import Judge
+from minglibc.model.requirements import InvalidRequirement, parse
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Root
+from minglibc.resolve.explain import explain
+from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
 
 _ASKER = "[build-system]"
 

@@ -6,9 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from minglibc.adapters import nearby, project, stamp
 from minglibc.cli.options import Namespace
+from minglibc.config import project_files
 from minglibc.errors import LockError, MinglibcError, SettingsError
+from minglibc.install import stamp
+from minglibc.lock import source_files
 
 if TYPE_CHECKING:
     from minglibc.cli.options import Parser
@@ -50,22 +52,22 @@ def run(arguments: Namespace) -> NoReturn:
 
 def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     """Become the script, in an environment of the cache that is its lock's and nobody else's."""
-    from minglibc.adapters import sources  # noqa: PLC0415  paid for only where it is needed
     from minglibc.cli.options import cache_folder  # noqa: PLC0415  the same
     from minglibc.cli.selection import selection  # noqa: PLC0415  the same
-    from minglibc.origin import Origin  # noqa: PLC0415  the same
+    from minglibc.config import inputs  # noqa: PLC0415  paid for only where it is needed
+    from minglibc.config.lock_source import Origin  # noqa: PLC0415  the same
 
-    arguments.lock = sources.script_lock(script)
-    lock = project.read_lock(arguments.lock)
+    arguments.lock = inputs.script_lock(script)
+    lock = project_files.read_lock(arguments.lock)
     if lock is None:
         raise LockError(f"{script} has no lock {arguments.lock}", hint=f"run `minglibc lock --script {script}`")
     known = stamp.digest(lock + selection(arguments))[:16]
-    prefix = os.path.join(os.path.abspath(cache_folder(arguments)), sources.SCRIPTS, known)
+    prefix = os.path.join(os.path.abspath(cache_folder(arguments)), inputs.SCRIPTS, known)
     if arguments.python is None:
         arguments.python = prefix
-        asks = sources.read(Origin(script=os.path.basename(script)), os.path.dirname(arguments.lock))
+        asks = inputs.read(Origin(script=os.path.basename(script)), os.path.dirname(arguments.lock))
         # What lies beside the lock is looked at by the sync.
-        if nearby.lists_any(lock) or not stamp.holds(
+        if source_files.lists_any(lock) or not stamp.holds(
             prefix,
             lock=stamp.digest(lock),
             pyproject=None if arguments.frozen else stamp.digest(asks.pyproject),
@@ -84,8 +86,8 @@ def _known_to_match(arguments: Namespace) -> str | None:
     if arguments.lock:
         return None  # what it was made from is for the sync to find
     try:
-        folder = project.find(arguments.project)
-        lock, pyproject = project.read_lock(project.lock_path(folder)), project.read_pyproject(folder)
+        folder = project_files.find(arguments.project)
+        lock, pyproject = project_files.read_lock(project_files.lock_path(folder)), project_files.read_pyproject(folder)
     except MinglibcError:
         return None  # the sync says it better
     given = arguments.python or os.path.join(folder, ENVIRONMENT)
@@ -93,7 +95,7 @@ def _known_to_match(arguments: Namespace) -> str | None:
     # What lies beside the lock is looked at by the sync.
     holds = (
         lock is not None
-        and not nearby.lists_any(lock)
+        and not source_files.lists_any(lock)
         and stamp.holds(
             prefix,
             lock=stamp.digest(lock),

@@ -3,15 +3,17 @@
 import os
 from collections.abc import Iterable
 
-from minglibc.adapters import folders, local_wheels
-from minglibc.adapters.index import Index
-from minglibc.adapters.nearby import digest
-from minglibc.adapters.texts import pyproject_path
-from minglibc.direct import Direct, DirectPage, directs
-from minglibc.lockfile import Inputs
-from minglibc.requirements import Requirement
-from minglibc.settings import Settings
-from minglibc.wheels import CoreMetadata, DirectSdist, DirectWheel, Folder, Wheel
+from minglibc.build import source_tree
+from minglibc.config.files import pyproject_path
+from minglibc.config.settings import Settings
+from minglibc.index import local_files
+from minglibc.index.client import Index
+from minglibc.lock.document import Inputs
+from minglibc.lock.source_files import digest
+from minglibc.model.artifacts import DirectSdist, DirectWheel, Folder, Wheel
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.direct_references import Direct, DirectPage, directs
+from minglibc.model.requirements import Requirement
 
 
 def seed(index: Index, settings: Settings, named: Iterable[Requirement], place: str, inputs: Inputs) -> Inputs:
@@ -35,12 +37,12 @@ def _read(direct: Direct, known: dict[Wheel, CoreMetadata]) -> Direct:
     file = direct.wheel
     match file:
         case Folder():
-            folder, metadata = folders.read(file)
+            folder, metadata = source_tree.read(file)
             known[folder] = metadata
             return direct._replace(wheel=folder)
         case DirectWheel():
-            wheel, metadata = local_wheels.read(file)
+            wheel, metadata = local_files.read(file)
             known[wheel] = metadata
             return direct._replace(wheel=wheel)
         case DirectSdist():
-            return direct._replace(wheel=local_wheels.hashed(file))
+            return direct._replace(wheel=local_files.hashed(file))

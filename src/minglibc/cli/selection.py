@@ -3,12 +3,12 @@
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from minglibc.adapters import project
 from minglibc.cli.options import Namespace, Parser
+from minglibc.config import project_files
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
-    from minglibc.lockfile import Lock
+    from minglibc.lock.document import Lock
 
 ENVIRONMENT = ".venv"
 # How files come from the cache into an environment.
@@ -31,11 +31,11 @@ def add_lock(parser: Parser) -> None:
 
 def asked_lock(arguments: Namespace) -> Asked:
     """The lock that --lock names, else the project's; raises LockError where there is none, or one that is not whole."""
-    from minglibc.lockfile import loads  # noqa: PLC0415  `run` reads no lock when it is known to match
+    from minglibc.lock.document import loads  # noqa: PLC0415  `run` reads no lock when it is known to match
 
     path = os.path.abspath(arguments.lock) if arguments.lock else _path(arguments)
     folder, name = os.path.split(path)
-    text = project.read_lock(path)
+    text = project_files.read_lock(path)
     if text is None:
         raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
     return Asked(folder, name, text, loads(text, name=name))
@@ -43,11 +43,11 @@ def asked_lock(arguments: Namespace) -> Asked:
 
 def _path(arguments: Namespace) -> str:
     try:
-        return project.lock_path(project.find(arguments.project))
+        return project_files.lock_path(project_files.find(arguments.project))
     except SettingsError:
         # Requirements files have no project, and a frozen lock needs none beside it: so it travels to the machines
         # that only install.
-        path = project.lock_path(os.path.abspath(arguments.project or "."))
+        path = project_files.lock_path(os.path.abspath(arguments.project or "."))
         if not os.path.exists(path):
             raise
         return path

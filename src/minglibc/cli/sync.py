@@ -5,10 +5,12 @@
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.adapters import nearby, project, seen, stamp
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
+from minglibc.config import project_files
 from minglibc.errors import EXIT_CANNOT, MinglibcError
+from minglibc.install import seen, stamp
+from minglibc.lock import source_files
 
 if TYPE_CHECKING:
     from minglibc.cli.syncing import Outcome
@@ -49,13 +51,13 @@ def _settled(arguments: Namespace) -> _Settled | None:
     if arguments.json or arguments.compile_bytecode or arguments.lock:
         return None
     try:
-        folder = project.find(arguments.project)
-        lock, pyproject = project.read_lock(project.lock_path(folder)), project.read_pyproject(folder)
+        folder = project_files.find(arguments.project)
+        lock, pyproject = project_files.read_lock(project_files.lock_path(folder)), project_files.read_pyproject(folder)
     except MinglibcError:
         return None  # the whole sync says it better
     given = os.path.abspath(arguments.python or os.path.join(folder, ENVIRONMENT))
     # What lies beside the lock is looked at by the whole sync.
-    if lock is None or nearby.lists_any(lock) or not os.path.isdir(given):
+    if lock is None or source_files.lists_any(lock) or not os.path.isdir(given):
         return None
     known = stamp.digest(pyproject)
     stamped = stamp.holds(
@@ -74,7 +76,7 @@ def _settled(arguments: Namespace) -> _Settled | None:
 
 def tell(outcome: "Outcome", arguments: Namespace) -> None:
     """The summary, as uv words it: how many, how long, and a line for each change with its reason."""
-    from minglibc.syncplan import Action  # noqa: PLC0415  paid for only where something was done
+    from minglibc.install.plan import Action  # noqa: PLC0415  paid for only where something was done
 
     if arguments.json:
         import json  # noqa: PLC0415  the same
@@ -109,7 +111,7 @@ def _nothing_to_do(what: str, packages: int, prefix: str) -> str:
 
 def as_json(outcome: "Outcome", arguments: Namespace) -> dict[str, Any]:
     """The outcome in the form that docs/reference describes."""
-    from minglibc.syncplan import target_name  # noqa: PLC0415  paid for only where it is asked for
+    from minglibc.install.plan import target_name  # noqa: PLC0415  paid for only where it is asked for
 
     return {
         "environment": outcome.prefix,

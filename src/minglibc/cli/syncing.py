@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
 
-from minglibc.adapters import environment as environments
-from minglibc.adapters import nearby, project, seen, stamp
-from minglibc.adapters.environment import CheckedWheel, Distribution, Environment, Interpreter, Prepared, direct_url
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, HARDLINK, asked_lock, selection
+from minglibc.config import project_files
+from minglibc.config.settings import Overrides
 from minglibc.errors import EnvironmentProblem, LockError, SettingsError, WheelError
-from minglibc.fingerprint import fingerprint
-from minglibc.lockfile import Lock, LockedFolder, version_of
-from minglibc.requirements import normalize_name
-from minglibc.settings import Overrides
-from minglibc.syncplan import (
+from minglibc.install import environment as environments
+from minglibc.install import seen, stamp
+from minglibc.install.environment import CheckedWheel, Distribution, Environment, Interpreter, Prepared, direct_url
+from minglibc.install.plan import (
     Action,
     Installed,
     MachineProblem,
@@ -35,14 +33,18 @@ from minglibc.syncplan import (
     targets_named,
     unmet,
 )
-from minglibc.targets import GlibcVersion, Target
-from minglibc.wheels import HASH_ALGORITHMS
+from minglibc.lock import source_files
+from minglibc.lock.digest import fingerprint
+from minglibc.lock.document import Lock, LockedFolder, version_of
+from minglibc.model.artifacts import HASH_ALGORITHMS
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import GlibcVersion, Target
 
 if TYPE_CHECKING:
-    from minglibc.adapters.built import Built
-    from minglibc.adapters.wheelhouse import LockedFile as FetchedFile
+    from minglibc.cache.built_wheels import Built
     from minglibc.cli.making import Maker
-    from minglibc.lockfile import LockedFile, Selection
+    from minglibc.index.downloads import LockedFile as FetchedFile
+    from minglibc.lock.document import LockedFile, Selection
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
 _SPARED = "pip"
@@ -159,7 +161,7 @@ def read_source(arguments: Namespace) -> Source:
     lock = asked.lock
     pyproject = read_origin(lock, asked.folder, alone=arguments.frozen)
     if pyproject is not None and not arguments.frozen:
-        changed = nearby.changed(asked.text, asked.folder) if nearby.lists_any(asked.text) else []
+        changed = source_files.changed(asked.text, asked.folder) if source_files.lists_any(asked.text) else []
         changed += [] if _is_fresh(lock, pyproject) else [lock.origin.name]
         if changed:
             raise LockError(
@@ -173,10 +175,10 @@ def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
     """What *lock* was made from, in the words of a pyproject.toml; None where that is not there and the lock may be *alone*."""
     try:
         if lock.origin.is_project:
-            return project.read_pyproject(folder)
-        from minglibc.adapters import sources  # noqa: PLC0415  few locks are of anything but a project
+            return project_files.read_pyproject(folder)
+        from minglibc.config import inputs  # noqa: PLC0415  few locks are of anything but a project
 
-        return sources.read(lock.origin, folder).pyproject
+        return inputs.read(lock.origin, folder).pyproject
     except SettingsError:
         if alone:
             return None
@@ -277,7 +279,9 @@ def _inspect(executable: str, rebuilt: str, arguments: Namespace) -> Interpreter
 
 def _get_ready() -> None:
     """Import what a change will probably need, before it forks what would else import it again."""
-    from minglibc.adapters import unpacked, wheelfile, wheelhouse, workers  # noqa: F401, PLC0415
+    from minglibc.cache import unpacked_wheels as unpacked  # noqa: F401, PLC0415
+    from minglibc.index import downloads  # noqa: F401, PLC0415
+    from minglibc.install import wheel as wheelfile  # noqa: F401, PLC0415
 
 
 def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
@@ -323,7 +327,7 @@ def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
 
 def _glibc_of(program: str, arguments: Namespace) -> GlibcVersion | None:
     """The glibc that *program* needs; the cache remembers it as long as the file is the same."""
-    from minglibc.adapters.store import Store  # noqa: PLC0415  only a change is worth the warning
+    from minglibc.cache.pages import Store  # noqa: PLC0415  only a change is worth the warning
 
     try:
         with open(os.path.realpath(program), "rb") as file:
@@ -332,8 +336,8 @@ def _glibc_of(program: str, arguments: Namespace) -> GlibcVersion | None:
             store = Store(cache_folder(arguments))
             needs = store.recall("interpreters", identity)
             if needs is None:
-                from minglibc.audit import highest_glibc  # noqa: PLC0415  reading ELF files takes long to import
-                from minglibc.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
+                from minglibc.audit.elf import MalformedElf, read_elf  # noqa: PLC0415  the same
+                from minglibc.audit.rules import highest_glibc  # noqa: PLC0415  reading ELF files takes long to import
 
                 with suppress(MalformedElf):
                     needs = highest_glibc(read_elf(file))
@@ -348,7 +352,7 @@ def _warn_of_packed(environment: Environment, steps: Plan, arguments: Namespace)
     old = re.match(r"musl 1\.(?:[01]\.|2\.[0-3](?![0-9]))", environment.interpreter.libc)
     if not old:
         return
-    from minglibc.elf import ElfFile  # noqa: PLC0415  only old machines are looked after
+    from minglibc.audit.elf import ElfFile  # noqa: PLC0415  only old machines are looked after
 
     arrived = set(steps.names(Action.INSTALL, Action.REINSTALL))
     packed = [
@@ -426,8 +430,8 @@ def _installed(distribution: Distribution, above_cap: str) -> Installed:
 
 
 def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
-    from minglibc.audit import misfit  # noqa: PLC0415  only other installers' work is looked into
-    from minglibc.elf import ElfFile  # noqa: PLC0415  the same
+    from minglibc.audit.elf import ElfFile  # noqa: PLC0415  the same
+    from minglibc.audit.rules import misfit  # noqa: PLC0415  only other installers' work is looked into
 
     for binary in environment.binaries(distribution):
         why = misfit(binary.content, target.cap) if isinstance(binary.content, ElfFile) else ""
@@ -461,8 +465,8 @@ def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
 
 def locked_file(wheel: "LockedFile", folder: str) -> "FetchedFile":
     """A file of the lock in *folder*, as a wheelhouse fetches it."""
-    from minglibc.adapters.local_wheels import url_of  # noqa: PLC0415  only a change needs files
-    from minglibc.adapters.wheelhouse import LockedFile  # noqa: PLC0415  the same
+    from minglibc.index.downloads import LockedFile  # noqa: PLC0415  the same
+    from minglibc.index.local_files import url_of  # noqa: PLC0415  only a change needs files
 
     return LockedFile(wheel.filename, url_of(wheel.url, wheel.path, folder), wheel.hashes, wheel.size)
 
@@ -470,19 +474,19 @@ def locked_file(wheel: "LockedFile", folder: str) -> "FetchedFile":
 def _digest(wheel: "LockedFile", folder: str) -> str:
     """What identifies the file of a lock in *folder*; a lock that has no hash for it was refused when it was read."""
     if isinstance(wheel, LockedFolder):
-        from minglibc.adapters import folders  # noqa: PLC0415  few projects have neighbours
+        from minglibc.build import source_tree  # noqa: PLC0415  few projects have neighbours
 
-        return folders.state(place_of(wheel, folder), editable=wheel.editable)
+        return source_tree.state(place_of(wheel, folder), editable=wheel.editable)
     algorithm = next(each for each in HASH_ALGORITHMS if each in wheel.hashes)
     return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
 
 
 def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> list[CheckedWheel]:
     """Do what there is to do; what arrived."""
-    from minglibc.adapters import unpacked  # noqa: PLC0415  most syncs have nothing to fetch
-    from minglibc.adapters.wheelhouse import Wheelhouse  # noqa: PLC0415  the same
+    from minglibc.cache import unpacked_wheels as unpacked  # noqa: PLC0415  most syncs have nothing to fetch
     from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
     from minglibc.cli.progress import Bars  # noqa: PLC0415  the same
+    from minglibc.index.downloads import Wheelhouse  # noqa: PLC0415  the same
 
     arriving = set(look.plan.names(Action.INSTALL, Action.REINSTALL))
     coming = [(package, file) for package, file in work.packages if package.name in arriving]
@@ -575,7 +579,7 @@ def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *
     from minglibc.cli.making import Maker  # noqa: PLC0415  the same
     from minglibc.cli.origins import overrides_of  # noqa: PLC0415  the same
     from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
-    from minglibc.settings import parse  # noqa: PLC0415  the same
+    from minglibc.config.settings import parse  # noqa: PLC0415  the same
 
     origin = source.lock.origin
     told = credentials(source.pyproject, source.lock, arguments)

@@ -2,17 +2,10 @@
 
 import json
 
-from minglibc.adapters import project
 from minglibc.cli.options import Namespace, Parser, add_targets, folder
-from minglibc.settings import Overrides, parse
-from minglibc.targets import (
-    LIBCS,
-    PythonVersion,
-    Target,
-    check_architecture,
-    check_cap,
-    compatible_tags,
-)
+from minglibc.config import project_files
+from minglibc.config.settings import Overrides, parse
+from minglibc.model.targets import LIBCS, PythonVersion, Target, check_architecture, check_cap, compatible_tags
 
 
 def configure(parser: Parser) -> None:
@@ -46,6 +39,6 @@ def _targets(arguments: Namespace) -> list[Target]:
             for name in architectures or ["x86_64"]
             for cap in caps
         ]
-    text = project.read_pyproject(folder(arguments))
+    text = project_files.read_pyproject(folder(arguments))
     overrides = Overrides(arguments.glibc, arguments.musl, tuple(pythons), tuple(architectures))
     return list(parse(text, overrides=overrides).targets)

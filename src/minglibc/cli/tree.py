@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.errors import SettingsError
-from minglibc.lockfile import Lock
-from minglibc.requirements import normalize_name
-from minglibc.syncplan import targets_named
-from minglibc.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
+from minglibc.install.plan import targets_named
+from minglibc.lock.document import Lock
+from minglibc.lock.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
+from minglibc.model.requirements import normalize_name
 
 if TYPE_CHECKING:
     from packaging.pylock import Package

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from minglibc.adapters.binaries import Binaries
-from minglibc.adapters.store import Store
-from minglibc.adapters.wheelhouse import LockedFile, Wheelhouse, file_of
-from minglibc.audit import Kind, audit
+from minglibc.audit.binaries import Binaries
+from minglibc.audit.rules import Kind, audit
+from minglibc.cache.pages import Store
 from minglibc.cli.locking import Locked, Work
 from minglibc.cli.options import Namespace, cache_folder, talk
-from minglibc.resolver import Resolution
-from minglibc.targets import Cap, Target
-from minglibc.wheels import Judge, ProjectPage, Reason, Rejection, Wheel, caps_of
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.model.artifacts import Wheel
+from minglibc.model.compatibility import Judge, Reason, Rejection, caps_of
+from minglibc.model.project_page import ProjectPage
+from minglibc.model.targets import Cap, Target
+from minglibc.resolve.resolver import Resolution
 
 # What no machine at the cap can load; libraries that come from elsewhere (a driver's) are for `check` to tell.
 LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))

@@ -9,10 +9,11 @@ from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
-from minglibc.requirements import normalize_name
-from minglibc.targets import Cap
-from minglibc.wheels import Sdist, lowest_libcs
-from minglibc.why import Answer, Link, why
+from minglibc.insight.why import Answer, Link, why
+from minglibc.model.artifacts import Sdist
+from minglibc.model.platform_tags import lowest_libcs
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Cap
 
 
 def configure(parser: Parser) -> None:

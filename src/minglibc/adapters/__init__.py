@@ -1,1 +1,0 @@
-"""Where minglibc touches the world: files, networks, interpreters."""

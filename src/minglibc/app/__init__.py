@@ -1,0 +1,1 @@
+"""What each command does, with typed options and a reporter: the public Python API."""

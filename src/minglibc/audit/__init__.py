@@ -1,0 +1,1 @@
+"""What binaries need, checked against the cap."""

@@ -1,0 +1,148 @@
+"""What the manylinux and musllinux policies let a wheel ask of a machine: libraries, and the newest versions of their symbols."""
+
+from typing import NamedTuple
+
+from minglibc.model.targets import GlibcVersion
+
+# PEP 513, 571 and 599; libexpat came with glibc 2.12's policy and libmvec with 2.24's.
+_FIRST_LIBRARIES = frozenset(
+    {
+        "libGL.so.1",
+        "libICE.so.6",
+        "libSM.so.6",
+        "libX11.so.6",
+        "libXext.so.6",
+        "libXrender.so.1",
+        "libanl.so.1",
+        "libatomic.so.1",
+        "libc.so.6",
+        "libdl.so.2",
+        "libgcc_s.so.1",
+        "libglib-2.0.so.0",
+        "libgobject-2.0.so.0",
+        "libgthread-2.0.so.0",
+        "libm.so.6",
+        "libnsl.so.1",
+        "libpthread.so.0",
+        "libresolv.so.2",
+        "librt.so.1",
+        "libstdc++.so.6",
+        "libutil.so.1",
+        "libz.so.1",
+    }
+)
+_LATER_LIBRARIES = {"libexpat.so.1": GlibcVersion(2, 12), "libmvec.so.1": GlibcVersion(2, 24)}
+
+# The newest version of each prefix that some machine with this glibc is sure to have, where it changes. GCC's runtime
+# brings versions for single architectures; a version that an architecture never had needs no row of its own.
+_NEWEST: dict[int, dict[str, str]] = {
+    5: {"CXXABI": "1.3.1", "GCC": "4.2.0", "GLIBCXX": "3.4.8"},
+    12: {"CXXABI": "1.3.3", "GCC": "4.5.0", "GLIBCXX": "3.4.13", "ZLIB": "1.2.2.4"},
+    17: {"CXXABI": "1.3.7", "GCC": "4.8.0", "GLIBCXX": "3.4.19", "ZLIB": "1.2.5.2", "LIBATOMIC": "1.0"},
+    24: {"CXXABI": "1.3.10", "GLIBCXX": "3.4.22", "LIBATOMIC": "1.2"},
+    26: {"CXXABI": "1.3.11", "GCC": "7.0.0", "GLIBCXX": "3.4.24", "ZLIB": "1.2.9"},
+    27: {},
+    28: {},
+    31: {"CXXABI": "1.3.12", "GLIBCXX": "3.4.28"},
+    34: {"CXXABI": "1.3.13", "GCC": "11.0", "GLIBCXX": "3.4.29"},
+    35: {"GCC": "12.0.0", "GLIBCXX": "3.4.30"},
+    36: {},
+    37: {"ZLIB": "1.2.12"},
+    38: {},
+    39: {"CXXABI": "1.3.15", "GCC": "14.0.0", "GLIBCXX": "3.4.33"},
+    40: {},
+    41: {},
+}
+# Where an architecture's machines have less, or more, than the rest; "" is nothing at all.
+_EXCEPTIONS: dict[tuple[int, str], dict[str, str]] = {
+    (12, "x86_64"): {"GCC": "4.3.0"},
+    (17, "x86_64"): {"LIBATOMIC": ""},
+    (17, "s390x"): {"LIBATOMIC": ""},
+    (26, "x86_64"): {"CXXABI": "1.3.10", "GCC": "4.8.0", "GLIBCXX": "3.4.22", "ZLIB": "1.2.5.2"},
+    (26, "aarch64"): {"ZLIB": "1.2.5.2"},
+    (36, "i686"): {"ZLIB": "1.2.12"},
+    (39, "loongarch64"): {"GLIBCXX": "3.4.32"},
+}
+# Versions without a number, and the glibc whose policy first has them.
+_UNNUMBERED = {"CXXABI_TM_1": 17, "CXXABI_FLOAT128": 24}
+# GLIBC_2.18 was brought back to the one glibc 2.17 that aarch64 machines have.
+_BROUGHT_BACK = {("aarch64", GlibcVersion(2, 18)): GlibcVersion(2, 17)}
+# glibc versions that name a feature: the glibc that first has it.
+_FEATURES = {"GLIBC_ABI_DT_RELR": GlibcVersion(2, 36)}
+
+GLIBC_PREFIX = "GLIBC"
+# PEP 656 names no libraries beside musl itself; auditwheel's musllinux policies have one more.
+MUSL_LIBRARIES = frozenset({"libc.so", "libz.so.1"})
+
+
+class Policy(NamedTuple):
+    """What a wheel may ask of every machine with at least this glibc."""
+
+    glibc: GlibcVersion
+    libraries: frozenset[str]
+    newest: dict[str, str]
+    """Prefix of a symbol version → the newest one allowed."""
+
+    def allows(self, version: str) -> bool:
+        """Whether the symbol *version*, such as GLIBCXX_3.4.21, may be needed; True for prefixes that it rules not."""
+        if version in _UNNUMBERED:
+            return self.glibc >= (2, _UNNUMBERED[version])
+        prefix, _, rest = version.partition("_")
+        if prefix not in _RULED:
+            return True
+        number = _number(rest.rpartition("_")[2])  # GLIBCXX_LDBL_3.4.21 is as old as GLIBCXX_3.4.21
+        newest = _number(self.newest.get(prefix, ""))
+        return number is not None and newest is not None and number <= newest
+
+
+_RULED = frozenset(prefix for newest in _NEWEST.values() for prefix in newest)
+
+
+def policy_at(cap: GlibcVersion, architecture: str) -> Policy:
+    """The newest manylinux policy at or below *cap*."""
+    newest: dict[str, str] = {}
+    found = min(_NEWEST)
+    exception: dict[str, str] = {}
+    for minor, changes in _NEWEST.items():
+        if minor > max(cap.minor, found):
+            break
+        found = minor
+        newest |= changes
+        exception = _EXCEPTIONS.get((minor, architecture), {})
+    glibc = GlibcVersion(2, found)
+    libraries = _FIRST_LIBRARIES | {name for name, first in _LATER_LIBRARIES.items() if first <= glibc}
+    return Policy(glibc, libraries, newest | exception)
+
+
+def lowest_policy(version: str, architecture: str) -> GlibcVersion | None:
+    """The lowest cap whose policy allows the symbol *version*; None when no policy does."""
+    for minor in _NEWEST:
+        policy = policy_at(GlibcVersion(2, minor), architecture)
+        if policy.allows(version):
+            return policy.glibc
+    return None
+
+
+def glibc_of(version: str, architecture: str) -> GlibcVersion | None:
+    """The oldest glibc that has the symbol *version* GLIBC_…; None when no release is known to."""
+    if version in _FEATURES:
+        return _FEATURES[version]
+    number = _number(version.partition("_")[2])
+    if number is None or number[0] != 2 or len(number) < 2:
+        return None
+    glibc = GlibcVersion(2, number[1])
+    return _BROUGHT_BACK.get((architecture, glibc), glibc)
+
+
+def version_number(version: str) -> tuple[float, ...]:
+    """What symbol versions of one prefix sort by, oldest first; those without a number are newer than any."""
+    known = _FEATURES.get(version)
+    return known or _number(version.rpartition("_")[2]) or (float("inf"),)
+
+
+def _number(text: str) -> tuple[int, ...] | None:
+    """``3.4.21`` as numbers; None for anything else."""
+    parts = text.split(".")
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        return None
+    return tuple(map(int, parts))

@@ -1,0 +1,1 @@
+"""The cache folder: pages, metadata and wheels."""

@@ -1,0 +1,1 @@
+"""pyproject.toml, requirements files and scripts, read and edited."""

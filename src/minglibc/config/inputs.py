@@ -1,0 +1,183 @@
+"""Requirements files and scripts, read and put into the words of a pyproject.toml: that is all that a lock is made from."""
+
+import os
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import tomli_w
+
+from minglibc.config.files import PYPROJECT, read_file, read_pyproject
+from minglibc.config.inline_metadata import EXAMPLE, script_block
+from minglibc.config.lock_source import Origin
+from minglibc.config.requirements_file import Kind, Line, lines
+from minglibc.config.settings import load
+from minglibc.errors import SettingsError
+from minglibc.model.requirements import Requirement, parse
+
+# The cache's folder for the environments of scripts.
+SCRIPTS = "scripts-1"
+
+
+class Text(NamedTuple):
+    """What an origin asks for, as pyproject.toml would say it, and what should be said of it."""
+
+    pyproject: str
+    notes: tuple[str, ...] = ()
+
+
+def read(origin: Origin, folder: str) -> Text:
+    """What *origin*, whose files are relative to *folder*, asks for; raises SettingsError with every mistake."""
+    if origin.is_project:
+        return Text(read_pyproject(folder))
+    if origin.script:
+        return Text(_of_script(origin, folder))
+    return _of_requirements(origin, folder)
+
+
+def script_lock(script: str) -> str:
+    """Where the lock of *script* is: pylock.NAME.toml beside it (PEP 751 wants no dots in NAME)."""
+    head, name = os.path.split(os.path.abspath(script))
+    return os.path.join(head, f"pylock.{name.removesuffix('.py').replace('.', '-')}.toml")
+
+
+def _of_script(origin: Origin, folder: str) -> str:
+    path = origin.script
+    text = _required(os.path.join(folder, path), path)
+    try:
+        block = script_block(text)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}", hint="a script has one block at most (PEP 723)") from error
+    if block is None:
+        raise SettingsError(f"{path} has no script block (PEP 723)", hint=f"write it at the top:\n{EXAMPLE}")
+    document = load(block, f"the script block of {path}")
+    metadata = {key: document[key] for key in ("dependencies", "requires-python") if key in document}
+    tool = document.get("tool", {})
+    table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
+    return tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
+
+
+def _of_requirements(origin: Origin, folder: str) -> Text:
+    found = _Reading(folder)
+    for path in origin.requirements:
+        found.read(path, constraints=False)
+    if found.problems:
+        listed = "\n".join(f"  {problem}" for problem in found.problems)
+        raise SettingsError(f"{origin.name} can't be used as it is:\n{listed}")
+    document = _pyproject_beside(os.path.dirname(os.path.join(folder, origin.requirements[0])))
+    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(origin.requirements[0]))
+    table.pop("default-groups", None)
+    if found.constraints:
+        table["constraints"] = [*table.get("constraints", []), *found.constraints]
+    if found.prereleases:
+        table["prereleases"] = True
+    metadata: dict[str, Any] = {"dependencies": found.requirements}
+    if "requires-python" in document.get("project", {}):
+        metadata["requires-python"] = document["project"]["requires-python"]
+    text = tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
+    return Text(text, tuple(dict.fromkeys(found.notes)))
+
+
+def check_targets(origin: Origin, pyproject: str) -> None:
+    """Raise SettingsError where neither the text nor the options of *origin* say what the oldest machine has."""
+    document = load(pyproject)
+    table, given = document["tool"]["minglibc"], origin.given
+    if not isinstance(table, dict) or "target" in table:
+        return
+    where = "[tool.minglibc] of its script block" if origin.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
+    if not {"glibc", "musl"} & {*table, *given}:
+        raise SettingsError(f"nothing says the cap for {origin.name}", hint=f"give --glibc, or write glibc in {where}")
+    if "python" not in table and "python" not in given and "requires-python" not in document["project"]:
+        raise SettingsError(
+            f"nothing says the Pythons for {origin.name}", hint=f"give --python, or write python in {where}"
+        )
+
+
+def _pyproject_beside(folder: str) -> dict[str, Any]:
+    text = read_file(os.path.join(folder, PYPROJECT))
+    document = load(text) if text is not None else {}
+    tables = document.get("tool", {}), document.get("project", {})
+    if not all(isinstance(each, dict) for each in (*tables, tables[0].get("minglibc", {}))):
+        raise SettingsError(f"the {PYPROJECT} beside it can't be used", hint="[project] and [tool.minglibc] are tables")
+    return document
+
+
+def _required(path: str, spoken: str) -> str:
+    text = read_file(path)
+    if text is None:
+        raise SettingsError(f"there is no {spoken}", hint="name a file that exists")
+    return text
+
+
+def _rebased(requirement: Requirement, path: str) -> Requirement:
+    """*requirement* of the file at *path*; what names a wheel relative to that file names it relative to the lock."""
+    if not requirement.url or requirement.url.startswith("/") or urlsplit(requirement.url).scheme:
+        return requirement
+    return requirement._replace(url=os.path.normpath(os.path.join(os.path.dirname(path), requirement.url)))
+
+
+def _rebased_indexes(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A copy of *table*; the folders of wheels that it names are relative to *folder*, and in the copy to the lock's."""
+    indexes = table.get("index")
+    if not folder or not isinstance(indexes, list):
+        return dict(table)
+    return {**table, "index": [_rebased_index(each, folder) for each in indexes]}
+
+
+def _rebased_index(index: Any, folder: str) -> Any:
+    url = index.get("url") if isinstance(index, dict) and index.get("format") == "flat" else None
+    path = url.removeprefix("file:") if isinstance(url, str) else ""
+    if not path or urlsplit(path).scheme or path.startswith("/"):
+        return index
+    return {**index, "url": os.path.normpath(os.path.join(folder, path))}
+
+
+class _Reading:
+    """Requirements files with what they include, each file once."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.requirements: list[str] = []
+        self.constraints: list[str] = []
+        self.prereleases = False
+        self.notes: list[str] = []
+        self.problems: list[str] = []
+        self._seen: set[tuple[str, bool]] = set()
+
+    def read(self, path: str, *, constraints: bool) -> None:
+        """Take in the file at *path*, relative to the folder; what a constraints file includes constrains too."""
+        place = os.path.realpath(os.path.join(self.folder, path))
+        if (place, constraints) in self._seen:
+            return
+        self._seen.add((place, constraints))
+        for line in lines(_required(place, path)):
+            self._take(line, path, constraints=constraints)
+
+    def _take(self, line: Line, path: str, *, constraints: bool) -> None:
+        where = f"{path}:{line.number}"
+        match line.kind:
+            case Kind.REQUIREMENT if constraints:
+                self._constrain(line.text, where)
+            case Kind.REQUIREMENT:
+                # In one form, so that a blank more or less leaves the lock fresh.
+                self.requirements.append(str(_rebased(parse(line.text), path)))
+            case Kind.INCLUDE | Kind.CONSTRAINTS:
+                self._include(line, path, where, constraints=constraints)
+            case Kind.PRERELEASES:
+                self.prereleases = True
+            case Kind.NOTE:
+                self.notes.append(f"{path}: {line.text}")
+            case Kind.PROBLEM:
+                self.problems.append(f"{where} {line.text}")
+
+    def _constrain(self, text: str, where: str) -> None:
+        requirement = parse(text)
+        if requirement.extras or requirement.url:
+            self.problems.append(f"{where} {text!r} is no constraint: a name and versions are due")
+        self.constraints.append(str(requirement))
+
+    def _include(self, line: Line, path: str, where: str, *, constraints: bool) -> None:
+        included = os.path.normpath(os.path.join(os.path.dirname(path), line.text))
+        if not os.path.isfile(os.path.join(self.folder, included)):
+            self.problems.append(f"{where} names {line.text}, which is not there")
+            return
+        self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)

@@ -1,0 +1,1 @@
+"""Package indexes: HTTP, pages, metadata, credentials."""

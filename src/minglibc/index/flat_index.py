@@ -1,0 +1,79 @@
+"""A flat index on this machine: a folder of wheels, or an HTML page of links to them."""
+
+import os
+import posixpath
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from minglibc.errors import SettingsError
+from minglibc.index.local_files import path_of
+from minglibc.model.artifacts import LocalWheel, Wheel
+from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
+
+
+class _File(msgspec.Struct, gc=False):
+    """A file of the folder as PEP 691 would have it; its hash and its metadata are read where they are asked for."""
+
+    filename: str
+    url: str
+
+
+class LocalPage(ProjectPage):
+    """A project's files on this machine; no lock may name those that lie elsewhere than below *root*."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: str, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
+        self._root = root
+
+    def wheel(self, index: int, place: int) -> Wheel:
+        """One of the wheels of a version that some Linux may run, as a local one where a lock may name it as such."""
+        return self._placed(super().wheel(index, place))
+
+    def _placed(self, wheel: Wheel) -> Wheel:
+        path = posixpath.normpath(path_of(wheel.url))
+        if not wheel.url.startswith("file:///") or not path.startswith(f"{self._root.rstrip('/')}/"):
+            return wheel
+        return LocalWheel(*wheel)._replace(url=f"file://{quote(path)}")
+
+
+class LocalIndex:
+    """The index at the ``file:`` URL *url*, looked at once; its wheels lie below the folder *root*."""
+
+    def __init__(self, url: str, root: str) -> None:
+        self._url = self._base = url
+        self._root = root
+        self._files: dict[str, list[NamedFile]] | None = None
+
+    def project(self, name: str) -> ProjectPage | None:
+        """The page of a project; None where there is none of its files. Raises SettingsError where there is no such index."""
+        if self._files is None:
+            self._files = {}
+            for file in self._read():
+                self._files.setdefault(project_of(file.filename), []).append(file)
+        page = reduce_files(name, self._files.get(name, ()), base_url=self._base, make=partial(LocalPage, self._root))
+        return page if len(page.versions) else None
+
+    def _read(self) -> Iterable[NamedFile]:
+        path = path_of(self._url)
+        try:
+            if os.path.isdir(path):
+                self._base = f"{self._url}/"
+                return [_File(name, quote(name)) for name in sorted(os.listdir(path))]
+            with open(path, "rb") as page:
+                content = page.read()
+        except OSError as error:
+            raise SettingsError(
+                f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
+            ) from error
+        from minglibc.index.html_page import linked_files  # noqa: PLC0415  nor of this
+        from minglibc.index.response import Answer  # noqa: PLC0415  a folder needs none of it
+
+        linked = linked_files(Answer(self._url, 200, {"content-type": "text/html"}, content))
+        self._base = linked.base_url
+        return linked.files

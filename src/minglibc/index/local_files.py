@@ -1,0 +1,60 @@
+"""Wheels and source distributions that lie in the project's folder, read for a lock."""
+
+import hashlib
+import os
+from io import BufferedReader
+from typing import TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+from minglibc.errors import WheelError
+from minglibc.index.remote_metadata import read_open
+from minglibc.model.artifacts import DirectWheel, Wheel
+from minglibc.model.core_metadata import CoreMetadata, parse_metadata
+
+AnyWheel = TypeVar("AnyWheel", bound=Wheel)
+
+
+def read(wheel: DirectWheel) -> tuple[DirectWheel, CoreMetadata]:
+    """*wheel*, whose URL is a file's, with the hash and the size of its bytes, and its metadata; raises WheelError."""
+    try:
+        found = metadata(wheel)
+    except ValueError as error:
+        raise WheelError(f"{path_of(wheel.url)} can't be used: {error}") from error
+    return hashed(wheel), found
+
+
+def metadata(wheel: Wheel) -> CoreMetadata:
+    """The metadata of *wheel*, whose URL is a file's; raises WheelError where it can't be read, ValueError where it is none."""
+    with _opened(wheel) as file:
+        return parse_metadata(read_open(file).decode(errors="replace"))
+
+
+def hashed(wheel: AnyWheel) -> AnyWheel:
+    """*wheel*, whose URL is a file's, with the hash and the size of its bytes; raises WheelError where it is promised another."""
+    algorithm = wheel.hash.partition(":")[0] or "sha256"
+    with _opened(wheel) as file:
+        digest = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+        size = file.tell()
+    if wheel.hash and wheel.hash.lower() != digest:
+        raise WheelError(f"{path_of(wheel.url)} is not the file that is asked for: its hash is {digest}")
+    return wheel._replace(hash=digest, size=size)
+
+
+def _opened(wheel: Wheel) -> BufferedReader:
+    path = path_of(wheel.url)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise WheelError(
+            f"can't read {path}: {error.strerror}", hint="build the wheel first, or mend its path"
+        ) from error
+
+
+def path_of(url: str) -> str:
+    """The path that a ``file:`` URL is about."""
+    return unquote(urlsplit(url).path)
+
+
+def url_of(url: str | None, path: str | None, folder: str) -> str:
+    """The URL of a locked wheel, whose *path* counts from the lock's *folder*."""
+    return url or f"file://{quote(os.path.join(os.path.abspath(folder), path or ''))}"

@@ -1,0 +1,1 @@
+"""What explains a lock: why, outdated, caps, report."""

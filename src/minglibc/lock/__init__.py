@@ -1,0 +1,1 @@
+"""pylock.toml: written, read back, checked for freshness, exported."""

@@ -1,0 +1,136 @@
+"""What requires what, as the lock says it: a graph, and the tree that is drawn of it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minglibc.lock.document import version_of
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package
+
+SHOWN = "*"
+CYCLE = "cycle"
+
+
+class Node(NamedTuple):
+    """One locked release."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}" if self.version else self.name
+
+
+class Graph(NamedTuple):
+    """Each release with those it requires, by name."""
+
+    edges: Mapping[Node, tuple[Node, ...]]
+
+    def inverted(self) -> "Graph":
+        """Each release with those that require it."""
+        edges: dict[Node, list[Node]] = {node: [] for node in self.edges}
+        for node, needed in self.edges.items():
+            for each in needed:
+                edges[each].append(node)
+        return Graph({node: tuple(sorted(found)) for node, found in edges.items()})
+
+    def roots(self) -> list[Node]:
+        """The releases that no other requires, and one of each circle that nothing leads to; all is reached from them."""
+        required = {each for needed in self.edges.values() for each in needed}
+        roots = [node for node in self.edges if node not in required]
+        reached = self._reached(roots)
+        for node in self.edges:
+            if node not in reached:
+                roots.append(node)
+                reached |= self._reached([node])
+        return sorted(roots)
+
+    def _reached(self, nodes: Iterable[Node]) -> set[Node]:
+        waiting = list(nodes)
+        reached = set(waiting)
+        while waiting:
+            fresh = set(self.edges[waiting.pop()]) - reached
+            reached |= fresh
+            waiting.extend(fresh)
+        return reached
+
+
+class Row(NamedTuple):
+    """One line of a tree: *mark* says that what is below stands elsewhere, *last* whether siblings follow."""
+
+    node: Node
+    depth: int
+    last: bool
+    mark: str = ""
+
+
+def graph(packages: "Iterable[Package]") -> Graph:
+    """The graph of the locked *packages* and of no others."""
+    found = {Node(package.name, version_of(package)): package for package in packages}
+    by_name: dict[str, list[Node]] = {}
+    for node in found:
+        by_name.setdefault(node.name, []).append(node)
+    edges = {}
+    for node, package in found.items():
+        needed = {each for needs in package.dependencies or () for each in _named(needs, by_name)}
+        edges[node] = tuple(sorted(needed - {node}))
+    return Graph(dict(sorted(edges.items())))
+
+
+def _named(needs: Mapping[str, Any], by_name: Mapping[str, Sequence[Node]]) -> list[Node]:
+    # The lock gives the version only where it holds several of that name.
+    version = needs.get("version")
+    return [node for node in by_name.get(needs["name"], ()) if version in (None, node.version)]
+
+
+def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> Iterator[Row]:
+    """The lines of the trees below *roots*, each release's own requirements once."""
+    shown: set[Node] = set()
+    path: list[Node] = []
+    waiting = [Row(root, 0, last=True) for root in reversed(list(roots))]
+    while waiting:
+        row = waiting.pop()
+        del path[row.depth :]
+        below = found.edges[row.node]
+        if row.node in path:
+            yield row._replace(mark=CYCLE)
+            continue
+        if row.node in shown and below:
+            yield row._replace(mark=SHOWN)
+            continue
+        yield row
+        if depth is not None and row.depth >= depth:
+            continue
+        shown.add(row.node)
+        path.append(row.node)
+        waiting += [Row(each, row.depth + 1, last=each == below[-1]) for each in reversed(below)]
+
+
+def drawn(lines: Iterable[Row]) -> Iterator[str]:
+    """*lines* as a terminal shows them."""
+    open_ends: list[bool] = []
+    for row in lines:
+        del open_ends[max(row.depth - 1, 0) :]
+        mark = f" ({row.mark})" if row.mark else ""
+        if not row.depth:
+            yield f"{row.node}{mark}"
+            continue
+        indent = "".join("    " if last else "│   " for last in open_ends)
+        yield f"{indent}{'└── ' if row.last else '├── '}{row.node}{mark}"
+        open_ends.append(row.last)
+
+
+def nested(lines: Iterable[Row], key: str) -> list[dict[str, Any]]:
+    """*lines* as JSON: what stands below a release is its *key*."""
+    top: list[dict[str, Any]] = []
+    levels = [top]
+    for row in lines:
+        entry: dict[str, Any] = {"name": row.node.name, "version": row.node.version}
+        if row.mark:
+            entry["seen"] = row.mark
+        del levels[row.depth + 1 :]
+        levels[row.depth].append(entry)
+        entry[key] = []
+        levels.append(entry[key])
+    return top

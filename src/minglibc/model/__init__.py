@@ -1,0 +1,1 @@
+"""Values: targets, versions, requirements, files, pages. No I/O."""

@@ -1,0 +1,80 @@
+"""Core metadata (PEP 566, 643) as far as a resolution needs it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from minglibc.model import versions
+from minglibc.model.artifacts import Wheel, printable
+from minglibc.model.requirements import normalize_name
+
+
+class CoreMetadata(NamedTuple):
+    """What a resolution asks of METADATA (PEP 566, 643)."""
+
+    name: str
+    version: str
+    requires_dist: tuple[str, ...] = ()
+    requires_python: str = ""
+    provides_extra: tuple[str, ...] = ()
+
+
+# PEP 643: from this version of the metadata on, what is not named as dynamic holds for every wheel that is built.
+_STATIC_SINCE = (2, 2)
+_ASKED = frozenset(("requires-dist", "requires-python", "provides-extra"))
+_FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
+
+
+def parse_metadata(text: str) -> CoreMetadata:
+    """The fields of a METADATA file's head that a resolution needs; raises ValueError where it has no name or version."""
+    found: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
+    for field, value in _headers(text):
+        if field in lists:
+            lists[field].append(value)
+        elif field in _FIELDS:
+            found.setdefault(_FIELDS[field], value)
+    if not found.get("name") or not found.get("version"):
+        raise ValueError("its METADATA has no Name or no Version")
+    return CoreMetadata(
+        **found, requires_dist=tuple(lists["requires-dist"]), provides_extra=tuple(lists["provides-extra"])
+    )
+
+
+def parse_pkg_info(text: str) -> CoreMetadata | None:
+    """What a PKG-INFO says of every wheel that is built of its source (PEP 643); None where only a build can tell."""
+    version, dynamic = "", set()
+    for field, value in _headers(text):
+        if field == "metadata-version":
+            version = value
+        elif field == "dynamic":
+            dynamic.add(value.lower())
+    numbers = version.split(".")
+    static = len(numbers) == 2 and all(number.isdecimal() and number.isascii() for number in numbers)
+    if not static or (int(numbers[0]), int(numbers[1])) < _STATIC_SINCE or dynamic & _ASKED:
+        return None
+    return parse_metadata(text)
+
+
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    field, value = "", ""
+    for line in text.splitlines():
+        if line[:1] in {" ", "\t"} and field:
+            value += " " + printable(line.strip())
+            continue
+        if field:
+            yield field, value
+        name, colon, rest = line.partition(":")
+        if not colon:
+            return  # the blank line before the description
+        field, value = name.strip().lower(), printable(rest.strip())
+    if field:
+        yield field, value
+
+
+def check_metadata(metadata: CoreMetadata, wheel: Wheel) -> str:
+    """What is wrong with *metadata* as that of *wheel*; empty where nothing is."""
+    if normalize_name(metadata.name) != wheel.name:
+        return f"its METADATA is of {metadata.name}"
+    if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):
+        return f"its METADATA says version {metadata.version}"
+    return ""

@@ -1,0 +1,152 @@
+"""What is named by its address (PEP 508's ``name @ URL``) or path: a wheel, a source or a folder, and a page of nothing else."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from minglibc.errors import SettingsError
+from minglibc.model import versions
+from minglibc.model.artifacts import HASH_ALGORITHMS, DirectFile, DirectSdist, DirectWheel, Folder, Sdist
+from minglibc.model.project_page import ProjectPage, split_sdist
+from minglibc.model.requirements import Requirement, normalize_name
+
+NO_PATHS: Mapping[str, str] = {}
+_HASH = re.compile(rf"({'|'.join(HASH_ALGORITHMS)})=([0-9a-fA-F]{{64,128}})")
+
+
+class Direct(NamedTuple):
+    """A file with the address that was *written* for it; *path* is that of a local one in the lock's folder, else empty."""
+
+    written: str
+    wheel: DirectFile
+    path: str = ""
+
+
+class DirectPage(ProjectPage):
+    """A project of which there are only the wheels that requirements name."""
+
+    __slots__ = ("_found",)
+    is_named = True
+
+    def __init__(self, name: str, found: Sequence[Direct]) -> None:
+        texts = sorted({each.wheel.version for each in found}, key=versions.key)
+        super().__init__(name, texts, (), base_url="")
+        self._found = found
+
+    def tails(self, index: int) -> tuple[str, ...]:
+        """The tails of the wheels and folders of one version that are named."""
+        return tuple(each.tail for each in self._wheels_of(index))
+
+    def wheel(self, index: int, place: int) -> DirectWheel:
+        """One of them."""
+        return self._wheels_of(index)[place]
+
+    def _wheels_of(self, index: int) -> list[DirectWheel]:
+        return [each for each in self._files_of(index) if isinstance(each, DirectWheel)]
+
+    def _files_of(self, index: int) -> tuple[DirectFile, ...]:
+        version = self.versions.texts[index]
+        return tuple(dict.fromkeys(each.wheel for each in self._found if each.wheel.version == version))
+
+    def foreign(self, index: int) -> tuple[str, ...]:  # noqa: ARG002  there are none
+        """None: what a requirement names is judged as it is."""
+        return ()
+
+    def sdists(self, index: int) -> tuple[Sdist, ...]:
+        """The source distributions of one version that are named."""
+        return tuple(each for each in self._files_of(index) if isinstance(each, Sdist))
+
+    def at(self, url: str) -> int:
+        """The mask of the versions that are at the address *url*."""
+        found = [self.versions.texts.index(each.wheel.version) for each in self._found if each.written == url]
+        return sum(1 << index for index in set(found))
+
+
+def directs(
+    requirements: Iterable[Requirement], folder: str, paths: Mapping[str, str] = NO_PATHS
+) -> dict[str, list[Direct]]:
+    """What *requirements* name by address and *paths* by name, by project; raises SettingsError with every mistake."""
+    found: dict[str, list[Direct]] = {}
+    problems: list[str] = []
+    for name, path in paths.items():
+        try:
+            found[name] = [_direct(Requirement(name, url=path), folder, local=True)]
+        except ValueError as error:
+            problems.append(f"tool.minglibc.sources.{name}: {path} {error}")
+    for requirement in dict.fromkeys(each for each in requirements if each.url):
+        try:
+            direct = _direct(requirement, folder)
+        except ValueError as error:
+            problems.append(f"{requirement.without_marker} {error}")
+            continue
+        others = found.setdefault(requirement.name, [])
+        if requirement.name in paths and direct.wheel.url != others[0].wheel.url:
+            problems.append(f"{requirement.without_marker} has another path in tool.minglibc.sources")
+        elif any(o.wheel.filename == direct.wheel.filename and o.wheel.url != direct.wheel.url for o in others):
+            problems.append(f"{requirement.without_marker} is named at another address too")
+        others.append(direct)
+    if problems:
+        raise SettingsError("these addresses can't be locked:\n" + "\n".join(f"  {each}" for each in problems))
+    return found
+
+
+def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Direct:
+    address, _, fragment = (requirement.url, "", "") if local else requirement.url.partition("#")
+    scheme = "" if local else urlsplit(address).scheme.lower()
+    if scheme in {"http", "https"}:
+        if "@" in urlsplit(address).netloc:
+            raise ValueError("holds credentials, which no lock may; keep them in netrc")
+        url, path = address, ""
+    elif scheme in {"", "file"}:
+        url, path = place(address, folder)
+    else:
+        raise ValueError("is not the address of a wheel (https, http, file, or a path)")
+    digest = next((f"{m[1]}:{m[2].lower()}" for part in fragment.split("&") if (m := _HASH.fullmatch(part))), "")
+    filename = unquote(posixpath.basename(urlsplit(url).path))
+    if filename.endswith(".whl"):
+        version = _wheel_version(requirement, filename)
+        return Direct(requirement.url, DirectWheel(requirement.name, version, filename, url, digest), path)
+    if not path:
+        raise ValueError("is no wheel, and minglibc locks nothing else from an address")
+    if filename.endswith((".tar.gz", ".zip")):
+        version = _sdist_version(requirement, filename)
+        return Direct(requirement.url, DirectSdist(requirement.name, version, filename, url, digest), path)
+    # What version it is stands in its pyproject.toml.
+    return Direct(requirement.url, Folder(requirement.name, "0", path, url), path)
+
+
+def place(address: str, folder: str) -> tuple[str, str]:
+    """The file: URL of what *address* names on this machine, and its path from the lock's *folder*; raises ValueError."""
+    path = address
+    if address.lower().startswith("file:"):
+        parts = urlsplit(address)
+        if parts.netloc not in {"", "localhost"}:
+            raise ValueError("lies on another machine")
+        path = unquote(parts.path)
+    whole = posixpath.normpath(posixpath.join(folder, path))
+    # A lock travels with its folder, and nobody's lock may name any other file of the machine that it comes to.
+    if not (whole + "/").startswith(folder.rstrip("/") + "/"):
+        raise ValueError("lies outside the project's folder; copy it there, or name a wheel by an https address")
+    return f"file://{quote(whole)}", posixpath.relpath(whole, folder)
+
+
+def _wheel_version(requirement: Requirement, filename: str) -> str:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  few projects name addresses
+
+    try:
+        name, version, _, _ = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
+        raise ValueError(f"has a name that no wheel can have: {error}") from error
+    if name != requirement.name:
+        raise ValueError(f"is a wheel of {name}")
+    return str(version)
+
+
+def _sdist_version(requirement: Requirement, filename: str) -> str:
+    name, text = split_sdist(filename)
+    version = versions.normalize(text)
+    if normalize_name(name) != requirement.name or version is None:
+        raise ValueError(f"has no name that a source distribution of {requirement.name} can have")
+    return version

@@ -1,0 +1,35 @@
+"""The C library that a platform tag names (PEP 600, 656)."""
+
+import re
+from functools import cache
+
+from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
+
+FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
+# PEP 600 and 656; bounded, for installed distributions may say anything.
+_PERENNIAL = re.compile(r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_.", re.ASCII)
+
+
+def needed_libc(platform: str) -> Cap | None:
+    """The C library that a manylinux or musllinux platform tag promises to run on; None for any other tag."""
+    if perennial := _PERENNIAL.match(platform):
+        version = int(perennial[2]), int(perennial[3])
+        return MuslVersion(*version) if perennial[1] == "musl" else GlibcVersion(*version)
+    name = platform.partition("_")[0]
+    return next((GlibcVersion(2, minor) for minor, legacy in LEGACY_NAMES.items() if legacy == name), None)
+
+
+def lowest_libcs(tail: str) -> dict[str, Cap]:
+    """The oldest of each C library, by its name, that a compressed tag set promises to run on."""
+    found: dict[str, Cap] = {}
+    for platform in tail.rsplit("-", 1)[-1].split("."):
+        needs = needed_libc(platform)
+        if needs is not None:
+            found[needs.libc] = min(needs, found.get(needs.libc, needs))
+    return found
+
+
+@cache
+def libcs_of(tail: str) -> frozenset[Cap]:
+    """Every C library that a compressed tag set names."""
+    return frozenset(needs for platform in tail.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))

@@ -1,0 +1,399 @@
+"""A project page: the files of every release (PEP 503, 691, 700)."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from minglibc.model import versions
+from minglibc.model.artifacts import HASH_ALGORITHMS, Sdist, Wheel, printable, tag_set
+from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Cap
+
+# Eggs and installers of old are no distributions that anybody looks for.
+_DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
+# No file system lets a name be longer.
+_LONGEST = 255
+_HEX = re.compile("[0-9a-fA-F]+")
+# How these keys stand in a line of a page.
+_REQUIRES_PYTHON, _FILENAME = b'"requires-python":"', b'"filename":"'
+_TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
+
+
+class NamedFile(Protocol):
+    """An entry of ``files`` in a project page, of which only the name is looked at."""
+
+    filename: str
+
+
+# [filename, url, hash, size, upload time, Requires-Python, yanked, metadata]
+Row = list[Any]
+AnyFile = TypeVar("AnyFile", bound=Wheel)
+
+
+class ProjectPage:
+    """A project's files by version, a line of JSON for each: of thousands, few are ever looked at and become objects."""
+
+    __slots__ = (
+        "_glanced_at",
+        "_libcs",
+        "_lines",
+        "_looked_at",
+        "base_url",
+        "name",
+        "skipped",
+        "status",
+        "status_reason",
+        "versions",
+    )
+    # Whether its files are those that requirements name by their addresses.
+    is_named = False
+
+    def __init__(
+        self,
+        name: str,
+        texts: Sequence[str],
+        lines: Sequence[bytes],
+        *,
+        base_url: str,
+        status: str = "active",
+        status_reason: str = "",
+        skipped: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.versions = versions.Versions(texts)
+        self.base_url = base_url
+        self.status = status
+        self.status_reason = printable(status_reason)
+        self.skipped = skipped
+        self._lines = lines
+        self._libcs: dict[int, frozenset[Cap]] = {}
+        self._looked_at: dict[int, _Files] = {}
+        self._glanced_at: dict[int, bytes] = {}
+
+    @classmethod
+    def empty(cls, name: str) -> "ProjectPage":
+        """The page of a project that has no files."""
+        return cls(name, (), (), base_url="")
+
+    def wheels(self, index: int) -> tuple[Wheel, ...]:
+        """The wheels of one version that some Linux may run."""
+        return tuple(self.wheel(index, place) for place in range(len(self.tails(index))))
+
+    def tails(self, index: int) -> tuple[str, ...]:
+        """The tails of ``wheels``, which tell mostly all: few wheels are ever made."""
+        return self._look(index).tails
+
+    def wheel(self, index: int, place: int) -> Wheel:
+        """The one of ``wheels`` at *place*."""
+        made = self._look(index).made
+        found = made.get(place)
+        if found is None:
+            found = made[place] = self._file(Wheel, self._look(index).entries[place], index)
+        return found
+
+    def is_only_for(self, index: int, others: Callable[[str], bool]) -> bool:
+        """Whether all files of one version have one Requires-Python, of which *others* is true, as far as a glance tells: false says nothing."""
+        if self.is_named or index in self._looked_at:
+            return False
+        line = self._line(index)
+        start = line.find(_REQUIRES_PYTHON)
+        told = line[start : line.find(b'"', start + len(_REQUIRES_PYTHON)) + 1]
+        # A quote within a text is written with a backslash: what looks like a key is one, if only among a file's hashes, where an
+        # index that puts it there hides nothing but its own files.
+        if start < 0 or b"\\" in told or not others(told[len(_REQUIRES_PYTHON) : -1].decode()):
+            return False
+        return line.count(told) == line.count(_FILENAME)
+
+    def foreign(self, index: int) -> tuple[str, ...]:
+        """The tails of one version's wheels for other systems."""
+        return self._look(index).foreign
+
+    def sdists(self, index: int) -> tuple[Sdist, ...]:
+        """The source distributions of one version, the one that would be built first."""
+        return tuple(self._file(Sdist, entry, index) for entry in self._look(index).sources)
+
+    def libcs(self, index: int) -> frozenset[Cap]:
+        """The C libraries that the tags of one version's wheels name."""
+        found = self._libcs.get(index)
+        if found is None:
+            found = self._libcs[index] = frozenset[Cap]().union(*map(libcs_of, self.tails(index)))
+        return found
+
+    def _look(self, index: int) -> "_Files":
+        found = self._looked_at.get(index)
+        if found is None:
+            found = self._looked_at[index] = _Files(self._line(index))
+            self._glanced_at.pop(index, None)
+        return found
+
+    def _line(self, index: int) -> bytes:
+        line = self._glanced_at.get(index)
+        if line is None:
+            line = self._glanced_at[index] = self._lines[index]
+        return line
+
+    def _file(self, kind: type[AnyFile], entry: Mapping[str, Any], index: int) -> AnyFile:
+        filename, url, *rest = _row(entry)
+        if not url.startswith(("https://", "http://")):
+            with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
+                from urllib.parse import urljoin  # noqa: PLC0415  3 ms, where nearly every URL is absolute
+
+                url = urljoin(self.base_url, url)
+        return kind(self.name, self.versions.texts[index], filename, url, *rest)
+
+    def at(self, url: str) -> int:  # noqa: ARG002  no page of an index is asked by addresses
+        """The mask of the versions that a requirement on the address *url* may have: none of an index's."""
+        return 0
+
+    def dump(self) -> tuple[list[Any], Sequence[bytes]]:
+        """The page as a head of JSON values, and a line of JSON for each version: its files."""
+        head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped)]
+        return [*head, list(self.versions.texts)], self._lines
+
+    @classmethod
+    def load(cls, head: list[Any], lines: Sequence[bytes]) -> "ProjectPage":
+        """The page that ``dump`` gave; only the lines that are looked at are asked for and decoded."""
+        name, base_url, status, status_reason, skipped, texts = head
+        if len(texts) != len(lines):
+            raise ValueError("not each version has its line")
+        return cls(name, texts, lines, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
+
+
+class _Files:
+    """One version's files as its line lists them; *made* has the wheels that were looked at, by their places."""
+
+    __slots__ = ("entries", "foreign", "made", "sources", "tails")
+
+    def __init__(self, line: bytes) -> None:
+        listed: list[dict[str, Any] | str] = json.loads(line.decode())
+        files = [file for file in listed if not isinstance(file, str)]
+        self.entries = [file for file in files if file["filename"].endswith(".whl")]
+        self.tails = tuple(tag_set(entry["filename"]) for entry in self.entries)
+        self.made: dict[int, Wheel] = {}
+        self.foreign = tuple(file for file in listed if isinstance(file, str))
+        # PEP 625 knows .tar.gz alone.
+        self.sources = sorted(
+            (file for file in files if not file["filename"].endswith(".whl")),
+            key=lambda file: (not file["filename"].endswith(".tar.gz"), file["filename"]),
+        )
+
+
+def reduce_files(
+    name: str,
+    files: Iterable[NamedFile],
+    *,
+    base_url: str,
+    status: str = "active",
+    status_reason: str = "",
+    make: Callable[..., ProjectPage] = ProjectPage,
+) -> ProjectPage:
+    """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
+    from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
+
+    shelves = _Shelves(name)
+    shelves.put(files)
+    by_version = shelves.by_version
+    spelled = _ordered({text: len(found) for text, found in by_version.items()})
+    encode = Encoder().encode
+    return make(
+        name,
+        [texts[0] for texts in spelled],
+        # A version's files as PEP 691 has them; a mere string is the tail of a wheel for another system.
+        [encode([file for text in texts for file in by_version[text]]) for texts in spelled],
+        base_url=base_url,
+        status=status,
+        status_reason=status_reason,
+        skipped=shelves.skipped,
+    )
+
+
+class Aside(Protocol):
+    """Bytes that are put aside, and read in slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+    def append(self, data: bytes) -> None:
+        """Add *data* at the end."""
+        ...
+
+
+class Reduction:
+    """``reduce_files`` for files that come in pieces: of a piece that was added only a few bytes stay in memory."""
+
+    def __init__(self, name: str, aside: Aside) -> None:
+        from array import array  # noqa: PLC0415  few pages are that large
+
+        from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
+
+        self._shelves = _Shelves(name)
+        self._aside = aside
+        self._encode = Encoder().encode
+        self._no_runs = array("Q")
+        # Where a version's files lie aside: a start and an end for each piece that had some.
+        self._runs: dict[str, array[int]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, files: Iterable[NamedFile]) -> None:
+        """Put the files of a piece aside."""
+        shelves = self._shelves
+        shelves.put(files)
+        for version, found in shelves.by_version.items():
+            runs = self._runs.setdefault(version, self._no_runs[:])
+            self._counts[version] = self._counts.get(version, 0) + len(found)
+            if found:
+                runs.append(len(self._aside))
+                self._aside.append(self._encode(found)[1:-1])
+                runs.append(len(self._aside))
+        shelves.clear()
+
+    def page(self, *, base_url: str, status: str = "active", status_reason: str = "") -> ProjectPage:
+        """The page of all files, whose lines are put together where they are looked at; else as ``reduce_files`` makes it."""
+        spelled = _ordered(self._counts)
+        return ProjectPage(
+            self._shelves.name,
+            [texts[0] for texts in spelled],
+            _LinesAside(self._aside, [[self._runs[text] for text in texts] for texts in spelled]),
+            base_url=base_url,
+            status=status,
+            status_reason=status_reason,
+            skipped=self._shelves.skipped,
+        )
+
+
+class _LinesAside(Sequence[bytes]):
+    """A page's lines, each put together from the pieces that had a part of it."""
+
+    __slots__ = ("_aside", "_runs")
+
+    def __init__(self, aside: Aside, runs: Sequence[Sequence[Sequence[int]]]) -> None:
+        self._aside = aside
+        self._runs = runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        spans = (span for runs in self._runs[index] for span in zip(runs[::2], runs[1::2], strict=True))
+        return b"[%b]" % b",".join(self._aside[start:end] for start, end in spans)
+
+
+class _Shelves:
+    """A page's files by version; a page has many files and few beginnings and endings, so each is understood once."""
+
+    __slots__ = ("_foreign", "_stems", "by_version", "name", "skipped")
+
+    def __init__(self, name: str) -> None:
+        self.by_version: dict[str, list[Any]] = {}
+        self.skipped: list[str] = []
+        self.name = name
+        self._stems: dict[str, list[Any] | None] = {}
+        self._foreign: dict[str, bool | None] = {}
+
+    def clear(self) -> None:
+        """Forget all but what was skipped."""
+        for memory in (self.by_version, self._stems, self._foreign):
+            memory.clear()
+
+    def put(self, files: Iterable[NamedFile]) -> None:
+        """Place each file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
+        known, stems = self._foreign, self._stems
+        for file in files:
+            filename = file.filename
+            if filename.endswith(".whl"):
+                stem, *tags = filename.rsplit("-", 3)
+                platform = tags[-1] if tags else ""
+                if platform not in known:
+                    known[platform] = _is_foreign(platform[:-4])
+                if stem not in stems:
+                    stems[stem] = self._shelf(*_split_stem(stem))
+                foreign, shelf = known[platform], stems[stem]
+            else:
+                foreign, shelf = False, self._shelf_of_sdist(filename)
+            if shelf is None or foreign is None:
+                self.skipped.append(printable(filename))
+            elif foreign:
+                shelf.append("-".join(tags)[:-4])
+            else:
+                shelf.append(file)
+
+    def _shelf_of_sdist(self, filename: str) -> list[Any] | None:
+        project, version = split_sdist(filename)
+        stem = f"{project}-{version}"
+        # Where there is one dash, a wheel's beginning is split there too.
+        if "-" not in project and stem in self._stems:
+            return self._stems[stem]
+        return self._shelf(project, version)
+
+    def _shelf(self, project: str, version: str) -> list[Any] | None:
+        # packaging reads versions with blanks and line ends around them; no file of that name is anybody's.
+        named = normalize_name(project) == self.name and version == version.strip()
+        canonical = versions.normalize(version) if named else None
+        return None if canonical is None else self.by_version.setdefault(canonical, [])
+
+
+def project_of(filename: str) -> str:
+    """The project that a distribution's file name begins with."""
+    return normalize_name(filename.partition("-")[0] if filename.endswith(".whl") else filename.rpartition("-")[0])
+
+
+def _split_stem(stem: str) -> tuple[str, str]:
+    """The project and the version before a wheel's tags (PEP 427)."""
+    project, _, rest = stem.partition("-")
+    version, dash, build = rest.partition("-")
+    is_build = build.isascii() and build[:1].isdigit() and "-" not in build and len(stem) <= _LONGEST
+    return project, version if is_build or not dash else ""
+
+
+def split_sdist(filename: str) -> tuple[str, str]:
+    """The project and the version of a source distribution (PEP 625)."""
+    ending = ".tar.gz" if filename.endswith(".tar.gz") else ".zip"
+    project, _, version = (filename.removesuffix(ending) if filename.endswith(ending) else "").rpartition("-")
+    return project, version
+
+
+def _is_foreign(platform: str) -> bool | None:
+    """Whether a compressed platform tag is only of other systems; None for what is no tag."""
+    if not 0 < len(platform) <= _LONGEST or not _TAG_CHARACTERS.issuperset(platform):
+        return None
+    return all(each.startswith(FOREIGN_PLATFORMS) for each in platform.split("."))
+
+
+def _ordered(counts: Mapping[str, int]) -> list[list[str]]:
+    """The versions in order; spellings of one version ("1.0", "1.0.0") come together behind the one with most files."""
+    by_key: dict[versions.Key, list[str]] = {}
+    for text in counts:
+        by_key.setdefault(versions.key(text), []).append(text)
+    return [sorted(by_key[found], key=lambda text: (-counts[text], text)) for found in sorted(by_key)]
+
+
+def _row(entry: Mapping[str, Any]) -> Row:
+    yanked = entry.get("yanked", False)
+    # PEP 714: core-metadata wins; older servers only send dist-info-metadata.
+    metadata = entry.get("core-metadata")
+    metadata = entry.get("dist-info-metadata") if metadata is None else metadata
+    size = entry.get("size")
+    return [
+        entry["filename"],
+        printable(entry["url"]),
+        _strongest(entry.get("hashes")),
+        None if size is None or size < 0 else size,
+        printable(entry.get("upload-time") or ""),
+        printable(entry.get("requires-python") or ""),
+        None if yanked is False else "" if yanked is True else printable(yanked),
+        None if metadata is None or metadata is False else _strongest(metadata),
+    ]
+
+
+def _strongest(hashes: object) -> str:
+    """``algorithm:hex``; empty where there is no hash that a lock may rely on, or no table of hashes at all."""
+    if isinstance(hashes, dict):
+        for name in HASH_ALGORITHMS:
+            digest = hashes.get(name)
+            if isinstance(digest, str) and _HEX.fullmatch(digest):
+                return f"{name}:{digest}"
+    return ""

@@ -1,0 +1,1 @@
+"""From requirements and an index to one version of each package for each target. No I/O."""

@@ -1,0 +1,205 @@
+"""Why there is no answer: who asked for what, what each release would need, and the cap that was tried and works."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from minglibc.errors import ResolutionError
+from minglibc.model.compatibility import Reason, Rejection
+from minglibc.model.targets import Cap, newest
+from minglibc.resolve.candidates import Ask, Project, Provider
+from minglibc.resolve.resolver import Cause, Unresolvable
+
+_SHOWN = 6
+
+
+def explain(
+    failure: Unresolvable,
+    works: Callable[[Cap], bool],
+    *,
+    quarrel: Sequence[str] = (),
+    offers: Sequence[str] = (),
+) -> ResolutionError:
+    """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap.
+
+    *quarrel* names who among the project, its extras and its groups can't be locked together; *offers* are small
+    changes to the project that were tried and work.
+    """
+    provider = failure.provider
+    target = provider.judge.target
+    if failure.gave_up:
+        names = ", ".join(failure.quarrelsome[:5])
+        return ResolutionError(
+            f"gave up on {target}: the search went round these packages for too long: {names}",
+            hint="narrow the requirements on one of them, or add constraints",
+        )
+    lines = [line for name, causes in _by_name(failure.causes).items() for line in _tell(provider, name, causes)]
+    if len(quarrel) > 1:
+        lines.append(
+            f"{_listed(quarrel)} are locked together, in one lock, and can't agree; each can be locked without the others (tried)"
+        )
+    source = _source_hint(provider, failure.causes)
+    message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
+    hint = _hint(provider, works, quarrel, offers)
+    # To build is to run what a stranger wrote: it is named, and never tried unasked.
+    return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
+
+
+_LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
+
+
+def _hint(provider: Provider, works: Callable[[Cap], bool], quarrel: Sequence[str], offers: Sequence[str]) -> str:
+    """What would help, as far as it was tried or there are two who quarrel; else empty."""
+    if offers:
+        return f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
+    cap = lowest_cap(provider, works)
+    if cap is not None:
+        return f'tool.minglibc.{cap.libc} = "{cap}" would do (tried); it is the lowest that does'
+    if len(quarrel) > 1:
+        return f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
+    return ""
+
+
+def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
+    """The setting that admits the sources of projects without a wheel for the target; empty where there are none."""
+    names = [name for name, asked in _by_name(causes).items() if _has_only_sources(provider, name, asked)]
+    if not names:
+        return ""
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"tool.minglibc.allow-sdist = [{listed}] lets minglibc build from source what has no wheel (not tried)"
+
+
+def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
+    """Whether the releases that are asked for have no wheel for the target, and one of them a source."""
+    page, judge = provider.project(name).page, provider.judge
+    mask = page.versions.all
+    for cause in causes:
+        mask &= provider.narrow(cause.requirement)
+    asked = [position for position in range(mask.bit_length()) if mask >> position & 1]
+    sources = any(page.sdists(position) for position in asked)
+    return not judge.allows_sdist(name) and sources and not any(judge.best(page, position) for position in asked)
+
+
+def fewest(askers: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
+    """A smallest part of *askers* for which *fails* still holds, found by leaving out one after the other."""
+    kept = list(askers)
+    for asker in list(kept):
+        rest = [each for each in kept if each != asker]
+        if rest and fails(rest):
+            kept = rest
+    return kept
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def lowest_cap(provider: Provider, works: Callable[[Cap], bool]) -> Cap | None:
+    """The lowest higher cap under which *works* holds, among those that a refused wheel asks for."""
+    return next((cap for cap in wanted_caps(provider) if works(cap)), None)
+
+
+def wanted_caps(provider: Provider) -> list[Cap]:
+    """The higher caps that refused wheels of everything that was looked at ask for, lowest first; none that there is no C library for."""
+    judge = provider.judge
+    caps = {
+        cap
+        for project in provider.seen()
+        for position in range(len(project.page.versions))
+        for cap in judge.wanted_caps(project.page, position)
+    }
+    return sorted(cap for cap in caps if cap <= newest(cap))
+
+
+def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
+    found: dict[str, list[Cause]] = {}
+    for cause in causes:
+        found.setdefault(cause.requirement.name, []).append(cause)
+    return found
+
+
+def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
+    project = provider.project(name)
+    asks = list({_wording(cause.requirement): cause.requirement for cause in causes}.values())
+    asked = ", ".join(_wording(ask) for ask in asks)
+    if project.missing:
+        yield f"{project.missing}; {asked}"
+        return
+    if project.page.status == "quarantined":
+        reason = f": {project.page.status_reason}" if project.page.status_reason else ""
+        yield f"{name} is quarantined by its index{reason}; {asked}"
+        return
+    mask = project.page.versions.all
+    for ask in asks:
+        mask &= provider.narrow(ask)
+    yield asked
+    if not len(project.page.versions):
+        yield f"{name} has no releases that minglibc can read{_passed_over(project)}"
+    elif not mask:
+        yield f"no release of {name} meets {'all of these' if len(asks) > 1 else 'this'}; {_range(project)}"
+    else:
+        yield from _releases(provider, project, mask)
+
+
+def _wording(ask: Ask) -> str:
+    text = f"{ask.name}[{ask.extra}]{ask.requirement.specifier}" if ask.extra else ask.requirement.without_marker
+    return f"{ask.asked_by or 'the project'} requires {text}"
+
+
+def _passed_over(project: Project) -> str:
+    skipped = project.page.skipped
+    return f"; files passed over: {', '.join(skipped[:_SHOWN])}" if skipped else ""
+
+
+def _range(project: Project) -> str:
+    texts = project.page.versions.texts
+    return f"it has {texts[0]}" if len(texts) == 1 else f"it has {texts[0]} to {texts[-1]}"
+
+
+def _releases(provider: Provider, project: Project, mask: int) -> Iterator[str]:
+    """One line for each reason: the releases, newest first, that it keeps out."""
+    grouped: dict[str, list[str]] = {}
+    page = project.page
+    for position in range(mask.bit_length() - 1, -1, -1):
+        if mask >> position & 1:
+            reason = _reason(provider, project, position)
+            grouped.setdefault(reason, []).append(page.versions.texts[position])
+    for reason, texts in grouped.items():
+        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+        yield f"{page.name} {', '.join(texts[:_SHOWN])}{more} {_of_many(reason) if texts[1:] else reason}"
+
+
+def _reason(provider: Provider, project: Project, position: int) -> str:
+    unusable = project.unusable.get(position)
+    if unusable:
+        return f"can't be used: {unusable}"
+    rejections: list[Rejection] = provider.judge.rejections(project.page, position)
+    if not rejections:
+        return "would fit, and conflicts with the rest"
+    built = [rejection for rejection in rejections if rejection.reason is Reason.UNUSABLE]
+    if built and provider.judge.allows_sdist(project.page.name):
+        return str(built[0])
+    first = rejections[0]
+    if first.needs:
+        return f"{first}; the cap is {provider.judge.target.cap}"
+    built_for = _pythons(rejections)
+    others = [str(rejection) for rejection in rejections if rejection.reason is not Reason.INTERPRETER]
+    return " or ".join([*built_for, *others][:3])
+
+
+def _pythons(rejections: Iterable[Rejection]) -> list[str]:
+    """The Pythons that a release's wheels are for, as one phrase; PyPy and its like only where there is no CPython."""
+    found = {rejection.detail for rejection in rejections if rejection.reason is Reason.INTERPRETER}
+    numbers = {detail.removeprefix("CPython ") for detail in found if detail.startswith("CPython ")}
+    said = ", ".join(sorted(numbers, key=lambda number: (len(number), number)))
+    detail = f"CPython {said}" if said else ", ".join(sorted(found))
+    return [str(Rejection(Reason.INTERPRETER, detail))] if detail else []
+
+
+_VERBS = {"needs ": "need ", "is ": "are ", "has ": "have ", "was ": "were "}
+
+
+def _of_many(reason: str) -> str:
+    """A reason of one release, said of several."""
+    phrases = reason.split(" or ")
+    for verb, plural in _VERBS.items():
+        phrases = [plural + phrase.removeprefix(verb) if phrase.startswith(verb) else phrase for phrase in phrases]
+    return " or ".join(phrases)

@@ -1,0 +1,91 @@
+"""What will probably be asked for next: fetched ahead, because a lock's time is the length of its chain of round trips."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from minglibc.model.artifacts import Wheel
+from minglibc.model.compatibility import Judge
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.project_page import ProjectPage
+from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, parse
+from minglibc.resolve.candidates import Root
+
+
+class Speculation:
+    """Guesses for all targets at once; a wrong guess costs a request, never an answer."""
+
+    def __init__(
+        self, judges: Sequence[Judge], roots: Iterable[Root], *, preferences: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self._judges = judges
+        self._environments = [Environment(judge.target.environment) for judge in judges]
+        self._specifiers: dict[str, set[str]] = {}
+        self._extras: dict[str, set[str]] = {}
+        self._known: dict[str, CoreMetadata] = {}
+        self._preferences = dict(preferences)
+        self._roots = [root.requirement for root in roots]
+
+    def start(self) -> list[str]:
+        """The projects that the roots name."""
+        return list(self._names(self._roots, ""))
+
+    def page(self, page: ProjectPage) -> list[Wheel]:
+        """The wheels of *page* whose metadata will probably be wanted: for each target the best of what is asked so far."""
+        mask = page.versions.all
+        for specifier in self._specifiers.get(page.name, ()):
+            try:
+                mask &= page.versions.mask(specifier)
+            except ValueError:
+                continue
+        finals = mask & ~page.versions.prereleases
+        wheels = {}
+        for judge in self._judges:
+            wheel = self._best(judge, page, finals or mask)
+            if wheel is not None:
+                wheels[wheel.filename] = wheel
+        return list(wheels.values())
+
+    def _best(self, judge: Judge, page: ProjectPage, mask: int) -> Wheel | None:
+        preferred = self._preferences.get(page.name)
+        place = page.versions.index_of(preferred) if preferred else None
+        if place is not None and mask >> place & 1:
+            wheel = judge.best(page, place)
+            if wheel is not None:
+                return wheel
+        while mask:
+            index = mask.bit_length() - 1
+            wheel = judge.best(page, index)
+            if wheel is not None:
+                return wheel
+            mask ^= 1 << index
+        return None
+
+    def metadata(self, wheel: Wheel, metadata: CoreMetadata) -> list[str]:
+        """The projects that *wheel* will make the resolver ask for."""
+        self._known[wheel.name] = metadata
+        return list(self._follow(wheel.name, metadata))
+
+    def _follow(self, name: str, metadata: CoreMetadata) -> Iterator[str]:
+        try:
+            requirements = [parse(text) for text in metadata.requires_dist]
+        except InvalidRequirement:
+            return
+        for extra in ("", *sorted(self._extras.get(name, ()))):
+            yield from self._names(requirements, extra)
+
+    def _names(self, requirements: Iterable[Requirement], extra: str) -> Iterator[str]:
+        for requirement in requirements:
+            if requirement.url or not self._admits(requirement.marker, extra):
+                continue
+            self._specifiers.setdefault(requirement.name, set()).add(requirement.specifier)
+            extras = self._extras.setdefault(requirement.name, set())
+            fresh = set(requirement.extras) - extras
+            extras |= fresh
+            yield requirement.name
+            if fresh and requirement.name in self._known:
+                yield from self._follow(requirement.name, self._known[requirement.name])
+
+    def _admits(self, marker: str, extra: str) -> bool:
+        try:
+            return any(environment.admits(marker, extra) for environment in self._environments)
+        except InvalidRequirement:
+            return False

@@ -1,0 +1,173 @@
+"""Small changes to a project that has no answer, each tried by the resolver before anybody is told of it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from minglibc.model.targets import Cap, GlibcVersion, PythonVersion, Target
+from minglibc.resolve.candidates import Policy, Provider, Root
+from minglibc.resolve.explain import wanted_caps
+from minglibc.resolve.resolver import Resolution, Unresolvable
+
+# Every try is a resolution from pages that are here already; a user waits for all of them.
+MOST_TRIES = 40
+_MOST_OFFERS = 4
+# A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
+_USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
+
+
+class Proposal(NamedTuple):
+    """A change, in the words of pyproject.toml, and what the project asks for with it."""
+
+    kind: str
+    text: str
+    roots: tuple[Root, ...]
+    targets: tuple[Target, ...]
+    policy: Policy
+    names: tuple[str, ...] = ()
+    """The packages whose locked release is worth telling."""
+
+
+def offers(
+    failure: Unresolvable,
+    roots: Sequence[Root],
+    targets: Sequence[Target],
+    policy: Policy,
+    attempt: Callable[[Proposal], Sequence[Resolution] | None],
+) -> list[str]:
+    """The changes that work, each kind's smallest first; *attempt* resolves a proposal for all its targets, or gives None."""
+    found: list[str] = []
+    settled: set[str] = set()
+    tries = 0
+    for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
+        if proposal.kind in settled or (proposal.kind == "both" and found):
+            continue
+        if tries == MOST_TRIES or len(found) == _MOST_OFFERS:
+            break
+        tries += 1
+        answers = attempt(proposal)
+        if answers is not None:
+            found.append(f"{proposal.text}{_locks(proposal.names, answers)}")
+            if proposal.kind != "requirement":
+                settled.add(proposal.kind)
+            else:
+                # Who may loosen a requirement need not drop it.
+                settled.add("drop")
+    return found
+
+
+def _locks(names: Iterable[str], answers: Sequence[Resolution]) -> str:
+    told = []
+    for name in names:
+        versions = dict.fromkeys(answer.wheels[name].version for answer in answers if name in answer.wheels)
+        told += [f"{name} {', '.join(versions)}"] if versions else []
+    return f" (locks {'; '.join(told)})" if told else ""
+
+
+def proposals(
+    failure: Unresolvable, roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
+    """What could be changed, the smallest changes first."""
+    provider = failure.provider
+    names = tuple(dict.fromkeys(cause.requirement.name for cause in failure.causes))
+    concerned = _concerned(failure, roots)
+    for cap in _caps(provider):
+        raised = tuple(target.raised(cap) for target in targets)
+        yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, names)
+    yield from _loosened(concerned, roots, targets, policy)
+    for constraint in policy.constraints:
+        if constraint.name in names:
+            rest = tuple(each for each in policy.constraints if each != constraint)
+            text = f'no constraint "{constraint.without_marker}"'
+            yield Proposal("constraint", text, roots, targets, policy._replace(constraints=rest), (constraint.name,))
+    yield from _fewer_targets(provider.judge.target, roots, targets, policy)
+    before = _with_prereleases(failure, names)
+    if before and policy.prereleases is False:
+        listed = ", ".join(f'"{name}"' for name in before)
+        admitted = policy._replace(prereleases=frozenset(before))
+        yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
+    yield from _shorter(concerned, roots, targets, policy)
+    for fewer in _fewer_targets(provider.judge.target, roots, targets, policy):
+        for cap in _caps(provider):
+            raised = tuple(target.raised(cap) for target in fewer.targets)
+            text = f'{fewer.text} with tool.minglibc.{cap.libc} = "{cap}"'
+            yield Proposal("both", text, roots, raised, policy, names)
+
+
+def _loosened(
+    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
+    for place in concerned:
+        requirement = roots[place].requirement
+        if requirement.specifier:
+            loosened = roots[place]._replace(requirement=requirement._replace(specifier=""))
+            changed = (*roots[:place], loosened, *roots[place + 1 :])
+            text = f'"{requirement.name}" in place of "{requirement.without_marker}"'
+            yield Proposal("requirement", text, changed, targets, policy, (requirement.name,))
+
+
+def _shorter(
+    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
+    for place in concerned:
+        rest_of_roots = (*roots[:place], *roots[place + 1 :])
+        if rest_of_roots:
+            requirement = roots[place].requirement
+            yield Proposal("drop", f'without "{requirement.without_marker}"', rest_of_roots, targets, policy)
+
+
+def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
+    """The places of the roots that may have led to the conflict: those that it names first, then all others."""
+    named = {cause.requirement.name for cause in failure.causes}
+    named |= {cause.parent.name for cause in failure.causes if cause.parent is not None}
+    environment = failure.provider.environment
+    places = [place for place, root in enumerate(roots) if environment.admits(root.requirement.marker)]
+    return sorted(places, key=lambda place: roots[place].requirement.name not in named)
+
+
+def _caps(provider: Provider) -> list[Cap]:
+    """The higher caps that refused wheels ask for, and the usual ones."""
+    caps = set(wanted_caps(provider))
+    above = provider.judge.target.cap
+    if any(cap.libc == above.libc == "glibc" for cap in caps):
+        caps |= {cap for cap in _USUAL_CAPS if cap > above}
+    return sorted(caps)
+
+
+def _fewer_targets(
+    failing: Target, roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+) -> Iterator[Proposal]:
+    pythons = tuple(dict.fromkeys(target.python for target in targets))
+    if len(pythons) > 1:
+        for left in _without(pythons, failing.python):
+            kept = tuple(target for target in targets if target.python in left)
+            listed = ", ".join(f'"{python}"' for python in left)
+            yield Proposal("python", f"tool.minglibc.python = [{listed}]", roots, kept, policy)
+    architectures = tuple(dict.fromkeys(target.architecture for target in targets))
+    if len(architectures) > 1:
+        others = tuple(each for each in architectures if each != failing.architecture)
+        kept = tuple(target for target in targets if target.architecture in others)
+        listed = ", ".join(f'"{each}"' for each in others)
+        yield Proposal("architectures", f"tool.minglibc.architectures = [{listed}]", roots, kept, policy)
+    libcs = sorted({target.cap.libc for target in targets}, reverse=True)
+    for libc in libcs if len(libcs) > 1 else ():
+        kept = tuple(target for target in targets if target.cap.libc != libc)
+        yield Proposal("libc", f"no tool.minglibc.{libc}", roots, kept, policy)
+
+
+def _without(pythons: tuple[PythonVersion, ...], failing: PythonVersion) -> Iterator[tuple[PythonVersion, ...]]:
+    """All but the failing one, then ever fewer of those above it, as what is too old for one is so for the older; then below."""
+    above = [python for python in pythons if python > failing]
+    below = [python for python in pythons if python < failing]
+    sides = [
+        tuple(python for python in pythons if python != failing),
+        *(tuple(above[count:]) for count in range(len(above))),
+        *(tuple(below[: len(below) - count]) for count in range(len(below))),
+    ]
+    yield from dict.fromkeys(side for side in sides if side)
+
+
+def _with_prereleases(failure: Unresolvable, names: Iterable[str]) -> tuple[str, ...]:
+    parents = (cause.parent.name for cause in failure.causes if cause.parent is not None)
+    names, provider = dict.fromkeys((*names, *parents)), failure.provider
+    pages = (provider.project(name).page for name in names)
+    return tuple(page.name for page in pages if page.versions.prereleases)

@@ -1,0 +1,280 @@
+"""What ELF files need, read as loaders read them."""
+
+import contextlib
+import ctypes
+import os
+import platform
+import struct
+import sysconfig
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minglibc.audit.elf import DT_RELR_VERSION, ElfFile, MalformedElf, Need, read_elf
+from minglibc.audit.rules import highest_glibc
+from minglibc.model.targets import ARCHITECTURES, GlibcVersion
+from tests.support.elves import DT_RELR, DT_RUNPATH, DT_VERNEEDNUM, MACHINES, elf
+
+only_x86_64_glibc = pytest.mark.skipif(
+    platform.machine() != "x86_64" or "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="loads x86_64 glibc files"
+)
+REAL = sorted(Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so"))
+TWO = {"libc.so.6": ("GLIBC_2.17", "GLIBC_2.34"), "libstdc++.so.6": ("GLIBCXX_3.4.21",)}
+
+
+def read(data: bytes) -> ElfFile:
+    """What *data* needs."""
+    return read_elf(BytesIO(data))
+
+
+def load(tmp_path: Path, data: bytes) -> None:
+    """Have this machine's loader load *data*."""
+    path = tmp_path / "made.so"
+    path.write_bytes(data)
+    ctypes.CDLL(str(path))
+
+
+# The files that the tests make
+
+
+def test_every_architecture_can_be_made() -> None:
+    """There is a test file for each architecture that a target can have."""
+    assert set(ARCHITECTURES) == set(MACHINES)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_made_files_are_small_and_the_same_each_time(machine: str) -> None:
+    """The same arguments give the same bytes, few of them."""
+    assert elf(machine, needs=TWO, section_headers=True) == elf(machine, needs=TWO, section_headers=True)
+    assert len(elf(machine, needs=TWO, section_headers=True)) < 1500
+
+
+@only_x86_64_glibc
+@pytest.mark.parametrize(
+    "data",
+    [elf(), elf(section_headers=True, soname="made.so", rpath="$ORIGIN"), elf(needs={}, needed=["libm.so.6"])],
+    ids=["versions", "all", "no versions"],
+)
+def test_the_loader_takes_what_is_within_its_glibc(tmp_path: Path, data: bytes) -> None:
+    """This machine's own loader loads a made file whose versions it has."""
+    load(tmp_path, data)
+
+
+@only_x86_64_glibc
+def test_the_loader_refuses_what_is_above_its_glibc(tmp_path: Path) -> None:
+    """This machine's own loader refuses a made file in the words that users see."""
+    with pytest.raises(OSError, match=r"version `GLIBC_2\.99' not found"):
+        load(tmp_path, elf(needs={"libc.so.6": ("GLIBC_2.17", "GLIBC_2.99")}))
+
+
+@only_x86_64_glibc
+def test_the_loader_goes_on_without_weak_versions(tmp_path: Path) -> None:
+    """A version marked weak may be missing: the loader says so by loading."""
+    load(tmp_path, elf(needs={"libc.so.6": ("GLIBC_2.17", "GLIBC_2.99")}, weak=["GLIBC_2.99"]))
+
+
+# Reading them
+
+
+@pytest.mark.parametrize("section_headers", [False, True])
+@pytest.mark.parametrize("machine", MACHINES)
+def test_all_that_a_file_needs_is_read(machine: str, *, section_headers: bool) -> None:
+    """On each architecture, with section headers or stripped of them, the answer is what was written."""
+    data = elf(
+        machine,
+        needs=TWO,
+        needed=["libm.so.6"],
+        soname="libmade.so.1",
+        rpath="$ORIGIN/../made.libs:/opt/lib",
+        symbols={"GLIBC_2.34": ("dlopen", "dlsym", "dlclose")},
+        section_headers=section_headers,
+    )
+    expected = ElfFile(
+        architecture=machine,
+        system="Linux",
+        executable=False,
+        soname="libmade.so.1",
+        needed=("libm.so.6", "libc.so.6", "libstdc++.so.6"),
+        search=("$ORIGIN/../made.libs", "/opt/lib"),
+        needs=(
+            Need("libc.so.6", "GLIBC_2.17", ("clock_gettime",)),
+            Need("libc.so.6", "GLIBC_2.34", ("dlopen", "dlsym")),
+            Need("libstdc++.so.6", "GLIBCXX_3.4.21"),
+        ),
+    )
+    assert expected == read(data)
+
+
+def test_weak_needs_are_told_apart() -> None:
+    """A version that the loader can do without is kept, and marked."""
+    needs = read(elf(needs=TWO, weak=["GLIBC_2.34"])).needs
+    assert [need.weak for need in needs] == [False, True, False]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_programs_name_their_loader(machine: str) -> None:
+    """A program is told from a library by the loader that it asks for."""
+    program = read(elf(machine, executable=True))
+    assert (True, False, MACHINES[machine].loader) == (program.executable, program.static, program.interpreter)
+
+
+def test_static_programs_need_nothing() -> None:
+    """A program without a loader is static and has no needs."""
+    program = read(elf(executable=True, static=True))
+    assert (program.static, program.needed, program.needs) == (True, (), ())
+
+
+def test_musl_is_known_by_loader_or_library() -> None:
+    """A program for musl's loader and a library that needs musl's libc are both known for it."""
+    assert read(elf(executable=True, needs={}, interpreter="/lib/ld-musl-x86_64.so.1")).musl
+    assert read(elf(needs={}, needed=["libc.musl-x86_64.so.1"])).musl
+    assert not read(elf()).musl
+
+
+def test_relative_relocations_need_their_version() -> None:
+    """DT_RELR means glibc 2.36, whether the linker wrote the version or left it out."""
+    told, untold = elf(relr=True), bytearray(elf(relr=True))
+    name = untold.index(DT_RELR_VERSION.encode())
+    untold[name : name + len(DT_RELR_VERSION)] = b"GLIBC_2.0".ljust(len(DT_RELR_VERSION), b"\0")
+    assert DT_RELR_VERSION in {need.version for need in read(told).needs}
+    assert Need("libc.so.6", DT_RELR_VERSION) == read(bytes(untold)).needs[-1]
+    assert GlibcVersion(2, 36) == highest_glibc(read(bytes(untold)))
+
+
+@pytest.mark.parametrize(
+    ("machine", "bits", "architecture"),
+    [("x86_64", 32, None), ("i686", 32, "i686"), ("aarch64", 32, None), ("s390x", 32, None)],
+)
+def test_other_word_sizes_are_other_machines(machine: str, bits: int, architecture: str | None) -> None:
+    """A 32-bit file for a 64-bit machine (x32, ILP32) is for no architecture that wheels have."""
+    assert architecture == read(elf(machine, bits=bits)).architecture
+
+
+def test_soft_float_is_another_machine() -> None:
+    """A file for ARM without floating-point registers is not for armv7l, whose wheels use them."""
+    data = bytearray(elf("armv7l"))
+    struct.pack_into("<I", data, 36, 0x05000200)
+    assert read(bytes(data)).architecture is None
+
+
+def test_static_programs_may_move() -> None:
+    """A static program that runs at any address has no loader and says that it is a program."""
+    program = read(patched(elf(needs={}, rpath="$ORIGIN"), DT_RUNPATH, {"tag": 0x6FFFFFFB, "value": 0x08000000}))
+    assert (True, True) == (program.executable, program.static)
+
+
+def test_debugging_files_need_nothing() -> None:
+    """A file of debug information, whose dynamic section has no bytes in the file, is read as having none."""
+    data = bytearray(elf())
+    struct.pack_into("<QQ", data, 64 + 56 + 32, 0, 0)  # the sizes in the second program header, PT_DYNAMIC
+    assert ((), ()) == (read(bytes(data)).needed, read(bytes(data)).needs)
+
+
+def test_hidden_versions_have_their_symbols() -> None:
+    """The highest bit of a version's index says that it is hidden and is no part of the index."""
+    data = elf()
+    at = data.index(struct.pack("<HHI", 0, 2, 1 + len("libc.so.6") + 1))
+    hidden = data[:at] + struct.pack("<HH", 0, 0x8002) + data[at + 4 :]
+    assert read(data) == read(hidden)
+
+
+def test_other_systems_are_told_apart() -> None:
+    """Files for FreeBSD and Android are ELF files that no Linux loads."""
+    freebsd = bytearray(elf())
+    freebsd[7] = 9
+    assert read(bytes(freebsd)).system == "FREEBSD"
+    assert read(elf(executable=True, interpreter="/system/bin/linker64")).system == "Android"
+    assert read(elf(needs={"libc.so": ("LIBC",)})).system == "Android"
+
+
+def test_names_cannot_move_the_cursor() -> None:
+    """Escape sequences in a name come out as text."""
+    assert read(elf(needs={}, needed=["\x1b[2Jlibc.so.6"])).needed == ("\\x1b[2Jlibc.so.6",)
+
+
+@only_x86_64_glibc
+@pytest.mark.parametrize("path", REAL[:40], ids=lambda path: path.name)
+def test_what_this_python_loads_is_within_its_glibc(path: Path) -> None:
+    """Each compiled module of the running Python needs versions for symbols of its libraries, and none above the machine's own."""
+    own = GlibcVersion.parse((os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc "))
+    with path.open("rb") as stream:
+        found = read_elf(stream)
+    # Small modules take everything from Python itself.
+    assert bool(found.needed) == bool(found.needs)
+    assert GlibcVersion(2, 2) <= (highest_glibc(found) or own) <= own
+    assert all(need.symbols for need in found.needs if need.version != DT_RELR_VERSION)
+
+
+# Bytes that nobody linked
+
+
+def test_other_bytes_are_refused() -> None:
+    """What is no ELF file, or ends too soon, is a MalformedElf."""
+    for data in (b"", b"\x7fELF", b"#!/bin/sh\n", elf()[:63], elf()[:120], b"\x7fELF" + bytes(200)):
+        with pytest.raises(MalformedElf, match="not a whole ELF file"):
+            read(data)
+
+
+def test_needs_without_end_are_refused() -> None:
+    """More versions than any linker writes are refused before they fill the memory."""
+    with pytest.raises(MalformedElf, match="no end"):
+        read(elf(needs={"libc.so.6": [f"GLIBC_2.{minor}" for minor in range(5000)]}))
+
+
+def patched(data: bytes, tag: int, change: dict[str, int]) -> bytes:
+    """*data* (x86_64) with another tag or value in the entry *tag* of its dynamic section."""
+    at = next(at for at in range(0, len(data) - 16, 8) if struct.unpack_from("<Q", data, at)[0] == tag)
+    old = struct.unpack_from("<QQ", data, at)
+    new = struct.pack("<QQ", change.get("tag", old[0]), change.get("value", old[1]))
+    return data[:at] + new + data[at + 16 :]
+
+
+def test_loaders_do_not_count_needs_and_neither_do_we() -> None:
+    """A file that says it has no version needs, and has them, is refused by loaders, so they are read."""
+    assert read(elf(needs=TWO)).needs == read(patched(elf(needs=TWO), DT_VERNEEDNUM, {"value": 0})).needs
+
+
+def test_addresses_outside_the_file_are_refused() -> None:
+    """A table at an address that no segment holds is a MalformedElf."""
+    with pytest.raises(MalformedElf, match="no segment"):
+        read(patched(elf(), 0x6FFFFFFE, {"value": 1 << 63}))
+
+
+def test_names_outside_the_strings_are_refused() -> None:
+    """A name that begins behind its string table is a MalformedElf."""
+    with pytest.raises(MalformedElf, match="string table"):
+        read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"value": 1 << 40}))
+
+
+def test_the_old_rpath_counts_where_no_runpath_is() -> None:
+    """DT_RPATH names the folders when DT_RUNPATH is missing."""
+    assert read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"tag": 15})).search == ("$ORIGIN",)
+
+
+SEEDS = [
+    *(elf(machine, needs=TWO, executable=True, rpath="$ORIGIN", section_headers=True) for machine in MACHINES),
+    elf(relr=True, weak=["GLIBC_2.17"]),
+    *(path.read_bytes()[: 1 << 16] for path in REAL[:2]),
+    *(path.read_bytes() for path in REAL[2:4]),
+]
+NUMBERS = st.sampled_from([0, 1, 2, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1, 16, 64, DT_RELR])
+
+
+@settings(max_examples=400, deadline=2000)
+@given(data=st.data())
+def test_no_bytes_raise_anything_else(data: st.DataObject) -> None:
+    """Whatever is overwritten or cut off, the answer is an ElfFile or a MalformedElf, and comes soon."""
+    content = bytearray(data.draw(st.sampled_from(SEEDS)))
+    near_the_head = st.integers(0, min(len(content) - 1, 1600))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(near_the_head | st.integers(0, len(content) - 1))
+        order = data.draw(st.sampled_from(["little", "big"]))
+        size = data.draw(st.sampled_from([1, 2, 4, 8]))
+        value = data.draw(NUMBERS | st.integers(0, 1 << 12)) % (1 << 8 * size)
+        content[at : at + size] = value.to_bytes(size, "little" if order == "little" else "big")
+    cut = data.draw(st.none() | st.integers(0, len(content)))
+    with contextlib.suppress(MalformedElf):
+        assert isinstance(read(bytes(content[:cut])), ElfFile)

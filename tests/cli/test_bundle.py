@@ -1,0 +1,464 @@
+"""`minglibc bundle`: what a machine with nothing but Python gets from it, and what install.sh refuses."""
+
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from minglibc.bundle.contents import SUMS, check_pip
+from minglibc.cli import bundle as command
+from minglibc.errors import EnvironmentProblem
+from minglibc.index.client import DEFAULT_INDEX_URL
+from minglibc.model.core_metadata import parse_metadata
+from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
+from tests.support import oldglibc
+from tests.support.commands import Ran, minglibc
+from tests.support.index import IndexServer
+from tests.support.locked import lock, write_project
+from tests.support.wheels import BuiltWheel, build_wheel
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHER_MACHINE = "aarch64" if platform.machine() != "aarch64" else "x86_64"
+
+# The oldest and this one in every run; those between take ten seconds together.
+PYTHONS = ["3.6", *(pytest.param(python, marks=pytest.mark.slow) for python in ("3.7", "3.8", "3.9")), HERE]
+
+Spoil = Callable[[Path], None]
+
+
+def publish(index: IndexServer, machine: str = platform.machine()) -> None:
+    """An application with a console script, an extra of a dependency, and a wheel above the cap."""
+    index.add(build_wheel("app", "1.0", requires=["pure[fast]"], scripts={"greet": "app:main"}, files=APP))
+    index.add(build_wheel("pure", "1.0", provides_extra=["fast"], requires=['helper; extra == "fast"']))
+    index.add(build_wheel("helper", "1.0"))
+    tags = ["manylinux1", "manylinux_2_34"] if machine in {"x86_64", "i686"} else ["manylinux2014", "manylinux_2_34"]
+    for tag in tags:
+        index.add(build_wheel("native", "2.0", f"py3-none-{tag}_{machine}", files={"native.py": f"tag = {tag!r}\n"}))
+
+
+APP = {"app.py": "import helper, native, pure\ndef main():\n    print('greetings from', native.tag)\n"}
+
+
+def interpreter(python: str) -> Path:
+    """This machine's CPython *python*, or a skipped test."""
+    if python == HERE:
+        return Path(sys.executable)
+    try:
+        return oldglibc.interpreter(python)
+    except oldglibc.NotHere as reason:
+        pytest.skip(str(reason))
+
+
+@cache
+def shipped_pip(python: Path) -> BuiltWheel | None:
+    """The pip that *python* brings along, as the wheel that it is."""
+    code = "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))"
+    ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    found = sorted(Path(ran.stdout.strip()).glob("pip-*.whl")) if not ran.returncode else []
+    if not found:
+        return None
+    with zipfile.ZipFile(found[-1]) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name)
+    core = parse_metadata(metadata.decode())
+    content = found[-1].read_bytes()
+    return BuiltWheel(found[-1].name, content, metadata, "pip", core.version, core.requires_python or None)
+
+
+def publish_pip(index: IndexServer, python: Path) -> BuiltWheel:
+    """Publish the pip of *python*, or skip the test where it has none."""
+    wheel = shipped_pip(python)
+    if wheel is None:
+        pytest.skip(f"{python} brings no pip along")
+    index.add(wheel)
+    return wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Path:
+    """A locked project for this very Python and machine."""
+    publish(index)
+    publish_pip(index, Path(sys.executable))
+    folder = write_project(
+        tmp_path / "project", index, ["app", "native"], python=[HERE], architectures=[platform.machine()]
+    )
+    lock(folder)
+    return folder
+
+
+def bundle(folder: Path, output: Path, *options: str) -> Ran:
+    """Make a bundle of the project in *folder*, which must succeed."""
+    ran = minglibc("bundle", "--project", str(folder), "--output", str(output), *options)
+    assert not ran.code, ran.err
+    return ran
+
+
+def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run install.sh where there is no network."""
+    alone = ["unshare", "-n"] if cut_off() else []
+    environment = {"PATH": os.environ["PATH"], "PYTHON": python, "http_proxy": "http://127.0.0.1:9", "LANG": "C"}
+    return subprocess.run(
+        [*alone, "sh", made / "install.sh", venv], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@cache
+def cut_off() -> bool:
+    """Whether this process may start another one without network."""
+    unshare = shutil.which("unshare")
+    return (
+        bool(unshare) and not subprocess.run([str(unshare), "-n", "true"], capture_output=True, check=False).returncode
+    )
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_bare_python_installs_a_bundle(
+    tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    """With nothing but Python, and no network, install.sh makes an environment of exactly the locked wheels."""
+    executable = interpreter(python)
+    publish(index)
+    publish_pip(index, executable)
+    if python == "3.6":
+        # What it ships knows manylinux1 alone, which will do here; a real bundle takes 21.3.1 from its index.
+        monkeypatch.setattr(command, "check_pip", lambda filename, target: filename)
+    folder = write_project(
+        tmp_path / "project", index, ["app", "native"], python=[python], architectures=[platform.machine()]
+    )
+    lock(folder)
+    bundle(folder, tmp_path / "a b" / "bundle")
+    venv = tmp_path / "the ü venv"
+    ran = install(tmp_path / "a b" / "bundle", venv, str(executable))
+    assert not ran.returncode, ran.stderr
+    assert f"Installed 4 packages: {venv}/bin/python\n" == ran.stdout
+    greeting = subprocess.run([venv / "bin" / "greet"], capture_output=True, text=True, check=False)
+    assert greeting.stdout.startswith("greetings from manylinux"), greeting.stderr
+    assert "2_34" not in greeting.stdout
+    (site,) = venv.glob("lib/python*/site-packages")
+    assert ["app", "helper", "native", "pure"] == sorted(path.name.split("-")[0] for path in site.glob("*.dist-info"))
+
+
+def test_the_same_lock_gives_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    """Two archives of one lock are equal to the byte; they hold the folder's files, belong to root and have one date."""
+    for name in ("one", "two"):
+        bundle(project, tmp_path / name / "x.tar.gz")
+    assert (tmp_path / "one" / "x.tar.gz").read_bytes() == (tmp_path / "two" / "x.tar.gz").read_bytes()
+    bundle(project, tmp_path / "folder")
+    with tarfile.open(tmp_path / "one" / "x.tar.gz") as archive:
+        entries = archive.getmembers()
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    assert {(0, 0, "root", "root")} == {(entry.uid, entry.gid, entry.uname, entry.gname) for entry in entries}
+    assert 1 == len({entry.mtime for entry in entries})
+    (top,) = (tmp_path / "unpacked").iterdir()
+    assert contents(tmp_path / "folder") == contents(top)
+    assert os.access(top / "install.sh", os.X_OK)
+
+
+def test_the_archive_is_read_by_gzip_and_sha256sum(project: Path, tmp_path: Path) -> None:
+    """What other programs say of the archive and of SHA256SUMS is what minglibc says; its own digest is printed."""
+    archive = tmp_path / "x.tar.gz"
+    ran = bundle(project, archive)
+    assert f"sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}" in ran.err
+    assert f"{archive}\n" == ran.out
+    assert not subprocess.run(["gzip", "-t", archive], check=False).returncode
+    bundle(project, tmp_path / "folder")
+    checked = subprocess.run(["sha256sum", "--check", "--quiet", SUMS], cwd=tmp_path / "folder", check=False)
+    assert not checked.returncode
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below *folder*."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _missing(made: Path) -> None:
+    next(made.glob("wheels/helper-*")).unlink()
+
+
+def _added(made: Path) -> None:
+    (made / "wheels" / "helper-9.0-py3-none-any.whl").write_bytes(b"")
+
+
+def _changed(made: Path) -> None:
+    path = next(made.glob("wheels/helper-*"))
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+
+
+def _linked(made: Path) -> None:
+    path = next(made.glob("wheels/helper-*"))
+    path.rename(made.parent / path.name)
+    path.symlink_to(made.parent / path.name)
+
+
+def _lock_edited(made: Path) -> None:
+    with (made / "pylock.toml").open("a") as file:
+        file.write("#")
+
+
+def _emptied(made: Path) -> None:
+    (made / SUMS).write_text("")
+
+
+def _nested(made: Path) -> None:
+    (made / "wheels" / "more").mkdir()
+    (made / "wheels" / "more" / "sitecustomize.py").write_text("")
+
+
+SPOILED: dict[str, tuple[Spoil, str]] = {
+    "missing": (_missing, "is missing: wheels/helper-1.0-py3-none-any.whl"),
+    "added": (_added, "was added: wheels/helper-9.0-py3-none-any.whl"),
+    "changed": (_changed, "was changed: wheels/helper-1.0-py3-none-any.whl"),
+    "linked": (_linked, "is no plain file: wheels/helper-1.0-py3-none-any.whl"),
+    "lock edited": (_lock_edited, "was changed: pylock.toml"),
+    "no sums": (_emptied, "SHA256SUMS is empty"),
+    "nested": (_nested, "was added: wheels/more/sitecustomize.py"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_a_spoiled_bundle_is_refused_before_anything_is_written(project: Path, tmp_path: Path, kind: str) -> None:
+    """A file missing, added, changed or linked is named, and no environment is begun."""
+    made = tmp_path / "bundle"
+    bundle(project, made)
+    spoil, expected = SPOILED[kind]
+    spoil(made)
+    ran = install(made, tmp_path / "venv")
+    assert 1 == ran.returncode
+    assert expected in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ((HERE, OTHER_MACHINE, "2.17"), f"the bundle is for {OTHER_MACHINE}"),
+        ((HERE, platform.machine(), "2.99"), "the bundle is for 2.99"),
+        (("3.8", platform.machine(), "2.17"), f"is Python {platform.python_version()}, the bundle is for 3.8"),
+    ],
+    ids=["architecture", "glibc", "python"],
+)
+def test_another_machine_is_refused(
+    tmp_path: Path, index: IndexServer, target: tuple[str, str, str], expected: str
+) -> None:
+    """An architecture, a Python or a glibc that the bundle is not for is named, and nothing is written."""
+    python, machine, glibc = target
+    publish(index, machine)
+    index.add(build_wheel("pip", "21.3.1"))
+    folder = write_project(
+        tmp_path / "project", index, ["native"], python=[python], architectures=[machine], glibc=glibc
+    )
+    lock(folder)
+    bundle(folder, tmp_path / "bundle")
+    ran = install(tmp_path / "bundle", tmp_path / "venv")
+    assert 1 == ran.returncode
+    assert expected in ran.stderr
+    assert "hint: " in ran.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("import os; os.confstr = lambda name: None", "has no glibc, which the bundle is for"),
+        ("import os; os.confstr = lambda name: 'glibc 2.12'", "has glibc 2.12, the bundle is for 2.17"),
+        ("import sys; sys.implementation.name = 'pypy'", "is pypy, the bundle is for CPython"),
+        ("import sys; sys.modules['venv'] = None", "is incomplete"),
+    ],
+    ids=["musl", "older", "pypy", "no venv"],
+)
+def test_another_interpreter_or_c_library_is_refused(project: Path, tmp_path: Path, first: str, expected: str) -> None:
+    """A machine with an older glibc or none, and an interpreter that is no CPython or not all there, is told so."""
+    bundle(project, tmp_path / "bundle")
+    fake = tmp_path / "python"
+    # The checks come on stdin; a line before them makes them see another machine.
+    fake.write_text(f'#!/bin/sh\ncase "$*" in\n*" - "*) (echo "{first}"; cat) | {sys.executable} "$@" ;;\nesac\n')
+    fake.chmod(0o755)
+    ran = install(tmp_path / "bundle", tmp_path / "venv", str(fake))
+    assert 1 == ran.returncode
+    assert expected in ran.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_what_is_there_already_is_left_alone(project: Path, tmp_path: Path) -> None:
+    """install.sh writes into no folder that holds something, and bundle replaces nothing but a bundle."""
+    made = tmp_path / "bundle"
+    bundle(project, made)
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "precious").touch()
+    ran = install(made, tmp_path / "venv")
+    assert 1 == ran.returncode
+    assert "is there already" in ran.stderr
+    before = contents(made)
+    bundle(project, made)
+    assert before == contents(made)
+    refused = minglibc("bundle", "--project", str(project), "--output", str(tmp_path / "venv"))
+    assert 1 == refused.code
+    assert "is no bundle" in refused.err
+    assert ["precious"] == os.listdir(tmp_path / "venv")
+
+
+def test_a_failed_installation_leaves_nothing(project: Path, tmp_path: Path) -> None:
+    """When pip can't install, the begun environment is removed."""
+    made = tmp_path / "bundle"
+    bundle(project, made)
+    fake = tmp_path / "python"
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in\n*venv*--without-pip*) mkdir -p "$5"; exit 7 ;;\nesac\nexec {sys.executable} "$@"\n'
+    )
+    fake.chmod(0o755)
+    ran = install(made, tmp_path / "venv", str(fake))
+    assert 7 == ran.returncode
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_bundle_of_nothing_is_an_empty_environment(tmp_path: Path, index: IndexServer) -> None:
+    """A lock without packages makes an environment with nothing in it."""
+    publish_pip(index, Path(sys.executable))
+    folder = write_project(tmp_path / "project", index, python=[HERE], architectures=[platform.machine()])
+    lock(folder)
+    bundle(folder, tmp_path / "bundle")
+    ran = install(tmp_path / "bundle", tmp_path / "venv")
+    assert f"Installed 0 packages: {tmp_path}/venv/bin/python\n" == ran.stdout
+    assert (tmp_path / "venv" / "bin" / "python").exists()
+
+
+def test_an_interpreter_that_does_not_start_is_named(project: Path, tmp_path: Path) -> None:
+    """PYTHON may name a program that is not there."""
+    bundle(project, tmp_path / "bundle")
+    ran = install(tmp_path / "bundle", tmp_path / "venv", "/nowhere/python")
+    assert (1, "error: /nowhere/python does not start\n") == (ran.returncode, ran.stderr)
+
+
+def test_the_interpreter_is_found_on_path(project: Path, tmp_path: Path) -> None:
+    """Without PYTHON the target's own Python is taken from PATH; a machine without it is told its name."""
+    made = tmp_path / "bundle"
+    bundle(project, made)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname", "env"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    stub = tools / f"python{HERE}"
+    stub.write_text("#!/bin/sh\nexit 127\n")
+    stub.chmod(0o755)
+    ran = subprocess.run(
+        ["sh", made / "install.sh", tmp_path / "venv"],
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 1 == ran.returncode
+    assert f"there is no python{HERE} on PATH" in ran.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], [""], ["a", "b"], ["--help"]], ids=["none", "empty", "two", "option"])
+def test_install_says_how_it_is_used(project: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """Anything but one directory is answered with the usage."""
+    bundle(project, tmp_path / "bundle")
+    ran = subprocess.run(
+        ["sh", tmp_path / "bundle" / "install.sh", *arguments], capture_output=True, text=True, check=False
+    )
+    assert (2, "usage: sh install.sh DIRECTORY\n") == (ran.returncode, ran.stderr)
+
+
+def test_pip_is_the_newest_that_the_target_can_run(tmp_path: Path, index: IndexServer) -> None:
+    """The bundle's pip is resolved for the target: newer releases that need a newer Python are passed over."""
+    publish(index)
+    index.add(build_wheel("pip", "21.3.1", requires_python=">=3.6"))
+    index.add(build_wheel("pip", "22.0", requires_python=">=3.7"))
+    folder = write_project(tmp_path / "project", index, ["native"], python=["3.6"], architectures=[platform.machine()])
+    lock(folder)
+    bundle(folder, tmp_path / "bundle")
+    wheels = sorted(path.name for path in (tmp_path / "bundle" / "wheels").iterdir())
+    assert "pip-21.3.1-py3-none-any.whl" == wheels[1]
+    assert 2 == len(wheels)
+
+
+def test_a_locked_pip_makes_the_bundle_depend_on_the_lock_alone(tmp_path: Path, index: IndexServer) -> None:
+    """A project that requires pip itself has that one in its bundle, whatever the index has since."""
+    index.max_age = 0  # no page is taken from the cache
+    index.add(build_wheel("pip", "24.0"))
+    folder = write_project(tmp_path / "project", index, ["pip"], python=[HERE], architectures=[platform.machine()])
+    lock(folder)
+    index.add(build_wheel("pip", "26.0"))
+    bundle(folder, tmp_path / "bundle")
+    assert ["pip-24.0-py3-none-any.whl"] == os.listdir(tmp_path / "bundle" / "wheels")
+
+
+def test_an_index_without_a_usable_pip_is_named(tmp_path: Path, index: IndexServer) -> None:
+    """No pip for the target, or one that is too old for today's tags, is an error that says what to do."""
+    publish(index)
+    index.add(build_wheel("pip", "19.0"))
+    folder = write_project(tmp_path / "project", index, ["native"], python=[HERE], architectures=[platform.machine()])
+    lock(folder)
+    refused = minglibc("bundle", "--project", str(folder), "--output", str(tmp_path / "bundle"))
+    assert 1 == refused.code
+    assert "too old" in refused.err
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("cap", "too_old", "enough"), [(GlibcVersion(2, 17), "20.2.4", "20.3b1"), (MuslVersion(1, 1), "21.1.3", "21.2")]
+)
+def test_a_bundles_pip_reads_its_tags(cap: Cap, too_old: str, enough: str) -> None:
+    """A pip from before the tags of the target's C library is refused; the first that reads them will do."""
+    target = Target(PythonVersion(9), "x86_64", cap)
+    with pytest.raises(EnvironmentProblem, match="too old"):
+        check_pip(f"pip-{too_old}-py3-none-any.whl", target)
+    assert f"pip-{enough}-py3-none-any.whl" == check_pip(f"pip-{enough}-py3-none-any.whl", target)
+
+
+def test_a_lock_of_several_targets_wants_one_named(tmp_path: Path, index: IndexServer) -> None:
+    """A bundle is for one target: with several, --target chooses, and the hint lists them."""
+    publish(index)
+    index.add(build_wheel("pip", "24.0"))
+    folder = write_project(
+        tmp_path / "project", index, ["app"], python=["3.9", HERE], architectures=[platform.machine()]
+    )
+    lock(folder)
+    refused = minglibc("bundle", "--project", str(folder), "--output", str(tmp_path / "bundle"))
+    assert 2 == refused.code
+    name = f"cp39-{platform.machine()}-glibc2.17"
+    assert name in refused.err
+    bundle(folder, tmp_path / "bundle", "--target", name)
+    assert name in (tmp_path / "bundle" / "install.sh").read_text()
+
+
+def test_the_script_is_plain_sh(project: Path, tmp_path: Path) -> None:
+    """dash, where it is here, and sh read install.sh without a complaint, and the script can be started itself."""
+    bundle(project, tmp_path / "bundle")
+    script = tmp_path / "bundle" / "install.sh"
+    for shell in filter(shutil.which, ["sh", "dash", "bash", "busybox"]):
+        starter = [shell, "sh"] if shell == "busybox" else [shell]
+        ran = subprocess.run([*starter, "-n", script], capture_output=True, text=True, check=False)
+        assert (0, "") == (ran.returncode, ran.stderr)
+    assert stat.S_IMODE(script.stat().st_mode) & 0o111
+    assert "@" not in script.read_text().replace('"$@"', "")
+
+
+@pytest.mark.online
+def test_python_3_6_installs_with_the_public_index_s_pip(tmp_path: Path, index: IndexServer) -> None:
+    """The bundle for Python 3.6 brings the last pip for it, 21.3.1, and installs with that."""
+    executable = interpreter("3.6")
+    publish(index)
+    folder = write_project(
+        tmp_path / "project", index, ["app", "native"], python=["3.6"], architectures=[platform.machine()]
+    )
+    lock(folder)
+    bundle(folder, tmp_path / "bundle", "--index-url", os.environ.get("MINGLIBC_INDEX_URL") or DEFAULT_INDEX_URL)
+    assert (tmp_path / "bundle" / "wheels" / "pip-21.3.1-py3-none-any.whl").exists()
+    ran = install(tmp_path / "bundle", tmp_path / "venv", str(executable))
+    assert not ran.returncode, ran.stderr

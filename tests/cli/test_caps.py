@@ -1,0 +1,196 @@
+"""`minglibc caps`: what each cap would lock, measured at the caps that matter and true for all between."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from minglibc.errors import ProjectNotFound
+from minglibc.index.json_page import read_page
+from minglibc.index.response import Answer
+from minglibc.insight.caps import Step, at, curve, moving, with_vulnerabilities
+from minglibc.insight.vulnerabilities import Advisory
+from minglibc.lock.document import resolve_all
+from minglibc.model.artifacts import Wheel
+from minglibc.model.compatibility import Judge
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.project_page import ProjectPage
+from minglibc.model.requirements import parse
+from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
+from minglibc.resolve.candidates import Root
+from minglibc.resolve.resolver import Unresolvable
+from tests.support.explained import Project, manylinux
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """A needs b from its second release on, and only b's page tells that 2.31 matters."""
+    index.add(build_wheel("a", "1.0", manylinux(12)))
+    index.add(build_wheel("a", "2.0", manylinux(28), requires=["b"]))
+    index.add(build_wheel("b", "1.0", manylinux(17)))
+    index.add(build_wheel("b", "2.0", manylinux(31)))
+    index.add(build_wheel("pure", "1.0"))
+    return Project(tmp_path, index).write("a", "pure")
+
+
+def test_table(project: Project) -> None:
+    """A column for each span of caps that locks the same, the project's own marked; what never changes is only counted."""
+    ran = project.run("caps")
+    expected = """\
+glibc            2.5 to 2.11  2.12 to 2.27 *  2.28 to 2.30  2.31 to 2.43
+a                -            1.0             2.0           2.0
+b                -            -               1.0           2.0
+vulnerabilities  -            0               0             0
+are the newest   -            1 of 2          2 of 3        3 of 3
+glibc 2.5 to 2.11 can lock nothing: a
+"""
+    assert (0, expected) == (ran.code, ran.out)
+    assert "The cap decides on 2 packages (* is the project's own); 1 more are the same under every cap\n" in ran.err
+    assert "pure" in project.run("caps", "--all").out
+
+
+def test_one_set_of_pages(project: Project, tmp_path: Path) -> None:
+    """The whole curve asks for no page more often than one lock does, and for no metadata and no advisory twice."""
+    project.lock("--glibc", "2.43", "--cache-dir", str(tmp_path / "other"))
+    one_lock = Counter(project.index.paths("/simple/*"))
+    project.index.reset()
+    project.run("caps")
+    assert {"/simple/a/", "/simple/b/", "/simple/pure/"} == one_lock.keys()
+    assert one_lock == Counter(project.index.paths("/simple/*"))
+    others = [path for path in project.index.paths() if not path.startswith("/simple/")]
+    assert 5 + 5 == len(others)
+    assert sorted(set(others)) == sorted(others)
+
+
+def test_curve_is_what_lock_would_do(project: Project) -> None:
+    """Under any cap `lock` takes just the releases that the curve tells."""
+    steps = project.json("caps")["steps"]
+    for cap in ("2.12", "2.27", "2.28", "2.30", "2.31", "2.40"):
+        (step,) = [each for each in steps if _minor(each["lowest"]) <= _minor(cap) <= _minor(each["highest"])]
+        project.lock("--glibc", cap, "-U")
+        found = {each["name"]: [each["locked"]] for each in project.json("outdated", "--glibc", cap)}
+        assert step["packages"] == found
+
+
+def _minor(cap: str) -> int:
+    return int(cap.partition(".")[2])
+
+
+def test_vulnerabilities_of_each_cap(project: Project) -> None:
+    """Each span counts the known vulnerabilities that its releases carry."""
+    project.index.vulnerability("a", "1.0", "GHSA-1")
+    project.index.vulnerability("a", "1.0", "GHSA-2")
+    project.index.vulnerability("b", "1.0", "GHSA-3")
+    counts = [step["vulnerabilities"]["known"] for step in project.json("caps")["steps"]]
+    assert [None, 2, 1, 0] == counts
+
+
+def test_unknown_is_not_none(project: Project) -> None:
+    """Where the index does not say, the count is unknown."""
+    project.index.version_json = False
+    steps = project.json("caps")["steps"]
+    assert {None} == {step["vulnerabilities"]["known"] for step in steps}
+    assert "vulnerabilities  -            unknown         unknown       unknown\n" in project.run("caps").out
+
+
+def test_nothing_at_all(project: Project) -> None:
+    """Where no cap can be locked, it says so and is 1."""
+    ran = project.write("a>9").run("caps")
+    assert 1 == ran.code
+    assert "glibc 2.5 to 2.43 can lock nothing: a\n" in ran.out
+
+
+def test_architectures_have_a_lowest_cap(project: Project) -> None:
+    """A curve over an architecture begins where its first wheels do."""
+    project.index.add(build_wheel("a", "1.0", manylinux(17, architecture="aarch64")))
+    found = project.write("a", architectures=["aarch64"]).json("caps")
+    assert ["2.17"] == [step["lowest"] for step in found["steps"]]
+
+
+class Pages:
+    """A WheelIndex in memory: versions by name, each with the glibc that its only wheel needs and its requirements."""
+
+    def __init__(self, projects: Mapping[str, list[tuple[int, tuple[str, ...]]]]) -> None:
+        self._requires: dict[str, tuple[str, ...]] = {}
+        self._pages = {}
+        for name, releases in projects.items():
+            files = []
+            for number, (minor, requires) in enumerate(releases, 1):
+                filename = f"{name}-{number}.0-{manylinux(minor)}.whl"
+                self._requires[filename] = requires
+                files.append({"filename": filename, "url": f"https://example.invalid/{filename}", "hashes": {}})
+            body = json.dumps({"name": name, "files": files}).encode()
+            self._pages[name] = read_page(Answer("", 200, {"content-type": "application/json"}, body), name)
+
+    def project(self, name: str) -> ProjectPage:
+        """The page of a project."""
+        if name not in self._pages:
+            raise ProjectNotFound(name)
+        return self._pages[name]
+
+    def metadata(self, wheel: Wheel) -> CoreMetadata:
+        """What the project was made with."""
+        return CoreMetadata(wheel.name, wheel.version, self._requires[wheel.filename])
+
+    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+        """Everything is here."""
+
+
+NAMES = ("a", "b", "c")
+REQUIREMENTS = st.sampled_from(["a", "b", "c", "b>=2", "c<2", "c>=2", "b<3"])
+RELEASE = st.tuples(st.sampled_from([5, 12, 17, 24, 28, 31, 34]), st.lists(REQUIREMENTS, max_size=2).map(tuple))
+PROJECTS = st.fixed_dictionaries({name: st.lists(RELEASE, min_size=1, max_size=4) for name in NAMES})
+
+
+@settings(max_examples=60)
+@example(  # b and c are left over from a release of a that was given up, and ask for each other
+    {
+        "a": [(31, ("b", "c<2")), (28, ("c<2",)), (28, ("a", "c"))],
+        "b": [(31, ()), (28, ()), (24, ("b<3", "c>=2")), (31, ("b", "c<2"))],
+        "c": [(31, ()), (28, ()), (24, ("b<3", "c>=2")), (31, ("b", "c<2"))],
+    }
+)
+@given(PROJECTS)
+def test_the_curve_holds_at_every_cap(projects: Mapping[str, list[tuple[int, tuple[str, ...]]]]) -> None:
+    """The spans cover every cap once, and at each cap hold exactly what a resolution at that cap answers."""
+    index = Pages(projects)
+    roots = [Root(parse("a"), "the project")]
+    target = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17))
+    steps = curve(roots, [target], Judge, index)
+    for minor in range(5, NEWEST_GLIBC.minor + 1):
+        cap = GlibcVersion(2, minor)
+        (step,) = [step for step in steps if step.lowest <= cap <= step.highest]
+        assert step == at(steps, cap)
+        try:
+            (resolution,) = resolve_all(roots, [Judge(target._replace(cap=cap))], index)
+            expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
+        except Unresolvable:
+            expected = {}
+        assert expected == step.versions
+    assert all(one.versions != other.versions or not one.versions for one, other in pairwise(steps))
+
+
+def test_moving() -> None:
+    """A package that some span locks otherwise, or not at all, moves; where nothing can be locked does not count."""
+    caps = [GlibcVersion(2, minor) for minor in (5, 17, 28)]
+    steps = [
+        Step(caps[0], caps[0], {}, "a"),
+        Step(caps[1], caps[1], {"a": ("1",), "b": ("1",)}),
+        Step(caps[2], caps[2], {"a": ("2",), "b": ("1",), "c": ("1",)}),
+    ]
+    assert (["a", "c"], ["b"]) == moving(steps)
+
+
+def test_counts() -> None:
+    """Known and unknown releases of a span are counted apart."""
+    step = Step(GlibcVersion(2, 5), NEWEST_GLIBC, {"a": ("1",), "b": ("1", "2")})
+    known = {("a", "1"): (Advisory("x"), Advisory("y")), ("b", "1"): (), ("b", "2"): None}
+    (counted,) = with_vulnerabilities([step], known)
+    assert (2, 1) == (counted.vulnerable, counted.unknown)

@@ -1,0 +1,248 @@
+"""`minglibc check`: the files of locked wheels, of wheels on disk and of environments, held against the cap."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from minglibc.audit.binaries import is_conda, of_environment
+from tests.support.commands import Ran, minglibc
+from tests.support.elves import elf
+from tests.support.explained import Project, compiled, manylinux, valid
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+LIAR = compiled("liar", "1.0", manylinux(17), "GLIBC_2.17", "GLIBC_2.34")
+HONEST = compiled("honest", "1.0", manylinux(17), "GLIBC_2.17")
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """An index with a wheel that keeps its word and one that doesn't."""
+    index.add(LIAR)
+    index.add(HONEST)
+    return Project(tmp_path, index)
+
+
+def check(project: Project, *arguments: str) -> Ran:
+    """`check` in the project's folder; it has no index to choose."""
+    return minglibc("check", "--project", str(project.folder), *arguments)
+
+
+def test_liar_of_the_lock_is_named(project: Project) -> None:
+    """A locked wheel whose file needs more than the cap: exit 1, with distribution, file, version, symbol and the cap that has it."""
+    ran = check(project.write("liar", "honest").lock())
+    assert 1 == ran.code
+    line = "liar 1.0: liar/_liar.abi3.so needs GLIBC_2.34 of libc.so.6 (pthread_create); glibc 2.34 has it\n"
+    assert line == ran.out
+    assert "Held 2 binaries of 2 wheels against glibc 2.17: 1 finding\n" in ran.err
+
+
+def test_honest_lock_passes(project: Project) -> None:
+    """Where every file keeps within the cap nothing is printed but the count, and the exit code is 0."""
+    ran = check(project.write("honest").lock())
+    assert (0, "") == (ran.code, ran.out)
+    assert "0 findings" in ran.err
+
+
+def test_reading_costs_once(project: Project) -> None:
+    """What was read is remembered by the wheel's digest: the second check opens and fetches no wheel, and says the same."""
+    project.write("liar", "honest").lock()
+    first = check(project)
+    assert 2 == len(project.index.paths("*.whl"))
+    project.index.reset()
+    assert first == check(project)
+    assert [] == project.index.paths()
+    assert first == check(project, "--offline")
+
+
+def test_wheels_bring_what_others_need(project: Project) -> None:
+    """A library that another wheel of the same target brings is no finding; one that nobody brings is."""
+    needy = elf(needed=("libfriend.so.1",))
+    project.index.add(build_wheel("needy", "1.0", manylinux(17), files={"needy/x.so": needy}, requires=["friend"]))
+    friend = {"friend/libfriend.so.1": elf(soname="libfriend.so.1")}
+    project.index.add(build_wheel("friend", "1.0", manylinux(17), files=friend))
+    assert 0 == check(project.write("needy").lock()).code
+    project.index.add(build_wheel("needy", "2.0", manylinux(17), files={"needy/x.so": needy}))
+    ran = check(project.lock("-U"))
+    assert 1 == ran.code
+    assert "needy/x.so needs libfriend.so.1, which no wheel brings" in ran.out
+
+
+def test_each_target_has_its_own_cap(project: Project) -> None:
+    """A file is held against the cap of its own architecture."""
+    project.index.add(compiled("both", "1.0", manylinux(17), "GLIBC_2.17"))
+    arm = build_wheel(
+        "both",
+        "1.0",
+        manylinux(28, architecture="aarch64"),
+        files={"both/a.so": elf("aarch64", needs={"libc.so.6": ["GLIBC_2.28"]})},
+    )
+    project.index.add(arm)
+    project.write("both", glibc={"x86_64": "2.17", "aarch64": "2.28"}, architectures=["x86_64", "aarch64"])
+    ran = check(project.lock())
+    assert (0, "") == (ran.code, ran.out)
+    assert "2 binaries of 2 wheels against glibc 2.17, 2.28" in ran.err
+
+
+def test_another_cap_can_be_tried(project: Project) -> None:
+    """`--glibc` holds the same wheels against another cap, without another lock."""
+    assert 0 == check(project.write("liar").lock(), "--glibc", "2.34").code
+    ran = check(project, "--glibc", "2.16")
+    assert 1 == ran.code
+    assert "hint: a cap of 2.34 has all of this" in ran.err
+
+
+def test_foreign_binaries_are_counted_apart(project: Project) -> None:
+    """Binaries for other machines and systems are no findings, and their number is said."""
+    files = {"x/x.exe": b"MZ" + bytes(100), "x/arm.so": elf("aarch64", needs={"libc.so.6": ["GLIBC_2.38"]})}
+    project.index.add(build_wheel("x", "1.0", files=files))
+    ran = check(project.write("x").lock())
+    assert (0, "") == (ran.code, ran.out)
+    assert "Held 0 binaries of 1 wheel against glibc 2.17: 0 findings; 2 for other machines left aside\n" == ran.err
+
+
+def test_wheels_and_folders(project: Project) -> None:
+    """Wheels and folders of wheels on disk are held against the project's cap, each wheel for itself."""
+    project.write("honest")
+    folder = project.folder / "wheels"
+    folder.mkdir()
+    for wheel in (LIAR, HONEST):
+        (folder / wheel.filename).write_bytes(wheel.content)
+    assert 0 == check(project, str(folder / HONEST.filename)).code
+    ran = check(project, str(folder))
+    assert 1 == ran.code
+    assert ran.out.startswith("liar 1.0: liar/_liar.abi3.so needs GLIBC_2.34")
+    assert 0 == check(project, str(folder), "--glibc", "2.34", "--arch", "x86_64").code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere.whl"], 1, "can't read nowhere.whl"),
+        (["pyproject.toml"], 1, "neither a wheel nor a folder"),
+        (["."], 1, "holds no wheel"),
+        (["--environment", "nowhere"], 1, "can't start the interpreter nowhere"),
+        (["--environment", "."], 1, "has no bin/python"),
+        (["--environment", ".", "x.whl"], 2, "one at a time"),
+        ([], 1, "there is no pylock.toml"),
+        (["x.whl", "--glibc", "3.0"], 2, "there is no glibc 3.0"),
+    ],
+)
+def test_mistakes(
+    project: Project, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
+) -> None:
+    """A path that is not what it should be is an error in one sentence."""
+    project.write("honest")
+    monkeypatch.chdir(project.folder)
+    ran = check(project, *arguments)
+    assert (code, "") == (ran.code, ran.out)
+    assert words in ran.err
+
+
+def test_damaged_wheel(project: Project) -> None:
+    """A file that ends in .whl and is no archive is an error, not a traceback."""
+    path = project.write("honest").folder / "x-1.0-py3-none-any.whl"
+    path.write_bytes(b"PK\x03\x04 and no more")
+    ran = check(project, str(path))
+    assert 1 == ran.code
+    assert f"error: can't read {path}" in ran.err
+
+
+def test_damaged_lock_is_refused(project: Project) -> None:
+    """A lock that was cut is not checked as a smaller one."""
+    project.write("liar", "honest").lock()
+    path = project.folder / "pylock.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("liar-1.0-cp39", "liar-1.0-1-cp39"), encoding="utf-8")
+    ran = check(project)
+    assert 1 == ran.code
+    assert "was cut or edited" in ran.err
+
+
+def make_environment(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+    """An environment as pip leaves it; gives its site-packages."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    info = site / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    for path, content in files.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_bytes(content)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp39-abi3-manylinux_2_34_x86_64\n", encoding="utf-8")
+    (info / "INSTALLER").write_text("pip\n", encoding="utf-8")
+    record = "".join(f"{path},,\n" for path in [*files, f"{info.name}/METADATA", f"{info.name}/RECORD"])
+    (info / "RECORD").write_text(record, encoding="utf-8")
+    return site
+
+
+def test_environment(project: Project) -> None:
+    """An environment that somebody else made: the file, its distribution and the version are named; so are files without an owner."""
+    project.write("honest", glibc="2.27")
+    extension = elf(needs={"libc.so.6": ["GLIBC_2.33"]})
+    site = make_environment(project.folder / ".venv", "crypto", "44.0.1", {"crypto/_rust.abi3.so": extension})
+    (site / "stray.so").write_bytes(extension)
+    ran = check(project, "--environment", str(project.folder / ".venv"))
+    assert 1 == ran.code
+    place = site.relative_to(project.folder / ".venv")
+    stray, owned = ran.out.splitlines()
+    assert f"{place}/stray.so needs GLIBC_2.33 of libc.so.6 (stat64); glibc 2.33 has it" == stray
+    assert owned.startswith(f"crypto 44.0.1: {place}/crypto/_rust.abi3.so needs GLIBC_2.33")
+    assert "hint: `minglibc sync`" in ran.err
+    by_interpreter = check(project, "--environment", str(project.folder / ".venv" / "bin" / "python"))
+    assert ran.out == by_interpreter.out
+    assert 0 == check(project, "--environment", str(project.folder / ".venv"), "--glibc", "2.33").code
+
+
+def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
+    """Of a system's own Python the packages are looked at, and not the system; of conda's environments all is."""
+    for path in ("lib/site", "bin", "conda-meta"):
+        (tmp_path / path).mkdir(parents=True)
+    for path in ("lib/site/a.so", "bin/tool"):
+        (tmp_path / path).write_bytes(elf())
+    assert ["lib/site/a.so"] == [each.path for each in of_environment(str(tmp_path), {}, ["lib/site", "lib/site"])]
+    assert {"lib/site/a.so", "bin/tool"} == {each.path for each in of_environment(str(tmp_path), {})}
+    assert is_conda(str(tmp_path))
+    assert not is_conda(str(tmp_path / "bin"))
+
+
+def test_json(project: Project) -> None:
+    """With --json the same is said as docs/reference/json/check.schema.json has it."""
+    ran = check(project.write("liar", "honest").lock(), "--json")
+    found = valid("check", ran.out)
+    assert {"x86_64": "2.17"} == found["caps"]
+    assert {"held": 2, "static": 0, "foreign": 0, "unreadable": 0} == found["binaries"]
+    finding = {
+        "distribution": "liar 1.0",
+        "path": "liar/_liar.abi3.so",
+        "kind": "glibc",
+        "library": "libc.so.6",
+        "version": "GLIBC_2.34",
+        "symbols": ["pthread_create"],
+        "lowest-cap": "2.34",
+        "detail": "",
+    }
+    assert [finding] == found["findings"]
+
+
+@pytest.mark.online
+def test_the_environment_of_the_failure(project: Project, tmp_path: Path) -> None:
+    """pip's own environment for paramiko on a new machine, held against 2.27: `_rust.abi3.so` and its version are named."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=False, symlinks=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    command += ["--platform", "manylinux_2_34_x86_64", "--target", str(site), "cryptography==50.0.2"]
+    settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
+    subprocess.run(command, env=kept | settings, check=True)
+    ran = check(project.write("honest", glibc="2.27"), "--environment", str(folder), "--json")
+    assert 1 == ran.code
+    (finding,) = [each for each in valid("check", ran.out)["findings"] if each["kind"] == "glibc"]
+    assert "cryptography 50.0.2" == finding["distribution"]
+    assert finding["path"].endswith("cryptography/hazmat/bindings/_rust.abi3.so")
+    assert ("GLIBC_2.34", "2.34") == (finding["version"], finding["lowest-cap"])

@@ -1,0 +1,277 @@
+"""`minglibc export`: what it writes is what the lock selects, and every pip installs just that."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+import minglibc as minglibc_package
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target, shortest_marker
+from tests.support import oldglibc
+from tests.support.commands import Ran, minglibc, read_lock
+from tests.support.index import IndexServer
+from tests.support.locked import lock, write_project
+from tests.support.wheels import BuiltWheel, build_wheel
+
+# Of each kind of pip one in every run: pip 18 and 22 or newer.
+PYTHONS = ["3.6", pytest.param("3.7", marks=pytest.mark.slow), pytest.param("3.8", marks=pytest.mark.slow), "3.9"]
+PINNED = re.compile(r"(?P<requirement>[^#]*?) --hash=(?P<hash>sha256:[0-9a-f]{64})")
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Path:
+    """A locked project: a pure dependency with an extra of another, and one with wheels above and within the cap."""
+    publish(index)
+    folder = write_project(
+        tmp_path / "project",
+        index,
+        ["app", "native"],
+        python=["3.9", "3.11"],
+        architectures=["x86_64", "aarch64"],
+        extras={"web": ["pure"]},
+        groups={"dev": ["tool"]},
+    )
+    lock(folder)
+    return folder
+
+
+def publish(index: IndexServer) -> dict[str, BuiltWheel]:
+    """Fill *index*; the wheels by file name."""
+    wheels = [
+        build_wheel("app", "1.0", requires=["pure[fast]>=1"]),
+        build_wheel("pure", "1.0", provides_extra=["fast"], requires=['helper; extra == "fast"']),
+        build_wheel("helper", "1.0+local.1"),
+        build_wheel("tool", "3.0"),
+    ]
+    wheels += [
+        build_wheel("native", "2.0", f"py3-none-{tag}", files={"native.py": f"tag = {tag!r}\n"})
+        for tag in ("manylinux1_x86_64", "manylinux2014_x86_64", "manylinux_2_34_x86_64", "manylinux2014_aarch64")
+    ]
+    for wheel in wheels:
+        index.add(wheel)
+    return {wheel.filename: wheel for wheel in wheels}
+
+
+def export(folder: Path, *options: str) -> Ran:
+    """Export the project in *folder*, which must succeed."""
+    ran = minglibc("export", "--project", str(folder), *options)
+    assert not ran.code, ran.err
+    return ran
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines that name a package."""
+    return [line for line in text.splitlines() if line and not line.startswith(("#", "--"))]
+
+
+def installed(text: str, target: Target) -> dict[str, str]:
+    """What a reader of requirements.txt would install on *target*: the file's digest by name."""
+    found = {}
+    for line in lines_of(text):
+        pinned = PINNED.fullmatch(line)
+        requirement = Requirement(pinned["requirement"] if pinned else line)
+        environment: dict[str, str] = target.environment
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert requirement.name not in found
+            found[requirement.name] = pinned["hash"] if pinned else line_digest(requirement.url or "")
+    return found
+
+
+def line_digest(url: str) -> str:
+    """The digest at the end of a URL."""
+    return url.rpartition("#")[2].replace("=", ":")
+
+
+@pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
+def test_every_target_reads_its_own_selection(project: Path, style: list[str]) -> None:
+    """For each target the markers leave exactly the wheels that the lock selects there, each by its one digest."""
+    text = export(project, *style).out
+    found = read_lock(project)
+    for target in found.targets:
+        expected = {package.name: f"sha256:{wheel.hashes['sha256']}" for package, wheel in found.select(target)}
+        assert expected == installed(text, target)
+
+
+def test_pip_is_told_what_it_may_not_do(project: Path) -> None:
+    """A file of URLs takes nothing without a digest, one for an index builds nothing from source."""
+    assert ["--require-hashes"] == [line for line in export(project).out.splitlines() if line.startswith("--")]
+    text = export(project, "--index").out
+    assert ["--only-binary :all:"] == [line for line in text.splitlines() if line.startswith("--")]
+
+
+def test_one_target_needs_no_markers(project: Path) -> None:
+    """With --target the lines are that target's, and have no marker."""
+    text = export(project, "--target", "cp39-aarch64-glibc2.17").out
+    assert ";" not in text.partition("--require-hashes")[2]
+    assert "manylinux2014_aarch64" in text
+    assert "x86_64.whl" not in text
+
+
+def test_markers_are_shortened(project: Path) -> None:
+    """A wheel of one architecture is told apart by the machine alone; a wheel for all has no marker."""
+    lines = {line.partition(" ")[0]: line for line in lines_of(export(project).out) if "aarch64" not in line}
+    assert lines["native"].endswith(" ; platform_machine == 'x86_64'")
+    assert ";" not in lines["app"]
+
+
+def test_extras_and_groups_are_asked_for(project: Path) -> None:
+    """Extras and groups come only when they are named; an unknown one is refused with those there are."""
+    assert ["app", "helper", "native", "native", "pure"] == [line.split()[0] for line in lines_of(export(project).out)]
+    assert "tool @ " in export(project, "--group", "dev").out
+    assert "tool==3.0" in export(project, "--group", "dev", "--all-extras", "--index").out
+    refused = minglibc("export", "--project", str(project), "--extra", "nope")
+    assert 2 == refused.code
+    assert "web" in refused.err
+
+
+def test_targets_that_no_marker_separates_are_refused(tmp_path: Path, index: IndexServer) -> None:
+    """A free-threaded Python and its sister have one marker: the export asks for --target."""
+    publish(index)
+    folder = write_project(tmp_path, index, ["tool"], python=["3.13", "3.13t"])
+    lock(folder)
+    refused = minglibc("export", "--project", str(folder))
+    assert 2 == refused.code
+    assert "--target" in refused.err
+    assert "tool @" in export(folder, "--target", "cp313t-x86_64-glibc2.17").out
+
+
+def test_a_file_is_written_whole(project: Path, tmp_path: Path) -> None:
+    """-o writes what stdout would have had; a folder that is not there is an error without a traceback."""
+    ran = export(project, "-o", str(tmp_path / "requirements.txt"))
+    assert not ran.out
+    assert export(project).out == (tmp_path / "requirements.txt").read_text(encoding="utf-8")
+    refused = minglibc("export", "--project", str(project), "-o", str(tmp_path / "none" / "r.txt"))
+    assert 1 == refused.code
+    assert "can't write" in refused.err
+
+
+def test_a_stale_lock_is_refused(project: Path) -> None:
+    """What is exported is what pyproject.toml asks for, unless --frozen says otherwise."""
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text(encoding="utf-8").replace('"native"', '"native", "tool"'))
+    assert 1 == minglibc("export", "--project", str(project)).code
+    assert "native @" in export(project, "--frozen").out
+
+
+@pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pip_as_it_ships_installs_the_capped_wheel(
+    tmp_path: Path, index: IndexServer, python: str, style: list[str]
+) -> None:
+    """The pip that comes with each old Python installs the locked files and no other, and refuses a changed one."""
+    wheels = publish(index)
+    if python == "3.6":
+        # Its pip 18.1 knows manylinux1 alone; newer tags are for a bundle, which brings its own pip.
+        index.remove("native-2.0-py3-none-manylinux2014_x86_64.whl")
+    folder = write_project(tmp_path / "project", index, ["app", "native"], python=[python])
+    lock(folder)
+    file = tmp_path / "requirements.txt"
+    export(folder, *style, "-o", str(file))
+    site = tmp_path / "site"
+    good = pip(python, index, site, file)
+    assert not good.returncode, good.stderr
+    expected = "manylinux1_x86_64" if python == "3.6" else "manylinux2014_x86_64"
+    assert f"tag = {expected!r}\n" == (site / "native.py").read_text()
+    assert {"app", "pure", "helper", "native.py"} == {
+        path.name for path in site.iterdir() if path.suffix != ".dist-info" and path.name != "__pycache__"
+    }
+    if style and python != "3.6":
+        return  # how a digest is given matters only where it is not an option of the line
+    changed = file.read_text().replace(wheels["helper-1.0+local.1-py3-none-any.whl"].sha256, "0" * 64)
+    file.write_text(changed)
+    assert "DO NOT MATCH THE HASHES" in pip(python, index, tmp_path / "other", file).stderr
+
+
+def pip(python: str, index: IndexServer, site: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    """Install *file* into *site* with the pip that this Python has."""
+    try:
+        interpreter = oldglibc.interpreter(python)
+    except oldglibc.NotHere as reason:
+        pytest.skip(str(reason))
+    options = [
+        "--no-cache-dir",
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--trusted-host",
+        "127.0.0.1",
+        "-i",
+        index.url,
+    ]
+    ran = subprocess.run(
+        [interpreter, "-I", "-m", "pip", "install", *options, "--target", site, "-r", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "No module named pip" in ran.stderr:
+        pytest.skip(f"{interpreter} has no pip")
+    return ran
+
+
+def test_cyclonedx_is_valid(project: Path) -> None:
+    """The bill of materials passes the library's own strict validator, and names every package with purl and digest."""
+    text = export(project, "--format", "cyclonedx").out
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    components = {component["name"]: component for component in bill["components"]}
+    assert ["app", "helper", "native", "pure"] == sorted(components)
+    assert "pkg:pypi/app@1.0" == components["app"]["purl"]
+    assert "SHA-256" == components["app"]["hashes"][0]["alg"]
+    assert 2 == len(components["native"]["externalReferences"])
+    assert "example" == bill["metadata"]["component"]["name"]
+    depends = {entry["ref"]: entry.get("dependsOn", []) for entry in bill["dependencies"]}
+    assert ["pkg:pypi/pure@1.0"] == depends["pkg:pypi/app@1.0"]
+    assert ["pkg:pypi/app@1.0", "pkg:pypi/native@2.0"] == depends["project:example"]
+
+
+def test_cyclonedx_is_reproducible(project: Path) -> None:
+    """Two bills of one lock are the same bytes; of another part of it they have another serial number."""
+    first, second = (export(project, "--format", "cyclonedx").out for _ in range(2))
+    assert first == second
+    assert "timestamp" not in first
+    other = export(project, "--format", "cyclonedx", "--group", "dev").out
+    assert json.loads(first)["serialNumber"] != json.loads(other)["serialNumber"]
+
+
+def test_a_missing_library_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the sbom extra, --format cyclonedx says what to install."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "cyclonedx" or name == "minglibc.lock.sbom"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(minglibc_package, "sbom", raising=False)
+    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    refused = minglibc("export", "--project", str(project), "--format", "cyclonedx")
+    assert 1 == refused.code
+    assert "minglibc[sbom]" in refused.err
+
+
+def test_index_style_is_of_requirements_alone(project: Path) -> None:
+    """--index with CycloneDX is a mistake of the command line."""
+    assert 2 == minglibc("export", "--project", str(project), "--format", "cyclonedx", "--index").code
+
+
+TARGETS = [
+    Target(PythonVersion(minor), architecture, GlibcVersion(2, 17))
+    for minor in (6, 9, 13)
+    for architecture in ("x86_64", "aarch64", "s390x")
+]
+
+
+@given(st.lists(st.sampled_from(TARGETS), min_size=1, unique=True), st.data())
+def test_a_shortened_marker_is_true_where_it_serves_and_nowhere_else(
+    targets: list[Target], data: st.DataObject
+) -> None:
+    """Of the targets of an export, the marker of a wheel admits exactly those that it serves."""
+    served = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
+    marker = shortest_marker(served, targets)
+    for target in targets:
+        environment: dict[str, str] = target.environment
+        assert (target in served) == (not marker or Marker(marker).evaluate(environment))

@@ -1,0 +1,243 @@
+"""`minglibc init` on real files."""
+
+# The expected value stands on the left.
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from minglibc.cli import init
+from minglibc.cli.options import Parser
+from minglibc.config import settings
+from minglibc.errors import SettingsError
+from minglibc.model.targets import GlibcVersion
+
+HERE = f"3.{sys.version_info.minor}"
+GLIBC = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2]
+PYPROJECT = """\
+# ours
+[project]
+name = "x"   # odd
+
+dependencies = ["a"]
+requires-python = ">=3.9,<3.11"
+
+[dependency-groups]
+dev = ["ruff"]
+"""
+
+
+def run(folder: Path, *arguments: str) -> dict[str, object]:
+    """The new table after `minglibc init`."""
+    parser = Parser()
+    parser.add_argument("--project")
+    init.configure(parser)
+    assert 0 == init.run(parser.parse_args(["--project", str(folder), *arguments]))
+    table: dict[str, object] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))["tool"][
+        "minglibc"
+    ]
+    return table
+
+
+def test_an_empty_folder_becomes_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A first pyproject.toml is one that can be locked at once, with this machine's glibc and Python."""
+    folder = tmp_path / "my äpp"
+    folder.mkdir()
+    table = run(folder)
+    assert (GLIBC, [HERE]) == (table["glibc"], table["python"])
+    found = settings.parse((folder / "pyproject.toml").read_text())
+    assert ("my-pp", f">={HERE}") == (found.project, found.requires_python)
+    said = capsys.readouterr()
+    assert f'glibc = "{GLIBC}"' in said.out
+    assert "write the oldest machine's there" in said.err
+
+
+@pytest.mark.parametrize(
+    "text", [PYPROJECT, PYPROJECT.rstrip(), PYPROJECT.replace("\n", "\r\n"), f"\ufeff{PYPROJECT}", ""]
+)
+def test_the_file_is_kept_byte_for_byte(tmp_path: Path, text: str) -> None:
+    """Comments, blanks, line ends and BOM stay; the table is added after them in the same line ends."""
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes(text.encode())
+    run(tmp_path, "--glibc", "2.17")
+    after = path.read_bytes().decode()
+    assert after.startswith(text)
+    assert ("\r\n" in text) == ("\r\n" in after)
+    assert after.count("\r\n") in {0, after.count("\n")}
+
+
+def test_options_win(tmp_path: Path) -> None:
+    """--glibc, --python and --arch are written as they are given."""
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    arguments = [
+        "--glibc",
+        "manylinux2014",
+        "--python",
+        "3.9",
+        "--python",
+        "3.10",
+        "--arch",
+        "x86_64",
+        "--arch",
+        "aarch64",
+    ]
+    expected = {"glibc": "manylinux2014", "python": ["3.9", "3.10"], "architectures": ["x86_64", "aarch64"]}
+    assert expected == run(tmp_path, *arguments)
+
+
+def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> None:
+    """Where requires-python excludes the running Python, requires-python alone decides."""
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace("<3.11", f"<{HERE}"))
+    assert ["glibc"] == list(run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ('[tool.minglibc]\nglibc = "2.17"\n', [], "has a [tool.minglibc] table already"),
+        ("a = [", [], "is not TOML"),
+        ("tool = {}\n", [], "can't be added at the end"),
+        ("tool = 1\n", [], "tool is not a table"),
+        (PYPROJECT, ["--glibc", "2.x"], "'2.x' is not a glibc version"),
+        (PYPROJECT, ["--glibc", "2.4"], "too old"),
+        (PYPROJECT, ["--arch", "amd64"], "it is called x86_64"),
+        (PYPROJECT, ["--python", "3.99"], "Python 3.99"),
+        (PYPROJECT, ["--python", "3.12"], "outside project.requires-python >=3.9,<3.11"),
+    ],
+)
+def test_refusals_change_nothing(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
+    """What can't be done is said, and the file is as it was."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        run(tmp_path, *arguments)
+    assert said in caught.value.message
+    assert 2 == caught.value.exit_code
+    assert (text, ["pyproject.toml"]) == (path.read_text(), os.listdir(tmp_path))
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    """--project with a slip in it makes no new folder."""
+    with pytest.raises(SettingsError, match="is not a folder"):
+        run(tmp_path / "nowhere")
+
+
+def test_uv_settings_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What means the same is taken, the rest is named, and the result is read as it was meant."""
+    (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
+[tool.uv]
+constraint-dependencies = ["grpcio<1.65"]
+override-dependencies = ["werkzeug==2.3.0"]
+exclude-newer = "2026-01-01"
+exclude-newer-package = {{ torch = "2025-01-01" }}
+prerelease = "allow"
+minimum-libc-version = {{ glibc = "2.27" }}
+resolution = "lowest-direct"
+package = true
+[[tool.uv.index]]
+url = "https://other.example.invalid/simple"
+[[tool.uv.index]]
+url = "https://example.invalid/simple"
+default = true
+""")
+    table = run(tmp_path)
+    assert {
+        "glibc": "2.27",
+        "constraints": ["grpcio<1.65"],
+        "overrides": ["werkzeug==2.3.0"],
+        "exclude-newer": "2026-01-01",
+        "exclude-newer-package": {"torch": "2025-01-01"},
+        "prereleases": True,
+        "resolution": "lowest-direct",
+        "default-groups": ["dev"],
+        "index-url": "https://example.invalid/simple",
+    } == {key: value for key, value in table.items() if key != "python"}
+    found = settings.parse((tmp_path / "pyproject.toml").read_text())
+    assert (GlibcVersion(2, 27), ("dev",)) == (found.targets[0].cap, found.default_groups)
+    said = capsys.readouterr().err
+    assert "took tool.uv.minimum-libc-version as glibc" in said
+    assert "left tool.uv.package" in said
+    assert "left tool.uv.index[0]" in said
+    assert "this machine's own" not in said
+
+
+def test_uv_indexes_and_sources_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named indexes and the sources that are indexes are taken; secrets, and what only uv knows, stay behind."""
+    (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
+[tool.uv.sources]
+corp = {{ index = "works" }}
+other = {{ index = "secret" }}
+tool = {{ git = "https://example.invalid/tool.git" }}
+[[tool.uv.index]]
+name = "works"
+url = "https://works.example.invalid/simple"
+explicit = true
+ignore-error-codes = [403]
+[[tool.uv.index]]
+name = "secret"
+url = "https://me:hunter2@secret.example.invalid/simple"
+[[tool.uv.index]]
+name = "mirror"
+url = "https://mirror.example.invalid/simple"
+default = true
+[[tool.uv.index]]
+name = "wheels"
+url = "https://wheels.example.invalid/"
+format = "flat"
+""")
+    run(tmp_path, "--glibc", "2.27")
+    text = (tmp_path / "pyproject.toml").read_text()
+    found = settings.parse(text)
+    assert [("works", False, True, "simple"), ("mirror", True, False, "simple"), ("wheels", False, False, "flat")] == [
+        (index.name, index.default, index.explicit, index.format) for index in found.indexes
+    ]
+    assert {"corp": "works"} == found.sources
+    said = capsys.readouterr().err
+    for source in ("sources.other: its index", "sources.tool", "index[0].ignore-error-codes", "index[1]: it holds"):
+        assert f"left tool.uv.{source}" in said
+    assert "hunter2" not in said + text.partition("[tool.minglibc]")[2]
+
+
+def test_pdm_settings_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """PDM's overrides become requirements; its source called pypi becomes the index."""
+    (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
+[tool.pdm]
+distribution = true
+[tool.pdm.resolution]
+allow-prereleases = true
+excludes = ["six"]
+overrides = {{ a = "1.0", b = ">=2" }}
+[[tool.pdm.source]]
+name = "pypi"
+url = "https://example.invalid/simple"
+""")
+    table = run(tmp_path, "--glibc", "2.17")
+    assert (["a==1.0", "b>=2"], ["six"], True) == (table["overrides"], table["excludes"], table["prereleases"])
+    assert "https://example.invalid/simple" == table["index-url"]
+    assert "left tool.pdm.distribution" in capsys.readouterr().err
+
+
+def test_secrets_and_nonsense_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Credentials are not copied or printed, and a value that minglibc would refuse is left with the reason."""
+    (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
+[tool.uv]
+default-groups = []
+index-url = "https://me:hunter2@example.invalid/simple"
+constraint-dependencies = ["a=1"]
+minimum-libc-version = {{ glibc = "2.17" }}
+""")
+    assert {"glibc", "default-groups"} == set(run(tmp_path, "--glibc", "2.28")) - {"python"}
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert "left tool.uv.constraint-dependencies: tool.minglibc.constraints[0] is 'a=1'" in said.err
+    assert "left tool.uv.minimum-libc-version: --glibc says it" in said.err
+
+
+def test_what_lock_would_refuse_is_said_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A project that can't be locked yet gets its table, and the list of what is missing."""
+    (tmp_path / "pyproject.toml").write_text("[tool.black]\nx = 1\n")
+    run(tmp_path, "--glibc", "2.17")
+    assert "project is missing" in capsys.readouterr().err

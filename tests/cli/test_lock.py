@@ -1,0 +1,416 @@
+"""`minglibc lock` as a user meets it: fresh, stale, upgraded, dry, offline, damaged, and always the same bytes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from minglibc.lock.digest import lock_digests, seal
+from tests.support.commands import minglibc, read_lock
+from tests.support.elves import elf
+from tests.support.faults import Fault
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+PYPROJECT = """\
+[project]
+name = "example"
+version = "0.1.0"
+requires-python = ">=3.9"
+dependencies = ["a"]
+
+[tool.minglibc]
+glibc = "2.17"
+python = ["3.9", "3.11"]
+"""
+
+
+class Project:
+    """A folder with a pyproject.toml, and the command run on it."""
+
+    def __init__(self, folder: Path, index: IndexServer) -> None:
+        self.folder = folder
+        self.index = index
+        self.pyproject = folder / "pyproject.toml"
+        self.path = folder / "pylock.toml"
+        self.pyproject.write_text(PYPROJECT, encoding="utf-8")
+
+    def lock(self, *arguments: str, code: int = 0) -> str:
+        """Run `lock` and give what it said on stderr."""
+        ran = minglibc("lock", "--project", str(self.folder), "--index-url", self.index.url, *arguments)
+        assert code == ran.code, ran.err
+        return ran.err
+
+    def versions(self) -> dict[str, str]:
+        """What the first target has."""
+        lock = read_lock(self.folder)
+        return lock.versions(lock.targets[0])
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """Project a requires b; both have releases 1.0 and 2.0, and b 2.0 needs glibc 2.28."""
+    for version, tag in (("1.0", "cp39-abi3-manylinux_2_17_x86_64"), ("2.0", "cp39-abi3-manylinux_2_28_x86_64")):
+        index.add(build_wheel("a", version, requires=["b"]))
+        index.add(build_wheel("b", version, tag))
+    return Project(tmp_path, index)
+
+
+def test_summary(project: Project) -> None:
+    """After a lock one summary says how many packages, how long, what changed and what the cap held back."""
+    said = project.lock()
+    assert re.search(r"^Locked 2 packages for 2 targets in \d+\.\d\ds$", said, re.MULTILINE)
+    assert " + a 2.0\n + b 1.0\n" in said
+    assert "held back by the cap: b 2.0 → 1.0: newer releases need glibc 2.28" in said
+    assert {"a": "2.0", "b": "1.0"} == project.versions()
+
+
+def test_unchanged_project_asks_nothing(project: Project) -> None:
+    """A lock that is up to date is left alone, without network, and it is said."""
+    project.lock()
+    before, project.index.requests[:] = project.path.read_bytes(), []
+    assert "pylock.toml is up to date\n" == project.lock()
+    assert [] == project.index.requests
+    assert before == project.path.read_bytes()
+
+
+def test_check(project: Project) -> None:
+    """`--check` is 0 for a fresh lock, 1 for a stale or missing one, and never asks the network."""
+    assert "there is no pylock.toml" in project.lock("--check", code=1)
+    project.lock()
+    project.index.requests[:] = []
+    project.lock("--check")
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]').replace("2.17", "2.28"))
+    before = project.path.read_bytes()
+    said = project.lock("--check", code=1)
+    assert "the lock was made for glibc 2.17" in said
+    assert "c is required and not locked" in said
+    assert [] == project.index.requests
+    assert before == project.path.read_bytes()
+
+
+def test_unrelated_tables_leave_the_lock_fresh(project: Project) -> None:
+    """A change of another tool's table, a comment or a description is no reason to lock again."""
+    project.lock()
+    text = PYPROJECT.replace('version = "0.1.0"', 'version = "0.2.0"  # soon')
+    project.pyproject.write_text(f"{text}\n[tool.ruff]\nline-length = 99\n".replace("\n", "\r\n"), newline="")
+    assert "up to date" in project.lock("--check")
+
+
+def test_broken_values_that_no_lock_depends_on(project: Project) -> None:
+    """They go unnoticed while the lock is fresh, and are an error where it is not; brackets that never close are one at once."""
+    project.lock()
+    broken = f"{PYPROJECT}\n[tool.ruff]\nline-length = nonsense\n"
+    project.pyproject.write_text(broken)
+    assert "up to date" in project.lock("--check")
+    project.pyproject.write_text(broken.replace("2.17", "2.28"))
+    assert "is not TOML" in project.lock("--check", code=2)
+    project.pyproject.write_text(f"{PYPROJECT}\n[tool.ruff]\nselect = [\n")
+    assert "is not TOML" in project.lock("--check", code=2)
+
+
+def test_overrides_are_inputs(project: Project) -> None:
+    """--glibc on the command line makes another lock, and a check without it says so; --index-url does not."""
+    project.lock("--glibc", "2.28")
+    assert {"a": "2.0", "b": "2.0"} == project.versions()
+    assert "glibc 2.28" in project.lock("--check", code=1)
+    project.lock("--check", "--glibc", "2.28")
+    assert 0 == minglibc("lock", "--check", "--glibc", "2.28", "--project", str(project.folder)).code
+
+
+def test_locked_versions_are_kept_until_upgraded(project: Project) -> None:
+    """A newer release on the index changes nothing until --upgrade or --upgrade-package asks for it."""
+    project.lock()
+    for name in ("a", "b"):
+        project.index.add(build_wheel(name, "3.0", requires=["b"] if name == "a" else ()))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a>=1"]'))
+    project.lock("--refresh")
+    assert {"a": "2.0", "b": "1.0"} == project.versions()
+    said = project.lock("--upgrade-package", "B")
+    assert " ~ b 1.0 → 3.0\n" in said
+    assert {"a": "2.0", "b": "3.0"} == project.versions()
+    project.lock("--upgrade")
+    assert {"a": "3.0", "b": "3.0"} == project.versions()
+
+
+def test_each_target_keeps_its_own_version(project: Project) -> None:
+    """Where targets have different versions, each keeps its own when a newer release comes out."""
+    project.index.add(build_wheel("c", "1.0", "cp39-cp39-manylinux_2_17_x86_64"))
+    project.index.add(build_wheel("c", "2.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
+    project.lock()
+    project.index.add(build_wheel("c", "3.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c", "a"]'))
+    project.lock("--refresh")
+    lock = read_lock(project.folder)
+    assert ["1.0", "2.0"] == [lock.versions(target)["c"] for target in lock.targets]
+
+
+def test_dry_run_prints_the_diff_and_writes_nothing(project: Project) -> None:
+    """`--dry-run` prints what would change on stdout."""
+    ran = minglibc("lock", "--dry-run", "--project", str(project.folder), "--index-url", project.index.url)
+    assert " + a 2.0\n + b 1.0\n" == ran.out
+    assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
+
+
+def test_json(project: Project) -> None:
+    """`--json` prints the outcome on stdout, whether something changed or not."""
+    ran = minglibc("lock", "--json", "--project", str(project.folder), "--index-url", project.index.url)
+    outcome = json.loads(ran.out)
+    assert {"name": "b", "before": None, "after": "1.0"} in outcome["changes"]
+    assert [{"name": "b", "locked": "1.0", "newest": "2.0", "needs": "2.28"}] == outcome["held-back"]
+    again = json.loads(minglibc("lock", "--json", "--project", str(project.folder)).out)
+    assert (False, []) == (again["changed"], again["changes"])
+
+
+def test_offline_uses_what_is_cached(project: Project) -> None:
+    """`--offline` locks from the cache, and without one says what is missing and exits with 3."""
+    said = project.lock("--offline", code=3)
+    assert "the page of a is not in the cache, and --offline forbids asking the index" in said
+    project.lock()
+    before = project.path.read_bytes()
+    project.path.unlink()
+    project.index.requests[:] = []
+    project.lock("--offline")
+    assert before == project.path.read_bytes()
+    assert [] == project.index.requests
+
+
+def test_quiet_says_nothing(project: Project) -> None:
+    """`--quiet` leaves stdout and stderr empty where all goes well."""
+    assert "" == project.lock("--quiet")
+
+
+def test_environment_variables_stand_for_options(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MINGLIBC_GLIBC is --glibc, and the command line wins over it."""
+    monkeypatch.setenv("MINGLIBC_GLIBC", "2.28")
+    monkeypatch.setenv("MINGLIBC_PYTHON", "3.11")
+    monkeypatch.setenv("MINGLIBC_INDEX_URL", project.index.url)
+    assert 0 == minglibc("lock", "--project", str(project.folder)).code
+    assert ["CPython 3.11 on x86_64 with glibc 2.28"] == [str(target) for target in read_lock(project.folder).targets]
+    assert 0 == minglibc("lock", "--project", str(project.folder), "--glibc", "2.17").code
+    assert ["CPython 3.11 on x86_64 with glibc 2.17"] == [str(target) for target in read_lock(project.folder).targets]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda _: "", "not made by minglibc"),
+        (lambda text: text[: text.index("[tool.minglibc]")], "not made by minglibc"),
+        (lambda text: text[: len(text) // 2], ""),
+        (lambda text: text.replace("1.0", "1.1", 1), ""),
+        (lambda text: "<<<<<<< ours\n" + text, "merge-conflict markers"),
+        (lambda text: "\x00\x01" + text, ""),
+    ],
+)
+def test_damaged_lock_is_made_anew(project: Project, damage: Callable[[str], str], said: str) -> None:
+    """A lock that is cut, edited, conflicted or binary is named and made anew from pyproject.toml; --check refuses it."""
+    project.lock()
+    whole = project.path.read_text(encoding="utf-8")
+    project.path.write_text(damage(whole), encoding="utf-8")
+    assert "error: " in project.lock("--check", code=1)
+    told = project.lock()
+    assert "making it anew" in told
+    assert said in told
+    assert whole == project.path.read_text(encoding="utf-8")
+
+
+def test_newer_lock_is_refused(project: Project) -> None:
+    """A lock of a newer minglibc is left as it is."""
+    project.lock()
+    newer = project.path.read_text(encoding="utf-8").replace("lock-format = 1", "lock-format = 3")
+    project.path.write_text(newer, encoding="utf-8")
+    assert "newer minglibc" in project.lock(code=1)
+    assert newer == project.path.read_text(encoding="utf-8")
+
+
+def test_crlf_lock_is_the_same_lock(project: Project) -> None:
+    """A lock that git checked out with CRLF is fresh, and is written with LF when it is written."""
+    project.lock()
+    whole = project.path.read_bytes()
+    project.path.write_bytes(whole.replace(b"\n", b"\r\n"))
+    assert "up to date" in project.lock("--check")
+    project.lock("--upgrade")
+    assert whole == project.path.read_bytes()
+
+
+def test_same_bytes_whatever_the_order(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The lock is the same bytes from another folder, a cold cache, pages in HTML and another hash seed."""
+    project.lock()
+    expected = project.path.read_bytes()
+    for seed, html in (("1", True), ("2", False)):
+        folder = tmp_path_factory.mktemp("again")
+        (folder / "pyproject.toml").write_text(PYPROJECT)
+        command = [sys.executable, "-m", "minglibc", "lock", "-q", "--index-url", project.index.url]
+        command += ["--cache-dir", str(folder / "cache")]
+        project.index.html_only = html
+        subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
+        found = (folder / "pylock.toml").read_bytes()
+        if html:  # PEP 503 has no sizes and no upload times
+            found, wanted = (
+                re.sub(rb"^(size|upload-time) = .*\n", b"", each, flags=re.MULTILINE) for each in (found, expected)
+            )
+            assert wanted.partition(b"[tool.minglibc]")[0] == found.partition(b"[tool.minglibc]")[0]
+        else:
+            assert expected == found
+
+
+def test_extras_and_groups_share_one_lock(project: Project) -> None:
+    """Extras and groups are locked together, and markers say which package serves which."""
+    project.index.add(build_wheel("c", "1.0"))
+    project.index.add(build_wheel("d", "1.0"))
+    project.pyproject.write_text(
+        PYPROJECT.replace(
+            "[tool.", '[project.optional-dependencies]\nx = ["c"]\n[dependency-groups]\ndev = ["d"]\n[tool.'
+        )
+    )
+    project.lock()
+    lock = read_lock(project.folder)
+    target = lock.targets[0]
+    assert {"a", "b"} == {package.name for package, _ in lock.select(target, groups=())}
+    assert {"a", "b", "c"} == {package.name for package, _ in lock.select(target, extras=["x"], groups=())}
+    assert {"a", "b", "d"} == {package.name for package, _ in lock.select(target, groups=["dev"])}
+
+
+def test_lowest_cap_is_offered_after_it_was_tried(project: Project) -> None:
+    """When only the cap is in the way, the message says who asked, what is needed, and the lowest cap that does."""
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "b>=2"]'))
+    said = project.lock(code=1)
+    assert "the project requires b>=2" in said
+    assert "b 2.0 needs glibc 2.28; the cap is 2.17" in said
+    assert 'glibc = "2.28"' in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["lokc"], 2, "did you mean `minglibc lock`?"),
+        (["lock", "--chekc"], 2, "error: "),
+        (["lock", "--glibc", "2.x"], 2, "2.x"),
+        ([], 2, ""),
+        (["--help"], 0, ""),
+        (["--version"], 0, ""),
+        (["lock", "--help"], 0, ""),
+    ],
+)
+def test_usage(project: Project, arguments: list[str], code: int, said: str) -> None:
+    """A wrong command or option is exit 2 with what to do; help and version are 0."""
+    ran = minglibc(*arguments, *(["--project", str(project.folder)] if "--glibc" in arguments else []))
+    assert code == ran.code
+    assert said in ran.err
+
+
+def test_index_that_is_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that can't be reached is exit 3, with its address and how often it was tried."""
+    monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "1")
+    ran = minglibc("lock", "--project", str(project.folder), "--index-url", "http://127.0.0.1:9/simple/")
+    assert 3 == ran.code
+    assert "http://127.0.0.1:9/simple/a/: no connection" in ran.err
+    assert "tried 2 times" in ran.err
+
+
+def test_stdout_closed(project: Project) -> None:
+    """`minglibc lock --dry-run | head -0` ends without a traceback."""
+    command = f"{sys.executable} -m minglibc lock --dry-run --index-url {project.index.url} | true"
+    ran = subprocess.run(["sh", "-c", command], cwd=project.folder, capture_output=True, text=True, check=False)
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+
+
+def test_environment_lists_are_replaced_not_extended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--python on the command line stands for MINGLIBC_PYTHON, and does not add to it."""
+    monkeypatch.setenv("MINGLIBC_PYTHON", "3.9 3.10")
+    project.lock("--python", "3.11")
+    assert ["3.11"] == [str(target.python) for target in read_lock(project.folder).targets]
+
+
+def test_color(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--color always` paints labels, a pipe gets none, and MINGLIBC_COLOR stands for the option."""
+    assert "\33[" not in project.lock("--dry-run")
+    assert "\33[" in project.lock("--dry-run", "--color", "always")
+    monkeypatch.setenv("MINGLIBC_COLOR", "always")
+    assert "\33[" in project.lock("--dry-run")
+    monkeypatch.setenv("MINGLIBC_COLOR", "purple")
+    assert "choose from auto, always, never" in project.lock("--dry-run", code=2)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(project: Project, sent: signal.Signals, code: int) -> None:
+    """Ctrl-C and SIGTERM while the index keeps it waiting: exit 130 and 143, and nothing left behind."""
+    project.index.fault("/simple/b/", Fault.hang())
+    command = [sys.executable, "-m", "minglibc", "lock", "--index-url", project.index.url]
+    with subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True) as process:
+        while not project.index.paths("/simple/b/"):
+            time.sleep(0.01)
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=20)
+    assert code == process.returncode, said
+    assert "Traceback" not in said
+    assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
+
+
+def test_eight_at_once(project: Project) -> None:
+    """Eight locks at once in one folder and one cache all end well, and the lock is whole."""
+    project.lock()
+    expected = project.path.read_bytes()
+    project.path.unlink()
+    command = [sys.executable, "-m", "minglibc", "lock", "-q", "--index-url", project.index.url]
+    command += ["--cache-dir", str(project.folder.parent / "shared")]
+    running = [subprocess.Popen(command, cwd=project.folder) for _ in range(8)]
+    assert [0] * 8 == [process.wait(timeout=60) for process in running]
+    assert expected == project.path.read_bytes()
+    assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
+
+
+def test_verify_passes_over_a_liar(project: Project) -> None:
+    """With ``verify = true`` a wheel whose files need more than its tag says is passed over, and it is said what it needs."""
+    liar = {"b/_b.so": elf(needs={"libc.so.6": ("GLIBC_2.34",)})}
+    project.index.add(build_wheel("b", "1.5", "cp39-abi3-manylinux_2_17_x86_64", files=liar))
+    project.lock()
+    assert "1.5" == project.versions()["b"]
+    project.pyproject.write_text(PYPROJECT.replace('glibc = "2.17"', 'glibc = "2.17"\nverify = true'))
+    said = project.lock()
+    assert "b-1.5-cp39-abi3-manylinux_2_17_x86_64.whl is passed over, its tag lies: b/_b.so needs GLIBC_2.34" in said
+    assert "1.0" == project.versions()["b"]
+
+
+def test_no_answer_offers_what_was_tried(project: Project) -> None:
+    """Where nothing fits, the smallest changes that work are offered."""
+    project.index.add(build_wheel("c", "1.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]'))
+    said = project.lock(code=1)
+    assert 'tool.minglibc.python = ["3.11"]' in said
+
+
+def test_several_releases_are_spoken_of_as_several(project: Project) -> None:
+    """Releases with one reason stand on one line, with its verb in the plural and the Pythons in their order."""
+    for version in ("1.0", "2.0"):
+        for python in ("310", "38"):
+            project.index.add(build_wheel("c", version, f"cp{python}-cp{python}-manylinux_2_17_x86_64"))
+    project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
+    assert "c 2.0, 1.0 are built for CPython 3.8, 3.10\n" in project.lock(code=1)
+
+
+def test_unknown_keys_are_kept_and_named(project: Project) -> None:
+    """Keys that a later minglibc wrote into a whole lock are named, and stand in the next lock."""
+    project.lock()
+    text = project.path.read_text(encoding="utf-8")
+    digests = lock_digests(text)
+    assert digests is not None
+    body = text[: text.rindex("inputs = ")].replace(
+        'created-by = "minglibc"\n', 'created-by = "minglibc"\nfuture = 1\n'
+    )
+    body = body.replace('name = "b"\nversion', 'name = "b"\nsigned = true\nversion')
+    project.path.write_text(seal(body, digests.inputs), encoding="utf-8")
+    assert "doesn't know, and keeps: future, b.signed\n" in project.lock("--upgrade")
+    document = tomllib.loads(project.path.read_text(encoding="utf-8"))
+    assert (1, [True]) == (document["future"], [p["signed"] for p in document["packages"] if "signed" in p])
+    read_lock(project.folder)

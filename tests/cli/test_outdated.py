@@ -1,0 +1,367 @@
+"""`minglibc outdated`: what is newer than the lock, what keeps it out, and what is known against what is locked."""
+
+import contextlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from minglibc.index.client import DEFAULT_INDEX_URL
+from minglibc.insight.outdated import age
+from minglibc.model.targets import GlibcVersion, platform_tags
+from tests.support.explained import Project, manylinux, valid
+from tests.support.faults import Fault
+from tests.support.index import IndexServer, Misbehaviour
+from tests.support.wheels import build_wheel
+
+# Settings, what is published once the lock is made, words of the sentence.
+Setup = tuple[dict[str, Any], Callable[[IndexServer], object], str]
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """A project on an index of its own."""
+    return Project(tmp_path, index)
+
+
+def row(project: Project, name: str, *arguments: str) -> Any:
+    """The one row of *name*."""
+    (found,) = [each for each in project.json("outdated", *arguments) if each["name"] == name]
+    return found
+
+
+def test_cap(project: Project) -> None:
+    """A newer release that only the cap keeps out is told with the lowest cap that lets it in, and both ages."""
+    project.index.add(build_wheel("a", "1.0", manylinux(17)), upload_time="2024-11-22T10:00:00.000000Z")
+    project.index.add(build_wheel("a", "2.0", manylinux(28)), upload_time="2025-11-22T10:00:00.000000Z")
+    project.index.add(build_wheel("a", "2.0", manylinux(34)), upload_time="2025-11-23T10:00:00.000000Z")
+    found = row(project.write("a").lock(), "a")
+    assert ("1.0", "2.0", True) == (found["locked"], found["newest"], found["behind"])
+    assert ("glibc", "needs glibc 2.28", "2.28") == (found["reason"], found["detail"], found["needs"])
+    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
+    assert ("2024-11-22", "2025-11-22") == (found["uploaded"], found["newest-uploaded"])
+    days = (datetime.now(UTC).date() - datetime(2024, 11, 22, tzinfo=UTC).date()).days
+    assert days == found["age-days"]
+    assert [{"python": "3.9", "architecture": "x86_64", "glibc": "2.17"}] == found["targets"]
+
+
+def test_newest_of_all_is_no_row(project: Project) -> None:
+    """A locked release that is the newest is in the JSON and, without --all, not in the table."""
+    project.index.add(build_wheel("a", "1.0"))
+    found = row(project.write("a").lock(), "a")
+    assert (None, False, None) == (found["reason"], found["behind"], found["held-back"])
+    assert "" == project.run("outdated").out
+    assert re.search(r"^a +1\.0 ", project.run("outdated", "--all").out, re.MULTILINE)
+
+
+def test_held_back_below_the_newest(project: Project) -> None:
+    """Where the newest needs another Python, the newest release that only the cap keeps out is told beside it."""
+    for version, tag, python in (("1.0", 17, None), ("2.0", 28, None), ("3.0", 28, ">=3.12")):
+        project.index.add(build_wheel("a", version, manylinux(tag), requires_python=python))
+    project.write("a").lock()
+    found = row(project, "a")
+    assert ("3.0", "requires-python") == (found["newest"], found["reason"])
+    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
+    assert "needs Python >=3.12; 2.0 needs glibc 2.28" in project.run("outdated").out
+
+
+def _quarantine(index: IndexServer) -> None:
+    index.add(build_wheel("a", "2.0"))
+    index.project_status("a", "quarantined", "malware")
+
+
+REASONS: dict[str, Setup] = {
+    "pre-release": ({}, lambda index: index.add(build_wheel("a", "2.0rc1")), "is a pre-release"),
+    "yanked": ({}, lambda index: index.add(build_wheel("a", "2.0"), yanked="broken"), "is yanked: broken"),
+    "requires-python": (
+        {},
+        lambda index: index.add(build_wheel("a", "2.0", requires_python=">=3.10")),
+        "needs Python >=3.10",
+    ),
+    "source-only": ({}, lambda index: index.add_sdist("a", "2.0"), "has no wheel"),
+    "architecture": (
+        {},
+        lambda index: index.add(build_wheel("a", "2.0", manylinux(17, architecture="aarch64"))),
+        "has no wheel for x86_64",
+    ),
+    "interpreter": (
+        {},
+        lambda index: index.add(build_wheel("a", "2.0", "cp312-cp312-manylinux_2_17_x86_64")),
+        "has no wheel for CPython 3.9",
+    ),
+    "too-new": (
+        {"exclude-newer": "2026-02-01"},
+        lambda index: index.add(build_wheel("a", "2.0"), upload_time="2026-03-01T00:00:00.000000Z"),
+        "was uploaded 2026-03-01, after exclude-newer",
+    ),
+    "requirement": ({}, lambda index: index.add(build_wheel("a", "3.0")), "other 1.0 requires a<3"),
+    "free": ({}, lambda index: index.add(build_wheel("a", "2.0")), "`minglibc lock -P a` tries it"),
+    "quarantined": (
+        {},
+        _quarantine,
+        "has quarantined the project: malware",
+    ),
+    "conflict": (
+        {},
+        lambda index: index.add(build_wheel("a", "2.0", requires=["other>1"])),
+        "requires other>1, and 1.0 is locked",
+    ),
+    "unusable": (
+        {},
+        lambda index: index.add(build_wheel("a", "2.0", requires=["other >=1.0.*"])),
+        "can't be used:",
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reasons(project: Project, reason: str) -> None:
+    """Each reason that keeps a newer release out is told by its name and in a sentence."""
+    settings, publish, words = REASONS[reason]
+    project.index.add(build_wheel("a", "1.0"))
+    project.index.add(build_wheel("other", "1.0", requires=["a<3"]))
+    project.write("a", "other", **settings).lock()
+    publish(project.index)
+    found = row(project, "a")
+    assert reason == found["reason"]
+    assert words in found["detail"]
+    assert found["behind"] is (reason not in {"pre-release", "yanked"})
+    assert found["needs"] is None
+
+
+def test_constraint(project: Project) -> None:
+    """A constraint of the settings is told as what it is."""
+    project.index.add(build_wheel("a", "1.0"))
+    project.index.add(build_wheel("a", "2.0"))
+    found = row(project.write("a", constraints=["a<2"]).lock(), "a")
+    assert ("requirement", "a constraint says a<2") == (found["reason"], found["detail"])
+
+
+def test_cap_of_a_dependency(project: Project) -> None:
+    """A release that the cap keeps out by way of what it requires is told with the cap that lets both in."""
+    project.index.add(build_wheel("a", "1.0", requires=["b"]))
+    project.index.add(build_wheel("a", "2.0", requires=["b>=2"]))
+    project.index.add(build_wheel("b", "1.0", manylinux(17)))
+    project.index.add(build_wheel("b", "2.0", manylinux(28)))
+    found = row(project.write("a").lock(), "a")
+    assert "requires b>=2, which needs glibc 2.28" == found["detail"]
+    assert "2.28" == found["needs"]
+    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
+
+
+def test_one_release_for_all_targets(project: Project) -> None:
+    """What one target can't have is not taken on the next; the table says it once, the JSON for each."""
+    project.index.add(build_wheel("a", "1.0"))
+    project.index.add(build_wheel("a", "2.0", requires_python=">=3.10"))
+    project.write("a", python=["3.9", "3.11"]).lock()
+    first, second = project.json("outdated")
+    assert ("requires-python", "other-target") == (first["reason"], second["reason"])
+    assert "kept the same as on CPython 3.9, x86_64, where it needs Python >=3.10" == second["detail"]
+    table = project.run("outdated").out.splitlines()
+    assert 2 == len(table)
+    assert table[1].startswith("a        1.0")
+
+
+def vulnerable(project: Project) -> Project:
+    """Release 1.0, locked under 2.17, with a flaw that 1.1 (glibc 2.28) and 2.0 (2.34) mend."""
+    for version, minor in (("1.0", 17), ("1.1", 28), ("2.0", 34)):
+        project.index.add(build_wheel("a", version, manylinux(minor)))
+    fixed = {"aliases": ["CVE-2026-1"], "fixed_in": ["1.1", "2.0"], "summary": "Runs anybody's code."}
+    project.index.vulnerability("a", "1.0", "GHSA-x", **fixed)
+    return project.write("a").lock()
+
+
+def test_vulnerabilities(project: Project) -> None:
+    """A known vulnerability is told with its aliases, and with the nearest release that mends it and the cap of that."""
+    (found,) = row(vulnerable(project), "a")["vulnerabilities"]
+    assert ("GHSA-x", ["CVE-2026-1"]) == (found["id"], found["aliases"])
+    assert (["1.1", "2.0"], {"version": "1.1", "needs": "2.28"}) == (found["fixed-in"], found["remedy"])
+    assert "CVE-2026-1, GHSA-x (fixed in 1.1, needs glibc 2.28)" in project.run("outdated").out
+
+
+def test_a_mend_within_the_cap(project: Project) -> None:
+    """A mend that today's cap admits is told so; a withdrawn advisory is none."""
+    vulnerable(project)
+    project.index.add(build_wheel("a", "1.2", manylinux(17)))
+    project.index.vulnerability("a", "1.0", "GHSA-w", withdrawn="2026-01-01T00:00:00Z")
+    assert "fixed in 1.2, within the cap" in project.run("outdated").out
+    assert "GHSA-w" not in project.run("outdated").out
+
+
+@pytest.mark.parametrize(("wanted", "code"), [("vulnerable", 1), ("unknown", 1), ("held-back", 1), ("outdated", 1)])
+def test_fail_on(project: Project, wanted: str, code: int) -> None:
+    """`--fail-on` makes the exit code 1, and without it findings are none."""
+    vulnerable(project)
+    assert code == project.run("outdated", "--fail-on", wanted).code
+    assert 0 == project.run("outdated").code
+
+
+def test_fail_on_tells_apart(project: Project) -> None:
+    """A release of which the index says that nothing is known fails no `--fail-on`; one of which it says nothing fails "unknown" alone."""
+    project.index.add(build_wheel("a", "1.0"))
+    project.write("a").lock()
+    every = [flag for name in ("vulnerable", "unknown", "held-back", "outdated") for flag in ("--fail-on", name)]
+    assert 0 == project.run("outdated", *every).code
+    project.index.add(build_wheel("b", "1.0"))
+    project.index.version_json = False
+    project.write("a", "b").lock()
+    assert 0 == project.run("outdated", "--fail-on", "vulnerable").code
+    assert 1 == project.run("outdated", "--fail-on", "unknown").code
+
+
+def test_none_is_what_the_index_says(project: Project) -> None:
+    """An index that has the release's own JSON and lists nothing says "none known"."""
+    project.index.add(build_wheel("a", "1.0"))
+    assert [] == row(project.write("a").lock(), "a")["vulnerabilities"]
+    assert "none known" in project.run("outdated", "--all").out
+
+
+def test_newest_release_by_the_project_json(project: Project) -> None:
+    """Without a JSON per release, the project's own tells of the newest: what it lists counts, what it doesn't is unknown."""
+    project.index.version_json = False
+    project.index.add(build_wheel("a", "1.0"))
+    project.index.add(build_wheel("b", "1.0"))
+    project.index.vulnerability("a", "1.0", "GHSA-x")
+    project.write("a", "b").lock()
+    (found,) = row(project, "a")["vulnerabilities"]
+    assert "GHSA-x" == found["id"]
+    assert found["remedy"] is None
+    assert row(project, "b")["vulnerabilities"] is None
+    assert "unknown" in project.run("outdated", "--all").out
+
+
+def test_old_releases_without_their_own_json(project: Project) -> None:
+    """What the project's JSON says is about its newest release, never about an older one that is locked."""
+    project.index.version_json = False
+    vulnerable(project)
+    project.index.vulnerability("a", "2.0", "GHSA-new")
+    assert row(project, "a")["vulnerabilities"] is None
+    assert [] == project.index.paths("/pypi/a/json")
+
+
+@pytest.mark.parametrize("misbehave", [Fault.reset(), Fault.body(b"no JSON")], ids=["reset", "no JSON"])
+def test_index_in_trouble(project: Project, monkeypatch: pytest.MonkeyPatch, misbehave: Misbehaviour) -> None:
+    """An index that fails to answer is no index without vulnerabilities: unknown, said so, and the rest is told."""
+    monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
+    vulnerable(project)
+    project.index.fault("/pypi/*", misbehave)
+    ran = project.run("outdated")
+    assert re.search(r"^a +1\.0 .* unknown$", ran.out, re.MULTILINE)
+    assert "of 1 the index does not say" in ran.err
+    assert 0 == ran.code
+
+
+def test_offline(project: Project) -> None:
+    """Offline, what was asked before is told, and what never was is unknown."""
+    vulnerable(project)
+    assert row(project, "a", "--offline")["vulnerabilities"] is None
+    project.run("outdated")
+    project.index.reset()
+    assert 1 == len(row(project, "a", "--offline")["vulnerabilities"])
+    assert [] == project.index.paths()
+
+
+def test_the_lock_is_what_counts(project: Project) -> None:
+    """A lock that is missing or cut is refused, a stale one is told as it is, and none is ever written."""
+    project.index.add(build_wheel("a", "1.0"))
+    project.write("a")
+    missing = project.run("outdated")
+    assert (1, "") == (missing.code, missing.out)
+    assert "there is no pylock.toml" in missing.err
+    path = project.lock().folder / "pylock.toml"
+    before = path.read_bytes()
+    project.index.add(build_wheel("a", "2.0"))
+    project.index.add(build_wheel("b", "1.0"))
+    stale = project.write("a", "b").run("outdated")
+    assert "warning: pylock.toml is stale" in stale.err
+    assert re.search(r"^a +1\.0 .* 2\.0 ", stale.out, re.MULTILINE)
+    assert before == path.read_bytes()
+    path.write_bytes(before.replace(b"1.0", b"0.9"))
+    assert 1 == project.run("outdated").code
+
+
+def test_a_release_that_left_the_index(project: Project) -> None:
+    """A locked release that is gone from its page is still told against what is there."""
+    wheel = project.index.add(build_wheel("a", "1.0", requires=["b"]))
+    project.index.add(build_wheel("b", "1.0"))
+    project.index.add(build_wheel("a", "0.9"))
+    project.write("a").lock()
+    project.index.remove(wheel.filename)
+    assert row(project, "a")["reason"] is None
+    project.index.add(build_wheel("a", "1.1"))
+    assert ("1.0", "1.1", "free") == tuple(row(project, "a")[key] for key in ("locked", "newest", "reason"))
+
+
+def test_age() -> None:
+    """An age is whole days, never negative, and nothing where there is no day."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert 1 == age("2026-02-28", now)
+    assert 0 == age("2026-03-02", now)
+    assert age("", now) is None
+
+
+# What the index's own pages say, read by other means.
+
+
+def own_words(name: str, locked: str, python: tuple[int, int]) -> tuple[str, GlibcVersion | None]:
+    """By packaging alone: the newest final release above *locked*, and the lowest cap under which it has a wheel."""
+    accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    page = httpx.get(f"{DEFAULT_INDEX_URL}{name}/", headers=accept, timeout=60).json()
+    releases: dict[Version, list[str]] = {}
+    for file in page["files"]:
+        if file["filename"].endswith((".whl", ".tar.gz", ".zip")) and not file["yanked"]:
+            with contextlib.suppress(InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+                wheel = file["filename"].endswith(".whl")
+                version = (parse_wheel_filename if wheel else parse_sdist_filename)(file["filename"])[1]
+                python_fits = Version(".".join(map(str, (*python, 25)))) in SpecifierSet(file["requires-python"] or "")
+                releases.setdefault(version, []).extend([file["filename"]] if wheel and python_fits else [])
+    newest = max(version for version in releases if not version.is_prerelease)
+    if newest <= Version(locked):
+        return locked, None
+    for minor in range(5, 44):
+        platforms = platform_tags("x86_64", GlibcVersion(2, minor))
+        tags = {*cpython_tags(python, platforms=platforms), *compatible_tags(python, platforms=platforms)}
+        if any(parse_wheel_filename(filename)[3] & tags for filename in releases[newest]):
+            return str(newest), GlibcVersion(2, minor)
+    return str(newest), None
+
+
+@pytest.mark.online
+@pytest.mark.parametrize(
+    ("dependencies", "python", "glibc", "held"),
+    [
+        (["paramiko"], "3.9", "2.17", set()),
+        (["paramiko"], "3.9", "2.12", {"bcrypt", "cryptography", "paramiko", "pynacl"}),
+        (["paramiko"], "3.9", "2.5", {"bcrypt", "cryptography", "paramiko", "pynacl"}),
+        (["torch", "pyarrow", "lxml"], "3.12", "2.17", {"torch", "pyarrow"}),
+        (["numpy"], "3.12", "2.17", {"numpy"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else str(value) if isinstance(value, str) else "",
+)
+def test_the_public_index(tmp_path: Path, dependencies: list[str], python: str, glibc: str, held: set[str]) -> None:
+    """On the public index, the newest release and the cap that it needs are what its pages say, read by packaging."""
+    Project(tmp_path, IndexServer()).write(*dependencies, glibc=glibc, python=[python])
+    command = [sys.executable, "-m", "minglibc"]
+    subprocess.run([*command, "lock", "--quiet"], cwd=tmp_path, check=True)
+    told = subprocess.run([*command, "outdated", "--json"], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    rows = valid("outdated", told.stdout.decode())
+    assert held <= {row["name"] for row in rows if row["held-back"]}
+    for row in rows:
+        if row["name"] in {*dependencies, *held}:
+            major, minor = map(int, python.split("."))
+            newest, needs = own_words(row["name"], row["locked"], (major, minor))
+            assert (row["name"], newest) == (row["name"], row["newest"] if row["behind"] else row["locked"])
+            if row["reason"] == "glibc":
+                assert (row["name"], str(needs)) == (row["name"], row["needs"])
+        # The index that this was written on never says; one that does may list any.
+        assert row["vulnerabilities"] is None or isinstance(row["vulnerabilities"], list)

@@ -1,0 +1,231 @@
+"""`minglibc run`: the command, in an environment that matches the lock, at next to no cost."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from minglibc.install import stamp
+from tests.support.environments import LockedProject, installed
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAIN = "import sys\ndef main():\n    print('a', *sys.argv[1:])\n    sys.exit(7)\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> LockedProject:
+    """A project with a 1.0 and its script, locked and not installed."""
+    for version in ("1.0", "2.0"):
+        index.add(build_wheel("a", version, files={"a.py": MAIN}, scripts={"a": "a:main"}))
+    found = LockedProject(tmp_path / "project", index)
+    found.lock("a==1.0")
+    return found
+
+
+def run(project: LockedProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """`minglibc run` in a process of its own, as it is always used."""
+    command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
+
+
+PRINT_VERSION = ("python", "-c", "from importlib.metadata import version; print(version('a'))")
+
+
+def test_the_command_runs_in_a_synced_environment(project: LockedProject) -> None:
+    """The environment is made first; the command finds its scripts, gets its arguments, and its exit code is ours."""
+    ran = run(project, "a", "--help", "-q", "x y")
+    assert (7, "a --help -q x y\n") == (ran.returncode, ran.stdout)
+    assert " + a==1.0" in ran.stderr
+    ran = run(project, "--", "a", "--", "z")
+    assert (7, "a -- z\n", "") == (ran.returncode, ran.stdout, ran.stderr)
+
+
+def test_the_environment_is_activated(project: LockedProject) -> None:
+    """VIRTUAL_ENV and PATH name the environment, and a PYTHONHOME from outside is gone."""
+    script = "import os, sys; print(os.environ['VIRTUAL_ENV'], sys.prefix, 'PYTHONHOME' in os.environ)"
+    assert project.sync().code == 0
+    ran = run(project, "python", "-c", script)
+    assert f"{project.venv} {project.venv} False\n" == ran.stdout
+    shown = "import os; print(os.environ.get('PYTHONHOME'))"
+    assert run(project, sys.executable, "-c", shown).stdout == "None\n"
+
+
+def test_a_new_lock_is_followed(project: LockedProject) -> None:
+    """After the lock has changed, the next run has what it says."""
+    assert run(project, *PRINT_VERSION).stdout == "1.0\n"
+    project.lock("a==2.0")
+    assert run(project, *PRINT_VERSION).stdout == "2.0\n"
+
+
+def test_other_arguments_are_another_environment(project: LockedProject, index: IndexServer) -> None:
+    """Asking for a group that the last sync left out brings it."""
+    index.add(build_wheel("extra", "1.0"))
+    project.lock("a==1.0", more='[dependency-groups]\nmore = ["extra"]\n')
+    run(project, "true")
+    assert installed(project.venv) == {"a": "1.0"}
+    run(project, "--group", "more", "true")
+    assert installed(project.venv) == {"a": "1.0", "extra": "1.0"}
+
+
+def test_a_stale_lock_stops_the_command(project: LockedProject) -> None:
+    """A pyproject.toml that has changed since is refused, and --frozen goes on."""
+    assert run(project, "true").returncode == 0
+    project.write(["a==2.0"])
+    ran = run(project, *PRINT_VERSION)
+    assert (1, "") == (ran.returncode, ran.stdout)
+    assert "stale" in ran.stderr
+    assert run(project, "--frozen", *PRINT_VERSION).stdout == "1.0\n"
+
+
+def test_signals_reach_the_command(project: LockedProject) -> None:
+    """The command is the process itself: a signal ends it, and its parent sees that."""
+    assert project.sync().code == 0
+    command = [
+        sys.executable,
+        "-m",
+        "minglibc",
+        "run",
+        "--project",
+        str(project.folder),
+        "sh",
+        "-c",
+        "echo on; sleep 20",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "on\n"
+        child.send_signal(signal.SIGTERM)
+        assert -signal.SIGTERM == child.wait(10)
+
+
+def test_what_cannot_be_run_is_named(project: LockedProject, tmp_path: Path) -> None:
+    """No command is a mistake (2), an unknown one 127, one without the right to run 126, as shells have it."""
+    assert project.sync().code == 0
+    plain = tmp_path / "plain"
+    plain.write_text("x", encoding="utf-8")
+    for arguments, code, words in (
+        ([], 2, "no command to run"),
+        (["no-such-command"], 127, "there is no command no-such-command"),
+        ([str(plain)], 126, "can't run"),
+    ):
+        ran = run(project, *arguments)
+        assert code == ran.returncode
+        assert words in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+
+def holds(project: LockedProject, **changes: str) -> bool:
+    """Whether the stamp in .venv says that nothing has to be done."""
+    facts = {
+        "lock": stamp.digest((project.folder / "pylock.toml").read_text(encoding="utf-8")),
+        "pyproject": stamp.digest((project.folder / "pyproject.toml").read_text(encoding="utf-8")),
+        "selection": repr(("", [], [], (False, False, False))),
+    }
+    return stamp.holds(str(project.venv), **(facts | changes))
+
+
+def test_the_stamp_is_for_just_this(project: LockedProject) -> None:
+    """The proof holds for the same lock, settings and arguments, and for no others."""
+    assert not holds(project)
+    assert project.sync().code == 0
+    assert holds(project)
+    for fact in ("lock", "pyproject", "selection"):
+        assert not holds(project, **{fact: "another"})
+
+
+def test_what_installers_do_breaks_the_stamp(project: LockedProject) -> None:
+    """A distribution that comes, goes or is installed anew is noticed; bytecode and a touched folder are not."""
+    assert project.sync().code == 0
+    site, info = project.site, project.site / "a-1.0.dist-info"
+
+    def reinstalled() -> None:
+        info.rename(site / "aside")
+        shutil.copytree(site / "aside", info)
+        shutil.rmtree(site / "aside")
+
+    for harmless in ((site / "__pycache__").mkdir, site.touch):
+        harmless()
+        assert holds(project)
+    changes: tuple[Callable[[], object], ...] = (
+        (site / "b-1.0.dist-info").mkdir,
+        reinstalled,
+        (project.venv / "bin" / "a").unlink,
+    )
+    for change in changes:
+        change()
+        assert not holds(project)
+        assert project.sync().code == 0
+        assert holds(project)
+
+
+def test_the_stamp_is_for_machines_like_this(project: LockedProject) -> None:
+    """On a machine with less glibc than the cap, or of another kind, the proof does not hold."""
+    assert project.sync().code == 0
+    place = project.venv / ".minglibc" / "stamp"
+    good = place.read_text(encoding="utf-8")
+    for old, new in (
+        ("cap 2.17", "cap 2.999"),
+        (f"machine {os.uname().machine}", "machine vax"),
+        ("stamp 1", "stamp 2"),
+    ):
+        assert old in good
+        place.write_text(good.replace(old, new), encoding="utf-8")
+        assert not holds(project)
+    for broken in ("", "nonsense", good[: len(good) // 2]):
+        place.write_text(broken, encoding="utf-8")
+        assert not holds(project)
+
+
+def test_a_half_written_stamp_is_swept_away(project: LockedProject) -> None:
+    """What a process left that was killed while it wrote the proof is gone after the next sync."""
+    assert project.sync().code == 0
+    left = project.venv / ".minglibc" / "stamp.12345"
+    left.touch()
+    assert project.sync().code == 0
+    assert not left.exists()
+
+
+def test_a_moved_environment_is_looked_at_again(project: LockedProject) -> None:
+    """The proof names its folder."""
+    assert project.sync().code == 0
+    project.venv.rename(project.folder / "moved")
+    (project.folder / "moved").rename(project.folder / "again")
+    project.venv.symlink_to(project.folder / "again")
+    assert not holds(project)
+
+
+def test_a_known_environment_costs_little(project: LockedProject) -> None:
+    """Start-up is a feature: known to match, `run` adds less than a tenth of a second, and imports no library to do so."""
+    assert project.sync().code == 0
+    run(project, "true")
+    ours = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), "true"]
+    # An idle machine starts a bare interpreter in 14 ms: so this is a tenth of a second there, and fair on a busy one.
+    pairs = [(timed(ours) - timed(["true"]), timed([sys.executable, "-I", "-S", "-c", ""])) for _ in range(7)]
+    assert min(ours for ours, _ in pairs) < 7 * min(bare for _, bare in pairs)
+    code = "import sys, atexit, os; os.execvpe = lambda *a: print(*sys.modules); from minglibc.cli import main; main(sys.argv[1:])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "run", "--project", str(project.folder), "true"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {"packaging", "httpx", "installer", "asyncio", "dataclasses", "inspect", "pathlib", "tomllib", "rich"}
+    assert heavy & set(ran.stdout.split()) == set()
+
+
+def timed(command: list[str]) -> float:
+    """How long *command* takes, in seconds."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    began = time.perf_counter()
+    subprocess.run(command, check=True, env=variables)
+    return time.perf_counter() - began

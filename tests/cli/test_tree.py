@@ -1,0 +1,172 @@
+"""`minglibc tree`: what requires what, drawn from the lock alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.lock.tree import CYCLE, Graph, Node, drawn, nested, rows
+from tests.support.commands import Ran, minglibc
+from tests.support.index import IndexServer
+from tests.support.locked import lock, write_project
+from tests.support.wheels import build_wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Path:
+    """A locked project with a diamond, a circle, a group, and a dependency of the old Python alone."""
+    for wheel in [
+        build_wheel("app", "1.0", requires=["left", "right", "old; python_version < '3.10'"]),
+        build_wheel("left", "1.0", requires=["base"]),
+        build_wheel("right", "1.0", requires=["base", "round"]),
+        build_wheel("base", "2.0", requires=["ground"]),
+        build_wheel("ground", "1.0"),
+        build_wheel("round", "1.0", requires=["about"]),
+        build_wheel("about", "1.0", requires=["round"]),
+        build_wheel("old", "1.0"),
+        build_wheel("tool", "1.0"),
+    ]:
+        index.add(wheel)
+    folder = write_project(tmp_path / "project", index, ["app"], python=["3.9", "3.11"], groups={"dev": ["tool"]})
+    lock(folder)
+    index.stop()
+    return folder
+
+
+def tree(folder: Path, *options: str) -> Ran:
+    """Draw the tree of the project in *folder*, which must succeed."""
+    ran = minglibc("tree", "--project", str(folder), *options)
+    assert not ran.code, ran.err
+    return ran
+
+
+def test_the_whole_tree(project: Path) -> None:
+    """Every package stands below what requires it; what was shown is marked, and a circle ends where it closes."""
+    ran = tree(project)
+    expected = """\
+app==1.0
+├── left==1.0
+│   └── base==2.0
+│       └── ground==1.0
+├── old==1.0
+└── right==1.0
+    ├── base==2.0 (*)
+    └── round==1.0
+        └── about==1.0
+            └── round==1.0 (cycle)
+tool==1.0
+"""
+    assert expected == ran.out
+    assert "(*) what is below stands above already" in ran.err
+
+
+def test_inverted(project: Path) -> None:
+    """--invert shows who requires a package, up to the roots; names are normalized."""
+    expected = """\
+ground==1.0
+└── base==2.0
+    ├── left==1.0
+    │   └── app==1.0
+    └── right==1.0
+        └── app==1.0
+"""
+    assert expected == tree(project, "--invert", "Ground").out
+
+
+def test_depth(project: Path) -> None:
+    """--depth 0 shows the roots alone, --depth 1 what they require."""
+    assert "app==1.0\ntool==1.0\n" == tree(project, "--depth", "0").out
+    assert 5 == len(tree(project, "--depth", "1").out.splitlines())
+
+
+def test_one_target(project: Path) -> None:
+    """--target leaves out what only another target installs."""
+    assert "old==1.0" in tree(project, "--target", "cp39-x86_64-glibc2.17").out
+    assert "old==1.0" not in tree(project, "--target", "cp311-x86_64-glibc2.17").out
+
+
+def test_two_releases_of_one_package(tmp_path: Path, index: IndexServer) -> None:
+    """Where targets have different releases, each stands below just the release that requires it."""
+    for version, python in [("1.0", "cp39"), ("2.0", "cp311")]:
+        index.add(build_wheel("app", version, f"{python}-none-any", requires=[f"base=={version}"]))
+        index.add(build_wheel("base", version))
+    folder = write_project(tmp_path, index, ["app"], python=["3.9", "3.11"])
+    lock(folder)
+    expected = """\
+app==1.0
+└── base==1.0
+app==2.0
+└── base==2.0
+"""
+    assert expected == tree(folder).out
+
+
+def test_json(project: Path) -> None:
+    """--json nests what the drawing does."""
+    app, tool = json.loads(tree(project, "--json").out)
+    assert {"name": "tool", "version": "1.0", "requires": []} == tool
+    assert ["left", "old", "right"] == [each["name"] for each in app["requires"]]
+    assert "*" == app["requires"][2]["requires"][0]["seen"]
+    (ground,) = json.loads(tree(project, "--json", "--invert", "ground").out)
+    assert "base" == ground["required-by"][0]["name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        (["--invert", "nope"], 2, "nope is not locked"),
+        (["--target", "nope"], 2, "cp39-x86_64-glibc2.17"),
+        (["--depth", "-1"], 2, "not a number"),
+    ],
+)
+def test_mistakes(project: Path, options: list[str], code: int, expected: str) -> None:
+    """A package or target that is not locked, or a depth that is no number, is an error with its remedy."""
+    refused = minglibc("tree", "--project", str(project), *options)
+    assert code == refused.code
+    assert expected in refused.err
+
+
+def test_no_lock(tmp_path: Path, index: IndexServer) -> None:
+    """Without a lock there is no tree."""
+    refused = minglibc("tree", "--project", str(write_project(tmp_path, index)))
+    assert 1 == refused.code
+    assert "minglibc lock" in refused.err
+
+
+NODES = [Node(name, "1") for name in "abcdefg"]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Any graph of a few releases, circles and loops to itself included."""
+    return Graph({node: tuple(sorted(draw(st.sets(st.sampled_from(NODES))))) for node in NODES})
+
+
+@given(graphs())
+def test_every_release_is_shown_once_with_what_it_requires(graph: Graph) -> None:
+    """Whatever requires whatever: each release stands in full exactly once, and all ends."""
+    lines = list(rows(graph, graph.roots()))
+    in_full = [row.node for row in lines if not row.mark and graph.edges[row.node]]
+    assert sorted(in_full) == sorted(node for node in graph.edges if graph.edges[node])
+    assert set(graph.edges) == {row.node for row in lines}
+    assert len(lines) == len(list(drawn(lines)))
+    assert sum(map(len, graph.edges.values())) + len(graph.roots()) == len(lines)
+
+
+@given(graphs())
+def test_inverting_twice_changes_nothing(graph: Graph) -> None:
+    """Who requires those that a release requires is the release."""
+    assert graph == graph.inverted().inverted()
+
+
+def test_a_long_chain_is_drawn() -> None:
+    """A chain far beyond the recursion limit is no matter."""
+    nodes = [Node(f"n{number:05}", "1") for number in range(3_000)]
+    chain = Graph({node: tuple(nodes[place + 1 : place + 2]) for place, node in enumerate(nodes)})
+    lines = list(rows(chain, chain.roots()))
+    assert 3_000 == len(lines)
+    assert 3_000 == len(list(drawn(lines)))
+    assert CYCLE not in {row.mark for row in lines}
+    assert 1 == len(nested(lines, "requires"))

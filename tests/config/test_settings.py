@@ -1,0 +1,434 @@
+"""pyproject.toml as people write it, right and wrong."""
+
+# The expected value stands on the left.
+
+import tomllib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.config import settings
+from minglibc.config.settings import Overrides
+from minglibc.errors import SettingsError
+from minglibc.model.requirements import parse as requirement
+from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
+
+PROJECT = '[project]\nname = "example"\nrequires-python = ">=3.9,<3.12"\ndependencies = ["paramiko"]\n'
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def parse(
+    table: str = 'glibc = "2.27"', *, project: str = PROJECT, overrides: Overrides | None = None
+) -> settings.Settings:
+    """The settings of an ordinary project with this [tool.minglibc]."""
+    return settings.parse(f"{project}[tool.minglibc]\n{table}\n", overrides=overrides, now=NOW)
+
+
+def refusal(table: str = 'glibc = "2.27"', *, project: str = PROJECT, overrides: Overrides | None = None) -> str:
+    """What the one error says."""
+    with pytest.raises(SettingsError) as caught:
+        parse(table, project=project, overrides=overrides)
+    assert 2 == caught.value.exit_code
+    return caught.value.message
+
+
+def target(minor: int, cap: int = 27, architecture: str = "x86_64") -> Target:
+    """A target of CPython 3.*minor*."""
+    return Target(PythonVersion(minor), architecture, GlibcVersion(2, cap))
+
+
+def test_defaults() -> None:
+    """One line of glibc is enough: every admitted Python on x86_64, and nothing else is said."""
+    found = parse()
+    assert (target(9), target(10), target(11)) == found.targets
+    assert (requirement("paramiko"),) == found.requirements
+    assert ("example", ">=3.9,<3.12", None, False, "highest", False) == (
+        found.project,
+        found.requires_python,
+        found.index_url,
+        found.prereleases,
+        found.resolution,
+        found.verify,
+    )
+    assert () == found.warnings + found.notes + found.default_groups
+
+
+def test_targets_are_sorted_by_python_then_architecture() -> None:
+    """The order in which targets are written changes nothing."""
+    found = parse('python = ["3.11", "3.9"]\narchitectures = ["x86_64", "aarch64"]\nglibc = "manylinux_2_28"')
+    expected = [target(minor, 28, arch) for minor in (9, 11) for arch in ("aarch64", "x86_64")]
+    assert expected == list(found.targets)
+
+
+def test_glibc_by_architecture() -> None:
+    """A table of caps names the architectures too."""
+    found = parse('python = "3.9"\nglibc = { x86_64 = "manylinux2014", aarch64 = "2.28" }')
+    assert (target(9, 28, "aarch64"), target(9, 17)) == found.targets
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        # C1
+        ("glibc = 2.17", "tool.minglibc.glibc (line 6) is the number 2.17; it must be a string in quotes"),
+        ("glibc = 2", "is the number 2; it must be a string"),
+        ("glibc = true", "is true; a string is due"),
+        # C2
+        *((f'glibc = "{value}"', '"2.27"') for value in ("2.x", "2", "2.17.1", "v2.17", " 2.17", "\uff12.17", "", "2." + 5000 * "9")),
+        # C3
+        ('glibc = "2.4"', "from glibc 2.5 on"),
+        ('glibc = "2.12"\narchitectures = ["aarch64"]', "too old for aarch64"),
+        ('glibc = "2.17"\narchitectures = ["riscv64"]', "from glibc 2.27 on"),
+        ('glibc = { aarch64 = "2.12" }', "tool.minglibc.glibc.aarch64"),
+        ('glibc = { x86_64 = "2.17" }\narchitectures = ["x86_64", "aarch64"]', "says nothing of aarch64"),
+        ('glibc = { x86_64 = "2.17", aarch64 = "2.17" }\narchitectures = ["x86_64"]', "names an architecture that"),
+        ("glibc = {}", "empty table"),
+        ('python = ["3.9"]', "tool.minglibc.glibc is missing"),
+        # C4
+        ('glibc = "3.0"', "there is no glibc 3.0"),
+        ('glibc = "2.1000"', "'2.1000' is not a glibc version"),
+        # C5
+        ('glibc = "2.17"\nglibcs = "2"', "tool.minglibc.glibcs (line 7) is not a setting; did you mean glibc?"),
+        ('glibc = "2.17"\nzzz = 1', "known are glibc, musl, python"),
+        ('glibc = "2.17"\n[tool.minlibc]', "tool.minlibc (line 7) is not read by anybody"),
+        ('glibc = "2.17"\n[tool.MinGlibc]', "tool.MinGlibc (line 7)"),
+        ('glibc = "2.17"\n[dependency-group]\na = []', "did you mean [dependency-groups]?"),
+        # C6
+        ('glibc = "2.17"\n[tool.minglibc]', "the table [tool.minglibc] stands there twice"),
+        # C7
+        ('glibc = "2.17"\narchitectures = ["amd64"]', "it is called x86_64"),
+        ('glibc = "2.17"\narchitectures = ["arm64"]', "it is called aarch64"),
+        ('glibc = "2.17"\narchitectures = ["x86-64"]', "it is called x86_64"),
+        ('glibc = "2.17"\narchitectures = []', "is an empty list"),
+        ('glibc = "2.17"\narchitectures = "x86_64"', "a list of strings is due"),
+        # C8
+        *((f'glibc = "2.17"\npython = {value}', "tool.minglibc.python") for value in ('["3"]', '">=3.9"', '["2.7"]', '["3.99"]', "[]")),
+        ('glibc = "2.17"\npython = 3.10', "TOML reads the number 3.10 as 3.1"),
+        ('glibc = "2.17"\npython = [3.10]', "TOML reads the number 3.10 as 3.1"),
+        ('glibc = "2.17"\npython = ["3.9", "3.9"]', "names 3.9 twice"),
+        ('glibc = "2.17"\npython = ["3.9", "3.9.2"]', "can't tell them apart"),
+        # C9
+        ('glibc = "2.17"\npython = ["3.12"]', "names 3.12, which project.requires-python >=3.9,<3.12 refuses"),
+        # C14
+        *((f'glibc = "2.17"\nindex-url = "{url}"', "an address such as") for url in ("ftp://x/", "x/simple", "https://x/#a", "https://", "http://x y")),
+        # the rest
+        ('glibc = "2.17"\nprereleases = "yes"', "true, false or a list of names"),
+        ('glibc = "2.17"\nresolution = "newest"', '"highest", "lowest", "lowest-direct"'),
+        ('glibc = "2.17"\nverify = 1', "true or false is due"),
+        ('glibc = "2.17"\nexclude-newer = "yesterday"', "a date is due"),
+        ('glibc = "2.17"\nexclude-newer = 2026-01-01T00:00:00', "a time with its zone"),
+        ('glibc = "2.17"\nexclude-newer = "2026-13-01"', "a date is due"),
+        ('glibc = "2.17"\nexclude-newer = "9999-12-31"', "a date is due"),
+        ('glibc = "2.17"\nexclude-newer = "999999 weeks"', "a date is due"),
+        ('glibc = "2.17"\nallow-linux-tag = ["a b"]', "a project's name is due"),
+        ('glibc = "2.17"\nallow-sdist = true', "a list of strings is due"),
+        ('glibc = "2.17"\nallow-sdist = ["a>1"]', "a project's name is due"),
+        ('glibc = "2.17"\nexcludes = ["a==1"]', "without version or extras"),
+        ('glibc = "2.17"\nconstraints = ["a=1"]', "tool.minglibc.constraints[0] (line 7)"),
+        ('glibc = "2.17"\noverrides = "a"', "a list of strings is due"),
+        ('glibc = "2.17"\ndefault-groups = ["dev"]', "there is no [dependency-groups]"),
+        # musl
+        ("musl = 1.2", 'tool.minglibc.musl (line 6) is the number 1.2; it must be a string in quotes, "1.2"'),
+        ('musl = "2.17"', "is wrong: there is no musl 2.17: every release is 1.x; 2.x is glibc's"),
+        ('musl = "1.2.3"', 'write "1.2" or "musllinux_1_2"'),
+        ('musl = "1.0"', "is too low: musl 1.0 is too old for x86_64, which has wheels from musl 1.1 on"),
+        ("musl = true", 'a string is due: "1.2" or "musllinux_1_2"'),
+        ('musl = "1.9999"', "is not a musl version"),
+        ("musl = {}", 'is an empty table; write musl = { x86_64 = "1.2" }'),
+        ('glibc = "1.2"', "is wrong: there is no glibc 1.2: every release is 2.x; 1.x is musl's"),
+        ('glibc = "2.17"\nmusl = { x86_64 = "1.2" }\narchitectures = ["x86_64", "aarch64"]', "tool.minglibc.musl (line 7) says nothing of aarch64"),
+        ('python = "3.9"', "tool.minglibc.glibc is missing"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_named(table: str, said: str) -> None:
+    """What is wrong in [tool.minglibc] comes with its key and what is accepted."""
+    assert said in refusal(table)
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [
+        # C11
+        ("", "project is missing; write [project]"),
+        ("project = 1\n", "project (line 1) is the number 1; a table is due"),
+        ('[project]\ndynamic = ["dependencies"]\nrequires-python = ">=3.9"\n', "write them under project.dependencies"),
+        ('[project]\ndependencies = "a"\nrequires-python = ">=3.9"\n', "a list of strings is due"),
+        ('[project]\nname = "a"\n', 'write requires-python = ">=3.9" under [project]'),
+        ('[project]\nrequires-python = "3.9+"\n', "a version specifier is due"),
+        ('[project]\nrequires-python = ">=4"\n', "admits the newest release of no CPython"),
+        ('[project]\nrequires-python = ">=3.9"\ndependancies = []\n', "did you mean dependencies?"),
+        # C12
+        (PROJECT.replace("paramiko", "a=1"), "project.dependencies[0] (line 4) is 'a=1'"),
+        (PROJECT.replace("paramiko", "a; bogus == '1'"), "is not a marker"),
+        (PROJECT.replace("paramiko", "a>=x"), "project.dependencies[0]"),
+        (PROJECT.replace('"paramiko"', '"a", 3'), "project.dependencies[1] (line 4) is the number 3"),
+        (
+            f'{PROJECT}[project.optional-dependencies]\na = ["example[b]"]\nb = ["example[a]"]\n',
+            "closes a circle of extras: a → b → a",
+        ),
+        (f'{PROJECT}[project.optional-dependencies]\na = ["example[zz]"]\n', "'zz', which is not an extra"),
+        (f'{PROJECT}[project.optional-dependencies]\nA_b = []\n"a-b" = []\n', "the same name as an earlier one"),
+        # C13
+        (PROJECT.replace("paramiko", "Example"), "is 'Example': the project depends on itself"),
+        (PROJECT.replace('"paramiko"', '"a==1", "a==2"'), "is 'a==2', and 'a==1' stands there too"),
+        # PEP 735
+        (f'{PROJECT}[dependency-groups]\na = [{{include-group = "b"}}]\n', "'b', which is not a dependency group"),
+        (f'{PROJECT}[dependency-groups]\na = [{{include-group = "a"}}]\n', "closes a circle of groups: a → a"),
+        (f"{PROJECT}[dependency-groups]\na = [{{include = 1}}]\n", '{ include-group = "name" } is due'),
+        (f'{PROJECT}[dependency-groups]\na = ["x", {{}}, 3]\n', "dependency-groups.a[2] (line 6) is the number 3"),
+    ],
+)
+def test_wrong_projects_are_named(project: str, said: str) -> None:
+    """What is wrong in the rest of pyproject.toml comes with its key and what to write."""
+    assert said in refusal(project=project)
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    """One run names every mistake; nobody mends a file one error at a time."""
+    message = refusal("glibc = 2.17\nglibcs = 1\npython = [3.10]", project=PROJECT.replace("paramiko", "a=1"))
+    for key in ("tool.minglibc.glibc ", "tool.minglibc.glibcs", "tool.minglibc.python[0]", "project.dependencies[0]"):
+        assert 1 == message.count(f"  {key}")
+
+
+def test_no_table_shows_the_lines_to_add() -> None:
+    """A project without [tool.minglibc] sees what to write and which command writes it."""
+    with pytest.raises(SettingsError) as caught:
+        settings.parse(PROJECT)
+    assert "minglibc init" in caught.value.hint
+    lines = [line.strip() for line in caught.value.message.splitlines()[-3:]]
+    assert ("2.17", ["3.9", "3.11"]) == tuple(tomllib.loads("\n".join(lines))["tool"]["minglibc"].values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[project]\nname = \n", "pyproject.toml is not TOML: Invalid value (line 2, column 8)"),
+        ("[project]\n<<<<<<< HEAD\nname = 'a'\n", "merge-conflict marker at line 2"),
+        ("[[tool.minglibc]]\n", "one table is due: [tool.minglibc]"),
+        ("tool = 3\n", "tool (line 1) is the number 3"),
+        ("a = " + 5000 * "9", "a number in it is too long"),
+        ("a = " + 5000 * "[", "is not TOML"),
+    ],
+)
+def test_text_that_is_no_project(text: str, said: str) -> None:
+    """TOML errors have their line and column; conflict markers and tables of the wrong kind have their names."""
+    with pytest.raises(SettingsError) as caught:
+        settings.parse(text)
+    assert said in caught.value.message
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    """An editor's BOM changes nothing."""
+    text = f'{PROJECT}[tool.minglibc]\nglibc = "2.27"\n'
+    assert settings.parse(text) == settings.parse(f"\ufeff{text}")
+
+
+def test_warnings_are_values() -> None:
+    """A cap from the future and a secret in a committed file are told, and nothing is refused."""
+    found = parse('glibc = "2.99"\nindex-url = "https://me:secret@example.invalid/simple"')
+    assert 2 == len(found.warnings)
+    assert "2.99 is newer" in found.warnings[0]
+    assert "secret" not in found.warnings[1]
+
+
+def test_a_refused_url_hides_its_secret() -> None:
+    """The password of a wrong index-url is not printed."""
+    assert "secret" not in refusal('glibc = "2.17"\nindex-url = "ftp://me:secret@example.invalid"')
+
+
+def test_extras_and_groups_are_written_out() -> None:
+    """Extras and groups that name others become plain requirements, their markers joined."""
+    found = parse(
+        'glibc = "2.17"\ndefault-groups = ["Dev"]',
+        project=f"""{PROJECT}
+[project.optional-dependencies]
+Web = ["example[cli]; python_version < '3.10'", "django"]
+cli = ["click; sys_platform == 'linux'"]
+[dependency-groups]
+dev = [{{ include-group = "Test_1" }}, "ruff"]
+test-1 = ["pytest", "example[cli]"]
+""",
+    )
+    click = requirement("click; sys_platform == 'linux'")
+    narrowed = requirement("click; (sys_platform == 'linux') and (python_version < '3.10')")
+    assert {"web": (narrowed, requirement("django")), "cli": (click,)} == {
+        name: tuple(sorted(found.extras[name])) for name in found.extras
+    }
+    test = {click, requirement("pytest"), requirement("paramiko")}
+    assert {"dev": test | {requirement("ruff")}, "test-1": test} == {
+        name: set(found.groups[name]) for name in found.groups
+    }
+    assert ("dev",) == found.default_groups
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('musl = "1.2"', [("x86_64", MuslVersion(1, 2))]),
+        ('musl = "musllinux_1_1"', [("x86_64", MuslVersion(1, 1))]),
+        ('glibc = "2.17"\nmusl = "1.2"', [("x86_64", GlibcVersion(2, 17)), ("x86_64", MuslVersion(1, 2))]),
+        (
+            'glibc = { x86_64 = "2.17", aarch64 = "2.28" }\nmusl = { x86_64 = "1.2" }',
+            [("aarch64", GlibcVersion(2, 28)), ("x86_64", GlibcVersion(2, 17)), ("x86_64", MuslVersion(1, 2))],
+        ),
+        (
+            'glibc = "2.17"\nmusl = { aarch64 = "1.2" }',
+            [("aarch64", MuslVersion(1, 2)), ("x86_64", GlibcVersion(2, 17))],
+        ),
+        (
+            'glibc = "2.17"\nmusl = "1.2"\narchitectures = ["aarch64"]',
+            [("aarch64", GlibcVersion(2, 17)), ("aarch64", MuslVersion(1, 2))],
+        ),
+    ],
+)
+def test_the_c_libraries_that_are_stated(table: str, expected: list[tuple[str, Cap]]) -> None:
+    """There is a target for each C library that has a cap; a table of one names its own architectures."""
+    found = parse(f'python = "3.9"\n{table}')
+    assert [Target(PythonVersion(9), architecture, cap) for architecture, cap in expected] == list(found.targets)
+    assert () == found.warnings
+
+
+def test_a_musl_that_is_not_known_yet_is_a_warning() -> None:
+    """A cap above any known musl is taken, and said."""
+    assert ("musl 1.3 is newer than any that this minglibc knows (1.2)",) == parse('musl = "1.3"').warnings
+
+
+def test_an_option_for_musl_leaves_glibc_alone() -> None:
+    """--musl stands in for musl, or adds it, and --glibc for glibc."""
+    for overrides, expected in (
+        (Overrides(musl="1.1"), {GlibcVersion(2, 27), MuslVersion(1, 1)}),
+        (Overrides(glibc="2.17"), {GlibcVersion(2, 17), MuslVersion(1, 2)}),
+    ):
+        assert expected == {target.cap for target in parse('glibc = "2.27"\nmusl = "1.2"', overrides=overrides).targets}
+    assert (MuslVersion(1, 2),) == tuple(
+        {target.cap for target in settings.parse(PROJECT, overrides=Overrides(musl="1.2")).targets}
+    )
+
+
+def test_named_targets_differ_in_their_c_library() -> None:
+    """A target's own glibc or musl wins; where it says neither, the only one that the table has is its cap."""
+    tables = (
+        '[[tool.minglibc.target]]\nname = "a"\npython = "3.9"\n[[tool.minglibc.target]]\nname = "b"\npython = "3.9"\n'
+    )
+    found = parse(f'glibc = "2.27"\n{tables}musl = "1.2"')
+    assert {"a": target(9), "b": Target(PythonVersion(9), "x86_64", MuslVersion(1, 2))} == found.target_names
+    said = refusal(f'glibc = "2.27"\nmusl = "1.2"\n{tables}glibc = "2.17"')
+    assert "target[0] (line 8) has neither glibc nor musl, and tool.minglibc has both; write one of them here" in said
+    assert "--musl can't be given" in refusal(f'glibc = "2.27"\n{tables}musl = "1.2"', overrides=Overrides(musl="1.1"))
+
+
+def test_named_targets() -> None:
+    """[[tool.minglibc.target]] tables give the targets of a mixed fleet their names."""
+    found = parse("""glibc = "2.31"
+[[tool.minglibc.target]]
+name = "controllers"
+python = "3.9"
+glibc = "2.27"
+[[tool.minglibc.target]]
+name = "gateways"
+python = "3.11"
+architecture = "aarch64"
+""")
+    assert {"controllers": target(9), "gateways": target(11, 31, "aarch64")} == found.target_names
+    assert (target(9), target(11, 31, "aarch64")) == found.targets
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npython = "3.9"\nglibc = "2.31"', "give both 2.27"),
+        ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "a"\npython = "3.11"\nglibc = "2.27"', "an earlier target"),
+        ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npythons = "3.9"\nglibc = "2.27"', "target[1].pythons (line 10) is not a setting; did you mean python?"),
+        ('python = "3.9"\nglibc = "2.27"', 'name = "b"\nglibc = "2.27"', "target[0].name (line 6) is missing"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"', 'name = "b"\npython = "3.9"\nmusl = "1.1"', "a and b differ in musl alone, and a lock can't tell them apart; give both 1.1"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"\nglibc = "2.17"', 'name = "b"\npython = "3.10"\nmusl = "1.1"', "target[0] (line 6) has glibc and musl, and a machine has one of them"),
+        ('name = "a"\npython = "3.9"\nmusl = "1.2"', 'name = "b"\npython = "3.9.2"\nglibc = "2.17"', "names 3.9 and 3.9.2"),
+        ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npython = "3.13"\nglibc = "2.27"', "names 3.13, which"),
+    ],
+)  # fmt: skip
+def test_wrong_target_tables(first: str, second: str, said: str) -> None:
+    """Targets that a lock could not tell apart, and tables with mistakes, are refused with their place."""
+    assert said in refusal(f"[[tool.minglibc.target]]\n{first}\n[[tool.minglibc.target]]\n{second}")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"2026-11-01"', datetime(2026, 11, 2, tzinfo=UTC)),
+        ("2026-11-01", datetime(2026, 11, 2, tzinfo=UTC)),
+        ('"2026-11-01T10:00:00+02:00"', datetime(2026, 11, 1, 8, tzinfo=UTC)),
+        ("2026-11-01T10:00:00Z", datetime(2026, 11, 1, 10, tzinfo=UTC)),
+        ('"7 days"', datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ('"P1W"', datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ('"12 hours"', datetime(2026, 11, 22, tzinfo=UTC)),
+    ],
+)
+def test_exclude_newer(value: str, expected: datetime) -> None:
+    """A date includes its day, a time has its zone, a duration counts back from now; all come out in UTC."""
+    found = parse(f'glibc = "2.17"\nexclude-newer = {value}\nexclude-newer-package = {{ Torch = {value}, b = false }}')
+    assert expected == found.exclude_newer
+    assert {"torch": expected, "b": None} == found.exclude_newer_package
+
+
+def test_the_other_settings() -> None:
+    """Names are normalized, requirement lists are parsed."""
+    found = parse("""glibc = "2.17"
+prereleases = ["A_b"]
+allow-linux-tag = ["C.d"]
+allow-sdist = ["H_i"]
+excludes = ["E"]
+constraints = ["f<2"]
+overrides = ["g==1"]
+resolution = "lowest-direct"
+verify = true
+index-url = "http://127.0.0.1:8080/simple/"
+""")
+    assert (frozenset({"a-b"}), frozenset({"c-d"}), frozenset({"e"})) == (
+        found.prereleases,
+        found.allow_linux_tag,
+        found.excludes,
+    )
+    assert ((requirement("f<2"),), (requirement("g==1"),)) == (found.constraints, found.overrides)
+    assert frozenset({"h-i"}) == found.allow_sdist
+    assert ("lowest-direct", True, "http://127.0.0.1:8080/simple/") == (found.resolution, found.verify, found.index_url)
+
+
+def test_overrides_win_and_say_so() -> None:
+    """What the command line says stands in place of the file's value, and a note tells it."""
+    found = parse(
+        overrides=Overrides(glibc="2.28", python=("3.11",), architectures=("aarch64",), index_url="http://x/")
+    )
+    assert (target(11, 28, "aarch64"),) == found.targets
+    assert ("--glibc 2.28 (command line or environment) wins over tool.minglibc.glibc in the file",) == found.notes
+    assert "http://x/" == found.index_url
+
+
+def test_wrong_overrides_are_named_by_their_option() -> None:
+    """A mistake on the command line is not blamed on the file."""
+    message = refusal(overrides=Overrides(glibc="2.x", python=("3.99",), architectures=("amd64",)))
+    assert ["--arch[0]", "--glibc", "--python[0]"] == sorted(line.split()[0] for line in message.splitlines()[1:])
+
+
+def test_an_override_makes_up_for_a_missing_table() -> None:
+    """`--glibc` is enough to try minglibc on a project that has no table yet."""
+    assert GlibcVersion(2, 17) == settings.parse(PROJECT, overrides=Overrides(glibc="2.17")).targets[0].cap
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 400) | st.floats(allow_nan=False) | st.text(max_size=8)
+    | st.sampled_from(["2.17", "3.9", "x86_64", "a", "a>=1", "highest", "2026-01-01"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "x86_64", "include-group", "a"]), inner, max_size=2),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(settings.KEYS), _values), st.dictionaries(st.sampled_from(["name", "dependencies", "requires-python", "dynamic", "optional-dependencies"]), _values), _values)  # fmt: skip
+def test_no_value_brings_a_traceback(table: dict[str, object], project: dict[str, object], groups: object) -> None:
+    """Whatever TOML stands in the tables, the answer is settings or a SettingsError."""
+    reader = settings._Reader(
+        "", {"project": project, "tool": {"minglibc": table}, "dependency-groups": groups}, Overrides(), NOW
+    )
+    found = reader.settings()
+    assert reader.problems or found.targets

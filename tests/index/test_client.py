@@ -1,0 +1,300 @@
+"""The index client: odd mirrors, HTTP's caching rules, and a cache that is never trusted when it is damaged."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from minglibc.cache import pages as store
+from tests.support.commands import Ran, locked_versions, minglibc
+from tests.support.faults import Fault
+from tests.support.index import Exchange, IndexServer
+from tests.support.wheels import build_wheel
+
+Lock = Callable[..., Ran]
+
+
+@pytest.fixture
+def lock(tmp_path: Path, index: IndexServer) -> Lock:
+    """Lock a project that requires a, which requires b, and give what the command said."""
+    index.add(build_wheel("a", "1.0", requires=["b"], files={"a/data.bin": os.urandom(200_000)}))
+    index.add(build_wheel("b", "1.0"))
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["a"]\n'
+        '[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\n'
+    )
+
+    def run(*arguments: str) -> Ran:
+        (tmp_path / "pylock.toml").unlink(missing_ok=True)
+        ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url, *arguments)
+        assert 0 == ran.code, ran.err
+        assert {"a": "1.0", "b": "1.0"} == locked_versions(tmp_path)
+        return ran
+
+    return run
+
+
+def test_later_targets_ask_at_once_for_what_the_first_one_chose(tmp_path: Path, index: IndexServer) -> None:
+    """A release's own wheel for another Python has its own metadata: those of all packages are under way together."""
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        for python in ("cp310", "cp311"):
+            tag = f"{python}-{python}-manylinux_2_17_x86_64"
+            index.add(build_wheel(name, "1.0", tag, requires=["e"], metadata_extra=f"Keywords: {python}\n"))
+        index.add(build_wheel(name, "2.0", "cp311-cp311-manylinux_2_17_x86_64"))
+    index.add(build_wheel("e", "1.0"))
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = {names}\n'
+        '[tool.minglibc]\nglibc = "2.17"\npython = ["3.10", "3.11"]\n'
+    )
+    pattern = "*-1.0-cp311-*.metadata"
+    together = []
+
+    def late(exchange: Exchange) -> None:
+        end = time.monotonic() + 5
+        while len(index.paths(pattern)) < len(names) and time.monotonic() < end:
+            time.sleep(0.01)
+        together.append(len(index.paths(pattern)))
+        exchange.send(exchange.honest())
+
+    index.fault(pattern, late)
+    ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url)
+    assert 0 == ran.code, ran.err
+    assert [4, 4, 4, 4] == together
+
+
+def _statuses(index: IndexServer, pattern: str) -> list[int]:
+    return [request.status for request in index.requests if pattern in request.path]
+
+
+def test_stripped_core_metadata_is_asked_for_all_the_same(lock: Lock, index: IndexServer) -> None:
+    """A mirror that strips core-metadata from its pages and serves the files is read without touching a wheel."""
+    index.strip_core_metadata = True
+    lock()
+    assert [200, 200] == _statuses(index, ".metadata")
+    assert [] == [request for request in index.requests if request.path.endswith(".whl")]
+
+
+def test_metadata_out_of_the_wheel_by_ranges(lock: Lock, index: IndexServer) -> None:
+    """Without metadata files, METADATA is read from the wheel's end, and the wheel's middle never travels."""
+    index.strip_core_metadata, index.serve_metadata = True, False
+    lock()
+    asked = [request for request in index.requests if request.path.endswith(".whl")]
+    assert {206} == {request.status for request in asked}
+    assert all("Range" in request.headers for request in asked)
+
+
+def test_metadata_out_of_the_whole_wheel(lock: Lock, index: IndexServer) -> None:
+    """Where ranges are refused too, the wheel is downloaded, and held against its hash."""
+    index.strip_core_metadata, index.serve_metadata, index.ranges = True, False, False
+    lock()
+    assert {200} == set(_statuses(index, ".whl")) - {404}
+
+
+@pytest.mark.parametrize("relative", [True, "../../packages/packages/"])
+def test_relative_urls(lock: Lock, index: IndexServer, relative: bool | str) -> None:  # noqa: FBT001  a table's column
+    """Relative URLs are resolved against the page, and the lock has absolute ones."""
+    index.relative_urls = relative
+    lock()
+
+
+def test_html_only(lock: Lock, index: IndexServer) -> None:
+    """An index that speaks only PEP 503's HTML is read."""
+    index.html_only = True
+    lock()
+
+
+def test_project_json_stands_in(lock: Lock, index: IndexServer) -> None:
+    """Where the Simple API has no page, the project JSON API is asked before a project counts as unknown."""
+    index.fault("/simple/*", Fault.status(404))
+    lock()
+    assert [200, 200] == _statuses(index, "/pypi/")
+
+
+def test_fresh_pages_are_not_asked_again(lock: Lock, index: IndexServer) -> None:
+    """Within max-age a second lock asks nothing at all."""
+    index.max_age = 600
+    lock()
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+
+
+def test_stale_pages_are_confirmed(lock: Lock, index: IndexServer) -> None:
+    """After max-age the page is asked for with its ETag, and a 304 makes it fresh again; metadata is kept for ever."""
+    index.max_age = 0
+    lock()
+    index.requests[:] = []
+    lock()
+    assert [304, 304] == _statuses(index, "/simple/")
+    assert [] == _statuses(index, ".metadata")
+    index.max_age = 600
+    lock()
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+
+
+def test_server_that_says_nothing_of_caching(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ETag and Cache-Control a page is fresh for ten minutes."""
+    index.etags, index.max_age = False, None
+    lock()
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
+    lock()
+    assert [200, 200] == _statuses(index, "/simple/")
+
+
+def test_new_release_shows_after_a_change(lock: Lock, index: IndexServer, tmp_path: Path) -> None:
+    """A page whose ETag changed is taken anew."""
+    index.max_age = 0
+    lock()
+    index.add(build_wheel("b", "2.0"))
+    (tmp_path / "pylock.toml").unlink()
+    ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url)
+    assert " + b 2.0" in ran.err
+
+
+def test_requests_are_few(lock: Lock, index: IndexServer) -> None:
+    """A cold lock asks for each page and each metadata file once, over connections that are used again."""
+    lock()
+    paths = [request.path for request in index.requests]
+    assert sorted(set(paths)) == sorted(paths)
+    assert 4 == len(paths)
+
+
+def _entries() -> list[Path]:
+    return [path for path in Path(os.environ["MINGLIBC_CACHE_DIR"]).rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: bytes([data[0] ^ 1]) + data[1:],
+        lambda data: data[:20] + bytes([data[20] ^ 64]) + data[21:],
+    ],
+    ids=["emptied", "cut", "last bit flipped", "checksum flipped", "head flipped"],
+)
+def test_damaged_cache_is_fetched_again(lock: Lock, index: IndexServer, damage: Callable[[bytes], bytes]) -> None:
+    """Every cache file flipped, cut or emptied is noticed and fetched again; of the journal, the lines that were hit."""
+    lock()
+    assert 3 == len(_entries())
+    for entry in _entries():
+        entry.write_bytes(damage(entry.read_bytes()))
+    index.requests[:] = []
+    lock()
+    assert 3 <= len(index.requests) <= 4
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+
+
+def test_damage_that_shows_late_begins_the_lock_again_once(lock: Lock, index: IndexServer) -> None:
+    """A page whose files turn out to be damaged in the midst of a lock costs one warning, whatever else is damaged."""
+    lock()
+    pages = [entry for entry in _entries() if entry.parent.parent.name == "pages"]
+    assert len(pages) > 1
+    for page in pages:
+        data = page.read_bytes()
+        place = data.rindex(b".whl")
+        page.write_bytes(data[:place] + b"!" + data[place + 1 :])
+    index.requests[:] = []
+    assert 1 == lock().err.count("beginning again")
+    assert len(pages) == len({request.path for request in index.requests})
+
+
+def test_cache_of_another_format_is_not_read(lock: Lock) -> None:
+    """Each format has a folder of its own."""
+    lock()
+    (folder,) = {entry.relative_to(os.environ["MINGLIBC_CACHE_DIR"]).parts[0] for entry in _entries()}
+    assert store.FORMAT == folder
+
+
+def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: Path) -> None:
+    """A cache that can't be written costs one warning and nothing else."""
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder is due")
+    said = lock("--cache-dir", str(blocked)).err
+    assert 1 == said.count("warning: the cache in")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user needs root")
+def test_another_users_entries_are_not_taken(lock: Lock, index: IndexServer) -> None:
+    """What another user wrote into the cache is fetched again, and replaced."""
+    lock()
+    for entry in _entries():
+        os.chown(entry, 12345, 12345)
+    index.requests[:] = []
+    lock()
+    assert 4 == len(index.requests)
+    index.requests[:] = []
+    lock()
+    assert [] == index.requests
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving folders to another user needs root")
+def test_another_users_cache_is_passed_over_with_one_warning(lock: Lock, index: IndexServer) -> None:
+    """A cache folder of another user is neither read nor written."""
+    lock()
+    folder = Path(os.environ["MINGLIBC_CACHE_DIR"]) / store.FORMAT
+    os.chown(folder, 12345, 12345)
+    before = {entry: entry.read_bytes() for entry in _entries()}
+    index.requests[:] = []
+    assert 1 == lock().err.count("belongs to another user; going on without it")
+    assert 4 == len(index.requests)
+    assert before == {entry: entry.read_bytes() for entry in _entries()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_disk_under_the_cache(tmp_path: Path, index: IndexServer) -> None:
+    """A cache on a full disk costs one warning, and leaves nothing half-written behind."""
+    index.add(build_wheel("a", "1.0"))
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["a"]\n'
+        '[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\n'
+    )
+    small = tmp_path / "small"
+    small.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=16k tmpfs {small} && (head -c 20k /dev/zero > {small}/filler || true) 2>/dev/null && "
+        f"{sys.executable} -m minglibc lock --project {tmp_path} --index-url {index.url} --cache-dir {small}; "
+        f"code=$?; find {small} -type f -name '*.tmp'; exit $code"
+    )
+    ran = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if "unshare" in ran.stderr and ran.returncode:
+        pytest.skip(f"no mount namespaces here: {ran.stderr.strip()}")
+    assert 0 == ran.returncode, ran.stderr
+    assert "" == ran.stdout
+    assert 1 == ran.stderr.count("warning: the cache in")
+    assert (tmp_path / "pylock.toml").exists()
+
+
+def test_credentials_are_left_nowhere(tmp_path: Path, lock: Lock, index: IndexServer) -> None:
+    """User and password of the index URL reach the index, and no file and no message."""
+    index.credentials = ("user", "s3cret")
+    ran = minglibc(
+        *("lock", "-vv", "--project", str(tmp_path)),
+        *("--index-url", index.url.replace("http://", "http://user:s3cret@")),
+    )
+    assert 0 == ran.code, ran.err
+    left = [path for path in [*tmp_path.rglob("*"), *_entries()] if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert [] == left
+    assert "s3cret" not in ran.err + ran.out
+    index.credentials = ("user", "another")
+    ran = minglibc(
+        *("lock", "-vv", "--upgrade", "--refresh", "--project", str(tmp_path)),
+        *("--index-url", index.url.replace("http://", "http://user:s3cret@")),
+    )
+    assert 3 == ran.code
+    assert "401" in ran.err
+    assert "s3cret" not in ran.err + ran.out

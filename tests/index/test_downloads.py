@@ -1,0 +1,265 @@
+"""Wheels come from an index on loopback into a cache whose every byte is checked before use."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
+from minglibc.index.downloads import FOLDER, LockedFile, Wheelhouse
+from minglibc.index.transport import Limits
+from tests.support.faults import Fault
+from tests.support.index import Answer, IndexServer
+from tests.support.wheels import BuiltWheel, build_wheel
+
+QUICK = Limits(silence=0.3, deadline=0.8, retries=1)
+WHEEL = build_wheel("b", "1.0", padding=100_000)
+
+
+def published(index: IndexServer, wheel: BuiltWheel = WHEEL, *, size: bool = True) -> LockedFile:
+    """*wheel* on *index*, as a lock would want it."""
+    index.add(wheel)
+    url = f"{index.origin}/files/{wheel.filename}"
+    return LockedFile(wheel.filename, url, {"sha256": wheel.sha256}, len(wheel.content) if size else None)
+
+
+def downloads(index: IndexServer) -> int:
+    """How many requests for wheels *index* has seen."""
+    return sum(request.path.endswith(".whl") for request in index.requests)
+
+
+def parts(folder: Path) -> list[Path]:
+    """Partial files that are left in a cache."""
+    return list(folder.rglob(".part-*"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """An empty cache folder."""
+    return tmp_path / "cache"
+
+
+def test_a_wheel_is_downloaded_once(index: IndexServer, cache: Path) -> None:
+    """The second fetch asks nobody, and both give a path to the wheel's bytes."""
+    wanted = published(index)
+    for _ in range(2):
+        with Wheelhouse(str(cache), limits=QUICK) as house:
+            path = Path(house.fetch([wanted])[wanted.filename])
+        assert path.read_bytes() == WHEEL.content
+        assert path.is_relative_to(cache / FOLDER)
+    assert downloads(index) == 1
+
+
+def test_progress_is_told(index: IndexServer, cache: Path) -> None:
+    """on_progress hears of every file up to its last byte, with its size."""
+    heard: list[tuple[str, int, int | None]] = []
+    wanted = published(index)
+    with Wheelhouse(str(cache), on_progress=lambda *what: heard.append(what)) as house:
+        house.fetch([wanted])
+    assert heard[-1] == (wanted.filename, len(WHEEL.content), len(WHEEL.content))
+
+
+def test_many_wheels_come_in_parallel(index: IndexServer, cache: Path) -> None:
+    """Twelve wheels over slow answers take far less than twelve answers' time."""
+    wanted = [published(index, build_wheel(f"p{number}", "1.0")) for number in range(12)]
+    running = [0, 0]
+
+    def slow(exchange: object) -> None:
+        running[0] += 1
+        running[1] = max(running)
+        exchange.wait(0.1)  # type: ignore[attr-defined]  # an Exchange
+        running[0] -= 1
+        exchange.send(exchange.honest())  # type: ignore[attr-defined]  # an Exchange
+
+    index.fault("*.whl", slow)
+    with Wheelhouse(str(cache)) as house:
+        assert len(house.fetch(wanted)) == 12
+    assert running[1] > 3
+
+
+@pytest.mark.parametrize("spoil", ["flip", "cut", "empty"])
+def test_a_spoiled_cache_entry_is_fetched_again(index: IndexServer, cache: Path, spoil: str) -> None:
+    """S7, S8: a cached wheel that was flipped, cut or emptied is noticed and replaced."""
+    wanted = published(index)
+    with Wheelhouse(str(cache)) as house:
+        path = Path(house.fetch([wanted])[wanted.filename])
+    content = bytearray(WHEEL.content)
+    content[500] ^= 1
+    path.write_bytes({"flip": bytes(content), "cut": WHEEL.content[:500], "empty": b""}[spoil])
+    with Wheelhouse(str(cache)) as house:
+        assert Path(house.fetch([wanted])[wanted.filename]).read_bytes() == WHEEL.content
+    assert downloads(index) == 2
+
+
+def test_offline_takes_the_cache_and_nothing_else(index: IndexServer, cache: Path) -> None:
+    """--offline names what is not cached, and asks nobody."""
+    wanted = published(index)
+    with Wheelhouse(str(cache), offline=True) as house, pytest.raises(IndexUnreachable, match="b-1"):
+        house.fetch([wanted])
+    assert downloads(index) == 0
+    with Wheelhouse(str(cache)) as house:
+        house.fetch([wanted])
+    with Wheelhouse(str(cache), offline=True) as house:
+        assert house.fetch([wanted])
+    assert downloads(index) == 1
+
+
+PASSING = {
+    "N29": Fault.status(500),
+    "N32": Fault.cut(),
+    "reset": Fault.reset(),
+    "429": Fault.status(429, retry_after=0),
+    "silence": Fault.hang(),
+}
+
+
+@pytest.mark.parametrize("row", PASSING)
+def test_a_passing_fault_is_tried_again(index: IndexServer, cache: Path, row: str) -> None:
+    """N29, N32: what fails once and then works, works."""
+    wanted = published(index)
+    index.fault("*.whl", PASSING[row], times=1)
+    with Wheelhouse(str(cache), limits=QUICK) as house:
+        assert Path(house.fetch([wanted])[wanted.filename]).read_bytes() == WHEEL.content
+    assert downloads(index) == 2
+
+
+LASTING = {
+    "N28": (Fault.status(404), IndexAnswerError, "gone from its index"),
+    "500": (Fault.status(500), IndexUnreachable, "HTTP 500"),
+    "503": (Fault.status(503, retry_after=3600), IndexUnreachable, "asks to wait 3600 s"),
+    "401": (Fault.status(401), IndexUnreachable, "not open to you"),
+    "N30": (Fault.hang_midway(), IndexUnreachable, "no answer for 0.3 s"),
+    "N31": (Fault.cut(), IndexUnreachable, "cut short"),
+    "reset": (Fault.reset(), IndexUnreachable, "can't download"),
+    "trickle": (Fault.trickle(0.05), IndexUnreachable, "not whole within"),
+    "N36": (
+        Fault.answer(Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})),
+        IndexAnswerError,
+        "no wheel",
+    ),
+    "N33": (
+        Fault.answer(Answer(200, b"PK\x03\x04" + bytes(len(WHEEL.content) - 4), {})),
+        WheelError,
+        "not the file that was locked",
+    ),
+    "loop": (Fault.redirect(lambda exchange: exchange.request.path), IndexAnswerError, "redirect loop"),
+    "file": (Fault.redirect("file:///etc/hostname"), IndexAnswerError, "not http"),
+}
+
+
+@pytest.mark.parametrize("row", LASTING)
+def test_a_lasting_fault_is_an_error_that_names_it(index: IndexServer, cache: Path, row: str) -> None:
+    """N28 to N36: a wheel that does not come, or comes wrong, is named with the cause, and no part of it is cached."""
+    misbehave, kind, words = LASTING[row]
+    wanted = published(index, size=row != "trickle")  # a known size lengthens the deadline
+    index.fault("*.whl", misbehave)
+    with Wheelhouse(str(cache), limits=QUICK) as house, pytest.raises(kind) as failed:
+        house.fetch([wanted])
+    assert words in str(failed.value)
+    assert wanted.filename in str(failed.value)
+    assert parts(cache) == []
+    assert list(cache.rglob("*.whl")) == []
+
+
+def test_both_digests_are_named(index: IndexServer, cache: Path) -> None:
+    """N33: the error says what the lock has and what came."""
+    wanted = published(index)._replace(hashes={"sha256": "0" * 64})
+    with Wheelhouse(str(cache)) as house, pytest.raises(WheelError) as failed:
+        house.fetch([wanted])
+    assert WHEEL.sha256 in str(failed.value)
+    assert "0" * 64 in str(failed.value)
+
+
+@pytest.mark.parametrize("difference", [-1, 1])
+def test_another_size_is_refused(index: IndexServer, cache: Path, difference: int) -> None:
+    """N37: a size that the lock does not have is an error though the hash agrees."""
+    wanted = published(index)._replace(size=len(WHEEL.content) + difference)
+    with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="bytes, the lock has"):
+        house.fetch([wanted])
+    assert parts(cache) == []
+
+
+def test_one_failure_ends_all_downloads(index: IndexServer, cache: Path) -> None:
+    """When one wheel is gone, the others are not waited for, and leave no parts."""
+    good, gone = published(index), published(index, build_wheel("gone", "1.0"))
+    index.fault(f"*/{good.filename}", Fault.hang_midway())
+    index.fault(f"*/{gone.filename}", Fault.status(404))
+    patient = Limits(silence=30, deadline=60, retries=0)
+    with Wheelhouse(str(cache), limits=patient) as house, pytest.raises(IndexAnswerError, match="gone-1"):
+        house.fetch([good, gone])
+    assert parts(cache) == []
+
+
+def test_credentials_stay_with_their_host(index: IndexServer, cache: Path) -> None:
+    """X8: a redirect to another host is followed without the Authorization of the first."""
+    from minglibc.index.credentials import Credentials  # noqa: PLC0415  for this test alone
+
+    wanted = published(index)
+    index.other.add(WHEEL)
+    index.fault("*.whl", Fault.redirect(f"{index.other.origin}/files/{WHEEL.filename}"))
+    credentials = Credentials()
+    credentials.take(f"http://user:secret@127.0.0.1:{index.port}/")
+    with Wheelhouse(str(cache), credentials=credentials) as house:
+        house.fetch([wanted])
+
+    def sent(server: IndexServer) -> list[bool]:
+        return ["authorization" in {key.lower() for key in request.headers} for request in server.requests]
+
+    assert sent(index) == [True]
+    assert sent(index.other) == [False]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(index: IndexServer, tmp_path: Path) -> None:
+    """S6: one warning, the wheel comes all the same, and its temporary folder goes."""
+    blocked = tmp_path / "cache"
+    blocked.write_text("a file, where a folder is due", encoding="utf-8")
+    warnings: list[str] = []
+    with Wheelhouse(str(blocked), on_warning=warnings.append) as house:
+        names = [published(index), published(index, build_wheel("c", "1.0"))]
+        paths = house.fetch(names)
+        assert Path(paths[WHEEL.filename]).read_bytes() == WHEEL.content
+    assert not Path(paths[WHEEL.filename]).exists()
+    assert len(warnings) == 1
+    assert "going on without it" in warnings[0]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files may not grow beyond 50 kB, as on a full disk."""
+    import signal  # noqa: PLC0415  the limit's own signal would end the process
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_an_error_and_leaves_no_part(index: IndexServer, cache: Path) -> None:
+    """S5: where the other folder is full as well, the error says so and nothing is left."""
+    wanted = published(index)
+    with Wheelhouse(str(cache)) as house, pytest.raises(MinglibcError, match="can't store") as failed:
+        house.fetch([wanted])
+    assert "too large" in str(failed.value).lower()
+    assert parts(cache) == []
+
+
+def test_a_name_that_is_a_path_is_refused(index: IndexServer, cache: Path) -> None:
+    """N43: only names without folders are used as names."""
+    wanted = published(index)._replace(filename="../../b-1.0-py3-none-any.whl")
+    with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="not the name of a wheel"):
+        house.fetch([wanted])
+
+
+def test_a_cache_of_another_format_is_not_looked_at(index: IndexServer, cache: Path) -> None:
+    """S9: what a newer minglibc keeps beside it stays as it is."""
+    newer = cache / "wheels-999" / "x"
+    newer.mkdir(parents=True)
+    with Wheelhouse(str(cache)) as house:
+        house.fetch([published(index)])
+    assert sorted(os.listdir(cache)) == sorted([FOLDER, "wheels-999"])
+    assert newer.exists()

@@ -1,0 +1,183 @@
+"""Many at once, in one folder, one cache, one environment, and on two machines that share a folder without flock."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import minglibc
+from minglibc.config import project_files as files
+from tests.support.environments import LockedProject, check_whole, installed, locked_pair
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+# Adds one to the number in a file, reading and writing while it holds the folder.
+COUNT = """
+import sys, time
+from minglibc.adapters import project
+folder, times = sys.argv[1], int(sys.argv[2])
+for _ in range(times):
+    with project.lock(folder):
+        with open(f"{folder}/count") as file:
+            number = int(file.read())
+        time.sleep(0.002)
+        project.replace(f"{folder}/count", str(number + 1).encode())
+"""
+HOLD = """
+import sys, time
+from minglibc.adapters import project
+with project.lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+TRY = """
+import sys
+from minglibc.adapters import project
+from minglibc.errors import LockError
+try:
+    with project.lock(sys.argv[1], patience=0.3):
+        print("entered")
+except LockError as error:
+    print(error.message, error.hint)
+"""
+
+
+@cache
+def other_hosts() -> bool:
+    """Whether a process may be given a host name of its own."""
+    ran = subprocess.run(["unshare", "--uts", "true"], capture_output=True, check=False)
+    return ran.returncode == 0
+
+
+needs_hosts = pytest.mark.skipif(not other_hosts(), reason="a host name of one's own (unshare --uts) needs root")
+
+
+def on_host(name: str, *command: str) -> list[str]:
+    """The command line that runs *command* on a machine that calls itself *name*."""
+    return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
+
+
+def python(code: str, *arguments: object) -> list[str]:
+    """The command line that runs *code* in a Python of its own."""
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+@pytest.fixture
+def project(index: IndexServer, tmp_path: Path) -> LockedProject:
+    """A project of a, which requires b, locked."""
+    return locked_pair(tmp_path / "project", index)
+
+
+def command(project: LockedProject, name: str, *arguments: str) -> list[str]:
+    """The command line of a command of minglibc for *project*."""
+    return [sys.executable, "-m", "minglibc", name, "--project", str(project.folder), *arguments]
+
+
+def together(*commands: list[str]) -> list[str]:
+    """Run all commands at once; what each said. All must succeed."""
+    running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for each in commands]
+    said = [process.communicate(timeout=100)[1] for process in running]
+    assert [0] * len(commands) == [process.returncode for process in running], "\n".join(said)
+    return said
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_twenty_locks_at_once(project: LockedProject) -> None:
+    """S11: twenty locks in one folder over one cold cache all end well, with the bytes that one alone makes, and no litter."""
+    path = project.folder / "pylock.toml"
+    expected = path.read_bytes()
+    path.unlink()
+    cold = project.folder.parent / "cold"
+    together(*[command(project, "lock", "--quiet", "--cache-dir", str(cold))] * 20)
+    assert expected == path.read_bytes()
+    assert ["pylock.toml", "pyproject.toml"] == names(project.folder)
+    assert [] == [place for place in cold.rglob("*") if place.name.endswith(".tmp")]
+
+
+def test_locks_and_additions_at_once(project: LockedProject, index: IndexServer) -> None:
+    """Whoever had to wait locks what pyproject.toml says by then: nothing that another one added is lost."""
+    for name in ("c", "d", "e"):
+        index.add(build_wheel(name, "1.0"))
+    upgrade = command(project, "lock", "--upgrade")
+    together(upgrade, *(command(project, "add", name, "--no-sync") for name in ("c", "d", "e")), upgrade, upgrade)
+    assert 0 == project.command("lock", "--check").code
+    text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
+    assert ["c", "d", "e"] == re.findall(r'"([cde])>=1.0"', text)
+    assert ["pylock.toml", "pyproject.toml"] == names(project.folder)
+
+
+def test_a_sync_beside_a_lock(project: LockedProject) -> None:
+    """Two syncs of one environment beside two locks of its project: each reads a whole lock, and the environment is whole."""
+    sync = command(project, "sync")
+    together(sync, command(project, "lock", "--upgrade"), sync, command(project, "lock", "--upgrade"))
+    assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
+    check_whole(project.venv)
+
+
+def test_flock_is_never_relied_on() -> None:
+    """S17: what keeps others out is O_EXCL, which NFS keeps too (RFC 1813, CREATE EXCLUSIVE); nothing calls flock or lockf."""
+    sources = Path(minglibc.__file__).parent.rglob("*.py")
+    assert [] == [
+        path for path in sources if re.search(r"\b(fcntl|flock|lockf)\b\W*[(.]|import fcntl", path.read_text("utf-8"))
+    ]
+
+
+@needs_hosts
+def test_two_hosts_take_turns(tmp_path: Path) -> None:
+    """S17: processes on two machines that share a folder lose nothing of what the others wrote."""
+    (tmp_path / "count").write_text("0")
+    together(*(on_host(host, *python(COUNT, tmp_path, 15)) for host in ("alpha", "beta", "alpha", "beta")))
+    assert "60" == (tmp_path / "count").read_text()
+    assert ["count"] == names(tmp_path)
+
+
+@needs_hosts
+def test_another_host_is_never_judged_dead(tmp_path: Path) -> None:
+    """S17: what a killed process of one machine holds is freed by that machine alone; another one names host and process."""
+    with subprocess.Popen(on_host("alpha", *python(HOLD, tmp_path)), stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert "held\n" == holder.stdout.readline()
+        holder.kill()
+    elsewhere = subprocess.run(
+        on_host("beta", *python(TRY, tmp_path)), capture_output=True, text=True, check=True
+    ).stdout
+    assert f"process {holder.pid} on alpha" in elsewhere
+    assert f"delete {tmp_path / files.BUSY}" in elsewhere
+    there = subprocess.run(on_host("alpha", *python(TRY, tmp_path)), capture_output=True, text=True, check=True).stdout
+    assert "entered\n" == there
+    assert [] == names(tmp_path)
+
+
+@needs_hosts
+def test_two_hosts_sync_one_environment(project: LockedProject) -> None:
+    """S18: syncs from two machines into one environment take turns, and it is whole."""
+    together(*(on_host(host, *command(project, "sync")) for host in ("alpha", "beta", "alpha")))
+    assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
+    check_whole(project.venv)
+
+
+def test_clocks_that_differ_by_an_hour(project: LockedProject, index: IndexServer) -> None:
+    """S17: files dated an hour ahead or a day back, as another machine's clock dates them, change no answer."""
+    cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
+    assert 0 == project.sync().code
+    index.add(build_wheel("b", "2.0"))
+    for shift in (3600, -86_400):
+        moment = time.time() + shift
+        for path in [*project.folder.rglob("*"), *cache.rglob("*")]:
+            os.utime(path, (moment, moment), follow_symlinks=False)
+        assert 0 == project.command("lock", "--check").code
+        assert "up to date" in project.command("lock").err
+        assert 0 == project.sync("--check").code
+    index.max_age = 600
+    assert 0 == project.command("lock", "--upgrade").code
+    assert 0 == project.sync().code
+    assert {"a": "1.0", "b": "2.0"} == installed(project.venv)

@@ -1,0 +1,128 @@
+"""The rules of docs/architecture.md: packages import only from packages below them, and files form no import cycles."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import minglibc
+
+ROOT = Path(minglibc.__file__).parent
+# Lowest first. A module imports from its own package and from those before it.
+PACKAGES = (
+    *("errors", "model", "config", "resolve", "lock", "cache", "audit"),
+    *("insight", "index", "build", "install", "bundle", "app", "cli"),
+)
+# Packages that never touch files, processes or networks.
+PURE = ("model", "resolve", "insight")
+WORLD = {"asyncio", "http", "httpx", "installer", "os", "pathlib", "shutil", "socket", "subprocess", "sys", "urllib"}
+# Parses URLs and opens nothing.
+ALLOWED = {"urllib.parse"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> Iterator[str]:
+    """The modules that *name* imports, at its top or within functions, but not those imported for type checking alone."""
+    for node in _statements(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module or ""
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _statements(node)
+
+
+GRAPH = {name: {found for found in imports(name) if found in MODULES and found != name} for name in MODULES}
+
+
+def package(name: str) -> str:
+    """The package below minglibc that a module belongs to."""
+    return name.split(".")[1] if "." in name else ""
+
+
+# To be resolved; nothing may be added.
+KNOWN = {
+    *(
+        ("minglibc.audit.binaries", "minglibc.index.downloads"),
+        ("minglibc.cache.built_wheels", "minglibc.install.plan"),
+    ),
+    *(
+        ("minglibc.cache.maintenance", "minglibc.index.downloads"),
+        ("minglibc.lock.requirements_txt", "minglibc.install.plan"),
+    ),
+    ("minglibc.lock.sbom", "minglibc.install.plan"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package(name) in PACKAGES])
+def test_imports_point_down(name: str) -> None:
+    """A module imports only from its own package and from packages below it."""
+    level = PACKAGES.index(package(name))
+    above = {found for found in GRAPH[name] if package(found) and PACKAGES.index(package(found)) > level}
+    assert set() == {found for found in above if (name, found) not in KNOWN}
+
+
+def cycle() -> list[str]:
+    """Modules that import each other in a circle; empty where there are none."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return path[path.index(name) :]
+        if name not in done:
+            for found in sorted(GRAPH[name]):
+                if circle := visit(found, [*path, name]):
+                    return circle
+            done.add(name)
+        return []
+
+    return next((circle for name in MODULES if (circle := visit(name, []))), [])
+
+
+@pytest.mark.xfail(reason="to be resolved")
+def test_no_import_cycles() -> None:
+    """No module imports itself by way of others, even by imports within functions."""
+    assert [] == cycle()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package(name) in PURE])
+def test_pure_packages_stay_pure(name: str) -> None:
+    """Packages that only compute import nothing that touches files, processes or networks."""
+    assert set() == {found for found in imports(name) if found.split(".")[0] in WORLD and found not in ALLOWED}
+
+
+def test_only_cli_prints() -> None:
+    """Only cli/ prints."""
+    printing = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    # The script that another interpreter runs answers on its stdout.
+    assert {"cli"} == {package(name) for name in printing - {"minglibc.install._probe"}}
+
+
+def test_every_package_is_listed() -> None:
+    """A new package is put into the order above."""
+    assert {package(name) for name in MODULES} - {"", "__main__"} == set(PACKAGES)

@@ -1,0 +1,404 @@
+"""The documents tell the truth: what they say to type is typed here, and what they say is printed is printed."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from minglibc.cache import maintenance
+from minglibc.cli import COMMANDS, main
+from minglibc.cli.arguments import parser_of
+from minglibc.cli.options import Parser, add_common
+from minglibc.config import inputs, settings
+from minglibc.index.client import DEFAULT_INDEX_URL
+from tests.support.elves import elf
+from tests.support.index import IndexServer
+from tests.support.sdists import build_source
+from tests.support.wheels import BuiltWheel, build_wheel
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
+REASONS = {
+    "needs the public index",
+    "needs an old machine",
+    "needs another machine",
+    "needs root",
+    "installs system packages",
+}
+# Every block that is not run, so that nobody adds one unseen: (document, reason) → how many.
+NOT_RUN = {
+    ("docs/tutorial.md", "needs the public index"): 1,
+    ("docs/tutorial.md", "needs an old machine"): 2,
+    ("docs/how-to/air-gapped.md", "needs an old machine"): 1,
+    ("docs/how-to/alpine.md", "needs another machine"): 1,
+    ("docs/how-to/old-python.md", "needs an old machine"): 2,
+    ("docs/how-to/pre-commit.md", "installs system packages"): 1,
+    ("docs/how-to/shared-environment.md", "needs an old machine"): 1,
+}
+# What a test run may find missing on its machine: without it the documents that sync can't be followed.
+SYNCS = ("3.9", "3.11")
+
+_BLOCK = re.compile(
+    r"(?P<comments>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>[a-z]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_COMMENT = re.compile(r"<!-- (?P<key>[a-z ]+?)(?:: (?P<value>.*?))? -->")
+_LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text and the comments right before it."""
+
+    language: str
+    body: str
+    marks: dict[str, str]
+
+
+def name_of(path: Path) -> str:
+    """A document's path as the tables here have it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(path: Path) -> list[Block]:
+    """The fenced blocks of a document, in order."""
+    found = []
+    for match in _BLOCK.finditer(path.read_text(encoding="utf-8")):
+        marks = {m["key"]: m["value"] or "" for m in _COMMENT.finditer(match["comments"])}
+        found.append(Block(match["language"], match["body"], marks))
+    return found
+
+
+# The packages that the documents name, small: real names, versions, tags and requirements, made-up content.
+
+
+def _compiled(name: str, version: str, tag: str, glibc: str, **options: object) -> BuiltWheel:
+    module = name.replace("-", "_")
+    files = {f"{module}/__init__.py": "", f"{module}/_{module}.abi3.so": elf(needs={"libc.so.6": [f"GLIBC_{glibc}"]})}
+    return build_wheel(name, version, tag, files=files, **options)  # type: ignore[arg-type]  # passed through
+
+
+def stand_ins() -> Iterator[BuiltWheel]:
+    """Wheels for every project that the documents lock."""
+    old = "manylinux2014_x86_64.manylinux_2_17_x86_64"
+    for tag, needs in ((old, "2.17"), ("manylinux_2_28_x86_64", "2.28"), ("manylinux_2_34_x86_64", "2.33")):
+        requires = ["cffi>=2.0.0", "typing-extensions>=4.13.2; python_full_version < '3.11'"]
+        yield _compiled("cryptography", "50.0.2", f"cp39-abi3-{tag}", needs, requires=requires, requires_python=">=3.9")
+        yield _compiled("bcrypt", "5.0.0", f"cp39-abi3-{tag}", needs, requires_python=">=3.8")
+    for name, tag, packed in (("cryptography", "cp39-abi3", True), ("cffi", "cp311-cp311", False)):
+        version, requires = ("50.0.2", ["cffi>=2.0.0"]) if name == "cryptography" else ("2.1.1", ["pycparser"])
+        files = {f"{name}/_{name}.so": elf(needs={}, needed=["libc.musl-x86_64.so.1"], relr=packed)}
+        yield build_wheel(name, version, f"{tag}-musllinux_1_2_x86_64", files=files, requires=requires)
+    for python in ("cp39", "cp311"):
+        requires = ["pycparser"]
+        yield _compiled("cffi", "2.0.0", f"{python}-{python}-{old}", "2.14", requires=requires, requires_python=">=3.9")
+        yield _compiled("numpy", "2.0.2", f"{python}-{python}-{old}", "2.17", requires_python=">=3.9")
+    yield _compiled("cffi", "2.1.1", f"cp311-cp311-{old}", "2.14", requires=["pycparser"], requires_python=">=3.10")
+    yield _compiled("numpy", "2.2.6", f"cp311-cp311-{old}", "2.17", requires_python=">=3.10")
+    newer = "manylinux_2_27_x86_64.manylinux_2_28_x86_64"
+    yield _compiled("numpy", "2.4.6", f"cp311-cp311-{newer}", "2.27", requires_python=">=3.11")
+    yield _compiled("pynacl", "1.6.2", f"cp38-abi3-{old}", "2.17", requires=["cffi>=1.4.1"], requires_python=">=3.8")
+    needs_all = ["bcrypt>=3.2", "cryptography>=3.3", "invoke>=2.0", "pynacl>=1.5"]
+    yield build_wheel("paramiko", "5.1.0", requires=needs_all, requires_python=">=3.9")
+    yield build_wheel("invoke", "3.0.3", requires_python=">=3.6")
+    yield build_wheel("pycparser", "2.23", requires_python=">=3.8")
+    yield build_wheel("pycparser", "3.12", requires_python=">=3.11")
+    yield build_wheel("typing-extensions", "4.16.0", requires_python=">=3.9")
+    yield build_wheel("pyserial", "3.5", files={"serial/__init__.py": '__version__ = "3.5"\n'})
+    for python, abi in (("cp36", "cp36m"), ("cp38", "cp38")):
+        yield _compiled("pyyaml", "6.0.1", f"{python}-{abi}-{old}", "2.14", requires_python=">=3.6")
+    yield _compiled("pyyaml", "6.0.3", f"cp38-cp38-{old}", "2.14", requires_python=">=3.8")
+    for version, oldest in (("21.3.1", "3.6"), ("25.0.1", "3.8"), ("26.0.1", "3.9"), ("26.3", "3.10")):
+        yield build_wheel("pip", version, requires_python=f">={oldest}")
+
+
+@pytest.fixture(scope="module")
+def built() -> list[BuiltWheel]:
+    """The stand-ins, made once."""
+    return list(stand_ins())
+
+
+@pytest.fixture
+def session(index: IndexServer, built: list[BuiltWheel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Session":
+    """A folder in which a document is followed."""
+    for wheel in built:
+        index.add(wheel)
+    index.add(build_source("docopt", "0.6.2"))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "minglibc"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m minglibc "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("MINGLIBC_INDEX_URL", index.url)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Session(folder)
+
+
+class Session:
+    """The commands of one document, in one folder, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def follow(self, block: Block) -> None:
+        """Run each line that starts with ``$ `` and find each line after it, in order, in what it prints."""
+        steps = re.split(r"^\$ ", block.body, flags=re.MULTILINE)[1:]
+        for position, step in enumerate(steps):
+            command, _, expected = step.partition("\n")
+            last = position == len(steps) - 1
+            code, said = self.run(command)
+            assert int(block.marks.get("exit", 0)) * last == code, f"$ {command}\n{said}"
+            _find(expected, said, command)
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Run one line; minglibc runs in this process, where it starts faster."""
+        words = shlex.split(command)
+        if words[0] != "minglibc" or words[1] == "run" or set(command) & set("|><;&$"):
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=self.folder, check=False)
+            return done.returncode, done.stdout + done.stderr
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            try:
+                code = main(words[1:])
+            except SystemExit as leaving:
+                code = leaving.code if isinstance(leaving.code, int) else 1
+        return code, said.getvalue()
+
+
+def _find(expected: str, said: str, command: str) -> None:
+    left = iter(said.splitlines())
+    for line in filter(str.strip, expected.splitlines()):
+        pattern = re.compile(".*".join(re.escape(part) for part in line.strip().split("…")))
+        assert any(pattern.fullmatch(found.strip()) for found in left), (
+            f"$ {command}\nno {line!r} (in order) in:\n{said}"
+        )
+
+
+FOLLOWED = [path for path in DOCUMENTS if any(block.language == "console" for block in blocks(path))]
+
+
+@pytest.mark.parametrize("path", FOLLOWED, ids=name_of)
+def test_what_a_document_says_to_type_works(path: Path, session: Session) -> None:
+    """Every console block does what the document says that it does."""
+    followed = blocks(path)
+    if any(re.search("minglibc (sync|run)", block.body) for block in followed if block.language == "console"):
+        _need_python()
+    for block in followed:
+        if "file" in block.marks:
+            place = session.folder / block.marks["file"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(block.body, encoding="utf-8")
+        elif block.language == "console" and "not run" not in block.marks:
+            session.follow(block)
+
+
+def _need_python() -> None:
+    for version in SYNCS:
+        found = shutil.which(f"python{version}")
+        if found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+            return
+    pytest.skip(f"no Python {' or '.join(SYNCS)} on this machine")
+
+
+def test_what_is_not_run_is_listed() -> None:
+    """A block that no test runs is known by its document and one of a few reasons."""
+    found: dict[tuple[str, str], int] = {}
+    for path in DOCUMENTS:
+        for block in blocks(path):
+            if block.language == "console" and "not run" in block.marks:
+                key = (name_of(path), block.marks["not run"])
+                found[key] = found.get(key, 0) + 1
+    assert found == NOT_RUN
+    assert set() == {reason for _, reason in found} - REASONS
+
+
+@pytest.mark.online
+@pytest.mark.slow
+def test_what_needs_the_index_works_with_it(tmp_path: Path) -> None:
+    """README's two lines and the blocks that ask the public index do what they say, on a copy of the repository."""
+    copy = tmp_path / "clone"
+    ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    lines = [block.body for block in blocks(ROOT / "README.md") if "lock" in block.marks]
+    for path in DOCUMENTS:
+        lines += [
+            "\n".join(line[2:] for line in block.body.splitlines() if line.startswith("$ "))
+            for block in blocks(path)
+            if block.marks.get("not run") == "needs the public index"
+        ]
+    for line in lines:
+        done = subprocess.run(["sh", "-ec", line], cwd=copy, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_readme_has_the_two_lines() -> None:
+    """README's set-up is two commands of one line each, marked so that CI finds the one that tests."""
+    found = blocks(ROOT / "README.md")
+    for mark in ("lock", "tests"):
+        (line,) = [block.body for block in found if mark in block.marks]
+        assert 1 == line.count("\n")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every link to a file of the repository finds it, and its heading."""
+    text = _BLOCK.sub("", path.read_text(encoding="utf-8"))
+    for match in _LINK.finditer(text):
+        target, _, anchor = match["target"].partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        place = (path.parent / target).resolve() if target else path
+        assert place.exists(), f"{name_of(path)}: {match['target']}"
+        if anchor:
+            assert anchor in _anchors(place), f"{name_of(path)}: {match['target']}"
+
+
+def _anchors(path: Path) -> set[str]:
+    headings = _HEADING.findall(_BLOCK.sub("", path.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_nothing_leaked_into_a_document(path: Path) -> None:
+    """No document holds a traceback, a path of the machine that it was written on, or the public index's address."""
+    text = path.read_text(encoding="utf-8")
+    found = [word for word in ("Traceback (", str(ROOT), "/root/", urlsplit(DEFAULT_INDEX_URL).netloc) if word in text]
+    assert [] == found
+
+
+def test_every_document_can_be_reached() -> None:
+    """The index of the documents leads to each of them."""
+    index = ROOT / "docs" / "README.md"
+    linked = {
+        (index.parent / match["target"].partition("#")[0]).resolve()
+        for match in _LINK.finditer(index.read_text(encoding="utf-8"))
+    }
+    assert set() == {name_of(path) for path in (ROOT / "docs").rglob("*.md") if path not in {index, *linked}}
+
+
+def test_every_package_is_on_the_page_of_the_architecture() -> None:
+    """docs/architecture.md names each package below src/minglibc."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in (ROOT / "src" / "minglibc").glob("*/__init__.py")}
+    assert packages == set(re.findall(r"^\| `(\w+)/`", text, re.MULTILINE))
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    """The reference has a heading for each key of [tool.minglibc], and no other."""
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert sorted(settings.KEYS) == sorted(re.findall(r"^### `([a-z-]+)`$", text, re.MULTILINE))
+    for key in settings.TARGET_KEYS:
+        assert f"`{key}`" in text
+
+
+def test_examples_of_settings_are_valid() -> None:
+    """Each TOML block of the reference of settings is one that minglibc takes."""
+    for block in blocks(ROOT / "docs" / "reference" / "settings.md"):
+        if block.language == "toml":
+            tables = tomllib.loads(block.body)
+            keys = set(tables["tool"]["minglibc"])
+            assert keys <= set(settings.KEYS), block.body
+            needed = "" if "project" in tables else '[project]\nname = "x"\nrequires-python = ">=3.9"\n'
+            glibc = "" if keys & {"glibc", "musl", "target"} else 'glibc = "2.28"\n'
+            table = "[tool.minglibc]\n"
+            text = block.body.replace(table, table + glibc, 1) if table in block.body else f"{table}{glibc}{block.body}"
+            settings.parse(needed + text)
+
+
+def _parser(command: str) -> Parser:
+    parser = Parser(prog=f"minglibc {command}")
+    import_module(f"minglibc.cli.{command}").configure(parser)
+    add_common(parser)
+    return parser
+
+
+def _section(text: str, heading: str) -> str:
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def _options(parser: Parser) -> set[str]:
+    return {flag for action in parser_of(parser)._actions for flag in action.option_strings} - {"-h", "--help"}
+
+
+def _rows(parser: Parser, flags: set[str]) -> str:
+    """The rows of the reference that these options would have."""
+    rows = []
+    for action in parser_of(parser)._actions:
+        if flags & set(action.option_strings):
+            value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else "")
+            names = ", ".join(f"`{flag}`" for flag in action.option_strings)
+            names = names if action.nargs == 0 or not value else f"{names[:-1]} {value}`"
+            said, _, variable = (action.help or "").partition(" [MINGLIBC_")
+            rows.append(f"| {names} | {said[:1].upper()}{said[1:]} | {variable and f'`MINGLIBC_{variable[:-1]}`'} |")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_in_the_reference(command: str) -> None:
+    """A command's section has all of its options and none that it lacks."""
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    common = Parser()
+    add_common(common)
+    parser = _parser(command)
+    rows = re.findall(r"^\| (`-.*?) \|", _section(text, f"minglibc {command}"), re.MULTILINE)
+    documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*|(?<![\w-])-[A-Z]", row)}
+    lacking = _options(parser) - _options(common) - documented
+    assert not lacking, f"docs/reference/commands.md, minglibc {command}, lacks:\n{_rows(parser, lacking)}"
+    assert set() == documented - _options(parser)
+    for action in parser_of(parser)._actions:
+        if not action.option_strings:
+            names = action.choices or [action.metavar or action.dest]
+            section = _section(text, f"minglibc {command}").upper()
+            assert set() == {str(name) for name in names if str(name).upper() not in section}
+
+
+def test_common_options_are_in_the_reference() -> None:
+    """The options that all commands share have a section of their own."""
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    common = Parser()
+    add_common(common)
+    rows = re.findall(r"^\| (`-.*?) \|", _section(text, "Options of every command"), re.MULTILINE)
+    documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row)}
+    assert _options(common) == documented
+
+
+def test_the_caches_folders_are_in_the_reference() -> None:
+    """The folders of the cache are named as this minglibc makes them."""
+    text = (ROOT / "docs" / "reference" / "cache.md").read_text(encoding="utf-8")
+    assert {*maintenance.CURRENT, inputs.SCRIPTS} == set(re.findall(r"^([a-z]+-v?[0-9]+)/ ", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_json_examples_parse(path: Path) -> None:
+    """What a document shows as JSON is JSON."""
+    for block in blocks(path):
+        if block.language == "json":
+            json.loads(block.body)
+
+
+def test_json_schemas_are_linked() -> None:
+    """The page of the JSON outputs leads to every schema."""
+    text = (ROOT / "docs" / "reference" / "json-outputs.md").read_text(encoding="utf-8")
+    for schema in (ROOT / "docs" / "reference" / "json").glob("*.json"):
+        assert f"(json/{schema.name})" in text

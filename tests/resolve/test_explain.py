@@ -1,0 +1,47 @@
+"""The message of a lock that can't be made: who asks, what each release would need, and what was tried and works."""
+
+from pathlib import Path
+
+import pytest
+
+from minglibc.cli.locking import work
+from minglibc.cli.proposing import tried
+from minglibc.lock.document import resolve_all
+from minglibc.resolve.explain import explain
+from minglibc.resolve.resolver import Unresolvable
+from tests.app.test_verify import arguments
+from tests.support.explained import Project, manylinux
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """A requires a release of b that needs glibc 2.28."""
+    index.add(build_wheel("a", "1.0", requires=["b>=2"]))
+    index.add(build_wheel("b", "1.0", manylinux(17)))
+    index.add(build_wheel("b", "2.0", manylinux(28)))
+    return Project(tmp_path, index).write("a")
+
+
+def test_the_whole_message(project: Project) -> None:
+    """It says who requires what, what each release needs, the cap, and the lowest cap that does, tried."""
+    ran = project.run("lock")
+    assert (1, "") == (ran.code, ran.out)
+    expected = """\
+error: no set of wheels meets the requirements on CPython 3.9 on x86_64 with glibc 2.17:
+  a 1.0 requires b>=2
+  b 2.0 needs glibc 2.28; the cap is 2.17
+"""
+    assert expected in ran.err
+    assert 'glibc = "2.28"' in ran.err
+    assert "(tried)" in ran.err
+
+
+def test_offers_are_the_hint(project: Project) -> None:
+    """Changes that were tried stand in the hint, each in the words to write."""
+    with work((project.folder / "pyproject.toml").read_text(encoding="utf-8"), arguments(project)) as found:
+        with pytest.raises(Unresolvable) as failure:
+            resolve_all(found.roots, found.judges, found.source, policy=found.policy)
+        error = explain(failure.value, found.works, offers=tried(found, failure.value))
+    assert 'this would do (tried): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint

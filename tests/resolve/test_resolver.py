@@ -1,0 +1,120 @@
+"""The passes that find an answer before resolvelib is asked: each choice is the first of all who ask for it."""
+
+from collections.abc import Iterable, Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.errors import ProjectNotFound
+from minglibc.index.json_page import File
+from minglibc.model.artifacts import Wheel
+from minglibc.model.compatibility import Judge
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.project_page import ProjectPage, reduce_files
+from minglibc.model.requirements import Requirement, parse
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+from minglibc.resolve.candidates import Root
+from minglibc.resolve.resolver import resolve, settle
+
+JUDGE = Judge(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
+# Requirements of each version of each project.
+Projects = Mapping[str, Mapping[int, tuple[str, ...]]]
+
+
+class Shelf:
+    """An index of pure wheels, held in memory."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+        self.read: list[str] = []
+
+    def project(self, name: str) -> ProjectPage:
+        """The page with all of the project's versions."""
+        if name not in self._projects:
+            raise ProjectNotFound(name)
+        files = [File(f"{name}-{n}.0-py3-none-any.whl", f"https://example.invalid/{n}") for n in self._projects[name]]
+        return reduce_files(name, files, base_url="https://example.invalid/")
+
+    def metadata(self, wheel: Wheel) -> CoreMetadata:
+        """What the version requires."""
+        self.read.append(f"{wheel.name} {wheel.version}")
+        return CoreMetadata(wheel.name, wheel.version, self._projects[wheel.name][int(wheel.version.partition(".")[0])])
+
+    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+        """Nothing is ever late here."""
+
+
+def roots(*texts: str) -> list[Root]:
+    """What the project itself asks for."""
+    return [Root(parse(text), "the project") for text in texts]
+
+
+def versions(wheels: Mapping[str, Wheel]) -> dict[str, str]:
+    """The versions by name."""
+    return {name: wheel.version for name, wheel in wheels.items()}
+
+
+CLICK = Shelf({"app": {1: ("cli", "tool")}, "cli": {1: (), 2: (), 3: ()}, "tool": {1: ("cli>=2,<3",)}})
+
+
+def test_a_choice_made_too_early_is_made_again() -> None:
+    """Who asks late for an older release than the newest gets it, without resolvelib."""
+    found = settle(roots("app"), JUDGE, CLICK)
+    assert found is not None
+    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == versions(found.wheels)
+
+
+def test_a_preference_yields_to_who_asks_later() -> None:
+    """The version that a target before has is given up for the newest that is admitted, and nothing else is."""
+    found = settle(roots("app"), JUDGE, CLICK, preferences={"cli": "1.0", "tool": "1.0"})
+    assert found is not None
+    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == versions(found.wheels)
+
+
+def test_what_was_learned_for_nothing_is_no_reason() -> None:
+    """Where the one who asked for an older release has gone from the answer, the newest one stays."""
+    shelf = Shelf({
+        "app": {1: ("cli", "tool", "rule")},
+        "cli": {1: (), 2: ()},
+        "tool": {1: (), 2: ("cli<2",)},
+        "rule": {1: ("tool<2",)},
+    })  # fmt: skip
+    assert {"app": "1.0", "cli": "2.0", "tool": "1.0", "rule": "1.0"} == versions(
+        resolve(roots("app"), JUDGE, shelf).wheels
+    )
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+BOUNDS = st.sampled_from(["", "<2", "<3", ">=2", "==1.*", "!=3.*", ">=4"])
+PROJECTS = st.fixed_dictionaries({
+    name: st.dictionaries(
+        st.integers(1, 4), st.lists(st.builds("{}{}".format, NAMES, BOUNDS), max_size=2).map(tuple), min_size=1
+    )
+    for name in ("a", "b", "c", "d")
+})  # fmt: skip
+
+
+@given(PROJECTS, st.lists(st.builds("{}{}".format, NAMES, BOUNDS), min_size=1, max_size=3), st.dictionaries(NAMES, st.sampled_from(["1.0", "2.0", "3.0"])))  # fmt: skip
+def test_everything_is_the_first_choice_of_all_who_ask(
+    projects: Projects, asked: list[str], preferences: dict[str, str]
+) -> None:
+    """An answer admits all demands, holds all that is required, and each version is the preferred or the newest admitted."""
+    shelf = Shelf(projects)
+    found = settle(roots(*asked), JUDGE, shelf, preferences=preferences)
+    if found is None:
+        return
+    required: dict[str, list[Requirement]] = {}
+    for text in asked:
+        required.setdefault(parse(text).name, []).append(parse(text))
+    for name, wheel in found.wheels.items():
+        for text in projects[name][int(wheel.version.partition(".")[0])]:
+            required.setdefault(parse(text).name, []).append(parse(text))
+    assert required.keys() == found.wheels.keys()
+    for name, requirements in required.items():
+        page = shelf.project(name)
+        mask = page.versions.all
+        for requirement in requirements:
+            mask &= page.versions.mask(requirement.specifier)
+        admitted = [text for place, text in enumerate(page.versions.texts) if mask >> place & 1]
+        first = preferences[name] if preferences.get(name) in admitted else admitted[-1]
+        assert first == found.wheels[name].version

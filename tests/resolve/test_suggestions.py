@@ -1,0 +1,98 @@
+"""Where there is no answer, the changes that are offered were tried, and do what they say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minglibc.cli.locking import work
+from minglibc.cli.proposing import tried
+from minglibc.lock.document import resolve_all
+from minglibc.resolve.resolver import Unresolvable
+from tests.app.test_verify import arguments
+from tests.support.explained import Project, manylinux
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Project:
+    """B 2.0 needs glibc 2.28 and Python 3.10; a 2.0 needs it; so does new 1.0, and a pre-release after it does not; old pins b below 2."""
+    index.add(build_wheel("a", "1.0", requires=["b<2"]))
+    index.add(build_wheel("a", "2.0", requires=["b>=2"]))
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("b", "2.0", manylinux(28), requires_python=">=3.10"))
+    index.add(build_wheel("c", "1.0", "cp310-abi3-manylinux_2_17_x86_64"))
+    index.add(build_wheel("new", "1.0", requires=["b>=2"]))
+    index.add(build_wheel("new", "2.0rc1"))
+    index.add(build_wheel("d", "2.0", manylinux(31)))
+    index.add(build_wheel("deep", "2.0", manylinux(28), requires=["d"]))
+    index.add(build_wheel("old", "1.0", requires=["b==1.0"]))
+    return Project(tmp_path, index)
+
+
+def offered(project: Project) -> list[str]:
+    """What is offered for the project as it is written, which must have no answer."""
+    text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
+    with work(text, arguments(project)) as found:
+        with pytest.raises(Unresolvable) as failure:
+            resolve_all(found.roots, found.judges, found.source, policy=found.policy)
+        return tried(found, failure.value)
+
+
+CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
+    "the cap alone": (
+        ["b>=2"],
+        {"python": ["3.11"]},
+        ['tool.minglibc.glibc = "2.28" (locks b 2.0)', '"b" in place of "b>=2" (locks b 1.0)'],
+    ),
+    "no cap helps": (["b>=2"], {}, ['"b" in place of "b>=2" (locks b 1.0)']),
+    "a dependency's": (["a>=2"], {}, ['"a" in place of "a>=2" (locks a 1.0)']),
+    "one of two Pythons": (["c"], {"python": ["3.9", "3.11"]}, ['tool.minglibc.python = ["3.11"]']),
+    "several Pythons at once": (["c"], {"python": ["3.8", "3.9", "3.11"]}, ['tool.minglibc.python = ["3.11"]']),
+    "an architecture": (
+        ["c"],
+        {"python": ["3.11"], "architectures": ["x86_64", "aarch64"]},
+        ['tool.minglibc.architectures = ["x86_64"]'],
+    ),
+    "a constraint": (["b"], {"constraints": ["b<1"]}, ['no constraint "b<1" (locks b 1.0)']),
+    "pre-releases": (["new"], {}, ['tool.minglibc.prereleases = ["new"] (locks new 2.0rc1)']),
+    "two that quarrel": (
+        ["old", "b>=2"],
+        {"python": ["3.11"], "glibc": "2.28"},
+        ['"b" in place of "b>=2" (locks b 1.0)'],
+    ),
+    "a Python and the cap together": (
+        ["b>=2"],
+        {"python": ["3.9", "3.11"], "constraints": ["b>=2"]},
+        ['tool.minglibc.python = ["3.11"] with tool.minglibc.glibc = "2.28" (locks b 2.0)'],
+    ),
+    "a cap behind the conflict": (
+        ["deep"],
+        {"python": ["3.11"]},
+        ['tool.minglibc.glibc = "2.34" (locks deep 2.0)'],
+    ),
+    "what is on no index": (["b", "zzz"], {}, ['without "zzz"']),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_offers(project: Project, case: str) -> None:
+    """Each kind of change is offered where it works, in the words to write, with the release that it locks."""
+    dependencies, settings, expected = CASES[case]
+    assert expected == offered(project.write(*dependencies, **settings))
+
+
+def test_nothing_works(project: Project) -> None:
+    """Where no small change helps, none is offered."""
+    assert [] == offered(project.write("zzz"))
+
+
+def test_offers_keep_their_word(project: Project) -> None:
+    """Who writes what was offered gets a lock with just the releases that were told."""
+    project.write("b>=2", python=["3.11"])
+    assert 1 == project.run("lock").code
+    assert 0 == project.write("b>=2", python=["3.11"], glibc="2.28").run("lock").code
+    assert ["2.0"] == [row["locked"] for row in project.json("outdated")]
+    assert 0 == project.write("b", python=["3.11"]).run("lock", "-U").code
+    assert ["1.0"] == [row["locked"] for row in project.json("outdated")]
