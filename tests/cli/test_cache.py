@@ -92,7 +92,7 @@ def test_prune_keeps_what_was_used_lately(cache: Path) -> None:
 
 
 def test_prune_removes_older_formats_and_leaves_newer_ones(cache: Path) -> None:
-    """A format that is read no more goes whole; one of a newer minglibc is not this one's to judge."""
+    """A format that is read no more goes whole; one of a newer minglibc is not this one's to compatibility."""
     put(cache / "index-v0" / "page", b"1")
     put(cache / "wheels-0" / "a.whl", b"1")
     put(cache / "wheels-999" / "new.whl", b"1")

@@ -17,7 +17,7 @@ from minglibc.insight.caps import Step, at, curve, moving, with_vulnerabilities
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import parse
@@ -163,13 +163,13 @@ def test_the_curve_holds_at_every_cap(projects: Mapping[str, list[tuple[int, tup
     index = Pages(projects)
     roots = [Root(parse("a"), "the project")]
     target = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17))
-    steps = curve(roots, [target], Judge, index)
+    steps = curve(roots, [target], Compatibility, index)
     for minor in range(5, NEWEST_GLIBC.minor + 1):
         cap = GlibcVersion(2, minor)
         (step,) = [step for step in steps if step.lowest <= cap <= step.highest]
         assert step == at(steps, cap)
         try:
-            (resolution,) = resolve_all(roots, [Judge(target._replace(cap=cap))], index)
+            (resolution,) = resolve_all(roots, [Compatibility(target._replace(cap=cap))], index)
             expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
         except Unresolvable:
             expected = {}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-import minglibc as minglibc_package
+from minglibc import lock as lock_package
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target, shortest_marker
 from tests.support import oldglibc
 from tests.support.commands import Ran, minglibc, read_lock
@@ -246,7 +246,7 @@ def test_a_missing_library_is_named(project: Path, monkeypatch: pytest.MonkeyPat
     """Without the sbom extra, --format cyclonedx says what to install."""
     for name in [name for name in sys.modules if name.split(".")[0] == "cyclonedx" or name == "minglibc.lock.sbom"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(minglibc_package, "sbom", raising=False)
+    monkeypatch.delattr(lock_package, "sbom", raising=False)
     monkeypatch.setitem(sys.modules, "cyclonedx", None)
     refused = minglibc("export", "--project", str(project), "--format", "cyclonedx")
     assert 1 == refused.code

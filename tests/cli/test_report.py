@@ -19,7 +19,7 @@ from tests.support.explained import Project, compiled, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
-TEMPLATE = (files("minglibc") / "report.html").read_text("utf-8")
+TEMPLATE = (files("minglibc.insight") / "report.html").read_text("utf-8")
 EVIL = '<script>alert("x")</script>&"'
 TARGETS = tuple(Target(PythonVersion(minor), "x86_64", GlibcVersion(2, 17)) for minor in (9, 11))
 ROW = Row(

@@ -34,7 +34,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, Pat
     folder = tmp_path_factory.mktemp("report")
     path = folder / "report.html"
     path.write_text(
-        page((files("minglibc") / "report.html").read_text("utf-8"), FACTS._replace(wheels=WHEELS)), "utf-8"
+        page((files("minglibc.insight") / "report.html").read_text("utf-8"), FACTS._replace(wheels=WHEELS)), "utf-8"
     )
     with browser(folder / "profile") as opened:
         opened.show()

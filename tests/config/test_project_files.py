@@ -17,14 +17,14 @@ from minglibc.errors import LockError, SettingsError
 
 HOLD = """
 import sys, time
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 with project.lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """
 COUNT = """
 import sys, time
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 with project.lock(sys.argv[1]):
     path = sys.argv[1] + "/count"
     number = int(open(path).read())
@@ -33,7 +33,7 @@ with project.lock(sys.argv[1]):
 """
 REWRITE = """
 import sys
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 print("begun", flush=True)
 while True:
     for letter in "ab":
@@ -171,7 +171,7 @@ def test_a_disk_that_takes_no_more_is_named(tmp_path: Path) -> None:
     path.write_text("old")
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "from minglibc.adapters import project; from minglibc.errors import LockError\n"
+        "from minglibc.config import project_files as project; from minglibc.errors import LockError\n"
         "try: project.write_lock(sys.argv[1], 'a' * 5000)\n"
         "except LockError as error: print(error.message)"
     )
@@ -252,5 +252,5 @@ def test_the_lock_is_freed_by_an_error(tmp_path: Path) -> None:
 def test_nothing_heavy_is_imported() -> None:
     """Finding, reading and writing files needs none of the slow modules."""
     slow = "{'tomllib', 'packaging', 'pathlib', 'dataclasses', 'tempfile', 'socket', 'inspect', 'asyncio'}"
-    code = f"import sys; before = set(sys.modules); import minglibc.adapters.project; print(*({slow} & set(sys.modules) - before))"
+    code = f"import sys; before = set(sys.modules); import minglibc.config.project_files; print(*({slow} & set(sys.modules) - before))"
     assert "" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

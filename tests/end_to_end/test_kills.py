@@ -41,7 +41,7 @@ KILLS = 5
 
 
 class Assault:
-    """A command that is killed again and again: *prepare* makes the state before it, *survey* judges what a kill left."""
+    """A command that is killed again and again: *prepare* makes the state before it, *survey* compatibilities what a kill left."""
 
     def __init__(
         self, root: Path, arguments: list[str], prepare: Callable[[], None], survey: Callable[[], None]

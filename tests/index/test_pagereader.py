@@ -13,10 +13,10 @@ TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with on
 # Many threads give their pages at once: argv are a folder for the cache, and whom to kill before that.
 CROWD = """
 import json, os, signal, sys, threading
-from minglibc.adapters.answers import JSON_TYPE, Answer
-from minglibc.adapters.children import ways
-from minglibc.adapters.pagereader import PageReader, ReaderGone, fork
-from minglibc.adapters.store import Store
+from minglibc.index.response import JSON_TYPE, Answer
+from minglibc.index.children import ways
+from minglibc.index.pagereader import PageReader, ReaderGone, fork
+from minglibc.cache.pages import Store
 
 def page(name):
     files = [{"filename": f"{name}-{n}-py3-none-any.whl", "url": f"{name}-{n}.whl", "hashes": {}} for n in range(2000)]

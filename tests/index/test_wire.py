@@ -221,10 +221,10 @@ def test_a_head_that_never_ends_is_given_up(
 # Asks for one address forty times, and thinks for a second before it looks at any answer.
 THINKING = """
 import sys, time
-from minglibc.adapters.answers import Ask
-from minglibc.adapters.network import Errand
-from minglibc.adapters.store import Store
-from minglibc.adapters.wire import Wire, carrier
+from minglibc.index.response import Ask
+from minglibc.index.network import Errand
+from minglibc.cache.pages import Store
+from minglibc.index.wire import Wire, carrier
 
 def fetch():
     answer = yield Ask(sys.argv[2], {})

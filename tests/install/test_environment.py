@@ -380,7 +380,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     """When the parent is killed, so are those that unpack for it: none writes into an environment that a next run mends."""
     pids = tmp_path / "pids"
     script = (
-        "import os, sys, time\nfrom minglibc.adapters import workers\n"
+        "import os, sys, time\nfrom minglibc.install import pool as workers\n"
         "def work(_):\n    open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n    time.sleep(30)\n"
         "with workers.Crew(lambda: work, 2) as crew:\n"
         "    crew.give(0, 1, 1)\n    crew.give(1, 2, 1)\n    crew.results()\n"
@@ -706,7 +706,7 @@ def _limited(environment: Environment, tmp_path: Path, wheel: BuiltWheel) -> Pat
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, signal, sys\n"
-        "from minglibc.adapters.environment import Environment, Prepared, inspect\n"
+        "from minglibc.install.environment import Environment, Prepared, inspect\n"
         "from minglibc.errors import EnvironmentProblem\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"

@@ -19,7 +19,7 @@ from tests.support.wheels import build_wheel
 # Adds one to the number in a file, reading and writing while it holds the folder.
 COUNT = """
 import sys, time
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 folder, times = sys.argv[1], int(sys.argv[2])
 for _ in range(times):
     with project.lock(folder):
@@ -30,14 +30,14 @@ for _ in range(times):
 """
 HOLD = """
 import sys, time
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 with project.lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """
 TRY = """
 import sys
-from minglibc.adapters import project
+from minglibc.config import project_files as project
 from minglibc.errors import LockError
 try:
     with project.lock(sys.argv[1], patience=0.3):

@@ -248,5 +248,5 @@ def test_git_may_change_the_line_ends() -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     """The early stop reads no TOML and imports nothing that would."""
-    code = "import sys, minglibc.fingerprint; print(*({'tomllib', 'packaging', 'pathlib', 'dataclasses'} & set(sys.modules)))"
+    code = "import sys, minglibc.lock.digest; print(*({'tomllib', 'packaging', 'pathlib', 'dataclasses'} & set(sys.modules)))"
     assert "" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

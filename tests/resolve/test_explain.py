@@ -42,6 +42,6 @@ def test_offers_are_the_hint(project: Project) -> None:
     """Changes that were tried stand in the hint, each in the words to write."""
     with work((project.folder / "pyproject.toml").read_text(encoding="utf-8"), arguments(project)) as found:
         with pytest.raises(Unresolvable) as failure:
-            resolve_all(found.roots, found.judges, found.source, policy=found.policy)
+            resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
         error = explain(failure.value, found.works, offers=tried(found, failure.value))
     assert 'this would do (tried): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint

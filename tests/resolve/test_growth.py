@@ -10,7 +10,7 @@ from minglibc.index.json_page import read_page
 from minglibc.index.response import JSON_TYPE, Answer
 from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Requirement
@@ -57,7 +57,7 @@ def _calls(packages: int, pythons: int) -> int:
     sys.setprofile(counting)
     try:
         answers = resolve_all(
-            [Root(Requirement(synthetic.name(0)), "the project")], [Judge(t) for t in targets], memory
+            [Root(Requirement(synthetic.name(0)), "the project")], [Compatibility(t) for t in targets], memory
         )
     finally:
         sys.setprofile(None)

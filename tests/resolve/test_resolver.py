@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from minglibc.errors import ProjectNotFound
 from minglibc.index.json_page import File
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import Requirement, parse
@@ -16,7 +16,7 @@ from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.resolver import resolve, settle
 
-JUDGE = Judge(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
+JUDGE = Compatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
 # Requirements of each version of each project.
 Projects = Mapping[str, Mapping[int, tuple[str, ...]]]
 

@@ -36,7 +36,7 @@ def offered(project: Project) -> list[str]:
     text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
     with work(text, arguments(project)) as found:
         with pytest.raises(Unresolvable) as failure:
-            resolve_all(found.roots, found.judges, found.source, policy=found.policy)
+            resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
         return tried(found, failure.value)
 
 

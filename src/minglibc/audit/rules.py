@@ -246,7 +246,7 @@ def _version_findings(
     architecture = elf.architecture or ""
     worst: dict[tuple[Kind, str], tuple[Need, GlibcVersion | None]] = {}
     for need in elf.needs:
-        kind, lowest = _judge(need, architecture, cap, policy)
+        kind, lowest = _compatibility(need, architecture, cap, policy)
         bundled = kind not in {Kind.GLIBC, Kind.PRIVATE} and present.beside(binary, need.library, architecture)
         if kind is None or bundled:
             continue
@@ -258,7 +258,9 @@ def _version_findings(
         yield Finding(binary.distribution, binary.path, kind, need.library, need.version, need.symbols, lowest)
 
 
-def _judge(need: Need, architecture: str, cap: GlibcVersion, policy: Policy) -> tuple[Kind | None, GlibcVersion | None]:
+def _compatibility(
+    need: Need, architecture: str, cap: GlibcVersion, policy: Policy
+) -> tuple[Kind | None, GlibcVersion | None]:
     """What is wrong with *need* at *cap*, and the lowest cap at which it would not be."""
     prefix = need.version.partition("_")[0]
     if need.weak:

@@ -12,9 +12,9 @@ from minglibc.bundle import archive
 from minglibc.bundle.contents import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cache.pages import Store
 from minglibc.cli.indexes import credentials, open_index
-from minglibc.cli.locking import judges_of
+from minglibc.cli.lock_sources import overrides_of
+from minglibc.cli.locking import compatibilities_of
 from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, talk
-from minglibc.cli.origins import overrides_of
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
 from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_source, select
@@ -24,7 +24,7 @@ from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.install.plan import known_targets, targets_named
 from minglibc.lock.document import Lock, whole
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
@@ -126,14 +126,16 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     """The newest pip that runs on *target*, by the rules of the project's own settings."""
     remembered = overrides_of(source.lock.origin)
     settings = parse(source.pyproject, overrides=remembered) if source.pyproject is not None else None
-    judge = judges_of(settings, [target])[0] if settings else Judge(target)
+    compatibility = compatibilities_of(settings, [target])[0] if settings else Compatibility(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
     fallback = locked or DEFAULT_INDEX_URL
-    index = open_index(settings, arguments, store, Speculation([judge], roots), place=source.folder, fallback=fallback)
+    index = open_index(
+        settings, arguments, store, Speculation([compatibility], roots), place=source.folder, fallback=fallback
+    )
     try:
-        wheel = resolve(roots, judge, index).wheels[_PIP]
+        wheel = resolve(roots, compatibility, index).wheels[_PIP]
         return file_of(wheel if wheel.hash else index.hashed(wheel))
     except Unresolvable as error:
         raise ResolutionError(

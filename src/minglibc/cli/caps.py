@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minglibc.cli.lock_sources import existing, own
 from minglibc.cli.locked import advisories_of, targets_as_json
 from minglibc.cli.locking import Work, work
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
-from minglibc.cli.origins import existing, own
 from minglibc.cli.progress import Progress
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> int:
 def measure(found: Work, arguments: Namespace) -> list[Step]:
     """The curve of a project, with the vulnerabilities that each cap carries."""
     targets = list({target.kind: target for target in found.settings.targets}.values())
-    steps = curve(found.roots, targets, found.judges[0].at, found.source, policy=found.policy)
+    steps = curve(found.roots, targets, found.compatibilities[0].at, found.source, policy=found.policy)
     newest = newest_releases(found, steps)
     releases = {release for step in steps for release in step.releases}
     known = advisories_of(found, arguments).of(releases, newest=newest.items())

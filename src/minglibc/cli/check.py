@@ -16,7 +16,7 @@ from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Namespace, Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
-from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_origin
+from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_lock_source
 from minglibc.config import project_files
 from minglibc.config.settings import Overrides, parse
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
@@ -90,7 +90,7 @@ def check_lock(lock: Lock, place: str, arguments: Namespace, *, builds: bool = T
         Wheelhouse(
             cache_folder(arguments),
             offline=arguments.offline,
-            credentials=credentials(read_origin(lock, place, alone=True), lock, arguments),
+            credentials=credentials(read_lock_source(lock, place, alone=True), lock, arguments),
             on_progress=bars.advance,
             on_warning=lambda message: talk(arguments, f"warning: {message}"),
         ) as house,
@@ -120,7 +120,7 @@ def _built(
         return found
     from minglibc.cli.making import Unfit  # noqa: PLC0415  few locks have sources
 
-    source = Source(place, read_origin(lock, place, alone=True), "", lock)
+    source = Source(place, read_lock_source(lock, place, alone=True), "", lock)
     with maker_for(source, list(chosen), arguments, builds=builds) as maker:
         for target, selected in chosen.items():
             for package, file in selected:

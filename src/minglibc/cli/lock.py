@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.cli import color
+from minglibc.cli.lock_sources import Subject, add_lock_source, check_lock_source, subject
 from minglibc.cli.locking import Locked, Work, digest, overrides, work
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
-from minglibc.cli.origins import Subject, add_origin, check_origin, subject
 from minglibc.cli.progress import Progress
 from minglibc.config import project_files
-from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.settings import parse
 from minglibc.errors import EXIT_CANNOT, LockError
 from minglibc.insight.held_back import HeldBack, held_back
@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and write nothing")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON on stdout")
-    add_origin(parser)
+    add_lock_source(parser)
     add_targets(parser)
     add_index(parser)
 
@@ -71,7 +71,7 @@ def run(arguments: Namespace) -> int:
             print(json.dumps({"changed": False, "changes": [], "held-back": []}))
         return 0
     if old is not None:
-        check_origin(old, asked)
+        check_lock_source(old, asked)
     if arguments.dry_run:
         tell(lock(text, old, arguments, origin=asked.origin, place=asked.folder), arguments)
         return 0
@@ -103,7 +103,7 @@ def check(asked: Subject, old: str | None, arguments: Namespace) -> int:
         talk(arguments, f"{asked.name} is up to date")
         return 0
     lock = loads(old, name=asked.name)
-    check_origin(old, asked)
+    check_lock_source(old, asked)
     reasons = [f"{path} has changed" for path in source_files.changed(old, asked.folder)]
     if lock.inputs != digest(asked.text, arguments) or not reasons:
         reasons += staleness(lock, asked, arguments)
@@ -136,7 +136,7 @@ def staleness(lock: Lock, asked: Subject, arguments: Namespace) -> list[str]:
 
 
 def lock(
-    text: str, old: str | None, arguments: Namespace, *, origin: Origin = PROJECT_FILE, place: str | None = None
+    text: str, old: str | None, arguments: Namespace, *, origin: LockSource = PROJECT_FILE, place: str | None = None
 ) -> Outcome:
     """Resolve the project anew, keeping what *old* locks unless an upgrade is asked for."""
     began = time.monotonic()
@@ -159,7 +159,7 @@ def lock(
         if before is not None:
             document = before.unknown.kept_in(document)
         targets = tuple(answer.target for answer in answers)
-        back = held_back(answers, found.judges, found.source)
+        back = held_back(answers, found.compatibilities, found.source)
         _say_skipped(found, answers, arguments)
         _say_sources(answers, arguments)
     for warning in dict.fromkeys(warning for answer in answers for warning in answer.warnings):

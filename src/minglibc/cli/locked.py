@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from minglibc.cache.pages import Store
+from minglibc.cli.lock_sources import existing
 from minglibc.cli.locking import Work, digest, work
 from minglibc.cli.options import Namespace, cache_folder, talk
-from minglibc.cli.origins import existing
 from minglibc.cli.progress import Progress
 from minglibc.index.vulnerabilities import Advisories
 from minglibc.insight.outdated import Row, outdated, releases, with_weaknesses
-from minglibc.insight.replay import JudgeAt, recall
+from minglibc.insight.replay import CompatibilityAt, recall
 from minglibc.insight.why import Inquiry
 from minglibc.lock.document import Lock
 from minglibc.model.targets import Target
@@ -24,7 +24,7 @@ class Locked(NamedTuple):
     lock: Lock
     work: Work
     resolutions: list[Resolution]
-    judge_at: JudgeAt
+    compatibility_at: CompatibilityAt
     inquiry: Inquiry
     advisories: Advisories
 
@@ -32,7 +32,7 @@ class Locked(NamedTuple):
         """Each locked release against the newest, with what is known of its vulnerabilities."""
         rows = outdated(self.resolutions, self.inquiry)
         locked, newest = releases(rows)
-        return with_weaknesses(rows, self.advisories.of(locked, newest=newest), self.inquiry, self.judge_at)
+        return with_weaknesses(rows, self.advisories.of(locked, newest=newest), self.inquiry, self.compatibility_at)
 
 
 @contextmanager
@@ -53,14 +53,14 @@ def locked(arguments: Namespace) -> Iterator[Locked]:
             on_fetch=progress.fetching,
         ) as found,
     ):
-        judge_at: JudgeAt = found.judges[0].at
+        compatibility_at: CompatibilityAt = found.compatibilities[0].at
         if found.maker is not None:
             from minglibc.cli.making import informed  # noqa: PLC0415  few projects build
 
-            judge_at = informed(found, found.maker, versions)
-        resolutions = recall(lock, found.roots, judge_at, found.source, policy=found.policy)
-        inquiry = Inquiry(found.source, judge_at, found.policy, resolutions=resolutions)
-        yield Locked(lock, found, resolutions, judge_at, inquiry, advisories_of(found, arguments))
+            compatibility_at = informed(found, found.maker, versions)
+        resolutions = recall(lock, found.roots, compatibility_at, found.source, policy=found.policy)
+        inquiry = Inquiry(found.source, compatibility_at, found.policy, resolutions=resolutions)
+        yield Locked(lock, found, resolutions, compatibility_at, inquiry, advisories_of(found, arguments))
 
 
 def advisories_of(found: Work, arguments: Namespace) -> Advisories:

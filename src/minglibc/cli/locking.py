@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from minglibc.cache.pages import Store
 from minglibc.cli.indexes import addresses, open_index
 from minglibc.cli.options import Namespace, cache_folder, folder, talk
-from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.settings import Overrides, Settings, parse
 from minglibc.index.client import Index
 from minglibc.lock.digest import fingerprint
 from minglibc.lock.document import EXTRA, GROUP, PROJECT, Inputs, resolve_all
-from minglibc.model.compatibility import Cutoff, Judge
+from minglibc.model.compatibility import Compatibility, Cutoff
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, Root
@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
     settings: Settings
     roots: tuple[Root, ...]
-    judges: tuple[Judge, ...]
+    compatibilities: tuple[Compatibility, ...]
     policy: Policy
     source: Index
     inputs: Inputs
@@ -45,7 +45,7 @@ class Work(NamedTuple):
         """One resolution per target; raises ResolutionError with the whole story."""
         try:
             return resolve_all(
-                self.roots, self.judges, self.source, locked=locked, policy=self.policy, on_target=on_target
+                self.roots, self.compatibilities, self.source, locked=locked, policy=self.policy, on_target=on_target
             )
         except Unresolvable as failure:
             from minglibc.cli.proposing import tried  # noqa: PLC0415  it stands on this module
@@ -65,7 +65,7 @@ class Work(NamedTuple):
                 raise TimeoutError
             roots = [root for root in self.roots if root.asked_by in askers]
             try:
-                resolve(roots, failure.provider.judge, self.source, policy=self.policy)
+                resolve(roots, failure.provider.compatibility, self.source, policy=self.policy)
             except Unresolvable:
                 return True
             return False
@@ -79,9 +79,9 @@ class Work(NamedTuple):
         """Whether all targets can be locked when none with its C library has a lower cap than *cap*."""
         from minglibc.cli.proposing import is_proven  # noqa: PLC0415  it stands on this module
 
-        judges = judges_of(self.settings, [target.raised(cap) for target in self.settings.targets])
+        compatibilities = compatibilities_of(self.settings, [target.raised(cap) for target in self.settings.targets])
         try:
-            return is_proven(self, resolve_all(self.roots, judges, self.source, policy=self.policy))
+            return is_proven(self, resolve_all(self.roots, compatibilities, self.source, policy=self.policy))
         except Unresolvable:
             return False
 
@@ -102,7 +102,7 @@ def work(
     text: str,
     arguments: Namespace,
     *,
-    origin: Origin = PROJECT_FILE,
+    origin: LockSource = PROJECT_FILE,
     place: str | None = None,
     locked: Mapping[str, str] | None = None,
     builds: bool = False,
@@ -118,9 +118,9 @@ def work(
     for note in settings.notes:
         talk(arguments, note, level=1)
     roots = roots_of(settings)
-    judges = judges_of(settings, settings.targets)
+    compatibilities = compatibilities_of(settings, settings.targets)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
-    speculation = Speculation(judges, roots, preferences=(locked or {}).items())
+    speculation = Speculation(compatibilities, roots, preferences=(locked or {}).items())
     place = place or folder(arguments)
     index = open_index(settings, arguments, store, speculation, place=place, on_fetch=on_fetch)
     inputs = Inputs(
@@ -148,7 +148,7 @@ def work(
             from minglibc.cli.seeding import seed  # noqa: PLC0415  few projects name addresses
 
             inputs = seed(index, settings, named, place, inputs)
-        yield Work(settings, roots, judges, policy_of(settings), index, inputs, maker)
+        yield Work(settings, roots, compatibilities, policy_of(settings), index, inputs, maker)
 
 
 def _named_by_address(settings: Settings) -> list[Requirement]:
@@ -175,14 +175,14 @@ def roots_of(settings: Settings) -> tuple[Root, ...]:
     return tuple(Root(requirement, asked_by) for asked_by, found in named.items() for requirement in found)
 
 
-def judges_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") -> tuple[Judge, ...]:
-    """A judge for each target under the settings' rules, the oldest machine first: its answer is tried on the others."""
+def compatibilities_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") -> tuple[Compatibility, ...]:
+    """A compatibility for each target under the settings' rules, the oldest machine first: its answer is tried on the others."""
     cutoff = Cutoff(
         _moment(settings.exclude_newer),
         {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
     )
     ordered = sorted(targets, key=lambda t: (t.python, t.cap.libc, t.cap, t.architecture))
-    first = Judge(
+    first = Compatibility(
         ordered[0],
         allow_linux_tag=settings.allow_linux_tag,
         allow_sdist=settings.allow_sdist,

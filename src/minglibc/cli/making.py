@@ -17,7 +17,7 @@ from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cli.locking import Work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.rooms import Job, Supply, build
-from minglibc.cli.verifying import RefusingJudge
+from minglibc.cli.verifying import RefusingCompatibility
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index, NotStatic
@@ -27,7 +27,7 @@ from minglibc.install import environment as environments
 from minglibc.install.environment import Interpreter
 from minglibc.install.plan import Machine
 from minglibc.model.artifacts import DirectWheel, Sdist
-from minglibc.model.compatibility import Judge, Reason, Rejection
+from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap, Target
@@ -174,8 +174,8 @@ class Maker:
         """Why *target* can't have *built*; None where it can."""
         if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
             return Unfitness(f"has compiled files, and there is no {_spoken(target)} here to build it with")
-        judge = Judge(target, allow_linux_tag=[what.name])
-        verdict = judge.judge(DirectWheel(what.name, "", built.filename, ""))
+        compatibility = Compatibility(target, allow_linux_tag=[what.name])
+        verdict = compatibility.check(DirectWheel(what.name, "", built.filename, ""))
         if isinstance(verdict, Rejection):
             return Unfitness(str(verdict))
         findings = audit(of_wheel(built.path, built.filename), [target.architecture], target.cap)
@@ -307,12 +307,12 @@ def maker_of(index: Index, place: str, settings: Settings, arguments: Namespace,
     return maker
 
 
-def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Target], Judge]:
-    """A judge for any target, made once, who knows what was built of the projects *names* and refused."""
+def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Target], Compatibility]:
+    """A compatibility for any target, made once, who knows what was built of the projects *names* and refused."""
 
     @cache
-    def judge_at(target: Target) -> Any:
-        return RefusingJudge(found.judges[0].at(target), dict(refusals(target)), at=judge_at)
+    def compatibility_at(target: Target) -> Any:
+        return RefusingCompatibility(found.compatibilities[0].at(target), dict(refusals(target)), at=compatibility_at)
 
     def refusals(target: Target) -> Iterator[tuple[str, Rejection]]:
         for name in sorted(found.settings.allow_sdist & set(names)):
@@ -323,17 +323,20 @@ def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Tar
                 if known is not None:
                     yield sdist.filename, known
 
-    return judge_at
+    return compatibility_at
 
 
 def solve_built(
     found: Work, maker: Maker, solve: Callable[[Work], list[Resolution]], arguments: Namespace
 ) -> list[Resolution]:
     """As *solve*, on sources that were built and whose files stand within the cap of each target that has them."""
-    refused: dict[Target, dict[str, Rejection]] = {judge.target: {} for judge in found.judges}
+    refused: dict[Target, dict[str, Rejection]] = {compatibility.target: {} for compatibility in found.compatibilities}
     while True:
-        judges = tuple(RefusingJudge(judge, refused[judge.target]) for judge in found.judges)
-        answers = solve(found._replace(judges=judges))
+        compatibilities = tuple(
+            RefusingCompatibility(compatibility, refused[compatibility.target])
+            for compatibility in found.compatibilities
+        )
+        answers = solve(found._replace(compatibilities=compatibilities))
         fresh = list(_refusals(found, maker, answers))
         if not fresh:
             return answers

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from minglibc.cli.locking import Work, judges_of
+from minglibc.cli.locking import Work, compatibilities_of
 from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Sdist
 from minglibc.resolve.resolver import Resolution, Unresolvable
@@ -13,9 +13,9 @@ def tried(found: Work, failure: Unresolvable) -> list[str]:
     """The small changes to the project that were tried and work."""
 
     def attempt(proposal: Proposal) -> Sequence[Resolution] | None:
-        judges = judges_of(found.settings, list(proposal.targets))
+        compatibilities = compatibilities_of(found.settings, list(proposal.targets))
         try:
-            answers = resolve_all(proposal.roots, judges, found.source, policy=proposal.policy)
+            answers = resolve_all(proposal.roots, compatibilities, found.source, policy=proposal.policy)
         except Unresolvable:
             return None
         return answers if is_proven(found, answers) else None

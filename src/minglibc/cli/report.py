@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(facts), indent=2))
         return 0
-    text = page((files("minglibc") / "report.html").read_text("utf-8"), facts)
+    text = page((files("minglibc.insight") / "report.html").read_text("utf-8"), facts)
     if arguments.output == "-":
         sys.stdout.write(text)
         return 0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from minglibc.build.backend import Builder, Kind
 from minglibc.cache.pages import Store
 from minglibc.cli.indexes import open_index
-from minglibc.cli.locking import judges_of
+from minglibc.cli.locking import compatibilities_of
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
@@ -18,7 +18,7 @@ from minglibc.install import environment as environments
 from minglibc.install.environment import Environment, Interpreter, Prepared
 from minglibc.install.plan import Machine
 from minglibc.lock.document import Lock
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import InvalidRequirement, parse
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
@@ -38,12 +38,12 @@ class Supply(NamedTuple):
     told: Credentials
     fallback: str = DEFAULT_INDEX_URL
 
-    def open_index(self, judge: Judge, roots: Sequence[Root]) -> Index:
+    def open_index(self, compatibility: Compatibility, roots: Sequence[Root]) -> Index:
         """The indexes, by the options of a command that may have none on indexes."""
         asked = getattr(self.arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL")
         arguments = Namespace(**{**vars(self.arguments), "index_url": asked})
         store = Store(cache_folder(arguments))
-        ahead = Speculation([judge], roots)
+        ahead = Speculation([compatibility], roots)
         return open_index(self.settings, arguments, store, ahead, place=self.place, fallback=self.fallback)
 
     def wheelhouse(self) -> Wheelhouse:
@@ -116,10 +116,10 @@ class _Room:
         talk(self._supply.arguments, f"building {self._job.what} with {listed}", level=1)
         if not roots:
             return []
-        judge = _judge(self._interpreter.machine, self._supply.settings, self._job.hint)
-        index = self._supply.open_index(judge, roots)
+        compatibility = _compatibility(self._interpreter.machine, self._supply.settings, self._job.hint)
+        index = self._supply.open_index(compatibility, roots)
         try:
-            return _locked_files(resolve(roots, judge, index), index)
+            return _locked_files(resolve(roots, compatibility, index), index)
         except Unresolvable as failure:
             error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's own
             raise ResolutionError(
@@ -129,12 +129,16 @@ class _Room:
             index.close()
 
 
-def _judge(machine: Machine, settings: Settings | None, hint: str) -> Judge:
+def _compatibility(machine: Machine, settings: Settings | None, hint: str) -> Compatibility:
     if machine.libc is None:
         raise EnvironmentProblem("this machine tells neither glibc nor musl", hint=hint)
     target = Target(machine.python, machine.architecture, machine.libc)
     # To build what builds has no end.
-    return judges_of(settings._replace(allow_sdist=frozenset()), [target])[0] if settings else Judge(target)
+    return (
+        compatibilities_of(settings._replace(allow_sdist=frozenset()), [target])[0]
+        if settings
+        else Compatibility(target)
+    )
 
 
 def _locked_files(resolution: Resolution, index: Index) -> list[LockedFile]:

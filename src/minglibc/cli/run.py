@@ -55,7 +55,7 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     from minglibc.cli.options import cache_folder  # noqa: PLC0415  the same
     from minglibc.cli.selection import selection  # noqa: PLC0415  the same
     from minglibc.config import inputs  # noqa: PLC0415  paid for only where it is needed
-    from minglibc.config.lock_source import Origin  # noqa: PLC0415  the same
+    from minglibc.config.lock_source import LockSource  # noqa: PLC0415  the same
 
     arguments.lock = inputs.script_lock(script)
     lock = project_files.read_lock(arguments.lock)
@@ -65,7 +65,7 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     prefix = os.path.join(os.path.abspath(cache_folder(arguments)), inputs.SCRIPTS, known)
     if arguments.python is None:
         arguments.python = prefix
-        asks = inputs.read(Origin(script=os.path.basename(script)), os.path.dirname(arguments.lock))
+        asks = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(arguments.lock))
         # What lies beside the lock is looked at by the sync.
         if source_files.lists_any(lock) or not stamp.holds(
             prefix,

@@ -159,7 +159,7 @@ def read_source(arguments: Namespace) -> Source:
     """The project and its lock; raises LockError where there is none, or a stale one."""
     asked = asked_lock(arguments)
     lock = asked.lock
-    pyproject = read_origin(lock, asked.folder, alone=arguments.frozen)
+    pyproject = read_lock_source(lock, asked.folder, alone=arguments.frozen)
     if pyproject is not None and not arguments.frozen:
         changed = source_files.changed(asked.text, asked.folder) if source_files.lists_any(asked.text) else []
         changed += [] if _is_fresh(lock, pyproject) else [lock.origin.name]
@@ -171,7 +171,7 @@ def read_source(arguments: Namespace) -> Source:
     return Source(asked.folder, pyproject, asked.text, lock)
 
 
-def read_origin(lock: Lock, folder: str, *, alone: bool) -> str | None:
+def read_lock_source(lock: Lock, folder: str, *, alone: bool) -> str | None:
     """What *lock* was made from, in the words of a pyproject.toml; None where that is not there and the lock may be *alone*."""
     try:
         if lock.origin.is_project:
@@ -576,8 +576,8 @@ def place_of(locked: LockedFolder, folder: str) -> str:
 def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *, builds: bool = True) -> "Maker":
     """What builds the sources of a lock, by the settings beside it where it has any."""
     from minglibc.cli.indexes import credentials  # noqa: PLC0415  few locks have sources
+    from minglibc.cli.lock_sources import overrides_of  # noqa: PLC0415  the same
     from minglibc.cli.making import Maker  # noqa: PLC0415  the same
-    from minglibc.cli.origins import overrides_of  # noqa: PLC0415  the same
     from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
     from minglibc.config.settings import parse  # noqa: PLC0415  the same
 

@@ -9,7 +9,7 @@ from minglibc.cli.locking import Locked, Work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge, Reason, Rejection, caps_of
+from minglibc.model.compatibility import Compatibility, Reason, Rejection, caps_of
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.resolver import Resolution
@@ -18,47 +18,51 @@ from minglibc.resolve.resolver import Resolution
 LIES = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
 
 
-class RefusingJudge(Judge):
-    """A Judge that also refuses files that were looked into, each by its name and with what was found; *at* gives its like."""
+class RefusingCompatibility(Compatibility):
+    """A Compatibility that also refuses files that were looked into, each by its name and with what was found; *at* gives its like."""
 
-    __slots__ = ("_at", "_judge", "_refused")
+    __slots__ = ("_at", "_compatibility", "_refused")
 
     def __init__(
-        self, judge: Judge, refused: Mapping[str, Rejection], *, at: Callable[[Target], Judge] | None = None
+        self,
+        compatibility: Compatibility,
+        refused: Mapping[str, Rejection],
+        *,
+        at: Callable[[Target], Compatibility] | None = None,
     ) -> None:
-        self._judge = judge
+        self._compatibility = compatibility
         self._refused = refused
-        self._at = at or judge.at
-        self.target = judge.target
+        self._at = at or compatibility.at
+        self.target = compatibility.target
 
-    def at(self, target: Target) -> Judge:
-        """The judge of another target, with what is known there."""
+    def at(self, target: Target) -> Compatibility:
+        """The compatibility of another target, with what is known there."""
         return self._at(target)
 
-    def judge(self, wheel: Wheel) -> int | Rejection:
-        """As the plain judge, for what was not refused."""
-        verdict = self._judge.judge(wheel)
+    def check(self, wheel: Wheel) -> int | Rejection:
+        """As the plain compatibility, for what was not refused."""
+        verdict = self._compatibility.check(wheel)
         return verdict if isinstance(verdict, Rejection) else self._refused.get(wheel.filename, verdict)
 
     def rank(self, wheel: Wheel) -> int | None:
-        """As the plain judge, unless the wheel is refused."""
-        return None if wheel.filename in self._refused else self._judge.rank(wheel)
+        """As the plain compatibility, unless the wheel is refused."""
+        return None if wheel.filename in self._refused else self._compatibility.rank(wheel)
 
     def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
-        """As the plain judge: it is asked of each what else there is."""
-        return self._judge.fitting(page, index)
+        """As the plain compatibility: it is asked of each what else there is."""
+        return self._compatibility.fitting(page, index)
 
-    def judge_tail(self, tail: str) -> int | Rejection:
+    def check_tags(self, tail: str) -> int | Rejection:
         """A tag set alone tells no lies."""
-        return self._judge.judge_tail(tail)
+        return self._compatibility.check_tags(tail)
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
         """The higher caps, of which not only tags tell: what was built may ask for one."""
         return caps_of(self.rejections(page, index))
 
     def allows_sdist(self, name: str) -> bool:
-        """As the plain judge."""
-        return self._judge.allows_sdist(name)
+        """As the plain compatibility."""
+        return self._compatibility.allows_sdist(name)
 
 
 def solve_verified(
@@ -80,8 +84,10 @@ def solve_verified(
     ) as house:
         while True:
             refused = {name: Rejection(Reason.UNUSABLE, f"its tag lies: {lie}") for name, lie in lies.items()}
-            judges = tuple(RefusingJudge(judge, refused) for judge in found.judges)
-            answers = found._replace(judges=judges).solve(locked, on_target=on_target)
+            compatibilities = tuple(
+                RefusingCompatibility(compatibility, refused) for compatibility in found.compatibilities
+            )
+            answers = found._replace(compatibilities=compatibilities).solve(locked, on_target=on_target)
             fresh = _lies(found, answers, trusted, Binaries(store), house)
             if not fresh:
                 return answers

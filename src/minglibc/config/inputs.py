@@ -8,7 +8,7 @@ import tomli_w
 
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject
 from minglibc.config.inline_metadata import EXAMPLE, script_block
-from minglibc.config.lock_source import Origin
+from minglibc.config.lock_source import LockSource
 from minglibc.config.requirements_file import Kind, Line, lines
 from minglibc.config.settings import load
 from minglibc.errors import SettingsError
@@ -25,7 +25,7 @@ class Text(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read(origin: Origin, folder: str) -> Text:
+def read(origin: LockSource, folder: str) -> Text:
     """What *origin*, whose files are relative to *folder*, asks for; raises SettingsError with every mistake."""
     if origin.is_project:
         return Text(read_pyproject(folder))
@@ -40,7 +40,7 @@ def script_lock(script: str) -> str:
     return os.path.join(head, f"pylock.{name.removesuffix('.py').replace('.', '-')}.toml")
 
 
-def _of_script(origin: Origin, folder: str) -> str:
+def _of_script(origin: LockSource, folder: str) -> str:
     path = origin.script
     text = _required(os.path.join(folder, path), path)
     try:
@@ -56,7 +56,7 @@ def _of_script(origin: Origin, folder: str) -> str:
     return tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
 
 
-def _of_requirements(origin: Origin, folder: str) -> Text:
+def _of_requirements(origin: LockSource, folder: str) -> Text:
     found = _Reading(folder)
     for path in origin.requirements:
         found.read(path, constraints=False)
@@ -77,7 +77,7 @@ def _of_requirements(origin: Origin, folder: str) -> Text:
     return Text(text, tuple(dict.fromkeys(found.notes)))
 
 
-def check_targets(origin: Origin, pyproject: str) -> None:
+def check_targets(origin: LockSource, pyproject: str) -> None:
     """Raise SettingsError where neither the text nor the options of *origin* say what the oldest machine has."""
     document = load(pyproject)
     table, given = document["tool"]["minglibc"], origin.given

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 _REMEMBERED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
 
 
-class Origin(NamedTuple):
+class LockSource(NamedTuple):
     """The files that a lock is made from, relative to its own folder, and the options that were given; none: pyproject.toml.
 
     *lock* is the lock's own name.
@@ -19,7 +19,7 @@ class Origin(NamedTuple):
     lock: str = "pylock.toml"
 
     @classmethod
-    def load(cls, table: Mapping[str, Any], lock: str) -> "Origin":
+    def load(cls, table: Mapping[str, Any], lock: str) -> "LockSource":
         """The origin that the own table of the file *lock* names; raises ValueError for a damaged one."""
         requirements, script, options = table.get("requirements", []), table.get("script", ""), table.get("options", [])
         if not isinstance(script, str) or not all(_is_list_of_texts(each) for each in (requirements, options)):
@@ -65,7 +65,7 @@ class Origin(NamedTuple):
                 found[key] = values if key in {"python", "architectures"} else values[-1]
         return found
 
-    def with_given(self, given: Mapping[str, Any]) -> "Origin":
+    def with_given(self, given: Mapping[str, Any]) -> "LockSource":
         """The same files with the options *given*, in the form of ``Overrides.given``."""
         options = []
         for key, flag in _REMEMBERED.items():
@@ -74,7 +74,7 @@ class Origin(NamedTuple):
         return self._replace(options=tuple(options))
 
 
-PROJECT_FILE = Origin()
+PROJECT_FILE = LockSource()
 
 
 def _is_list_of_texts(value: object) -> bool:

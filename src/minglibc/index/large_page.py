@@ -1,7 +1,7 @@
 """A large page of the Simple API in JSON, read while it comes: of its files, only a piece at a time is in memory.
 
 No lexer of JSON is needed for that. Where a beginning of a text, with the brackets closed that it should have left open,
-is JSON, the text is at just that depth there, and in no string: so a place to cut is guessed, and the decoder judges it.
+is JSON, the text is at just that depth there, and in no string: so a place to cut is guessed, and the decoder compatibilities it.
 """
 
 import re

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from minglibc.insight.replay import JudgeAt
+from minglibc.insight.replay import CompatibilityAt
 from minglibc.insight.vulnerabilities import Known
 from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge, Rejection
+from minglibc.model.compatibility import Compatibility, Rejection
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
@@ -59,7 +59,7 @@ class _Seen:
 def curve(
     roots: Sequence[Root],
     targets: Sequence[Target],
-    judge_at: JudgeAt,
+    compatibility_at: CompatibilityAt,
     index: WheelIndex,
     *,
     policy: Policy = Policy(),  # noqa: B008  immutable
@@ -80,8 +80,10 @@ def curve(
     while waiting:
         for cap in sorted(waiting, reverse=True):
             on_cap(cap)
-            outcomes[cap] = _outcome(roots, [judge_at(_recapped(target, cap)) for target in targets], seen, policy)
-        lowest = [judge_at(_recapped(target, floor)) for target in targets]
+            outcomes[cap] = _outcome(
+                roots, [compatibility_at(_recapped(target, cap)) for target in targets], seen, policy
+            )
+        lowest = [compatibility_at(_recapped(target, floor)) for target in targets]
         waiting = {cap for cap in _turning_points(lowest, seen.pages.values()) if floor < cap <= NEWEST_GLIBC}
         waiting -= outcomes.keys()
     return list(_steps(outcomes))
@@ -93,13 +95,13 @@ def _recapped(target: Target, cap: GlibcVersion) -> Target:
     return target._replace(cap=max(cap, oldest_glibc(target.architecture)))
 
 
-def _turning_points(judges: Sequence[Judge], pages: Iterable[ProjectPage]) -> Iterator[GlibcVersion]:
+def _turning_points(compatibilities: Sequence[Compatibility], pages: Iterable[ProjectPage]) -> Iterator[GlibcVersion]:
     """The caps at which some wheel of a page comes in: what wheels refused at the lowest cap ask for."""
     for page in pages:
         tails = {wheel.tail for position in range(len(page.versions)) for wheel in page.wheels(position)}
-        for judge in judges:
+        for compatibility in compatibilities:
             for tail in tails:
-                verdict = judge.judge_tail(tail)
+                verdict = compatibility.check_tags(tail)
                 if isinstance(verdict, Rejection) and isinstance(verdict.needs, GlibcVersion):
                     yield verdict.needs
 
@@ -109,9 +111,11 @@ class _Outcome(NamedTuple):
     problem: str = ""
 
 
-def _outcome(roots: Sequence[Root], judges: Sequence[Judge], index: WheelIndex, policy: Policy) -> _Outcome:
+def _outcome(
+    roots: Sequence[Root], compatibilities: Sequence[Compatibility], index: WheelIndex, policy: Policy
+) -> _Outcome:
     try:
-        resolutions = resolve_all(roots, judges, index, policy=policy)
+        resolutions = resolve_all(roots, compatibilities, index, policy=policy)
     except Unresolvable as failure:
         names = sorted({cause.requirement.name for cause in failure.causes})
         return _Outcome({}, ", ".join(names) or ", ".join(failure.quarrelsome[:3]))

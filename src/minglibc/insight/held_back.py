@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import WheelIndex
@@ -24,16 +24,18 @@ class HeldBack(NamedTuple):
         return f"{self.name} {self.newest} → {self.locked}: newer releases need {self.needs.named}"
 
 
-def held_back(resolutions: Iterable[Resolution], judges: Sequence[Judge], index: WheelIndex) -> list[HeldBack]:
+def held_back(
+    resolutions: Iterable[Resolution], compatibilities: Sequence[Compatibility], index: WheelIndex
+) -> list[HeldBack]:
     """What the cap holds back of each resolution, the same finding of several targets told once; by name."""
     found: dict[tuple[str, str, str, Cap], list[Target]] = {}
-    for resolution, judge in zip(resolutions, jointly(judges), strict=True):
-        for name, newest in _of_one(resolution, judge, index).items():
+    for resolution, compatibility in zip(resolutions, jointly(compatibilities), strict=True):
+        for name, newest in _of_one(resolution, compatibility, index).items():
             found.setdefault((name, resolution.wheels[name].version, *newest), []).append(resolution.target)
     return [HeldBack(*key, tuple(targets)) for key, targets in sorted(found.items())]
 
 
-def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str, tuple[str, Cap]]:
+def _of_one(resolution: Resolution, compatibility: Compatibility, index: WheelIndex) -> dict[str, tuple[str, Cap]]:
     """The newest release that the cap keeps out, by name; what a held-back release pins is held back with it."""
     found: dict[str, tuple[str, Cap]] = {}
     waiting = list(resolution.wheels)
@@ -41,7 +43,7 @@ def _of_one(resolution: Resolution, judge: Judge, index: WheelIndex) -> dict[str
         fresh = {
             name: newest
             for name in waiting
-            if (newest := _newest(index.project(name), judge, resolution, found)) is not None
+            if (newest := _newest(index.project(name), compatibility, resolution, found)) is not None
         }
         found |= fresh
         waiting = [name for name in resolution.wheels if name not in found and _is_held(name, resolution, fresh)]
@@ -58,12 +60,14 @@ def _asker(demand: Demand) -> str:
     return demand.asked_by.partition("[")[0].partition(" ")[0]
 
 
-def _newest(page: ProjectPage, judge: Judge, resolution: Resolution, held: Container[str]) -> tuple[str, Cap] | None:
+def _newest(
+    page: ProjectPage, compatibility: Compatibility, resolution: Resolution, held: Container[str]
+) -> tuple[str, Cap] | None:
     newest = None
     for position in newer(page, resolution, held):
-        if judge.best(page, position) is not None:
+        if compatibility.best(page, position) is not None:
             return None  # something else than the cap kept the resolver from it
-        if newest is None and (needs := needed_cap(judge, page, position)) is not None:
+        if newest is None and (needs := needed_cap(compatibility, page, position)) is not None:
             newest = page.versions.texts[position], needs
     return newest
 
@@ -87,7 +91,7 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
             yield position
 
 
-def needed_cap(judge: Judge, page: ProjectPage, position: int) -> Cap | None:
-    """The lowest higher cap with which a version would fit the judge's target; None where no cap would let it in."""
-    caps = judge.wanted_caps(page, position)
-    return next((cap for cap in sorted(caps) if judge.at_cap(cap).best(page, position) is not None), None)
+def needed_cap(compatibility: Compatibility, page: ProjectPage, position: int) -> Cap | None:
+    """The lowest higher cap with which a version would fit the compatibility's target; None where no cap would let it in."""
+    caps = compatibility.wanted_caps(page, position)
+    return next((cap for cap in sorted(caps) if compatibility.at_cap(cap).best(page, position) is not None), None)

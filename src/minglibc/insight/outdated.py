@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from minglibc.insight.replay import JudgeAt
+from minglibc.insight.replay import CompatibilityAt
 from minglibc.insight.vulnerabilities import Advisory, Known, Remedy, remedy
 from minglibc.insight.why import Inquiry, Obstacle
 from minglibc.model.project_page import ProjectPage
@@ -100,19 +100,23 @@ def _uploaded(page: ProjectPage, position: int) -> str:
     return min((file.upload_time for file in files if file.upload_time), default="")[:10]
 
 
-def with_weaknesses(rows: Sequence[Row], known: Known, inquiry: Inquiry, judge_at: JudgeAt) -> list[Row]:
+def with_weaknesses(
+    rows: Sequence[Row], known: Known, inquiry: Inquiry, compatibility_at: CompatibilityAt
+) -> list[Row]:
     """The rows with what is known of each locked release; each remedy is one that all of the row's targets can have."""
-    return [row._replace(weaknesses=_weaknesses(row, known, inquiry, judge_at)) for row in rows]
+    return [row._replace(weaknesses=_weaknesses(row, known, inquiry, compatibility_at)) for row in rows]
 
 
-def _weaknesses(row: Row, known: Known, inquiry: Inquiry, judge_at: JudgeAt) -> tuple[Weakness, ...] | None:
+def _weaknesses(
+    row: Row, known: Known, inquiry: Inquiry, compatibility_at: CompatibilityAt
+) -> tuple[Weakness, ...] | None:
     advisories = known.get((row.name, row.locked))
     if advisories is None:
         return None
     page = inquiry.page(row.name)
     found = []
     for advisory in advisories:
-        remedies = [remedy(advisory, page, row.locked, target, judge_at) for target in row.targets]
+        remedies = [remedy(advisory, page, row.locked, target, compatibility_at) for target in row.targets]
         certain = [each for each in remedies if each is not None]
         # The target that is worst off decides.
         worst = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from minglibc.errors import ProjectNotFound
 from minglibc.lock.document import Lock, LockedFolder, version_of
 from minglibc.model.artifacts import HASH_ALGORITHMS, Folder, Sdist, Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex
 from minglibc.resolve.resolver import Demand, Resolution
@@ -14,13 +14,13 @@ from minglibc.resolve.resolver import Demand, Resolution
 if TYPE_CHECKING:
     from minglibc.lock.document import LockedFile
 
-JudgeAt = Callable[[Target], Judge]
+CompatibilityAt = Callable[[Target], Compatibility]
 
 
 def recall(
     lock: Lock,
     roots: Sequence[Root],
-    judge_at: JudgeAt,
+    compatibility_at: CompatibilityAt,
     index: WheelIndex,
     *,
     policy: Policy = Policy(),  # noqa: B008  immutable
@@ -28,7 +28,7 @@ def recall(
     """One resolution per target of *lock*; what the roots ask for beyond the lock is left out."""
     resolutions = []
     for target in lock.targets:
-        provider = Provider(index, judge_at(target), preferences={}, policy=policy)
+        provider = Provider(index, compatibility_at(target), preferences={}, policy=policy)
         resolutions.append(_recall(provider, roots, _wheels(lock, target, index)))
     return resolutions
 
@@ -55,7 +55,7 @@ def _recall(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Whee
         if each.asked_by.partition("[")[0].partition(" ")[0] != each.name:
             demands.setdefault(each.name, {})[Demand(each.asked_by, each.requirement)] = None
     return Resolution(
-        target=provider.judge.target,
+        target=provider.compatibility.target,
         wheels=wheels,
         dependencies={identifier: _identifiers(asks) for identifier, asks in dependencies.items()},
         roots={asker: _identifiers(asks) for asker, asks in asked.items()},

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc.insight.held_back import needed_cap
-from minglibc.insight.replay import JudgeAt
+from minglibc.insight.replay import CompatibilityAt
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 
@@ -36,7 +36,9 @@ class Remedy(NamedTuple):
     needs: Cap | None
 
 
-def remedy(advisory: Advisory, page: ProjectPage, locked: str, target: Target, judge_at: JudgeAt) -> Remedy | None:
+def remedy(
+    advisory: Advisory, page: ProjectPage, locked: str, target: Target, compatibility_at: CompatibilityAt
+) -> Remedy | None:
     """Where *target* finds a release above *locked* that is rid of *advisory*: within its cap if there is one, else at the lowest."""
     positions = [page.versions.index_of(version) for version in advisory.fixed_in]
     floor = page.versions.index_of(locked)
@@ -47,9 +49,9 @@ def remedy(advisory: Advisory, page: ProjectPage, locked: str, target: Target, j
     for position in range(min(fixed), len(page.versions)):
         if page.versions.prereleases >> position & 1 or not _is_mended(page, position, fixed):
             continue
-        if judge_at(target).best(page, position) is not None:
+        if compatibility_at(target).best(page, position) is not None:
             return Remedy(page.versions.texts[position], None)
-        needs = needed_cap(judge_at(target), page, position)
+        needs = needed_cap(compatibility_at(target), page, position)
         if needs and (best is None or best.needs is None or needs < best.needs):
             best = Remedy(page.versions.texts[position], needs)
     return best

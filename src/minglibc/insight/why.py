@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.insight.held_back import needed_cap
-from minglibc.insight.replay import JudgeAt
+from minglibc.insight.replay import CompatibilityAt
 from minglibc.model import versions
 from minglibc.model.artifacts import Wheel
 from minglibc.model.compatibility import Reason
@@ -54,14 +54,14 @@ class Inquiry:
     def __init__(
         self,
         index: WheelIndex,
-        judge_at: JudgeAt,
+        compatibility_at: CompatibilityAt,
         policy: Policy = Policy(),  # noqa: B008  immutable
         *,
         resolutions: Sequence[Resolution] = (),
     ) -> None:
         self._index = index
         self._resolutions = resolutions
-        self._judge_at = judge_at
+        self._compatibility_at = compatibility_at
         self._policy = policy
 
     def page(self, name: str) -> ProjectPage:
@@ -100,7 +100,7 @@ class Inquiry:
 
     def needs(self, name: str, position: int, target: Target) -> Cap | None:
         """The lowest cap above the target's that admits the release's files."""
-        return needed_cap(self._judge_at(target), self.page(name), position)
+        return needed_cap(self._compatibility_at(target), self.page(name), position)
 
     def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
         """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too.
@@ -154,15 +154,15 @@ class Inquiry:
         return Obstacle("requirement", "; ".join(dict.fromkeys(against))) if against else None
 
     def _of_files(self, page: ProjectPage, target: Target, position: int) -> Obstacle | None:
-        rejections = self._judge_at(target).rejections(page, position)
+        rejections = self._compatibility_at(target).rejections(page, position)
         if not rejections:
             return None
-        needs = needed_cap(self._judge_at(target), page, position)
+        needs = needed_cap(self._compatibility_at(target), page, position)
         if needs:
             reason = Reason.GLIBC if needs.libc == "glibc" else Reason.NEWER_MUSL
             return Obstacle(reason.value, f"needs {needs.named}", needs)
         # What no cap can give is seen under the highest of them.
-        beyond = self._judge_at(target.uncapped).rejections(page, position)
+        beyond = self._compatibility_at(target.uncapped).rejections(page, position)
         told = (beyond or rejections)[0]
         missing = {
             Reason.INTERPRETER: f"CPython {target.python}",
@@ -173,7 +173,7 @@ class Inquiry:
         return Obstacle(told.reason.value, text)
 
     def _of_metadata(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
-        wheel = self._judge_at(resolution.target).best(page, position)
+        wheel = self._compatibility_at(resolution.target).best(page, position)
         assert wheel is not None  # the files were looked at
         try:
             metadata = self._index.metadata(wheel)
@@ -209,8 +209,8 @@ class Inquiry:
         asked = f"requires {requirement.without_marker}"
         mask = page.versions.mask(requirement.specifier)
         fitting = [position for position in range(len(page.versions)) if mask >> position & 1]
-        judge = self._judge_at(target)
-        if not any(judge.best(page, position) for position in fitting):
+        compatibility = self._compatibility_at(target)
+        if not any(compatibility.best(page, position) for position in fitting):
             caps = [cap for position in fitting if (cap := self.needs(page.name, position, target))]
             if caps:
                 return Obstacle("conflict", f"{asked}, which needs {min(caps).named}", min(caps))

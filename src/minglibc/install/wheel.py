@@ -69,7 +69,7 @@ def opened(
     with ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
-            wheel = _Judge(archive, path, filename, layout, added).wheel()
+            wheel = _WheelCheck(archive, path, filename, layout, added).wheel()
         except (
             zipfile.BadZipFile,
             zlib.error,
@@ -116,7 +116,7 @@ def _refuse(filename: str, why: str) -> NoReturn:
     )
 
 
-class _Judge:
+class _WheelCheck:
     """One archive while it is being judged; every method refuses or goes on."""
 
     def __init__(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
-from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.errors import LockError, MinglibcError
 from minglibc.lock.digest import lock_digests, seal
 from minglibc.model.artifacts import HASH_ALGORITHMS, DirectFile, Folder, Sdist, Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.project_page import split_sdist
 from minglibc.model.requirements import normalize_name
@@ -42,21 +42,21 @@ _CONFLICT = r"(?m)^(?:<{7}|>{7}|={7}$)"
 
 def resolve_all(
     roots: Sequence[Root],
-    judges: Sequence[Judge],
+    compatibilities: Sequence[Compatibility],
     index: WheelIndex,
     *,
     locked: Callable[[Target], Mapping[str, str]] = lambda target: {},  # noqa: ARG005
     policy: Policy = Policy(),  # noqa: B008  immutable
     on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
 ) -> list[Resolution]:
-    """One resolution per judge, in their order; each prefers its locked versions, then the nearest answer before it."""
+    """One resolution per compatibility, in their order; each prefers its locked versions, then the nearest answer before it."""
     answers: list[Resolution] = []
     chosen: dict[str, str] = {}
-    joint = jointly(judges)
-    for place, judge in enumerate(joint, start=1):
-        on_target(judge.target)
-        preferences = {**chosen, **locked(judge.target)}
-        answer = resolve(roots, judge, index, preferences=preferences, policy=policy)
+    joint = jointly(compatibilities)
+    for place, compatibility in enumerate(joint, start=1):
+        on_target(compatibility.target)
+        preferences = {**chosen, **locked(compatibility.target)}
+        answer = resolve(roots, compatibility, index, preferences=preferences, policy=policy)
         answers.append(answer)
         # Of targets that differ, the nearest one's version is preferred: they come in the order of their Pythons.
         fresh = [wheel for name, wheel in answer.wheels.items() if chosen.get(name) != wheel.version]
@@ -66,12 +66,12 @@ def resolve_all(
     return answers
 
 
-def _alike(wheels: Sequence[Wheel], judges: Sequence[Judge], index: WheelIndex) -> Iterator[Wheel]:
+def _alike(wheels: Sequence[Wheel], compatibilities: Sequence[Compatibility], index: WheelIndex) -> Iterator[Wheel]:
     """What targets that prefer the releases of *wheels* will look at first."""
     for wheel in wheels:
         page = index.project(wheel.name)
         release = page.versions.index_of(wheel.version)
-        found = (judge.best(page, release) for judge in judges) if release is not None else ()
+        found = (compatibility.best(page, release) for compatibility in compatibilities) if release is not None else ()
         yield from (each for each in found if each is not None)
 
 
@@ -88,7 +88,7 @@ class Inputs(NamedTuple):
     groups: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
     target_names: Mapping[str, Target] = {}
-    origin: Origin = PROJECT_FILE
+    origin: LockSource = PROJECT_FILE
     # The lock's own folder: wheels on this machine are named by their path from there.
     place: str = ""
     # Of several indexes, the one that each project came from.
@@ -381,7 +381,7 @@ class Lock(NamedTuple):
     targets: tuple[Target, ...]
     inputs: str
     names: Mapping[str, Target] = {}
-    origin: Origin = PROJECT_FILE
+    origin: LockSource = PROJECT_FILE
     unknown: Unknown = Unknown()
     indexes: Mapping[str, str] = {}
 
@@ -448,7 +448,7 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
     digests = lock_digests(text)
     try:
         pylock = Pylock.from_dict(document)
-        targets, origin = loads_targets(document), Origin.load(table, name)
+        targets, origin = loads_targets(document), LockSource.load(table, name)
         indexes = _loads_indexes(table)
         problem = _problem(pylock, targets, table)
     except (

@@ -70,7 +70,7 @@ class Cutoff(NamedTuple):
         return self.projects.get(name, self.everything)
 
 
-class Judge:
+class Compatibility:
     """What one target accepts, with every verdict on a compressed tag set remembered."""
 
     __slots__ = (
@@ -102,21 +102,21 @@ class Judge:
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
         self._cutoff = exclude_newer or Cutoff()
-        # The judges of other targets by the same rules, this one among them.
-        self._beside: dict[Target, Judge] = {target: self}
+        # The compatibilities of other targets by the same rules, this one among them.
+        self._beside: dict[Target, Compatibility] = {target: self}
         self._tails: dict[str, int | Rejection] = {}
         self._fits: dict[str, int | None] = {}
         self._fitting: dict[tuple[str, ...], tuple[int, ...]] = {}
 
-    def at_cap(self, cap: Cap) -> "Judge":
-        """The judge of the same machine under another cap, by the same rules."""
+    def at_cap(self, cap: Cap) -> "Compatibility":
+        """The compatibility of the same machine under another cap, by the same rules."""
         return self.at(self.target._replace(cap=cap))
 
-    def at(self, target: Target) -> "Judge":
-        """The judge of any *target* by the same rules, made once."""
+    def at(self, target: Target) -> "Compatibility":
+        """The compatibility of any *target* by the same rules, made once."""
         found = self._beside.get(target)
         if found is None:
-            found = self._beside[target] = Judge(
+            found = self._beside[target] = Compatibility(
                 target, allow_linux_tag=self._linux_names, allow_sdist=self._sdist_names, exclude_newer=self._cutoff
             )
             found._beside = self._beside
@@ -126,27 +126,27 @@ class Judge:
         """Whether project *name* may be built from source where it has no wheel."""
         return name in self._sdist_names
 
-    def judge(self, wheel: Wheel) -> int | Rejection:
+    def check(self, wheel: Wheel) -> int | Rejection:
         """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""
         if isinstance(wheel, Sdist):
-            return 0 if isinstance(wheel, DirectSdist) else self._judge_rest(wheel) or 0
+            return 0 if isinstance(wheel, DirectSdist) else self._check_other_rules(wheel) or 0
         if isinstance(wheel, Folder):
             return 0
         if wheel.name in self._linux_names:
-            verdict = self._judge_tags(wheel.tail, self._linux_ranks)
+            verdict = self._check_tags(wheel.tail, self._linux_ranks)
         else:
-            verdict = self.judge_tail(wheel.tail)
+            verdict = self.check_tags(wheel.tail)
         if isinstance(verdict, Rejection) or isinstance(wheel, DirectWheel):
             return verdict
-        return self._judge_rest(wheel) or verdict
+        return self._check_other_rules(wheel) or verdict
 
     def rank(self, wheel: Wheel) -> int | None:
-        """The rank of *wheel* as ``judge`` has it; None for every refusal, whose reason nobody asks for when choosing."""
+        """The rank of *wheel* as ``check`` has it; None for every refusal, whose reason nobody asks for when choosing."""
         if type(wheel) is not Wheel or wheel.name in self._linux_names:
-            verdict = self.judge(wheel)
+            verdict = self.check(wheel)
             return None if isinstance(verdict, Rejection) else verdict
         rank = self._rank_of(wheel.tail)
-        return None if rank is None or self._judge_rest(wheel) else rank
+        return None if rank is None or self._check_other_rules(wheel) else rank
 
     def _rank_of(self, tail: str) -> int | None:
         rank = self._fits.get(tail, -1)
@@ -166,18 +166,18 @@ class Judge:
             found = self._fitting[tails] = tuple(fits)
         return found
 
-    def judge_tail(self, tail: str) -> int | Rejection:
+    def check_tags(self, tail: str) -> int | Rejection:
         """The verdict on a compressed tag set, such as ``cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64``."""
         verdict = self._tails.get(tail)
         if verdict is None:
-            verdict = self._tails[tail] = self._judge_tags(tail, self._ranks)
+            verdict = self._tails[tail] = self._check_tags(tail, self._ranks)
         return verdict
 
-    def _judge_tags(self, tail: str, ranks: Mapping[str, int]) -> int | Rejection:
+    def _check_tags(self, tail: str, ranks: Mapping[str, int]) -> int | Rejection:
         best = _best_rank(tail, ranks)
         return self._explain(tail) if best is None else best
 
-    def _judge_rest(self, wheel: Wheel) -> Rejection | None:
+    def _check_other_rules(self, wheel: Wheel) -> Rejection | None:
         if wheel.requires_python:
             try:
                 if not versions.contains(wheel.requires_python, self.target.python.full):
@@ -228,7 +228,7 @@ class Judge:
     def _source(self, page: ProjectPage, index: int, *, yanked: bool) -> Sdist | None:
         # One for all targets (PEP 751 has a place for one): whether they can have it does not change which it is.
         for sdist in self._sources(page, index):
-            if (sdist.yanked is None or yanked) and not isinstance(self.judge(sdist), Rejection):
+            if (sdist.yanked is None or yanked) and not isinstance(self.check(sdist), Rejection):
                 return sdist
         return None
 
@@ -240,16 +240,16 @@ class Judge:
         refused = self._refusals(page, index)
         if refused is None:
             return []
-        refused |= {verdict for tail in page.foreign(index) if isinstance(verdict := self.judge_tail(tail), Rejection)}
+        refused |= {verdict for tail in page.foreign(index) if isinstance(verdict := self.check_tags(tail), Rejection)}
         return sorted(refused or {Rejection(Reason.SOURCE_ONLY)}, key=_nearness)
 
     def _refusals(self, page: ProjectPage, index: int) -> set[Rejection] | None:
         """Why the files that some Linux may have are refused; None where one fits."""
         fitting = self.fitting(page, index)
         unfit = [tail for place, tail in enumerate(page.tails(index)) if place not in fitting]
-        refused = [self.judge_tail(tail) for tail in unfit]
+        refused = [self.check_tags(tail) for tail in unfit]
         for file in (*(page.wheel(index, place) for place in fitting), *self._sources(page, index)):
-            verdict = self.judge(file)
+            verdict = self.check(file)
             if isinstance(verdict, int) and file.yanked is not None:
                 verdict = Rejection(Reason.YANKED, f" ({file.yanked})" if file.yanked else "")
             refused.append(verdict)

@@ -122,10 +122,10 @@ class Environment:
         asked = (marker, extra)
         answer = self._answers.get(asked)
         if answer is None:
-            answer = self._answers[asked] = self._judge(marker, extra)
+            answer = self._answers[asked] = self._compatibility(marker, extra)
         return answer
 
-    def _judge(self, marker: str, extra: str) -> bool:
+    def _compatibility(self, marker: str, extra: str) -> bool:
         tree = _tree(marker)
         if tree is not None:
             try:

@@ -9,7 +9,7 @@ from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Res
 from resolvelib.resolvers import Criterion, RequirementsConflicted, Resolution
 from resolvelib.structs import RequirementInformation
 
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
 from minglibc.resolve.candidates import FARTHEST_AHEAD, Ask, Candidate, Policy, Provider, Unusable, WheelIndex, asks_for
 
@@ -55,8 +55,10 @@ class _Search(Resolution[Ask, Candidate, str]):
 class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
     """resolvelib's questions, answered for one target; it calls these methods by keyword."""
 
-    def __init__(self, index: WheelIndex, judge: Judge, *, preferences: Mapping[str, str], policy: Policy) -> None:
-        super().__init__(index, judge, preferences=preferences, policy=policy)
+    def __init__(
+        self, index: WheelIndex, compatibility: Compatibility, *, preferences: Mapping[str, str], policy: Policy
+    ) -> None:
+        super().__init__(index, compatibility, preferences=preferences, policy=policy)
         self._conflicts: dict[str, int] = {}
         self._last_cause: Cause | None = None
         self._yielding: dict[str, int] = {}

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from minglibc.errors import ProjectNotFound
 from minglibc.model import versions
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, may_admit, parse
@@ -103,15 +103,15 @@ def _is_exact(specifier: str) -> bool:
 class Project:
     """What is known of one project during a resolution: its page and the best wheel of each version looked at."""
 
-    __slots__ = ("_best", "_judge", "candidates", "missing", "page", "tried", "unusable")
+    __slots__ = ("_best", "_compatibility", "candidates", "missing", "page", "tried", "unusable")
 
-    def __init__(self, page: ProjectPage, judge: Judge, *, missing: str = "") -> None:
+    def __init__(self, page: ProjectPage, compatibility: Compatibility, *, missing: str = "") -> None:
         self.page = page
         self.missing = missing
         self.unusable: dict[int, str] = {}
         self.candidates: dict[tuple[str, int], Candidate] = {}
         self.tried: set[int] = set()
-        self._judge = judge
+        self._compatibility = compatibility
         self._best: dict[tuple[int, bool], Wheel | None] = {}
 
     def best(self, index: int, *, yanked: bool) -> Wheel | None:
@@ -119,7 +119,7 @@ class Project:
         if index in self.unusable:
             return None
         if (index, yanked) not in self._best:
-            self._best[index, yanked] = self._judge.best(self.page, index, yanked=yanked)
+            self._best[index, yanked] = self._compatibility.best(self.page, index, yanked=yanked)
         return self._best[index, yanked]
 
 
@@ -129,14 +129,14 @@ class Provider:
     def __init__(
         self,
         index: WheelIndex,
-        judge: Judge,
+        compatibility: Compatibility,
         *,
         preferences: Mapping[str, str],
         policy: Policy = Policy(),  # noqa: B008  immutable
     ) -> None:
         self.index = index
-        self.judge = judge
-        self.environment = Environment(judge.target.environment)
+        self.compatibility = compatibility
+        self.environment = Environment(compatibility.target.environment)
         self.warnings: dict[str, None] = {}
         self._preferences = preferences
         self._policy = policy
@@ -175,9 +175,9 @@ class Provider:
         found = self._projects.get(name)
         if found is None:
             try:
-                found = Project(self.index.project(name), self.judge)
+                found = Project(self.index.project(name), self.compatibility)
             except ProjectNotFound as error:
-                found = Project(ProjectPage.empty(name), self.judge, missing=error.message)
+                found = Project(ProjectPage.empty(name), self.compatibility, missing=error.message)
             self._projects[name] = found
         return found
 
@@ -313,7 +313,7 @@ class Provider:
         wrong = check_metadata(metadata, wheel)
         if wrong:
             raise ValueError(wrong)
-        python = self.judge.target.python.full
+        python = self.compatibility.target.python.full
         if metadata.requires_python and not versions.contains(metadata.requires_python, python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
         if wheel.yanked is not None:

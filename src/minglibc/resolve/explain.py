@@ -24,7 +24,7 @@ def explain(
     changes to the project that were tried and work.
     """
     provider = failure.provider
-    target = provider.judge.target
+    target = provider.compatibility.target
     if failure.gave_up:
         names = ", ".join(failure.quarrelsome[:5])
         return ResolutionError(
@@ -69,13 +69,17 @@ def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
 
 def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
     """Whether the releases that are asked for have no wheel for the target, and one of them a source."""
-    page, judge = provider.project(name).page, provider.judge
+    page, compatibility = provider.project(name).page, provider.compatibility
     mask = page.versions.all
     for cause in causes:
         mask &= provider.narrow(cause.requirement)
     asked = [position for position in range(mask.bit_length()) if mask >> position & 1]
     sources = any(page.sdists(position) for position in asked)
-    return not judge.allows_sdist(name) and sources and not any(judge.best(page, position) for position in asked)
+    return (
+        not compatibility.allows_sdist(name)
+        and sources
+        and not any(compatibility.best(page, position) for position in asked)
+    )
 
 
 def fewest(askers: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
@@ -99,12 +103,12 @@ def lowest_cap(provider: Provider, works: Callable[[Cap], bool]) -> Cap | None:
 
 def wanted_caps(provider: Provider) -> list[Cap]:
     """The higher caps that refused wheels of everything that was looked at ask for, lowest first; none that there is no C library for."""
-    judge = provider.judge
+    compatibility = provider.compatibility
     caps = {
         cap
         for project in provider.seen()
         for position in range(len(project.page.versions))
-        for cap in judge.wanted_caps(project.page, position)
+        for cap in compatibility.wanted_caps(project.page, position)
     }
     return sorted(cap for cap in caps if cap <= newest(cap))
 
@@ -171,15 +175,15 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
     unusable = project.unusable.get(position)
     if unusable:
         return f"can't be used: {unusable}"
-    rejections: list[Rejection] = provider.judge.rejections(project.page, position)
+    rejections: list[Rejection] = provider.compatibility.rejections(project.page, position)
     if not rejections:
         return "would fit, and conflicts with the rest"
     built = [rejection for rejection in rejections if rejection.reason is Reason.UNUSABLE]
-    if built and provider.judge.allows_sdist(project.page.name):
+    if built and provider.compatibility.allows_sdist(project.page.name):
         return str(built[0])
     first = rejections[0]
     if first.needs:
-        return f"{first}; the cap is {provider.judge.target.cap}"
+        return f"{first}; the cap is {provider.compatibility.target.cap}"
     built_for = _pythons(rejections)
     others = [str(rejection) for rejection in rejections if rejection.reason is not Reason.INTERPRETER]
     return " or ".join([*built_for, *others][:3])

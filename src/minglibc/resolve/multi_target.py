@@ -4,48 +4,48 @@ from collections.abc import Sequence
 
 from minglibc.errors import ResolutionError
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge, Reason, Rejection
+from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap
 from minglibc.resolve.resolver import Resolution
 
 
-class JointJudge(Judge):
-    """A judge for one target who admits only the versions that have a wheel for each of the others too."""
+class JointCompatibility(Compatibility):
+    """A compatibility for one target who admits only the versions that have a wheel for each of the others too."""
 
     __slots__ = ("_others", "_own")
 
-    def __init__(self, own: Judge, others: Sequence[Judge]) -> None:
+    def __init__(self, own: Compatibility, others: Sequence[Compatibility]) -> None:
         self.target = own.target
         self._own = own
         self._others = others
 
-    def at_cap(self, cap: Cap) -> Judge:
+    def at_cap(self, cap: Cap) -> Compatibility:
         """The same with another cap, on the targets that have its C library."""
         own, *others = (
             each.at_cap(cap) if each.target.cap.libc == cap.libc and each.target.cap < cap else each
             for each in (self._own, *self._others)
         )
-        return JointJudge(own, others)
+        return JointCompatibility(own, others)
 
-    def judge(self, wheel: Wheel) -> int | Rejection:
-        """As the target's own judge."""
-        return self._own.judge(wheel)
+    def check(self, wheel: Wheel) -> int | Rejection:
+        """As the target's own compatibility."""
+        return self._own.check(wheel)
 
     def rank(self, wheel: Wheel) -> int | None:
-        """As the target's own judge."""
+        """As the target's own compatibility."""
         return self._own.rank(wheel)
 
     def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
-        """As the target's own judge."""
+        """As the target's own compatibility."""
         return self._own.fitting(page, index)
 
-    def judge_tail(self, tail: str) -> int | Rejection:
-        """As the target's own judge."""
-        return self._own.judge_tail(tail)
+    def check_tags(self, tail: str) -> int | Rejection:
+        """As the target's own compatibility."""
+        return self._own.check_tags(tail)
 
     def allows_sdist(self, name: str) -> bool:
-        """As the target's own judge."""
+        """As the target's own compatibility."""
         return self._own.allows_sdist(name)
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
@@ -61,9 +61,9 @@ class JointJudge(Judge):
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
         """The higher caps that the target's files ask for, or the files of a target that must have the same."""
-        return {cap for judge in (self._own, *self._others) for cap in judge.wanted_caps(page, index)}
+        return {cap for compatibility in (self._own, *self._others) for cap in compatibility.wanted_caps(page, index)}
 
-    def _seen_from_here(self, rejection: Rejection, other: Judge) -> Rejection:
+    def _seen_from_here(self, rejection: Rejection, other: Compatibility) -> Rejection:
         if rejection.needs and rejection.needs.libc == self.target.cap.libc:
             return rejection  # a higher cap helps whichever target it is for
         return Rejection(
@@ -71,12 +71,16 @@ class JointJudge(Judge):
         )
 
 
-def jointly(judges: Sequence[Judge]) -> list[Judge]:
-    """*judges*, each of which admits only what all targets of its marker can have."""
-    found: list[Judge] = []
-    for judge in judges:
-        others = [each for each in judges if each is not judge and each.target.marker == judge.target.marker]
-        found.append(JointJudge(judge, others) if others else judge)
+def jointly(compatibilities: Sequence[Compatibility]) -> list[Compatibility]:
+    """*compatibilities*, each of which admits only what all targets of its marker can have."""
+    found: list[Compatibility] = []
+    for compatibility in compatibilities:
+        others = [
+            each
+            for each in compatibilities
+            if each is not compatibility and each.target.marker == compatibility.target.marker
+        ]
+        found.append(JointCompatibility(compatibility, others) if others else compatibility)
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, parse
@@ -14,10 +14,14 @@ class Speculation:
     """Guesses for all targets at once; a wrong guess costs a request, never an answer."""
 
     def __init__(
-        self, judges: Sequence[Judge], roots: Iterable[Root], *, preferences: Iterable[tuple[str, str]] = ()
+        self,
+        compatibilities: Sequence[Compatibility],
+        roots: Iterable[Root],
+        *,
+        preferences: Iterable[tuple[str, str]] = (),
     ) -> None:
-        self._judges = judges
-        self._environments = [Environment(judge.target.environment) for judge in judges]
+        self._compatibilities = compatibilities
+        self._environments = [Environment(compatibility.target.environment) for compatibility in compatibilities]
         self._specifiers: dict[str, set[str]] = {}
         self._extras: dict[str, set[str]] = {}
         self._known: dict[str, CoreMetadata] = {}
@@ -38,22 +42,22 @@ class Speculation:
                 continue
         finals = mask & ~page.versions.prereleases
         wheels = {}
-        for judge in self._judges:
-            wheel = self._best(judge, page, finals or mask)
+        for compatibility in self._compatibilities:
+            wheel = self._best(compatibility, page, finals or mask)
             if wheel is not None:
                 wheels[wheel.filename] = wheel
         return list(wheels.values())
 
-    def _best(self, judge: Judge, page: ProjectPage, mask: int) -> Wheel | None:
+    def _best(self, compatibility: Compatibility, page: ProjectPage, mask: int) -> Wheel | None:
         preferred = self._preferences.get(page.name)
         place = page.versions.index_of(preferred) if preferred else None
         if place is not None and mask >> place & 1:
-            wheel = judge.best(page, place)
+            wheel = compatibility.best(page, place)
             if wheel is not None:
                 return wheel
         while mask:
             index = mask.bit_length() - 1
-            wheel = judge.best(page, index)
+            wheel = compatibility.best(page, index)
             if wheel is not None:
                 return wheel
             mask ^= 1 << index

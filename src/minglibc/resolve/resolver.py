@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Judge
+from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import (
@@ -71,20 +71,20 @@ class Unresolvable(Exception):
 
 def resolve(
     roots: Iterable[Root],
-    judge: Judge,
+    compatibility: Compatibility,
     index: WheelIndex,
     *,
     preferences: Mapping[str, str] | None = None,
     policy: Policy = Policy(),  # noqa: B008  immutable
 ) -> Resolution:
-    """The wheels that serve *roots* on the judge's target, *preferences* (name → version) first; raises Unresolvable."""
+    """The wheels that serve *roots* on the compatibility's target, *preferences* (name → version) first; raises Unresolvable."""
     roots = tuple(roots)
-    settled = settle(roots, judge, index, preferences=preferences, policy=policy)
+    settled = settle(roots, compatibility, index, preferences=preferences, policy=policy)
     if settled is not None:
         return settled
     from minglibc.resolve.backtracking import Backtracking, Stuck  # noqa: PLC0415  resolvelib is for what quarrels
 
-    provider = Backtracking(index, judge, preferences=preferences or {}, policy=policy)
+    provider = Backtracking(index, compatibility, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
     try:
         pins, further = provider.search([ask for found in asked.values() for ask in found])
@@ -112,7 +112,7 @@ def _answer(
             reason = f": {page.status_reason}" if page.status_reason else ""
             provider.warnings[f"{page.name} is {page.status} by its maintainers (PEP 792){reason}"] = None
     return Resolution(
-        target=provider.judge.target,
+        target=provider.compatibility.target,
         wheels={candidate.name: candidate.wheel for candidate in pins.values()},
         dependencies={identifier: _identifiers(each) for identifier, each in asks.items()},
         roots={name: _identifiers(each) for name, each in asked.items()},
@@ -131,7 +131,7 @@ def _own(asked_by: str) -> str:
 
 def settle(
     roots: Iterable[Root],
-    judge: Judge,
+    compatibility: Compatibility,
     index: WheelIndex,
     *,
     preferences: Mapping[str, str] | None = None,
@@ -141,7 +141,7 @@ def settle(
 
     resolvelib looks at every pin again after each pin: of a thousand packages that agree, this makes a second, not a minute.
     """
-    provider = Provider(index, judge, preferences=preferences or {}, policy=policy)
+    provider = Provider(index, compatibility, preferences=preferences or {}, policy=policy)
     asked = provider.roots(roots)
     narrowed: dict[str, int] = {}
     for _ in range(_PASSES):

@@ -79,14 +79,14 @@ def proposals(
             rest = tuple(each for each in policy.constraints if each != constraint)
             text = f'no constraint "{constraint.without_marker}"'
             yield Proposal("constraint", text, roots, targets, policy._replace(constraints=rest), (constraint.name,))
-    yield from _fewer_targets(provider.judge.target, roots, targets, policy)
+    yield from _fewer_targets(provider.compatibility.target, roots, targets, policy)
     before = _with_prereleases(failure, names)
     if before and policy.prereleases is False:
         listed = ", ".join(f'"{name}"' for name in before)
         admitted = policy._replace(prereleases=frozenset(before))
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
     yield from _shorter(concerned, roots, targets, policy)
-    for fewer in _fewer_targets(provider.judge.target, roots, targets, policy):
+    for fewer in _fewer_targets(provider.compatibility.target, roots, targets, policy):
         for cap in _caps(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
             text = f'{fewer.text} with tool.minglibc.{cap.libc} = "{cap}"'
@@ -127,7 +127,7 @@ def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
 def _caps(provider: Provider) -> list[Cap]:
     """The higher caps that refused wheels ask for, and the usual ones."""
     caps = set(wanted_caps(provider))
-    above = provider.judge.target.cap
+    above = provider.compatibility.target.cap
     if any(cap.libc == above.libc == "glibc" for cap in caps):
         caps |= {cap for cap in _USUAL_CAPS if cap > above}
     return sorted(caps)

@@ -10,7 +10,7 @@ from minglibc.cli.locking import overrides
 from minglibc.cli.options import Namespace, Parser, folder, talk
 from minglibc.cli.selection import asked_lock
 from minglibc.config import project_files
-from minglibc.config.lock_source import PROJECT_FILE, Origin
+from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, SettingsError
 from minglibc.lock.digest import lock_digests
@@ -24,7 +24,7 @@ class Subject(NamedTuple):
     """A lock to be made: its path, what it is made from, and that in the words of a pyproject.toml."""
 
     path: str
-    origin: Origin
+    origin: LockSource
     text: str
 
     @property
@@ -46,7 +46,7 @@ class Subject(NamedTuple):
         return sources.read(self.origin, self.folder).pyproject
 
 
-def add_origin(parser: Parser) -> None:
+def add_lock_source(parser: Parser) -> None:
     """The options that name another origin than the project; which lock to make is said each time, by no variable."""
     parser.add_argument(
         "-r",
@@ -103,7 +103,7 @@ def existing(arguments: Namespace) -> tuple[Lock, Subject]:
     return found.lock, asked._replace(text=asked.read_again())
 
 
-def check_origin(old: str, asked: Subject) -> None:
+def check_lock_source(old: str, asked: Subject) -> None:
     """Raise LockError where *old*, which is about to be replaced, is the lock of something else."""
     found = origin_of(old, asked.name)
     if found is None or found[:2] == asked.origin[:2]:
@@ -116,18 +116,18 @@ def check_origin(old: str, asked: Subject) -> None:
     )
 
 
-def origin_of(lock: str, name: str) -> Origin | None:
+def origin_of(lock: str, name: str) -> LockSource | None:
     """What a lock says that it was made from; None where it is not whole."""
     digests = lock_digests(lock)
     if digests is None or not digests.intact:
         return None
     try:
-        return Origin.load(tomllib.loads(lock)["tool"]["minglibc"], name)
+        return LockSource.load(tomllib.loads(lock)["tool"]["minglibc"], name)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def overrides_of(origin: Origin) -> Overrides:
+def overrides_of(origin: LockSource) -> Overrides:
     """The options that a lock remembers, in the place of its settings."""
     given: dict[str, Any] = {
         key: value if isinstance(value, str) else tuple(value) for key, value in origin.given.items()
@@ -149,17 +149,17 @@ def _output(arguments: Namespace) -> str:
     return path
 
 
-def _origin(arguments: Namespace, place: str) -> Origin:
+def _origin(arguments: Namespace, place: str) -> LockSource:
     for path in (arguments.script, *(arguments.requirements or ())):
         # It stands in the lock's first comment.
         if path and not path.isprintable():
             raise SettingsError(f"{path!r} is a name that a lock can't carry", hint="rename the file")
     if arguments.script:
-        return Origin(script=os.path.relpath(arguments.script, place))
-    return Origin(requirements=tuple(os.path.relpath(path, place) for path in arguments.requirements))
+        return LockSource(script=os.path.relpath(arguments.script, place))
+    return LockSource(requirements=tuple(os.path.relpath(path, place) for path in arguments.requirements))
 
 
-def _remembered(origin: Origin, path: str, arguments: Namespace) -> Origin:
+def _remembered(origin: LockSource, path: str, arguments: Namespace) -> LockSource:
     """*origin* with the options that are given, and for the rest those of the lock there is."""
     old = project_files.read_lock(path)
     before = origin_of(old, os.path.basename(path)) if old is not None else None
