@@ -1,1 +1,1 @@
-"""What each command does, with typed options and a reporter: the public Python API."""
+"""Use cases: functions that do what a command does, with typed options and a reporter, and return what they did."""

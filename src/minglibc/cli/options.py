@@ -6,11 +6,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from minglibc.app.options import CommonOptions
 from minglibc.cache.pages import default_folder
 from minglibc.cli import color
 from minglibc.config import project_files
+
+if TYPE_CHECKING:
+    from minglibc.config.settings import Overrides
 
 EXIT_TERMINATED = 143
 _FALSE = frozenset(("", "0", "false", "no", "off"))
@@ -158,6 +162,26 @@ def add_targets(parser: Parser) -> None:
     parser.add_argument("--musl", metavar="VERSION", help="the cap of machines with musl: 1.2 or musllinux_1_2")
     parser.add_argument("--python", action="append", metavar="VERSION", help="lock for this Python; repeat for more")
     parser.add_argument("--arch", action="append", metavar="NAME", help="lock for this architecture; repeat for more")
+
+
+def common_options(arguments: Namespace) -> CommonOptions:
+    """What a command's arguments say of the project, the cache and the indexes."""
+    return CommonOptions(
+        project=arguments.project,
+        cache_dir=arguments.cache_dir,
+        offline=arguments.offline,
+        refresh=getattr(arguments, "refresh", False),
+        # `sync` and its like have no --index-url, but their build environments use the variable.
+        index_url=getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
+    )
+
+
+def target_overrides(arguments: Namespace) -> "Overrides":
+    """What the options of ``add_targets`` say instead of [tool.minglibc]."""
+    from minglibc.config.settings import Overrides  # noqa: PLC0415  10 ms, and an unchanged `run` has no settings
+
+    pythons, architectures = tuple(arguments.python or ()), tuple(arguments.arch or ())
+    return Overrides(arguments.glibc, arguments.musl, pythons, architectures)
 
 
 def folder(arguments: Namespace) -> str:

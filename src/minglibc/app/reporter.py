@@ -1,0 +1,47 @@
+"""How a use case reports its messages and its progress; the terminal's implementation is in cli/."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from minglibc.model.targets import Target
+
+
+class Reporter(Protocol):
+    """Receives the messages and the progress of a use case; its methods may be called at any rate."""
+
+    def info(self, message: str, *, level: int = 0) -> None:
+        """A message for the user; *level* is the verbosity (the number of -v options) that shows it."""
+
+    def warn(self, message: str) -> None:
+        """A message about something that is probably wrong, without the label "warning:"."""
+
+    def resolving(self, target: "Target") -> None:
+        """The resolution for *target* starts."""
+
+    def fetching(self, what: str) -> None:
+        """The resolver waits for *what*, a page or a file of an index."""
+
+    def downloading(self, filename: str, done: int, size: int | None) -> None:
+        """*done* bytes of the file have been downloaded, of *size* where that is known."""
+
+
+class SilentReporter:
+    """A reporter that ignores everything."""
+
+    def info(self, message: str, *, level: int = 0) -> None:
+        """Ignore *message*."""
+
+    def warn(self, message: str) -> None:
+        """Ignore *message*."""
+
+    def resolving(self, target: "Target") -> None:
+        """Ignore *target*."""
+
+    def fetching(self, what: str) -> None:
+        """Ignore *what*."""
+
+    def downloading(self, filename: str, done: int, size: int | None) -> None:
+        """Ignore the progress."""
+
+
+SILENT: Reporter = SilentReporter()
