@@ -675,7 +675,7 @@ def test_a_patch_release_that_one_of_several_wheels_refuses(project: LockedProje
     assert "requires-python" not in (project.folder / "pylock.toml").read_text().partition("[[packages]]")[2]
     ran = project.sync()
     assert ran.code == 1
-    assert f"picky 2.0 needs Python !={running}, this interpreter is {running}" in ran.err
+    assert f"picky 2.0 requires Python !={running}, this interpreter is {running}" in ran.err
     assert f'python = ["{running}"]' in ran.err
     assert before == snapshot(project.site)
 
@@ -687,5 +687,5 @@ def test_a_patch_release_that_a_wheel_refuses(project: LockedProject) -> None:
     project.lock("picky")
     ran = project.sync()
     assert (1, False) == (ran.code, project.venv.exists())
-    assert f"picky 1.0 needs Python !={running}, this interpreter is {running}" in ran.err
+    assert f"picky 1.0 requires Python !={running}, this interpreter is {running}" in ran.err
     assert f'python = ["{running}"]' in ran.err

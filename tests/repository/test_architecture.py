@@ -62,15 +62,8 @@ def package(name: str) -> str:
 
 # To be resolved; nothing may be added.
 KNOWN = {
-    *(
-        ("minglibc.audit.binaries", "minglibc.index.downloads"),
-        ("minglibc.cache.built_wheels", "minglibc.install.plan"),
-    ),
-    *(
-        ("minglibc.cache.maintenance", "minglibc.index.downloads"),
-        ("minglibc.lock.requirements_txt", "minglibc.install.plan"),
-    ),
-    ("minglibc.lock.sbom", "minglibc.install.plan"),
+    ("minglibc.audit.binaries", "minglibc.index.downloads"),
+    ("minglibc.cache.maintenance", "minglibc.index.downloads"),
 }
 
 

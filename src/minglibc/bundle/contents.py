@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from minglibc.errors import EnvironmentProblem
-from minglibc.install.plan import target_name
 from minglibc.lock.requirements_txt import dumps
+from minglibc.lock.selection import target_name
 from minglibc.model import versions
 from minglibc.model.targets import Target
 

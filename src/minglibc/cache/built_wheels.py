@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minglibc.install.plan import Machine
+from minglibc.lock.selection import Machine
 
 # A cache of another format lies beside this one and is never read.
 FOLDER = "built-1"

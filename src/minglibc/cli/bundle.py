@@ -22,8 +22,8 @@ from minglibc.config.settings import parse
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
-from minglibc.install.plan import known_targets, targets_named
 from minglibc.lock.document import Lock, whole
+from minglibc.lock.selection import describe_targets, find_targets
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
@@ -108,11 +108,11 @@ def _with_wheels(
 
 
 def _one_target(lock: Lock, name: str | None) -> Target:
-    found = targets_named(name, lock.targets, lock.names)
+    found = find_targets(name, lock.targets, lock.names)
     if len(found) > 1:
         raise SettingsError(
             f"a bundle is for one target, the lock has {len(found)}",
-            hint=f"name it by --target; {known_targets(lock.targets, lock.names)}",
+            hint=f"name it by --target; {describe_targets(lock.targets, lock.names)}",
         )
     return found[0]
 

@@ -9,8 +9,8 @@ from minglibc.cli.selection import add_part
 from minglibc.cli.syncing import Source, read_source, select
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError, SettingsError
-from minglibc.install.plan import targets_named
 from minglibc.lock import requirements_txt
+from minglibc.lock.selection import find_targets
 from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     if arguments.index and arguments.format != "requirements":
         raise SettingsError("--index is a style of --format requirements", hint="leave one of the two out")
     source = read_source(arguments)
-    targets = targets_named(arguments.target, source.lock.targets, source.lock.names)
+    targets = find_targets(arguments.target, source.lock.targets, source.lock.names)
     text = (
         _requirements(source, targets, arguments)
         if arguments.format == "requirements"

@@ -25,7 +25,7 @@ from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install import environment as environments
 from minglibc.install.environment import Interpreter
-from minglibc.install.plan import Machine
+from minglibc.lock.selection import Machine
 from minglibc.model.artifacts import DirectWheel, Sdist
 from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info

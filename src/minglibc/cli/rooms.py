@@ -16,8 +16,8 @@ from minglibc.index.credentials import Credentials
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.install import environment as environments
 from minglibc.install.environment import Environment, Interpreter, Prepared
-from minglibc.install.plan import Machine
 from minglibc.lock.document import Lock
+from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import InvalidRequirement, parse
 from minglibc.model.targets import Target

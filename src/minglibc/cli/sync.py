@@ -111,7 +111,7 @@ def _nothing_to_do(what: str, packages: int, prefix: str) -> str:
 
 def as_json(outcome: "Outcome", arguments: Namespace) -> dict[str, Any]:
     """The outcome in the form that docs/reference describes."""
-    from minglibc.install.plan import target_name  # noqa: PLC0415  paid for only where it is asked for
+    from minglibc.lock.selection import target_name  # noqa: PLC0415  paid for only where it is asked for
 
     return {
         "environment": outcome.prefix,

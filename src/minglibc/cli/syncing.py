@@ -19,23 +19,11 @@ from minglibc.errors import EnvironmentProblem, LockError, SettingsError, WheelE
 from minglibc.install import environment as environments
 from minglibc.install import seen, stamp
 from minglibc.install.environment import CheckedWheel, Distribution, Environment, Interpreter, Prepared, direct_url
-from minglibc.install.plan import (
-    Action,
-    Installed,
-    MachineProblem,
-    Plan,
-    Step,
-    Wanted,
-    check_patch,
-    choose_target,
-    known_targets,
-    plan,
-    targets_named,
-    unmet,
-)
+from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan, unmet
 from minglibc.lock import source_files
 from minglibc.lock.digest import fingerprint
 from minglibc.lock.document import Lock, LockedFolder, version_of
+from minglibc.lock.selection import MachineProblem, check_python, choose_target, describe_targets, find_targets
 from minglibc.model.artifacts import HASH_ALGORITHMS
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import GlibcVersion, Target
@@ -120,7 +108,7 @@ def synchronize(arguments: Namespace) -> Outcome:
     place = find_place(arguments, source)
     work = Work(source, place.target, select(source.lock, place.target, arguments))
     needed = {f"{package.name} {package.version}": package.requires_python for package, _ in work.packages}
-    check_patch(place.interpreter.machine, {name: str(python) for name, python in needed.items() if python})
+    check_python(place.interpreter.machine, {name: str(python) for name, python in needed.items() if python})
     if arguments.dry_run or arguments.check:
         environment = None if place.create else Environment(place.interpreter)
         look = _look(environment, work, arguments)
@@ -287,7 +275,7 @@ def _get_ready() -> None:
 def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
     name = arguments.target or ""
     tried: list[str] = []
-    targets = targets_named(name, source.lock.targets, source.lock.names)
+    targets = find_targets(name, source.lock.targets, source.lock.names)
     for executable in environments.find_interpreters(target.python for target in targets):
         try:
             interpreter = environments.inspect(executable, _get_ready)
@@ -300,7 +288,7 @@ def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
             return Place(folder, interpreter, target)
     raise EnvironmentProblem(
         "no interpreter on PATH fits the lock:\n" + "\n".join(f"  {line}" for line in tried),
-        hint=f"{known_targets(source.lock.targets, source.lock.names)}; "
+        hint=f"{describe_targets(source.lock.targets, source.lock.names)}; "
         "put one's Python on PATH, or name it by --python",
     )
 
@@ -530,7 +518,9 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
         for checked in arrived:
             _check_needs(checked, unmet(checked.requires, locked, work.target, ignored))
             # The lock says it where all wheels of a package agree; each wheel says it for itself.
-            check_patch(environment.interpreter.machine, {f"{checked.name} {checked.version}": checked.requires_python})
+            check_python(
+                environment.interpreter.machine, {f"{checked.name} {checked.version}": checked.requires_python}
+            )
         with _undisturbed():
             change.apply(look.leaving, staying)
     return arrived

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.errors import SettingsError
-from minglibc.install.plan import targets_named
 from minglibc.lock.document import Lock
+from minglibc.lock.selection import find_targets
 from minglibc.lock.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
 from minglibc.model.requirements import normalize_name
 
@@ -62,7 +62,7 @@ def _packages(arguments: Namespace) -> "list[Package]":
 
 
 def _of_target(lock: Lock, name: str) -> "list[Package]":
-    target = targets_named(name, lock.targets, lock.names)[0]
+    target = find_targets(name, lock.targets, lock.names)[0]
     everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
     return [package for package, _ in everything]
 

@@ -26,7 +26,7 @@ from minglibc.config import project_files
 from minglibc.errors import EnvironmentProblem, LockError, TargetError, WheelError
 from minglibc.install import seen, stamp
 from minglibc.install.layout import HOME, ORIGIN, Layout
-from minglibc.install.plan import Machine
+from minglibc.lock.selection import Machine
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import LIBCS, Cap, PythonVersion
 

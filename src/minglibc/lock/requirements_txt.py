@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.errors import SettingsError
-from minglibc.install.plan import target_name
+from minglibc.lock.selection import target_name
 from minglibc.model.artifacts import HASH_ALGORITHMS
 from minglibc.model.targets import Target, shortest_marker
 

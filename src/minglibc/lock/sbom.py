@@ -14,8 +14,8 @@ from packageurl import PackageURL
 
 from minglibc import __version__
 from minglibc.config.settings import load
-from minglibc.install.plan import target_name
 from minglibc.lock.document import version_of
+from minglibc.lock.selection import target_name
 from minglibc.lock.tree import Node, graph
 
 if TYPE_CHECKING:
