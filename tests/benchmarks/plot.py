@@ -12,12 +12,12 @@ def draw(sizes: Sequence[int], seconds: Mapping[tuple[str, int], Sequence[float]
     """The picture of *seconds* by (cold or warm, targets), one for each of *sizes*."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13">',
-        "<title>Seconds of processor of a lock by packages and targets</title>",
+        "<title>CPU time of a lock by number of packages and targets</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
         *(_rule(value) for value in _DECADES),
         *(_label(_x(size, sizes), _BOTTOM + 22, f"{size:,}", "middle") for size in sizes),
         _label((_LEFT + 520) / 2, _BOTTOM + 44, "packages", "middle"),
-        _label(_LEFT, _TOP - 16, "seconds of processor, cold (solid) and warm (dashed)", "start"),
+        _label(_LEFT, _TOP - 16, "CPU seconds, cold (solid) and warm (dashed)", "start"),
     ]
     ends: list[tuple[float, str, str]] = []
     for (kind, targets), values in seconds.items():

@@ -92,7 +92,10 @@ def blocks(path: Path) -> list[Block]:
 
 def _compiled(name: str, version: str, tag: str, glibc: str, **options: object) -> BuiltWheel:
     module = name.replace("-", "_")
-    files = {f"{module}/__init__.py": "", f"{module}/_{module}.abi3.so": elf(needs={"libc.so.6": [f"GLIBC_{glibc}"]})}
+    files = {
+        f"{module}/__init__.py": f'__version__ = "{version}"\n',
+        f"{module}/_{module}.abi3.so": elf(needs={"libc.so.6": [f"GLIBC_{glibc}"]}),
+    }
     return build_wheel(name, version, tag, files=files, **options)  # type: ignore[arg-type]  # passed through
 
 

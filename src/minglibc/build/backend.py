@@ -68,8 +68,9 @@ class Builder:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        from build import BuildBackendException, BuildException  # noqa: PLC0415  as above
         from pyproject_hooks import BackendInvalid, BackendUnavailable, HookMissing  # noqa: PLC0415  as above
+
+        from build import BuildBackendException, BuildException  # noqa: PLC0415  as above
 
         try:
             # What it says of old settings is the maintainers' to read; build repeats it as warnings of this process.

@@ -5,14 +5,14 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minglibc.model import versions
 from minglibc.config import files
-from minglibc.index.local_files import path_of
 from minglibc.errors import SettingsError, WheelError
+from minglibc.index.local_files import path_of
 from minglibc.lock.digest import hexdigest
-from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
-from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model import versions
 from minglibc.model.artifacts import Folder
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 
 # What is asked of a project before it is built.
 _ASKED = ("dependencies", "optional-dependencies", "requires-python")

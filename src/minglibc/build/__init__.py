@@ -1,0 +1,1 @@
+"""Source distributions, build backends and build environments."""
