@@ -209,7 +209,7 @@ def test_damage_that_shows_late_begins_the_lock_again_once(lock: Lock, index: In
         place = data.rindex(b".whl")
         page.write_bytes(data[:place] + b"!" + data[place + 1 :])
     index.requests[:] = []
-    assert 1 == lock().err.count("beginning again")
+    assert 1 == lock().err.count("starting again")
     assert len(pages) == len({request.path for request in index.requests})
 
 

@@ -1,160 +1,163 @@
-"""The command line: arguments, dispatch, and errors as people read them."""
+"""The command line: dispatch, output streams and exit codes."""
 
 import gc
 import os
 import sys
 
-from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, CacheDamaged, MinglibcError
+from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, CacheDamaged, MinglibcError, SettingsError
 
-# Each is a module beside this one, imported when it is called: starting is a feature.
+# Each command is a module in this package and is imported when it runs: importing all of them takes longer than most
+# commands.
 COMMANDS = {
-    "init": "add [tool.minglibc] to pyproject.toml",
-    "lock": "write pylock.toml: wheels that keep within the glibc cap",
-    "sync": "make an environment match the lock",
-    "run": "run a command in the environment, syncing it first",
-    "add": "add requirements to pyproject.toml, lock and sync",
-    "remove": "remove requirements from pyproject.toml, lock and sync",
-    "check": "hold wheels' ELF symbols against the cap",
-    "outdated": "what the cap holds back, and its known vulnerabilities",
-    "why": "why this release of a package, and why none above it",
-    "caps": "what every cap would lock",
-    "report": "one HTML page of all of this",
-    "tree": "what requires what",
-    "export": "the lock as requirements.txt or CycloneDX",
-    "bundle": "a folder that installs without network",
-    "tags": "the wheel tags within the cap",
-    "cache": "where the cache is, how large, and how to clear it",
+    "init": "Add [tool.minglibc] to pyproject.toml",
+    "lock": "Lock the project to wheels that are compatible with the glibc cap",
+    "sync": "Update the environment to match the lock",
+    "run": "Run a command in the environment, syncing it first if needed",
+    "add": "Add requirements to the project",
+    "remove": "Remove requirements from the project",
+    "check": "Check that binaries are compatible with the cap",
+    "outdated": "List packages that the cap holds back, and known vulnerabilities",
+    "why": "Explain why a version was selected",
+    "caps": "Compare resolutions under different caps",
+    "report": "Write an HTML report of the lock",
+    "tree": "Show the dependency tree",
+    "export": "Export the lock to requirements.txt or CycloneDX",
+    "bundle": "Create a folder that installs without network access",
+    "tags": "List the wheel tags that the cap allows",
+    "cache": "Show the cache's location or size, or clear it",
 }
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the value is the exit code. Without *arguments* this is the program, and its end."""
+    """Run the command line and return the exit code; without *arguments*, run the program and exit."""
     _open_streams()
-    if arguments is None:
-        # What is imported makes no cycles worth looking for, and looking takes as long as some of the imports.
-        gc.disable()
-    code = _answer(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
-        _end(code)
-    return code
+    if arguments is not None:
+        return _run(arguments)
+    # The cyclic garbage collector would traverse everything that is imported and find nothing to free.
+    gc.disable()
+    code = _flush("stderr", _flush("stdout", _run(sys.argv[1:])))
+    # Finalization would flush again, print "Exception ignored" if that fails, and free every object, which takes 10 ms.
+    os._exit(code)
 
 
 def _open_streams() -> None:
-    """Python has no stdout or stderr where the caller closed them (`>&-`): then nobody reads what is written."""
+    """Replace streams that the caller closed (`>&-`), which Python represents as None."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open until the end
 
 
-def _end(code: int) -> None:
-    """Leave at once: taking apart what a lock has made, object by object, would take 10 ms and change nothing."""
+def _flush(name: str, code: int) -> int:
+    """The exit code after a stream is flushed: *code*, or an error if that is a success and output was lost."""
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        return  # the interpreter says it in its own way
-    os._exit(code)
+        getattr(sys, name).flush()
+    except BrokenPipeError:
+        return code or EXIT_CANNOT
+    except OSError as error:
+        if name == "stdout":
+            _print_error(MinglibcError(f"can't write to stdout: {error.strerror}"))
+        return code or EXIT_CANNOT
+    return code
 
 
-def _answer(given: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
+    """Run a command; errors are printed and become exit codes."""
     try:
-        return _run_again(given)
+        return _run_with_sound_cache(arguments)
+    except SystemExit as leaving:  # raised by argparse, and on SIGTERM
+        return leaving.code if isinstance(leaving.code, int) else EXIT_CANNOT
     except MinglibcError as error:
-        say_error(error)
+        _print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _print_error("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _silence()
         return EXIT_CANNOT
     except OSError as error:
-        # What no command foresaw and no traceback helps with: a full disk, a folder that may not be read.
-        place = f"{error.filename}: " if error.filename else ""
-        say_error(MinglibcError(f"{place}{error.strerror or error}"))
+        # Not anticipated by any command, such as a full disk or a folder without read permission.
+        path = f"{error.filename}: " if error.filename else ""
+        _print_error(MinglibcError(f"{path}{error.strerror or error}"))
         return EXIT_CANNOT
 
 
-def _run_again(given: list[str]) -> int:
-    """Run a command, once more where the cache misled it: nothing was written before all was known."""
+def _run_with_sound_cache(arguments: list[str]) -> int:
+    """Run a command, again if a cache entry turned out to be damaged: nothing was written until then."""
     while True:
         try:
-            return _run(given)
+            return _dispatch(arguments)
         except CacheDamaged as damage:
-            from minglibc.cli import color  # noqa: PLC0415
+            from minglibc.cli import color  # noqa: PLC0415  an unchanged lock prints one plain line
 
-            color.say(f"warning: {damage.message}; beginning again without it")
+            color.say(f"warning: {damage.message}; starting again without it")
 
 
-def _run(given: list[str]) -> int:
-    if given[:1] == ["lock"]:
-        from minglibc.cli import fresh  # noqa: PLC0415  a lock that is up to date imports no more than this
+def _dispatch(arguments: list[str]) -> int:
+    """Run the command that *arguments* name; most of what it needs is imported only then."""
+    if arguments[:1] == ["lock"]:
+        from minglibc.cli import fresh  # noqa: PLC0415  an unchanged lock imports no more than this
 
-        done = fresh.answer(given[1:])
+        done = fresh.answer(arguments[1:])
         if done is not None:
             return done
         from minglibc.cli import ahead  # noqa: PLC0415  as above
 
-        ahead.begin(given[1:])
-    if not given or given[0] in {"-h", "--help", "help"}:
+        ahead.begin(arguments[1:])
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _print_help()
-        return 0 if given else EXIT_USAGE
-    if given[0] in {"-V", "--version"}:
+        return 0 if arguments else EXIT_USAGE
+    if arguments[0] in {"-V", "--version"}:
         from minglibc import __version__  # noqa: PLC0415
 
         print(f"minglibc {__version__}")
         return 0
-    return _dispatch(given[0], given[1:])
+    return _run_command(arguments[0], arguments[1:])
 
 
-def _dispatch(name: str, rest: list[str]) -> int:
+def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
-        from difflib import get_close_matches  # noqa: PLC0415
-
-        close = get_close_matches(name, COMMANDS, 1)
-        raise _usage(f"there is no command {name!r}", f"did you mean `minglibc {close[0]}`?" if close else "")
-    from minglibc.cli import color  # noqa: PLC0415
+        raise _unknown_command(name)
+    from minglibc.cli import color  # noqa: PLC0415  an unchanged lock needs none of these
     from minglibc.cli.options import Parser, add_common, terminate  # noqa: PLC0415
 
-    # importlib's import_module does no more, and costs an import of its own.
+    # As importlib.import_module, without the import of importlib.
     command = __import__(f"minglibc.cli.{name}", fromlist=["run"])
-    parser = Parser(prog=f"minglibc {name}", description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.")
+    parser = Parser(prog=f"minglibc {name}", description=f"{COMMANDS[name]}.")
     command.configure(parser)
     add_common(parser)
-    arguments = parser.parse_args(rest)
-    color.choose(arguments.color)
-    # What is there by now stays, and is not worth a first look either.
+    options = parser.parse_args(arguments)
+    color.choose(options.color)
+    # Imported modules stay, so later collections need not traverse them.
     gc.freeze()
     gc.enable()
     with terminate():
-        code: int = command.run(arguments)
-    sys.stdout.flush()
+        code: int = command.run(options)
     return code
 
 
-def _usage(message: str, hint: str) -> MinglibcError:
-    from minglibc.errors import SettingsError  # noqa: PLC0415
+def _unknown_command(name: str) -> SettingsError:
+    from difflib import get_close_matches  # noqa: PLC0415  imports re and collections, for an error
 
-    return SettingsError(message, hint=hint or "`minglibc --help` lists the commands")
-
-
-def say_error(error: MinglibcError) -> None:
-    """Print an error as every command does: lower-case labels, on stderr."""
-    from minglibc.cli import color  # noqa: PLC0415
-
-    color.say(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
+    close = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean `minglibc {close[0]}`?" if close else "`minglibc --help` lists the commands"
+    return SettingsError(f"unknown command {name!r}", hint=hint)
 
 
 def _print_help() -> None:
-    print(
-        "usage: minglibc COMMAND [OPTIONS]\n\nLock Python environments to wheels that run on your oldest machine's glibc.\n"
-    )
+    print("usage: minglibc COMMAND [OPTIONS]\n")
+    print("Lock Python environments to wheels that run on your oldest machine's glibc.\n")
     for name, purpose in COMMANDS.items():
         print(f"  {name:10}{purpose}")
-    print("\n`minglibc COMMAND --help` explains a command; MINGLIBC_OPTION in the environment stands for --option.")
+    print("\nSee `minglibc COMMAND --help` for a command's options. MINGLIBC_OPTION sets --option.")
 
 
-def _silence() -> None:
-    """The reader of stdout has gone: nothing more is written, not even at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print_error(error: MinglibcError | str) -> None:
+    """Print an error, unless stderr can't be written: then the exit code has to be enough."""
+    from minglibc.cli import color  # noqa: PLC0415  an unchanged lock prints one plain line
+
+    message, hint = (error, "") if isinstance(error, str) else (f"error: {error.message}", error.hint)
+    try:  # noqa: SIM105  contextlib is not imported for an unchanged lock
+        color.say(f"{message}\nhint: {hint}" if hint else message)
+    except OSError:
+        pass

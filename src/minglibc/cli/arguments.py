@@ -70,6 +70,10 @@ class ArgumentParser(argparse.ArgumentParser):
         if choices and value not in choices:
             self.error(f"{option.variable} is {value!r}; choose from {', '.join(choices)}")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; argparse would ignore that it can't be written."""
+        (file or sys.stderr).write(message)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and exit with 2."""
         color.say(f"error: {message}\nhint: `{self.prog} --help` lists the options")

@@ -1,0 +1,51 @@
+"""Output that can't be written: a closed pipe, a full disk."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ("--help", "--version", "lock --help", "tags --glibc 2.17 --python 3.11")
+BUFFERING = pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def run(command: str, stdout: int, buffering: dict[str, str], *, stderr: int = subprocess.PIPE) -> tuple[int, str]:
+    """The exit code and stderr of a command."""
+    program = [sys.executable, "-m", "minglibc", *command.split()]
+    ran = subprocess.run(program, env=BUFFERED | buffering, stdout=stdout, stderr=stderr, text=True, check=False)
+    return ran.returncode, ran.stderr
+
+
+@BUFFERING
+@pytest.mark.parametrize("command", COMMANDS)
+def test_closed_pipe(command: str, buffering: dict[str, str]) -> None:
+    """A command whose output nobody reads prints no error and exits with 1."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert (1, "") == run(command, writing, buffering)
+        assert 1 == run(command, writing, buffering, stderr=writing)[0]
+    finally:
+        os.close(writing)
+
+
+@BUFFERING
+@pytest.mark.parametrize("command", COMMANDS)
+def test_full_disk(command: str, buffering: dict[str, str]) -> None:
+    """A command whose output can't be written prints an error of one line and exits with 1."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        code, err = run(command, full.fileno(), buffering)
+        silent = run(command, full.fileno(), buffering, stderr=full.fileno())[0]
+    assert (1, 1) == (code, silent)
+    assert err in {f"error: {context}No space left on device\n" for context in ("", "can't write to stdout: ")}
+
+
+@pytest.mark.parametrize("code", [1, 2, 143])
+def test_failure_keeps_its_exit_code(code: int) -> None:
+    """Lost output turns a success into a failure, and does not change the exit code of a failure."""
+    program = f"import minglibc.cli as cli; cli._run = lambda arguments: print() or {code}; cli.main()"
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ran = subprocess.run([sys.executable, "-c", program], env=BUFFERED, stdout=full, stderr=full, check=False)
+    assert code == ran.returncode
