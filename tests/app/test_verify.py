@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from minglibc.cli.locking import work
-from minglibc.cli.options import Namespace, Parser, add_common, add_index, add_targets
 from minglibc.cli.verifying import solve_verified
 from minglibc.errors import ResolutionError
 from tests.support.elves import elf
-from tests.support.explained import Project, compiled, manylinux
+from tests.support.explained import Project, compiled, manylinux, parsed_arguments
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -20,20 +19,10 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
     return Project(tmp_path, index)
 
 
-def arguments(project: Project) -> Namespace:
-    """What the command line says."""
-    parser = Parser()
-    add_common(parser)
-    add_index(parser)
-    add_targets(parser)
-    given: Namespace = parser.parse_args(["--index-url", project.index.url])
-    return given
-
-
 def chosen(project: Project, *, trusted: tuple[str, ...] = ()) -> dict[str, str]:
     """The file of each package that a verified lock takes on the first target."""
     text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
-    given = arguments(project)
+    given = parsed_arguments(project)
     with work(text, given) as found:
         answers = solve_verified(found, lambda target: {}, given, trusted=trusted)
     return {name: wheel.filename for name, wheel in answers[0].wheels.items()}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minglibc.errors import ProjectNotFound
 from minglibc.index.json_page import read_page
 from minglibc.index.response import Answer
-from minglibc.insight.caps import Step, at, curve, moving, with_vulnerabilities
+from minglibc.insight.caps import CapRange, changed_and_unchanged, compare_caps, range_at, with_vulnerabilities
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Wheel
@@ -163,11 +163,11 @@ def test_the_curve_holds_at_every_cap(projects: Mapping[str, list[tuple[int, tup
     index = Pages(projects)
     roots = [Root(parse("a"), "the project")]
     target = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17))
-    steps = curve(roots, [target], Compatibility, index)
+    steps = compare_caps(roots, [target], Compatibility, index)
     for minor in range(5, NEWEST_GLIBC.minor + 1):
         cap = GlibcVersion(2, minor)
         (step,) = [step for step in steps if step.lowest <= cap <= step.highest]
-        assert step == at(steps, cap)
+        assert step == range_at(steps, cap)
         try:
             (resolution,) = resolve_all(roots, [Compatibility(target._replace(cap=cap))], index)
             expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
@@ -181,16 +181,16 @@ def test_moving() -> None:
     """A package that some span locks otherwise, or not at all, moves; where nothing can be locked does not count."""
     caps = [GlibcVersion(2, minor) for minor in (5, 17, 28)]
     steps = [
-        Step(caps[0], caps[0], {}, "a"),
-        Step(caps[1], caps[1], {"a": ("1",), "b": ("1",)}),
-        Step(caps[2], caps[2], {"a": ("2",), "b": ("1",), "c": ("1",)}),
+        CapRange(caps[0], caps[0], {}, "a"),
+        CapRange(caps[1], caps[1], {"a": ("1",), "b": ("1",)}),
+        CapRange(caps[2], caps[2], {"a": ("2",), "b": ("1",), "c": ("1",)}),
     ]
-    assert (["a", "c"], ["b"]) == moving(steps)
+    assert (["a", "c"], ["b"]) == changed_and_unchanged(steps)
 
 
 def test_counts() -> None:
     """Known and unknown releases of a span are counted apart."""
-    step = Step(GlibcVersion(2, 5), NEWEST_GLIBC, {"a": ("1",), "b": ("1", "2")})
+    step = CapRange(GlibcVersion(2, 5), NEWEST_GLIBC, {"a": ("1",), "b": ("1", "2")})
     known = {("a", "1"): (Advisory("x"), Advisory("y")), ("b", "1"): (), ("b", "2"): None}
     (counted,) = with_vulnerabilities([step], known)
     assert (2, 1) == (counted.vulnerable, counted.unknown)

@@ -105,7 +105,7 @@ REASONS: dict[str, Setup] = {
         "was uploaded 2026-03-01, after exclude-newer",
     ),
     "requirement": ({}, lambda index: index.add(build_wheel("a", "3.0")), "other 1.0 requires a<3"),
-    "free": ({}, lambda index: index.add(build_wheel("a", "2.0")), "`minglibc lock -P a` tries it"),
+    "free": ({}, lambda index: index.add(build_wheel("a", "2.0")), "an upgrade is available: run `minglibc lock -P a`"),
     "quarantined": (
         {},
         _quarantine,
@@ -114,12 +114,12 @@ REASONS: dict[str, Setup] = {
     "conflict": (
         {},
         lambda index: index.add(build_wheel("a", "2.0", requires=["other>1"])),
-        "requires other>1, and 1.0 is locked",
+        "requires other>1, but 1.0 is locked",
     ),
     "unusable": (
         {},
         lambda index: index.add(build_wheel("a", "2.0", requires=["other >=1.0.*"])),
-        "can't be used:",
+        "is unusable:",
     ),
 }
 
@@ -144,7 +144,7 @@ def test_constraint(project: Project) -> None:
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("a", "2.0"))
     found = row(project.write("a", constraints=["a<2"]).lock(), "a")
-    assert ("requirement", "a constraint says a<2") == (found["reason"], found["detail"])
+    assert ("requirement", "a constraint requires a<2") == (found["reason"], found["detail"])
 
 
 def test_cap_of_a_dependency(project: Project) -> None:
@@ -166,7 +166,7 @@ def test_one_release_for_all_targets(project: Project) -> None:
     project.write("a", python=["3.9", "3.11"]).lock()
     first, second = project.json("outdated")
     assert ("requires-python", "other-target") == (first["reason"], second["reason"])
-    assert "kept the same as on CPython 3.9, x86_64, where it needs Python >=3.10" == second["detail"]
+    assert "kept the same as on CPython 3.9, x86_64 (needs Python >=3.10)" == second["detail"]
     table = project.run("outdated").out.splitlines()
     assert 2 == len(table)
     assert table[1].startswith("a        1.0")

@@ -1,16 +1,15 @@
-"""The report in a real browser: it opens from a file, works by keyboard, prints, and asks nobody for anything."""
+"""The report in a real browser: it opens from a file, works by keyboard, prints, and makes no requests."""
 
 import os
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from minglibc.insight.report import LockedWheel, page
+from minglibc.insight.report import LockedWheel, render
 from minglibc.model.targets import GlibcVersion
-from tests.cli.test_report import FACTS
 from tests.support.browser import Page, browser, chromium
+from tests.support.reports import REPORT, TEMPLATE
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,12 +29,10 @@ FOCUS = "document.activeElement.closest('section')?.id + ' ' + document.activeEl
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, Path]]:
-    """The page of some facts, opened."""
+    """An open report."""
     folder = tmp_path_factory.mktemp("report")
     path = folder / "report.html"
-    path.write_text(
-        page((files("minglibc.insight") / "report.html").read_text("utf-8"), FACTS._replace(wheels=WHEELS)), "utf-8"
-    )
+    path.write_text(render(TEMPLATE, REPORT._replace(wheels=WHEELS)), "utf-8")
     with browser(folder / "profile") as opened:
         opened.show()
         opened.open(path)
@@ -43,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, Pat
 
 
 def press_until(opened: Page, wanted: str) -> None:
-    """Press Tab until what is *wanted* has the focus."""
+    """Press Tab until *wanted* has the focus."""
     for _ in range(100):
         opened.press("Tab")
         if opened.evaluate(FOCUS) == wanted:
@@ -52,7 +49,7 @@ def press_until(opened: Page, wanted: str) -> None:
 
 
 def test_it_opens_and_fetches_nothing(report: tuple[Page, Path]) -> None:
-    """The page opens from a file without a complaint, and the file is all that is ever asked for."""
+    """The page opens from a file without errors and makes no other request."""
     opened, path = report
     assert "controller on glibc 2.17" == opened.evaluate("document.querySelector('h1').textContent")
     assert 7 == opened.evaluate("document.querySelectorAll('section').length")
@@ -61,7 +58,7 @@ def test_it_opens_and_fetches_nothing(report: tuple[Page, Path]) -> None:
 
 
 def test_tables_sort_by_keyboard(report: tuple[Page, Path]) -> None:
-    """Tab reaches a column's head, Enter sorts by it, once more turns it round; numbers sort as numbers."""
+    """Tab reaches a column's head, Enter sorts by it, Enter again reverses the order; numbers sort as numbers."""
     opened, path = report
     opened.open(path)
     press_until(opened, "wheels Size")
@@ -78,7 +75,7 @@ def test_tables_sort_by_keyboard(report: tuple[Page, Path]) -> None:
 
 
 def test_tables_filter_by_keyboard(report: tuple[Page, Path]) -> None:
-    """A slash goes to the filter, words narrow the rows and are counted, Escape brings them back."""
+    """A slash moves to the filter, words filter the rows, which are counted, and Escape shows all rows again."""
     opened, path = report
     opened.open(path)
     opened.press("/")
@@ -109,8 +106,8 @@ def contrast(opened: Page, selector: str) -> float:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_light_and_dark_can_be_read(report: tuple[Page, Path], dark: bool) -> None:  # noqa: FBT001  pytest calls it
-    """In light and in dark every kind of text has the contrast that WCAG asks for, and the two differ."""
+def test_contrast_in_light_and_dark(report: tuple[Page, Path], dark: bool) -> None:  # noqa: FBT001  pytest calls it
+    """In light and in dark every kind of text has the contrast that WCAG requires, and the two differ."""
     opened, path = report
     opened.show(dark=dark)
     opened.open(path)
@@ -122,7 +119,7 @@ def test_light_and_dark_can_be_read(report: tuple[Page, Path], dark: bool) -> No
 
 
 def test_narrow_screens(report: tuple[Page, Path]) -> None:
-    """On a narrow screen wide tables scroll by themselves, and the page does not."""
+    """On a narrow screen wide tables scroll horizontally, and the page does not."""
     opened, path = report
     opened.show(width=400)
     opened.open(path)
@@ -131,7 +128,7 @@ def test_narrow_screens(report: tuple[Page, Path]) -> None:
 
 
 def test_it_prints(report: tuple[Page, Path]) -> None:
-    """On paper it is black on white whatever the screen is, without filters, and comes out as a document."""
+    """The page prints black on white in dark mode too, without filters, as a PDF document."""
     opened, path = report
     opened.show(media="print", dark=True)
     opened.open(path)
@@ -141,8 +138,8 @@ def test_it_prints(report: tuple[Page, Path]) -> None:
     opened.show()
 
 
-def test_a_picture_can_be_kept(report: tuple[Page, Path]) -> None:
-    """The page can be looked at: its picture is no blank (MINGLIBC_TEST_PICTURE keeps it)."""
+def test_screenshot(report: tuple[Page, Path]) -> None:
+    """A screenshot of the page is not blank (MINGLIBC_TEST_PICTURE saves it)."""
     opened, path = report
     opened.open(path)
     picture = opened.picture()

@@ -9,8 +9,7 @@ from minglibc.cli.proposing import tried
 from minglibc.lock.document import resolve_all
 from minglibc.resolve.explain import explain
 from minglibc.resolve.resolver import Unresolvable
-from tests.app.test_verify import arguments
-from tests.support.explained import Project, manylinux
+from tests.support.explained import Project, manylinux, parsed_arguments
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -40,7 +39,7 @@ error: no set of wheels meets the requirements on CPython 3.9 on x86_64 with gli
 
 def test_offers_are_the_hint(project: Project) -> None:
     """Changes that were tried stand in the hint, each in the words to write."""
-    with work((project.folder / "pyproject.toml").read_text(encoding="utf-8"), arguments(project)) as found:
+    with work((project.folder / "pyproject.toml").read_text(encoding="utf-8"), parsed_arguments(project)) as found:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
         error = explain(failure.value, found.works, offers=tried(found, failure.value))

@@ -9,8 +9,7 @@ from minglibc.cli.locking import work
 from minglibc.cli.proposing import tried
 from minglibc.lock.document import resolve_all
 from minglibc.resolve.resolver import Unresolvable
-from tests.app.test_verify import arguments
-from tests.support.explained import Project, manylinux
+from tests.support.explained import Project, manylinux, parsed_arguments
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -34,7 +33,7 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
 def offered(project: Project) -> list[str]:
     """What is offered for the project as it is written, which must have no answer."""
     text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
-    with work(text, arguments(project)) as found:
+    with work(text, parsed_arguments(project)) as found:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
         return tried(found, failure.value)

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import tomli_w
 
+from minglibc.cli.options import Namespace, Parser, add_common, add_index, add_targets
 from tests.support.commands import Ran, minglibc
 from tests.support.elves import elf
 from tests.support.index import IndexServer
@@ -62,6 +63,16 @@ class Project:
     def json(self, command: str, *arguments: str) -> Any:
         """What a command prints with --json, which must be as its schema says."""
         return valid(command, self.run(command, *arguments, "--json").out)
+
+
+def parsed_arguments(project: Project) -> Namespace:
+    """The parsed command line of a command that runs on *project*."""
+    parser = Parser()
+    add_common(parser)
+    add_index(parser)
+    add_targets(parser)
+    arguments: Namespace = parser.parse_args(["--index-url", project.index.url])
+    return arguments
 
 
 def valid(command: str, text: str) -> Any:

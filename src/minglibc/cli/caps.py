@@ -12,7 +12,7 @@ from minglibc.cli.progress import Progress
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT, SettingsError
-from minglibc.insight.caps import Step, curve, moving, with_vulnerabilities
+from minglibc.insight.caps import CapRange, changed_and_unchanged, compare_caps, with_vulnerabilities
 from minglibc.model.targets import Cap, Target
 
 
@@ -49,17 +49,17 @@ def run(arguments: Namespace) -> int:
     return 0 if any(step.versions for step in steps) else EXIT_CANNOT
 
 
-def measure(found: Work, arguments: Namespace) -> list[Step]:
+def measure(found: Work, arguments: Namespace) -> list[CapRange]:
     """The curve of a project, with the vulnerabilities that each cap carries."""
     targets = list({target.kind: target for target in found.settings.targets}.values())
-    steps = curve(found.roots, targets, found.compatibilities[0].at, found.source, policy=found.policy)
+    steps = compare_caps(found.roots, targets, found.compatibilities[0].at, found.source, policy=found.policy)
     newest = newest_releases(found, steps)
     releases = {release for step in steps for release in step.releases}
     known = advisories_of(found, arguments).of(releases, newest=newest.items())
     return with_vulnerabilities(steps, known)
 
 
-def newest_releases(found: Work, steps: Sequence[Step]) -> dict[str, str]:
+def newest_releases(found: Work, steps: Sequence[CapRange]) -> dict[str, str]:
     """The newest release of each package of the curve, a pre-release only where there is nothing else."""
     newest = {}
     for name in {name for step in steps for name in step.versions}:
@@ -69,8 +69,10 @@ def newest_releases(found: Work, steps: Sequence[Step]) -> dict[str, str]:
     return newest
 
 
-def _print(steps: Sequence[Step], newest: Mapping[str, str], targets: Sequence[Target], *, everything: bool) -> None:
-    moved, still = moving(steps)
+def _print(
+    steps: Sequence[CapRange], newest: Mapping[str, str], targets: Sequence[Target], *, everything: bool
+) -> None:
+    moved, still = changed_and_unchanged(steps)
     names = [*moved, *still] if everything else moved
     caps = {target.cap for target in targets}
     heads = ["glibc", *(f"{step}{_here(step, caps)}" for step in steps)]
@@ -83,12 +85,12 @@ def _print(steps: Sequence[Step], newest: Mapping[str, str], targets: Sequence[T
             print(f"glibc {step} can lock nothing: {step.problem}")
 
 
-def _here(step: Step, caps: set[Cap]) -> str:
+def _here(step: CapRange, caps: set[Cap]) -> str:
     """A mark at the project's own cap."""
     return " *" if any(step.lowest <= cap <= step.highest for cap in caps) else ""
 
 
-def _count(step: Step) -> str:
+def _count(step: CapRange) -> str:
     if not step.versions:
         return "-"
     if step.vulnerable is None:
@@ -96,19 +98,19 @@ def _count(step: Step) -> str:
     return f"{step.vulnerable}, {step.unknown} unknown" if step.unknown else str(step.vulnerable)
 
 
-def _newest(step: Step, newest: Mapping[str, str]) -> str:
+def _newest(step: CapRange, newest: Mapping[str, str]) -> str:
     if not step.versions:
         return "-"
     return f"{sum(step.versions[name][-1] == newest[name] for name in step.versions)} of {len(step.versions)}"
 
 
-def _summarize(steps: Sequence[Step], arguments: Namespace) -> None:
-    moved, still = moving(steps)
+def _summarize(steps: Sequence[CapRange], arguments: Namespace) -> None:
+    moved, still = changed_and_unchanged(steps)
     more = f"; {len(still)} more are the same under every cap" if still and not arguments.all else ""
     talk(arguments, f"The cap decides on {len(moved)} packages (* is the project's own){more}")
 
 
-def as_json(steps: Sequence[Step], targets: Sequence[Target]) -> dict[str, Any]:
+def as_json(steps: Sequence[CapRange], targets: Sequence[Target]) -> dict[str, Any]:
     """The curve in the form that docs/reference/json/caps.schema.json describes."""
     return {
         "targets": targets_as_json(targets),

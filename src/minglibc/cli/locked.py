@@ -10,9 +10,9 @@ from minglibc.cli.locking import Work, digest, work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.progress import Progress
 from minglibc.index.vulnerabilities import Advisories
-from minglibc.insight.outdated import Row, outdated, releases, with_weaknesses
-from minglibc.insight.replay import CompatibilityAt, recall
-from minglibc.insight.why import Inquiry
+from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_vulnerabilities
+from minglibc.insight.replay import CompatibilityAt, replay
+from minglibc.insight.why import Explainer
 from minglibc.lock.document import Lock
 from minglibc.model.targets import Target
 from minglibc.resolve.resolver import Resolution
@@ -25,14 +25,16 @@ class Locked(NamedTuple):
     work: Work
     resolutions: list[Resolution]
     compatibility_at: CompatibilityAt
-    inquiry: Inquiry
+    explainer: Explainer
     advisories: Advisories
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ReleaseStatus]:
         """Each locked release against the newest, with what is known of its vulnerabilities."""
-        rows = outdated(self.resolutions, self.inquiry)
+        rows = outdated(self.resolutions, self.explainer)
         locked, newest = releases(rows)
-        return with_weaknesses(rows, self.advisories.of(locked, newest=newest), self.inquiry, self.compatibility_at)
+        return with_vulnerabilities(
+            rows, self.advisories.of(locked, newest=newest), self.explainer, self.compatibility_at
+        )
 
 
 @contextmanager
@@ -58,9 +60,9 @@ def locked(arguments: Namespace) -> Iterator[Locked]:
             from minglibc.cli.making import informed  # noqa: PLC0415  few projects build
 
             compatibility_at = informed(found, found.maker, versions)
-        resolutions = recall(lock, found.roots, compatibility_at, found.source, policy=found.policy)
-        inquiry = Inquiry(found.source, compatibility_at, found.policy, resolutions=resolutions)
-        yield Locked(lock, found, resolutions, compatibility_at, inquiry, advisories_of(found, arguments))
+        resolutions = replay(lock, found.roots, compatibility_at, found.source, policy=found.policy)
+        explainer = Explainer(found.source, compatibility_at, found.policy, resolutions=resolutions)
+        yield Locked(lock, found, resolutions, compatibility_at, explainer, advisories_of(found, arguments))
 
 
 def advisories_of(found: Work, arguments: Namespace) -> Advisories:

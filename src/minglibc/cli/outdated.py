@@ -10,13 +10,13 @@ from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.cli.table import print_table
 from minglibc.errors import EXIT_CANNOT
-from minglibc.insight.outdated import Row, Weakness, age, condensed
+from minglibc.insight.outdated import ReleaseStatus, Vulnerability, age, condensed
 
 _YEAR = 365.25
 # --fail-on → whether a row is a reason to.
-_FAILURES: Mapping[str, Callable[[Row], bool]] = {
-    "vulnerable": lambda row: bool(row.weaknesses),
-    "unknown": lambda row: row.weaknesses is None or bool(row.weaknesses),
+_FAILURES: Mapping[str, Callable[[ReleaseStatus], bool]] = {
+    "vulnerable": lambda row: bool(row.vulnerabilities),
+    "unknown": lambda row: row.vulnerabilities is None or bool(row.vulnerabilities),
     "held-back": lambda row: row.held_back is not None,
     "outdated": lambda row: row.is_behind,
 }
@@ -51,8 +51,8 @@ def run(arguments: Namespace) -> int:
     return EXIT_CANNOT if failed else 0
 
 
-def _print(rows: Sequence[Row], now: datetime, *, everything: bool) -> None:
-    shown = [row for row in condensed(rows) if everything or row.is_behind or row.weaknesses]
+def _print(rows: Sequence[ReleaseStatus], now: datetime, *, everything: bool) -> None:
+    shown = [row for row in condensed(rows) if everything or row.is_behind or row.vulnerabilities]
     if not shown:
         return
     everywhere = tuple(dict.fromkeys(target for row in rows for target in row.targets))
@@ -70,7 +70,7 @@ def _print(rows: Sequence[Row], now: datetime, *, everything: bool) -> None:
     print_table(heads, cells)
 
 
-def why_not(row: Row) -> str:
+def why_not(row: ReleaseStatus) -> str:
     """What keeps the newest release out, and the cap that would let one in."""
     if row.obstacle is None:
         return ""
@@ -80,18 +80,18 @@ def why_not(row: Row) -> str:
     return f"{row.obstacle.text}; {held.version} needs {held.needs.named}"
 
 
-def vulnerabilities(row: Row) -> str:
+def vulnerabilities(row: ReleaseStatus) -> str:
     """The known vulnerabilities with their mend; "unknown" where the index does not say."""
-    if row.weaknesses is None:
+    if row.vulnerabilities is None:
         return "unknown"
-    return "; ".join(_weakness(each) for each in row.weaknesses) or "none known"
+    return "; ".join(_vulnerability(each) for each in row.vulnerabilities) or "none known"
 
 
-def _weakness(weakness: Weakness) -> str:
-    names = weakness.advisory.names
-    mend = weakness.remedy
+def _vulnerability(vulnerability: Vulnerability) -> str:
+    names = vulnerability.advisory.names
+    mend = vulnerability.remedy
     if mend is None:
-        fixed = weakness.advisory.fixed_in
+        fixed = vulnerability.advisory.fixed_in
         return f"{names} (fixed in {', '.join(fixed)}, out of reach)" if fixed else f"{names} (no fix known)"
     reach = f"needs {mend.needs.named}" if mend.needs else "within the cap"
     return f"{names} (fixed in {mend.version}, {reach})"
@@ -109,12 +109,12 @@ def spoken_age(day: str, now: datetime) -> str:
     return f"{days / _YEAR:.1f} y"
 
 
-def _summarize(rows: Sequence[Row], arguments: Namespace) -> None:
+def _summarize(rows: Sequence[ReleaseStatus], arguments: Namespace) -> None:
     names = {row.name for row in rows}
     behind = _names(row for row in rows if row.is_behind)
     held = _names(row for row in rows if row.held_back)
-    vulnerable = _names(row for row in rows if row.weaknesses)
-    unknown = _names(row for row in rows if row.weaknesses is None)
+    vulnerable = _names(row for row in rows if row.vulnerabilities)
+    unknown = _names(row for row in rows if row.vulnerabilities is None)
     aside = _names(row for row in rows if row.obstacle is not None and not row.is_behind) - behind
     parts = [f"{len(behind)} of {len(names)} packages have a newer release", f"the cap holds back {len(held)}"]
     parts.append(f"{len(vulnerable)} are known to be vulnerable")
@@ -125,11 +125,11 @@ def _summarize(rows: Sequence[Row], arguments: Namespace) -> None:
     talk(arguments, "; ".join(parts))
 
 
-def _names(rows: Iterable[Row]) -> set[str]:
+def _names(rows: Iterable[ReleaseStatus]) -> set[str]:
     return {row.name for row in rows}
 
 
-def as_json(row: Row, now: datetime) -> dict[str, Any]:
+def as_json(row: ReleaseStatus, now: datetime) -> dict[str, Any]:
     """One row in the form that docs/reference/json/outdated.schema.json describes."""
     held = row.held_back
     return {
@@ -145,13 +145,15 @@ def as_json(row: Row, now: datetime) -> dict[str, Any]:
         "newest-uploaded": row.newest_on or None,
         "age-days": age(row.locked_on, now),
         "targets": targets_as_json(row.targets),
-        "vulnerabilities": None if row.weaknesses is None else [weakness_as_json(each) for each in row.weaknesses],
+        "vulnerabilities": None
+        if row.vulnerabilities is None
+        else [vulnerability_as_json(each) for each in row.vulnerabilities],
     }
 
 
-def weakness_as_json(weakness: Weakness) -> dict[str, Any]:
+def vulnerability_as_json(vulnerability: Vulnerability) -> dict[str, Any]:
     """One vulnerability and its mend."""
-    advisory, mend = weakness
+    advisory, mend = vulnerability
     return {
         "id": advisory.id,
         "aliases": list(advisory.aliases),

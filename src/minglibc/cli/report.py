@@ -14,7 +14,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.selection import add_lock
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError
-from minglibc.insight.report import Facts, LockedWheel, page
+from minglibc.insight.report import LockedWheel, ReportData, render
 from minglibc.lock.document import version_of
 from minglibc.model.platform_tags import lowest_libcs
 
@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(facts), indent=2))
         return 0
-    text = page((files("minglibc.insight") / "report.html").read_text("utf-8"), facts)
+    text = render((files("minglibc.insight") / "report.html").read_text("utf-8"), facts)
     if arguments.output == "-":
         sys.stdout.write(text)
         return 0
@@ -54,18 +54,18 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _facts(found: Locked, arguments: Namespace) -> Facts:
+def _facts(found: Locked, arguments: Namespace) -> ReportData:
     steps = caps.measure(found.work, arguments)
     place = found.work.inputs.place
     findings = None if arguments.no_files else check.check_lock(found.lock, place, arguments, builds=False).findings
-    return Facts(
+    return ReportData(
         project=found.work.settings.project,
-        made=datetime.now(UTC),
+        created=datetime.now(UTC),
         minglibc=__version__,
         targets=found.lock.targets,
-        steps=steps,
+        ranges=steps,
         newest=caps.newest_releases(found.work, steps),
-        rows=found.rows(),
+        statuses=found.rows(),
         findings=findings,
         wheels=_wheels(found),
     )
@@ -85,14 +85,14 @@ def _wheels(found: Locked) -> list[LockedWheel]:
     ]
 
 
-def as_json(facts: Facts) -> dict[str, Any]:
+def as_json(facts: ReportData) -> dict[str, Any]:
     """What the page tells, in the form that docs/reference/json/report.schema.json describes."""
     return {
         "project": facts.project,
-        "made": facts.made.isoformat(timespec="seconds"),
+        "made": facts.created.isoformat(timespec="seconds"),
         "targets": targets_as_json(facts.targets),
-        "caps": caps.as_json(facts.steps, facts.targets),
-        "outdated": [outdated.as_json(row, facts.made) for row in facts.rows],
+        "caps": caps.as_json(facts.ranges, facts.targets),
+        "outdated": [outdated.as_json(row, facts.created) for row in facts.statuses],
         "findings": None if facts.findings is None else [check.finding_as_json(finding) for finding in facts.findings],
         "wheels": [
             {

@@ -9,7 +9,7 @@ from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
 from minglibc.cli.options import Namespace, Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
-from minglibc.insight.why import Answer, Link, why
+from minglibc.insight.why import Explanation, Link, explain
 from minglibc.model.artifacts import Sdist
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.requirements import normalize_name
@@ -29,7 +29,7 @@ def run(arguments: Namespace) -> int:
     """Print the answer for each kind of target."""
     name = normalize_name(arguments.name)
     with locked(arguments) as found:
-        answers = why(name, found.resolutions, found.inquiry)
+        answers = explain(name, found.resolutions, found.explainer)
     if not answers:
         raise _not_locked(name, found)
     if arguments.json:
@@ -47,7 +47,7 @@ def _not_locked(name: str, found: Locked) -> SettingsError:
     return SettingsError(f"{name} is not in {origin.lock}", hint=hint)
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: Explanation) -> str:
     wheel = answer.wheel
     needs = _needs(answer)
     lines = [f"{wheel.name} {wheel.version} for {spoken(answer.targets)}"]
@@ -58,15 +58,15 @@ def _told(answer: Answer) -> str:
     facts += [f"uploaded {wheel.upload_time[:10]}"] if wheel.upload_time else []
     lines.append(f"  {', '.join(facts)}")
     lines += [f"  {chain_text(chain)}" for chain in answer.chains]
-    if not answer.above:
+    if not answer.newer:
         return "\n".join([*lines, "  it is the newest release"])
-    width = max(len(refusal.version) for refusal in answer.above)
+    width = max(len(release.version) for release in answer.newer)
     lines.append("  newer releases:")
-    lines += [f"    {refusal.version:{width}}  {refusal.obstacle.text}" for refusal in answer.above]
+    lines += [f"    {release.version:{width}}  {release.obstacle.text}" for release in answer.newer]
     return "\n".join(lines)
 
 
-def _needs(answer: Answer) -> Cap | None:
+def _needs(answer: Explanation) -> Cap | None:
     """The C library that the wheel promises to run on, of those that the answer's targets have."""
     lowest = lowest_libcs(answer.wheel.tail)
     return next((lowest[target.cap.libc] for target in answer.targets if target.cap.libc in lowest), None)
@@ -81,7 +81,7 @@ def chain_text(chain: Sequence[Link]) -> str:
     return " → ".join(parts)
 
 
-def as_json(answer: Answer) -> dict[str, Any]:
+def as_json(answer: Explanation) -> dict[str, Any]:
     """An answer in the form that docs/reference/json/why.schema.json describes."""
     needs = _needs(answer)
     return {
@@ -96,11 +96,11 @@ def as_json(answer: Answer) -> dict[str, Any]:
         ],
         "above": [
             {
-                "version": refusal.version,
-                "reason": refusal.obstacle.reason,
-                "detail": refusal.obstacle.text,
-                "needs": str(refusal.obstacle.needs) if refusal.obstacle.needs else None,
+                "version": release.version,
+                "reason": release.obstacle.reason,
+                "detail": release.obstacle.text,
+                "needs": str(release.obstacle.needs) if release.obstacle.needs else None,
             }
-            for refusal in answer.above
+            for release in answer.newer
         ],
     }

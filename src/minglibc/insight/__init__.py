@@ -1,1 +1,1 @@
-"""What explains a lock: why, outdated, caps, report."""
+"""Explains a lock: why, outdated, caps and report."""

@@ -1,4 +1,4 @@
-"""The whole curve: what each glibc cap would lock, one resolution for every cap at which any wheel comes in."""
+"""Compares the resolutions under every glibc cap, resolving once for each cap that makes a wheel compatible."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -15,19 +15,19 @@ from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.resolver import Resolution, Unresolvable
 
 
-class Step(NamedTuple):
-    """A span of caps that lock the same releases."""
+class CapRange(NamedTuple):
+    """A range of caps under which the same releases are locked."""
 
     lowest: GlibcVersion
     highest: GlibcVersion
     versions: Mapping[str, tuple[str, ...]]
-    """By name, oldest first; more than one where targets differ. Empty where nothing can be locked."""
+    """By name, oldest first; more than one if targets differ. Empty if there is no solution."""
     problem: str = ""
-    """The packages in conflict, where nothing can be locked."""
+    """The packages in conflict, if there is no solution."""
     vulnerable: int | None = None
-    """How many known vulnerabilities these releases have; None as long as nobody asked, or no release is known of."""
+    """The number of known vulnerabilities of these releases; None if the index has no data on any of them."""
     unknown: int = 0
-    """Of how many releases the index does not say."""
+    """The number of releases on which the index has no data."""
 
     def __str__(self) -> str:
         return f"{self.lowest}" if self.lowest == self.highest else f"{self.lowest} to {self.highest}"
@@ -38,8 +38,8 @@ class Step(NamedTuple):
         return ((name, version) for name, versions in self.versions.items() for version in versions)
 
 
-class _Seen:
-    """A WheelIndex that remembers which pages were looked at."""
+class _RecordingIndex:
+    """A WheelIndex that records the pages that were requested."""
 
     def __init__(self, index: WheelIndex) -> None:
         self._index = index
@@ -56,7 +56,7 @@ class _Seen:
         self._index.prefetch(wheels)
 
 
-def curve(
+def compare_caps(
     roots: Sequence[Root],
     targets: Sequence[Target],
     compatibility_at: CompatibilityAt,
@@ -64,39 +64,39 @@ def curve(
     *,
     policy: Policy = Policy(),  # noqa: B008  immutable
     on_cap: Callable[[GlibcVersion], None] = lambda cap: None,  # noqa: ARG005
-) -> list[Step]:
-    """What every cap from the architectures' lowest to the newest glibc would lock anew, lowest cap first.
+) -> list[CapRange]:
+    """What a new lock would contain under every cap from the architectures' oldest to the newest glibc, lowest cap first.
 
-    Targets with musl stay as they are, and are locked together with the others; where there are no others, there is no curve.
+    Targets with musl keep their cap and are resolved together with the others. The list is empty if all targets have musl.
     """
-    seen = _Seen(index)
+    recording = _RecordingIndex(index)
     floors = [oldest_glibc(target.architecture) for target in targets if target.cap.libc == "glibc"]
     if not floors:
         return []
     floor = min(floors)
     outcomes: dict[GlibcVersion, _Outcome] = {}
-    # The newest releases' pages name the most caps: begin above, and go on until no page names another.
+    # The newest releases' pages have the most caps: start at the highest and continue until no page adds one.
     waiting = {NEWEST_GLIBC, floor}
     while waiting:
         for cap in sorted(waiting, reverse=True):
             on_cap(cap)
             outcomes[cap] = _outcome(
-                roots, [compatibility_at(_recapped(target, cap)) for target in targets], seen, policy
+                roots, [compatibility_at(_with_cap(target, cap)) for target in targets], recording, policy
             )
-        lowest = [compatibility_at(_recapped(target, floor)) for target in targets]
-        waiting = {cap for cap in _turning_points(lowest, seen.pages.values()) if floor < cap <= NEWEST_GLIBC}
+        lowest = [compatibility_at(_with_cap(target, floor)) for target in targets]
+        waiting = {cap for cap in _decisive_caps(lowest, recording.pages.values()) if floor < cap <= NEWEST_GLIBC}
         waiting -= outcomes.keys()
-    return list(_steps(outcomes))
+    return list(_merge_ranges(outcomes))
 
 
-def _recapped(target: Target, cap: GlibcVersion) -> Target:
+def _with_cap(target: Target, cap: GlibcVersion) -> Target:
     if target.cap.libc != cap.libc:
         return target
     return target._replace(cap=max(cap, oldest_glibc(target.architecture)))
 
 
-def _turning_points(compatibilities: Sequence[Compatibility], pages: Iterable[ProjectPage]) -> Iterator[GlibcVersion]:
-    """The caps at which some wheel of a page comes in: what wheels refused at the lowest cap ask for."""
+def _decisive_caps(compatibilities: Sequence[Compatibility], pages: Iterable[ProjectPage]) -> Iterator[GlibcVersion]:
+    """The caps at which a wheel becomes compatible: what the wheels rejected at the lowest cap need."""
     for page in pages:
         tails = {wheel.tail for position in range(len(page.versions)) for wheel in page.wheels(position)}
         for compatibility in compatibilities:
@@ -123,45 +123,45 @@ def _outcome(
 
 
 def _versions(resolutions: Sequence[Resolution], index: WheelIndex) -> dict[str, tuple[str, ...]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for resolution in resolutions:
         for name, wheel in resolution.wheels.items():
-            found.setdefault(name, set()).add(wheel.version)
-    return {name: _ordered(found[name], index.project(name)) for name in sorted(found)}
+            versions.setdefault(name, set()).add(wheel.version)
+    return {name: _in_order(versions[name], index.project(name)) for name in sorted(versions)}
 
 
-def _ordered(texts: Iterable[str], page: ProjectPage) -> tuple[str, ...]:
-    return tuple(sorted(texts, key=lambda text: page.versions.index_of(text) or 0))
+def _in_order(versions: Iterable[str], page: ProjectPage) -> tuple[str, ...]:
+    return tuple(sorted(versions, key=lambda version: page.versions.index_of(version) or 0))
 
 
-def _steps(outcomes: Mapping[GlibcVersion, _Outcome]) -> Iterator[Step]:
-    """Neighbours that lock the same become one; a cap between two turning points locks what the lower one does."""
+def _merge_ranges(outcomes: Mapping[GlibcVersion, _Outcome]) -> Iterator[CapRange]:
+    """Merges neighbouring caps with the same outcome; a cap that was not resolved has the outcome of the next lower one."""
     caps = sorted(outcomes)
     starts = [cap for before, cap in zip([None, *caps], caps, strict=False) if outcomes.get(before) != outcomes[cap]]  # type: ignore[arg-type]  # None is no key
     for cap, following in zip(starts, [*starts[1:], None], strict=True):
         highest = NEWEST_GLIBC if following is None else GlibcVersion(2, following.minor - 1)
-        yield Step(cap, highest, outcomes[cap].versions, outcomes[cap].problem)
+        yield CapRange(cap, highest, outcomes[cap].versions, outcomes[cap].problem)
 
 
-def with_vulnerabilities(steps: Sequence[Step], known: Known) -> list[Step]:
-    """The steps with the number of known vulnerabilities that each carries."""
-    return [_counted(step, known) for step in steps]
+def with_vulnerabilities(ranges: Sequence[CapRange], known: Known) -> list[CapRange]:
+    """The ranges with the number of known vulnerabilities of each."""
+    return [_with_vulnerabilities(cap_range, known) for cap_range in ranges]
 
 
-def _counted(step: Step, known: Known) -> Step:
-    told = [known.get(release) for release in step.releases]
-    counts = [len(advisories) for advisories in told if advisories is not None]
-    return step._replace(vulnerable=sum(counts) if counts else None, unknown=len(told) - len(counts))
+def _with_vulnerabilities(cap_range: CapRange, known: Known) -> CapRange:
+    advisories = [known.get(release) for release in cap_range.releases]
+    counts = [len(listed) for listed in advisories if listed is not None]
+    return cap_range._replace(vulnerable=sum(counts) if counts else None, unknown=len(advisories) - len(counts))
 
 
-def at(steps: Sequence[Step], cap: GlibcVersion) -> Step | None:
-    """The step that *cap* is in."""
-    return next((step for step in steps if step.lowest <= cap <= step.highest), None)
+def range_at(ranges: Sequence[CapRange], cap: GlibcVersion) -> CapRange | None:
+    """The range that contains *cap*."""
+    return next((cap_range for cap_range in ranges if cap_range.lowest <= cap <= cap_range.highest), None)
 
 
-def moving(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
-    """The names whose release some cap changes, and those that all caps lock alike; both by name."""
-    names = sorted({name for step in steps for name in step.versions})
-    solved = [step for step in steps if step.versions]
-    still = {name for name in names if len({step.versions.get(name) for step in solved}) == 1}
-    return [name for name in names if name not in still], sorted(still)
+def changed_and_unchanged(ranges: Sequence[CapRange]) -> tuple[list[str], list[str]]:
+    """The packages whose version depends on the cap, and those with one version under all caps; both by name."""
+    names = sorted({name for cap_range in ranges for name in cap_range.versions})
+    solved = [cap_range for cap_range in ranges if cap_range.versions]
+    unchanged = {name for name in names if len({cap_range.versions.get(name) for cap_range in solved}) == 1}
+    return [name for name in names if name not in unchanged], sorted(unchanged)

@@ -1,81 +1,89 @@
-"""Each locked release against the newest: what keeps the newest out, which cap would let it in, what is known against ours."""
+"""Compares each locked release with the newest: what blocks the newest, which cap allows it, and known vulnerabilities."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from minglibc.insight.replay import CompatibilityAt
-from minglibc.insight.vulnerabilities import Advisory, Known, Remedy, remedy
-from minglibc.insight.why import Inquiry, Obstacle
+from minglibc.insight.vulnerabilities import Advisory, Known, Remedy, find_remedy
+from minglibc.insight.why import Explainer, Obstacle
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.resolver import Resolution
 
-_ASIDE = frozenset(("pre-release", "yanked"))
+_UNWANTED = frozenset(("pre-release", "yanked"))
 
 
-class Within(NamedTuple):
-    """The newest release that only the cap keeps out, and the lowest cap that admits it."""
+class BlockedRelease(NamedTuple):
+    """The newest release that only the cap blocks, and the lowest cap that allows it."""
 
     version: str
     needs: Cap
 
 
-class Weakness(NamedTuple):
-    """A known vulnerability of a locked release, and where it is mended."""
+class Vulnerability(NamedTuple):
+    """A known vulnerability of a locked release, and the release that fixes it."""
 
     advisory: Advisory
     remedy: Remedy | None
 
 
-class Row(NamedTuple):
-    """One locked release, for the targets of which the same is to be said."""
+class ReleaseStatus(NamedTuple):
+    """One locked release compared with the newest, for the targets with the same result."""
 
     name: str
     locked: str
     newest: str
     obstacle: Obstacle | None
-    """None where the locked release is the newest."""
-    held_back: Within | None
+    """None if the locked release is the newest."""
+    held_back: BlockedRelease | None
     targets: tuple[Target, ...]
     locked_on: str
     newest_on: str
-    weaknesses: tuple[Weakness, ...] | None = None
-    """None where the index does not say."""
+    vulnerabilities: tuple[Vulnerability, ...] | None = None
+    """None if the index has no data."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is a newer release that a user may want: no pre-release, and not yanked."""
-        return self.obstacle is not None and self.obstacle.reason not in _ASIDE
+        """Whether there is a newer release that is neither a pre-release nor yanked."""
+        return self.obstacle is not None and self.obstacle.reason not in _UNWANTED
 
 
-def outdated(resolutions: Sequence[Resolution], inquiry: Inquiry) -> list[Row]:
-    """A row for each locked release, by name; nothing is said of vulnerabilities yet."""
-    found: dict[Row, list[Target]] = {}
+def outdated(resolutions: Sequence[Resolution], explainer: Explainer) -> list[ReleaseStatus]:
+    """The status of each locked release, by name, without vulnerabilities."""
+    targets: dict[ReleaseStatus, list[Target]] = {}
     for resolution in resolutions:
         for name in resolution.wheels:
-            found.setdefault(_row(resolution, name, inquiry), []).append(resolution.target)
-    rows = [row._replace(targets=tuple(targets)) for row, targets in found.items()]
-    return sorted(rows, key=lambda row: (row.name, row.targets))
+            targets.setdefault(_status(resolution, name, explainer), []).append(resolution.target)
+    statuses = [status._replace(targets=tuple(affected)) for status, affected in targets.items()]
+    return sorted(statuses, key=lambda status: (status.name, status.targets))
 
 
-def _row(resolution: Resolution, name: str, inquiry: Inquiry) -> Row:
+def _status(resolution: Resolution, name: str, explainer: Explainer) -> ReleaseStatus:
     wheel = resolution.wheels[name]
-    page = inquiry.page(name)
-    above = inquiry.above(name, wheel.version)
-    newest = next(_wanted(page, above), None)
+    page = explainer.page(name)
+    above = explainer.newer_than(name, wheel.version)
+    newest = next(_without_unwanted(page, above), None)
     if newest is None:
         newest = next(iter(above), None)
-    # The day alone: the files of one release are uploaded within minutes of each other.
+    # Only the day: the files of one release are uploaded within minutes of each other.
     day = wheel.upload_time[:10]
     if newest is None:
-        return Row(name, wheel.version, wheel.version, None, None, (), day, day)
-    obstacle = inquiry.obstacle(resolution, name, newest)
-    held = _held(resolution, name, inquiry)
-    return Row(name, wheel.version, page.versions.texts[newest], obstacle, held, (), day, _uploaded(page, newest))
+        return ReleaseStatus(name, wheel.version, wheel.version, None, None, (), day, day)
+    return ReleaseStatus(
+        name=name,
+        locked=wheel.version,
+        newest=page.versions.texts[newest],
+        obstacle=explainer.obstacle(resolution, name, newest),
+        held_back=_blocked_release(resolution, name, explainer),
+        targets=(),
+        locked_on=day,
+        newest_on=_upload_day(page, newest),
+    )
 
 
-def _wanted(page: ProjectPage, positions: range) -> Iterator[int]:
+def _without_unwanted(page: ProjectPage, positions: range) -> Iterator[int]:
+    """The *positions* of releases that are neither pre-releases nor yanked."""
     for position in positions:
         wheels = page.wheels(position)
         yanked = bool(wheels) and all(wheel.yanked is not None for wheel in wheels)
@@ -83,72 +91,81 @@ def _wanted(page: ProjectPage, positions: range) -> Iterator[int]:
             yield position
 
 
-def _held(resolution: Resolution, name: str, inquiry: Inquiry) -> Within | None:
-    """The newest release that nothing but the cap keeps out; None where something within the cap is newer than it."""
-    page = inquiry.page(name)
-    for position in inquiry.above(name, resolution.wheels[name].version):
-        obstacle = inquiry.obstacle(resolution, name, position)
+def _blocked_release(resolution: Resolution, name: str, explainer: Explainer) -> BlockedRelease | None:
+    """The newest release that only the cap blocks; None if a newer release is available under the current cap."""
+    page = explainer.page(name)
+    for position in explainer.newer_than(name, resolution.wheels[name].version):
+        obstacle = explainer.obstacle(resolution, name, position)
         if obstacle.needs is not None:
-            return Within(page.versions.texts[position], obstacle.needs)
+            return BlockedRelease(page.versions.texts[position], obstacle.needs)
         if obstacle.reason == "free":
             return None
     return None
 
 
-def _uploaded(page: ProjectPage, position: int) -> str:
+def _upload_day(page: ProjectPage, position: int) -> str:
     files = (*page.wheels(position), *page.sdists(position))
     return min((file.upload_time for file in files if file.upload_time), default="")[:10]
 
 
-def with_weaknesses(
-    rows: Sequence[Row], known: Known, inquiry: Inquiry, compatibility_at: CompatibilityAt
-) -> list[Row]:
-    """The rows with what is known of each locked release; each remedy is one that all of the row's targets can have."""
-    return [row._replace(weaknesses=_weaknesses(row, known, inquiry, compatibility_at)) for row in rows]
+def with_vulnerabilities(
+    statuses: Sequence[ReleaseStatus], known: Known, explainer: Explainer, compatibility_at: CompatibilityAt
+) -> list[ReleaseStatus]:
+    """The statuses with each release's known vulnerabilities; a remedy is one that works for all of a status's targets."""
+    return [
+        status._replace(vulnerabilities=_vulnerabilities(status, known, explainer, compatibility_at))
+        for status in statuses
+    ]
 
 
-def _weaknesses(
-    row: Row, known: Known, inquiry: Inquiry, compatibility_at: CompatibilityAt
-) -> tuple[Weakness, ...] | None:
-    advisories = known.get((row.name, row.locked))
+def _vulnerabilities(
+    status: ReleaseStatus, known: Known, explainer: Explainer, compatibility_at: CompatibilityAt
+) -> tuple[Vulnerability, ...] | None:
+    advisories = known.get((status.name, status.locked))
     if advisories is None:
         return None
-    page = inquiry.page(row.name)
-    found = []
-    for advisory in advisories:
-        remedies = [remedy(advisory, page, row.locked, target, compatibility_at) for target in row.targets]
-        certain = [each for each in remedies if each is not None]
-        # The target that is worst off decides.
-        worst = (
-            max(certain, key=lambda each: (each.needs or (0, 0), each.version))
-            if len(certain) == len(remedies)
-            else None
-        )
-        found.append(Weakness(advisory, worst))
-    return tuple(found)
+    page = explainer.page(status.name)
+    return tuple(Vulnerability(advisory, _remedy(advisory, page, status, compatibility_at)) for advisory in advisories)
 
 
-def releases(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _remedy(
+    advisory: Advisory, page: ProjectPage, status: ReleaseStatus, compatibility_at: CompatibilityAt
+) -> Remedy | None:
+    """The remedy of the target that needs the highest cap, or else the newest release; None if a target has no remedy."""
+    remedies = []
+    for target in status.targets:
+        remedy = find_remedy(advisory, page, status.locked, target, compatibility_at)
+        if remedy is None:
+            return None
+        remedies.append(remedy)
+    return max(remedies, key=lambda remedy: (remedy.needs or (0, 0), page.versions.index_of(remedy.version) or 0))
+
+
+def releases(statuses: Sequence[ReleaseStatus]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """The locked releases, and those of them that are their project's newest."""
-    locked = [(row.name, row.locked) for row in rows]
-    return locked, [(row.name, row.locked) for row in rows if not row.is_behind]
+    locked = [(status.name, status.locked) for status in statuses]
+    return locked, [(status.name, status.locked) for status in statuses if not status.is_behind]
 
 
-def condensed(rows: Sequence[Row]) -> list[Row]:
-    """For people: a row that only follows another target's, as one release for all is preferred, is told with that one."""
+def condensed(statuses: Sequence[ReleaseStatus]) -> list[ReleaseStatus]:
+    """For display: a status that only follows another target's ("other-target") is merged with that one."""
     leaders: dict[tuple[str, str, str], int] = {}
-    told: list[Row] = []
-    for row in sorted(rows, key=lambda row: row.obstacle is not None and row.obstacle.reason == "other-target"):
-        place = leaders.setdefault((row.name, row.locked, row.newest), len(told))
-        if row.obstacle is None or row.obstacle.reason != "other-target" or place == len(told):
-            told.append(row)
+    merged: list[ReleaseStatus] = []
+    for status in sorted(statuses, key=_follows_another_target):
+        position = leaders.setdefault((status.name, status.locked, status.newest), len(merged))
+        if position == len(merged) or not _follows_another_target(status):
+            merged.append(status)
         else:
-            told[place] = told[place]._replace(targets=(*told[place].targets, *row.targets))
-    return sorted(told, key=lambda row: row.name)
+            merged[position] = merged[position]._replace(targets=(*merged[position].targets, *status.targets))
+    return sorted(merged, key=lambda status: status.name)
+
+
+def _follows_another_target(status: ReleaseStatus) -> bool:
+    return status.obstacle is not None and status.obstacle.reason == "other-target"
 
 
 def age(day: str, now: datetime) -> int | None:
-    """The days from *day* (ISO) to *now*; None where there is no day."""
+    """The days from *day* (ISO 8601) to *now*; None if *day* is empty."""
     if not day:
         return None
     return max(0, (now.date() - datetime.fromisoformat(day).date()).days)

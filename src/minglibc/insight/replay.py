@@ -1,4 +1,4 @@
-"""A lock read back: the resolutions that it records, with who asks for what, and no search."""
+"""Replays a lock: rebuilds the resolutions that it records, with their requirements, without resolving."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CompatibilityAt = Callable[[Target], Compatibility]
 
 
-def recall(
+def replay(
     lock: Lock,
     roots: Sequence[Root],
     compatibility_at: CompatibilityAt,
@@ -25,11 +25,11 @@ def recall(
     *,
     policy: Policy = Policy(),  # noqa: B008  immutable
 ) -> list[Resolution]:
-    """One resolution per target of *lock*; what the roots ask for beyond the lock is left out."""
+    """One resolution per target of *lock*; requirements on packages outside the lock are ignored."""
     resolutions = []
     for target in lock.targets:
         provider = Provider(index, compatibility_at(target), preferences={}, policy=policy)
-        resolutions.append(_recall(provider, roots, _wheels(lock, target, index)))
+        resolutions.append(_resolution(provider, roots, _wheels(lock, target, index)))
     return resolutions
 
 
@@ -39,27 +39,27 @@ def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Wheel]:
     return {str(package.name): _wheel(package.name, version_of(package), wheel, index) for package, wheel in selected}
 
 
-def _recall(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Wheel]) -> Resolution:
-    asked = {asker: [ask for ask in asks if ask.name in wheels] for asker, asks in provider.roots(roots).items()}
+def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Wheel]) -> Resolution:
+    root_asks = {root: [ask for ask in asks if ask.name in wheels] for root, asks in provider.roots(roots).items()}
     dependencies: dict[str, list[Ask]] = {}
-    waiting = [ask for asks in asked.values() for ask in asks]
+    waiting = [ask for asks in root_asks.values() for ask in asks]
     while waiting:
         ask = waiting.pop()
         if ask.identifier not in dependencies:
-            found = dependencies[ask.identifier] = list(_dependencies(provider, ask, wheels[ask.name]))
-            found[:] = [each for each in found if each.name in wheels]
-            waiting.extend(found)
+            asks = [asked for asked in _dependencies(provider, ask, wheels[ask.name]) if asked.name in wheels]
+            dependencies[ask.identifier] = asks
+            waiting.extend(asks)
     demands: dict[str, dict[Demand, None]] = {}
-    for each in (ask for found in (asked, dependencies) for asks in found.values() for ask in asks):
-        # What an extra asks of its own project is no demand of anybody.
-        if each.asked_by.partition("[")[0].partition(" ")[0] != each.name:
-            demands.setdefault(each.name, {})[Demand(each.asked_by, each.requirement)] = None
+    for ask in (ask for asks in (*root_asks.values(), *dependencies.values()) for ask in asks):
+        # An extra's requirement on its own project does not count.
+        if ask.asked_by.partition("[")[0].partition(" ")[0] != ask.name:
+            demands.setdefault(ask.name, {})[Demand(ask.asked_by, ask.requirement)] = None
     return Resolution(
         target=provider.compatibility.target,
         wheels=wheels,
         dependencies={identifier: _identifiers(asks) for identifier, asks in dependencies.items()},
-        roots={asker: _identifiers(asks) for asker, asks in asked.items()},
-        demands={name: tuple(found) for name, found in demands.items()},
+        roots={root: _identifiers(asks) for root, asks in root_asks.items()},
+        demands={name: tuple(unique) for name, unique in demands.items()},
         warnings=tuple(provider.warnings),
     )
 
@@ -67,7 +67,7 @@ def _recall(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Whee
 def _dependencies(provider: Provider, ask: Ask, wheel: Wheel) -> Iterable[Ask]:
     position = provider.project(ask.name).page.versions.index_of(wheel.version)
     if position is None:
-        return ()  # taken off the index since; its metadata may be gone too
+        return ()  # removed from the index; its metadata may be gone as well
     try:
         return list(provider.get_dependencies(Candidate(ask.identifier, ask.extra, position, wheel)))
     except Unusable:
@@ -79,7 +79,7 @@ def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
 
 
 def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Wheel:
-    """The locked file as its page has it now, else as the lock does."""
+    """The locked file as its project page describes it, or as the lock does if the page no longer has it."""
     try:
         page = index.project(name)
     except ProjectNotFound:
@@ -89,9 +89,9 @@ def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> 
     position = page.versions.index_of(version) if page else None
     if page is not None and position is not None:
         files = (*page.wheels(position), *page.sdists(position))
-        found = next((file for file in files if file.filename == locked.filename), None)
-        if found is not None:
-            return found
+        current = next((file for file in files if file.filename == locked.filename), None)
+        if current is not None:
+            return current
     algorithm = next(algorithm for algorithm in HASH_ALGORITHMS if algorithm in locked.hashes)
     uploaded = locked.upload_time.isoformat() if locked.upload_time else ""
     kind = Wheel if locked.filename.endswith(".whl") else Sdist

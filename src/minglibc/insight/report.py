@@ -1,4 +1,4 @@
-"""A lock, its curve of caps, what is held back and what was found → one HTML page that needs nothing else."""
+"""Renders a lock, the comparison of caps, newer releases and findings as one self-contained HTML page."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -6,11 +6,11 @@ from html import escape
 from typing import NamedTuple
 
 from minglibc.audit.rules import Finding
-from minglibc.insight.caps import Step, moving
-from minglibc.insight.outdated import Row, Weakness, age, condensed
+from minglibc.insight.caps import CapRange, changed_and_unchanged
+from minglibc.insight.outdated import ReleaseStatus, Vulnerability, age, condensed
 from minglibc.model.targets import NEWEST_GLIBC, Cap, GlibcVersion, Target
 
-# What a glibc means to people: the Red Hat releases that manylinux grew up with.
+# Red Hat Enterprise Linux releases by the minor version of their glibc.
 SYSTEMS = {5: "RHEL 5", 12: "RHEL 6", 17: "RHEL 7", 28: "RHEL 8", 34: "RHEL 9", 39: "RHEL 10"}
 
 
@@ -24,18 +24,18 @@ class LockedWheel(NamedTuple):
     needs: Cap | None
 
 
-class Facts(NamedTuple):
-    """Everything that the page tells."""
+class ReportData(NamedTuple):
+    """The content of the page."""
 
     project: str
-    made: datetime
+    created: datetime
     minglibc: str
     targets: Sequence[Target]
-    steps: Sequence[Step]
+    ranges: Sequence[CapRange]
     newest: Mapping[str, str]
-    rows: Sequence[Row]
+    statuses: Sequence[ReleaseStatus]
     findings: Sequence[Finding] | None
-    """None where the wheels were not looked into."""
+    """None if the wheels were not checked."""
     wheels: Sequence[LockedWheel]
 
     @property
@@ -45,29 +45,29 @@ class Facts(NamedTuple):
 
     @property
     def libcs(self) -> str:
-        """All of the project's caps, as a heading says them."""
+        """All of the project's caps, for a heading."""
         musls = sorted({target.cap.named for target in self.targets if not isinstance(target.cap, GlibcVersion)})
         glibcs = ", ".join(map(str, self.caps))
         return " and ".join([*([f"glibc {glibcs}"] if glibcs else []), *musls])
 
 
-def page(template: str, facts: Facts) -> str:
-    """The page: *template* with its marks replaced; what an index or a file said is escaped."""
+def render(template: str, data: ReportData) -> str:
+    """The page: *template* with its placeholders replaced; text from indexes and files is escaped."""
     sections = [
-        _tiles(facts),
-        _section("curve", "What each cap would lock", plot(facts.steps, facts.newest, facts.caps), _curve_note(facts)),
-        _section("matrix", "Packages by cap", _matrix(facts)),
-        _section("outdated", "Newer releases and what keeps them out", _outdated(facts)),
-        _section("vulnerabilities", "Known vulnerabilities", _vulnerabilities(facts)),
-        _section("findings", "Files that need more than the cap", _findings(facts)),
-        _section("targets", "Targets", _targets(facts)),
-        _section("wheels", "Locked wheels", _wheels(facts)),
+        _tiles(data),
+        _section("curve", "Resolutions by cap", plot(data.ranges, data.newest, data.caps), _plot_notes(data)),
+        _section("matrix", "Packages by cap", _matrix(data)),
+        _section("outdated", "Newer releases and what blocks them", _outdated(data)),
+        _section("vulnerabilities", "Known vulnerabilities", _vulnerabilities(data)),
+        _section("findings", "Files that exceed the cap", _findings(data)),
+        _section("targets", "Targets", _targets(data)),
+        _section("wheels", "Locked wheels", _wheels(data)),
     ]
-    title = f"{facts.project or 'This project'} on {facts.libcs}"
-    made = f"Made on {facts.made:%Y-%m-%d} by minglibc {facts.minglibc} from pylock.toml"
-    marks = {"title": escape(title), "made": escape(made), "sections": "\n".join(sections)}
-    for mark, text in marks.items():
-        template = template.replace(f"<!--{mark}-->", text)
+    title = f"{data.project or 'This project'} on {data.libcs}"
+    created = f"Created on {data.created:%Y-%m-%d} by minglibc {data.minglibc} from pylock.toml"
+    placeholders = {"title": escape(title), "created": escape(created), "sections": "\n".join(sections)}
+    for placeholder, text in placeholders.items():
+        template = template.replace(f"<!--{placeholder}-->", text)
     return template
 
 
@@ -78,19 +78,19 @@ def _section(identifier: str, title: str, *content: str) -> str:
 # Tiles.
 
 
-def _tiles(facts: Facts) -> str:
-    names = {row.name for row in facts.rows}
-    held = {row.name for row in facts.rows if row.held_back}
-    weak = {row.name for row in facts.rows if row.weaknesses}
-    unknown = {row.name for row in facts.rows if row.weaknesses is None}
-    ages = [days for row in facts.rows if (days := age(row.locked_on, facts.made)) is not None]
-    vulnerable = "unknown" if unknown and not weak else str(len(weak))
+def _tiles(data: ReportData) -> str:
+    names = {status.name for status in data.statuses}
+    held = {status.name for status in data.statuses if status.held_back}
+    vulnerable = {status.name for status in data.statuses if status.vulnerabilities}
+    unknown = {status.name for status in data.statuses if status.vulnerabilities is None}
+    ages = [days for status in data.statuses if (days := age(status.locked_on, data.created)) is not None]
+    without_data = f"; no data for {len(unknown)}" if unknown and vulnerable else ""
     tiles = [
         (str(len(names)), "packages locked"),
         (str(len(held)), "held back by the cap"),
-        (vulnerable, f"known to be vulnerable{f'; {len(unknown)} unknown' if unknown and weak else ''}"),
-        ("not checked" if facts.findings is None else str(len(facts.findings)), "findings in the wheels' files"),
-        (_years(max(ages)) if ages else "?", "the oldest release's age"),
+        ("unknown" if unknown and not vulnerable else str(len(vulnerable)), f"known to be vulnerable{without_data}"),
+        ("not checked" if data.findings is None else str(len(data.findings)), "findings in the wheels' files"),
+        (_years(max(ages)) if ages else "?", "age of the oldest release"),
     ]
     items = "".join(f"<li><strong>{escape(value)}</strong> {escape(label)}</li>" for value, label in tiles)
     return f'<ul class="tiles">{items}</ul>'
@@ -103,24 +103,24 @@ def _years(days: int) -> str:
 # The plot.
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 960, 56, 12, 34, 190, 44
-_ROOM = 28
+_LABEL_WIDTH = 28
 
 
-def plot(steps: Sequence[Step], newest: Mapping[str, str], caps: Sequence[GlibcVersion]) -> str:
-    """The curve as SVG: for each cap, how many packages are locked at their newest release."""
-    if not steps:
-        return "<p>No cap was measured.</p>"
-    count = max((len(step.versions) for step in steps), default=0) or 1
-    across = _Axis(steps[0].lowest.minor, NEWEST_GLIBC.minor + 1, _LEFT, _WIDTH - _RIGHT)
+def plot(ranges: Sequence[CapRange], newest: Mapping[str, str], caps: Sequence[GlibcVersion]) -> str:
+    """An SVG bar chart: for each cap, how many packages are locked at their newest release."""
+    if not ranges:
+        return "<p>There is no glibc cap to compare.</p>"
+    count = max((len(cap_range.versions) for cap_range in ranges), default=0) or 1
+    across = _Axis(ranges[0].lowest.minor, NEWEST_GLIBC.minor + 1, _LEFT, _WIDTH - _RIGHT)
     up = _Axis(0, count, _TOP + _HEIGHT, _TOP)
-    parts = [*_grid(count, up), *_ticks(steps, across)]
-    parts.extend(_column(step, newest, across, up) for step in steps)
+    parts = [*_grid(count, up), *_ticks(ranges, across)]
+    parts.extend(_column(cap_range, newest, across, up) for cap_range in ranges)
     parts.extend(_own_cap(cap, across) for cap in caps)
     height = _TOP + _HEIGHT + _BELOW
-    described = "; ".join(f"glibc {step}: {_spoken_step(step, newest)}" for step in steps)
+    description = "; ".join(f"glibc {cap_range}: {_describe(cap_range, newest)}" for cap_range in ranges)
     return (
         f'<svg class="curve" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="curve-title">\n'
-        f'<title id="curve-title">Packages at their newest release, by cap. {escape(described)}</title>\n'
+        f'<title id="curve-title">Packages at their newest release, by cap. {escape(description)}</title>\n'
         + "\n".join(parts)
         + "\n</svg>"
     )
@@ -147,35 +147,35 @@ def _grid(count: int, up: _Axis) -> Iterator[str]:
     yield f'<text class="tick" x="{_LEFT - 8}" y="{_TOP - 18}" text-anchor="start">packages at their newest release</text>'
 
 
-def _ticks(steps: Sequence[Step], across: _Axis) -> Iterator[str]:
+def _ticks(ranges: Sequence[CapRange], across: _Axis) -> Iterator[str]:
     base = _TOP + _HEIGHT
-    minors = {step.lowest.minor for step in steps} | {minor for minor in SYSTEMS if minor >= across.first}
+    minors = {cap_range.lowest.minor for cap_range in ranges} | {minor for minor in SYSTEMS if minor >= across.first}
     last = -100.0
     for minor in sorted(minors):
         x = across(minor)
         yield f'<line class="axis" x1="{x}" x2="{x}" y1="{base}" y2="{base + 5}"/>'
-        # Numbers closer than this run into each other; the columns tell their own spans when pointed at.
-        if x - last >= _ROOM:
+        # Closer labels would overlap; the columns show their range as a tooltip.
+        if x - last >= _LABEL_WIDTH:
             yield f'<text class="tick" x="{x}" y="{base + 18}">2.{minor}</text>'
             last = x
         if minor in SYSTEMS:
             yield f'<text class="system" x="{x}" y="{base + 34}">{SYSTEMS[minor]}</text>'
 
 
-def _column(step: Step, newest: Mapping[str, str], across: _Axis, up: _Axis) -> str:
-    left, right = across(step.lowest.minor), across(step.highest.minor + 1)
-    told = escape(f"glibc {step}: {_spoken_step(step, newest)}")
-    if not step.versions:
+def _column(cap_range: CapRange, newest: Mapping[str, str], across: _Axis, up: _Axis) -> str:
+    left, right = across(cap_range.lowest.minor), across(cap_range.highest.minor + 1)
+    tooltip = escape(f"glibc {cap_range}: {_describe(cap_range, newest)}")
+    if not cap_range.versions:
         return (
-            f'<g><title>{told}</title><rect class="nothing" x="{left}" y="{_TOP}" width="{right - left:.1f}" '
+            f'<g><title>{tooltip}</title><rect class="nothing" x="{left}" y="{_TOP}" width="{right - left:.1f}" '
             f'height="{_HEIGHT}"/></g>'
         )
-    value = _at_newest(step, newest)
+    value = _at_newest(cap_range, newest)
     y = up(value)
-    # A narrow column's number would run into its neighbour's; pointing at it tells the same.
-    label = f'<text class="value" x="{left + 6}" y="{y - 6}">{value}</text>' if right - left >= _ROOM else ""
+    # A narrow column's label would overlap the next one; its tooltip has the number.
+    label = f'<text class="value" x="{left + 6}" y="{y - 6}">{value}</text>' if right - left >= _LABEL_WIDTH else ""
     return (
-        f'<g><title>{told}</title><rect class="bar" x="{left}" y="{y}" width="{max(1.0, right - left - 2):.1f}" '
+        f'<g><title>{tooltip}</title><rect class="bar" x="{left}" y="{y}" width="{max(1.0, right - left - 2):.1f}" '
         f'height="{up(0) - y:.1f}"/><line class="edge" x1="{left}" x2="{right - 2:.1f}" y1="{y}" y2="{y}"/>{label}</g>'
     )
 
@@ -190,26 +190,29 @@ def _own_cap(cap: GlibcVersion, across: _Axis) -> str:
     )
 
 
-def _at_newest(step: Step, newest: Mapping[str, str]) -> int:
-    return sum(versions[-1] == newest.get(name) for name, versions in step.versions.items())
+def _at_newest(cap_range: CapRange, newest: Mapping[str, str]) -> int:
+    return sum(versions[-1] == newest.get(name) for name, versions in cap_range.versions.items())
 
 
-def _spoken_step(step: Step, newest: Mapping[str, str]) -> str:
-    if not step.versions:
-        return f"nothing can be locked ({step.problem})"
-    told = f"{_at_newest(step, newest)} of {len(step.versions)} packages at their newest release"
-    return f"{told}, {_count(step)} known vulnerabilities" if step.vulnerable is not None else told
+def _describe(cap_range: CapRange, newest: Mapping[str, str]) -> str:
+    if not cap_range.versions:
+        return f"no solution ({cap_range.problem})"
+    text = f"{_at_newest(cap_range, newest)} of {len(cap_range.versions)} packages at their newest release"
+    return f"{text}, {_count(cap_range)} known vulnerabilities" if cap_range.vulnerable is not None else text
 
 
-def _count(step: Step) -> str:
-    return "unknown" if step.vulnerable is None else str(step.vulnerable)
+def _count(cap_range: CapRange) -> str:
+    return "unknown" if cap_range.vulnerable is None else str(cap_range.vulnerable)
 
 
-def _curve_note(facts: Facts) -> str:
-    nothing = [step for step in facts.steps if not step.versions]
-    notes = [f"Hatched: nothing can be locked under glibc {step}, for want of {step.problem}." for step in nothing]
-    if all(step.vulnerable is None for step in facts.steps):
-        notes.append("The index does not say which releases are known to be vulnerable.")
+def _plot_notes(data: ReportData) -> str:
+    unsolved = [cap_range for cap_range in data.ranges if not cap_range.versions]
+    notes = [
+        f"Hatched: no solution under glibc {cap_range} (conflicting packages: {cap_range.problem})."
+        for cap_range in unsolved
+    ]
+    if all(cap_range.vulnerable is None for cap_range in data.ranges):
+        notes.append("The index has no vulnerability data.")
     return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
@@ -229,7 +232,7 @@ def _cell(text: str, sort: str | float = "", kind: str = "") -> _Cell:
 
 
 def _table(name: str, heads: Iterable[str], rows: Sequence[Sequence[_Cell]]) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
     return (
         f'<div class="scroll"><table data-name="{escape(name)}">\n<thead><tr>{head}</tr></thead>\n'
@@ -243,110 +246,115 @@ def _td(cell: _Cell) -> str:
     return f"<td{kind}{sort}>{cell.html}</td>"
 
 
-def _or_nothing(rows: Sequence[object], table: Callable[[], str], nothing: str) -> str:
-    return table() if rows else f"<p>{escape(nothing)}</p>"
+def _table_or_text(rows: Sequence[object], table: Callable[[], str], text: str) -> str:
+    return table() if rows else f"<p>{escape(text)}</p>"
 
 
-def _matrix(facts: Facts) -> str:
-    moved, still = moving(facts.steps)
-    heads = ["Package", *(f"{step}" for step in facts.steps)]
-    rows = [[_cell(name), *(_release(step, name, facts.newest) for step in facts.steps)] for name in moved]
-    note = f"Locked alike under every cap: {', '.join(still)}." if still else ""
+def _matrix(data: ReportData) -> str:
+    changed, unchanged = changed_and_unchanged(data.ranges)
+    heads = ["Package", *(f"{cap_range}" for cap_range in data.ranges)]
+    rows = [[_cell(name), *(_release(cap_range, name, data.newest) for cap_range in data.ranges)] for name in changed]
+    note = f"The same under every cap: {', '.join(unchanged)}." if unchanged else ""
     legend = '<p class="note"><span class="key newest">newest</span> <span class="key older">older</span></p>'
-    table = _or_nothing(rows, lambda: legend + _table("matrix", heads, rows), "No cap changes any release.")
+    table = _table_or_text(rows, lambda: legend + _table("matrix", heads, rows), "All caps give the same versions.")
     return f'{table}<p class="note">{escape(note)}</p>'
 
 
-def _release(step: Step, name: str, newest: Mapping[str, str]) -> _Cell:
-    versions = step.versions.get(name)
+def _release(cap_range: CapRange, name: str, newest: Mapping[str, str]) -> _Cell:
+    versions = cap_range.versions.get(name)
     if versions is None:
         return _cell("-", kind="absent")
     return _cell(", ".join(versions), kind="newest" if versions[-1] == newest.get(name) else "older")
 
 
-def _outdated(facts: Facts) -> str:
-    behind = [row for row in condensed(facts.rows) if row.is_behind]
-    heads = ["Package", "Locked", "Age", "Newest", "Cap for the newest", "Why not"]
-    if len(facts.targets) > 1:
-        heads.append("On")
+def _outdated(data: ReportData) -> str:
+    behind = [status for status in condensed(data.statuses) if status.is_behind]
+    heads = ["Package", "Locked", "Age", "Newest", "Cap for the newest", "Blocked by"]
+    if len(data.targets) > 1:
+        heads.append("Targets")
     rows = []
-    for row in behind:
-        days = age(row.locked_on, facts.made)
-        needs = row.obstacle.needs if row.obstacle else None
-        why_not = row.obstacle.text if row.obstacle else ""
-        if row.held_back and row.held_back.version != row.newest:
-            why_not += f"; {row.held_back.version} needs {row.held_back.needs.named}"
+    for status in behind:
+        days = age(status.locked_on, data.created)
+        needs = status.obstacle.needs if status.obstacle else None
+        blocked_by = status.obstacle.text if status.obstacle else ""
+        if status.held_back and status.held_back.version != status.newest:
+            blocked_by += f"; {status.held_back.version} needs {status.held_back.needs.named}"
         cells = [
-            _cell(row.name),
-            _cell(row.locked),
+            _cell(status.name),
+            _cell(status.locked),
             _cell("?" if days is None else _years(days), -1 if days is None else days, "number"),
-            _cell(row.newest),
+            _cell(status.newest),
             _cell(_short(needs) if needs else "-", needs.minor if needs else 999, "number"),
-            _cell(why_not),
+            _cell(blocked_by),
         ]
-        rows.append([*cells, _cell(_pythons(row.targets, facts.targets))] if len(facts.targets) > 1 else cells)
-    return _or_nothing(rows, lambda: _table("outdated", heads, rows), "Every release is the newest.")
+        rows.append(
+            [*cells, _cell(_describe_targets(status.targets, data.targets))] if len(data.targets) > 1 else cells
+        )
+    return _table_or_text(rows, lambda: _table("outdated", heads, rows), "Every package is at its newest release.")
 
 
 def _short(cap: Cap) -> str:
-    """A column about glibc says of what else it is."""
+    """A cap in a column of glibc versions; another C library is named."""
     return str(cap) if isinstance(cap, GlibcVersion) else cap.named
 
 
-def _pythons(targets: Sequence[Target], everything: Sequence[Target]) -> str:
-    if set(targets) == set(everything):
+def _describe_targets(targets: Sequence[Target], all_targets: Sequence[Target]) -> str:
+    if set(targets) == set(all_targets):
         return "all targets"
-    one_architecture = len({target.architecture for target in everything}) == 1
-    one_libc = len({target.cap.libc for target in everything}) == 1
+    one_architecture = len({target.architecture for target in all_targets}) == 1
+    one_libc = len({target.cap.libc for target in all_targets}) == 1
 
-    def spoken(target: Target) -> str:
+    def describe(target: Target) -> str:
         where = [] if one_architecture else [target.architecture]
         return " ".join([str(target.python), *where, *([] if one_libc else [target.cap.libc])])
 
-    return ", ".join(map(spoken, targets))
+    return ", ".join(map(describe, targets))
 
 
-def _vulnerabilities(facts: Facts) -> str:
-    weak = {(row.name, row.locked, each): None for row in facts.rows for each in row.weaknesses or ()}
+def _vulnerabilities(data: ReportData) -> str:
+    unique = {
+        (status.name, status.locked, vulnerability): None
+        for status in data.statuses
+        for vulnerability in status.vulnerabilities or ()
+    }
     rows = [
         [
             _cell(name),
             _cell(version),
-            _Cell(_linked(weakness)),
-            _cell(weakness.advisory.summary),
-            _cell(_mend(weakness)),
+            _Cell(_linked(vulnerability)),
+            _cell(vulnerability.advisory.summary),
+            _cell(_fix(vulnerability)),
         ]
-        for name, version, weakness in weak
+        for name, version, vulnerability in unique
     ]
-    heads = ["Package", "Locked", "Vulnerability", "What it is", "Mended"]
-    unknown = sorted({row.name for row in facts.rows if row.weaknesses is None})
-    nothing = "The index knows of none." if not unknown else "The index names none."
-    table = _or_nothing(rows, lambda: _table("vulnerabilities", heads, rows), nothing)
+    heads = ["Package", "Locked", "Vulnerability", "Summary", "Fixed"]
+    unknown = sorted({status.name for status in data.statuses if status.vulnerabilities is None})
+    table = _table_or_text(rows, lambda: _table("vulnerabilities", heads, rows), "No known vulnerabilities.")
     if not unknown:
         return table
-    who = "any release" if len(unknown) == len({row.name for row in facts.rows}) else ", ".join(unknown)
-    return f'{table}<p class="note">Unknown: the index does not say whether {escape(who)} is vulnerable.</p>'
+    packages = "any package" if len(unknown) == len({status.name for status in data.statuses}) else ", ".join(unknown)
+    return f'{table}<p class="note">The index has no vulnerability data for {escape(packages)}.</p>'
 
 
-def _linked(weakness: Weakness) -> str:
-    names, link = escape(weakness.advisory.names), weakness.advisory.link
-    # An index may say anything; only web addresses become links.
+def _linked(vulnerability: Vulnerability) -> str:
+    names, link = escape(vulnerability.advisory.names), vulnerability.advisory.link
+    # The index is not trusted: only web addresses become links.
     if not link.startswith(("https://", "http://")):
         return names
     return f'<a href="{escape(link)}" rel="noreferrer noopener">{names}</a>'
 
 
-def _mend(weakness: Weakness) -> str:
-    mend = weakness.remedy
-    if mend is None:
-        fixed = ", ".join(weakness.advisory.fixed_in)
-        return f"in {fixed}, which no cap brings within reach" if fixed else "nowhere yet"
-    return f"in {mend.version}, {f'with {mend.needs.named}' if mend.needs else 'within the cap'}"
+def _fix(vulnerability: Vulnerability) -> str:
+    remedy = vulnerability.remedy
+    if remedy is None:
+        fixed_in = ", ".join(vulnerability.advisory.fixed_in)
+        return f"in {fixed_in}, which no cap allows" if fixed_in else "no fix known"
+    return f"in {remedy.version}, {f'needs {remedy.needs.named}' if remedy.needs else 'allowed by the current cap'}"
 
 
-def _findings(facts: Facts) -> str:
-    if facts.findings is None:
-        return "<p>The wheels were not looked into.</p>"
+def _findings(data: ReportData) -> str:
+    if data.findings is None:
+        return "<p>The wheels were not checked.</p>"
     rows = [
         [
             _cell(finding.distribution),
@@ -355,18 +363,18 @@ def _findings(facts: Facts) -> str:
             _cell(", ".join(finding.symbols)),
             _cell(str(finding.lowest_cap) if finding.lowest_cap else "-"),
         ]
-        for finding in facts.findings
+        for finding in data.findings
     ]
-    heads = ["Distribution", "File", "Needs", "For", "Cap"]
-    return _or_nothing(rows, lambda: _table("findings", heads, rows), "None: every file keeps within the cap.")
+    heads = ["Distribution", "File", "Needs", "Symbols", "Cap"]
+    return _table_or_text(rows, lambda: _table("findings", heads, rows), "None: all files are compatible with the cap.")
 
 
-def _targets(facts: Facts) -> str:
-    rows = [[_cell(f"CPython {t.python}"), _cell(t.architecture), _cell(t.cap.named)] for t in facts.targets]
+def _targets(data: ReportData) -> str:
+    rows = [[_cell(f"CPython {t.python}"), _cell(t.architecture), _cell(t.cap.named)] for t in data.targets]
     return _table("targets", ["Interpreter", "Architecture", "Cap"], rows)
 
 
-def _wheels(facts: Facts) -> str:
+def _wheels(data: ReportData) -> str:
     rows = [
         [
             _cell(wheel.name),
@@ -375,9 +383,9 @@ def _wheels(facts: Facts) -> str:
             _cell(_short(wheel.needs) if wheel.needs else "any", wheel.needs.minor if wheel.needs else 0, "number"),
             _cell(_bytes(wheel.size), -1 if wheel.size is None else wheel.size, "number"),
         ]
-        for wheel in facts.wheels
+        for wheel in data.wheels
     ]
-    total = sum(wheel.size or 0 for wheel in facts.wheels)
+    total = sum(wheel.size or 0 for wheel in data.wheels)
     table = _table("wheels", ["Package", "Version", "File", "glibc", "Size"], rows)
     return f'{table}<p class="note">{len(rows)} wheels, {_bytes(total)}.</p>'
 

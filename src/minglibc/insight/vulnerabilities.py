@@ -1,4 +1,4 @@
-"""Known vulnerabilities of releases, and the release and the cap that would be rid of one."""
+"""Known vulnerabilities of releases, and the release and cap that fix them."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from minglibc.model.targets import Cap, Target
 
 
 class Advisory(NamedTuple):
-    """A known vulnerability of a release, as the index tells of it (from OSV)."""
+    """A known vulnerability of a release, as the index reports it (from OSV)."""
 
     id: str
     aliases: tuple[str, ...] = ()
@@ -20,34 +20,34 @@ class Advisory(NamedTuple):
 
     @property
     def names(self) -> str:
-        """Its identifiers, the CVE first: that is the one that people know."""
+        """Up to two identifiers, CVE identifiers first."""
         known = sorted({self.id, *self.aliases}, key=lambda name: (not name.startswith("CVE-"), name != self.id, name))
         return ", ".join(known[:2])
 
 
-# Name and version → what is known of that release; None where the index does not say. Absent means the same.
+# Name and version → the release's advisories. None, or a missing key, means that the index has no data on the release.
 Known = Mapping[tuple[str, str], tuple[Advisory, ...] | None]
 
 
 class Remedy(NamedTuple):
-    """The first release without a vulnerability that some cap admits, and that cap; None for today's."""
+    """The first fixed release that some cap allows, and that cap; None if the current cap allows it."""
 
     version: str
     needs: Cap | None
 
 
-def remedy(
+def find_remedy(
     advisory: Advisory, page: ProjectPage, locked: str, target: Target, compatibility_at: CompatibilityAt
 ) -> Remedy | None:
-    """Where *target* finds a release above *locked* that is rid of *advisory*: within its cap if there is one, else at the lowest."""
+    """The first release above *locked* that fixes *advisory*, under the target's own cap if possible, else under the lowest cap that allows one."""
     positions = [page.versions.index_of(version) for version in advisory.fixed_in]
     floor = page.versions.index_of(locked)
-    fixed = [position for position in positions if position is not None and (floor is None or position > floor)]
-    if not fixed:
+    fixes = [position for position in positions if position is not None and (floor is None or position > floor)]
+    if not fixes:
         return None
     best: Remedy | None = None
-    for position in range(min(fixed), len(page.versions)):
-        if page.versions.prereleases >> position & 1 or not _is_mended(page, position, fixed):
+    for position in range(min(fixes), len(page.versions)):
+        if page.versions.prereleases >> position & 1 or not _is_fixed(page, position, fixes):
             continue
         if compatibility_at(target).best(page, position) is not None:
             return Remedy(page.versions.texts[position], None)
@@ -57,9 +57,9 @@ def remedy(
     return best
 
 
-def _is_mended(page: ProjectPage, position: int, fixed: Sequence[int]) -> bool:
-    """Whether a fix reaches a version: its own branch's fix, or the last of all; the next branch's first releases have none."""
+def _is_fixed(page: ProjectPage, position: int, fixes: Sequence[int]) -> bool:
+    """Whether a version includes a fix: its own branch's, or the last one; the next branch's first releases may lack it."""
     branch = page.versions.texts[position].rpartition(".")[0]
-    return position >= max(fixed) or any(
-        position >= each and page.versions.texts[each].rpartition(".")[0] == branch for each in fixed
+    return position >= max(fixes) or any(
+        position >= fix and page.versions.texts[fix].rpartition(".")[0] == branch for fix in fixes
     )

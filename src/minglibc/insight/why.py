@@ -1,4 +1,4 @@
-"""Why this release: the chains of requirements that lead to it, and what keeps out each release above it."""
+"""Explains why a version was selected: its requirement chains, and what blocks each newer release."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from minglibc.resolve.resolver import Resolution
 
 
 class Obstacle(NamedTuple):
-    """What keeps a release out: the reason's name, its sentence, and the lowest cap that alone would let it in."""
+    """What blocks a release: a reason's name, a text, and the lowest cap that alone allows the release."""
 
     reason: str
     text: str
@@ -26,30 +26,30 @@ class Obstacle(NamedTuple):
 
 
 class Link(NamedTuple):
-    """One step of a chain: who requires what; the last one's requirement is on the package in question."""
+    """One requirement of a chain and its origin; the last requirement is on the explained package."""
 
     asked_by: str
     requirement: Requirement
 
 
-class Refusal(NamedTuple):
-    """A release above the locked one, and what keeps it out."""
+class NewerRelease(NamedTuple):
+    """A release newer than the locked one, and what blocks it."""
 
     version: str
     obstacle: Obstacle
 
 
-class Answer(NamedTuple):
-    """Why some targets have this release of a package."""
+class Explanation(NamedTuple):
+    """Why a version of a package was selected for some targets."""
 
     targets: tuple[Target, ...]
     wheel: Wheel
     chains: tuple[tuple[Link, ...], ...]
-    above: tuple[Refusal, ...]
+    newer: tuple[NewerRelease, ...]
 
 
-class Inquiry:
-    """Questions about one lock's releases, asked of the pages that it was made from."""
+class Explainer:
+    """Explains the releases of one lock, with the index pages that the lock was made from."""
 
     def __init__(
         self,
@@ -65,95 +65,99 @@ class Inquiry:
         self._policy = policy
 
     def page(self, name: str) -> ProjectPage:
-        """The page of a project; an empty one where the index no longer has it."""
+        """The page of a project; an empty one if the index no longer has the project."""
         try:
             return self._index.project(name)
         except ProjectNotFound:
             return ProjectPage.empty(name)
 
-    def above(self, name: str, locked: str) -> range:
-        """The positions of the releases above *locked*, newest first."""
+    def newer_than(self, name: str, locked: str) -> range:
+        """The positions of the releases newer than *locked*, newest first."""
         page = self.page(name)
         floor = page.versions.index_of(locked)
-        # A release that was taken off the index is below all that is newer than it.
-        start = floor + 1 if floor is not None else _after(page, locked)
+        # The locked release may have been removed from the index.
+        start = floor + 1 if floor is not None else _position_after(page, locked)
         return range(len(page.versions) - 1, start - 1, -1)
 
     def obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle:
-        """What keeps the release at *position* out of *resolution*: the first that holds of the project's status, the release's, the rules, the files and the metadata."""
-        obstacle = self._hard_obstacle(resolution, name, position)
+        """What blocks the release at *position* in *resolution*.
+
+        The first of: project status, release status, requirements and constraints, files, metadata.
+        """
+        obstacle = self._own_obstacle(resolution, name, position)
         if obstacle is None or obstacle.needs is not None:
-            # No cap alone lets in what an earlier target keeps out.
-            return self._of_others(resolution, name, position) or obstacle or _free(name)
+            # A cap alone does not allow a release that another target blocks.
+            return self._other_target(resolution, name, position) or obstacle or _upgrade_available(name)
         return obstacle
 
-    def _hard_obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
+    def _own_obstacle(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
         page = self.page(name)
         return (
-            self._of_status(page)
-            or _of_yanked(page, position)
-            or self._of_prerelease(page, resolution, position)
-            or self._of_requirements(page, resolution, position)
-            or self._of_files(page, resolution.target, position)
-            or self._of_metadata(page, resolution, position)
+            self._quarantined(page)
+            or _yanked(page, position)
+            or self._prerelease(page, resolution, position)
+            or self._requirement_conflict(page, resolution, position)
+            or self._incompatible_files(page, resolution.target, position)
+            or self._metadata_conflict(page, resolution, position)
         )
 
     def needs(self, name: str, position: int, target: Target) -> Cap | None:
-        """The lowest cap above the target's that admits the release's files."""
+        """The lowest cap above the target's that allows the release's files."""
         return needed_cap(self._compatibility_at(target), self.page(name), position)
 
-    def _of_others(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
-        """One release for all targets is preferred: what the targets before this one can't have whatever the cap is out here, too.
+    def _other_target(self, resolution: Resolution, name: str, position: int) -> Obstacle | None:
+        """One version for all targets is preferred: an earlier target's obstacle that no cap removes applies here too.
 
-        Of targets that no marker tells from this one, it is out whatever their order, and whatever they can't have it for.
+        If the targets have the same marker, any obstacle of either applies to both.
         """
         locked = resolution.wheels[name].version
-        passed = False
+        is_later = False
         for other in self._resolutions:
-            beside = other.wheels.get(name)
-            passed = passed or other.target == resolution.target
-            alike = other.target != resolution.target and other.target.marker == resolution.target.marker
-            if beside is None or beside.version != locked or (passed and not alike):
+            wheel = other.wheels.get(name)
+            is_later = is_later or other.target == resolution.target
+            same_marker = other.target != resolution.target and other.target.marker == resolution.target.marker
+            if wheel is None or wheel.version != locked or (is_later and not same_marker):
                 continue
-            obstacle = self._hard_obstacle(other, name, position)
-            if obstacle is not None and (obstacle.needs is None or alike):
-                return Obstacle(
-                    "other-target", f"kept the same as on {_where(other.target, alike=alike)}, where it {obstacle.text}"
-                )
+            obstacle = self._own_obstacle(other, name, position)
+            if obstacle is not None and (obstacle.needs is None or same_marker):
+                where = _describe(other.target, with_cap=same_marker)
+                return Obstacle("other-target", f"kept the same as on {where} ({obstacle.text})")
         return None
 
-    def _of_status(self, page: ProjectPage) -> Obstacle | None:
+    def _quarantined(self, page: ProjectPage) -> Obstacle | None:
         if page.status != "quarantined":
             return None
-        why = f": {page.status_reason}" if page.status_reason else ""
-        return Obstacle("quarantined", f"the index has quarantined the project{why}")
+        reason = f": {page.status_reason}" if page.status_reason else ""
+        return Obstacle("quarantined", f"the index has quarantined the project{reason}")
 
-    def _of_prerelease(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+    def _prerelease(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
         if not page.versions.prereleases >> position & 1 or self._policy.admits_prereleases(page.name):
             return None
-        asked = [demand.requirement.specifier for demand in resolution.demands.get(page.name, ())]
+        specifiers = [demand.requirement.specifier for demand in resolution.demands.get(page.name, ())]
         locked = resolution.wheels[page.name].version if page.name in resolution.wheels else ""
-        if any(versions.names_prerelease(specifier) for specifier in asked) or (
+        if any(versions.names_prerelease(specifier) for specifier in specifiers) or (
             locked and versions.is_prerelease(locked)
         ):
             return None
         return Obstacle("pre-release", "is a pre-release")
 
-    def _of_requirements(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
-        against = [
+    def _requirement_conflict(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+        conflicts = [
             f"{demand.asked_by} requires {demand.requirement.without_marker}"
             for demand in resolution.demands.get(page.name, ())
-            if not _holds(page, demand.requirement, position)
+            if not _allows(page, demand.requirement, position)
         ]
         environment = Environment(resolution.target.environment)
-        against += [
-            f"a constraint says {each.without_marker}"
-            for each in self._policy.constraints
-            if each.name == page.name and environment.admits(each.marker) and not _holds(page, each, position)
+        conflicts += [
+            f"a constraint requires {constraint.without_marker}"
+            for constraint in self._policy.constraints
+            if constraint.name == page.name
+            and environment.admits(constraint.marker)
+            and not _allows(page, constraint, position)
         ]
-        return Obstacle("requirement", "; ".join(dict.fromkeys(against))) if against else None
+        return Obstacle("requirement", "; ".join(dict.fromkeys(conflicts))) if conflicts else None
 
-    def _of_files(self, page: ProjectPage, target: Target, position: int) -> Obstacle | None:
+    def _incompatible_files(self, page: ProjectPage, target: Target, position: int) -> Obstacle | None:
         rejections = self._compatibility_at(target).rejections(page, position)
         if not rejections:
             return None
@@ -161,28 +165,28 @@ class Inquiry:
         if needs:
             reason = Reason.GLIBC if needs.libc == "glibc" else Reason.NEWER_MUSL
             return Obstacle(reason.value, f"needs {needs.named}", needs)
-        # What no cap can give is seen under the highest of them.
-        beyond = self._compatibility_at(target.uncapped).rejections(page, position)
-        told = (beyond or rejections)[0]
+        # No cap helps: report what blocks the release even without a cap.
+        without_cap = self._compatibility_at(target.uncapped).rejections(page, position)
+        rejection = (without_cap or rejections)[0]
         missing = {
             Reason.INTERPRETER: f"CPython {target.python}",
             Reason.ARCHITECTURE: target.architecture,
             Reason.FOR_GLIBC: "musl",
         }
-        text = f"has no wheel for {missing[told.reason]}" if told.reason in missing else str(told)
-        return Obstacle(told.reason.value, text)
+        text = f"has no wheel for {missing[rejection.reason]}" if rejection.reason in missing else str(rejection)
+        return Obstacle(rejection.reason.value, text)
 
-    def _of_metadata(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
+    def _metadata_conflict(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
         wheel = self._compatibility_at(resolution.target).best(page, position)
-        assert wheel is not None  # the files were looked at
+        assert wheel is not None  # _incompatible_files comes first
         try:
             metadata = self._index.metadata(wheel)
-            wrong = check_metadata(metadata, wheel)
+            problem = check_metadata(metadata, wheel)
             conflicts = list(self._conflicts(metadata, resolution))
         except (MinglibcError, ValueError) as error:
-            wrong, conflicts = str(error), []
-        if wrong:
-            return Obstacle("unusable", f"can't be used: {wrong}")
+            problem, conflicts = str(error), []
+        if problem:
+            return Obstacle("unusable", f"is unusable: {problem}")
         if not conflicts:
             return None
         caps = [conflict.needs for conflict in conflicts]
@@ -190,102 +194,106 @@ class Inquiry:
         return Obstacle("conflict", "; ".join(conflict.text for conflict in conflicts), needs)
 
     def _conflicts(self, metadata: CoreMetadata, resolution: Resolution) -> Iterator[Obstacle]:
-        """What a release requires that the locked releases beside it are not."""
+        """The requirements of a release that other locked packages do not meet."""
         environment = Environment(resolution.target.environment)
         for text in metadata.requires_dist:
             try:
                 requirement = parse(text)
             except InvalidRequirement as error:
                 raise ValueError(str(error)) from error
-            beside = resolution.wheels.get(requirement.name)
-            if beside is None or not environment.admits(requirement.marker):
+            locked = resolution.wheels.get(requirement.name)
+            if locked is None or not environment.admits(requirement.marker):
                 continue
             page = self.page(requirement.name)
-            position = page.versions.index_of(beside.version)
-            if position is not None and not _holds(page, requirement, position):
-                yield self._conflict(page, requirement, beside, resolution.target)
+            position = page.versions.index_of(locked.version)
+            if position is not None and not _allows(page, requirement, position):
+                yield self._conflict(page, requirement, locked, resolution.target)
 
-    def _conflict(self, page: ProjectPage, requirement: Requirement, beside: Wheel, target: Target) -> Obstacle:
-        asked = f"requires {requirement.without_marker}"
+    def _conflict(self, page: ProjectPage, requirement: Requirement, locked: Wheel, target: Target) -> Obstacle:
+        text = f"requires {requirement.without_marker}"
         mask = page.versions.mask(requirement.specifier)
-        fitting = [position for position in range(len(page.versions)) if mask >> position & 1]
+        allowed = [position for position in range(len(page.versions)) if mask >> position & 1]
         compatibility = self._compatibility_at(target)
-        if not any(compatibility.best(page, position) for position in fitting):
-            caps = [cap for position in fitting if (cap := self.needs(page.name, position, target))]
+        if not any(compatibility.best(page, position) for position in allowed):
+            caps = [cap for position in allowed if (cap := self.needs(page.name, position, target))]
             if caps:
-                return Obstacle("conflict", f"{asked}, which needs {min(caps).named}", min(caps))
-        return Obstacle("conflict", f"{asked}, and {beside.version} is locked")
+                return Obstacle("conflict", f"{text}, which needs {min(caps).named}", min(caps))
+        return Obstacle("conflict", f"{text}, but {locked.version} is locked")
 
 
-def _where(target: Target, *, alike: bool) -> str:
-    where = f"CPython {target.python}, {target.architecture}"
-    return f"{where}, {target.cap.named}" if alike else where
+def _describe(target: Target, *, with_cap: bool) -> str:
+    text = f"CPython {target.python}, {target.architecture}"
+    return f"{text}, {target.cap.named}" if with_cap else text
 
 
-def _of_yanked(page: ProjectPage, position: int) -> Obstacle | None:
-    """A release all of whose wheels were taken back; PEP 592 leaves it to those who pin it with ==."""
+def _yanked(page: ProjectPage, position: int) -> Obstacle | None:
+    """The obstacle of a release whose wheels are all yanked; by PEP 592 only a requirement with == may select it."""
     wheels = page.wheels(position)
     if not wheels or any(wheel.yanked is None for wheel in wheels):
         return None
     return Obstacle(Reason.YANKED.value, f"is yanked{f': {wheels[0].yanked}' if wheels[0].yanked else ''}")
 
 
-def _free(name: str) -> Obstacle:
-    return Obstacle("free", f"nothing known keeps it out: `minglibc lock -P {name}` tries it")
+def _upgrade_available(name: str) -> Obstacle:
+    return Obstacle("free", f"an upgrade is available: run `minglibc lock -P {name}`")
 
 
-def _holds(page: ProjectPage, requirement: Requirement, position: int) -> bool:
+def _allows(page: ProjectPage, requirement: Requirement, position: int) -> bool:
     return bool(page.versions.mask(requirement.specifier) >> position & 1)
 
 
-def _after(page: ProjectPage, locked: str) -> int:
+def _position_after(page: ProjectPage, locked: str) -> int:
     bound = versions.key(locked)
     return sum(1 for text in page.versions.texts if versions.key(text) <= bound)
 
 
-def why(name: str, resolutions: Sequence[Resolution], inquiry: Inquiry) -> list[Answer]:
-    """Why *name* is locked as it is; targets with one answer share it, and those without the package have none."""
-    found: dict[tuple[Wheel, tuple[tuple[Link, ...], ...], tuple[Refusal, ...]], list[Target]] = {}
+def explain(name: str, resolutions: Sequence[Resolution], explainer: Explainer) -> list[Explanation]:
+    """Why *name* is locked at its version; targets with the same explanation share one."""
+    targets: dict[tuple[Wheel, tuple[tuple[Link, ...], ...], tuple[NewerRelease, ...]], list[Target]] = {}
     for resolution in resolutions:
         wheel = resolution.wheels.get(name)
         if wheel is None:
             continue
-        page = inquiry.page(name)
-        above = tuple(
-            Refusal(page.versions.texts[position], inquiry.obstacle(resolution, name, position))
-            for position in inquiry.above(name, wheel.version)
+        page = explainer.page(name)
+        newer = tuple(
+            NewerRelease(page.versions.texts[position], explainer.obstacle(resolution, name, position))
+            for position in explainer.newer_than(name, wheel.version)
         )
-        found.setdefault((wheel, chains(name, resolution), above), []).append(resolution.target)
-    return [Answer(tuple(targets), *key) for key, targets in found.items()]
+        targets.setdefault((wheel, requirement_chains(name, resolution), newer), []).append(resolution.target)
+    return [Explanation(tuple(affected), *key) for key, affected in targets.items()]
 
 
-def chains(name: str, resolution: Resolution) -> tuple[tuple[Link, ...], ...]:
-    """For everyone who requires *name*, the shortest chain that leads from the project to it; the shortest of them first."""
-    reached = _reached(resolution)
-    found = []
+def requirement_chains(name: str, resolution: Resolution) -> tuple[tuple[Link, ...], ...]:
+    """For each requirement on *name*, the shortest chain from the project to it; the shortest chains first."""
+    parents = _first_requirements(resolution)
+    chains = []
     for demand in resolution.demands.get(name, ()):
         links = [Link(demand.asked_by, demand.requirement)]
-        while asker := reached.get(links[0].asked_by):
-            links.insert(0, asker)
-        found.append(tuple(links))
-    return tuple(sorted(found, key=lambda chain: (len(chain), chain)))
+        while parent := parents.get(links[0].asked_by):
+            links.insert(0, parent)
+        chains.append(tuple(links))
+    return tuple(sorted(chains, key=lambda chain: (len(chain), chain)))
 
 
-def _reached(resolution: Resolution) -> Mapping[str, Link | None]:
-    """For each asker ("paramiko 5.1.0"), the demand that first brings it in, walking from the roots; None for a root."""
-    reached: dict[str, Link | None] = dict.fromkeys(resolution.roots)
+def _first_requirements(resolution: Resolution) -> Mapping[str, Link | None]:
+    """For each package ("paramiko 5.1.0"), the requirement that reaches it first from the roots; None for a root."""
+    first: dict[str, Link | None] = dict.fromkeys(resolution.roots)
     waiting: list[tuple[str, str]] = [
-        (asker, identifier) for asker, ids in resolution.roots.items() for identifier in ids
+        (root, identifier) for root, identifiers in resolution.roots.items() for identifier in identifiers
     ]
-    for asker, identifier in waiting:
-        owner = identifier.partition("[")[0]
-        label = f"{identifier} {resolution.wheels[owner].version}"
-        if label in reached:
+    for parent, identifier in waiting:
+        project = identifier.partition("[")[0]
+        label = f"{identifier} {resolution.wheels[project].version}"
+        if label in first:
             continue
-        asked = [each.requirement for each in resolution.demands.get(owner, ()) if each.asked_by == asker]
+        requirements = [
+            demand.requirement for demand in resolution.demands.get(project, ()) if demand.asked_by == parent
+        ]
         extra = identifier.partition("[")[2].rstrip("]")
-        # An extra asks for its own project, too: what brought the extra brought that.
-        requirement = next((each for each in asked if extra in each.extras), asked[0] if asked else None)
-        reached[label] = Link(asker, requirement) if requirement else reached.get(asker)
-        waiting += [(label, each) for each in resolution.dependencies.get(identifier, ())]
-    return reached
+        # An extra also requires its own project: that link has the parent of the extra.
+        requirement = next(
+            (one for one in requirements if extra in one.extras), requirements[0] if requirements else None
+        )
+        first[label] = Link(parent, requirement) if requirement else first.get(parent)
+        waiting += [(label, dependency) for dependency in resolution.dependencies.get(identifier, ())]
+    return first
