@@ -29,7 +29,8 @@ PARTS = {
         **dict.fromkeys(("Store.write", "Store.note", "Store.confirm", "Store.close"), "cache, written"),
     },
     "minglibc.resolve.prefetch": dict.fromkeys(("Speculation.page", "Speculation.metadata"), "looking ahead"),
-    "minglibc.lock.document": {"resolve_all": "resolution", **dict.fromkeys(("merge", "dumps"), "lock, written")},
+    "minglibc.resolve.multi_target": {"resolve_all": "resolution"},
+    "minglibc.lock.document": dict.fromkeys(("merge", "dumps"), "lock, written"),
 }
 
 spent: dict[str, float] = {}

@@ -15,14 +15,14 @@ from minglibc.index.json_page import read_page
 from minglibc.index.response import Answer
 from minglibc.insight.caps import CapRange, changed_and_unchanged, compare_caps, range_at, with_vulnerabilities
 from minglibc.insight.vulnerabilities import Advisory
-from minglibc.lock.document import resolve_all
-from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.artifacts import Artifact
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import parse
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Unresolvable
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
@@ -135,11 +135,11 @@ class Pages:
             raise ProjectNotFound(name)
         return self._pages[name]
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         """What the project was made with."""
         return CoreMetadata(wheel.name, wheel.version, self._requires[wheel.filename])
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Everything is here."""
 
 
@@ -163,13 +163,13 @@ def test_the_curve_holds_at_every_cap(projects: Mapping[str, list[tuple[int, tup
     index = Pages(projects)
     roots = [Root(parse("a"), "the project")]
     target = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17))
-    steps = compare_caps(roots, [target], Compatibility, index)
+    steps = compare_caps(roots, [target], TargetCompatibility, index)
     for minor in range(5, NEWEST_GLIBC.minor + 1):
         cap = GlibcVersion(2, minor)
         (step,) = [step for step in steps if step.lowest <= cap <= step.highest]
         assert step == range_at(steps, cap)
         try:
-            (resolution,) = resolve_all(roots, [Compatibility(target._replace(cap=cap))], index)
+            (resolution,) = resolve_all(roots, [TargetCompatibility(target._replace(cap=cap))], index)
             expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
         except Unresolvable:
             expected = {}

@@ -29,14 +29,14 @@ from minglibc.lock import digest
 from minglibc.lock import document as lockfile
 from minglibc.lock.digest import seal
 from minglibc.model import requirements
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
 # A hundred times what an honest answer of this size takes on a slow machine.
 SECONDS = 5.0
-JUDGE = Compatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
+JUDGE = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
 PAGE_URL = "http://127.0.0.1/simple/b/"
 SHORT = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 LONG = settings(

@@ -10,7 +10,7 @@ from minglibc.cache.pages import Store
 from minglibc.config import settings
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, EXIT_USAGE, SettingsError
 from minglibc.index.client import Index
-from minglibc.model.compatibility import Compatibility, Reason, Rejection
+from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.prefetch import Speculation
 from tests.support.commands import Ran, locked_versions, minglibc, read_lock
@@ -215,7 +215,7 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
     root = tmp_path / "project"
     root.mkdir()
     links = ("../outside/corp-1.0-py3-none-any.whl", f"file://{root}/../outside/corp-1.0-py3-none-any.whl")
-    compatibility = Compatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
+    compatibility = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
     for link in links:
         (root / "links.html").write_text(f'<a href="{link}">corp</a>')
         url = f"file://{root}/links.html"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from minglibc.index.json_page import File, RawFile
 from minglibc.insight.held_back import needed_cap
 from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Compatibility, Cutoff, Reason, Rejection
+from minglibc.model.compatibility import Cutoff, Reason, Rejection, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.project_page import ProjectPage, reduce_files
@@ -48,7 +48,7 @@ def _page(*filenames: str, requires_python: str | None = None, upload_time: str 
 )
 def test_refusals_keep_their_reason(tail: str, expected: Rejection) -> None:
     """A wheel above the cap is refused for its glibc, another architecture's for that, and so on."""
-    assert expected == Compatibility(TARGET).check_tags(tail)
+    assert expected == TargetCompatibility(TARGET).check_tags(tail)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_refusals_keep_their_reason(tail: str, expected: Rejection) -> None:
 )
 def test_refusals_of_a_target_with_musl(tail: str, expected: Rejection) -> None:
     """Of a wheel for another C library that is told, of one for a newer musl which it needs."""
-    assert expected == Compatibility(TARGET._replace(cap=MuslVersion(1, 1))).check_tags(tail)
+    assert expected == TargetCompatibility(TARGET._replace(cap=MuslVersion(1, 1))).check_tags(tail)
 
 
 def test_a_tag_set_may_name_both_c_libraries() -> None:
@@ -109,7 +109,7 @@ def test_what_no_cap_lifts_needs_none() -> None:
 )  # fmt: skip
 def test_any_tag_of_the_set_is_enough(tail: str) -> None:
     """A wheel fits if one tag of its compressed set does."""
-    assert isinstance(Compatibility(TARGET).check_tags(tail), int)
+    assert isinstance(TargetCompatibility(TARGET).check_tags(tail), int)
 
 
 def test_best_wheel_and_build_tag() -> None:
@@ -121,7 +121,7 @@ def test_best_wheel_and_build_tag() -> None:
         "a-1.0-10-cp39-cp39-manylinux_2_17_x86_64.whl",
         "a-1.0-cp39-cp39-manylinux_2_28_x86_64.whl",
     )
-    best = Compatibility(TARGET).best(page, 0)
+    best = TargetCompatibility(TARGET).best(page, 0)
     assert best is not None
     assert "a-1.0-10-cp39-cp39-manylinux_2_17_x86_64.whl" == best.filename
 
@@ -129,16 +129,16 @@ def test_best_wheel_and_build_tag() -> None:
 def test_linux_tag_only_for_the_named() -> None:
     """A bare linux tag fits only for a project that the setting names."""
     page = _page("a-1.0-cp39-cp39-linux_x86_64.whl")
-    assert Compatibility(TARGET).best(page, 0) is None
-    assert Compatibility(TARGET, allow_linux_tag=["a"]).best(page, 0) is not None
-    assert Compatibility(TARGET, allow_linux_tag=["b"]).best(page, 0) is None
+    assert TargetCompatibility(TARGET).best(page, 0) is None
+    assert TargetCompatibility(TARGET, allow_linux_tag=["a"]).best(page, 0) is not None
+    assert TargetCompatibility(TARGET, allow_linux_tag=["b"]).best(page, 0) is None
 
 
 def test_requires_python_is_judged_at_the_newest_patch() -> None:
     """``!=3.9.0,!=3.9.1,>=3.9`` admits "3.9" and refuses "3.9.1"."""
     page = _page("a-1.0-py3-none-any.whl", requires_python="!=3.9.0,!=3.9.1,>=3.9")
-    assert Compatibility(TARGET).best(page, 0) is not None
-    exact = Compatibility(TARGET._replace(python=PythonVersion(9, 1)))
+    assert TargetCompatibility(TARGET).best(page, 0) is not None
+    exact = TargetCompatibility(TARGET._replace(python=PythonVersion(9, 1)))
     assert [Rejection(Reason.REQUIRES_PYTHON, "!=3.9.0,!=3.9.1,>=3.9")] == exact.rejections(page, 0)
 
 
@@ -154,7 +154,7 @@ def test_requires_python_is_judged_at_the_newest_patch() -> None:
 def test_exclude_newer(uploaded: str, fits: bool) -> None:  # noqa: FBT001  a table's column
     """A file uploaded at the cutoff or later is too new, and one without a time is not taken on trust."""
     page = _page("a-1.0-py3-none-any.whl", upload_time=uploaded)
-    compatibility = Compatibility(TARGET, exclude_newer=Cutoff("2026-01-02T00:00:00"))
+    compatibility = TargetCompatibility(TARGET, exclude_newer=Cutoff("2026-01-02T00:00:00"))
     assert fits == (compatibility.best(page, 0) is not None)
 
 
@@ -235,9 +235,9 @@ def test_a_glance_sees_nothing_that_a_look_does_not(
     found = []
     for looks in (False, True):
         page = reduce_files("a", files, base_url="https://example.invalid/simple/a/")
-        compatibility = Compatibility(TARGET, allow_sdist=["a"])
+        compatibility = TargetCompatibility(TARGET, allow_sdist=["a"])
         if looks:
-            page.tails(0)
+            page.tag_sets(0)
         found.append(
             (needed_cap(compatibility, page, 0), compatibility.best(page, 0), compatibility.rejections(page, 0))
         )
@@ -250,4 +250,4 @@ def test_a_glance_sees_nothing_that_a_look_does_not(
 def test_a_glance_sees_releases_for_other_pythons(python: str | None, seen: bool) -> None:  # noqa: FBT001  a parameter of the table
     """That a release is for other Pythons is seen without decoding its files, where all of them say the same."""
     page = _page("a-1-py3-none-any.whl", "a-1-cp310-cp310-win32.whl", requires_python=python)
-    assert seen is page.is_only_for(0, Compatibility(TARGET)._is_for_others)
+    assert seen is page.is_only_for(0, TargetCompatibility(TARGET)._is_for_others)

@@ -8,14 +8,14 @@ import pytest
 
 from minglibc.index.json_page import read_page
 from minglibc.index.response import JSON_TYPE, Answer
-from minglibc.lock.document import resolve_all
-from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.artifacts import Artifact
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
+from minglibc.resolve.multi_target import resolve_all
 from tests.benchmarks import synthetic
 
 
@@ -35,12 +35,12 @@ class Memory:
             self._pages[name] = read_page(answer, name)
         return self._pages[name]
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         """The metadata of a wheel."""
         self.read += 1
         return parse_metadata(self._bodies[f"/files/{wheel.filename}.metadata"].decode())
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Nothing is ever late here."""
 
 
@@ -57,7 +57,7 @@ def _calls(packages: int, pythons: int) -> int:
     sys.setprofile(counting)
     try:
         answers = resolve_all(
-            [Root(Requirement(synthetic.name(0)), "the project")], [Compatibility(t) for t in targets], memory
+            [Root(Requirement(synthetic.name(0)), "the project")], [TargetCompatibility(t) for t in targets], memory
         )
     finally:
         sys.setprofile(None)

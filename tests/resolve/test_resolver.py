@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from minglibc.errors import ProjectNotFound
 from minglibc.index.json_page import File
-from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.artifacts import Artifact
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import Requirement, parse
@@ -16,7 +16,7 @@ from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.resolver import resolve, settle
 
-JUDGE = Compatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
+JUDGE = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
 # Requirements of each version of each project.
 Projects = Mapping[str, Mapping[int, tuple[str, ...]]]
 
@@ -35,12 +35,12 @@ class Shelf:
         files = [File(f"{name}-{n}.0-py3-none-any.whl", f"https://example.invalid/{n}") for n in self._projects[name]]
         return reduce_files(name, files, base_url="https://example.invalid/")
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         """What the version requires."""
         self.read.append(f"{wheel.name} {wheel.version}")
         return CoreMetadata(wheel.name, wheel.version, self._projects[wheel.name][int(wheel.version.partition(".")[0])])
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Nothing is ever late here."""
 
 
@@ -49,7 +49,7 @@ def roots(*texts: str) -> list[Root]:
     return [Root(parse(text), "the project") for text in texts]
 
 
-def versions(wheels: Mapping[str, Wheel]) -> dict[str, str]:
+def versions(wheels: Mapping[str, Artifact]) -> dict[str, str]:
     """The versions by name."""
     return {name: wheel.version for name, wheel in wheels.items()}
 

@@ -7,7 +7,7 @@ import pytest
 
 from minglibc.cli.locking import work
 from minglibc.cli.proposing import tried
-from minglibc.lock.document import resolve_all
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Unresolvable
 from tests.support.explained import Project, manylinux, parsed_arguments
 from tests.support.index import IndexServer

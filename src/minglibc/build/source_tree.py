@@ -10,7 +10,7 @@ from minglibc.errors import SettingsError, WheelError
 from minglibc.index.local_files import path_of
 from minglibc.lock.digest import hexdigest
 from minglibc.model import versions
-from minglibc.model.artifacts import Folder
+from minglibc.model.artifacts import SourceTree
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 
@@ -20,7 +20,7 @@ _ASKED = ("dependencies", "optional-dependencies", "requires-python")
 _ASIDE = frozenset(("__pycache__", "build", "dist", "node_modules", "venv"))
 
 
-def read(folder: Folder) -> tuple[Folder, CoreMetadata]:
+def read(folder: SourceTree) -> tuple[SourceTree, CoreMetadata]:
     """*folder* with its version and the digest of its pyproject.toml, and what it requires; raises WheelError."""
     place = path_of(folder.url)
     path = files.pyproject_path(place)

@@ -24,7 +24,7 @@ from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.lock.document import Lock, whole
 from minglibc.lock.selection import describe_targets, find_targets
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
@@ -126,7 +126,7 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     """The newest pip that runs on *target*, by the rules of the project's own settings."""
     remembered = overrides_of(source.lock.origin)
     settings = parse(source.pyproject, overrides=remembered) if source.pyproject is not None else None
-    compatibility = compatibilities_of(settings, [target])[0] if settings else Compatibility(target)
+    compatibility = compatibilities_of(settings, [target])[0] if settings else TargetCompatibility(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)
     store = Store(cache_folder(arguments), on_trouble=lambda message: talk(arguments, f"warning: {message}"))
     locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")

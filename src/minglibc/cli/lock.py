@@ -20,7 +20,7 @@ from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
 from minglibc.lock.digest import lock_digests
 from minglibc.lock.document import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
-from minglibc.model.artifacts import DirectFile, LocalWheel, Sdist, Wheel
+from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 from minglibc.resolve.resolver import Resolution
@@ -238,11 +238,11 @@ def _solve(found: Work, kept: Locked, arguments: Namespace, progress: Progress) 
 def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespace) -> list[Resolution]:
     """Every wheel with a hash: one whose page gives none, or only a weak one, is downloaded for it; a local one is read."""
     chosen = (wheel for answer in answers for wheel in answer.wheels.values())
-    bare = {wheel.url: wheel for wheel in chosen if not wheel.hash or isinstance(wheel, LocalWheel)}
+    bare = {wheel.url: wheel for wheel in chosen if not wheel.hash or wheel.is_local}
     hashed = {}
     for url, wheel in sorted(bare.items()):
-        if not isinstance(wheel, LocalWheel):
-            silent = "its address" if isinstance(wheel, DirectFile) else "the index"
+        if not wheel.is_local:
+            silent = "its address" if wheel.is_direct else "the index"
             talk(arguments, f"warning: {silent} gives no sha256 for {wheel.filename}; downloading it to compute one")
         hashed[url] = found.source.hashed(wheel)
     if not hashed:
@@ -252,7 +252,7 @@ def _with_hashes(found: Work, answers: Sequence[Resolution], arguments: Namespac
 
 def _say_sources(answers: Sequence[Resolution], arguments: Namespace) -> None:
     """What the lock has no wheel of, so that each machine builds its own."""
-    sources: dict[Wheel, list[Target]] = {}
+    sources: dict[Artifact, list[Target]] = {}
     for answer in answers:
         for wheel in answer.wheels.values():
             if isinstance(wheel, Sdist):

@@ -12,11 +12,12 @@ from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.settings import Overrides, Settings, parse
 from minglibc.index.client import Index
 from minglibc.lock.digest import fingerprint
-from minglibc.lock.document import EXTRA, GROUP, PROJECT, Inputs, resolve_all
-from minglibc.model.compatibility import Compatibility, Cutoff
+from minglibc.lock.document import EXTRA, GROUP, PROJECT, Inputs
+from minglibc.model.compatibility import Cutoff, TargetCompatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, Root
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.prefetch import Speculation
 from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
 
@@ -34,7 +35,7 @@ class Work(NamedTuple):
 
     settings: Settings
     roots: tuple[Root, ...]
-    compatibilities: tuple[Compatibility, ...]
+    compatibilities: tuple[TargetCompatibility, ...]
     policy: Policy
     source: Index
     inputs: Inputs
@@ -175,14 +176,16 @@ def roots_of(settings: Settings) -> tuple[Root, ...]:
     return tuple(Root(requirement, asked_by) for asked_by, found in named.items() for requirement in found)
 
 
-def compatibilities_of(settings: Settings, targets: "tuple[Target, ...] | list[Target]") -> tuple[Compatibility, ...]:
+def compatibilities_of(
+    settings: Settings, targets: "tuple[Target, ...] | list[Target]"
+) -> tuple[TargetCompatibility, ...]:
     """A compatibility for each target under the settings' rules, the oldest machine first: its answer is tried on the others."""
     cutoff = Cutoff(
         _moment(settings.exclude_newer),
         {name: _moment(moment) for name, moment in settings.exclude_newer_package.items()},
     )
     ordered = sorted(targets, key=lambda t: (t.python, t.cap.libc, t.cap, t.architecture))
-    first = Compatibility(
+    first = TargetCompatibility(
         ordered[0],
         allow_linux_tag=settings.allow_linux_tag,
         allow_sdist=settings.allow_sdist,

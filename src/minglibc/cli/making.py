@@ -17,7 +17,6 @@ from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cli.locking import Work
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.rooms import Job, Supply, build
-from minglibc.cli.verifying import RefusingCompatibility
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index, NotStatic
@@ -26,8 +25,8 @@ from minglibc.index.remote_metadata import read_wheel
 from minglibc.install import environment as environments
 from minglibc.install.environment import Interpreter
 from minglibc.lock.selection import Machine
-from minglibc.model.artifacts import DirectWheel, Sdist
-from minglibc.model.compatibility import Compatibility, Reason, Rejection
+from minglibc.model.artifacts import FileSource, Sdist, Wheel
+from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap, Target
@@ -174,8 +173,8 @@ class Maker:
         """Why *target* can't have *built*; None where it can."""
         if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
             return Unfitness(f"has compiled files, and there is no {_spoken(target)} here to build it with")
-        compatibility = Compatibility(target, allow_linux_tag=[what.name])
-        verdict = compatibility.check(DirectWheel(what.name, "", built.filename, ""))
+        compatibility = TargetCompatibility(target, allow_linux_tag=[what.name])
+        verdict = compatibility.check(Wheel(what.name, "", built.filename, "", source=FileSource.DIRECT_REFERENCE))
         if isinstance(verdict, Rejection):
             return Unfitness(str(verdict))
         findings = audit(of_wheel(built.path, built.filename), [target.architecture], target.cap)
@@ -284,7 +283,7 @@ def _metadata(built: Built) -> CoreMetadata:
 def _check(built: Built, release: Release) -> None:
     """Raise BuildError where a backend made the wheel of something else."""
     try:
-        wrong = check_metadata(_metadata(built), DirectWheel(release.name, release.version, built.filename, ""))
+        wrong = check_metadata(_metadata(built), Wheel(release.name, release.version, built.filename, ""))
     except ValueError as error:
         wrong = str(error)
     if wrong:
@@ -307,12 +306,12 @@ def maker_of(index: Index, place: str, settings: Settings, arguments: Namespace,
     return maker
 
 
-def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Target], Compatibility]:
+def informed(found: Work, maker: Maker, names: Collection[str]) -> Callable[[Target], TargetCompatibility]:
     """A compatibility for any target, made once, who knows what was built of the projects *names* and refused."""
 
     @cache
     def compatibility_at(target: Target) -> Any:
-        return RefusingCompatibility(found.compatibilities[0].at(target), dict(refusals(target)), at=compatibility_at)
+        return found.compatibilities[0].at(target).rejecting(dict(refusals(target)), at=compatibility_at)
 
     def refusals(target: Target) -> Iterator[tuple[str, Rejection]]:
         for name in sorted(found.settings.allow_sdist & set(names)):
@@ -333,8 +332,7 @@ def solve_built(
     refused: dict[Target, dict[str, Rejection]] = {compatibility.target: {} for compatibility in found.compatibilities}
     while True:
         compatibilities = tuple(
-            RefusingCompatibility(compatibility, refused[compatibility.target])
-            for compatibility in found.compatibilities
+            compatibility.rejecting(refused[compatibility.target]) for compatibility in found.compatibilities
         )
         answers = solve(found._replace(compatibilities=compatibilities))
         fresh = list(_refusals(found, maker, answers))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from minglibc.cli.locking import Work, compatibilities_of
-from minglibc.lock.document import resolve_all
 from minglibc.model.artifacts import Sdist
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Resolution, Unresolvable
 from minglibc.resolve.suggestions import Proposal, offers
 

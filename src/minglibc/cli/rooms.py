@@ -18,7 +18,7 @@ from minglibc.install import environment as environments
 from minglibc.install.environment import Environment, Interpreter, Prepared
 from minglibc.lock.document import Lock
 from minglibc.lock.selection import Machine
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.compatibility import Compatibility, TargetCompatibility
 from minglibc.model.requirements import InvalidRequirement, parse
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
@@ -137,7 +137,7 @@ def _compatibility(machine: Machine, settings: Settings | None, hint: str) -> Co
     return (
         compatibilities_of(settings._replace(allow_sdist=frozenset()), [target])[0]
         if settings
-        else Compatibility(target)
+        else TargetCompatibility(target)
     )
 
 

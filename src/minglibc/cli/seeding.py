@@ -10,7 +10,7 @@ from minglibc.index import local_files
 from minglibc.index.client import Index
 from minglibc.lock.document import Inputs
 from minglibc.lock.source_files import digest
-from minglibc.model.artifacts import DirectSdist, DirectWheel, Folder, Wheel
+from minglibc.model.artifacts import Artifact, SourceTree, Wheel
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.direct_references import Direct, DirectPage, directs
 from minglibc.model.requirements import Requirement
@@ -21,28 +21,28 @@ def seed(index: Index, settings: Settings, named: Iterable[Requirement], place: 
     local: dict[str, str] = {}
     sources = {name: source.path for name, source in settings.paths.items()}
     for name, found in directs(named, place, sources).items():
-        known: dict[Wheel, CoreMetadata] = {}
+        known: dict[Artifact, CoreMetadata] = {}
         for position, direct in enumerate(found):
             if direct.path:
                 read = found[position] = _read(direct, known)
-                beside = pyproject_path(direct.path) if isinstance(read.wheel, Folder) else direct.path
+                beside = pyproject_path(direct.path) if isinstance(read.artifact, SourceTree) else direct.path
                 local[beside] = digest(os.path.join(place, beside))
         index.seed(DirectPage(name, found), known)
     editable = frozenset(name for name, source in settings.paths.items() if source.editable)
     return inputs._replace(local=local, editable=editable)
 
 
-def _read(direct: Direct, known: dict[Wheel, CoreMetadata]) -> Direct:
+def _read(direct: Direct, known: dict[Artifact, CoreMetadata]) -> Direct:
     """*direct* as its file is; what that requires becomes *known*, but for a source, which is read or built later."""
-    file = direct.wheel
+    file = direct.artifact
     match file:
-        case Folder():
+        case SourceTree():
             folder, metadata = source_tree.read(file)
             known[folder] = metadata
-            return direct._replace(wheel=folder)
-        case DirectWheel():
+            return direct._replace(artifact=folder)
+        case Wheel():
             wheel, metadata = local_files.read(file)
             known[wheel] = metadata
-            return direct._replace(wheel=wheel)
-        case DirectSdist():
-            return direct._replace(wheel=local_files.hashed(file))
+            return direct._replace(artifact=wheel)
+        case _:
+            return direct._replace(artifact=local_files.hashed(file))

@@ -10,7 +10,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, add_targets
 from minglibc.cli.selection import add_lock
 from minglibc.errors import SettingsError
 from minglibc.insight.why import Explanation, Link, explain
-from minglibc.model.artifacts import Sdist
+from minglibc.model.artifacts import Sdist, Wheel
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
@@ -68,7 +68,7 @@ def _told(answer: Explanation) -> str:
 
 def _needs(answer: Explanation) -> Cap | None:
     """The C library that the wheel promises to run on, of those that the answer's targets have."""
-    lowest = lowest_libcs(answer.wheel.tail)
+    lowest = lowest_libcs(answer.wheel.tag_set) if isinstance(answer.wheel, Wheel) else {}
     return next((lowest[target.cap.libc] for target in answer.targets if target.cap.libc in lowest), None)
 
 

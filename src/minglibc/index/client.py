@@ -10,7 +10,7 @@ from minglibc.cache.pages import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
 from minglibc.index.credentials import Credentials
 from minglibc.lock.digest import hexdigest
-from minglibc.model.artifacts import LocalWheel, Sdist, Wheel
+from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.resolve.prefetch import Speculation
@@ -116,7 +116,7 @@ class Index:
             raise found
         return found
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it can't be read, IndexUnreachable."""
         self._look()
         key = self._key(wheel)
@@ -140,22 +140,22 @@ class Index:
             self._have_metadata(sdist, found)
         return found
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Ask for the metadata of *wheels* without waiting for it, once there were metadata that had to be waited for."""
         if self._waited:
             for wheel in wheels:
                 with self.guard:
                     self._ask_metadata(wheel)
 
-    def hashed(self, wheel: Wheel) -> Wheel:
+    def hashed(self, wheel: Artifact) -> Artifact:
         """*wheel* with the hash of its bytes: one whose page gives none is downloaded for it, a local one also has its size."""
-        if isinstance(wheel, LocalWheel):
+        if wheel.is_local:
             from minglibc.index import local_files as local_wheels  # noqa: PLC0415  few projects have wheels on this machine
 
             return local_wheels.hashed(wheel)
         return wheel._replace(hash=self._online().run(self._online().digest(wheel)))
 
-    def seed(self, page: ProjectPage, metadata: Mapping[Wheel, CoreMetadata]) -> None:
+    def seed(self, page: ProjectPage, metadata: Mapping[Artifact, CoreMetadata]) -> None:
         """A project that no index is asked for, with what is known of its wheels' metadata."""
         self._pages[page.name] = page
         self._metadata.update({self._key(wheel): found for wheel, found in metadata.items()})
@@ -225,16 +225,16 @@ class Index:
             self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
         return self._folders[base]
 
-    def _key(self, wheel: Wheel) -> str:
+    def _key(self, wheel: Artifact) -> str:
         """What tells metadata from other metadata: its own hash, by which a release's wheels share it, else its index's word."""
         # The hash of a wheel proves nothing of metadata that came apart from it: another index may have lied about both.
         return wheel.metadata or f"{wheel.hash or wheel.url}@{self.folder(self.homes.get(wheel.name, self.url))}"
 
-    def _ask_metadata(self, wheel: Wheel) -> None:
+    def _ask_metadata(self, wheel: Artifact) -> None:
         key = self._key(wheel)
         if key in self._metadata or (self._network is not None and self._network.knows(("metadata", key))):
             return
-        if isinstance(wheel, LocalWheel):
+        if wheel.is_local:
             self._read_metadata(key, wheel)
             return
         kept = self._kept_metadata(wheel)
@@ -250,7 +250,7 @@ class Index:
             network = self._online()
             network.start(("metadata", key), network.metadata(wheel))
 
-    def _read_metadata(self, key: str, wheel: Wheel) -> None:
+    def _read_metadata(self, key: str, wheel: Artifact) -> None:
         from minglibc.index import local_files as local_wheels  # noqa: PLC0415  few projects have wheels on this machine
 
         try:
@@ -258,11 +258,11 @@ class Index:
         except (MinglibcError, ValueError) as error:
             self._metadata[key] = error
 
-    def _is_served(self, wheel: Wheel) -> bool:
+    def _is_served(self, wheel: Artifact) -> bool:
         """Whether the index itself is asked what a file requires; a source distribution is not fetched for a guess."""
         return not isinstance(wheel, Sdist) or (wheel.metadata is not None and not self._offline)
 
-    def _kept_metadata(self, wheel: Wheel) -> CoreMetadata | None:
+    def _kept_metadata(self, wheel: Artifact) -> CoreMetadata | None:
         kept = self._store.recall("metadata", self._key(wheel)) if wheel.hash else None
         return CoreMetadata(*kept) if kept else None
 
@@ -366,7 +366,7 @@ class Index:
             self._store.write_page(self.folder(base), kept.page, entry)
         self._have_page(kept.page, base)
 
-    def keep_metadata(self, wheel: Wheel, metadata: CoreMetadata | Exception) -> None:
+    def keep_metadata(self, wheel: Artifact, metadata: CoreMetadata | Exception) -> None:
         """Metadata, or why there is none, has come from the network."""
         if isinstance(metadata, Exception):
             self._metadata[self._key(wheel)] = metadata
@@ -382,7 +382,7 @@ class Index:
         if self._network is not None:
             self._foresee("page", page)
 
-    def _have_metadata(self, wheel: Wheel, metadata: CoreMetadata) -> None:
+    def _have_metadata(self, wheel: Artifact, metadata: CoreMetadata) -> None:
         self._metadata[self._key(wheel)] = metadata
         if self._network is not None:
             self._foresee("metadata", (wheel, metadata))
@@ -392,7 +392,7 @@ class Index:
         if len(self._events) == 1:
             self._foresee_all()
 
-    def _guesses(self, page: ProjectPage) -> Iterable[Wheel]:
+    def _guesses(self, page: ProjectPage) -> Iterable[Artifact]:
         try:
             return self._speculation.page(page)
         except CacheDamaged:

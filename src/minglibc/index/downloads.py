@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
 from minglibc.index.local_files import path_of
-from minglibc.model.artifacts import HASH_ALGORITHMS, Wheel
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,7 @@ class LockedFile(NamedTuple):
         raise WheelError(f"{self.filename} has no usable hash in the lock", hint="run minglibc lock")
 
 
-def file_of(wheel: Wheel) -> LockedFile:
+def file_of(wheel: Artifact) -> LockedFile:
     """A *wheel* with a hash, as a file that a lock would name."""
     algorithm, _, digest = wheel.hash.partition(":")
     return LockedFile(wheel.filename, wheel.url, {algorithm: digest}, wheel.size)

@@ -11,7 +11,7 @@ import msgspec
 
 from minglibc.errors import SettingsError
 from minglibc.index.local_files import path_of
-from minglibc.model.artifacts import LocalWheel, Wheel
+from minglibc.model.artifacts import FileSource, Wheel
 from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
 
 
@@ -39,7 +39,7 @@ class LocalPage(ProjectPage):
         path = posixpath.normpath(path_of(wheel.url))
         if not wheel.url.startswith("file:///") or not path.startswith(f"{self._root.rstrip('/')}/"):
             return wheel
-        return LocalWheel(*wheel)._replace(url=f"file://{quote(path)}")
+        return wheel._replace(url=f"file://{quote(path)}", source=FileSource.LOCAL_INDEX)
 
 
 class LocalIndex:

@@ -8,13 +8,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from minglibc.errors import WheelError
 from minglibc.index.remote_metadata import read_open
-from minglibc.model.artifacts import DirectWheel, Wheel
+from minglibc.model.artifacts import Artifact, Wheel
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
 
-AnyWheel = TypeVar("AnyWheel", bound=Wheel)
+AnyFile = TypeVar("AnyFile", bound=Artifact)
 
 
-def read(wheel: DirectWheel) -> tuple[DirectWheel, CoreMetadata]:
+def read(wheel: Wheel) -> tuple[Wheel, CoreMetadata]:
     """*wheel*, whose URL is a file's, with the hash and the size of its bytes, and its metadata; raises WheelError."""
     try:
         found = metadata(wheel)
@@ -23,13 +23,13 @@ def read(wheel: DirectWheel) -> tuple[DirectWheel, CoreMetadata]:
     return hashed(wheel), found
 
 
-def metadata(wheel: Wheel) -> CoreMetadata:
+def metadata(wheel: Artifact) -> CoreMetadata:
     """The metadata of *wheel*, whose URL is a file's; raises WheelError where it can't be read, ValueError where it is none."""
     with _opened(wheel) as file:
         return parse_metadata(read_open(file).decode(errors="replace"))
 
 
-def hashed(wheel: AnyWheel) -> AnyWheel:
+def hashed(wheel: AnyFile) -> AnyFile:
     """*wheel*, whose URL is a file's, with the hash and the size of its bytes; raises WheelError where it is promised another."""
     algorithm = wheel.hash.partition(":")[0] or "sha256"
     with _opened(wheel) as file:
@@ -40,7 +40,7 @@ def hashed(wheel: AnyWheel) -> AnyWheel:
     return wheel._replace(hash=digest, size=size)
 
 
-def _opened(wheel: Wheel) -> BufferedReader:
+def _opened(wheel: Artifact) -> BufferedReader:
     path = path_of(wheel.url)
     try:
         return open(path, "rb")

@@ -23,7 +23,7 @@ from minglibc.index.response import (
     max_age,
     shown,
 )
-from minglibc.model.artifacts import Sdist, Wheel
+from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata, parse_pkg_info
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Network:
 
     # Core metadata.
 
-    def metadata(self, wheel: Wheel) -> Job:
+    def metadata(self, wheel: Artifact) -> Job:
         """Fetch the metadata of *wheel*: its own file (PEP 658), else out of the wheel by ranges, else the whole wheel."""
         try:
             found: CoreMetadata | Exception = yield from self._read_metadata(wheel)
@@ -224,7 +224,7 @@ class Network:
             found = error
         self._index.keep_metadata(wheel, found)
 
-    def _read_metadata(self, wheel: Wheel) -> Generator[Ask, Answer, CoreMetadata]:
+    def _read_metadata(self, wheel: Artifact) -> Generator[Ask, Answer, CoreMetadata]:
         if not isinstance(wheel, Sdist):
             content = yield from self._metadata(wheel)
             return parse_metadata(content.decode(errors="replace"))
@@ -237,7 +237,7 @@ class Network:
             raise NotStatic(f"what {wheel.filename} requires is known once it is built")
         return found
 
-    def _metadata(self, wheel: Wheel) -> Generator[Ask, Answer, bytes]:
+    def _metadata(self, wheel: Artifact) -> Generator[Ask, Answer, bytes]:
         # A mirror may strip core-metadata from its pages and serve the files all the same: ask, until it proves not to.
         if wheel.metadata is not None or self._no_metadata_files < _PROVEN:
             answer = yield self._ask(f"{wheel.url}.metadata")
@@ -255,7 +255,7 @@ class Network:
         return content
 
     def _span(
-        self, wheel: Wheel, start: int | None, stop: int | None
+        self, wheel: Artifact, start: int | None, stop: int | None
     ) -> Generator[Ask, Answer, tuple[int, int, bytes]]:
         asked = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
         answer = yield self._ask(wheel.url, {"Range": asked, "Accept-Encoding": "identity"})
@@ -271,7 +271,7 @@ class Network:
         _check_hash(answer.body, wheel.hash, wheel.filename)
         return 0, len(answer.body), answer.body
 
-    def digest(self, wheel: Wheel) -> Generator[Ask, Answer, str]:
+    def digest(self, wheel: Artifact) -> Generator[Ask, Answer, str]:
         """Download *wheel* and hash it."""
         purpose = DIGEST if isinstance(wheel, Sdist) else WHEEL_DIGEST
         answer = yield self._ask(wheel.url, {"Accept-Encoding": "identity"}, purpose)

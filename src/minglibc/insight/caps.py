@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from minglibc.insight.replay import CompatibilityAt
 from minglibc.insight.vulnerabilities import Known
-from minglibc.lock.document import resolve_all
-from minglibc.model.artifacts import Wheel
-from minglibc.model.compatibility import Compatibility, Rejection
+from minglibc.model.artifacts import Artifact
+from minglibc.model.compatibility import Compatibility, Rejection, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Resolution, Unresolvable
 
 
@@ -49,10 +49,10 @@ class _RecordingIndex:
         page = self.pages[name] = self._index.project(name)
         return page
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         return self._index.metadata(wheel)
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         self._index.prefetch(wheels)
 
 
@@ -95,10 +95,12 @@ def _with_cap(target: Target, cap: GlibcVersion) -> Target:
     return target._replace(cap=max(cap, oldest_glibc(target.architecture)))
 
 
-def _decisive_caps(compatibilities: Sequence[Compatibility], pages: Iterable[ProjectPage]) -> Iterator[GlibcVersion]:
+def _decisive_caps(
+    compatibilities: Sequence[TargetCompatibility], pages: Iterable[ProjectPage]
+) -> Iterator[GlibcVersion]:
     """The caps at which a wheel becomes compatible: what the wheels rejected at the lowest cap need."""
     for page in pages:
-        tails = {wheel.tail for position in range(len(page.versions)) for wheel in page.wheels(position)}
+        tails = {tags for position in range(len(page.versions)) for tags in page.tag_sets(position)}
         for compatibility in compatibilities:
             for tail in tails:
                 verdict = compatibility.check_tags(tail)

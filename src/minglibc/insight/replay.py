@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from minglibc.errors import ProjectNotFound
 from minglibc.lock.document import Lock, LockedFolder, version_of
-from minglibc.model.artifacts import HASH_ALGORITHMS, Folder, Sdist, Wheel
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel
+from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex
 from minglibc.resolve.resolver import Demand, Resolution
@@ -14,7 +14,7 @@ from minglibc.resolve.resolver import Demand, Resolution
 if TYPE_CHECKING:
     from minglibc.lock.document import LockedFile
 
-CompatibilityAt = Callable[[Target], Compatibility]
+CompatibilityAt = Callable[[Target], TargetCompatibility]
 
 
 def replay(
@@ -33,13 +33,13 @@ def replay(
     return resolutions
 
 
-def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Wheel]:
+def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Artifact]:
     groups = lock.pylock.dependency_groups or ()
     selected = lock.select(target, extras=lock.pylock.extras or (), groups=groups)
     return {str(package.name): _wheel(package.name, version_of(package), wheel, index) for package, wheel in selected}
 
 
-def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Wheel]) -> Resolution:
+def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Artifact]) -> Resolution:
     root_asks = {root: [ask for ask in asks if ask.name in wheels] for root, asks in provider.roots(roots).items()}
     dependencies: dict[str, list[Ask]] = {}
     waiting = [ask for asks in root_asks.values() for ask in asks]
@@ -64,7 +64,7 @@ def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, 
     )
 
 
-def _dependencies(provider: Provider, ask: Ask, wheel: Wheel) -> Iterable[Ask]:
+def _dependencies(provider: Provider, ask: Ask, wheel: Artifact) -> Iterable[Ask]:
     position = provider.project(ask.name).page.versions.index_of(wheel.version)
     if position is None:
         return ()  # removed from the index; its metadata may be gone as well
@@ -78,14 +78,14 @@ def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ask.identifier for ask in asks))
 
 
-def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Wheel:
+def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Artifact:
     """The locked file as its project page describes it, or as the lock does if the page no longer has it."""
     try:
         page = index.project(name)
     except ProjectNotFound:
         page = None
     if isinstance(locked, LockedFolder):
-        return page.wheels(0)[0] if page else Folder(name, "0", locked.path, "")
+        return page.source_trees(0)[0] if page else SourceTree(name, "0", locked.path, "")
     position = page.versions.index_of(version) if page else None
     if page is not None and position is not None:
         files = (*page.wheels(position), *page.sdists(position))

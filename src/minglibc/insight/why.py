@@ -7,7 +7,7 @@ from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.insight.held_back import needed_cap
 from minglibc.insight.replay import CompatibilityAt
 from minglibc.model import versions
-from minglibc.model.artifacts import Wheel
+from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Reason
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
 from minglibc.model.project_page import ProjectPage
@@ -43,7 +43,7 @@ class Explanation(NamedTuple):
     """Why a version of a package was selected for some targets."""
 
     targets: tuple[Target, ...]
-    wheel: Wheel
+    wheel: Artifact
     chains: tuple[tuple[Link, ...], ...]
     newer: tuple[NewerRelease, ...]
 
@@ -209,7 +209,7 @@ class Explainer:
             if position is not None and not _allows(page, requirement, position):
                 yield self._conflict(page, requirement, locked, resolution.target)
 
-    def _conflict(self, page: ProjectPage, requirement: Requirement, locked: Wheel, target: Target) -> Obstacle:
+    def _conflict(self, page: ProjectPage, requirement: Requirement, locked: Artifact, target: Target) -> Obstacle:
         text = f"requires {requirement.without_marker}"
         mask = page.versions.mask(requirement.specifier)
         allowed = [position for position in range(len(page.versions)) if mask >> position & 1]
@@ -249,7 +249,7 @@ def _position_after(page: ProjectPage, locked: str) -> int:
 
 def explain(name: str, resolutions: Sequence[Resolution], explainer: Explainer) -> list[Explanation]:
     """Why *name* is locked at its version; targets with the same explanation share one."""
-    targets: dict[tuple[Wheel, tuple[tuple[Link, ...], ...], tuple[NewerRelease, ...]], list[Target]] = {}
+    targets: dict[tuple[Artifact, tuple[tuple[Link, ...], ...], tuple[NewerRelease, ...]], list[Target]] = {}
     for resolution in resolutions:
         wheel = resolution.wheels.get(name)
         if wheel is None:

@@ -3,7 +3,7 @@
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,15 +12,12 @@ import tomli_w
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.errors import LockError, MinglibcError
 from minglibc.lock.digest import lock_digests, seal
-from minglibc.model.artifacts import HASH_ALGORITHMS, DirectFile, Folder, Sdist, Wheel
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.project_page import split_sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import LIBCS, PythonVersion, Target, shortest_marker
-from minglibc.resolve.candidates import Policy, Root, WheelIndex
-from minglibc.resolve.multi_target import check_agreement, jointly
-from minglibc.resolve.resolver import Resolution, resolve
+from minglibc.resolve.resolver import Resolution
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
@@ -38,41 +35,6 @@ _HEADER = (
 )
 _DIGEST = "sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}"
 _CONFLICT = r"(?m)^(?:<{7}|>{7}|={7}$)"
-
-
-def resolve_all(
-    roots: Sequence[Root],
-    compatibilities: Sequence[Compatibility],
-    index: WheelIndex,
-    *,
-    locked: Callable[[Target], Mapping[str, str]] = lambda target: {},  # noqa: ARG005
-    policy: Policy = Policy(),  # noqa: B008  immutable
-    on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
-) -> list[Resolution]:
-    """One resolution per compatibility, in their order; each prefers its locked versions, then the nearest answer before it."""
-    answers: list[Resolution] = []
-    chosen: dict[str, str] = {}
-    joint = jointly(compatibilities)
-    for place, compatibility in enumerate(joint, start=1):
-        on_target(compatibility.target)
-        preferences = {**chosen, **locked(compatibility.target)}
-        answer = resolve(roots, compatibility, index, preferences=preferences, policy=policy)
-        answers.append(answer)
-        # Of targets that differ, the nearest one's version is preferred: they come in the order of their Pythons.
-        fresh = [wheel for name, wheel in answer.wheels.items() if chosen.get(name) != wheel.version]
-        chosen.update((wheel.name, wheel.version) for wheel in fresh)
-        index.prefetch(_alike(fresh, joint[place:], index))
-    check_agreement(answers)
-    return answers
-
-
-def _alike(wheels: Sequence[Wheel], compatibilities: Sequence[Compatibility], index: WheelIndex) -> Iterator[Wheel]:
-    """What targets that prefer the releases of *wheels* will look at first."""
-    for wheel in wheels:
-        page = index.project(wheel.name)
-        release = page.versions.index_of(wheel.version)
-        found = (compatibility.best(page, release) for compatibility in compatibilities) if release is not None else ()
-        yield from (each for each in found if each is not None)
 
 
 # Writing.
@@ -121,7 +83,7 @@ class _Use(NamedTuple):
     """One target's use of a package."""
 
     resolution: Resolution
-    wheel: Wheel
+    wheel: Artifact
     asked_by: tuple[str, ...]
     needs: frozenset[str]
 
@@ -180,7 +142,7 @@ def _package(
     sdist = next((file for file in files.values() if isinstance(file, Sdist)), None)
     name = used[0].wheel.name
     package: dict[str, Any] = {"name": name, "version": version}
-    folder = next((file for file in files.values() if isinstance(file, Folder)), None)
+    folder = next((file for file in files.values() if isinstance(file, SourceTree)), None)
     if folder is not None:
         # PEP 751: what is in the folder by the time of an installation may be of another version.
         del package["version"]
@@ -195,7 +157,7 @@ def _package(
         package["dependencies"] = dependencies
     index = inputs.homes.get(name, inputs.index_url)
     # An index on this machine is none to another.
-    if not index.startswith("file:") and not any(isinstance(file, DirectFile) for file in files.values()):
+    if not index.startswith("file:") and not any(file.is_direct for file in files.values()):
         package["index"] = index
     if folder is not None:
         editable = {"editable": True} if name in inputs.editable else {}
@@ -219,7 +181,7 @@ def _dependencies(
     ]
 
 
-def _file(wheel: Wheel, place: str) -> dict[str, Any]:
+def _file(wheel: Artifact, place: str) -> dict[str, Any]:
     algorithm, _, digest = wheel.hash.partition(":")
     entry: dict[str, Any] = {"name": wheel.filename}
     uploaded = _time(wheel.upload_time)

@@ -1,14 +1,25 @@
-"""Files of a release: wheels, source distributions and projects in folders."""
+"""What a lock can install: wheels, source distributions and source trees."""
 
+from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
-# Strongest first; md5 and sha1 are no hashes to a lock.
+# Strongest first; PEP 751 locks must not rely on md5 or sha1.
 HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
 
 
-class Wheel(NamedTuple):
-    """A wheel as its index lists it; *url* is absolute, *hash* is ``algorithm:hex`` or empty, *yanked* keeps its reason."""
+class FileSource(Enum):
+    """Where an artifact was found."""
+
+    INDEX = "index"
+    # PEP 508's ``name @ URL``, or a path in [tool.minglibc.sources].
+    DIRECT_REFERENCE = "direct reference"
+    # A flat index on this machine, for files that the lock names by their path.
+    LOCAL_INDEX = "local index"
+
+
+class Artifact(NamedTuple):
+    """The fields that all kinds have; *url* is absolute, *hash* is ``algorithm:hex`` or empty, *yanked* is the reason."""
 
     name: str
     version: str
@@ -19,22 +30,56 @@ class Wheel(NamedTuple):
     upload_time: str = ""
     requires_python: str = ""
     yanked: str | None = None
-    # PEP 658: None where the index says nothing, else the hash of the metadata file or an empty string.
+    # PEP 658: None if the index does not serve the metadata, else the hash of the metadata file or an empty string.
     metadata: str | None = None
+    source: FileSource = FileSource.INDEX
 
     @property
-    def tail(self) -> str:
-        """The compressed tag set at the end of the file name (PEP 425)."""
+    def is_direct(self) -> bool:
+        """Whether a direct reference names it: it is on no index, so the rules for indexes do not apply."""
+        return self.source is FileSource.DIRECT_REFERENCE
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a flat index on this machine lists it."""
+        return self.source is FileSource.LOCAL_INDEX
+
+
+class Wheel(Artifact):
+    """A wheel (PEP 427)."""
+
+    __slots__ = ()
+
+    @property
+    def tag_set(self) -> str:
+        """The compressed tag set of the file name (PEP 425)."""
         return tag_set(self.filename)
 
     @property
     def build(self) -> tuple[int, str]:
-        """The build tag, which decides between wheels of equal tags; () sorts first."""
+        """The build tag, which orders wheels of equal tags; a wheel without one comes first."""
         parts = self.filename.split("-")
         if len(parts) < 6:
             return (-1, "")
         digits = len(parts[2]) - len(parts[2].lstrip("0123456789"))
         return (int(parts[2][:digits]), parts[2][digits:])
+
+
+class Sdist(Artifact):
+    """A source distribution (PEP 625), selected when there is no compatible wheel and building is allowed."""
+
+    __slots__ = ()
+
+
+class SourceTree(Artifact):
+    """A project in a local folder (PEP 517); *filename* is its path from the lock's folder, *hash* its pyproject.toml's."""
+
+    __slots__ = ()
+
+    @property
+    def is_direct(self) -> bool:
+        """Always true: no index lists folders."""
+        return True
 
 
 @cache
@@ -43,55 +88,6 @@ def tag_set(filename: str) -> str:
     return "-".join(filename[:-4].rsplit("-", 3)[1:])
 
 
-class DirectWheel(Wheel):
-    """A wheel that a requirement names by its address: no index lists it, so no rule about what indexes say holds for it."""
-
-    __slots__ = ()
-
-
-class LocalWheel(Wheel):
-    """A wheel in the lock's own folder, as a flat index on this machine lists it: its address is a file's."""
-
-    __slots__ = ()
-
-
-class Sdist(Wheel):
-    """A source distribution that stands in for a wheel: what it is fit for is known once it is built."""
-
-    __slots__ = ()
-
-    @property
-    def tail(self) -> str:
-        """None: it has no tags."""
-        return ""
-
-
-class DirectSdist(Sdist):
-    """A source distribution that a requirement names by its address."""
-
-    __slots__ = ()
-
-
-class Folder(DirectWheel):
-    """A project in a folder of this machine; *filename* is its path from the lock's folder, *hash* its pyproject.toml's."""
-
-    __slots__ = ()
-
-    @property
-    def tail(self) -> str:
-        """Whatever its build will be, it is built where it is installed."""
-        return "py3-none-any"
-
-    @property
-    def build(self) -> tuple[int, str]:
-        """None."""
-        return (-1, "")
-
-
-# What no index lists.
-DirectFile = DirectWheel | DirectSdist
-
-
 def printable(text: str) -> str:
-    """*text* on one line that moves no cursor and turns no reading direction, as what strangers say is shown."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
+    """*text* with a replacement for each character that a terminal could interpret, such as control characters."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

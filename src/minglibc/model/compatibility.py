@@ -1,19 +1,19 @@
-"""Whether a target can use a file: its rank, or a Rejection that keeps the reason."""
+"""Whether a target can use a file: its rank, or a Rejection with the reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 from minglibc.model import versions
-from minglibc.model.artifacts import DirectSdist, DirectWheel, Folder, LocalWheel, Sdist, Wheel, printable
+from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printable
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, needed_libc
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import ARCHITECTURES, Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
 
 
 class Reason(Enum):
-    """Why a target can't have a file; the value names it in JSON, ``text`` is how people say it."""
+    """Why a target can't have a file; the value is its name in JSON, ``text`` its wording in messages."""
 
     GLIBC = "glibc", "needs glibc {detail}"
     NEWER_MUSL = "newer-musl", "needs musl {detail}"
@@ -41,17 +41,17 @@ class Reason(Enum):
 
 
 class Rejection(NamedTuple):
-    """A refusal that keeps its reason; *detail* is what would lift it (for GLIBC: the version that the file needs)."""
+    """A reason with its *detail*: what the file needs or is for; for GLIBC the version."""
 
     reason: Reason
     detail: str = ""
 
     @property
     def needs(self) -> Cap | None:
-        """The cap that would lift it; None where no cap would."""
+        """The cap under which the file would be compatible; None if no cap helps."""
         if self.reason not in {Reason.GLIBC, Reason.NEWER_MUSL}:
             return None
-        # Not by parse: an index may name releases that there never were.
+        # Not GlibcVersion.parse: tags can name releases that do not exist.
         major, minor = map(int, self.detail.split("."))
         return GlibcVersion(major, minor) if self.reason is Reason.GLIBC else MuslVersion(major, minor)
 
@@ -60,217 +60,275 @@ class Rejection(NamedTuple):
 
 
 class Cutoff(NamedTuple):
-    """``exclude-newer``: RFC 3339 times in UTC; a project's own one wins."""
+    """``exclude-newer``: RFC 3339 times in UTC; a time for a project overrides the general one."""
 
     everything: str = ""
     projects: Mapping[str, str] = {}
 
     def of(self, name: str) -> str:
-        """The time after which a file of project *name* is too new; empty for none."""
+        """The time from which on files of project *name* are too new; empty for no limit."""
         return self.projects.get(name, self.everything)
 
 
-class Compatibility:
-    """What one target accepts, with every verdict on a compressed tag set remembered."""
+class Compatibility(Protocol):
+    """What the resolver has to know of a target: which file of a release it gets, or why it gets none."""
+
+    @property
+    def target(self) -> Target:
+        """The target that is checked."""
+        ...
+
+    def at(self, target: Target) -> "Compatibility":
+        """The check for another *target* by the same rules."""
+        ...
+
+    def at_cap(self, cap: Cap) -> "Compatibility":
+        """The check for the same machine under another cap."""
+        ...
+
+    def allows_sdist(self, name: str) -> bool:
+        """Whether project *name* may be built from source if it has no compatible wheel."""
+        ...
+
+    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Artifact | None:
+        """The most suitable file of a version, if there is one; yanked files count only if *yanked* is true."""
+        ...
+
+    def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
+        """Why each file of a version is rejected, the one closest to compatible first; empty if one is compatible."""
+        ...
+
+    def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
+        """The higher caps that the files of an incompatible version need."""
+        ...
+
+
+class _Rules(TypedDict):
+    allow_linux_tag: Collection[str]
+    allow_sdist: Collection[str]
+    exclude_newer: Cutoff | None
+
+
+class TargetCompatibility:
+    """The check for one target; the result for each tag set is cached."""
 
     __slots__ = (
-        *(
-            "_beside",
-            "_cutoff",
-            "_fits",
-            "_fitting",
-            "_linux_names",
-            "_linux_ranks",
-            "_ranks",
-            "_sdist_names",
-            "_tails",
-        ),
-        "target",
+        *("_at", "_beside", "_compatible", "_cutoff", "_linux_names", "_linux_ranks", "_rank_by_tags", "_ranks"),
+        *("_rejected", "_rules", "_sdist_names", "_verdicts", "target"),
     )
 
     def __init__(
         self,
         target: Target,
         *,
-        allow_linux_tag: Iterable[str] = (),
-        allow_sdist: Iterable[str] = (),
+        allow_linux_tag: Collection[str] = (),
+        allow_sdist: Collection[str] = (),
         exclude_newer: Cutoff | None = None,
     ) -> None:
         self.target = target
+        self._rules: _Rules = {
+            "allow_linux_tag": allow_linux_tag,
+            "allow_sdist": allow_sdist,
+            "exclude_newer": exclude_newer,
+        }
         self._sdist_names = frozenset(allow_sdist)
         self._ranks = tag_ranks(target)
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
         self._cutoff = exclude_newer or Cutoff()
-        # The compatibilities of other targets by the same rules, this one among them.
-        self._beside: dict[Target, Compatibility] = {target: self}
-        self._tails: dict[str, int | Rejection] = {}
-        self._fits: dict[str, int | None] = {}
-        self._fitting: dict[tuple[str, ...], tuple[int, ...]] = {}
+        # By filename: files that were read or built, and rejected for what they contain.
+        self._rejected: Mapping[str, Rejection] = {}
+        self._at: Callable[[Target], TargetCompatibility] | None = None
+        # The checks for other targets by the same rules, this one included.
+        self._beside: dict[Target, TargetCompatibility] = {target: self}
+        self._verdicts: dict[str, int | Rejection] = {}
+        self._rank_by_tags: dict[str, int | None] = {}
+        self._compatible: dict[tuple[str, ...], tuple[int, ...]] = {}
 
-    def at_cap(self, cap: Cap) -> "Compatibility":
-        """The compatibility of the same machine under another cap, by the same rules."""
+    def rejecting(
+        self, rejected: Mapping[str, Rejection], *, at: "Callable[[Target], TargetCompatibility] | None" = None
+    ) -> "TargetCompatibility":
+        """The same check, which also rejects the files named in *rejected*; *at* makes the check for another target."""
+        other = TargetCompatibility(self.target, **self._rules)
+        other._rejected = {**rejected, **self._rejected}
+        other._at = at or self.at
+        other._verdicts, other._rank_by_tags, other._compatible = self._verdicts, self._rank_by_tags, self._compatible
+        return other
+
+    def at_cap(self, cap: Cap) -> "TargetCompatibility":
+        """The check for the same machine under another cap, by the same rules."""
         return self.at(self.target._replace(cap=cap))
 
-    def at(self, target: Target) -> "Compatibility":
-        """The compatibility of any *target* by the same rules, made once."""
-        found = self._beside.get(target)
-        if found is None:
-            found = self._beside[target] = Compatibility(
-                target, allow_linux_tag=self._linux_names, allow_sdist=self._sdist_names, exclude_newer=self._cutoff
-            )
-            found._beside = self._beside
-        return found
+    def at(self, target: Target) -> "TargetCompatibility":
+        """The check for any *target* by the same rules, made once."""
+        if self._at is not None:
+            return self._at(target)
+        other = self._beside.get(target)
+        if other is None:
+            other = self._beside[target] = TargetCompatibility(target, **self._rules)
+            other._beside = self._beside
+        return other
 
     def allows_sdist(self, name: str) -> bool:
-        """Whether project *name* may be built from source where it has no wheel."""
+        """Whether project *name* may be built from source if it has no compatible wheel."""
         return name in self._sdist_names
 
-    def check(self, wheel: Wheel) -> int | Rejection:
-        """The rank of *wheel* for the target, 0 being the best; or why the target can't have it. Yanked files are judged as others."""
-        if isinstance(wheel, Sdist):
-            return 0 if isinstance(wheel, DirectSdist) else self._check_other_rules(wheel) or 0
-        if isinstance(wheel, Folder):
-            return 0
-        if wheel.name in self._linux_names:
-            verdict = self._check_tags(wheel.tail, self._linux_ranks)
-        else:
-            verdict = self.check_tags(wheel.tail)
-        if isinstance(verdict, Rejection) or isinstance(wheel, DirectWheel):
-            return verdict
-        return self._check_other_rules(wheel) or verdict
+    def check(self, file: Artifact) -> int | Rejection:
+        """The rank of *file* for the target, 0 being the best, or why the target can't have it; yanked files are checked too."""
+        verdict = self._check(file)
+        return verdict if isinstance(verdict, Rejection) else self._rejected.get(file.filename, verdict)
 
-    def rank(self, wheel: Wheel) -> int | None:
-        """The rank of *wheel* as ``check`` has it; None for every refusal, whose reason nobody asks for when choosing."""
-        if type(wheel) is not Wheel or wheel.name in self._linux_names:
+    def _check(self, file: Artifact) -> int | Rejection:
+        if not isinstance(file, Wheel):
+            return 0 if file.is_direct else self._check_index_rules(file) or 0
+        if file.name in self._linux_names:
+            verdict = self._check_tags(file.tag_set, self._linux_ranks)
+        else:
+            verdict = self.check_tags(file.tag_set)
+        if isinstance(verdict, Rejection) or file.is_direct:
+            return verdict
+        return self._check_index_rules(file) or verdict
+
+    def _rank(self, wheel: Wheel) -> int | None:
+        """The rank of *wheel* as ``check`` has it; None for every rejection, without the cost of its reason."""
+        if wheel.source is not FileSource.INDEX or wheel.name in self._linux_names or wheel.filename in self._rejected:
             verdict = self.check(wheel)
             return None if isinstance(verdict, Rejection) else verdict
-        rank = self._rank_of(wheel.tail)
-        return None if rank is None or self._check_other_rules(wheel) else rank
+        rank = self._rank_of(wheel.tag_set)
+        return None if rank is None or self._check_index_rules(wheel) else rank
 
-    def _rank_of(self, tail: str) -> int | None:
-        rank = self._fits.get(tail, -1)
+    def _rank_of(self, tags: str) -> int | None:
+        rank = self._rank_by_tags.get(tags, -1)
         if rank == -1:
-            rank = self._fits[tail] = _best_rank(tail, self._ranks)
+            rank = self._rank_by_tags[tags] = _best_rank(tags, self._ranks)
         return rank
 
-    def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
-        """The places of those of a version's wheels whose tags the target accepts, whatever else there is against them."""
-        tails = page.tails(index)
+    def _with_compatible_tags(self, page: ProjectPage, index: int) -> Sequence[int]:
+        """The positions of a version's wheels that have a compatible tag; other rules are not checked."""
+        tag_sets = page.tag_sets(index)
         if page.name in self._linux_names:
-            return [place for place, tail in enumerate(tails) if _best_rank(tail, self._linux_ranks) is not None]
-        # A project's releases are mostly built alike.
-        found = self._fitting.get(tails)
-        if found is None:
-            fits = [place for place, tail in enumerate(tails) if self._rank_of(tail) is not None]
-            found = self._fitting[tails] = tuple(fits)
-        return found
+            return [i for i, tags in enumerate(tag_sets) if _best_rank(tags, self._linux_ranks) is not None]
+        # Most releases of a project have the same tag sets.
+        positions = self._compatible.get(tag_sets)
+        if positions is None:
+            positions = tuple(i for i, tags in enumerate(tag_sets) if self._rank_of(tags) is not None)
+            self._compatible[tag_sets] = positions
+        return positions
 
-    def check_tags(self, tail: str) -> int | Rejection:
+    def check_tags(self, tags: str) -> int | Rejection:
         """The verdict on a compressed tag set, such as ``cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64``."""
-        verdict = self._tails.get(tail)
+        verdict = self._verdicts.get(tags)
         if verdict is None:
-            verdict = self._tails[tail] = self._check_tags(tail, self._ranks)
+            verdict = self._verdicts[tags] = self._check_tags(tags, self._ranks)
         return verdict
 
-    def _check_tags(self, tail: str, ranks: Mapping[str, int]) -> int | Rejection:
-        best = _best_rank(tail, ranks)
-        return self._explain(tail) if best is None else best
+    def _check_tags(self, tags: str, ranks: Mapping[str, int]) -> int | Rejection:
+        best = _best_rank(tags, ranks)
+        return self._explain(tags) if best is None else best
 
-    def _check_other_rules(self, wheel: Wheel) -> Rejection | None:
-        if wheel.requires_python:
+    def _check_index_rules(self, file: Artifact) -> Rejection | None:
+        if file.requires_python:
             try:
-                if not versions.contains(wheel.requires_python, self.target.python.full):
-                    return Rejection(Reason.REQUIRES_PYTHON, wheel.requires_python)
+                if not versions.contains(file.requires_python, self.target.python.full):
+                    return Rejection(Reason.REQUIRES_PYTHON, file.requires_python)
             except ValueError as error:
                 return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
-        if not wheel.url.startswith(("https://", "http://")) and not isinstance(wheel, LocalWheel):
-            return Rejection(Reason.UNUSABLE, f"its URL {wheel.url} is not http(s)")
-        cutoff = self._cutoff.of(wheel.name)
+        if not file.url.startswith(("https://", "http://")) and not file.is_local:
+            return Rejection(Reason.UNUSABLE, f"its URL {file.url} is not http(s)")
+        cutoff = self._cutoff.of(file.name)
         if not cutoff:
             return None
-        if not wheel.upload_time:
+        if not file.upload_time:
             return Rejection(Reason.NO_UPLOAD_TIME)
-        return Rejection(Reason.TOO_NEW, wheel.upload_time[:10]) if wheel.upload_time >= cutoff else None
+        return Rejection(Reason.TOO_NEW, file.upload_time[:10]) if file.upload_time >= cutoff else None
 
     def _is_for_others(self, requires_python: str) -> bool:
         try:
             return not versions.contains(requires_python, self.target.python.full)
         except ValueError:
-            return False  # as is said where it is judged
+            return False  # reported by _check_index_rules
 
-    def _explain(self, tail: str) -> Rejection:
-        """The reason nearest to fitting: the C library before architecture before system before interpreter."""
-        interpreters, abis, platforms = tail.split("-")
+    def _explain(self, tags: str) -> Rejection:
+        """The reason of the tag that is closest to compatible."""
+        interpreters, abis, platforms = tags.split("-")
         pairs = {f"{interpreter}-{abi}" for interpreter in interpreters.split(".") for abi in abis.split(".")}
         if not pairs & _pairs(self.target):
             return Rejection(Reason.INTERPRETER, _interpreters(interpreters, abis))
         return _explain_platforms(platforms, self.target.architecture, self.target.cap.libc)
 
-    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
-        """The wheel of a version that suits the target best, else its source where that is allowed; yanked only where *yanked* admits it."""
+    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Artifact | None:
+        """The best wheel of a version, else its source distribution if that is allowed; yanked files only if *yanked* is true."""
         if page.is_only_for(index, self._is_for_others):
             return None
-        found: tuple[tuple[int, int, str], Wheel] | None = None
-        for place in self.fitting(page, index):
-            wheel = page.wheel(index, place)
+        if trees := page.source_trees(index):
+            return trees[0]
+        best: tuple[tuple[int, int, str], Wheel] | None = None
+        for position in self._with_compatible_tags(page, index):
+            wheel = page.wheel(index, position)
             if wheel.yanked is not None and not yanked:
                 continue
-            rank = self.rank(wheel)
+            rank = self._rank(wheel)
             if rank is None:
                 continue
             number, suffix = wheel.build
             order = (-rank, number, suffix)
-            if found is None or order > found[0]:
-                found = order, wheel
-        return found[1] if found else self._source(page, index, yanked=yanked)
+            if best is None or order > best[0]:
+                best = order, wheel
+        return best[1] if best else self._best_sdist(page, index, yanked=yanked)
 
-    def _source(self, page: ProjectPage, index: int, *, yanked: bool) -> Sdist | None:
-        # One for all targets (PEP 751 has a place for one): whether they can have it does not change which it is.
-        for sdist in self._sources(page, index):
+    def _best_sdist(self, page: ProjectPage, index: int, *, yanked: bool) -> Sdist | None:
+        for sdist in self._sdists(page, index):
             if (sdist.yanked is None or yanked) and not isinstance(self.check(sdist), Rejection):
                 return sdist
         return None
 
-    def _sources(self, page: ProjectPage, index: int) -> tuple[Sdist, ...]:
+    def _sdists(self, page: ProjectPage, index: int) -> tuple[Sdist, ...]:
+        # At most one, the same for all targets: a package of a lock has one sdist (PEP 751).
         return page.sdists(index)[:1] if page.is_named or self.allows_sdist(page.name) else ()
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
-        """Why each file of a version is refused, the nearest to fitting first; empty where one fits."""
-        refused = self._refusals(page, index)
-        if refused is None:
+        """Why each file of a version is rejected, the one closest to compatible first; empty if one is compatible."""
+        rejected = self._linux_rejections(page, index)
+        if rejected is None:
             return []
-        refused |= {verdict for tail in page.foreign(index) if isinstance(verdict := self.check_tags(tail), Rejection)}
-        return sorted(refused or {Rejection(Reason.SOURCE_ONLY)}, key=_nearness)
+        rejected |= {v for tags in page.foreign(index) if isinstance(v := self.check_tags(tags), Rejection)}
+        return sorted(rejected or {Rejection(Reason.SOURCE_ONLY)}, key=_nearness)
 
-    def _refusals(self, page: ProjectPage, index: int) -> set[Rejection] | None:
-        """Why the files that some Linux may have are refused; None where one fits."""
-        fitting = self.fitting(page, index)
-        unfit = [tail for place, tail in enumerate(page.tails(index)) if place not in fitting]
-        refused = [self.check_tags(tail) for tail in unfit]
-        for file in (*(page.wheel(index, place) for place in fitting), *self._sources(page, index)):
+    def _linux_rejections(self, page: ProjectPage, index: int) -> set[Rejection] | None:
+        """Why the files that are not for other systems only are rejected; None if one is compatible."""
+        if page.source_trees(index):
+            return None
+        positions = self._with_compatible_tags(page, index)
+        others = [tags for position, tags in enumerate(page.tag_sets(index)) if position not in positions]
+        verdicts = [self.check_tags(tags) for tags in others]
+        for file in (*(page.wheel(index, position) for position in positions), *self._sdists(page, index)):
             verdict = self.check(file)
             if isinstance(verdict, int) and file.yanked is not None:
                 verdict = Rejection(Reason.YANKED, f" ({file.yanked})" if file.yanked else "")
-            refused.append(verdict)
-        found = {verdict for verdict in refused if isinstance(verdict, Rejection)}
-        return None if any(isinstance(verdict, int) for verdict in refused) else found
+            verdicts.append(verdict)
+        if any(isinstance(verdict, int) for verdict in verdicts):
+            return None
+        return {verdict for verdict in verdicts if isinstance(verdict, Rejection)}
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
-        """The higher caps that files of a version ask for, which has none within the cap; each is still to be tried."""
+        """The higher caps that the files of an incompatible version need."""
+        if self._rejected:
+            return caps_of(self.rejections(page, index))  # a built wheel can need more than its tags say
         cap = self.target.cap
         if page.is_only_for(index, self._is_for_others):
             return set()
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()
-        return caps_of(self._refusals(page, index) or ())
+        return caps_of(self._linux_rejections(page, index) or ())
 
 
-_ORDER = {reason: place for place, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))}
+_ORDER = {
+    reason: position for position, reason in enumerate((Reason.YANKED, Reason.TOO_NEW, Reason.NO_UPLOAD_TIME, *Reason))
+}
 
 
 def caps_of(rejections: Iterable[Rejection]) -> set[Cap]:
-    """The higher caps that would lift any of *rejections*."""
+    """The higher caps that would resolve any of *rejections*."""
     return {needs for rejection in rejections if (needs := rejection.needs)}
 
 
@@ -279,17 +337,17 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
     return (_ORDER[rejection.reason], detail, rejection.detail)
 
 
-# What does not depend on the target is worked out once for all of them.
+# These do not depend on the rules, so that all checks share one cache.
 
 
 @cache
-def _expand(tail: str) -> tuple[str, ...]:
-    interpreters, abis, platforms = (part.split(".") for part in tail.split("-"))
+def _expand(tags: str) -> tuple[str, ...]:
+    interpreters, abis, platforms = (part.split(".") for part in tags.split("-"))
     return tuple(f"{i}-{abi}-{platform}" for i in interpreters for abi in abis for platform in platforms)
 
 
-def _best_rank(tail: str, ranks: Mapping[str, int]) -> int | None:
-    return min((ranks[tag] for tag in _expand(tail) if tag in ranks), default=None)
+def _best_rank(tags: str, ranks: Mapping[str, int]) -> int | None:
+    return min((ranks[tag] for tag in _expand(tags) if tag in ranks), default=None)
 
 
 @cache

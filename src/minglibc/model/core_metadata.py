@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minglibc.model import versions
-from minglibc.model.artifacts import Wheel, printable
+from minglibc.model.artifacts import Artifact, printable
 from minglibc.model.requirements import normalize_name
 
 
@@ -71,7 +71,7 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         yield field, value
 
 
-def check_metadata(metadata: CoreMetadata, wheel: Wheel) -> str:
+def check_metadata(metadata: CoreMetadata, wheel: Artifact) -> str:
     """What is wrong with *metadata* as that of *wheel*; empty where nothing is."""
     if normalize_name(metadata.name) != wheel.name:
         return f"its METADATA is of {metadata.name}"

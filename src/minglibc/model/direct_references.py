@@ -1,67 +1,70 @@
-"""What is named by its address (PEP 508's ``name @ URL``) or path: a wheel, a source or a folder, and a page of nothing else."""
+"""Direct references (PEP 508's ``name @ URL``) and path sources: wheels, source distributions and source trees."""
 
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from minglibc.errors import SettingsError
 from minglibc.model import versions
-from minglibc.model.artifacts import HASH_ALGORITHMS, DirectFile, DirectSdist, DirectWheel, Folder, Sdist
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, FileSource, Sdist, SourceTree, Wheel
 from minglibc.model.project_page import ProjectPage, split_sdist
 from minglibc.model.requirements import Requirement, normalize_name
 
 NO_PATHS: Mapping[str, str] = {}
+Kind = TypeVar("Kind", bound=Artifact)
 _HASH = re.compile(rf"({'|'.join(HASH_ALGORITHMS)})=([0-9a-fA-F]{{64,128}})")
 
 
 class Direct(NamedTuple):
-    """A file with the address that was *written* for it; *path* is that of a local one in the lock's folder, else empty."""
+    """An artifact with the *written* reference to it; *path* is relative to the lock's folder, empty for a remote file."""
 
     written: str
-    wheel: DirectFile
+    artifact: Artifact
     path: str = ""
 
 
 class DirectPage(ProjectPage):
-    """A project of which there are only the wheels that requirements name."""
+    """A project whose only files are those that direct references name."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("_references",)
     is_named = True
 
-    def __init__(self, name: str, found: Sequence[Direct]) -> None:
-        texts = sorted({each.wheel.version for each in found}, key=versions.key)
+    def __init__(self, name: str, references: Sequence[Direct]) -> None:
+        texts = sorted({reference.artifact.version for reference in references}, key=versions.key)
         super().__init__(name, texts, (), base_url="")
-        self._found = found
+        self._references = references
 
-    def tails(self, index: int) -> tuple[str, ...]:
-        """The tails of the wheels and folders of one version that are named."""
-        return tuple(each.tail for each in self._wheels_of(index))
+    def tag_sets(self, index: int) -> tuple[str, ...]:
+        """The compressed tag sets of the wheels of one version."""
+        return tuple(wheel.tag_set for wheel in self._of_kind(Wheel, index))
 
-    def wheel(self, index: int, place: int) -> DirectWheel:
-        """One of them."""
-        return self._wheels_of(index)[place]
+    def wheel(self, index: int, position: int) -> Wheel:
+        """The wheel of one version at *position*."""
+        return self._of_kind(Wheel, index)[position]
 
-    def _wheels_of(self, index: int) -> list[DirectWheel]:
-        return [each for each in self._files_of(index) if isinstance(each, DirectWheel)]
-
-    def _files_of(self, index: int) -> tuple[DirectFile, ...]:
-        version = self.versions.texts[index]
-        return tuple(dict.fromkeys(each.wheel for each in self._found if each.wheel.version == version))
-
-    def foreign(self, index: int) -> tuple[str, ...]:  # noqa: ARG002  there are none
-        """None: what a requirement names is judged as it is."""
-        return ()
+    def source_trees(self, index: int) -> tuple[SourceTree, ...]:
+        """The source trees of one version."""
+        return self._of_kind(SourceTree, index)
 
     def sdists(self, index: int) -> tuple[Sdist, ...]:
-        """The source distributions of one version that are named."""
-        return tuple(each for each in self._files_of(index) if isinstance(each, Sdist))
+        """The source distributions of one version."""
+        return self._of_kind(Sdist, index)
+
+    def _of_kind(self, kind: type[Kind], index: int) -> tuple[Kind, ...]:
+        version = self.versions.texts[index]
+        artifacts = dict.fromkeys(reference.artifact for reference in self._references)
+        return tuple(file for file in artifacts if isinstance(file, kind) and file.version == version)
+
+    def foreign(self, index: int) -> tuple[str, ...]:  # noqa: ARG002  wheels for other systems stay in tag_sets
+        """Always empty, so that a wheel that a reference names is rejected for its own reason."""
+        return ()
 
     def at(self, url: str) -> int:
-        """The mask of the versions that are at the address *url*."""
-        found = [self.versions.texts.index(each.wheel.version) for each in self._found if each.written == url]
-        return sum(1 << index for index in set(found))
+        """The mask of the versions at the address *url*."""
+        texts = [reference.artifact.version for reference in self._references if reference.written == url]
+        return sum(1 << self.versions.texts.index(text) for text in set(texts))
 
 
 def directs(
@@ -82,9 +85,11 @@ def directs(
             problems.append(f"{requirement.without_marker} {error}")
             continue
         others = found.setdefault(requirement.name, [])
-        if requirement.name in paths and direct.wheel.url != others[0].wheel.url:
+        if requirement.name in paths and direct.artifact.url != others[0].artifact.url:
             problems.append(f"{requirement.without_marker} has another path in tool.minglibc.sources")
-        elif any(o.wheel.filename == direct.wheel.filename and o.wheel.url != direct.wheel.url for o in others):
+        elif any(
+            o.artifact.filename == direct.artifact.filename and o.artifact.url != direct.artifact.url for o in others
+        ):
             problems.append(f"{requirement.without_marker} is named at another address too")
         others.append(direct)
     if problems:
@@ -107,14 +112,22 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
     filename = unquote(posixpath.basename(urlsplit(url).path))
     if filename.endswith(".whl"):
         version = _wheel_version(requirement, filename)
-        return Direct(requirement.url, DirectWheel(requirement.name, version, filename, url, digest), path)
+        return Direct(
+            requirement.url,
+            Wheel(requirement.name, version, filename, url, digest, source=FileSource.DIRECT_REFERENCE),
+            path,
+        )
     if not path:
         raise ValueError("is no wheel, and minglibc locks nothing else from an address")
     if filename.endswith((".tar.gz", ".zip")):
         version = _sdist_version(requirement, filename)
-        return Direct(requirement.url, DirectSdist(requirement.name, version, filename, url, digest), path)
-    # What version it is stands in its pyproject.toml.
-    return Direct(requirement.url, Folder(requirement.name, "0", path, url), path)
+        return Direct(
+            requirement.url,
+            Sdist(requirement.name, version, filename, url, digest, source=FileSource.DIRECT_REFERENCE),
+            path,
+        )
+    # Its version is read from its pyproject.toml later.
+    return Direct(requirement.url, SourceTree(requirement.name, "0", path, url), path)
 
 
 def place(address: str, folder: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from minglibc.model import versions
-from minglibc.model.artifacts import HASH_ALGORITHMS, Sdist, Wheel, printable, tag_set
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, printable, tag_set
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
@@ -30,7 +30,7 @@ class NamedFile(Protocol):
 
 # [filename, url, hash, size, upload time, Requires-Python, yanked, metadata]
 Row = list[Any]
-AnyFile = TypeVar("AnyFile", bound=Wheel)
+AnyFile = TypeVar("AnyFile", bound=Artifact)
 
 
 class ProjectPage:
@@ -80,11 +80,11 @@ class ProjectPage:
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
         """The wheels of one version that some Linux may run."""
-        return tuple(self.wheel(index, place) for place in range(len(self.tails(index))))
+        return tuple(self.wheel(index, place) for place in range(len(self.tag_sets(index))))
 
-    def tails(self, index: int) -> tuple[str, ...]:
-        """The tails of ``wheels``, which tell mostly all: few wheels are ever made."""
-        return self._look(index).tails
+    def tag_sets(self, index: int) -> tuple[str, ...]:
+        """The compressed tag sets of ``wheels``, which decide most cases without creating Wheel objects."""
+        return self._look(index).tag_sets
 
     def wheel(self, index: int, place: int) -> Wheel:
         """The one of ``wheels`` at *place*."""
@@ -111,6 +111,10 @@ class ProjectPage:
         """The tails of one version's wheels for other systems."""
         return self._look(index).foreign
 
+    def source_trees(self, index: int) -> tuple[SourceTree, ...]:  # noqa: ARG002  an index lists files only
+        """The local folders that have one version: none, unless direct references name them."""
+        return ()
+
     def sdists(self, index: int) -> tuple[Sdist, ...]:
         """The source distributions of one version, the one that would be built first."""
         return tuple(self._file(Sdist, entry, index) for entry in self._look(index).sources)
@@ -119,7 +123,7 @@ class ProjectPage:
         """The C libraries that the tags of one version's wheels name."""
         found = self._libcs.get(index)
         if found is None:
-            found = self._libcs[index] = frozenset[Cap]().union(*map(libcs_of, self.tails(index)))
+            found = self._libcs[index] = frozenset[Cap]().union(*map(libcs_of, self.tag_sets(index)))
         return found
 
     def _look(self, index: int) -> "_Files":
@@ -165,13 +169,13 @@ class ProjectPage:
 class _Files:
     """One version's files as its line lists them; *made* has the wheels that were looked at, by their places."""
 
-    __slots__ = ("entries", "foreign", "made", "sources", "tails")
+    __slots__ = ("entries", "foreign", "made", "sources", "tag_sets")
 
     def __init__(self, line: bytes) -> None:
         listed: list[dict[str, Any] | str] = json.loads(line.decode())
         files = [file for file in listed if not isinstance(file, str)]
         self.entries = [file for file in files if file["filename"].endswith(".whl")]
-        self.tails = tuple(tag_set(entry["filename"]) for entry in self.entries)
+        self.tag_sets = tuple(tag_set(entry["filename"]) for entry in self.entries)
         self.made: dict[int, Wheel] = {}
         self.foreign = tuple(file for file in listed if isinstance(file, str))
         # PEP 625 knows .tar.gz alone.

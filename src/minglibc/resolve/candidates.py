@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from minglibc.errors import ProjectNotFound
 from minglibc.model import versions
-from minglibc.model.artifacts import Wheel
+from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
 from minglibc.model.project_page import ProjectPage
@@ -24,11 +24,11 @@ class WheelIndex(Protocol):
         """The page of a project by its normalized name; raises ProjectNotFound."""
         ...
 
-    def metadata(self, wheel: Wheel) -> CoreMetadata:
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it can't be read."""
         ...
 
-    def prefetch(self, wheels: Iterable[Wheel]) -> None:
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """A hint that the metadata of *wheels* may be asked for soon."""
         ...
 
@@ -77,7 +77,7 @@ class Candidate:
 
     __slots__ = ("extra", "identifier", "index", "name", "wheel")
 
-    def __init__(self, identifier: str, extra: str, index: int, wheel: Wheel) -> None:
+    def __init__(self, identifier: str, extra: str, index: int, wheel: Artifact) -> None:
         self.identifier = identifier
         self.name = wheel.name
         self.extra = extra
@@ -112,9 +112,9 @@ class Project:
         self.candidates: dict[tuple[str, int], Candidate] = {}
         self.tried: set[int] = set()
         self._compatibility = compatibility
-        self._best: dict[tuple[int, bool], Wheel | None] = {}
+        self._best: dict[tuple[int, bool], Artifact | None] = {}
 
-    def best(self, index: int, *, yanked: bool) -> Wheel | None:
+    def best(self, index: int, *, yanked: bool) -> Artifact | None:
         """The best wheel of a version for the target, if it has one that can be used."""
         if index in self.unusable:
             return None

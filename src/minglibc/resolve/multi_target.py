@@ -1,98 +1,128 @@
-"""Targets that no marker tells apart (3.13 and 3.13t, glibc and musl): one version of everything must have a wheel for each."""
+"""One resolution for each target of a lock, and the targets that no marker tells apart.
 
-from collections.abc import Sequence
+Targets such as 3.13 and 3.13t, or glibc and musl, have equal markers: a lock has one version of a package for them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from minglibc.errors import ResolutionError
-from minglibc.model.artifacts import Wheel
+from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.targets import Cap
-from minglibc.resolve.resolver import Resolution
+from minglibc.model.targets import Cap, Target
+from minglibc.resolve.candidates import Policy, Root, WheelIndex
+from minglibc.resolve.resolver import Resolution, resolve
 
 
-class JointCompatibility(Compatibility):
-    """A compatibility for one target who admits only the versions that have a wheel for each of the others too."""
+def resolve_all(
+    roots: Sequence[Root],
+    compatibilities: Sequence[Compatibility],
+    index: WheelIndex,
+    *,
+    locked: Callable[[Target], Mapping[str, str]] = lambda target: {},  # noqa: ARG005
+    policy: Policy = Policy(),  # noqa: B008  immutable
+    on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
+) -> list[Resolution]:
+    """One resolution per target, in their order; each prefers locked versions, then those of the target before it."""
+    resolutions: list[Resolution] = []
+    chosen: dict[str, str] = {}
+    joint = jointly(compatibilities)
+    for count, compatibility in enumerate(joint, start=1):
+        on_target(compatibility.target)
+        preferences = {**chosen, **locked(compatibility.target)}
+        resolution = resolve(roots, compatibility, index, preferences=preferences, policy=policy)
+        resolutions.append(resolution)
+        # Targets are in the order of their Pythons, so the latest choice is that of the most similar target.
+        changed = [file for name, file in resolution.wheels.items() if chosen.get(name) != file.version]
+        chosen.update((file.name, file.version) for file in changed)
+        index.prefetch(_of_same_releases(changed, joint[count:], index))
+    check_agreement(resolutions)
+    return resolutions
+
+
+def _of_same_releases(
+    files: Sequence[Artifact], compatibilities: Sequence[Compatibility], index: WheelIndex
+) -> Iterator[Artifact]:
+    """The files that the remaining targets will probably select: those of the same releases as *files*."""
+    for file in files:
+        page = index.project(file.name)
+        position = page.versions.index_of(file.version)
+        if position is not None:
+            candidates = (compatibility.best(page, position) for compatibility in compatibilities)
+            yield from (candidate for candidate in candidates if candidate is not None)
+
+
+class JointCompatibility:
+    """The check for one target that admits only versions that have a file for each of the other targets too."""
 
     __slots__ = ("_others", "_own")
 
     def __init__(self, own: Compatibility, others: Sequence[Compatibility]) -> None:
-        self.target = own.target
         self._own = own
         self._others = others
 
+    @property
+    def target(self) -> Target:
+        """The target that gets the file."""
+        return self._own.target
+
+    def at(self, target: Target) -> Compatibility:
+        """The check for *target* alone."""
+        return self._own.at(target)
+
     def at_cap(self, cap: Cap) -> Compatibility:
-        """The same with another cap, on the targets that have its C library."""
+        """The same under a higher cap, which is raised on every target that has its C library."""
         own, *others = (
-            each.at_cap(cap) if each.target.cap.libc == cap.libc and each.target.cap < cap else each
-            for each in (self._own, *self._others)
+            member.at_cap(cap) if member.target.cap.libc == cap.libc and member.target.cap < cap else member
+            for member in (self._own, *self._others)
         )
         return JointCompatibility(own, others)
 
-    def check(self, wheel: Wheel) -> int | Rejection:
-        """As the target's own compatibility."""
-        return self._own.check(wheel)
-
-    def rank(self, wheel: Wheel) -> int | None:
-        """As the target's own compatibility."""
-        return self._own.rank(wheel)
-
-    def fitting(self, page: ProjectPage, index: int) -> Sequence[int]:
-        """As the target's own compatibility."""
-        return self._own.fitting(page, index)
-
-    def check_tags(self, tail: str) -> int | Rejection:
-        """As the target's own compatibility."""
-        return self._own.check_tags(tail)
-
     def allows_sdist(self, name: str) -> bool:
-        """As the target's own compatibility."""
+        """Whether project *name* may be built from source; the rules are the same for all targets."""
         return self._own.allows_sdist(name)
 
-    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Wheel | None:
-        """The target's own best wheel of a version that serves all; else None."""
+    def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Artifact | None:
+        """The target's own best file of a version that has one for every target."""
         if all(other.best(page, index, yanked=yanked) for other in self._others):
             return self._own.best(page, index, yanked=yanked)
         return None
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
-        """Why the target can't have a version, or why a target can't that must have the same."""
-        found = self._own.rejections(page, index)
-        return found or [self._seen_from_here(each, o) for o in self._others for each in o.rejections(page, index)]
+        """Why the target can't have a version, or else why one of the other targets can't."""
+        own = self._own.rejections(page, index)
+        return own or [self._attributed(reason, o) for o in self._others for reason in o.rejections(page, index)]
 
     def wanted_caps(self, page: ProjectPage, index: int) -> set[Cap]:
-        """The higher caps that the target's files ask for, or the files of a target that must have the same."""
-        return {cap for compatibility in (self._own, *self._others) for cap in compatibility.wanted_caps(page, index)}
+        """The higher caps that the files of any of the targets need."""
+        return {cap for member in (self._own, *self._others) for cap in member.wanted_caps(page, index)}
 
-    def _seen_from_here(self, rejection: Rejection, other: Compatibility) -> Rejection:
+    def _attributed(self, rejection: Rejection, other: Compatibility) -> Rejection:
         if rejection.needs and rejection.needs.libc == self.target.cap.libc:
-            return rejection  # a higher cap helps whichever target it is for
-        return Rejection(
-            Reason.UNUSABLE, f"{other.target}, which no marker tells from this target, finds that it {rejection}"
-        )
+            return rejection  # a higher cap helps, whichever target it is for
+        return Rejection(Reason.UNUSABLE, f"for {other.target}, whose marker is the same, it {rejection}")
 
 
 def jointly(compatibilities: Sequence[Compatibility]) -> list[Compatibility]:
-    """*compatibilities*, each of which admits only what all targets of its marker can have."""
-    found: list[Compatibility] = []
+    """*compatibilities*, each restricted to versions that all targets with its marker can have."""
+    joint: list[Compatibility] = []
     for compatibility in compatibilities:
-        others = [
-            each
-            for each in compatibilities
-            if each is not compatibility and each.target.marker == compatibility.target.marker
-        ]
-        found.append(JointCompatibility(compatibility, others) if others else compatibility)
-    return found
+        marker = compatibility.target.marker
+        others = [c for c in compatibilities if c is not compatibility and c.target.marker == marker]
+        joint.append(JointCompatibility(compatibility, others) if others else compatibility)
+    return joint
 
 
-def check_agreement(answers: Sequence[Resolution]) -> None:
-    """Raise ResolutionError where two targets of one marker got different packages, which no lock could tell apart."""
+def check_agreement(resolutions: Sequence[Resolution]) -> None:
+    """Raise ResolutionError if two targets with one marker got different packages, which a lock can't express."""
     first: dict[str, Resolution] = {}
-    for answer in answers:
-        other = first.setdefault(answer.target.marker, answer)
-        versions, others = ({name: w.version for name, w in each.wheels.items()} for each in (answer, other))
+    for resolution in resolutions:
+        other = first.setdefault(resolution.target.marker, resolution)
+        versions, others = ({name: file.version for name, file in r.wheels.items()} for r in (resolution, other))
         if versions != others:
-            apart = ", ".join(sorted(f"{name} {version}" for name, version in versions.items() ^ others.items()))
+            differing = ", ".join(sorted(f"{name} {version}" for name, version in versions.items() ^ others.items()))
             raise ResolutionError(
-                f"{other.target} and {answer.target} need different packages ({apart}), and no marker tells them apart",
-                hint="their wheels' metadata differ: add constraints on these packages, or drop one of the two targets",
+                f"{other.target} and {resolution.target} have the same marker "
+                f"and need different packages ({differing})",
+                hint="the metadata of their wheels differ: add constraints on these packages, or remove one of the targets",
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from minglibc.model.artifacts import Wheel
+from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
@@ -32,7 +32,7 @@ class Speculation:
         """The projects that the roots name."""
         return list(self._names(self._roots, ""))
 
-    def page(self, page: ProjectPage) -> list[Wheel]:
+    def page(self, page: ProjectPage) -> list[Artifact]:
         """The wheels of *page* whose metadata will probably be wanted: for each target the best of what is asked so far."""
         mask = page.versions.all
         for specifier in self._specifiers.get(page.name, ()):
@@ -48,7 +48,7 @@ class Speculation:
                 wheels[wheel.filename] = wheel
         return list(wheels.values())
 
-    def _best(self, compatibility: Compatibility, page: ProjectPage, mask: int) -> Wheel | None:
+    def _best(self, compatibility: Compatibility, page: ProjectPage, mask: int) -> Artifact | None:
         preferred = self._preferences.get(page.name)
         place = page.versions.index_of(preferred) if preferred else None
         if place is not None and mask >> place & 1:
@@ -63,7 +63,7 @@ class Speculation:
             mask ^= 1 << index
         return None
 
-    def metadata(self, wheel: Wheel, metadata: CoreMetadata) -> list[str]:
+    def metadata(self, wheel: Artifact, metadata: CoreMetadata) -> list[str]:
         """The projects that *wheel* will make the resolver ask for."""
         self._known[wheel.name] = metadata
         return list(self._follow(wheel.name, metadata))

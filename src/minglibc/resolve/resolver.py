@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from minglibc.model.artifacts import Wheel
+from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
@@ -35,7 +35,7 @@ class Resolution(NamedTuple):
     """The answer for one target; identifiers are ``name`` or ``name[extra]``, *demands* are by project name."""
 
     target: Target
-    wheels: Mapping[str, Wheel]
+    wheels: Mapping[str, Artifact]
     dependencies: Mapping[str, tuple[str, ...]]
     roots: Mapping[str, tuple[str, ...]]
     demands: Mapping[str, tuple[Demand, ...]]
