@@ -64,7 +64,7 @@ class Work(NamedTuple):
         def fails(askers: Collection[str]) -> bool:
             if time.monotonic() > end:
                 raise TimeoutError
-            roots = [root for root in self.roots if root.asked_by in askers]
+            roots = [root for root in self.roots if root.parent in askers]
             try:
                 resolve(roots, failure.provider.compatibility, self.source, policy=self.policy)
             except Unresolvable:
@@ -72,7 +72,7 @@ class Work(NamedTuple):
             return False
 
         try:
-            return [] if failure.gave_up else fewest(dict.fromkeys(root.asked_by for root in self.roots), fails)
+            return [] if failure.gave_up else fewest(dict.fromkeys(root.parent for root in self.roots), fails)
         except TimeoutError:
             return []
 

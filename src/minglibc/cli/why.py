@@ -74,9 +74,9 @@ def _needs(answer: Explanation) -> Cap | None:
 
 def chain_text(chain: Sequence[Link]) -> str:
     """``the project → paramiko>=3 (5.1.0) → cryptography>=3.3``."""
-    parts = [chain[0].asked_by]
+    parts = [chain[0].parent]
     for link, following in zip(chain, [*chain[1:], None], strict=True):
-        chosen = f" ({following.asked_by.rpartition(' ')[2]})" if following else ""
+        chosen = f" ({following.parent.rpartition(' ')[2]})" if following else ""
         parts.append(f"{link.requirement.without_marker}{chosen}")
     return " → ".join(parts)
 
@@ -92,7 +92,7 @@ def as_json(answer: Explanation) -> dict[str, Any]:
         "uploaded": answer.wheel.upload_time or None,
         "targets": targets_as_json(answer.targets),
         "required-by": [
-            [{"by": link.asked_by, "requirement": str(link.requirement)} for link in chain] for chain in answer.chains
+            [{"by": link.parent, "requirement": str(link.requirement)} for link in chain] for chain in answer.chains
         ],
         "above": [
             {

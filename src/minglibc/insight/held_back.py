@@ -8,7 +8,7 @@ from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import WheelIndex
 from minglibc.resolve.multi_target import jointly
-from minglibc.resolve.resolver import Demand, Resolution
+from minglibc.resolve.resolver import ActiveRequirement, Resolution
 
 
 class HeldBack(NamedTuple):
@@ -53,11 +53,11 @@ def _held_back_for_target(
 
 
 def _is_required_by(name: str, resolution: Resolution, projects: Container[str]) -> bool:
-    return any(_requiring_project(demand) in projects for demand in resolution.demands.get(name, ()))
+    return any(_requiring_project(active) in projects for active in resolution.requirements.get(name, ()))
 
 
-def _requiring_project(demand: Demand) -> str:
-    return demand.asked_by.partition("[")[0].partition(" ")[0]
+def _requiring_project(active: ActiveRequirement) -> str:
+    return active.parent.partition("[")[0].partition(" ")[0]
 
 
 def _newest_blocked(
@@ -83,9 +83,9 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
     mask = page.versions.all
     if not page.versions.prereleases >> floor & 1:
         mask &= ~page.versions.prereleases
-    for demand in resolution.demands.get(page.name, ()):
-        if _requiring_project(demand) not in held:
-            mask &= page.versions.mask(demand.requirement.specifier)
+    for active in resolution.requirements.get(page.name, ()):
+        if _requiring_project(active) not in held:
+            mask &= page.versions.mask(active.requirement.specifier)
     for position in range(len(page.versions) - 1, floor, -1):
         if mask >> position & 1:
             yield position

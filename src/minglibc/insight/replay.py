@@ -8,8 +8,8 @@ from minglibc.lock.document import Lock, LockedFolder, version_of
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import Target
-from minglibc.resolve.candidates import Ask, Candidate, Policy, Provider, Root, Unusable, WheelIndex
-from minglibc.resolve.resolver import Demand, Resolution
+from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, Unusable, WheelIndex
+from minglibc.resolve.resolver import ActiveRequirement, Resolution
 
 if TYPE_CHECKING:
     from minglibc.lock.document import LockedFile
@@ -40,42 +40,49 @@ def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Artifact
 
 
 def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Artifact]) -> Resolution:
-    root_asks = {root: [ask for ask in asks if ask.name in wheels] for root, asks in provider.roots(roots).items()}
-    dependencies: dict[str, list[Ask]] = {}
-    waiting = [ask for asks in root_asks.values() for ask in asks]
+    root_asks = {
+        root: [dependency for dependency in asks if dependency.name in wheels]
+        for root, asks in provider.roots(roots).items()
+    }
+    dependencies: dict[str, list[Dependency]] = {}
+    waiting = [dependency for asks in root_asks.values() for dependency in asks]
     while waiting:
-        ask = waiting.pop()
-        if ask.identifier not in dependencies:
-            asks = [asked for asked in _dependencies(provider, ask, wheels[ask.name]) if asked.name in wheels]
-            dependencies[ask.identifier] = asks
+        dependency = waiting.pop()
+        if dependency.identifier not in dependencies:
+            asks = [
+                asked for asked in _dependencies(provider, dependency, wheels[dependency.name]) if asked.name in wheels
+            ]
+            dependencies[dependency.identifier] = asks
             waiting.extend(asks)
-    demands: dict[str, dict[Demand, None]] = {}
-    for ask in (ask for asks in (*root_asks.values(), *dependencies.values()) for ask in asks):
+    requirements: dict[str, dict[ActiveRequirement, None]] = {}
+    for dependency in (dependency for asks in (*root_asks.values(), *dependencies.values()) for dependency in asks):
         # An extra's requirement on its own project does not count.
-        if ask.asked_by.partition("[")[0].partition(" ")[0] != ask.name:
-            demands.setdefault(ask.name, {})[Demand(ask.asked_by, ask.requirement)] = None
+        if dependency.parent.partition("[")[0].partition(" ")[0] != dependency.name:
+            requirements.setdefault(dependency.name, {})[
+                ActiveRequirement(dependency.parent, dependency.requirement)
+            ] = None
     return Resolution(
         target=provider.compatibility.target,
         wheels=wheels,
         dependencies={identifier: _identifiers(asks) for identifier, asks in dependencies.items()},
         roots={root: _identifiers(asks) for root, asks in root_asks.items()},
-        demands={name: tuple(unique) for name, unique in demands.items()},
+        requirements={name: tuple(unique) for name, unique in requirements.items()},
         warnings=tuple(provider.warnings),
     )
 
 
-def _dependencies(provider: Provider, ask: Ask, wheel: Artifact) -> Iterable[Ask]:
-    position = provider.project(ask.name).page.versions.index_of(wheel.version)
+def _dependencies(provider: Provider, dependency: Dependency, wheel: Artifact) -> Iterable[Dependency]:
+    position = provider.project(dependency.name).page.versions.index_of(wheel.version)
     if position is None:
         return ()  # removed from the index; its metadata may be gone as well
     try:
-        return list(provider.get_dependencies(Candidate(ask.identifier, ask.extra, position, wheel)))
+        return list(provider.get_dependencies(Candidate(dependency.identifier, dependency.extra, position, wheel)))
     except Unusable:
         return ()
 
 
-def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(ask.identifier for ask in asks))
+def _identifiers(asks: Iterable[Dependency]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(dependency.identifier for dependency in asks))
 
 
 def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Artifact:

@@ -28,7 +28,7 @@ class Obstacle(NamedTuple):
 class Link(NamedTuple):
     """One requirement of a chain and its origin; the last requirement is on the explained package."""
 
-    asked_by: str
+    parent: str
     requirement: Requirement
 
 
@@ -133,7 +133,7 @@ class Explainer:
     def _prerelease(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
         if not page.versions.prereleases >> position & 1 or self._policy.admits_prereleases(page.name):
             return None
-        specifiers = [demand.requirement.specifier for demand in resolution.demands.get(page.name, ())]
+        specifiers = [active.requirement.specifier for active in resolution.requirements.get(page.name, ())]
         locked = resolution.wheels[page.name].version if page.name in resolution.wheels else ""
         if any(versions.names_prerelease(specifier) for specifier in specifiers) or (
             locked and versions.is_prerelease(locked)
@@ -143,9 +143,9 @@ class Explainer:
 
     def _requirement_conflict(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
         conflicts = [
-            f"{demand.asked_by} requires {demand.requirement.without_marker}"
-            for demand in resolution.demands.get(page.name, ())
-            if not _allows(page, demand.requirement, position)
+            f"{active.parent} requires {active.requirement.without_marker}"
+            for active in resolution.requirements.get(page.name, ())
+            if not _allows(page, active.requirement, position)
         ]
         environment = Environment(resolution.target.environment)
         conflicts += [
@@ -267,9 +267,9 @@ def requirement_chains(name: str, resolution: Resolution) -> tuple[tuple[Link, .
     """For each requirement on *name*, the shortest chain from the project to it; the shortest chains first."""
     parents = _first_requirements(resolution)
     chains = []
-    for demand in resolution.demands.get(name, ()):
-        links = [Link(demand.asked_by, demand.requirement)]
-        while parent := parents.get(links[0].asked_by):
+    for active in resolution.requirements.get(name, ()):
+        links = [Link(active.parent, active.requirement)]
+        while parent := parents.get(links[0].parent):
             links.insert(0, parent)
         chains.append(tuple(links))
     return tuple(sorted(chains, key=lambda chain: (len(chain), chain)))
@@ -287,7 +287,7 @@ def _first_requirements(resolution: Resolution) -> Mapping[str, Link | None]:
         if label in first:
             continue
         requirements = [
-            demand.requirement for demand in resolution.demands.get(project, ()) if demand.asked_by == parent
+            active.requirement for active in resolution.requirements.get(project, ()) if active.parent == parent
         ]
         extra = identifier.partition("[")[2].rstrip("]")
         # An extra also requires its own project: that link has the parent of the extra.

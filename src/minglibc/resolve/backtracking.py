@@ -11,12 +11,21 @@ from resolvelib.structs import RequirementInformation
 
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.requirements import Requirement
-from minglibc.resolve.candidates import FARTHEST_AHEAD, Ask, Candidate, Policy, Provider, Unusable, WheelIndex, asks_for
+from minglibc.resolve.candidates import (
+    FARTHEST_AHEAD,
+    Candidate,
+    Dependency,
+    Policy,
+    Provider,
+    Unusable,
+    WheelIndex,
+    dependencies_on,
+)
 
 MAX_ROUNDS = 200_000
 _LAST = (2,)
 
-Cause = RequirementInformation[Ask, Candidate]
+Cause = RequirementInformation[Dependency, Candidate]
 
 
 class Stuck(Exception):
@@ -28,7 +37,7 @@ class Stuck(Exception):
         self.gave_up = gave_up
 
 
-class _Search(Resolution[Ask, Candidate, str]):
+class _Search(Resolution[Dependency, Candidate, str]):
     """resolvelib's search, which after each pin asks again whether every other pin agrees with all that is asked of it.
 
     What agreed does so still: a criterion is never changed, only replaced. Where another resolvelib has no such method, this
@@ -37,9 +46,9 @@ class _Search(Resolution[Ask, Candidate, str]):
 
     def __init__(self, provider: "Backtracking") -> None:
         super().__init__(provider, BaseReporter())
-        self._agreed: dict[str, tuple[Criterion[Ask, Candidate], Candidate]] = {}
+        self._agreed: dict[str, tuple[Criterion[Dependency, Candidate], Candidate]] = {}
 
-    def _is_current_pin_satisfying(self, name: str, criterion: Criterion[Ask, Candidate]) -> bool:
+    def _is_current_pin_satisfying(self, name: str, criterion: Criterion[Dependency, Candidate]) -> bool:
         pin = self.state.mapping.get(name)
         if pin is None:
             return False
@@ -52,7 +61,7 @@ class _Search(Resolution[Ask, Candidate, str]):
         return True
 
 
-class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
+class Backtracking(Provider, AbstractProvider[Dependency, Candidate, str]):
     """resolvelib's questions, answered for one target; it calls these methods by keyword."""
 
     def __init__(
@@ -64,7 +73,7 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
         self._yielding: dict[str, int] = {}
         self._met: dict[str, int] = {}
 
-    def search(self, asks: Sequence[Ask]) -> tuple[dict[str, Candidate], dict[str, list[Ask]]]:
+    def search(self, asks: Sequence[Dependency]) -> tuple[dict[str, Candidate], dict[str, list[Dependency]]]:
         """A candidate for each identifier, and what each of them asks for; raises Stuck."""
         self._order_quarrels(asks)
         try:
@@ -75,13 +84,13 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
             raise Stuck((), gave_up=True) from error
 
     def _reached(
-        self, asks: Iterable[Ask], pins: Mapping[str, Candidate]
-    ) -> tuple[dict[str, Candidate], dict[str, list[Ask]]]:
+        self, asks: Iterable[Dependency], pins: Mapping[str, Candidate]
+    ) -> tuple[dict[str, Candidate], dict[str, list[Dependency]]]:
         """The *pins* that somebody still asks for, and what they ask for.
 
         resolvelib's Resolver does this by recursion, which has no end where pins that nobody asks for ask for each other.
         """
-        reached: dict[str, list[Ask]] = {}
+        reached: dict[str, list[Dependency]] = {}
         waiting = [ask.identifier for ask in asks]
         while waiting:
             identifier = waiting.pop()
@@ -95,7 +104,7 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
         """The projects that conflicted, most often first."""
         return sorted(self._conflicts, key=lambda name: -self._conflicts[name])
 
-    def _order_quarrels(self, asked: Iterable[Ask]) -> None:
+    def _order_quarrels(self, asked: Iterable[Dependency]) -> None:
         """Where the newest of what is asked for can't agree on a third project, who wants that one oldest comes first.
 
         Older releases want older things, as a rule: the others come down and meet it, and it would never meet them.
@@ -115,13 +124,13 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
             if self._yielding.get(candidate.name):
                 self.ask_ahead(self.project(candidate.name), candidate.index, FARTHEST_AHEAD)
 
-    def _usable_dependencies(self, candidate: Candidate) -> list[Ask]:
+    def _usable_dependencies(self, candidate: Candidate) -> list[Dependency]:
         try:
             return list(super().get_dependencies(candidate))
         except Unusable:
             return []
 
-    def identify(self, requirement_or_candidate: Ask | Candidate) -> str:
+    def identify(self, requirement_or_candidate: Dependency | Candidate) -> str:
         """The identifier that both an ask and a candidate carry."""
         return requirement_or_candidate.identifier
 
@@ -172,22 +181,22 @@ class Backtracking(Provider, AbstractProvider[Ask, Candidate, str]):
     def find_matches(
         self,
         identifier: str,
-        requirements: Mapping[str, Iterator[Ask]],
+        requirements: Mapping[str, Iterator[Dependency]],
         incompatibilities: Mapping[str, Iterator[Candidate]],
     ) -> Callable[[], Iterable[Candidate]] | Sequence[Candidate]:
         """The candidates that every ask contains, best first, made as they are looked at."""
-        asks = asks_for(identifier, requirements)
+        asks = dependencies_on(identifier, requirements)
         excluded = {candidate.index for candidate in incompatibilities[identifier]}
         return lambda: self.matches(identifier, asks, excluded=excluded)
 
-    def is_satisfied_by(self, requirement: Ask, candidate: Candidate) -> bool:
+    def is_satisfied_by(self, requirement: Dependency, candidate: Candidate) -> bool:
         """Whether the candidate's version is in the ask's mask."""
         return bool(requirement.mask >> candidate.index & 1)
 
-    def get_dependencies(self, candidate: Candidate) -> Iterable[Ask]:
+    def get_dependencies(self, candidate: Candidate) -> Iterable[Dependency]:
         """What the candidate's metadata asks of this target; a version that can't be used is a conflict like any other."""
         try:
             yield from super().get_dependencies(candidate)
         except Unusable as error:
-            broken = Ask(Requirement(candidate.name), candidate.extra, asked_by="")
+            broken = Dependency(Requirement(candidate.name), candidate.extra, parent="")
             raise RequirementsConflicted(Criterion([], [RequirementInformation(broken, candidate)], [])) from error

@@ -37,7 +37,7 @@ class Root(NamedTuple):
     """A requirement of the project itself, and what in pyproject.toml asks for it ("the project", "group dev")."""
 
     requirement: Requirement
-    asked_by: str
+    parent: str
 
 
 class Policy(NamedTuple):
@@ -54,22 +54,22 @@ class Policy(NamedTuple):
         return self.prereleases if isinstance(self.prereleases, bool) else name in self.prereleases
 
 
-class Ask:
+class Dependency:
     """A requirement on one identifier, narrowed to a bit mask of its project's versions."""
 
-    __slots__ = ("asked_by", "exact", "extra", "identifier", "mask", "name", "requirement")
+    __slots__ = ("exact", "extra", "identifier", "mask", "name", "parent", "requirement")
 
-    def __init__(self, requirement: Requirement, extra: str = "", *, asked_by: str = "") -> None:
+    def __init__(self, requirement: Requirement, extra: str = "", *, parent: str = "") -> None:
         self.requirement = requirement
         self.name = requirement.name
         self.extra = extra
         self.identifier = f"{requirement.name}[{extra}]" if extra else requirement.name
         self.exact = _is_exact(requirement.specifier)
-        self.asked_by = asked_by
+        self.parent = parent
         self.mask = EVERY_VERSION
 
     def __repr__(self) -> str:
-        return f"Ask({self.requirement.without_marker!r}, {self.extra!r})"
+        return f"Dependency({self.requirement.without_marker!r}, {self.extra!r})"
 
 
 class Candidate:
@@ -149,25 +149,25 @@ class Provider:
         self._overrides = {r.name: r for r in policy.overrides if self.environment.admits(r.marker)}
         self._direct: set[str] = set()
 
-    def asks(self, requirement: Requirement, *, asked_by: str = "") -> Iterator[Ask]:
+    def asks(self, requirement: Requirement, *, parent: str = "") -> Iterator[Dependency]:
         """What a requirement comes to: one ask for the project, one more for each extra."""
         if requirement.name in self._policy.excludes:
             return
         override = self._overrides.get(requirement.name)
         if override is not None:
             requirement = override._replace(extras=requirement.extras)
-        yield Ask(requirement, asked_by=asked_by)
+        yield Dependency(requirement, parent=parent)
         for extra in requirement.extras:
-            yield Ask(requirement, extra, asked_by=asked_by)
+            yield Dependency(requirement, extra, parent=parent)
 
-    def roots(self, roots: Iterable[Root]) -> dict[str, list[Ask]]:
+    def roots(self, roots: Iterable[Root]) -> dict[str, list[Dependency]]:
         """What the project itself asks of this target, by who asks."""
-        asked: dict[str, list[Ask]] = {}
+        asked: dict[str, list[Dependency]] = {}
         for root in roots:
-            asked.setdefault(root.asked_by, [])
+            asked.setdefault(root.parent, [])
             if self.environment.admits(root.requirement.marker):
                 self._direct.add(root.requirement.name)
-                asked[root.asked_by] += self.asks(root.requirement, asked_by=root.asked_by)
+                asked[root.parent] += self.asks(root.requirement, parent=root.parent)
         return asked
 
     def project(self, name: str) -> Project:
@@ -185,7 +185,9 @@ class Provider:
         """Every project that was looked at."""
         return list(self._projects.values())
 
-    def matches(self, identifier: str, asks: Sequence[Ask], *, excluded: Collection[int] = ()) -> Iterator[Candidate]:
+    def matches(
+        self, identifier: str, asks: Sequence[Dependency], *, excluded: Collection[int] = ()
+    ) -> Iterator[Candidate]:
         """The candidates of *identifier* that every ask contains, best first, made as they are looked at."""
         name, _, extra = identifier.removesuffix("]").partition("[")
         project = self.project(name)
@@ -195,7 +197,7 @@ class Provider:
         if mask and project.page.status != "quarantined":
             yield from self._candidates(project, identifier, extra, self._order(project, asks, mask), excluded)
 
-    def narrow(self, ask: Ask) -> int:
+    def narrow(self, ask: Dependency) -> int:
         """The mask of the versions that *ask* contains, worked out once."""
         if ask.mask == EVERY_VERSION:
             page = self.project(ask.name).page
@@ -205,7 +207,7 @@ class Provider:
                 ask.mask &= found.mask(specifier)
         return ask.mask
 
-    def _order(self, project: Project, asks: Sequence[Ask], mask: int) -> Iterator[tuple[int, bool]]:
+    def _order(self, project: Project, asks: Sequence[Dependency], mask: int) -> Iterator[tuple[int, bool]]:
         """(version, whether a yanked file will do), best first: the preferred version, then by the policy."""
         page = project.page
         # PEP 592: a yanked file may serve a requirement that pins it with ==.
@@ -228,7 +230,7 @@ class Provider:
             return True
         return any(project.best(index, yanked=yanked) for index in self._sequence(project.page.name, mask))
 
-    def _admits_prereleases(self, name: str, asks: Iterable[Ask]) -> bool:
+    def _admits_prereleases(self, name: str, asks: Iterable[Dependency]) -> bool:
         if self._policy.admits_prereleases(name):
             return True
         return any(versions.names_prerelease(ask.requirement.specifier) for ask in asks)
@@ -269,17 +271,17 @@ class Provider:
                 continue
             yield known
 
-    def get_dependencies(self, candidate: Candidate) -> Iterable[Ask]:
+    def get_dependencies(self, candidate: Candidate) -> Iterable[Dependency]:
         """What the candidate's metadata asks of this target; raises Unusable, where it can't be used, now and ever after."""
         project = self.project(candidate.name)
         self._look_ahead(project, candidate)
-        asked_by = f"{candidate.identifier} {candidate.wheel.version}"
+        parent = f"{candidate.identifier} {candidate.wheel.version}"
         if candidate.extra:
-            base = Ask(Requirement(candidate.name, specifier=f"=={candidate.wheel.version}"), asked_by=asked_by)
+            base = Dependency(Requirement(candidate.name, specifier=f"=={candidate.wheel.version}"), parent=parent)
             base.mask = 1 << candidate.index
             yield base
         for requirement in self._requires(project, candidate):
-            yield from self.asks(requirement, asked_by=asked_by)
+            yield from self.asks(requirement, parent=parent)
 
     def _look_ahead(self, project: Project, candidate: Candidate) -> None:
         """The more of a project's versions have been tried, the more of the next ones are asked for at once."""
@@ -290,7 +292,7 @@ class Provider:
         self.ask_ahead(project, candidate.index, min(2 * count, FARTHEST_AHEAD))
 
     def ask_ahead(self, project: Project, index: int, count: int) -> None:
-        """Ask for the metadata of the *count* candidates below a version, which may be tried next."""
+        """Dependency for the metadata of the *count* candidates below a version, which may be tried next."""
         below = (i for i in range(index - 1, -1, -1) if i not in project.tried)
         wheels = (project.best(i, yanked=False) for i in islice(below, 2 * count))
         self.index.prefetch(islice((wheel for wheel in wheels if wheel is not None), count))
@@ -338,7 +340,7 @@ def _conceivable(requires_dist: tuple[str, ...], extra: str) -> tuple[Requiremen
     return tuple(r for r in map(parse, requires_dist) if may_admit(r.marker, extra))
 
 
-def asks_for(identifier: str, asked: Mapping[str, Iterable[Ask]]) -> list[Ask]:
+def dependencies_on(identifier: str, asked: Mapping[str, Iterable[Dependency]]) -> list[Dependency]:
     """The asks of *asked* that *identifier* has to meet: its own, and for an extra its project's too."""
     asks = list(asked[identifier])
     name, bracket, _ = identifier.partition("[")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from minglibc.errors import ResolutionError
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.targets import Cap, newest
-from minglibc.resolve.candidates import Ask, Project, Provider
+from minglibc.resolve.candidates import Dependency, Project, Provider
 from minglibc.resolve.resolver import Cause, Unresolvable
 
 _SHOWN = 6
@@ -143,9 +143,9 @@ def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[st
         yield from _releases(provider, project, mask)
 
 
-def _wording(ask: Ask) -> str:
+def _wording(ask: Dependency) -> str:
     text = f"{ask.name}[{ask.extra}]{ask.requirement.specifier}" if ask.extra else ask.requirement.without_marker
-    return f"{ask.asked_by or 'the project'} requires {text}"
+    return f"{ask.parent or 'the project'} requires {text}"
 
 
 def _passed_over(project: Project) -> str:

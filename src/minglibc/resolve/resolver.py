@@ -10,35 +10,35 @@ from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import (
     EVERY_VERSION,
-    Ask,
     Candidate,
+    Dependency,
     Policy,
     Provider,
     Root,
     Unusable,
     WheelIndex,
-    asks_for,
+    dependencies_on,
 )
 
 # Each pass but the last learns of one choice that was made too early.
 _PASSES = 8
 
 
-class Demand(NamedTuple):
+class ActiveRequirement(NamedTuple):
     """A requirement in force in an answer, and who makes it: "the project", "extra x", "group dev" or "name 1.0"."""
 
-    asked_by: str
+    parent: str
     requirement: Requirement
 
 
 class Resolution(NamedTuple):
-    """The answer for one target; identifiers are ``name`` or ``name[extra]``, *demands* are by project name."""
+    """The answer for one target; identifiers are ``name`` or ``name[extra]``, *requirements* are by project name."""
 
     target: Target
     wheels: Mapping[str, Artifact]
     dependencies: Mapping[str, tuple[str, ...]]
     roots: Mapping[str, tuple[str, ...]]
-    demands: Mapping[str, tuple[Demand, ...]]
+    requirements: Mapping[str, tuple[ActiveRequirement, ...]]
     warnings: tuple[str, ...] = ()
 
 
@@ -46,7 +46,7 @@ class Cause(Protocol):
     """A requirement that has a part in a conflict, and the candidate that makes it; resolvelib's RequirementInformation."""
 
     @property
-    def requirement(self) -> Ask:
+    def requirement(self) -> Dependency:
         """What is asked."""
         ...
 
@@ -97,15 +97,15 @@ def resolve(
 
 def _answer(
     provider: Provider,
-    asked: Mapping[str, list[Ask]],
+    asked: Mapping[str, list[Dependency]],
     pins: Mapping[str, Candidate],
-    asks: Mapping[str, list[Ask]],
+    asks: Mapping[str, list[Dependency]],
 ) -> Resolution:
-    demands: dict[str, dict[Demand, None]] = {}
+    requirements: dict[str, dict[ActiveRequirement, None]] = {}
     for ask in (ask for found in (asked, asks) for each in found.values() for ask in each):
         # An extra's own project is pinned by the extra; that is no demand of anybody.
-        if _own(ask.asked_by) != ask.name:
-            demands.setdefault(ask.name, {})[Demand(ask.asked_by, ask.requirement)] = None
+        if _own(ask.parent) != ask.name:
+            requirements.setdefault(ask.name, {})[ActiveRequirement(ask.parent, ask.requirement)] = None
     for candidate in pins.values():
         page = provider.project(candidate.name).page
         if page.status != "active":
@@ -116,17 +116,17 @@ def _answer(
         wheels={candidate.name: candidate.wheel for candidate in pins.values()},
         dependencies={identifier: _identifiers(each) for identifier, each in asks.items()},
         roots={name: _identifiers(each) for name, each in asked.items()},
-        demands={name: tuple(found) for name, found in demands.items()},
+        requirements={name: tuple(found) for name, found in requirements.items()},
         warnings=tuple(provider.warnings),
     )
 
 
-def _identifiers(asks: Iterable[Ask]) -> tuple[str, ...]:
+def _identifiers(asks: Iterable[Dependency]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ask.identifier for ask in asks))
 
 
-def _own(asked_by: str) -> str:
-    return asked_by.partition("[")[0] if "[" in asked_by else ""
+def _own(parent: str) -> str:
+    return parent.partition("[")[0] if "[" in parent else ""
 
 
 def settle(
@@ -167,13 +167,13 @@ class _Pass:
 
     def __init__(self, provider: Provider, narrowed: Mapping[str, int]) -> None:
         self.pins: dict[str, Candidate] = {}
-        self.asks: dict[str, list[Ask]] = {}
-        self.late: Ask | None = None
+        self.asks: dict[str, list[Dependency]] = {}
+        self.late: Dependency | None = None
         self._provider = provider
         self._narrowed = narrowed
-        self._seen: dict[str, list[Ask]] = {}
+        self._seen: dict[str, list[Dependency]] = {}
 
-    def run(self, asks: Iterable[Ask]) -> bool:
+    def run(self, asks: Iterable[Dependency]) -> bool:
         """Whether everything that is asked for, in the end, admits what was chosen; ``late`` is what does not."""
         waiting, order = deque(asks), deque[str]()
         while waiting or order:
@@ -196,14 +196,14 @@ class _Pass:
                 waiting.extend(asks)
         return True
 
-    def _admits(self, ask: Ask) -> bool:
+    def _admits(self, ask: Dependency) -> bool:
         pin = self.pins.get(ask.identifier)
         return pin is None or bool(self._provider.narrow(ask) >> pin.index & 1)
 
     def _choose(self, identifier: str) -> Candidate | None:
-        asks = asks_for(identifier, self._seen)
+        asks = dependencies_on(identifier, self._seen)
         if identifier in self._narrowed:
-            foreseen = Ask(Requirement(identifier.partition("[")[0]))
+            foreseen = Dependency(Requirement(identifier.partition("[")[0]))
             foreseen.mask = self._narrowed[identifier]
             asks.append(foreseen)
         pin = next(self._provider.matches(identifier, asks), None)
@@ -217,4 +217,4 @@ class _Pass:
         return {name for name in narrowed if self._first(name) is not self.pins[name]}
 
     def _first(self, identifier: str) -> Candidate | None:
-        return next(self._provider.matches(identifier, asks_for(identifier, self._seen)), None)
+        return next(self._provider.matches(identifier, dependencies_on(identifier, self._seen)), None)
