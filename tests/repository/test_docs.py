@@ -57,6 +57,9 @@ NOT_RUN = {
 # What a test run may find missing on its machine: without it the documents that sync can't be followed.
 SYNCS = ("3.9", "3.11")
 
+# Sections of docs/reference/commands.md with options that several commands accept.
+SHARED_OPTIONS = ("Target options", "Index options", "Selection options", "Environment options")
+
 _BLOCK = re.compile(
     r"(?P<comments>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>[a-z]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -340,6 +343,14 @@ def _section(text: str, heading: str) -> str:
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
+def _option_rows(text: str, heading: str) -> list[str]:
+    """The first cells of the option tables of a section and of the shared sections that it links."""
+    section = _section(text, heading)
+    shared = [name for name in SHARED_OPTIONS if f"(#{name.lower().replace(' ', '-')})" in section]
+    parts = [section, *(_section(text, name) for name in shared)]
+    return [row for part in parts for row in re.findall(r"^\| (`-.*?) \|", part, re.MULTILINE)]
+
+
 def _options(parser: Parser) -> set[str]:
     return {flag for action in parser_of(parser)._actions for flag in action.option_strings} - {"-h", "--help"}
 
@@ -364,7 +375,7 @@ def test_every_option_is_in_the_reference(command: str) -> None:
     common = Parser()
     add_common(common)
     parser = _parser(command)
-    rows = re.findall(r"^\| (`-.*?) \|", _section(text, f"minglibc {command}"), re.MULTILINE)
+    rows = _option_rows(text, f"minglibc {command}")
     documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*|(?<![\w-])-[A-Z]", row)}
     lacking = _options(parser) - _options(common) - documented
     assert not lacking, f"docs/reference/commands.md, minglibc {command}, lacks:\n{_rows(parser, lacking)}"
@@ -381,7 +392,7 @@ def test_common_options_are_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     common = Parser()
     add_common(common)
-    rows = re.findall(r"^\| (`-.*?) \|", _section(text, "Options of every command"), re.MULTILINE)
+    rows = _option_rows(text, "Global options")
     documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row)}
     assert _options(common) == documented
 
