@@ -460,7 +460,7 @@ def test_a_few_kills_are_put_right(project: LockedProject, two_releases: Callabl
     kill_at_random(project, two_releases, 2, seed=int(time.time()))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fifty_kills_are_put_right(project: LockedProject, two_releases: Callable[[int], None]) -> None:
     """S1, S2: the same fifty times, and pip's check agrees."""
     kill_at_random(project, two_releases, 50, seed=int(time.time()))

@@ -156,9 +156,9 @@ def test_json_pages(document: object, indent: int | None, cut: int) -> None:
 
 @given(documents | values, st.sampled_from((None, 1)), st.integers(0, 400))
 @LONG
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_json_pages(document: object, indent: int | None, cut: int) -> None:
-    """The same, for a night."""
+    """The same with many more examples."""
     check_json_page(document, indent, cut)
 
 
@@ -254,9 +254,9 @@ def test_html_pages(text: str) -> None:
 
 @given(markup)
 @LONG
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_html_pages(text: str) -> None:
-    """The same, for a night."""
+    """The same with many more examples."""
     check_html_page(text)
 
 
@@ -361,9 +361,9 @@ def test_metadata(text: str) -> None:
 
 @given(heads)
 @LONG
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_much_metadata(text: str) -> None:
-    """The same, for a night."""
+    """The same with many more examples."""
     check_metadata(text)
 
 
@@ -498,9 +498,9 @@ def test_locks(text: str) -> None:
 
 @given(edits(LOCK))
 @LONG
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_locks(text: str) -> None:
-    """The same, for a night."""
+    """The same with many more examples."""
     read_lock(text)
     read_lock(resealed(text))
 
@@ -536,9 +536,9 @@ def test_settings(text: str) -> None:
 
 @given(edits(SETTINGS))
 @LONG
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_settings(text: str) -> None:
-    """The same, for a night."""
+    """The same with many more examples."""
     check_settings(text)
 
 

@@ -90,7 +90,7 @@ def kill_and_tell(assault: Assault, times: int) -> None:
     assault.run(times, seed)
 
 
-TIMES = [KILLS, pytest.param(200, marks=pytest.mark.slow)]
+TIMES = [KILLS, pytest.param(200, marks=pytest.mark.nightly)]
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_cache_being_filled(project: LockedProject, times: int) -> None:
     kill_and_tell(Assault(cache, ["lock", "--project", str(project.folder)], prepare, survey), times)
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.nightly)])
 def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
     """After kill -9 of a fresh install that fills the wheel cache, cache and environment are right after the next sync."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
