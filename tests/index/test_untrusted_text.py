@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from minglibc.cli import color
+from minglibc.cli import output
 from tests.support.commands import minglibc
 from tests.support.faults import Fault
 from tests.support.index import IndexServer
@@ -135,8 +135,8 @@ def test_server_headers(project: Path, index: IndexServer) -> None:
 
 def test_the_last_guard() -> None:
     """What reaches stderr through minglibc's own hands has no control characters, and keeps its lines."""
-    code = f"from minglibc.cli import color; color.say({SAYS!r})"
+    code = f"from minglibc.cli.output import print_message; print_message({SAYS!r})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert not set(b"\x1b\x07\r") & set(ran.stderr)
     assert ran.stderr.count(b"\n") == SAYS.count("\n") + 1
-    assert re.search(color._CONTROL, SAYS)
+    assert re.search(output._CONTROL, SAYS)

@@ -20,8 +20,7 @@ import pytest
 
 from minglibc.cache import maintenance
 from minglibc.cli import COMMANDS, main
-from minglibc.cli.arguments import parser_of
-from minglibc.cli.options import Parser, add_common
+from minglibc.cli.args import ArgumentParser, add_common
 from minglibc.config import inputs, settings
 from minglibc.index.client import DEFAULT_INDEX_URL
 from tests.support.elves import elf
@@ -334,8 +333,8 @@ def test_examples_of_settings_are_valid() -> None:
             settings.parse(needed + text)
 
 
-def _parser(command: str) -> Parser:
-    parser = Parser(prog=f"minglibc {command}")
+def _parser(command: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"minglibc {command}")
     import_module(f"minglibc.cli.{command}").configure(parser)
     add_common(parser)
     return parser
@@ -353,14 +352,14 @@ def _option_rows(text: str, heading: str) -> list[str]:
     return [row for part in parts for row in re.findall(r"^\| (`-.*?) \|", part, re.MULTILINE)]
 
 
-def _options(parser: Parser) -> set[str]:
-    return {flag for action in parser_of(parser)._actions for flag in action.option_strings} - {"-h", "--help"}
+def _options(parser: ArgumentParser) -> set[str]:
+    return {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
 
 
-def _rows(parser: Parser, flags: set[str]) -> str:
+def _rows(parser: ArgumentParser, flags: set[str]) -> str:
     """The rows of the reference that these options would have."""
     rows = []
-    for action in parser_of(parser)._actions:
+    for action in parser._actions:
         if flags & set(action.option_strings):
             value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else "")
             names = ", ".join(f"`{flag}`" for flag in action.option_strings)
@@ -374,7 +373,7 @@ def _rows(parser: Parser, flags: set[str]) -> str:
 def test_every_option_is_in_the_reference(command: str) -> None:
     """A command's section has all of its options and none that it lacks."""
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    common = Parser()
+    common = ArgumentParser()
     add_common(common)
     parser = _parser(command)
     rows = _option_rows(text, f"minglibc {command}")
@@ -382,7 +381,7 @@ def test_every_option_is_in_the_reference(command: str) -> None:
     lacking = _options(parser) - _options(common) - documented
     assert not lacking, f"docs/reference/commands.md, minglibc {command}, lacks:\n{_rows(parser, lacking)}"
     assert set() == documented - _options(parser)
-    for action in parser_of(parser)._actions:
+    for action in parser._actions:
         if not action.option_strings:
             names = action.choices or [action.metavar or action.dest]
             section = _section(text, f"minglibc {command}").upper()
@@ -392,7 +391,7 @@ def test_every_option_is_in_the_reference(command: str) -> None:
 def test_common_options_are_in_the_reference() -> None:
     """The options that all commands share have a section of their own."""
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    common = Parser()
+    common = ArgumentParser()
     add_common(common)
     rows = _option_rows(text, "Global options")
     documented = {flag for row in rows for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row)}

@@ -27,6 +27,7 @@ COMMANDS = {
     "cache": "Show the cache's location or size, or clear it",
 }
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,19 +89,20 @@ def _run_with_sound_cache(arguments: list[str]) -> int:
         try:
             return _dispatch(arguments)
         except CacheDamaged as damage:
-            from minglibc.cli import color  # noqa: PLC0415  an unchanged lock prints one plain line
+            from minglibc.cli import output  # noqa: PLC0415  an unchanged lock prints one plain line
 
-            color.say(f"warning: {damage.message}; starting again without it")
+            output.print_message(f"warning: {damage.message}; starting again without it")
 
 
 def _dispatch(arguments: list[str]) -> int:
     """Run the command that *arguments* name; most of what it needs is imported only then."""
     if arguments[:1] == ["lock"]:
-        from minglibc.cli import fresh  # noqa: PLC0415  an unchanged lock imports no more than this
+        from minglibc.cli import fresh  # noqa: PLC0415  an unchanged lock is recognized before argparse is imported
 
-        done = fresh.answer(arguments[1:])
-        if done is not None:
-            return done
+        if fresh.is_up_to_date(arguments[1:]):
+            if not {"-q", "--quiet"} & set(arguments):
+                print("pylock.toml is up to date", file=sys.stderr)
+            return 0
         from minglibc.cli import ahead  # noqa: PLC0415  as above
 
         ahead.begin(arguments[1:])
@@ -118,21 +120,28 @@ def _dispatch(arguments: list[str]) -> int:
 def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise _unknown_command(name)
-    from minglibc.cli import color  # noqa: PLC0415  an unchanged lock needs none of these
-    from minglibc.cli.options import Parser, add_common, terminate  # noqa: PLC0415
+    # Not needed by an unchanged lock.
+    import signal  # noqa: PLC0415
+
+    from minglibc.cli import output  # noqa: PLC0415
+    from minglibc.cli.args import ArgumentParser, add_common  # noqa: PLC0415
 
     # As importlib.import_module, without the import of importlib.
     command = __import__(f"minglibc.cli.{name}", fromlist=["run"])
-    parser = Parser(prog=f"minglibc {name}", description=f"{COMMANDS[name]}.")
+    parser = ArgumentParser(f"minglibc {name}", f"{COMMANDS[name]}.")
     command.configure(parser)
     add_common(parser)
     options = parser.parse_args(arguments)
-    color.choose(options.color)
+    output.set_color(options.color)
     # Imported modules stay, so later collections need not traverse them.
     gc.freeze()
     gc.enable()
-    with terminate():
+    # SIGTERM unwinds like Ctrl-C, so that temporary files are removed.
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    try:
         code: int = command.run(options)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     return code
 
 
@@ -154,10 +163,10 @@ def _print_help() -> None:
 
 def _print_error(error: MinglibcError | str) -> None:
     """Print an error, unless stderr can't be written: then the exit code has to be enough."""
-    from minglibc.cli import color  # noqa: PLC0415  an unchanged lock prints one plain line
+    from minglibc.cli import output  # noqa: PLC0415  an unchanged lock prints one plain line
 
     message, hint = (error, "") if isinstance(error, str) else (f"error: {error.message}", error.hint)
     try:  # noqa: SIM105  contextlib is not imported for an unchanged lock
-        color.say(f"{message}\nhint: {hint}" if hint else message)
+        output.print_message(f"{message}\nhint: {hint}" if hint else message)
     except OSError:
         pass

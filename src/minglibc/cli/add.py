@@ -31,9 +31,9 @@ def configure(parser: Parser) -> None:
 def add_place(parser: Parser, preposition: str) -> None:
     """What `add` and `remove` both take."""
     # No variable of the environment chooses where pyproject.toml is edited: MINGLIBC_GROUP is for `sync`.
-    for option, what in (("--group", "dependency group"), ("--extra", "extra of the project")):
-        said = f"{preposition} this {what}"
-        parser.add_argument(option, variable=False, rivals="where", metavar="NAME", help=said)
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--group", metavar="NAME", help=f"{preposition} this dependency group")
+    place.add_argument("--extra", metavar="NAME", help=f"{preposition} this extra of the project")
     parser.add_argument("--no-sync", action="store_true", help="leave the environment as it is")
     add_index(parser)
     # What `lock` also takes and these two don't: the targets are pyproject.toml's.

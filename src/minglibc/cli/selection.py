@@ -3,13 +3,16 @@
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from minglibc.cli.options import Namespace, Parser
+from minglibc.cli.args import add_lock, add_selection
+from minglibc.cli.args import add_lock_part as add_part
+from minglibc.cli.options import Namespace
 from minglibc.config import project_files
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
     from minglibc.lock.document import Lock
 
+__all__ = ["ENVIRONMENT", "add_lock", "add_part", "add_selection", "asked_lock", "selection"]
 ENVIRONMENT = ".venv"
 # How files come from the cache into an environment.
 HARDLINK, COPY = "hardlink", "copy"
@@ -22,11 +25,6 @@ class Asked(NamedTuple):
     name: str
     text: str
     lock: "Lock"
-
-
-def add_lock(parser: Parser) -> None:
-    """The option that names another lock than the project's."""
-    parser.add_argument("--lock", metavar="FILE", help="another lock than the project's, such as pylock.tools.toml")
 
 
 def asked_lock(arguments: Namespace) -> Asked:
@@ -51,41 +49,6 @@ def _path(arguments: Namespace) -> str:
         if not os.path.exists(path):
             raise
         return path
-
-
-def add_part(parser: Parser) -> None:
-    """Which part of which lock: what all take that install it or pass it on."""
-    add_lock(parser)
-    add = parser.add_argument
-    add("--target", metavar="NAME", help="this target of the lock, such as cp39-x86_64-glibc2.27")
-    add("--extra", action="append", metavar="NAME", help="with this extra of the project; repeat for more")
-    add("--all-extras", action="store_true", help="with every extra")
-    add("--group", action="append", metavar="NAME", help="with this dependency group; repeat for more")
-    add("--no-default-groups", action="store_true", help="without the default dependency groups")
-    add("--frozen", action="store_true", help="take the lock as it is, even if pyproject.toml has changed since")
-
-
-def add_selection(parser: Parser) -> None:
-    """What `sync` and `run` both take: which environment, which part of the lock, and what else is in it."""
-    # MINGLIBC_PYTHON is a version, for `lock`; this is a path, and has no variable.
-    parser.add_argument(
-        "--python",
-        variable=False,
-        metavar="PATH",
-        help="an interpreter, or the folder of an environment (default: .venv)",
-    )
-    add_part(parser)
-    add = parser.add_argument
-    add("--inexact", action="store_true", help="keep what the lock does not name")
-    add(
-        "--link-mode",
-        choices=[HARDLINK, COPY],
-        default=HARDLINK,
-        help="how files come from the cache: linked, which is fast, or as copies of their own (default: hardlink)",
-    )
-    add(
-        "--no-install-project", action="store_true", help="leave the project itself out, even if it has a build backend"
-    )
 
 
 def selection(arguments: Namespace) -> str:

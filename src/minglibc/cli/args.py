@@ -1,0 +1,156 @@
+"""The options that commands share, with a variable MINGLIBC_OPTION in the environment for each --option."""
+
+import argparse
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from minglibc.app.options import CommonOptions
+from minglibc.cli import output
+from minglibc.errors import EXIT_USAGE
+
+_FALSE = frozenset(("", "0", "false", "no", "off"))
+
+
+class _Formatter(argparse.HelpFormatter):
+    """argparse's formatter, which is created for every option and would import shutil (5 ms) for the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
+    except (OSError, ValueError):
+        return 80
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser in which MINGLIBC_OPTION in the environment stands for ``--option``."""
+
+    def __init__(self, prog: str = "minglibc", description: str = "") -> None:
+        self._variables: dict[str, argparse.Action] = {}
+        super().__init__(prog=prog, description=description, formatter_class=_Formatter)
+
+    def add_argument(self, *flags: str, variable: bool = True, **settings: Any) -> argparse.Action:
+        """As argparse's; an option with *variable* can be set by the environment."""
+        action = super().add_argument(*flags, **settings)
+        if variable and action.option_strings and action.dest != "help":
+            name = f"MINGLIBC_{action.dest.upper()}"
+            self._variables[name] = action
+            action.help = f"{action.help} [{name}]"
+        return action
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse's; the environment sets the options that the command line leaves at their default."""
+        arguments = super().parse_args(args, namespace)
+        for name, action in self._variables.items():
+            if name in os.environ and getattr(arguments, action.dest) == action.default:
+                setattr(arguments, action.dest, self._value_of(name, action))
+        return arguments
+
+    def _value_of(self, name: str, action: argparse.Action) -> Any:
+        """The value that the variable *name* gives an option; an invalid one is a usage error."""
+        text = os.environ[name]
+        if action.nargs == 0:  # a flag, or one that is counted
+            if isinstance(action.default, bool):
+                return text.lower() not in _FALSE
+            return int(text) if text.isdecimal() else int(text.lower() not in _FALSE)
+        if isinstance(action, argparse._AppendAction):  # noqa: SLF001  argparse has no public name for it
+            return text.replace(",", " ").split()
+        if action.choices and text not in action.choices:
+            self.error(f"{name} is {text!r}; choose from {', '.join(action.choices)}")
+        try:
+            return self._get_value(action, text)
+        except argparse.ArgumentError as error:
+            self.error(f"{name}: {error.message}")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; argparse ignores an error when writing it."""
+        (file or sys.stderr).write(message)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong with the arguments, and exit with 2."""
+        output.print_message(f"error: {message}\nhint: `{self.prog} --help` lists the options")
+        sys.exit(EXIT_USAGE)
+
+
+def add_common(parser: ArgumentParser) -> None:
+    """The options of every command."""
+    add = parser.add_argument
+    add("--project", metavar="DIR", help="the folder of pyproject.toml (default: this folder or the nearest parent)")
+    add("--cache-dir", metavar="DIR", help="the folder of the cache for pages, metadata and wheels")
+    add("--offline", action="store_true", help="use only what is cached, without network access")
+    add("-q", "--quiet", action="store_true", help="print only errors and results")
+    add("-v", "--verbose", action="count", default=0, help="print more; twice to print every request")
+    add("--color", choices=["auto", "always", "never"], default="auto", help="whether to color the output")
+
+
+def add_index(parser: ArgumentParser) -> None:
+    """The options of every command that uses an index."""
+    parser.add_argument(
+        "--index-url", metavar="URL", help="use this index (PEP 503, 691) instead of the configured default"
+    )
+    parser.add_argument("--refresh", action="store_true", help="request pages again, even if the cached ones are fresh")
+
+
+def add_targets(parser: ArgumentParser) -> None:
+    """The options that override [tool.minglibc]."""
+    add = parser.add_argument
+    add("--glibc", metavar="VERSION", help="the cap: 2.27, manylinux_2_28 or manylinux2014")
+    add("--musl", metavar="VERSION", help="the cap for machines with musl: 1.2 or musllinux_1_2")
+    add("--python", action="append", metavar="VERSION", help="a Python version to lock for; can be repeated")
+    add("--arch", action="append", metavar="NAME", help="an architecture to lock for; can be repeated")
+
+
+def add_lock(parser: ArgumentParser) -> None:
+    """The option that names another lock than the project's."""
+    parser.add_argument("--lock", metavar="FILE", help="use this lock instead of the project's, e.g. pylock.tools.toml")
+
+
+def add_lock_part(parser: ArgumentParser) -> None:
+    """The lock to install or to pass on, and which part of it."""
+    add_lock(parser)
+    add = parser.add_argument
+    add("--target", metavar="NAME", help="use this target of the lock, e.g. cp39-x86_64-glibc2.27")
+    add("--extra", action="append", metavar="NAME", help="include this extra of the project; can be repeated")
+    add("--all-extras", action="store_true", help="include all extras")
+    add("--group", action="append", metavar="NAME", help="include this dependency group; can be repeated")
+    add("--no-default-groups", action="store_true", help="exclude the default dependency groups")
+    add("--frozen", action="store_true", help="use the lock even if pyproject.toml has changed since")
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """What `sync` and `run` both take: the environment, the part of the lock, and how to install."""
+    # MINGLIBC_PYTHON is a version, for `lock`; this is a path and has no variable.
+    parser.add_argument(
+        "--python",
+        variable=False,
+        metavar="PATH",
+        help="an interpreter, or the folder of an environment (default: .venv)",
+    )
+    add_lock_part(parser)
+    add = parser.add_argument
+    add("--inexact", action="store_true", help="keep packages that are not in the lock")
+    add(
+        "--link-mode",
+        choices=["hardlink", "copy"],
+        default="hardlink",
+        help="how to install files from the cache (default: hardlink)",
+    )
+    add("--no-install-project", action="store_true", help="do not install the project itself")
+
+
+def common_options(arguments: Namespace) -> CommonOptions:
+    """The options of every command, typed."""
+    return CommonOptions(
+        arguments.project,
+        arguments.cache_dir,
+        arguments.offline,
+        getattr(arguments, "refresh", False),
+        # Commands without the option also use the variable: to build sources, and for the credentials in it.
+        getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
+    )

@@ -1,0 +1,153 @@
+"""All output to the terminal: messages, colors, tables and progress."""
+
+import os
+import re
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+if TYPE_CHECKING:
+    from minglibc.model.targets import Target
+
+_RED, _GREEN, _YELLOW, _CYAN, _BOLD, _RESET = "\33[31m", "\33[32m", "\33[33m", "\33[36m", "\33[1m", "\33[0m"
+# The color of a line's beginning.
+_LABELS = {
+    "error:": _BOLD + _RED,
+    "warning:": _BOLD + _YELLOW,
+    "hint:": _BOLD + _CYAN,
+    " + ": _GREEN,
+    " - ": _RED,
+    " ~ ": _YELLOW,
+    "held back by the cap:": _YELLOW,
+}
+# Messages quote pages and wheels, which must not move the cursor or change the direction of the text.
+_CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+# Progress is displayed after so many seconds.
+_DELAY = 0.4
+_color = "auto"
+
+
+def set_color(choice: str) -> None:
+    """Use colors as --color says: auto, always or never."""
+    global _color  # noqa: PLW0603  one per process, as the streams are
+    _color = choice
+
+
+def uses_color(stream: TextIO) -> bool:
+    """Whether output to *stream* is colored: as --color says, else on a terminal without NO_COLOR (no-color.org)."""
+    if _color != "auto":
+        return _color == "always"
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+
+
+def print_message(text: str, stream: TextIO | None = None) -> None:
+    """Print *text* to *stream* (default: stderr), with colored labels and without control characters."""
+    stream = stream or sys.stderr
+    if not text.isascii() or not text.replace("\n", "").isprintable():
+        text = re.sub(_CONTROL, "\ufffd", text)
+    if uses_color(stream):
+        text = "\n".join(_colored(line) for line in text.split("\n"))
+    print(text, file=stream)
+
+
+def _colored(line: str) -> str:
+    label = next((label for label in _LABELS if line.startswith(label)), "")
+    return f"{_LABELS[label]}{label}{_RESET}{line[len(label) :]}" if label else line
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print *rows* under *heads* to stdout, every column as wide as its widest cell."""
+    widths = [max(len(line[column]) for line in (heads, *rows)) for column in range(len(heads))]
+    for line in (heads, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 package``, ``2 packages``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class Terminal:
+    """The reporter of the command line: messages on stderr, and progress where stderr is a terminal.
+
+    A context manager that removes the progress display.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._shows_progress = sys.stderr.isatty() and not quiet
+        self._started = time.monotonic()
+        self._target = ""
+        # rich.status.Status while resolving, rich.progress.Progress while downloading.
+        self._status: Any = None
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> Self:
+        """A reporter as --quiet and --verbose say."""
+        return cls(quiet=arguments.quiet, verbose=arguments.verbose)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def info(self, message: str, *, level: int = 0) -> None:
+        """Print *message*, unless --quiet is given or more -v options are needed."""
+        if not self._quiet and self._verbose >= level:
+            print_message(message)
+
+    def warn(self, message: str) -> None:
+        """Print a warning, unless --quiet is given."""
+        self.info(f"warning: {message}")
+
+    def resolving(self, target: "Target") -> None:
+        """Show the target that is being resolved."""
+        self._target = str(target)
+        self._show_status("")
+
+    def fetching(self, what: str) -> None:
+        """Show what the resolver waits for; with -vv, print it."""
+        if self._verbose > 1:
+            print_message(f"waiting for {what}")
+        self._show_status(what.rpartition("/")[2])
+
+    def _show_status(self, what: str) -> None:
+        if not self._shows_progress or time.monotonic() - self._started < _DELAY:
+            return
+        if self._status is None:
+            from rich.console import Console  # noqa: PLC0415  40 ms, and most locks are done before it is needed
+            from rich.status import Status  # noqa: PLC0415
+
+            self._stop()
+            self._status = Status("", console=Console(stderr=True))
+            self._status.start()
+        self._status.update(f"Resolving for {self._target}{f': {what}' if what else ''}")
+
+    def downloading(self, filename: str, done: int, size: int | None) -> None:
+        """Draw a progress bar for a file."""
+        if not self._shows_progress:
+            return
+        if self._bars is None:
+            from rich.console import Console  # noqa: PLC0415  40 ms, and only a terminal shows it
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+
+            self._stop()
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+        if filename not in self._tasks:
+            self._tasks[filename] = self._bars.add_task(filename, total=size)
+        self._bars.update(self._tasks[filename], completed=done, total=size, visible=done != size)
+
+    def _stop(self) -> None:
+        for display in (self._status, self._bars):
+            if display is not None:
+                display.stop()
+        self._status = self._bars = None
+        self._tasks.clear()
