@@ -166,9 +166,9 @@ def test_folders_that_are_refused(project: LockedProject, table: dict[str, objec
         ('{ path = "libs/none" }', 1, "there is no folder"),
         ('{ path = "../a" }', 2, "lies outside the project's folder"),
         ('{ path = "/etc" }', 2, "lies outside the project's folder"),
-        ('{ path = "" }', 2, "a table is due"),
-        ('{ path = "libs/a", editable = 1 }', 2, "a table is due"),
-        ('{ path = "libs/a", index = "x" }', 2, "a table is due"),
+        ('{ path = "" }', 2, "expected { index"),
+        ('{ path = "libs/a", editable = 1 }', 2, "expected { index"),
+        ('{ path = "libs/a", index = "x" }', 2, "expected { index"),
         ('{ path = "libs" }', 1, "there is no"),
     ],
 )

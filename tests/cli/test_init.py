@@ -11,7 +11,7 @@ import pytest
 
 from minglibc.cli import init
 from minglibc.cli.options import Parser
-from minglibc.config import settings
+from minglibc.config import parser
 from minglibc.errors import SettingsError
 from minglibc.model.targets import GlibcVersion
 
@@ -48,7 +48,7 @@ def test_an_empty_folder_becomes_a_project(tmp_path: Path, capsys: pytest.Captur
     folder.mkdir()
     table = run(folder)
     assert (GLIBC, [HERE]) == (table["glibc"], table["python"])
-    found = settings.parse((folder / "pyproject.toml").read_text())
+    found = parser.parse((folder / "pyproject.toml").read_text())
     assert ("my-pp", f">={HERE}") == (found.project, found.requires_python)
     said = capsys.readouterr()
     assert f'glibc = "{GLIBC}"' in said.out
@@ -98,7 +98,7 @@ def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> No
     ("text", "arguments", "said"),
     [
         ('[tool.minglibc]\nglibc = "2.17"\n', [], "has a [tool.minglibc] table already"),
-        ("a = [", [], "is not TOML"),
+        ("a = [", [], "is not valid TOML"),
         ("tool = {}\n", [], "can't be added at the end"),
         ("tool = 1\n", [], "tool is not a table"),
         (PYPROJECT, ["--glibc", "2.x"], "'2.x' is not a glibc version"),
@@ -155,7 +155,7 @@ default = true
         "default-groups": ["dev"],
         "index-url": "https://example.invalid/simple",
     } == {key: value for key, value in table.items() if key != "python"}
-    found = settings.parse((tmp_path / "pyproject.toml").read_text())
+    found = parser.parse((tmp_path / "pyproject.toml").read_text())
     assert (GlibcVersion(2, 27), ("dev",)) == (found.targets[0].cap, found.default_groups)
     said = capsys.readouterr().err
     assert "took tool.uv.minimum-libc-version as glibc" in said
@@ -190,7 +190,7 @@ format = "flat"
 """)
     run(tmp_path, "--glibc", "2.27")
     text = (tmp_path / "pyproject.toml").read_text()
-    found = settings.parse(text)
+    found = parser.parse(text)
     assert [("works", False, True, "simple"), ("mirror", True, False, "simple"), ("wheels", False, False, "flat")] == [
         (index.name, index.default, index.explicit, index.format) for index in found.indexes
     ]

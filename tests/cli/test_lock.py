@@ -112,9 +112,9 @@ def test_broken_values_that_no_lock_depends_on(project: Project) -> None:
     project.pyproject.write_text(broken)
     assert "up to date" in project.lock("--check")
     project.pyproject.write_text(broken.replace("2.17", "2.28"))
-    assert "is not TOML" in project.lock("--check", code=2)
+    assert "is not valid TOML" in project.lock("--check", code=2)
     project.pyproject.write_text(f"{PYPROJECT}\n[tool.ruff]\nselect = [\n")
-    assert "is not TOML" in project.lock("--check", code=2)
+    assert "is not valid TOML" in project.lock("--check", code=2)
 
 
 def test_overrides_are_inputs(project: Project) -> None:

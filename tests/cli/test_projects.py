@@ -461,7 +461,7 @@ def test_a_script_without_its_lock_is_told_what_to_do(script: Path) -> None:
     [
         ("print()\n", "has no script block"),
         ("# /// script\n# dependencies = []\n# ///\n", "nothing says the cap for x.py"),
-        ("# /// script\n# dependencies = [\n# ///\n", "the script block of x.py is not TOML"),
+        ("# /// script\n# dependencies = [\n# ///\n", "the script block of x.py is not valid TOML"),
         ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one script block"),
         (
             '# /// script\n# dependencies = ["a b c"]\n# requires-python = ">=3.9"\n# [tool.minglibc]\n# glibc = "2.17"\n# ///\n',

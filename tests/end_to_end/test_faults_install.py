@@ -37,20 +37,20 @@ def project(index: IndexServer, tmp_path: Path) -> LockedProject:
 
 # Row → what is replaced in pyproject.toml, by what, and what is said.
 MISTAKES = {
-    "C1": ('"2.17"', "2.17", "must be a string in quotes"),
+    "C1": ('"2.17"', "2.17", "write it in quotes"),
     "C2": ('"2.17"', '"v2.17"', '"2.27"'),
     "C3": ('"2.17"', '"2.4"', "from glibc 2.5 on"),
     "C4": ('"2.17"', '"3.0"', "there is no glibc 3.0"),
     "C5": ("[tool.minglibc]", "[tool.minlibc]", "tool.minlibc"),
-    "C6": ("[tool.minglibc]", "[[tool.minglibc]]", "one table is due"),
+    "C6": ("[tool.minglibc]", "[[tool.minglibc]]", "expected one table"),
     "C7": ('python = ["3.11"]', 'python = ["3.11"]\narchitectures = ["amd64"]', "it is called x86_64"),
     "C8": ('["3.11"]', "3.10", "TOML reads the number 3.10 as 3.1"),
     "C9": ('requires-python = ">=3.9"', 'requires-python = ">=3.12"', "3.11"),
-    "C10": ('["a"]', '["a"', "pyproject.toml is not TOML"),
+    "C10": ('["a"]', '["a"', "pyproject.toml is not valid TOML"),
     "C11": ("dependencies = [", 'dynamic = ["dependencies"]\noptional = [', "project.dependencies"),
     "C12": ('["a"]', "[\"a; bogus == '1'\"]", "is not a marker"),
     "C13": ('["a"]', '["demo"]', "depends on itself"),
-    "C14": ('python = ["3.11"]', 'python = ["3.11"]\nindex-url = "ftp://example.invalid/"', "an address such as"),
+    "C14": ('python = ["3.11"]', 'python = ["3.11"]\nindex-url = "ftp://example.invalid/"', "expected a URL such as"),
 }
 
 
@@ -108,7 +108,7 @@ def test_a_variable_that_wins_is_told(project: LockedProject, monkeypatch: pytes
     monkeypatch.setenv("MINGLIBC_GLIBC", "2.28")
     ran = project.command("lock", "--verbose")
     assert 0 == ran.code
-    assert "2.28 (command line or environment) wins over tool.minglibc.glibc" in ran.err
+    assert "2.28 (command line or environment) overrides tool.minglibc.glibc" in ran.err
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/simple/", "http://nowhere.invalid/simple/"])

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from minglibc.cache.pages import Store
 from minglibc.config.inline_metadata import script_block
+from minglibc.config.parser import parse as parse_settings
 from minglibc.config.requirements_file import lines
-from minglibc.config.settings import parse as parse_settings
 from minglibc.errors import CacheDamaged, IndexAnswerError, LockError, MinglibcError, SettingsError
 from minglibc.index import remote_metadata
 from minglibc.index.json_page import read_page, read_project_json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.cache.pages import Store
-from minglibc.config import settings
+from minglibc.config import parser
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, EXIT_USAGE, SettingsError
 from minglibc.index.client import Index
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
@@ -245,13 +245,13 @@ def test_folder_that_cannot_be_an_index(lock: Lock, public: IndexServer, url: st
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("./wheels", 'a folder of wheels wants format = "flat"'), ("ftp://x/", "an address such as")],
+    [("./wheels", 'for a folder of wheels, add format = "flat"'), ("ftp://x/", "expected a URL such as")],
 )
 def test_simple_index_is_no_folder(url: str, said: str) -> None:
     """A path is for flat indexes alone, and the error says so."""
     text = '[project]\nname = "x"\nrequires-python = ">=3.11"\n[tool.minglibc]\nglibc = "2.17"\n'
     with pytest.raises(SettingsError) as caught:
-        settings.parse(f'{text}[[tool.minglibc.index]]\nname = "a"\nurl = "{url}"\n')
+        parser.parse(f'{text}[[tool.minglibc.index]]\nname = "a"\nurl = "{url}"\n')
     assert said in caught.value.message
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.config import settings
+from minglibc.config import parser
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, SettingsError
 from minglibc.index.credentials import Credentials, variable
 from tests.support.commands import Ran, locked_versions, minglibc, read_lock
@@ -323,24 +323,30 @@ def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexS
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("index = 1", "tool.minglibc.index (line 6) is the number 1; tables are due"),
-        ("[[tool.minglibc.index]]", "tool.minglibc.index[0].name (line 6) is missing; a name of letters"),
-        ('[[tool.minglibc.index]]\nname = "a"', "tool.minglibc.index[0].url (line 6) is missing; an address such as"),
-        ('[[tool.minglibc.index]]\nname = "a b"\nurl = "https://x/"', 'is "a b"; a name of letters'),
-        ('[[tool.minglibc.index]]\nname = "a"\nurl = "ftp://x/"', 'is "ftp://x/"; an address such as'),
+        ("index = 1", "tool.minglibc.index (line 6) is the number 1; expected tables"),
+        ("[[tool.minglibc.index]]", "tool.minglibc.index[0].name (line 6) is missing; expected a name of letters"),
+        (
+            '[[tool.minglibc.index]]\nname = "a"',
+            "tool.minglibc.index[0].url (line 6) is missing; expected a URL such as",
+        ),
+        ('[[tool.minglibc.index]]\nname = "a b"\nurl = "https://x/"', 'is "a b"; expected a name of letters'),
+        ('[[tool.minglibc.index]]\nname = "a"\nurl = "ftp://x/"', 'is "ftp://x/"; expected a URL such as'),
         (
             '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\nurls = 1',
-            "urls (line 6) is not a setting; did you mean url?",
+            "urls (line 6) is not a known setting; did you mean url?",
         ),
-        ('[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = 1', "true or false is due"),
-        ('[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\nformat = "html"', 'one of "simple", "flat" is due'),
+        ('[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = 1', "expected true or false"),
+        (
+            '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\nformat = "html"',
+            'expected one of "simple", "flat"',
+        ),
         (
             '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = true\nexplicit = true',
-            "is the default and",
+            "has both default and",
         ),
         (
             '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\n[[tool.minglibc.index]]\nname = "A"\nurl = "https://y/"',
-            "an earlier index has that name",
+            "is 'A', the name of an earlier index",
         ),
         (
             (
@@ -351,31 +357,34 @@ def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexS
         ),
         (
             'index-url = "https://z/"\n[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"\ndefault = true',
-            "tool.minglibc.index-url (line 6) can't stand beside an index that is the default",
+            "tool.minglibc.index-url (line 6) can't be combined with an index that has default = true",
         ),
-        ("sources = 1", "a table is due"),
-        ('sources = { corp = "a" }', 'tool.minglibc.sources.corp is "a"; a table is due: { index = "name" }'),
-        ('sources = { corp = { index = "a", path = "b" } }', "a table is due: { index"),
-        ('sources = { corp = { index = "a" } }', "names the index 'a'; there is no [[tool.minglibc.index]]"),
+        ("sources = 1", "expected a table"),
+        ('sources = { corp = "a" }', 'tool.minglibc.sources.corp is "a"; expected { index = "name" }'),
+        ('sources = { corp = { index = "a", path = "b" } }', "expected { index"),
+        (
+            'sources = { corp = { index = "a" } }',
+            "refers to the index 'a', which is not defined; there is no [[tool.minglibc.index]]",
+        ),
         (
             'sources = { corp = { index = "b" } }\n[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"',
-            "names the index 'b'; known are a",
+            "refers to the index 'b', which is not defined; defined are a",
         ),
         (
             (
                 'sources = { Corp = { index = "a" }, corp = { index = "a" } }\n'
                 '[[tool.minglibc.index]]\nname = "a"\nurl = "https://x/"'
             ),
-            "is the same project as an earlier one: both are corp",
+            "is a duplicate: an earlier entry is for corp too",
         ),
-        ('sources = { "corp>1" = { index = "a" } }', "a project's name is due"),
+        ('sources = { "corp>1" = { index = "a" } }', "expected a project name"),
     ],
 )
 def test_mistakes_are_named(table: str, said: str) -> None:
     """Each mistake in indexes and sources is named with its key and with what is due."""
     text = '[project]\nname = "x"\nrequires-python = ">=3.11"\n[tool.minglibc]\nglibc = "2.17"\n'
     with pytest.raises(SettingsError) as caught:
-        settings.parse(f"{text}{table}\n")
+        parser.parse(f"{text}{table}\n")
     assert said in caught.value.message
 
 
@@ -384,7 +393,7 @@ def test_committed_password_is_a_warning(lock: Lock, private: IndexServer) -> No
     private.credentials = ("user", SECRET)
     ran = lock(url=private.url.replace("http://", f"http://user:{SECRET}@"))
     assert DONE == ran.code, ran.err
-    assert "tool.minglibc.index[0].url holds credentials" in ran.err
+    assert "tool.minglibc.index[0].url contains credentials" in ran.err
     assert SECRET not in ran.err + ran.out
 
 

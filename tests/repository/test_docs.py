@@ -21,7 +21,7 @@ import pytest
 from minglibc.cache import maintenance
 from minglibc.cli import COMMANDS, main
 from minglibc.cli.args import ArgumentParser, add_common
-from minglibc.config import inputs, settings
+from minglibc.config import inputs, parser, settings
 from minglibc.index.client import DEFAULT_INDEX_URL
 from tests.support.elves import elf
 from tests.support.index import IndexServer
@@ -330,7 +330,7 @@ def test_examples_of_settings_are_valid() -> None:
             glibc = "" if keys & {"glibc", "musl", "target"} else 'glibc = "2.28"\n'
             table = "[tool.minglibc]\n"
             text = block.body.replace(table, table + glibc, 1) if table in block.body else f"{table}{glibc}{block.body}"
-            settings.parse(needed + text)
+            parser.parse(needed + text)
 
 
 def _parser(command: str) -> ArgumentParser:

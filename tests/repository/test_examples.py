@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.config import settings
+from minglibc.config import parser
 from tests.support.commands import minglibc, read_lock
 
 EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "examples").glob("*/pyproject.toml"))
@@ -33,7 +33,7 @@ def test_a_lock_is_fresh(example: Path) -> None:
 @each_example
 def test_a_lock_serves_each_target_of_its_project(example: Path) -> None:
     """The lock's targets are the project's, and each has the project's own requirements."""
-    project = settings.parse((example / "pyproject.toml").read_text(encoding="utf-8"))
+    project = parser.parse((example / "pyproject.toml").read_text(encoding="utf-8"))
     lock = read_lock(example)
     assert project.targets == tuple(sorted(lock.targets))
     for target in lock.targets:

@@ -48,7 +48,7 @@ def _project(text: str | None, path: str) -> dict[str, Any]:
     try:
         table = tomllib.loads(text).get("project")
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
     if not isinstance(table, dict):
         raise WheelError(f"{path} has no [project], so that only a build could say what it requires", hint=_WHEEL)
     return table

@@ -18,7 +18,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, tal
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
 from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_source, select
-from minglibc.config.settings import parse
+from minglibc.config.parser import parse
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of

@@ -18,7 +18,8 @@ from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_lock_source
 from minglibc.config import project_files
-from minglibc.config.settings import Overrides, parse
+from minglibc.config.parser import parse
+from minglibc.config.settings import Overrides
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.index.downloads import Wheelhouse
 from minglibc.install.environment import Environment, inspect

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from minglibc.cli.options import Namespace, Parser
-from minglibc.config import project_files, settings
+from minglibc.config import parser, project_files, settings, toml_file
 from minglibc.errors import SettingsError, TargetError
 from minglibc.model import versions
 from minglibc.model.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
@@ -75,7 +75,7 @@ def configure(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Add [tool.minglibc] to pyproject.toml, or make the file; says what it took over and what it left."""
     folder, text = _open(args.project, args.python)
-    document = settings.load(text.removeprefix("\ufeff"))
+    document = toml_file.load(text.removeprefix("\ufeff"))
     tool = document.get("tool", {})
     if not isinstance(tool, dict):
         raise SettingsError("pyproject.toml: tool is not a table; [tool.minglibc] has no place")
@@ -324,7 +324,7 @@ def _checked(outcome: Taken) -> Taken | Left:
         return Left(outcome.source, "it holds credentials; give the address by MINGLIBC_INDEX_URL")
     if outcome.key == "index" and _CREDENTIALS.search(str(outcome.value[0].get("url"))):
         return Left(outcome.source, "it holds credentials; write it without them, and give them by netrc or variables")
-    # Which groups there are is not looked at here: settings.parse says it of the whole file.
+    # Which groups there are is not looked at here: parser.parse says it of the whole file.
     if outcome.key == "default-groups" and isinstance(outcome.value, list):
         return outcome
     table: dict[str, Any] = {"glibc": "2.17", outcome.key: outcome.value}
@@ -333,7 +333,7 @@ def _checked(outcome: Taken) -> Taken | Left:
         table["index"] = [{"name": str(origin["index"]), "url": "https://index.example.invalid/"}]
     trial = {"project": {"requires-python": ">=3.9"}, "tool": {"minglibc": table}}
     try:
-        settings.parse(tomlkit.dumps(trial))
+        parser.parse(tomlkit.dumps(trial))
     except SettingsError as error:
         return Left(outcome.source, _LINE.sub("", error.message.partition("\n")[2].strip()))
     return outcome
@@ -362,7 +362,7 @@ def _appended(text: str, added: str) -> str:
     bare = text.rstrip("\r\n")
     whole = f"{text if text != bare or not text else text + newline}{newline if bare else ''}{added.replace(chr(10), newline)}"
     try:
-        settings.load(whole.removeprefix("\ufeff"))
+        toml_file.load(whole.removeprefix("\ufeff"))
     except SettingsError as error:
         raise SettingsError(
             "[tool.minglibc] can't be added at the end of pyproject.toml, where tool is an inline table",
@@ -387,6 +387,6 @@ def _report(outcomes: list[Taken | Left], *, proposed: dict[str, str]) -> None:
 def _warn(folder: str) -> None:
     """Say now what `minglibc lock` would refuse."""
     try:
-        settings.parse(project_files.read_pyproject(folder))
+        parser.parse(project_files.read_pyproject(folder))
     except SettingsError as error:
         print(f"before `minglibc lock` can run: {error.message}", file=sys.stderr)

@@ -14,7 +14,7 @@ from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
 from minglibc.cli.progress import Progress
 from minglibc.config import project_files
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
-from minglibc.config.settings import parse
+from minglibc.config.parser import parse
 from minglibc.errors import EXIT_CANNOT, LockError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files

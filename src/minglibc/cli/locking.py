@@ -9,7 +9,8 @@ from minglibc.cache.pages import Store
 from minglibc.cli.indexes import addresses, open_index
 from minglibc.cli.options import Namespace, cache_folder, folder, talk
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
-from minglibc.config.settings import Overrides, Settings, parse
+from minglibc.config.parser import parse
+from minglibc.config.settings import Overrides, Settings
 from minglibc.index.client import Index
 from minglibc.lock.digest import fingerprint
 from minglibc.lock.document import EXTRA, GROUP, PROJECT, Inputs

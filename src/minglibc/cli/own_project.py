@@ -15,7 +15,7 @@ from minglibc.cli.indexes import credentials
 from minglibc.cli.options import Namespace
 from minglibc.cli.rooms import Job, Supply, build, home_of
 from minglibc.cli.verifying import LIES
-from minglibc.config.settings import parse as parse_settings
+from minglibc.config.parser import parse as parse_settings
 from minglibc.errors import WheelError
 from minglibc.install.environment import Distribution, Interpreter, Prepared, direct_url
 from minglibc.install.plan import Action, Step

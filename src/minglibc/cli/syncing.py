@@ -569,7 +569,7 @@ def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *
     from minglibc.cli.lock_sources import overrides_of  # noqa: PLC0415  the same
     from minglibc.cli.making import Maker  # noqa: PLC0415  the same
     from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
-    from minglibc.config.settings import parse  # noqa: PLC0415  the same
+    from minglibc.config.parser import parse  # noqa: PLC0415  the same
 
     origin = source.lock.origin
     told = credentials(source.pyproject, source.lock, arguments)

@@ -4,7 +4,8 @@ import json
 
 from minglibc.cli.options import Namespace, Parser, add_targets, folder
 from minglibc.config import project_files
-from minglibc.config.settings import Overrides, parse
+from minglibc.config.parser import parse
+from minglibc.config.settings import Overrides
 from minglibc.model.targets import LIBCS, PythonVersion, Target, check_architecture, check_cap, compatible_tags
 
 

@@ -83,7 +83,7 @@ def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
     try:
         document = tomlkit.parse(text.replace("\r\n", "\n") if windows else text)
     except TOMLKitError as error:
-        raise SettingsError(f"pyproject.toml is not TOML: {error}") from error
+        raise SettingsError(f"pyproject.toml is not valid TOML: {error}") from error
     edit(document)
     edited = tomlkit.dumps(document)
     if not text.endswith("\n\n"):

@@ -10,7 +10,7 @@ from minglibc.config.files import PYPROJECT, read_file, read_pyproject
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource
 from minglibc.config.requirements_file import Kind, Line, lines
-from minglibc.config.settings import load
+from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model.requirements import Requirement, parse
 
@@ -62,7 +62,7 @@ def _of_requirements(origin: LockSource, folder: str) -> Text:
         found.read(path, constraints=False)
     if found.problems:
         listed = "\n".join(f"  {problem}" for problem in found.problems)
-        raise SettingsError(f"{origin.name} can't be used as it is:\n{listed}")
+        raise SettingsError(f"{origin.name} is invalid:\n{listed}")
     document = _pyproject_beside(os.path.dirname(os.path.join(folder, origin.requirements[0])))
     table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(origin.requirements[0]))
     table.pop("default-groups", None)

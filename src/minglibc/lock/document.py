@@ -389,7 +389,7 @@ def loads(text: str, *, name: str = "pylock.toml") -> Lock:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # int() has a bound of its own, and so has the nesting of tables
-        raise LockError(f"{name} is not TOML: {error}", hint="run `minglibc lock` to make it anew") from error
+        raise LockError(f"{name} is not valid TOML: {error}", hint="run `minglibc lock` to make it anew") from error
     tools = document.get("tool")
     table = tools.get("minglibc") if isinstance(tools, dict) else None
     if not isinstance(table, dict):

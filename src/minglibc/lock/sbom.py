@@ -13,7 +13,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from minglibc import __version__
-from minglibc.config.settings import load
+from minglibc.config.toml_file import load
 from minglibc.lock.document import version_of
 from minglibc.lock.selection import target_name
 from minglibc.lock.tree import Node, graph

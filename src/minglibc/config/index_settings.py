@@ -1,0 +1,129 @@
+"""The indexes of a project, and the packages that come from a certain index or path."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
+from minglibc.config.settings import INDEX_FORMATS, INDEX_KEYS, NamedIndex, PathSource
+from minglibc.model.requirements import normalize_name
+
+# Compiled on first use: most projects use PyPI.
+_URL = r"(?i:https?)://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?"
+_USER_INFO = r"//[^/?#]*@"
+_URL_EXPECTED = 'expected a URL such as "https://index.example.invalid/simple", without # or ?'
+
+
+def parse_index_url(problems: Problems, table: Mapping[str, Any]) -> str | None:
+    """The ``index-url`` of [tool.minglibc], if there is one."""
+    value = table.get("index-url")
+    if value is None:
+        return None
+    return _url(problems, value, problems.key("index-url"), committed="index-url" not in problems.given)
+
+
+def _url(problems: Problems, value: object, key: str, *, committed: bool = True) -> str | None:
+    if not isinstance(value, str):
+        problems.unexpected(key, value, _URL_EXPECTED)
+        return None
+    match = re.fullmatch(_URL, value)
+    if not match:
+        problems.unexpected(key, re.sub(_USER_INFO, "//****@", value), _URL_EXPECTED)
+    elif match["credentials"] and committed:
+        problems.warnings.append(
+            f"{key} contains credentials, and the file is committed; store them in netrc or in environment variables"
+        )
+    return value
+
+
+def parse_indexes(problems: Problems, table: Mapping[str, Any]) -> tuple[NamedIndex, ...]:
+    """The indexes of the [[tool.minglibc.index]] tables, in their order."""
+    tables = table.get("index", [])
+    if not isinstance(tables, list) or not all(isinstance(item, dict) for item in tables):
+        problems.unexpected("tool.minglibc.index", tables, "expected tables: [[tool.minglibc.index]]")
+        return ()
+    indexes: list[NamedIndex] = []
+    for position, item in enumerate(tables):
+        where = f"tool.minglibc.index[{position}]"
+        problems.check_keys(item, INDEX_KEYS, where)
+        index = _index(problems, item, where)
+        if index:
+            _check_unique(problems, index, indexes, where)
+            indexes.append(index)
+    if any(index.default for index in indexes) and "index-url" in table and "index-url" not in problems.given:
+        message = "can't be combined with an index that has default = true; keep one of them"
+        problems.add("tool.minglibc.index-url", message)
+    return tuple(indexes)
+
+
+def _index(problems: Problems, item: Mapping[str, Any], where: str) -> NamedIndex | None:
+    name = item.get("name")
+    default, explicit = (problems.flag(item, flag, f"{where}.{flag}") for flag in ("default", "explicit"))
+    index_format = problems.choice(item, "format", INDEX_FORMATS, f"{where}.format")
+    if default and explicit:
+        message = "has both default and explicit; the default index is used for packages that no other index has"
+        problems.add(where, message)
+    url = _index_url(problems, item.get("url"), f"{where}.url", flat=index_format == "flat")
+    if isinstance(name, str) and is_name(name):
+        return NamedIndex(name, url, default, explicit, index_format) if url else None
+    problems.unexpected(f"{where}.name", name, NAME_EXPECTED)
+    return None
+
+
+def _index_url(problems: Problems, value: object, key: str, *, flat: bool) -> str | None:
+    """The URL of an index, which can be a path if it is *flat*."""
+    if not isinstance(value, str) or not value.isprintable() or not _is_path(value):
+        return _url(problems, value, key)
+    if flat:
+        return value
+    problems.unexpected(key, value, 'expected a URL; for a folder of wheels, add format = "flat"')
+    return None
+
+
+def _is_path(url: str) -> bool:
+    """Whether *url* is a path, or a file: URL."""
+    scheme, colon, rest = url.partition(":")
+    return bool(url) if not colon or "/" in scheme else scheme.lower() == "file" and bool(rest)
+
+
+def _check_unique(problems: Problems, index: NamedIndex, earlier: Iterable[NamedIndex], where: str) -> None:
+    for other in earlier:
+        # The environment variables with an index's credentials use the normalized name.
+        if normalize_name(other.name) == normalize_name(index.name):
+            problems.add(f"{where}.name", f"is {index.name!r}, the name of an earlier index")
+        if other.default and index.default:
+            problems.add(where, f"is the default, and so is {other.name}; keep one of them")
+
+
+def parse_sources(
+    problems: Problems, table: Mapping[str, Any], indexes: Iterable[NamedIndex]
+) -> tuple[dict[str, str], dict[str, PathSource]]:
+    """The ``sources`` table: the index of some projects by their names, and the path of others."""
+    known = {index.name for index in indexes}
+    pinned: dict[str, str] = {}
+    paths: dict[str, PathSource] = {}
+    for project, item in problems.table(table, "sources", "tool.minglibc.sources").items():
+        where = f"tool.minglibc.sources.{project}"
+        name = problems.name(project, where)
+        index = item.get("index") if isinstance(item, dict) else None
+        path = _path_source(item)
+        if name in pinned or name in paths:
+            problems.add(where, f"is a duplicate: an earlier entry is for {name} too")
+        elif path is not None:
+            paths[name] = path
+        elif not isinstance(item, dict) or set(item) != {"index"} or not isinstance(index, str):
+            problems.unexpected(where, item, 'expected { index = "name" } or { path = "libs/name" }')
+        elif index not in known:
+            names = f"defined are {', '.join(sorted(known))}" if known else "there is no [[tool.minglibc.index]]"
+            problems.add(where, f"refers to the index {index!r}, which is not defined; {names}")
+        else:
+            pinned[name] = index
+    return pinned, paths
+
+
+def _path_source(item: object) -> PathSource | None:
+    if not isinstance(item, dict) or not {"path"} <= set(item) <= {"path", "editable"}:
+        return None
+    path, editable = item["path"], item.get("editable", False)
+    is_valid = isinstance(path, str) and path and path.isprintable() and isinstance(editable, bool)
+    return PathSource(path, editable) if is_valid else None

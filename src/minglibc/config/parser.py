@@ -1,0 +1,200 @@
+"""pyproject.toml → Settings: [project], [dependency-groups] and [tool.minglibc]; all mistakes are reported together."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
+from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
+from minglibc.config.moments import first_excluded
+from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
+from minglibc.config.settings import KEYS, RESOLUTIONS, Overrides, Settings
+from minglibc.config.target_settings import TargetParser
+from minglibc.config.toml_file import load
+from minglibc.errors import SettingsError
+from minglibc.model import versions
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import LIBCS
+
+EXAMPLE = '[tool.minglibc]\nglibc = "2.17"\npython = ["3.9", "3.11"]'
+# The keys of [project] that are read: a misspelled one would be ignored without a message.
+_PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
+
+
+def parse(
+    text: str,
+    *,
+    name: str = "pyproject.toml",
+    overrides: Overrides | None = None,
+    now: datetime | None = None,
+    written: bool = True,
+) -> Settings:
+    """The settings in the *text* of pyproject.toml; raises one SettingsError that lists every mistake.
+
+    *written* is false for a text that was composed from other files: messages then have no lines. Durations in
+    ``exclude-newer`` are subtracted from *now*.
+    """
+    text = text.removeprefix("\ufeff")
+    problems = Problems(text if written else "", (overrides or Overrides()).given)
+    settings = parse_document(load(text, name), problems, now)
+    if problems.messages:
+        lines = "\n".join(f"  {message}" for message in dict.fromkeys(problems.messages))
+        raise SettingsError(f"{name} is invalid:\n{lines}", hint=problems.hint)
+    return settings
+
+
+def parse_document(document: Mapping[str, Any], problems: Problems, now: datetime | None) -> Settings:
+    """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
+    _check_table_names(document, problems)
+    project = problems.table(document, "project", "project")
+    if "project" not in document:
+        problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
+    table = _own_table(document, problems)
+    requirements = RequirementParser(problems)
+    name, requires_python = _project_name(project, problems), _requires_python(project, problems)
+    named, targets = TargetParser(problems, table, requires_python).targets(
+        has_requires_python=bool(project.get("requires-python"))
+    )
+    graph = DependencyGraph(
+        requirements, name, project, problems.table(document, "dependency-groups", "dependency-groups")
+    )
+    groups = graph.groups()
+    indexes = parse_indexes(problems, table)
+    sources, paths = parse_sources(problems, table, indexes)
+    return Settings(
+        project=name,
+        requires_python=requires_python,
+        targets=targets,
+        target_names=named,
+        requirements=graph.requirements,
+        extras=graph.extras(),
+        groups=groups,
+        default_groups=_default_groups(table, groups, problems),
+        constraints=requirements.setting(table, "constraints"),
+        overrides=requirements.setting(table, "overrides"),
+        excludes=frozenset(problems.names(table, "excludes")),
+        resolution=problems.choice(table, "resolution", RESOLUTIONS, problems.key("resolution")),
+        index_url=parse_index_url(problems, table),
+        indexes=indexes,
+        sources=sources,
+        paths=paths,
+        prereleases=_prereleases(table, problems),
+        exclude_newer=_exclude_newer(table.get("exclude-newer"), problems.key("exclude-newer"), problems, now),
+        exclude_newer_package=_exclude_newer_package(table, problems, now),
+        allow_linux_tag=frozenset(problems.names(table, "allow-linux-tag")),
+        allow_sdist=frozenset(problems.names(table, "allow-sdist")),
+        verify=problems.flag(table, "verify", problems.key("verify")),
+        warnings=tuple(dict.fromkeys(problems.warnings)),
+        notes=tuple(_notes(document, problems)),
+    )
+
+
+def _check_table_names(document: Mapping[str, Any], problems: Problems) -> None:
+    """Record tables whose names are probably misspelled."""
+    for name in problems.table(document, "tool", "tool"):
+        if nearest(name, ("minglibc",)):
+            problems.add(f"tool.{name}", "is not a known table; did you mean [tool.minglibc]?")
+    for name in document:
+        if name in {"project", "dependency-groups", "tool", "build-system"}:
+            continue
+        if nearest(name, ("minglibc",)):
+            problems.add(name, "is not a known table; did you mean [tool.minglibc]?")
+        elif similar := nearest(name, ("project", "dependency-groups")):
+            problems.add(name, f"is not a known table; did you mean [{similar}]?")
+
+
+def _own_table(document: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """[tool.minglibc] with the values from the command line or the environment."""
+    tool = document.get("tool", {})
+    table = tool.get("minglibc") if isinstance(tool, dict) else None
+    # Without a valid table, a cap is filled in so that its absence is not reported as well.
+    default = {"glibc": "2.17", **problems.given}
+    if table is None and not LIBCS.keys() & problems.given.keys():
+        lines = "".join(f"\n      {line}" for line in EXAMPLE.split("\n"))
+        problems.add("tool.minglibc", f"is missing; add the glibc version of the oldest machine:{lines}")
+        problems.hint = "`minglibc init` adds the table with this machine's own values"
+        return default
+    if table is not None and not isinstance(table, dict):
+        problems.unexpected("tool.minglibc", table, "expected one table: [tool.minglibc]")
+        return default
+    problems.check_keys(table or {}, KEYS, "tool.minglibc")
+    return {**(table or {}), **problems.given}
+
+
+def _project_name(project: Mapping[str, Any], problems: Problems) -> str:
+    value = project.get("name", "")
+    if isinstance(value, str) and (not value or is_name(value)):
+        return normalize_name(value)
+    problems.unexpected("project.name", value, NAME_EXPECTED)
+    return ""
+
+
+def _requires_python(project: Mapping[str, Any], problems: Problems) -> str:
+    for key in project:
+        if similar := nearest(key, _PROJECT_KEYS, similarity=0.85):
+            problems.add(f"project.{key}", f"is not a key of [project]; did you mean {similar}?")
+    value = project.get("requires-python", "")
+    if not isinstance(value, str):
+        problems.unexpected("project.requires-python", value, 'expected a string, such as ">=3.9"')
+        return ""
+    try:
+        versions.contains(value, "3.9")
+    except ValueError:
+        problems.unexpected("project.requires-python", value, 'expected a version specifier, such as ">=3.9"')
+        return ""
+    return value
+
+
+def _default_groups(table: Mapping[str, Any], groups: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    names = problems.names(table, "default-groups")
+    defined = f"defined are {', '.join(groups)}" if groups else "there is no [dependency-groups]"
+    for name in names:
+        if name not in groups:
+            problems.add(problems.key("default-groups"), f"lists {name!r}, which is not a dependency group; {defined}")
+    return tuple(dict.fromkeys(names))
+
+
+def _prereleases(table: Mapping[str, Any], problems: Problems) -> bool | frozenset[str]:
+    value = table.get("prereleases", False)
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list):
+        expected = 'expected true, false or a list of names: prereleases = ["…"]'
+        problems.unexpected(problems.key("prereleases"), value, expected)
+        return False
+    return frozenset(problems.names(table, "prereleases"))
+
+
+def _exclude_newer(value: object, key: str, problems: Problems, now: datetime | None) -> datetime | None:
+    """The first moment that the limit *value* excludes."""
+    if value is None:
+        return None
+    try:
+        moment = first_excluded(value, now)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
+        expected = 'expected a date ("2026-11-01", in UTC, that day included), a time with a time zone, or "7 days"'
+        problems.unexpected(key, value, expected)
+    return moment
+
+
+def _exclude_newer_package(
+    table: Mapping[str, Any], problems: Problems, now: datetime | None
+) -> dict[str, datetime | None]:
+    moments: dict[str, datetime | None] = {}
+    for package, value in problems.table(table, "exclude-newer-package", "tool.minglibc.exclude-newer-package").items():
+        key = f"tool.minglibc.exclude-newer-package.{package}"
+        # false: no limit for this package.
+        moments[problems.name(package, key)] = None if value is False else _exclude_newer(value, key, problems, now)
+    return moments
+
+
+def _notes(document: Mapping[str, Any], problems: Problems) -> Iterable[str]:
+    tool = document.get("tool", {})
+    table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
+    for name, value in problems.given.items():
+        if isinstance(table, dict) and name in table and table[name] != value:
+            text = ", ".join(value) if isinstance(value, list) else value
+            key = problems.key(name)
+            yield f"{key} {text} (command line or environment) overrides tool.minglibc.{name} in the file"
