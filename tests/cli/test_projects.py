@@ -465,7 +465,7 @@ def test_a_script_without_its_lock_is_told_what_to_do(script: Path) -> None:
         ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one script block"),
         (
             '# /// script\n# dependencies = ["a b c"]\n# requires-python = ">=3.9"\n# [tool.minglibc]\n# glibc = "2.17"\n# ///\n',
-            "dependencies[0] is 'a b c', which is not a requirement",
+            "dependencies[0] is 'a b c', which is not a valid requirement",
         ),
     ],
 )
