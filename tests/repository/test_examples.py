@@ -15,7 +15,7 @@ each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
 
 def test_the_examples_are_these() -> None:
     """There is an example for each way that the how-to guides describe."""
-    assert ["air-gapped", "ci-for-old-controllers", "paramiko", "pre-commit", "shared-environment"] == NAMES
+    assert ["air-gapped", "ci-for-old-controllers", "numpy", "paramiko", "pre-commit", "shared-environment"] == NAMES
 
 
 @each_example
