@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from minglibc.cli import lock
+from minglibc.app import lock
 from minglibc.lock import document as lockfile
 from minglibc.lock.document import Inputs
 from minglibc.model.targets import Target

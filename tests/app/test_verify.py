@@ -1,74 +1,91 @@
-"""`tool.minglibc.verify`: a wheel that lies is passed over for another build or release."""
+"""`tool.minglibc.verify`: a wheel that needs more than its tag says is skipped for another file or release."""
 
 from pathlib import Path
 
 import pytest
 
-from minglibc.cli.locking import work
-from minglibc.cli.verifying import solve_verified
+from minglibc.app.reporter import SilentReporter
+from minglibc.app.verify import resolve_verified
 from minglibc.errors import ResolutionError
 from tests.support.elves import elf
-from tests.support.explained import Project, compiled, manylinux, parsed_arguments
+from tests.support.explained import Project, compiled, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
 
+class Warnings(SilentReporter):
+    """A reporter that keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def warn(self, message: str) -> None:
+        """Keep *message*."""
+        self.messages.append(message)
+
+
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
-    """A project on an index of its own."""
+    """A project on an empty index."""
     return Project(tmp_path, index)
 
 
-def chosen(project: Project, *, trusted: tuple[str, ...] = ()) -> dict[str, str]:
-    """The file of each package that a verified lock takes on the first target."""
-    text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
-    given = parsed_arguments(project)
-    with work(text, given) as found:
-        answers = solve_verified(found, lambda target: {}, given, trusted=trusted)
-    return {name: wheel.filename for name, wheel in answers[0].wheels.items()}
+@pytest.fixture
+def warnings() -> Warnings:
+    """The warnings of the resolution."""
+    return Warnings()
 
 
-def test_a_lying_release_is_passed_over(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """The newest release whose files keep the tag's word is taken, and what was passed over is said."""
+def selected(project: Project, warnings: Warnings, *, trusted: tuple[str, ...] = ()) -> dict[str, str]:
+    """The file of each package that a verified resolution selects for the first target."""
+    with project.session(warnings) as session:
+        resolutions = resolve_verified(session, lambda target: {}, project.options, warnings, trusted=trusted)
+    return {name: wheel.filename for name, wheel in resolutions[0].wheels.items()}
+
+
+def test_skips_releases(project: Project, warnings: Warnings) -> None:
+    """The newest release whose tag is right is selected, and a warning names each skipped file and what it needs."""
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
     for version in ("2.0", "3.0"):
         project.index.add(compiled("a", version, manylinux(17), "GLIBC_2.34"))
-    assert {"a": f"a-1.0-{manylinux(17)}.whl"} == chosen(project.write("a"))
-    said = f"warning: a-3.0-{manylinux(17)}.whl is passed over, its tag lies: a/_a.abi3.so needs GLIBC_2.34\n"
-    assert said in capsys.readouterr().err
+    assert {"a": f"a-1.0-{manylinux(17)}.whl"} == selected(project.write("a"), warnings)
+    assert [
+        f"skipped a-{version}-{manylinux(17)}.whl: its tag understates what it needs: a/_a.abi3.so needs GLIBC_2.34"
+        for version in ("3.0", "2.0")
+    ] == warnings.messages
 
 
-def test_a_lying_build_is_passed_over(project: Project) -> None:
-    """Another build of the same release is preferred to an older release."""
+def test_prefers_another_file(project: Project, warnings: Warnings) -> None:
+    """Another file of the same release is preferred to an older release."""
     project.index.add(compiled("a", "2.0", manylinux(17), "GLIBC_2.34"))
     project.index.add(build_wheel("a", "2.0"))
     project.index.add(build_wheel("a", "1.0"))
-    assert {"a": "a-2.0-py3-none-any.whl"} == chosen(project.write("a"))
+    assert {"a": "a-2.0-py3-none-any.whl"} == selected(project.write("a"), warnings)
 
 
-def test_nothing_but_liars(project: Project) -> None:
-    """Where every wheel lies there is no lock, and the error says of what."""
+def test_no_usable_release(project: Project, warnings: Warnings) -> None:
+    """Where every wheel needs too much, the error says what each one needs."""
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.34"))
-    with pytest.raises(ResolutionError, match=r"its tag lies: a/_a\.abi3\.so needs GLIBC_2\.34"):
-        chosen(project.write("a"))
+    with pytest.raises(ResolutionError, match=r"its tag understates what it needs: a/_a\.abi3\.so needs GLIBC_2\.34"):
+        selected(project.write("a"), warnings)
 
 
-def test_it_costs_once(project: Project) -> None:
-    """A wheel is fetched once for its digest; one that was locked before, or that holds no binaries by its tag, never."""
+def test_reads_each_wheel_once(project: Project, warnings: Warnings) -> None:
+    """A wheel is downloaded once; trusted wheels and wheels for any platform are not downloaded."""
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
     project.index.add(compiled("b", "1.0", manylinux(17), "GLIBC_2.17"))
     project.index.add(build_wheel("pure", "1.0"))
     trusted = (f"b-1.0-{manylinux(17)}.whl",)
-    first = chosen(project.write("a", "b", "pure"), trusted=trusted)
+    first = selected(project.write("a", "b", "pure"), warnings, trusted=trusted)
     assert [f"/files/a-1.0-{manylinux(17)}.whl"] == project.index.paths("*.whl")
     project.index.reset()
-    assert first == chosen(project, trusted=trusted)
+    assert first == selected(project, warnings, trusted=trusted)
     assert [] == project.index.paths("*.whl")
 
 
-def test_a_library_from_elsewhere_is_no_lie(project: Project) -> None:
-    """What a wheel takes from a driver is told by `check`, and no reason to refuse it."""
+def test_allows_other_libraries(project: Project, warnings: Warnings) -> None:
+    """A wheel that needs a driver's library is selected: only `check` reports that library."""
     files = {"a/a.so": elf(needed=("libcuda.so.1",))}
     project.index.add(build_wheel("a", "2.0", manylinux(17), files=files))
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
-    assert {"a": f"a-2.0-{manylinux(17)}.whl"} == chosen(project.write("a"))
+    assert {"a": f"a-2.0-{manylinux(17)}.whl"} == selected(project.write("a"), warnings)

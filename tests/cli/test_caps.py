@@ -48,11 +48,11 @@ glibc            2.5 to 2.11  2.12 to 2.27 *  2.28 to 2.30  2.31 to 2.43
 a                -            1.0             2.0           2.0
 b                -            -               1.0           2.0
 vulnerabilities  -            0               0             0
-are the newest   -            1 of 2          2 of 3        3 of 3
-glibc 2.5 to 2.11 can lock nothing: a
+newest releases  -            1 of 2          2 of 3        3 of 3
+glibc 2.5 to 2.11 has no solution: a
 """
     assert (0, expected) == (ran.code, ran.out)
-    assert "The cap decides on 2 packages (* is the project's own); 1 more are the same under every cap\n" in ran.err
+    assert "2 packages depend on the cap (* marks the project's cap); 1 are the same under every cap\n" in ran.err
     assert "pure" in project.run("caps", "--all").out
 
 
@@ -104,7 +104,7 @@ def test_nothing_at_all(project: Project) -> None:
     """Where no cap can be locked, it says so and is 1."""
     ran = project.write("a>9").run("caps")
     assert 1 == ran.code
-    assert "glibc 2.5 to 2.43 can lock nothing: a\n" in ran.out
+    assert "glibc 2.5 to 2.43 has no solution: a\n" in ran.out
 
 
 def test_architectures_have_a_lowest_cap(project: Project) -> None:

@@ -257,7 +257,7 @@ def test_index_in_trouble(project: Project, monkeypatch: pytest.MonkeyPatch, mis
     project.index.fault("/pypi/*", misbehave)
     ran = project.run("outdated")
     assert re.search(r"^a +1\.0 .* unknown$", ran.out, re.MULTILINE)
-    assert "of 1 the index does not say" in ran.err
+    assert "; 1 without vulnerability data" in ran.err
     assert 0 == ran.code
 
 

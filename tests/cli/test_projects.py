@@ -353,8 +353,8 @@ def test_lines_that_are_refused(tmp_path: Path, line: str, said: str) -> None:
     [
         ((), "nothing says the cap for requirements.in"),
         (("--glibc", "2.17"), "nothing says the Pythons for requirements.in"),
-        (("--glibc", "2.17", "-o", "lock.toml"), "is no name for a lock"),
-        (("--glibc", "2.17", "--script", "x.py"), "requirements files or of a script"),
+        (("--glibc", "2.17", "-o", "lock.toml"), "is not a valid name for a lock"),
+        (("--glibc", "2.17", "--script", "x.py"), "can't be combined"),
     ],
 )
 def test_what_a_requirements_lock_needs(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
@@ -540,7 +540,7 @@ def test_a_url_without_its_hash(tmp_path: Path, index: IndexServer, elsewhere: I
     folder = direct_project(tmp_path, index, f"a @ {elsewhere.origin}/files/{wheel.filename}")
     found = ran(folder, "lock")
     assert 0 == found.code, found.err
-    assert "its address gives no sha256 for a-1.0-py3-none-any.whl" in found.err
+    assert "its URL gives no sha256 for a-1.0-py3-none-any.whl" in found.err
     assert {"sha256": hashlib.sha256(wheel.content).hexdigest()} == entry(folder, "a")["wheels"][0]["hashes"]
 
 

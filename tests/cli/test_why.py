@@ -43,7 +43,7 @@ c 1.0 for CPython 3.9 on x86_64 with glibc 2.17
 
 def test_newest(project: Project) -> None:
     """A package at its newest release says so, with who asks for it in the project, an extra or a group."""
-    assert "  the project → a\n  it is the newest release\n" in project.write("a").lock().run("why", "A").out
+    assert "  the project → a\n  this is the newest release\n" in project.write("a").lock().run("why", "A").out
 
 
 def test_targets_with_one_answer_share_it(project: Project) -> None:

@@ -305,7 +305,7 @@ def test_metadata_comes_by_ranges(nginx: Server, lock: Lock) -> None:
 
 def test_listing_says_nothing_odd(nginx: Server, lock: Lock) -> None:
     """The link to the folder above is no file with an odd name."""
-    assert "odd name" not in lock(nginx.url)
+    assert "invalid name" not in lock(nginx.url)
 
 
 def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_stale_lock_is_explained_as_it_is(path: str, locks: Path) -> None:
         source.write_text(source.read_text().replace("app", "app>=1"))
     ran = minglibc("why", "lib", "--lock", path)
     assert DONE == ran.code
-    assert f"warning: {Path(path).name} is stale; this is about the lock as it is" in ran.err
+    assert f"warning: {Path(path).name} is stale; this describes the lock as it is" in ran.err
     ran = minglibc("why", "other", "--lock", path)
     assert f"other is not in {Path(path).name}" in ran.err
     assert "in requirements.in requires it" in ran.err or "in job.py requires it" in ran.err

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.cli.locking import work
-from minglibc.cli.proposing import tried
+from minglibc.app.suggestions import suggestions, works_with_cap
 from minglibc.resolve.explain import explain
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Unresolvable
-from tests.support.explained import Project, manylinux, parsed_arguments
+from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -39,8 +38,9 @@ error: no set of wheels meets the requirements on CPython 3.9 on x86_64 with gli
 
 def test_offers_are_the_hint(project: Project) -> None:
     """Changes that were tried stand in the hint, each in the words to write."""
-    with work((project.folder / "pyproject.toml").read_text(encoding="utf-8"), parsed_arguments(project)) as found:
+    with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
-            resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
-        error = explain(failure.value, found.works, offers=tried(found, failure.value))
+            resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
+        offers = suggestions(session, failure.value)
+        error = explain(failure.value, lambda cap: works_with_cap(session, cap), offers=offers)
     assert 'this would do (tried): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint

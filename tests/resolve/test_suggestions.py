@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from minglibc.cli.locking import work
-from minglibc.cli.proposing import tried
+from minglibc.app.suggestions import suggestions
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Unresolvable
-from tests.support.explained import Project, manylinux, parsed_arguments
+from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
@@ -32,11 +31,10 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
 
 def offered(project: Project) -> list[str]:
     """What is offered for the project as it is written, which must have no answer."""
-    text = (project.folder / "pyproject.toml").read_text(encoding="utf-8")
-    with work(text, parsed_arguments(project)) as found:
+    with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
-            resolve_all(found.roots, found.compatibilities, found.source, policy=found.policy)
-        return tried(found, failure.value)
+            resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
+        return suggestions(session, failure.value)
 
 
 CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import tomli_w
 
-from minglibc.cli.options import Namespace, Parser, add_common, add_index, add_targets
+from minglibc.app.lock_request import project_request
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.session import Session, open_session
 from tests.support.commands import Ran, minglibc
 from tests.support.elves import elf
 from tests.support.index import IndexServer
@@ -50,6 +54,15 @@ class Project:
         (self.folder / "pyproject.toml").write_text(text, encoding="utf-8")
         return self
 
+    @property
+    def options(self) -> CommonOptions:
+        """The options that name the project and its index."""
+        return CommonOptions(str(self.folder), index_url=self.index.url)
+
+    def session(self, reporter: Reporter = SILENT) -> AbstractContextManager[Session]:
+        """The project opened for a resolution."""
+        return open_session(project_request(self.options), self.options, reporter)
+
     def lock(self, *arguments: str) -> "Project":
         """Lock it."""
         ran = self.run("lock", *arguments)
@@ -63,16 +76,6 @@ class Project:
     def json(self, command: str, *arguments: str) -> Any:
         """What a command prints with --json, which must be as its schema says."""
         return valid(command, self.run(command, *arguments, "--json").out)
-
-
-def parsed_arguments(project: Project) -> Namespace:
-    """The parsed command line of a command that runs on *project*."""
-    parser = Parser()
-    add_common(parser)
-    add_index(parser)
-    add_targets(parser)
-    arguments: Namespace = parser.parse_args(["--index-url", project.index.url])
-    return arguments
 
 
 def valid(command: str, text: str) -> Any:

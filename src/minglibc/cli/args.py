@@ -5,11 +5,14 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from minglibc.app.options import CommonOptions
 from minglibc.cli import output
 from minglibc.errors import EXIT_USAGE
+
+if TYPE_CHECKING:
+    from minglibc.config.settings import Overrides
 
 _FALSE = frozenset(("", "0", "false", "no", "off"))
 
@@ -154,3 +157,11 @@ def common_options(arguments: Namespace) -> CommonOptions:
         # Commands without the option also use the variable: to build sources, and for the credentials in it.
         getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
     )
+
+
+def target_overrides(arguments: Namespace) -> "Overrides":
+    """The options that override [tool.minglibc], typed."""
+    from minglibc.config.settings import Overrides  # noqa: PLC0415  20 ms, and an unchanged `run` reads no settings
+
+    pythons, architectures = tuple(arguments.python or ()), tuple(arguments.arch or ())
+    return Overrides(arguments.glibc, arguments.musl, pythons, architectures)

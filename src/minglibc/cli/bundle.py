@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from packaging.pylock import PackageWheel
 from packaging.utils import parse_wheel_filename
 
+from minglibc.app.indexes import credentials_for, open_index
+from minglibc.app.lock_request import overrides_from
+from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.bundle import archive
 from minglibc.bundle.contents import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cache.pages import Store
-from minglibc.cli.indexes import credentials, open_index
-from minglibc.cli.lock_sources import overrides_of
-from minglibc.cli.locking import compatibilities_of
+from minglibc.cli.args import common_options
 from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_part
@@ -32,7 +33,7 @@ from minglibc.resolve.prefetch import Speculation
 from minglibc.resolve.resolver import Unresolvable, resolve
 
 if TYPE_CHECKING:
-    from minglibc.cli.making import Maker
+    from minglibc.app.source_builds import SourceBuilder
     from minglibc.lock.document import Selection
 
 _ARCHIVES = (".tar.gz", ".tgz")
@@ -62,7 +63,7 @@ def run(arguments: Namespace) -> int:
         Wheelhouse(
             cache_folder(arguments),
             offline=arguments.offline,
-            credentials=credentials(source.pyproject, source.lock, arguments),
+            credentials=credentials_for(source.pyproject, source.lock, common_options(arguments).index_url),
             on_progress=bars.advance,
             on_warning=lambda message: talk(arguments, f"warning: {message}"),
         ) as house,
@@ -89,7 +90,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _with_wheels(
-    selected: "Selection", source: Source, target: Target, maker: "Maker"
+    selected: "Selection", source: Source, target: Target, maker: "SourceBuilder"
 ) -> "tuple[Selection, dict[str, str]]":
     """The selection with a built wheel in place of each source, and the paths of these wheels by file name."""
     wheels: Selection = []
@@ -124,7 +125,7 @@ def _locked_pip(selected: "Selection", folder: str) -> LockedFile | None:
 
 def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedFile:
     """The newest pip that runs on *target*, by the rules of the project's own settings."""
-    remembered = overrides_of(source.lock.origin)
+    remembered = overrides_from(source.lock.origin.given)
     settings = parse(source.pyproject, overrides=remembered) if source.pyproject is not None else None
     compatibility = compatibilities_of(settings, [target])[0] if settings else TargetCompatibility(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)
@@ -132,7 +133,12 @@ def _newest_pip(source: Source, target: Target, arguments: Namespace) -> LockedF
     locked = next((str(package.index) for package in source.lock.pylock.packages if package.index), "")
     fallback = locked or DEFAULT_INDEX_URL
     index = open_index(
-        settings, arguments, store, Speculation([compatibility], roots), place=source.folder, fallback=fallback
+        settings,
+        common_options(arguments),
+        store,
+        Speculation([compatibility], roots),
+        folder=source.folder,
+        fallback=fallback,
     )
     try:
         wheel = resolve(roots, compatibility, index).wheels[_PIP]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import PackageWheel
 
+from minglibc.app.indexes import credentials_for
 from minglibc.audit.binaries import Binaries, is_conda, of_environment, of_wheel, wheels_in
 from minglibc.audit.elf import ElfFile
 from minglibc.audit.rules import Binary, Finding, Kind, Tally, audit, tally
 from minglibc.cache.pages import Store
-from minglibc.cli.indexes import credentials
+from minglibc.cli.args import common_options
 from minglibc.cli.options import Namespace, Parser, add_targets, cache_folder, folder, talk
 from minglibc.cli.progress import Bars
 from minglibc.cli.selection import add_lock, asked_lock
@@ -91,7 +92,9 @@ def check_lock(lock: Lock, place: str, arguments: Namespace, *, builds: bool = T
         Wheelhouse(
             cache_folder(arguments),
             offline=arguments.offline,
-            credentials=credentials(read_lock_source(lock, place, alone=True), lock, arguments),
+            credentials=credentials_for(
+                read_lock_source(lock, place, alone=True), lock, common_options(arguments).index_url
+            ),
             on_progress=bars.advance,
             on_warning=lambda message: talk(arguments, f"warning: {message}"),
         ) as house,
@@ -119,7 +122,7 @@ def _built(
     found: dict[Target, list[list[Binary]]] = {target: [] for target in chosen}
     if not any(package.sdist or package.directory for package in lock.pylock.packages):
         return found
-    from minglibc.cli.making import Unfit  # noqa: PLC0415  few locks have sources
+    from minglibc.app.source_builds import IncompatibleBuild  # noqa: PLC0415  few locks have sources
 
     source = Source(place, read_lock_source(lock, place, alone=True), "", lock)
     with maker_for(source, list(chosen), arguments, builds=builds) as maker:
@@ -130,8 +133,8 @@ def _built(
                 try:
                     # What it needs is for the audit to say.
                     made = make((package, whole(file)), place, maker, target.uncapped)
-                except Unfit as error:
-                    talk(arguments, f"warning: {file.filename} is not checked for {target}: it {error.why}")
+                except IncompatibleBuild as error:
+                    talk(arguments, f"warning: {file.filename} is not checked for {target}: it {error.reason.text}")
                 else:
                     found[target].append(of_wheel(made.path, made.filename))
     return found

@@ -1,19 +1,21 @@
-"""`minglibc outdated`: what is newer than the lock, what keeps it out, and what is known against what is locked."""
+"""`minglibc outdated`: newer releases, what blocks them, and the known vulnerabilities of locked releases."""
 
 import json
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from minglibc.cli.locked import locked, spoken, targets_as_json
-from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
-from minglibc.cli.selection import add_lock
-from minglibc.cli.table import print_table
+from minglibc.app.explain import find_outdated
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
+from minglibc.cli.output import Terminal, print_table
+from minglibc.cli.targets import describe_targets, targets_as_json
+from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
 from minglibc.insight.outdated import ReleaseStatus, Vulnerability, age, condensed
 
 _YEAR = 365.25
-# --fail-on → whether a row is a reason to.
+# The choices of --fail-on, and the rows that they concern.
 _FAILURES: Mapping[str, Callable[[ReleaseStatus], bool]] = {
     "vulnerable": lambda row: bool(row.vulnerabilities),
     "unknown": lambda row: row.vulnerabilities is None or bool(row.vulnerabilities),
@@ -22,15 +24,15 @@ _FAILURES: Mapping[str, Callable[[ReleaseStatus], bool]] = {
 }
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `outdated`."""
-    parser.add_argument("--all", action="store_true", help="list the releases that are the newest, too")
+    parser.add_argument("--all", action="store_true", help="also list packages that are up to date")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--fail-on",
         action="append",
         choices=list(_FAILURES),
-        help="exit 1 if a locked release is so; unknown: is vulnerable, or not known not to be",
+        help="exit with 1 if this is true of a locked release; unknown includes vulnerable",
     )
     add_lock(parser)
     add_targets(parser)
@@ -39,14 +41,14 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print a line for each locked release that is behind or vulnerable."""
-    with locked(arguments) as found:
-        rows = found.rows()
+    with Terminal.of(arguments) as terminal:
+        rows = find_outdated(explain_options(arguments), terminal)
     now = datetime.now(UTC)
     if arguments.json:
         print(json.dumps([as_json(row, now) for row in rows], indent=2))
     else:
         _print(rows, now, everything=arguments.all)
-    _summarize(rows, arguments)
+    terminal.info(_summary(rows, everything=arguments.all))
     failed = any(_FAILURES[name](row) for name in arguments.fail_on or () for row in rows)
     return EXIT_CANNOT if failed else 0
 
@@ -56,22 +58,22 @@ def _print(rows: Sequence[ReleaseStatus], now: datetime, *, everything: bool) ->
     if not shown:
         return
     everywhere = tuple(dict.fromkeys(target for row in rows for target in row.targets))
-    heads = ["package", "locked", "age", "newest", "why not", "vulnerabilities"]
+    heads = ["package", "locked", "age", "newest", "blocked by", "vulnerabilities"]
     cells = [
-        [row.name, row.locked, spoken_age(row.locked_on, now), row.newest, why_not(row), vulnerabilities(row)]
+        [row.name, row.locked, age_text(row.locked_on, now), row.newest, blocked_by(row), vulnerabilities(row)]
         for row in shown
     ]
     if any(set(row.targets) != set(everywhere) for row in shown):
-        heads.append("on")
+        heads.append("targets")
         cells = [
-            [*line, "all" if set(row.targets) == set(everywhere) else spoken(row.targets, everywhere)]
+            [*line, "all" if set(row.targets) == set(everywhere) else describe_targets(row.targets, everywhere)]
             for line, row in zip(cells, shown, strict=True)
         ]
     print_table(heads, cells)
 
 
-def why_not(row: ReleaseStatus) -> str:
-    """What keeps the newest release out, and the cap that would let one in."""
+def blocked_by(row: ReleaseStatus) -> str:
+    """What blocks the newest release, and the cap that would allow a newer one."""
     if row.obstacle is None:
         return ""
     held = row.held_back
@@ -81,24 +83,24 @@ def why_not(row: ReleaseStatus) -> str:
 
 
 def vulnerabilities(row: ReleaseStatus) -> str:
-    """The known vulnerabilities with their mend; "unknown" where the index does not say."""
+    """The known vulnerabilities with their fixes; "unknown" where the index has no data."""
     if row.vulnerabilities is None:
         return "unknown"
-    return "; ".join(_vulnerability(each) for each in row.vulnerabilities) or "none known"
+    return "; ".join(_vulnerability(vulnerability) for vulnerability in row.vulnerabilities) or "none known"
 
 
 def _vulnerability(vulnerability: Vulnerability) -> str:
     names = vulnerability.advisory.names
-    mend = vulnerability.remedy
-    if mend is None:
+    remedy = vulnerability.remedy
+    if remedy is None:
         fixed = vulnerability.advisory.fixed_in
-        return f"{names} (fixed in {', '.join(fixed)}, out of reach)" if fixed else f"{names} (no fix known)"
-    reach = f"needs {mend.needs.named}" if mend.needs else "within the cap"
-    return f"{names} (fixed in {mend.version}, {reach})"
+        return f"{names} (fixed in {', '.join(fixed)}, not available)" if fixed else f"{names} (no fix known)"
+    availability = f"needs {remedy.needs.named}" if remedy.needs else "within the cap"
+    return f"{names} (fixed in {remedy.version}, {availability})"
 
 
-def spoken_age(day: str, now: datetime) -> str:
-    """How old a release is, in the unit that people would say."""
+def age_text(day: str, now: datetime) -> str:
+    """The age of a release in days, months or years."""
     days = age(day, now)
     if days is None:
         return "?"
@@ -109,20 +111,22 @@ def spoken_age(day: str, now: datetime) -> str:
     return f"{days / _YEAR:.1f} y"
 
 
-def _summarize(rows: Sequence[ReleaseStatus], arguments: Namespace) -> None:
-    names = {row.name for row in rows}
+def _summary(rows: Sequence[ReleaseStatus], *, everything: bool) -> str:
     behind = _names(row for row in rows if row.is_behind)
-    held = _names(row for row in rows if row.held_back)
+    held_back = _names(row for row in rows if row.held_back)
     vulnerable = _names(row for row in rows if row.vulnerabilities)
     unknown = _names(row for row in rows if row.vulnerabilities is None)
-    aside = _names(row for row in rows if row.obstacle is not None and not row.is_behind) - behind
-    parts = [f"{len(behind)} of {len(names)} packages have a newer release", f"the cap holds back {len(held)}"]
-    parts.append(f"{len(vulnerable)} are known to be vulnerable")
+    unwanted = _names(row for row in rows if row.obstacle is not None and not row.is_behind) - behind
+    parts = [
+        f"{len(behind)} of {len(_names(rows))} packages have a newer release",
+        f"{len(held_back)} held back by the cap",
+        f"{len(vulnerable)} with known vulnerabilities",
+    ]
     if unknown:
-        parts.append(f"of {len(unknown)} the index does not say")
-    if aside and not arguments.all:
-        parts.append(f"above {len(aside)} there are only pre-releases and yanked releases (--all lists them)")
-    talk(arguments, "; ".join(parts))
+        parts.append(f"{len(unknown)} without vulnerability data")
+    if unwanted and not everything:
+        parts.append(f"{len(unwanted)} with only pre-releases or yanked releases above (listed by --all)")
+    return "; ".join(parts)
 
 
 def _names(rows: Iterable[ReleaseStatus]) -> set[str]:
@@ -147,18 +151,18 @@ def as_json(row: ReleaseStatus, now: datetime) -> dict[str, Any]:
         "targets": targets_as_json(row.targets),
         "vulnerabilities": None
         if row.vulnerabilities is None
-        else [vulnerability_as_json(each) for each in row.vulnerabilities],
+        else [vulnerability_as_json(vulnerability) for vulnerability in row.vulnerabilities],
     }
 
 
 def vulnerability_as_json(vulnerability: Vulnerability) -> dict[str, Any]:
-    """One vulnerability and its mend."""
-    advisory, mend = vulnerability
+    """A vulnerability and its remedy."""
+    advisory, remedy = vulnerability
     return {
         "id": advisory.id,
         "aliases": list(advisory.aliases),
         "summary": advisory.summary,
         "link": advisory.link,
         "fixed-in": list(advisory.fixed_in),
-        "remedy": {"version": mend.version, "needs": str(mend.needs) if mend.needs else None} if mend else None,
+        "remedy": {"version": remedy.version, "needs": str(remedy.needs) if remedy.needs else None} if remedy else None,
     }

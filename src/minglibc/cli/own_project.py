@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.app.indexes import credentials_for, index_of_lock
+from minglibc.app.verify import ABOVE_CAP
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import audit
 from minglibc.build.backend import has_backend
-from minglibc.cli.indexes import credentials
+from minglibc.cli.args import common_options
 from minglibc.cli.options import Namespace
-from minglibc.cli.rooms import Job, Supply, build, home_of
-from minglibc.cli.verifying import LIES
+from minglibc.cli.output import Terminal
 from minglibc.config.parser import parse as parse_settings
 from minglibc.errors import WheelError
 from minglibc.install.environment import Distribution, Interpreter, Prepared, direct_url
@@ -45,15 +47,17 @@ def due(source: "Source", present: Sequence[Distribution]) -> Step | None:
 @contextmanager
 def built(source: "Source", interpreter: Interpreter, target: Target, arguments: Namespace) -> Iterator[Prepared]:
     """The project's editable wheel as long as it is needed; raises MinglibcError."""
-    supply = Supply(
-        parse_settings(source.pyproject or ""),
-        arguments,
+    common = common_options(arguments)
+    context = BuildContext(
+        common,
         source.folder,
-        credentials(source.pyproject, source.lock, arguments),
-        home_of(source.lock),
+        credentials_for(source.pyproject, source.lock, common.index_url),
+        parse_settings(source.pyproject or ""),
+        index_of_lock(source.lock),
+        Terminal.of(arguments),
     )
     with tempfile.TemporaryDirectory(prefix="minglibc-build-") as folder:
-        path = build(Job(source.folder, "the project", _HINT, "editable"), interpreter, supply, folder)
+        path = build_wheel(BuildTask(source.folder, "the project", _HINT, "editable"), interpreter, context, folder)
         filename = os.path.basename(path)
         _check(path, filename, target)
         yield Prepared(path, filename, _digest(source), direct_url(source.folder, editable=True))
@@ -68,7 +72,7 @@ def _digest(source: "Source") -> str:
 def _check(path: str, filename: str, target: Target) -> None:
     findings = audit(of_wheel(path, filename), [target.architecture], target.cap)
     for finding in findings:
-        if finding.kind in LIES:
+        if finding.kind in ABOVE_CAP:
             raise WheelError(
                 f"the project's own {finding.path} needs {finding.version or finding.library}, "
                 f"the cap is {target.cap.named}",

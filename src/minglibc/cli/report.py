@@ -1,48 +1,51 @@
-"""`minglibc report`: one HTML page of what the cap costs."""
+"""`minglibc report`: an HTML page with the results of `caps`, `outdated` and `check`."""
 
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from argparse import Namespace
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from minglibc import __version__
+from minglibc.app.report import CheckLock, gather_report
+from minglibc.audit.rules import Finding
 from minglibc.cli import caps, check, outdated
-from minglibc.cli.locked import Locked, locked, targets_as_json
-from minglibc.cli.options import Namespace, Parser, add_index, add_targets, talk
-from minglibc.cli.selection import add_lock
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
+from minglibc.cli.output import Terminal
+from minglibc.cli.targets import targets_as_json
+from minglibc.cli.why import explain_options
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError
-from minglibc.insight.report import LockedWheel, ReportData, render
-from minglibc.lock.document import version_of
-from minglibc.model.platform_tags import lowest_libcs
+from minglibc.insight.report import ReportData, render
+from minglibc.lock.document import Lock
 
 OUTPUT = "minglibc-report.html"
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `report`."""
     parser.add_argument(
-        "-o", "--output", metavar="FILE", default=OUTPUT, help=f"where the page goes; - is stdout (default: {OUTPUT})"
+        "-o", "--output", metavar="FILE", default=OUTPUT, help=f"the file to write; - is stdout (default: {OUTPUT})"
     )
     parser.add_argument(
-        "--no-files", action="store_true", help="don't fetch the locked wheels to look at their ELF symbols"
+        "--no-files", action="store_true", help="don't download the locked wheels to check their binaries"
     )
-    parser.add_argument("--json", action="store_true", help="print what the page tells as JSON, and write no page")
+    parser.add_argument("--json", action="store_true", help="print the contents as JSON instead of writing a page")
     add_lock(parser)
     add_targets(parser)
     add_index(parser)
 
 
 def run(arguments: Namespace) -> int:
-    """Gather all that the other commands tell, and write the page."""
-    with locked(arguments) as found:
-        facts = _facts(found, arguments)
+    """Gather the contents and write the page."""
+    with Terminal.of(arguments) as terminal:
+        checker = None if arguments.no_files else _checker(arguments)
+        data = gather_report(explain_options(arguments), terminal, check=checker)
     if arguments.json:
-        print(json.dumps(as_json(facts), indent=2))
+        print(json.dumps(as_json(data), indent=2))
         return 0
-    text = render((files("minglibc.insight") / "report.html").read_text("utf-8"), facts)
+    text = render((files("minglibc.insight") / "report.html").read_text("utf-8"), data)
     if arguments.output == "-":
         sys.stdout.write(text)
         return 0
@@ -50,50 +53,26 @@ def run(arguments: Namespace) -> int:
         project_files.replace(os.path.abspath(arguments.output), text.encode())
     except OSError as error:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
-    talk(arguments, f"Wrote {arguments.output}, {len(text.encode()) / 1000:.0f} kB")
+    terminal.info(f"Wrote {arguments.output}, {len(text.encode()) / 1000:.0f} kB")
     return 0
 
 
-def _facts(found: Locked, arguments: Namespace) -> ReportData:
-    steps = caps.measure(found.work, arguments)
-    place = found.work.inputs.place
-    findings = None if arguments.no_files else check.check_lock(found.lock, place, arguments, builds=False).findings
-    return ReportData(
-        project=found.work.settings.project,
-        created=datetime.now(UTC),
-        minglibc=__version__,
-        targets=found.lock.targets,
-        ranges=steps,
-        newest=caps.newest_releases(found.work, steps),
-        statuses=found.rows(),
-        findings=findings,
-        wheels=_wheels(found),
-    )
+def _checker(arguments: Namespace) -> CheckLock:
+    def check_lock(lock: Lock, folder: str) -> Sequence[Finding]:
+        return check.check_lock(lock, folder, arguments, builds=False).findings
+
+    return check_lock
 
 
-def _wheels(found: Locked) -> list[LockedWheel]:
-    return [
-        LockedWheel(
-            str(package.name),
-            version_of(package),
-            file.filename,
-            file.size,
-            next(iter(lowest_libcs(file.filename[:-4]).values()), None),
-        )
-        for package in found.lock.pylock.packages
-        for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ()))
-    ]
-
-
-def as_json(facts: ReportData) -> dict[str, Any]:
-    """What the page tells, in the form that docs/reference/json/report.schema.json describes."""
+def as_json(data: ReportData) -> dict[str, Any]:
+    """The contents in the form that docs/reference/json/report.schema.json describes."""
     return {
-        "project": facts.project,
-        "made": facts.created.isoformat(timespec="seconds"),
-        "targets": targets_as_json(facts.targets),
-        "caps": caps.as_json(facts.ranges, facts.targets),
-        "outdated": [outdated.as_json(row, facts.created) for row in facts.statuses],
-        "findings": None if facts.findings is None else [check.finding_as_json(finding) for finding in facts.findings],
+        "project": data.project,
+        "made": data.created.isoformat(timespec="seconds"),
+        "targets": targets_as_json(data.targets),
+        "caps": caps.as_json(data.ranges, data.targets),
+        "outdated": [outdated.as_json(row, data.created) for row in data.statuses],
+        "findings": None if data.findings is None else [check.finding_as_json(finding) for finding in data.findings],
         "wheels": [
             {
                 "name": wheel.name,
@@ -102,6 +81,6 @@ def as_json(facts: ReportData) -> dict[str, Any]:
                 "size": wheel.size,
                 "needs": str(wheel.needs) if wheel.needs else None,
             }
-            for wheel in facts.wheels
+            for wheel in data.wheels
         ],
     }

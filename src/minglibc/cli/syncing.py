@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.pylock import Package, PackageWheel, PylockSelectError
 
+from minglibc.cli.args import common_options
 from minglibc.cli.options import Namespace, cache_folder, talk
 from minglibc.cli.selection import ENVIRONMENT, HARDLINK, asked_lock, selection
 from minglibc.config import project_files
@@ -29,8 +30,8 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import GlibcVersion, Target
 
 if TYPE_CHECKING:
+    from minglibc.app.source_builds import SourceBuilder
     from minglibc.cache.built_wheels import Built
-    from minglibc.cli.making import Maker
     from minglibc.index.downloads import LockedFile as FetchedFile
     from minglibc.lock.document import LockedFile, Selection
 
@@ -471,8 +472,8 @@ def _digest(wheel: "LockedFile", folder: str) -> str:
 
 def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> list[CheckedWheel]:
     """Do what there is to do; what arrived."""
+    from minglibc.app.indexes import credentials_for  # noqa: PLC0415  the same
     from minglibc.cache import unpacked_wheels as unpacked  # noqa: PLC0415  most syncs have nothing to fetch
-    from minglibc.cli.indexes import credentials  # noqa: PLC0415  the same
     from minglibc.cli.progress import Bars  # noqa: PLC0415  the same
     from minglibc.index.downloads import Wheelhouse  # noqa: PLC0415  the same
 
@@ -485,7 +486,7 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
     house = Wheelhouse(
         cache_folder(arguments),
         offline=arguments.offline,
-        credentials=credentials(work.source.pyproject, work.source.lock, arguments),
+        credentials=credentials_for(work.source.pyproject, work.source.lock, common_options(arguments).index_url),
         on_progress=bars.advance,
         on_warning=lambda text: talk(arguments, f"warning: {text}"),
     )
@@ -531,7 +532,9 @@ def _prepared(path: str, wheel: PackageWheel, folder: str, kept: str) -> Prepare
     return Prepared(path, wheel.filename, digest, unpacked=kept and os.path.join(kept, digest.replace(":", "-")))
 
 
-def _made(package: Package, file: "LockedFile", work: Work, maker: "Maker", interpreter: Interpreter) -> Prepared:
+def _made(
+    package: Package, file: "LockedFile", work: Work, maker: "SourceBuilder", interpreter: Interpreter
+) -> Prepared:
     """The wheel that is built of a source or a folder."""
     here = work.source.folder
     # What changes while it is built is seen by the next sync.
@@ -545,17 +548,21 @@ def _made(package: Package, file: "LockedFile", work: Work, maker: "Maker", inte
 def make(
     locked: "tuple[Package, LockedFile]",
     folder: str,
-    maker: "Maker",
+    maker: "SourceBuilder",
     target: Target,
     interpreter: Interpreter | None = None,
 ) -> "Built":
-    """The wheel that *maker* builds for *target* of a source or a folder of the lock in *folder*; raises Unfit, MinglibcError."""
+    """The wheel that *maker* builds for *target* of a source or a folder of the lock in *folder*; raises IncompatibleBuild, MinglibcError."""
     package, file = locked
-    from minglibc.cli.making import Neighbour, Release  # noqa: PLC0415  few locks have sources
+    from minglibc.app.source_builds import LocalProject, Release  # noqa: PLC0415  few locks have sources
 
     if isinstance(file, LockedFolder):
-        return maker.folder(Neighbour(package.name, place_of(file, folder), file.editable), target, interpreter)
-    return maker.wheel(Release(package.name, version_of(package), locked_file(file, folder)), target, interpreter)
+        return maker.build_project(
+            LocalProject(package.name, place_of(file, folder), file.editable), target, interpreter
+        )
+    return maker.build_release(
+        Release(package.name, version_of(package), locked_file(file, folder)), target, interpreter
+    )
 
 
 def place_of(locked: LockedFolder, folder: str) -> str:
@@ -563,22 +570,33 @@ def place_of(locked: LockedFolder, folder: str) -> str:
     return os.path.join(os.path.abspath(folder), locked.path)
 
 
-def maker_for(source: Source, targets: Sequence[Target], arguments: Namespace, *, builds: bool = True) -> "Maker":
+def maker_for(
+    source: Source, targets: Sequence[Target], arguments: Namespace, *, builds: bool = True
+) -> "SourceBuilder":
     """What builds the sources of a lock, by the settings beside it where it has any."""
-    from minglibc.cli.indexes import credentials  # noqa: PLC0415  few locks have sources
-    from minglibc.cli.lock_sources import overrides_of  # noqa: PLC0415  the same
-    from minglibc.cli.making import Maker  # noqa: PLC0415  the same
-    from minglibc.cli.rooms import Supply, home_of  # noqa: PLC0415  the same
+    from minglibc.app.build_environment import BuildContext  # noqa: PLC0415  few locks have sources
+    from minglibc.app.indexes import credentials_for, index_of_lock  # noqa: PLC0415  the same
+    from minglibc.app.lock_request import overrides_from  # noqa: PLC0415  the same
+    from minglibc.app.source_builds import SourceBuilder  # noqa: PLC0415  the same
+    from minglibc.cli.output import Terminal  # noqa: PLC0415  the same
     from minglibc.config.parser import parse  # noqa: PLC0415  the same
 
     origin = source.lock.origin
-    told = credentials(source.pyproject, source.lock, arguments)
     settings = None
     # A frozen lock stands for itself, whatever lies beside it.
     with suppress(*([SettingsError] if getattr(arguments, "frozen", False) else [])):
         if source.pyproject is not None:
-            settings = parse(source.pyproject, overrides=overrides_of(origin), written=origin.is_project)
-    return Maker(Supply(settings, arguments, source.folder, told, home_of(source.lock)), targets, builds=builds)
+            settings = parse(source.pyproject, overrides=overrides_from(origin.given), written=origin.is_project)
+    common = common_options(arguments)
+    context = BuildContext(
+        common,
+        source.folder,
+        credentials_for(source.pyproject, source.lock, common.index_url),
+        settings,
+        index_of_lock(source.lock),
+        Terminal.of(arguments),
+    )
+    return SourceBuilder(context, targets, builds=builds)
 
 
 def _check_needs(wheel: CheckedWheel, lacking: str) -> None:

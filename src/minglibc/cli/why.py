@@ -1,22 +1,28 @@
-"""`minglibc why NAME`: who requires it, why this release, and why none above it."""
+"""`minglibc why NAME`: what requires a package, why its version was selected, and why no newer one."""
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from minglibc.cli.locked import Locked, locked, spoken, targets_as_json
-from minglibc.cli.options import Namespace, Parser, add_index, add_targets
-from minglibc.cli.selection import add_lock
-from minglibc.errors import SettingsError
-from minglibc.insight.why import Explanation, Link, explain
+from minglibc.app.explain import ExplainOptions, explain_selection
+from minglibc.cli.args import (
+    ArgumentParser,
+    add_index,
+    add_lock,
+    add_targets,
+    common_options,
+    target_overrides,
+)
+from minglibc.cli.output import Terminal
+from minglibc.cli.targets import describe_targets, targets_as_json
+from minglibc.insight.why import Explanation, Link
 from minglibc.model.artifacts import Sdist, Wheel
 from minglibc.model.platform_tags import lowest_libcs
-from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `why`."""
     parser.add_argument("name", help="a locked package")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -26,31 +32,25 @@ def configure(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print the answer for each kind of target."""
-    name = normalize_name(arguments.name)
-    with locked(arguments) as found:
-        answers = explain(name, found.resolutions, found.explainer)
-    if not answers:
-        raise _not_locked(name, found)
+    """Print the explanation for each group of targets."""
+    with Terminal.of(arguments) as terminal:
+        answers = explain_selection(arguments.name, explain_options(arguments), terminal)
     if arguments.json:
         print(json.dumps([as_json(answer) for answer in answers], indent=2))
         return 0
-    print("\n\n".join(_told(answer) for answer in answers))
+    print("\n\n".join(_as_text(answer) for answer in answers))
     return 0
 
 
-def _not_locked(name: str, found: Locked) -> SettingsError:
-    names = [str(package.name) for package in found.lock.pylock.packages]
-    close = get_close_matches(name, names, 1)
-    origin = found.lock.origin
-    hint = f"did you mean {close[0]}?" if close else f"nothing in {origin.name} requires it for any target"
-    return SettingsError(f"{name} is not in {origin.lock}", hint=hint)
+def explain_options(arguments: Namespace) -> ExplainOptions:
+    """The options of `why`, `outdated`, `caps` and `report`."""
+    return ExplainOptions(common_options(arguments), arguments.lock, target_overrides(arguments))
 
 
-def _told(answer: Explanation) -> str:
+def _as_text(answer: Explanation) -> str:
     wheel = answer.wheel
     needs = _needs(answer)
-    lines = [f"{wheel.name} {wheel.version} for {spoken(answer.targets)}"]
+    lines = [f"{wheel.name} {wheel.version} for {describe_targets(answer.targets)}"]
     if isinstance(wheel, Sdist):
         facts = [wheel.filename, "built from source"]
     else:
@@ -59,7 +59,7 @@ def _told(answer: Explanation) -> str:
     lines.append(f"  {', '.join(facts)}")
     lines += [f"  {chain_text(chain)}" for chain in answer.chains]
     if not answer.newer:
-        return "\n".join([*lines, "  it is the newest release"])
+        return "\n".join([*lines, "  this is the newest release"])
     width = max(len(release.version) for release in answer.newer)
     lines.append("  newer releases:")
     lines += [f"    {release.version:{width}}  {release.obstacle.text}" for release in answer.newer]
@@ -67,7 +67,7 @@ def _told(answer: Explanation) -> str:
 
 
 def _needs(answer: Explanation) -> Cap | None:
-    """The C library that the wheel promises to run on, of those that the answer's targets have."""
+    """The version that the wheel's tag promises, of a C library that the answer's targets have."""
     lowest = lowest_libcs(answer.wheel.tag_set) if isinstance(answer.wheel, Wheel) else {}
     return next((lowest[target.cap.libc] for target in answer.targets if target.cap.libc in lowest), None)
 
@@ -76,8 +76,8 @@ def chain_text(chain: Sequence[Link]) -> str:
     """``the project → paramiko>=3 (5.1.0) → cryptography>=3.3``."""
     parts = [chain[0].parent]
     for link, following in zip(chain, [*chain[1:], None], strict=True):
-        chosen = f" ({following.parent.rpartition(' ')[2]})" if following else ""
-        parts.append(f"{link.requirement.without_marker}{chosen}")
+        selected = f" ({following.parent.rpartition(' ')[2]})" if following else ""
+        parts.append(f"{link.requirement.without_marker}{selected}")
     return " → ".join(parts)
 
 

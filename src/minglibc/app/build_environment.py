@@ -1,0 +1,145 @@
+"""Build environments: created for this machine's interpreter, with the backend's requirements from the project's indexes."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from minglibc.app.indexes import open_index
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.resolver_inputs import compatibilities_of
+from minglibc.build.backend import Builder, Kind
+from minglibc.cache.pages import Store
+from minglibc.config.settings import Settings
+from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
+from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.credentials import Credentials
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.install import environment as environments
+from minglibc.install.environment import Environment, Interpreter, Prepared
+from minglibc.lock.selection import Machine
+from minglibc.model.compatibility import Compatibility, TargetCompatibility
+from minglibc.model.requirements import InvalidRequirement, parse
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Root
+from minglibc.resolve.explain import explain
+from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
+
+_PARENT = "[build-system]"
+
+
+class BuildContext(NamedTuple):
+    """What a build needs from the command that runs it: indexes, credentials, the cache and a reporter."""
+
+    common: CommonOptions
+    folder: str
+    """The lock's folder, which paths of local indexes are relative to."""
+    credentials: Credentials
+    settings: Settings | None = None
+    index_url: str = DEFAULT_INDEX_URL
+    """The index where neither the options nor the settings name one."""
+    reporter: Reporter = SILENT
+
+    def open_index(self, compatibility: Compatibility, roots: Sequence[Root]) -> Index:
+        """The indexes that build requirements come from."""
+        return open_index(
+            self.settings,
+            self.common,
+            Store(self.common.cache_folder),
+            Speculation([compatibility], roots),
+            folder=self.folder,
+            fallback=self.index_url,
+        )
+
+    def open_wheelhouse(self) -> Wheelhouse:
+        """The downloads from these indexes."""
+        return Wheelhouse(
+            self.common.cache_folder,
+            offline=self.common.offline,
+            credentials=self.credentials,
+            on_warning=self.reporter.warn,
+        )
+
+
+class BuildTask(NamedTuple):
+    """What to build: the folder of its source, its name in messages, and the hint of errors."""
+
+    folder: str
+    label: str
+    hint: str
+    kind: Kind = "wheel"
+
+
+def build_wheel(task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str) -> str:
+    """The path of the wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
+    created = _BuildEnvironments(task, interpreter, context, scratch)
+    builder = Builder(task.folder, interpreter.executable, what=task.label, hint=task.hint)
+    static = builder.requires
+    builder = Builder(task.folder, created.create(static), what=task.label, hint=task.hint)
+    dynamic = builder.requires_for(task.kind)
+    if dynamic:
+        # A new environment: what the backend asks for may conflict with what is installed.
+        builder = Builder(task.folder, created.create([*static, *dynamic]), what=task.label, hint=task.hint)
+    return builder.build(task.kind, os.path.join(scratch, "made"))
+
+
+class _BuildEnvironments:
+    """Creates the environments of one task below *scratch*."""
+
+    def __init__(self, task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str) -> None:
+        self._task = task
+        self._interpreter = interpreter
+        self._context = context
+        self._scratch = scratch
+        self._count = 0
+
+    def create(self, requires: Sequence[str]) -> str:
+        """The interpreter of a new environment with *requires* installed; raises MinglibcError."""
+        try:
+            roots = tuple(Root(parse(text), _PARENT) for text in requires)
+        except InvalidRequirement as error:
+            raise SettingsError(
+                f"{_PARENT} of {self._task.label} has an invalid requirement: {error}", hint=self._task.hint
+            ) from error
+        self._count += 1
+        prefix = os.path.join(self._scratch, f"environment{self._count}")
+        environment = Environment(environments.create(prefix, self._interpreter.executable))
+        files = self._files(roots)
+        with self._context.open_wheelhouse() as house:
+            paths = house.fetch(files)
+            with environment.change() as change:
+                change.prepare([Prepared(paths[f.filename], f.filename, ":".join(f.digest)) for f in files], [])
+                change.apply([], [])
+        return os.path.join(prefix, "bin", "python")
+
+    def _files(self, roots: tuple[Root, ...]) -> list[LockedFile]:
+        listed = ", ".join(root.requirement.text for root in roots) or "no requirements"
+        self._context.reporter.info(f"Build environment for {self._task.label}: {listed}", level=1)
+        if not roots:
+            return []
+        compatibility = _compatibility(self._interpreter.machine, self._context.settings, self._task.hint)
+        index = self._context.open_index(compatibility, roots)
+        try:
+            return _locked_files(resolve(roots, compatibility, index), index)
+        except Unresolvable as failure:
+            error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's glibc
+            raise ResolutionError(
+                f"failed to install the build backend of {self._task.label}: {error.message}", hint=self._task.hint
+            ) from failure
+        finally:
+            index.close()
+
+
+def _compatibility(machine: Machine, settings: Settings | None, hint: str) -> Compatibility:
+    if machine.libc is None:
+        raise EnvironmentProblem("failed to detect the C library of this machine", hint=hint)
+    target = Target(machine.python, machine.architecture, machine.libc)
+    if settings is None:
+        return TargetCompatibility(target)
+    # Build requirements are never built from source, which could recurse without end.
+    return compatibilities_of(settings._replace(allow_sdist=frozenset()), [target])[0]
+
+
+def _locked_files(resolution: Resolution, index: Index) -> list[LockedFile]:
+    return [file_of(wheel if wheel.hash else index.hashed(wheel)) for wheel in resolution.wheels.values()]

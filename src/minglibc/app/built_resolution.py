@@ -1,0 +1,84 @@
+"""Resolution with builds: what a target can't use once it is built is rejected, and the rest is resolved again."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from minglibc.app.reporter import Reporter
+from minglibc.app.session import Session
+from minglibc.app.source_builds import IncompatibleBuild, SourceBuilder, release_of
+from minglibc.model.artifacts import Sdist
+from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
+from minglibc.model.targets import Target
+from minglibc.resolve.resolver import Resolution
+
+# A machine builds all releases of a project against the same C library: after so many rejections the rest is not tried.
+_MOST_REJECTED = 3
+
+
+def resolve_with_builds(
+    session: Session, builder: SourceBuilder, resolve: Callable[[Session], list[Resolution]], reporter: Reporter
+) -> list[Resolution]:
+    """The result of *resolve*, in which every source has been built and its wheel is compatible with its target."""
+    rejected: dict[Target, dict[str, Rejection]] = {check.target: {} for check in session.compatibilities}
+    while True:
+        compatibilities = tuple(check.rejecting(rejected[check.target]) for check in session.compatibilities)
+        resolutions = resolve(session._replace(compatibilities=compatibilities))
+        incompatible = list(_incompatible_builds(session, builder, resolutions))
+        if not incompatible:
+            return resolutions
+        for target, sdist, error in incompatible:
+            reporter.warn(f"skipped {sdist.filename} for {target}: it {error.reason.text}")
+            rejected[target] |= _rejections(session, sdist, error.reason.rejection, rejected[target])
+
+
+def _incompatible_builds(
+    session: Session, builder: SourceBuilder, resolutions: Sequence[Resolution]
+) -> Iterator[tuple[Target, Sdist, IncompatibleBuild]]:
+    for resolution in resolutions:
+        for sdist in resolution.wheels.values():
+            if isinstance(sdist, Sdist):
+                try:
+                    builder.build_release(release_of(sdist, session.wheel_index), resolution.target)
+                except IncompatibleBuild as error:
+                    yield resolution.target, sdist, error
+
+
+def _rejections(
+    session: Session, sdist: Sdist, rejection: Rejection, earlier: Mapping[str, Rejection]
+) -> dict[str, Rejection]:
+    """What the rejection of *sdist* adds, by file name; after a few of them, all of the project's sources."""
+    filenames = [source.filename for source in _sources(session, sdist.name)]
+    if sum(filename in earlier for filename in filenames) < _MOST_REJECTED - 1:
+        return {sdist.filename: rejection}
+    untried = Rejection(
+        Reason.UNUSABLE, f"it was not built, because the builds of {_MOST_REJECTED} other releases are incompatible"
+    )
+    return {**dict.fromkeys(filenames, untried), **earlier, sdist.filename: rejection}
+
+
+def compatibility_with_builds(
+    session: Session, builder: SourceBuilder, names: Collection[str]
+) -> Callable[[Target], TargetCompatibility]:
+    """The compatibility check of any target, which rejects sources of *names* whose cached builds it can't use."""
+
+    @cache
+    def compatibility_at(target: Target) -> Any:
+        return session.compatibilities[0].at(target).rejecting(dict(rejected(target)), at=compatibility_at)
+
+    def rejected(target: Target) -> Iterator[tuple[str, Rejection]]:
+        for name in sorted(session.settings.allow_sdist & set(names)):
+            for sdist in _sources(session, name):
+                # A source without a hash would have to be downloaded.
+                rejection = (
+                    builder.cached_rejection(release_of(sdist, session.wheel_index), target) if sdist.hash else None
+                )
+                if rejection is not None:
+                    yield sdist.filename, rejection
+
+    return compatibility_at
+
+
+def _sources(session: Session, name: str) -> Iterator[Sdist]:
+    page = session.wheel_index.project(name)
+    return (sdist for position in range(len(page.versions)) for sdist in page.sdists(position))

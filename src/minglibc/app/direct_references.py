@@ -1,0 +1,47 @@
+"""Direct references (PEP 508) and ``sources``: their files and folders are read and given to the index before resolving."""
+
+import os
+from collections.abc import Iterable
+
+from minglibc.build import source_tree
+from minglibc.config.files import pyproject_path
+from minglibc.config.settings import Settings
+from minglibc.index import local_files
+from minglibc.index.client import Index
+from minglibc.lock.document import Inputs
+from minglibc.lock.source_files import digest
+from minglibc.model.artifacts import Artifact, SourceTree, Wheel
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.direct_references import Direct, DirectPage, directs
+from minglibc.model.requirements import Requirement
+
+
+def add_direct_references(
+    index: Index, settings: Settings, requirements: Iterable[Requirement], inputs: Inputs
+) -> Inputs:
+    """Give *index* the files and folders that *requirements* and the settings refer to; *inputs* with their digests."""
+    local: dict[str, str] = {}
+    sources = {name: source.path for name, source in settings.paths.items()}
+    for name, references in directs(requirements, inputs.place, sources).items():
+        metadata: dict[Artifact, CoreMetadata] = {}
+        for position, reference in enumerate(references):
+            if reference.path:
+                read = references[position] = _read(reference, metadata)
+                path = pyproject_path(reference.path) if isinstance(read.artifact, SourceTree) else reference.path
+                local[path] = digest(os.path.join(inputs.place, path))
+        index.seed(DirectPage(name, references), metadata)
+    editable = frozenset(name for name, source in settings.paths.items() if source.editable)
+    return inputs._replace(local=local, editable=editable)
+
+
+def _read(reference: Direct, metadata: dict[Artifact, CoreMetadata]) -> Direct:
+    """*reference* as its file is; adds to *metadata*, except for a source distribution, which is read or built later."""
+    match reference.artifact:
+        case SourceTree() as file:
+            folder, metadata[folder] = source_tree.read(file)
+            return reference._replace(artifact=folder)
+        case Wheel() as file:
+            wheel, metadata[wheel] = local_files.read(file)
+            return reference._replace(artifact=wheel)
+        case file:
+            return reference._replace(artifact=local_files.hashed(file))

@@ -1,0 +1,85 @@
+"""The use cases of `add` and `remove`: pyproject.toml is edited, and the lock is updated with it."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from minglibc.app.lock import LockOptions, LockResult, report_wait, resolve_lock
+from minglibc.app.lock_request import project_request
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.config import edit, project_files
+from minglibc.config.edit import Place
+from minglibc.lock.document import Lock, loads
+from minglibc.model import versions
+
+
+class EditOptions(NamedTuple):
+    """Requirements to add, or the names of requirements to remove, and where they are."""
+
+    requirements: Sequence[str]
+    common: CommonOptions = CommonOptions()
+    place: Place = Place()
+    """An extra or a dependency group; otherwise project.dependencies."""
+
+
+# A lock request's resolution by the new text of pyproject.toml.
+_Resolve = Callable[[str, str | None, Reporter], LockResult]
+
+
+def add_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockResult:
+    """Add requirements to pyproject.toml and update the lock; those without a specifier get the locked version as a bound."""
+
+    def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
+        names = list(options.requirements)
+        unbounded_text = edit.add(text, names, options.place)
+        result = resolve(unbounded_text, old, reporter)
+        unbounded = edit.unbounded(unbounded_text, names, options.place)
+        if not unbounded:
+            return unbounded_text, result
+        lock = loads(result.text)
+        bounded = [_with_bound(name, lock) if name in unbounded else name for name in names]
+        bounded_text = edit.add(text, bounded, options.place)
+        # The resolution stays the same, but the lock's digest is that of the text that is written. All pages are cached.
+        return bounded_text, result._replace(text=resolve(bounded_text, result.text, SILENT).text)
+
+    return _edit(options, edited, reporter)
+
+
+def remove_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockResult:
+    """Remove the requirements with these names from pyproject.toml and update the lock."""
+
+    def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
+        new = edit.remove(text, list(options.requirements), options.place)
+        return new, resolve(new, old, reporter)
+
+    return _edit(options, edited, reporter)
+
+
+def _with_bound(requirement: str, lock: Lock) -> str:
+    name = edit.parse(requirement).name
+    locked = {str(package.version) for package in lock.pylock.packages if package.name == name and package.version}
+    # No target may have it, because of its marker.
+    return edit.with_bound(requirement, min(locked, key=versions.key)) if locked else requirement
+
+
+def _edit(
+    options: EditOptions,
+    edited: Callable[[str, str | None, _Resolve], tuple[str, LockResult]],
+    reporter: Reporter,
+) -> LockResult:
+    """Write the edited pyproject.toml and its lock, both or neither."""
+    folder = options.common.project_folder
+    with project_files.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
+        request = project_request(options.common)
+
+        def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:
+            return resolve_lock(request._replace(pyproject=text), old, LockOptions(options.common), reporter)
+
+        text, result = edited(request.pyproject, project_files.read_lock(request.path), resolve)
+        project_files.write_pyproject(folder, text)
+        try:
+            project_files.write_lock(request.path, result.text)
+        except BaseException:
+            project_files.write_pyproject(folder, request.pyproject)
+            raise
+    return result

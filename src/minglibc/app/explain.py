@@ -1,0 +1,107 @@
+"""The use cases of `why` and `outdated`: a lock is read again with the pages that it was made from."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from minglibc.app.lock_file import read_lock_file
+from minglibc.app.lock_request import request_of
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.session import Session, open_session
+from minglibc.cache.pages import Store
+from minglibc.config.settings import Overrides
+from minglibc.errors import SettingsError
+from minglibc.index.vulnerabilities import Advisories
+from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_vulnerabilities
+from minglibc.insight.replay import CompatibilityAt, replay
+from minglibc.insight.why import Explainer, Explanation, explain
+from minglibc.lock.document import Lock
+from minglibc.model.requirements import normalize_name
+from minglibc.resolve.resolver import Resolution
+
+
+class ExplainOptions(NamedTuple):
+    """The lock to explain."""
+
+    common: CommonOptions = CommonOptions()
+    lock: str | None = None
+    """The path of a lock; None: the project's."""
+    overrides: Overrides = Overrides()
+    """The targets that the lock was made for, where they are not those in [tool.minglibc]."""
+
+
+class ExplainedLock(NamedTuple):
+    """A lock with its resolutions and the session that they were read in."""
+
+    lock: Lock
+    session: Session
+    resolutions: list[Resolution]
+    compatibility_at: CompatibilityAt
+    explainer: Explainer
+    advisories: Advisories
+
+    def outdated(self) -> list[ReleaseStatus]:
+        """Each locked release compared with the newest, with its known vulnerabilities."""
+        rows = outdated(self.resolutions, self.explainer)
+        locked, newest = releases(rows)
+        return with_vulnerabilities(
+            rows, self.advisories.of(locked, newest=newest), self.explainer, self.compatibility_at
+        )
+
+
+@contextmanager
+def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[ExplainedLock]:
+    """The lock that *options* name; raises LockError where it is missing or invalid."""
+    lock_file = read_lock_file(options.common, options.lock)
+    lock, request = lock_file.lock, request_of(lock_file, options.overrides)
+    if lock.inputs != request.digest:
+        reporter.warn(f"{request.name} is stale; this describes the lock as it is")
+    preferences = {str(package.name): str(package.version) for package in lock.pylock.packages if package.version}
+    with open_session(request, options.common, reporter, preferences=preferences) as session:
+        compatibility_at: CompatibilityAt = session.compatibilities[0].at
+        if session.builder is not None:
+            from minglibc.app.built_resolution import compatibility_with_builds  # noqa: PLC0415  60 ms; few locks build
+
+            compatibility_at = compatibility_with_builds(session, session.builder, preferences)
+        resolutions = replay(lock, session.roots, compatibility_at, session.wheel_index, policy=session.policy)
+        explainer = Explainer(session.wheel_index, compatibility_at, session.policy, resolutions=resolutions)
+        advisories = open_advisories(session, options.common, reporter)
+        yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories)
+
+
+def open_advisories(session: Session, common: CommonOptions, reporter: Reporter) -> Advisories:
+    """The vulnerabilities that the project's default index publishes."""
+    index = session.wheel_index
+    return Advisories(
+        index.url,
+        Store(common.cache_folder),
+        offline=common.offline,
+        credentials=index.credentials,
+        concerns=lambda name: not index.is_local(index.url) and index.homes.get(name, index.url) == index.url,
+        on_trouble=reporter.warn,
+    )
+
+
+def explain_selection(name: str, options: ExplainOptions, reporter: Reporter = SILENT) -> list[Explanation]:
+    """Why the locked release of *name* was selected, for each group of targets; raises SettingsError if it is not locked."""
+    name = normalize_name(name)
+    with open_lock(options, reporter) as explained:
+        answers = explain(name, explained.resolutions, explained.explainer)
+        if not answers:
+            raise _not_locked(name, explained.lock)
+        return answers
+
+
+def _not_locked(name: str, lock: Lock) -> SettingsError:
+    close = get_close_matches(name, [str(package.name) for package in lock.pylock.packages], 1)
+    source = lock.origin
+    hint = f"did you mean {close[0]}?" if close else f"nothing in {source.name} requires it for any target"
+    return SettingsError(f"{name} is not in {source.lock}", hint=hint)
+
+
+def find_outdated(options: ExplainOptions, reporter: Reporter = SILENT) -> Sequence[ReleaseStatus]:
+    """Each locked release compared with the newest, with its known vulnerabilities."""
+    with open_lock(options, reporter) as explained:
+        return explained.outdated()

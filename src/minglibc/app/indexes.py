@@ -1,0 +1,98 @@
+"""The indexes of a project or a lock: their order, their addresses and their credentials."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from minglibc.app.options import CommonOptions
+from minglibc.cache.pages import Store
+from minglibc.config.settings import NamedIndex, Settings
+from minglibc.errors import SettingsError
+from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.credentials import Credentials, without_credentials
+from minglibc.lock.document import Lock
+from minglibc.resolve.prefetch import Speculation
+
+
+def open_index(
+    settings: Settings | None,
+    common: CommonOptions,
+    store: Store,
+    speculation: Speculation,
+    *,
+    folder: str,
+    fallback: str = DEFAULT_INDEX_URL,
+    on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
+) -> Index:
+    """The project's indexes as one: the named ones in their order, then --index-url, the default one or *fallback*.
+
+    Paths of indexes on this machine are relative to *folder*, the lock's folder.
+    """
+    named = settings.indexes if settings else ()
+    credentials = Credentials()
+    urls = {index.name: _index_url(index, credentials, folder) for index in named}
+    default = next((urls[index.name] for index in named if index.default), None) or (settings and settings.index_url)
+    return Index(
+        common.index_url or default or fallback,
+        store,
+        speculation,
+        before=[urls[index.name] for index in named if not index.default and not index.explicit],
+        pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
+        flat=[urls[index.name] for index in named if index.format == "flat"],
+        place=folder,
+        credentials=credentials,
+        offline=common.offline,
+        refresh=common.refresh,
+        on_fetch=on_fetch,
+    )
+
+
+def _index_url(index: NamedIndex, credentials: Credentials, folder: str) -> str:
+    """The URL of *index* without its user and password, which are added to *credentials*."""
+    if not index.is_local:
+        return credentials.take(index.url, name=index.name)
+    from minglibc.model import direct_references  # noqa: PLC0415  imports urllib.parse; few projects have local indexes
+
+    try:
+        return direct_references.place(index.url, folder)[0]
+    except ValueError as error:
+        raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
+
+
+def index_addresses(settings: Settings) -> dict[str, str]:
+    """The addresses of the named indexes on servers, by name, as a lock records them."""
+    urls = {index: without_credentials(index.url) for index in settings.indexes if not index.is_local}
+    return {i.name: url if i.format == "flat" or url.endswith("/") else f"{url}/" for i, url in urls.items()}
+
+
+def index_of_lock(lock: Lock) -> str:
+    """The index that a lock was made from, for use without settings."""
+    return next((str(package.index) for package in lock.pylock.packages if package.index), DEFAULT_INDEX_URL)
+
+
+def credentials_for(pyproject: str | None, lock: Lock, index_url: str | None) -> Credentials:
+    """The credentials for downloads of *lock*; its own list of indexes is used where there is no *pyproject*."""
+    credentials = Credentials()
+    for name, url in lock.indexes.items() if pyproject is None else _named_urls(pyproject):
+        try:
+            credentials.take(url, name=name)
+        except ValueError:
+            continue
+    if index_url:
+        credentials.take(index_url)
+    return credentials
+
+
+def _named_urls(pyproject: str) -> Iterable[tuple[str, str]]:
+    """The names and URLs of the indexes in *pyproject*."""
+    import tomllib  # noqa: PLC0415  13 ms, and only downloads need it
+
+    try:
+        table: Any = tomllib.loads(pyproject).get("tool", {}).get("minglibc", {})
+        indexes = [("", table.get("index-url")), *((item["name"], item["url"]) for item in table.get("index", []))]
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return []
+    return [
+        (name, url)
+        for name, url in indexes
+        if isinstance(name, str) and isinstance(url, str) and url.lower().startswith(("https://", "http://"))
+    ]

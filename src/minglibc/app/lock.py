@@ -1,0 +1,282 @@
+"""The use case of `lock`: a project, requirements files or a script → pylock.toml."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from minglibc.app.lock_request import (
+    LockRequest,
+    check_lock_source,
+    project_request,
+    requirements_request,
+    script_request,
+)
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.resolution import LockedVersions, resolve_session
+from minglibc.app.session import Session, open_session
+from minglibc.config import project_files
+from minglibc.config.settings import Overrides
+from minglibc.errors import LockError, SettingsError
+from minglibc.insight.held_back import HeldBack, held_back
+from minglibc.lock import source_files
+from minglibc.lock.digest import lock_digests
+from minglibc.lock.document import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
+from minglibc.model.artifacts import Artifact, Sdist
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Target
+from minglibc.resolve.resolver import Resolution
+
+
+class LockOptions(NamedTuple):
+    """What to lock and how; without *requirements* and *script* it is the project."""
+
+    common: CommonOptions = CommonOptions()
+    requirements: Sequence[str] = ()
+    """Paths of requirements files."""
+    script: str | None = None
+    """The path of a script with inline metadata (PEP 723)."""
+    output: str | None = None
+    """With *requirements*: the path of the lock."""
+    overrides: Overrides = Overrides()
+    """Targets instead of those in [tool.minglibc]."""
+    upgrade: bool = False
+    """Whether to ignore all locked versions."""
+    upgrade_packages: Sequence[str] = ()
+    """The names of packages whose locked versions to ignore."""
+    dry_run: bool = False
+    """Whether to write nothing."""
+
+
+class LockResult(NamedTuple):
+    """The outcome of `lock`; where *up_to_date*, nothing was resolved and the rest is empty."""
+
+    name: str
+    text: str = ""
+    packages: int = 0
+    targets: tuple[Target, ...] = ()
+    changes: Sequence[Change] = ()
+    held_back: Sequence[HeldBack] = ()
+    seconds: float = 0.0
+    up_to_date: bool = False
+
+
+class Freshness(NamedTuple):
+    """Whether a lock is up to date: *reasons* says why it is not, *command* updates it."""
+
+    name: str
+    command: str
+    reasons: Sequence[str] = ()
+
+
+def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResult:
+    """Update the lock that *options* describe, unless it is up to date; raises MinglibcError."""
+    request = request_for(options, reporter)
+    old = project_files.read_lock(request.path)
+    if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
+        project_files.tidy(request.folder)
+        return LockResult(request.name, old, up_to_date=True)
+    if old is not None:
+        check_lock_source(old, request)
+    if options.dry_run:
+        return resolve_lock(request, old, options, reporter)
+    with project_files.lock(request.folder, on_wait=lambda holder: report_wait(reporter, holder)):
+        # Another process may have changed both files while this one waited.
+        request = request.reread()
+        result = resolve_lock(request, project_files.read_lock(request.path), options, reporter)
+        project_files.write_lock(request.path, result.text)
+    return result
+
+
+def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshness:
+    """Whether the lock that *options* describe is up to date, without network access; raises LockError where there is none."""
+    request = request_for(options, reporter)
+    command = request.source.command
+    old = project_files.read_lock(request.path)
+    if old is None:
+        raise LockError(f"there is no {request.name}", hint=f"run `{command}` and commit the file")
+    if is_fresh(request, old):
+        return Freshness(request.name, command)
+    lock = loads(old, name=request.name)
+    check_lock_source(old, request)
+    reasons = [f"{path} has changed" for path in source_files.changed(old, request.folder)]
+    if lock.inputs != request.digest or not reasons:
+        reasons += _changed_inputs(lock, request)
+    return Freshness(request.name, command, reasons)
+
+
+def request_for(options: LockOptions, reporter: Reporter) -> LockRequest:
+    """The request that *options* describe; raises SettingsError."""
+    if options.script and options.requirements:
+        raise SettingsError("--requirements and --script can't be combined", hint="give -r or --script")
+    if options.output and not options.requirements:
+        raise SettingsError(
+            "--output requires --requirements", hint="a project's lock is pylock.toml, a script's pylock.NAME.toml"
+        )
+    if options.script:
+        return script_request(options.script, options.overrides, reporter)
+    if options.requirements:
+        return requirements_request(options.requirements, options.output, options.overrides, reporter)
+    return project_request(options.common, options.overrides)
+
+
+def report_wait(reporter: Reporter, holder: str) -> None:
+    """Report that another process works on the project."""
+    reporter.info(f"waiting for another minglibc ({holder})")
+
+
+def is_fresh(request: LockRequest, old: str) -> bool:
+    """Whether the lock *old* is undamaged and was made from the same inputs."""
+    digests = lock_digests(old)
+    if digests is None or not digests.intact or digests.inputs != request.digest:
+        return False
+    return not (source_files.lists_any(old) and source_files.changed(old, request.folder))
+
+
+def _changed_inputs(lock: Lock, request: LockRequest) -> list[str]:
+    """What in the request the lock does not have, as far as this is known without the index."""
+    settings = request.settings()
+    reasons = []
+    for target in settings.targets:
+        if target not in lock.targets:
+            similar = [locked for locked in lock.targets if locked.kind == target.kind]
+            made_for = f": the lock was made for {similar[0].cap.named}" if similar else ""
+            reasons.append(f"{target} is not locked{made_for}")
+    kinds = {target.kind for target in settings.targets}
+    reasons += [f"{target} is locked and no longer configured" for target in lock.targets if target.kind not in kinds]
+    names = {package.name for package in lock.pylock.packages}
+    required = [
+        *settings.requirements,
+        *(r for table in (settings.extras, settings.groups) for requirements in table.values() for r in requirements),
+    ]
+    reasons += [f"{r.name} is required and not locked" for r in required if not r.marker and r.name not in names]
+    return list(dict.fromkeys(reasons)) or ["a requirement or a setting has changed"]
+
+
+def resolve_lock(
+    request: LockRequest, old: str | None, options: LockOptions, reporter: Reporter = SILENT
+) -> LockResult:
+    """Resolve *request*, preferring the versions of the lock *old*; nothing is written."""
+    started = time.monotonic()
+    before = _old_lock(old, reporter)
+    locked = _locked_versions(before, options)
+    preferences = {
+        name: version for target in (before.targets if before else ()) for name, version in locked(target).items()
+    }
+    with open_session(request, options.common, reporter, preferences=preferences, builds=True) as session:
+        resolutions = _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
+        document = merge(resolutions, session.inputs)
+        if before is not None:
+            document = before.unknown.kept_in(document)
+        targets = tuple(resolution.target for resolution in resolutions)
+        releases_held_back = held_back(resolutions, session.compatibilities, session.wheel_index)
+        _report_skipped(session, resolutions, reporter)
+        _report_sources(resolutions, reporter)
+    for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):
+        reporter.warn(warning)
+    versions = versions_of(_as_tables(before)) if before else {}
+    return LockResult(
+        request.name,
+        dumps(document, targets, session.inputs),
+        len(document["packages"]),
+        targets,
+        changes(versions, versions_of(document["packages"])),
+        releases_held_back,
+        time.monotonic() - started,
+    )
+
+
+def _as_tables(lock: Lock) -> list[dict[str, Any]]:
+    return [
+        {"name": p.name, "version": version_of(p), "directory": {"path": p.directory.path if p.directory else ""}}
+        for p in lock.pylock.packages
+    ]
+
+
+def _old_lock(old: str | None, reporter: Reporter) -> Lock | None:
+    """The existing lock; None for a damaged one. Raises LockError for one of a newer minglibc."""
+    if old is None:
+        return None
+    try:
+        lock = loads(old)
+    except LockError as error:
+        if "newer minglibc" in error.message:
+            raise
+        reporter.warn(f"{error.message}; ignoring it and locking from pyproject.toml")
+        return None
+    if lock.unknown.names:
+        reporter.warn(f"pylock.toml has unknown keys, which are kept: {', '.join(lock.unknown.names)}")
+    return lock
+
+
+def _locked_versions(before: Lock | None, options: LockOptions) -> LockedVersions:
+    if before is None or options.upgrade:
+        return lambda target: {}  # noqa: ARG005
+    upgraded = {normalize_name(name) for name in options.upgrade_packages}
+    by_target = {target: before.versions(target) for target in before.targets}
+    # The cap may have changed: the versions locked for the same Python and architecture are still preferred.
+    by_machine = {target[:2]: versions for target, versions in by_target.items()}
+    by_kind = {target.kind: versions for target, versions in by_target.items()}
+
+    def locked(target: Target) -> Mapping[str, str]:
+        versions = by_target.get(target) or by_kind.get(target.kind) or by_machine.get(target[:2], {})
+        return {name: version for name, version in versions.items() if name not in upgraded}
+
+    return locked
+
+
+def _resolve(session: Session, locked: LockedVersions, options: LockOptions, reporter: Reporter) -> list[Resolution]:
+    def resolve(session: Session) -> list[Resolution]:
+        if not session.settings.verify:
+            return resolve_session(session, locked, reporter)
+        from minglibc.app.verify import resolve_verified  # noqa: PLC0415  imports elftools (40 ms); few locks verify
+
+        return resolve_verified(session, locked, options.common, reporter)
+
+    if session.builder is None:
+        return resolve(session)
+    from minglibc.app.built_resolution import resolve_with_builds  # noqa: PLC0415  60 ms; few locks build
+
+    return resolve_with_builds(session, session.builder, resolve, reporter)
+
+
+def _with_hashes(session: Session, resolutions: Sequence[Resolution], reporter: Reporter) -> list[Resolution]:
+    """Every file with a SHA-256: where its page has none, or only a weaker hash, it is downloaded; local files are read."""
+    selected = (wheel for resolution in resolutions for wheel in resolution.wheels.values())
+    missing = {wheel.url: wheel for wheel in selected if not wheel.hash or wheel.is_local}
+    hashed = {}
+    for url, wheel in sorted(missing.items()):
+        if not wheel.is_local:
+            where = "its URL" if wheel.is_direct else "the index"
+            reporter.warn(f"{where} gives no sha256 for {wheel.filename}; downloading it to compute one")
+        hashed[url] = session.wheel_index.hashed(wheel)
+    if not hashed:
+        return list(resolutions)
+    return [
+        resolution._replace(wheels={name: hashed.get(w.url, w) for name, w in resolution.wheels.items()})
+        for resolution in resolutions
+    ]
+
+
+def _report_sources(resolutions: Sequence[Resolution], reporter: Reporter) -> None:
+    """Report what the lock has no wheel of, so that each machine builds it."""
+    sources: dict[Artifact, list[Target]] = {}
+    for resolution in resolutions:
+        for wheel in resolution.wheels.values():
+            if isinstance(wheel, Sdist):
+                sources.setdefault(wheel, []).append(resolution.target)
+    for sdist, targets in sources.items():
+        where = "" if len(targets) == len(resolutions) else f" for {', '.join(str(target) for target in targets)}"
+        reporter.info(f"from source{where}: {sdist.name} {sdist.version}")
+
+
+def _report_skipped(session: Session, resolutions: Sequence[Resolution], reporter: Reporter) -> None:
+    """Report the files whose names are not valid for their project; those that contain a path may be an attack."""
+    for name in sorted({name for resolution in resolutions for name in resolution.wheels}):
+        skipped = session.wheel_index.project(name).skipped
+        hostile = [filename for filename in skipped if "/" in filename or "\\" in filename]
+        if hostile:
+            reporter.warn(f"skipped a file of {name} whose name contains a path: {hostile[0]!r}")
+        elif skipped:
+            files = "1 file with an invalid name" if len(skipped) == 1 else f"{len(skipped)} files with invalid names"
+            reporter.info(f"Skipped {files} of {name}: {', '.join(skipped[:3])}", level=1)

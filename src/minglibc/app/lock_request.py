@@ -1,0 +1,171 @@
+"""What to lock: a project (pyproject.toml), requirements files (``-r``) or a script (``--script``), and where the lock is."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from minglibc.app.lock_file import LockFile
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import Reporter
+from minglibc.config import project_files
+from minglibc.config.lock_source import PROJECT_FILE, LockSource
+from minglibc.config.parser import parse
+from minglibc.config.settings import Overrides, Settings
+from minglibc.errors import LockError, SettingsError
+from minglibc.lock.digest import fingerprint, lock_digests
+
+# PEP 751: no dots in the name between.
+_LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+NO_OVERRIDES = Overrides()
+
+
+class LockRequest(NamedTuple):
+    """A lock's path, the source that it is made from, that source as the text of a pyproject.toml, and overrides."""
+
+    path: str
+    source: LockSource
+    pyproject: str
+    overrides: Overrides = Overrides()
+
+    @property
+    def folder(self) -> str:
+        """The folder of the lock, which the paths of its source are relative to."""
+        return os.path.dirname(self.path)
+
+    @property
+    def name(self) -> str:
+        """The lock's file name."""
+        return os.path.basename(self.path)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the inputs; --index-url gives another way to the same files, and is not one of them."""
+        return fingerprint(self.pyproject, self.overrides.given)
+
+    def settings(self) -> Settings:
+        """The settings with the overrides; raises SettingsError with every mistake."""
+        return parse(self.pyproject, name=self.source.name, overrides=self.overrides, written=self.source.is_project)
+
+    def reread(self) -> "LockRequest":
+        """The same request with the current contents of its source."""
+        return self._replace(pyproject=_read(self.source, self.folder))
+
+
+def project_request(common: CommonOptions, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
+    """The request for the project's own lock."""
+    folder = common.project_folder
+    path = project_files.lock_path(folder)
+    return LockRequest(path, PROJECT_FILE, project_files.read_pyproject(folder), overrides)
+
+
+def requirements_request(
+    requirements: Sequence[str], output: str | None, overrides: Overrides, reporter: Reporter
+) -> LockRequest:
+    """The request for the lock of requirements files, with the overrides that an existing lock records."""
+    path = _output(requirements[0], output)
+    folder = os.path.dirname(path)
+    _check_names(requirements)
+    source = LockSource(requirements=tuple(os.path.relpath(file, folder) for file in requirements))
+    return _request(path, source, overrides, reporter)
+
+
+def script_request(script: str, overrides: Overrides, reporter: Reporter) -> LockRequest:
+    """The request for the lock of a script, with the overrides that an existing lock records."""
+    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+
+    _check_names([script])
+    path = inputs.script_lock(script)
+    source = LockSource(script=os.path.relpath(script, os.path.dirname(path)))
+    return _request(path, source, overrides, reporter)
+
+
+def request_of(lock_file: LockFile, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
+    """The request that makes *lock_file* again, from the current contents of its source."""
+    source = lock_file.lock.origin
+    merged = overrides_from({**source.given, **overrides.given})
+    return LockRequest(lock_file.path, source, "", merged).reread()
+
+
+def _request(path: str, source: LockSource, overrides: Overrides, reporter: Reporter) -> LockRequest:
+    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+
+    source = source._replace(lock=os.path.basename(path))
+    merged = {**_recorded(source, path), **overrides.given}
+    source = source.with_given(merged)
+    text = inputs.read(source, os.path.dirname(path))
+    inputs.check_targets(source, text.pyproject)
+    for note in text.notes:
+        reporter.info(note)
+    return LockRequest(path, source, text.pyproject, overrides_from(merged))
+
+
+def _recorded(source: LockSource, path: str) -> Mapping[str, Any]:
+    """The overrides that an existing lock of the same source records."""
+    old = project_files.read_lock(path)
+    recorded = recorded_source(old, os.path.basename(path)) if old is not None else None
+    return recorded.given if recorded is not None and _is_same(recorded, source) else {}
+
+
+def _read(source: LockSource, folder: str) -> str:
+    if source.is_project:
+        return project_files.read_pyproject(folder)
+    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+
+    return inputs.read(source, folder).pyproject
+
+
+def check_lock_source(old: str, request: LockRequest) -> None:
+    """Raise LockError where *old*, which *request* is about to replace, is the lock of another source."""
+    recorded = recorded_source(old, request.name)
+    if recorded is None or _is_same(recorded, request.source):
+        return
+    raise LockError(
+        f"{request.path} is the lock of {recorded.name}, not of {request.source.name}",
+        hint="choose another file with -o pylock.NAME.toml, or delete this one first"
+        if request.source.requirements
+        else f"`{recorded.command}` updates it; delete it to lock {request.source.name} instead",
+    )
+
+
+def _is_same(one: LockSource, other: LockSource) -> bool:
+    return (one.requirements, one.script) == (other.requirements, other.script)
+
+
+def recorded_source(lock: str, name: str) -> LockSource | None:
+    """The source that the text of a lock records; None where the lock is damaged."""
+    digests = lock_digests(lock)
+    if digests is None or not digests.intact:
+        return None
+    try:
+        return LockSource.load(tomllib.loads(lock)["tool"]["minglibc"], name)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def overrides_from(given: Mapping[str, Any]) -> Overrides:
+    """The overrides that a lock records, in the form of ``LockSource.given``."""
+    values: dict[str, Any] = {key: value if isinstance(value, str) else tuple(value) for key, value in given.items()}
+    return Overrides(**values)
+
+
+def _output(requirements: str, output: str | None) -> str:
+    if output is None:
+        return os.path.join(os.path.dirname(os.path.abspath(requirements)), project_files.LOCK)
+    path = os.path.abspath(output)
+    if not _LOCK_NAME.fullmatch(os.path.basename(path)):
+        raise SettingsError(
+            f"{output} is not a valid name for a lock (PEP 751)",
+            hint="use pylock.toml or pylock.NAME.toml, without dots in NAME",
+        )
+    if not os.path.isdir(os.path.dirname(path)):
+        raise SettingsError(f"there is no folder {os.path.dirname(path)}", hint="create it first")
+    return path
+
+
+def _check_names(paths: Sequence[str]) -> None:
+    for path in paths:
+        # The lock's first comment contains it.
+        if not path.isprintable():
+            raise SettingsError(f"{path!r} contains characters that a lock can't record", hint="rename the file")

@@ -1,0 +1,62 @@
+"""The resolution of a session: one set of wheels for each target, or an error that explains the conflict."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from minglibc.app.reporter import Reporter
+from minglibc.app.session import Session
+from minglibc.model.targets import Target
+from minglibc.resolve.multi_target import resolve_all
+from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
+
+LockedVersions = Callable[[Target], Mapping[str, str]]
+"""The versions that each target prefers, by name."""
+
+# Seconds; finding the smallest conflict takes a resolution for each extra and group.
+_MOST_SECONDS = 5.0
+
+
+def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter) -> list[Resolution]:
+    """One resolution per target; raises ResolutionError with an explanation and verified suggestions."""
+    try:
+        return resolve_all(
+            session.roots,
+            session.compatibilities,
+            session.wheel_index,
+            locked=locked,
+            policy=session.policy,
+            on_target=reporter.resolving,
+        )
+    except Unresolvable as failure:
+        # Most resolutions succeed.
+        from minglibc.app.suggestions import suggestions, works_with_cap  # noqa: PLC0415
+        from minglibc.resolve.explain import explain  # noqa: PLC0415
+
+        raise explain(
+            failure,
+            lambda cap: works_with_cap(session, cap),
+            quarrel=_conflicting_parents(session, failure),
+            offers=suggestions(session, failure),
+        ) from failure
+
+
+def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
+    """The fewest of the project, its extras and its groups that conflict on the failure's target; empty where unknown."""
+    from minglibc.resolve.explain import fewest  # noqa: PLC0415  most resolutions succeed
+
+    end = time.monotonic() + _MOST_SECONDS
+
+    def fails(parents: Collection[str]) -> bool:
+        if time.monotonic() > end:
+            raise TimeoutError
+        roots = [root for root in session.roots if root.parent in parents]
+        try:
+            resolve(roots, failure.provider.compatibility, session.wheel_index, policy=session.policy)
+        except Unresolvable:
+            return True
+        return False
+
+    try:
+        return [] if failure.gave_up else fewest(dict.fromkeys(root.parent for root in session.roots), fails)
+    except TimeoutError:
+        return []

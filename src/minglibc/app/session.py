@@ -1,0 +1,93 @@
+"""A project that is ready to be resolved: its settings, its opened indexes, and what its lock will record."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from minglibc.app.indexes import index_addresses, open_index
+from minglibc.app.lock_request import LockRequest
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import Reporter
+from minglibc.app.resolver_inputs import compatibilities_of, direct_requirements, policy_of, roots_of
+from minglibc.cache.pages import Store
+from minglibc.config.settings import Settings
+from minglibc.index.client import Index
+from minglibc.lock.document import Inputs
+from minglibc.model.compatibility import TargetCompatibility
+from minglibc.resolve.candidates import Policy, Root
+from minglibc.resolve.prefetch import Speculation
+
+if TYPE_CHECKING:
+    from minglibc.app.source_builds import SourceBuilder
+
+
+class Session(NamedTuple):
+    """The inputs of a resolution."""
+
+    settings: Settings
+    roots: tuple[Root, ...]
+    compatibilities: tuple[TargetCompatibility, ...]
+    policy: Policy
+    wheel_index: Index
+    inputs: Inputs
+    builder: "SourceBuilder | None" = None
+    """None where nothing may be built from source."""
+
+
+@contextmanager
+def open_session(
+    request: LockRequest,
+    common: CommonOptions,
+    reporter: Reporter,
+    *,
+    preferences: Mapping[str, str] | None = None,
+    builds: bool = False,
+) -> Iterator[Session]:
+    """Open the project that *request* describes; raises SettingsError with all of its mistakes.
+
+    *preferences* are locked versions, whose metadata is fetched ahead. Without *builds* nothing is built from source, and
+    the metadata of a source distribution is known only where it is static or where a build is cached.
+    """
+    settings = request.settings()
+    for warning in settings.warnings:
+        reporter.warn(warning)
+    for note in settings.notes:
+        reporter.info(note, level=1)
+    roots = roots_of(settings)
+    compatibilities = compatibilities_of(settings, settings.targets)
+    store = Store(common.cache_folder, on_trouble=reporter.warn)
+    speculation = Speculation(compatibilities, roots, preferences=(preferences or {}).items())
+    index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
+    inputs = _inputs(request, settings, index)
+    with ExitStack() as stack:
+        stack.callback(index.close)
+        builder = None
+        direct = direct_requirements(settings)
+        if settings.allow_sdist or settings.paths or any(".whl" not in requirement.url for requirement in direct):
+            # 60 ms, and few projects build from source.
+            from minglibc.app.build_environment import BuildContext  # noqa: PLC0415
+            from minglibc.app.source_builds import builder_for  # noqa: PLC0415
+
+            context = BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
+            builder = stack.enter_context(builder_for(index, settings.targets, context, builds=builds))
+        if direct or settings.paths:
+            from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  few projects have them
+
+            inputs = add_direct_references(index, settings, direct, inputs)
+        yield Session(settings, roots, compatibilities, policy_of(settings), index, inputs, builder)
+
+
+def _inputs(request: LockRequest, settings: Settings, index: Index) -> Inputs:
+    return Inputs(
+        digest=request.digest,
+        index_url=index.url,
+        homes=index.homes,
+        indexes=index_addresses(settings),
+        requires_python=settings.requires_python,
+        extras=tuple(sorted(settings.extras)),
+        groups=tuple(sorted(settings.groups)),
+        default_groups=settings.default_groups,
+        target_names=settings.target_names,
+        origin=request.source,
+        place=request.folder,
+    )

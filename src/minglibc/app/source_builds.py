@@ -1,0 +1,304 @@
+"""Wheels built from source distributions and local projects: cached, and checked against the cap before they are used."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple, Self
+
+from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.audit.binaries import of_wheel
+from minglibc.audit.rules import Kind, audit
+from minglibc.build.backend import BuildError
+from minglibc.build.backend import Kind as BuildKind
+from minglibc.build.sdist import opened
+from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
+from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
+from minglibc.index.client import Index, NotStatic
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.index.remote_metadata import read_wheel
+from minglibc.install import environment as environments
+from minglibc.install.environment import Interpreter
+from minglibc.lock.selection import Machine
+from minglibc.model.artifacts import FileSource, Sdist, Wheel
+from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
+from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info
+from minglibc.model.requirements import normalize_name
+from minglibc.model.targets import Cap, Target
+
+
+class Release(NamedTuple):
+    """A release of a project and its source distribution, as a lock or an index names it."""
+
+    name: str
+    version: str
+    file: LockedFile
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def digest(self) -> str:
+        """The key of its builds in the cache."""
+        return ":".join(self.file.digest)
+
+
+class LocalProject(NamedTuple):
+    """A project in a folder of this machine."""
+
+    name: str
+    folder: str
+    editable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.folder}"
+
+
+class Incompatibility(NamedTuple):
+    """Why a target can't use a build, in words that follow "it"; *needs* is the lowest cap that would allow it."""
+
+    text: str
+    needs: Cap | None = None
+
+    @property
+    def rejection(self) -> Rejection:
+        """The same for the resolver."""
+        if self.needs is None:
+            return Rejection(Reason.UNUSABLE, f"it {self.text}")
+        return Rejection(Reason.GLIBC if self.needs.libc == "glibc" else Reason.NEWER_MUSL, str(self.needs))
+
+
+class IncompatibleBuild(WheelError):
+    """A wheel was built, and the target can't use it."""
+
+    def __init__(self, source: Release | LocalProject, target: Target, reason: Incompatibility) -> None:
+        super().__init__(
+            f"the wheel built here from {source} is incompatible with {target}: it {reason.text}", hint=_hint(source)
+        )
+        self.reason = reason
+
+
+class SourceBuilder:
+    """Builds each source once per interpreter and caches the wheel; with *builds* false, only uses cached wheels."""
+
+    def __init__(self, context: BuildContext, targets: Sequence[Target], *, builds: bool = True) -> None:
+        self._context = context
+        self._targets = targets
+        self._builds = builds
+        self._cache = BuiltWheels(context.common.cache_folder)
+        self._stack = ExitStack()
+        self._wheelhouse: Wheelhouse | None = None
+        self._scratch = ""
+        self._inspected: dict[str, Interpreter | None] = {}
+        self._known: dict[str, list[Built]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def metadata(self, release: Release) -> CoreMetadata:
+        """The metadata of *release*: from PKG-INFO where they are static (PEP 643), else from a build; raises NotStatic."""
+        built = self._cached(release)
+        if not built:
+            with opened(self._path(release.file), release.file.filename) as source:
+                static = parse_pkg_info(source.pkg_info())
+            if static is not None:
+                return static
+            if not self._builds:
+                raise NotStatic(f"the requirements of {release.file.filename} are unknown until it is built")
+            built = [self._build(release, self._interpreters(self._targets[0])[0])]
+        return _metadata(built[0])
+
+    def build_release(self, release: Release, target: Target, interpreter: Interpreter | None = None) -> Built:
+        """A wheel of *release* that *target* can use, built by *interpreter* or one on PATH.
+
+        Raises IncompatibleBuild and MinglibcError.
+        """
+        compatible = [built for built in self._cached(release) if not _incompatibility(built, release.name, target)]
+        if compatible:
+            return compatible[0]
+        if not self._builds:
+            raise IncompatibleBuild(release, target, Incompatibility("has not been built on this machine"))
+        return self._build_with_any(release, target, interpreter, lambda candidate: self._build(release, candidate))
+
+    def build_project(self, project: LocalProject, target: Target, interpreter: Interpreter | None = None) -> Built:
+        """A wheel of the folder in its current state, built on each call; raises IncompatibleBuild and MinglibcError."""
+        return self._build_with_any(
+            project, target, interpreter, lambda candidate: self._build_folder(project, candidate)
+        )
+
+    def _build_with_any(
+        self,
+        source: Release | LocalProject,
+        target: Target,
+        interpreter: Interpreter | None,
+        build_with: Callable[[Interpreter], Built],
+    ) -> Built:
+        *preferred, last = self._interpreters(target, interpreter)
+        built = None
+        for candidate in preferred:
+            # The backend may not support the target's Python, while a pure wheel it builds elsewhere does.
+            with suppress(ResolutionError, EnvironmentProblem):
+                built = build_with(candidate)
+                break
+        built = built or build_with(last)
+        if reason := _incompatibility(built, source.name, target):
+            raise IncompatibleBuild(source, target, reason)
+        return built
+
+    def cached_rejection(self, release: Release, target: Target) -> Rejection | None:
+        """Why *target* can use none of the cached builds of *release*; None where it can, or where there are none."""
+        reasons = [_incompatibility(built, release.name, target) for built in self._cached(release)]
+        rejections = [reason.rejection for reason in reasons if reason is not None]
+        return rejections[0] if rejections and len(rejections) == len(reasons) else None
+
+    def has_cached(self, release: Release, target: Target) -> bool:
+        """Whether there is a cached build of *release* that *target* can use."""
+        return any(not _incompatibility(built, release.name, target) for built in self._cached(release))
+
+    def _cached(self, release: Release) -> list[Built]:
+        if release.digest not in self._known:
+            self._known[release.digest] = self._cache.of(release.digest)
+        return self._known[release.digest]
+
+    def _build(self, release: Release, interpreter: Interpreter) -> Built:
+        known = self._known.setdefault(release.digest, [])
+        builder = builder_name(interpreter.machine)
+        if earlier := [built for built in known if built.builder == builder]:
+            return earlier[0]
+        python = interpreter.machine.python
+        self._context.reporter.info(f"Building {release} from {release.file.filename} with CPython {python}")
+        scratch = tempfile.mkdtemp(dir=self._scratch_folder())
+        with opened(self._path(release.file), release.file.filename) as source:
+            folder = source.unpack(os.path.join(scratch, "source"))
+        task = BuildTask(folder, str(release), _hint(release))
+        path = build_wheel(task, interpreter, self._context, scratch)
+        built = self._cache.keep(release.digest, builder, path)
+        _check_metadata(built, release)
+        if not built.path.startswith(scratch):
+            shutil.rmtree(scratch, ignore_errors=True)
+        known.append(built)
+        return built
+
+    def _build_folder(self, project: LocalProject, interpreter: Interpreter) -> Built:
+        kind: BuildKind = "editable" if project.editable else "wheel"
+        task = BuildTask(project.folder, str(project), _hint(project), kind)
+        path = build_wheel(task, interpreter, self._context, tempfile.mkdtemp(dir=self._scratch_folder()))
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        built = Built(path, os.path.basename(path), sha256, builder_name(interpreter.machine))
+        name = normalize_name(_metadata(built).name)
+        if name != project.name:
+            raise BuildError(f"the wheel built from {project} is named {name}", hint=_hint(project))
+        return built
+
+    def _interpreters(self, target: Target, own: Interpreter | None = None) -> list[Interpreter]:
+        """The best interpreter to build for *target*, and the one that runs minglibc, which can build pure wheels."""
+        on_path = [self._inspect(path) for path in environments.find_interpreters([target.python])]
+        others = [interpreter for interpreter in on_path if interpreter is not None]
+        known = [own, *others] if own is not None else others
+        matching = [interpreter for interpreter in known if _matches(interpreter.machine, target)]
+        running = [interpreter for interpreter in known if interpreter is not own]
+        return list(dict.fromkeys([*matching[:1], *running[:1]]))
+
+    def _inspect(self, path: str) -> Interpreter | None:
+        if path not in self._inspected:
+            try:
+                self._inspected[path] = environments.inspect(path)
+            except EnvironmentProblem:
+                self._inspected[path] = None
+        return self._inspected[path]
+
+    def _path(self, file: LockedFile) -> str:
+        if self._wheelhouse is None:
+            self._wheelhouse = self._stack.enter_context(self._context.open_wheelhouse())
+        return self._wheelhouse.fetch([file])[file.filename]
+
+    def _scratch_folder(self) -> str:
+        if not self._scratch:
+            self._scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="minglibc-build-"))
+        return self._scratch
+
+
+def _hint(source: Release | LocalProject) -> str:
+    if isinstance(source, LocalProject):
+        return "fix the project, or install what its build needs on this machine"
+    return (
+        "install what the build needs on this machine, "
+        f'or skip this release with constraints = ["{source.name}!={source.version}"]'
+    )
+
+
+def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility | None:
+    """Why *target* can't use *built*, a wheel of the project *name*; None where it can."""
+    if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
+        return Incompatibility(
+            f"has compiled files, and there is no {_python_name(target)} on this machine to build it"
+        )
+    wheel = Wheel(name, "", built.filename, "", source=FileSource.DIRECT_REFERENCE)
+    verdict = TargetCompatibility(target, allow_linux_tag=[name]).check(wheel)
+    if isinstance(verdict, Rejection):
+        return Incompatibility(str(verdict))
+    findings = audit(of_wheel(built.path, built.filename), [target.architecture], target.cap)
+    # Other libraries, such as those of drivers, may be present on the target; `check` reports them.
+    worst = max(
+        (finding for finding in findings if finding.kind is not Kind.LIBRARY),
+        key=lambda finding: finding.lowest_cap or target.uncapped.cap,
+        default=None,
+    )
+    if worst is None:
+        return None
+    needs = worst.version or worst.library or worst.detail
+    return Incompatibility(
+        f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}",
+        # The finding's cap is a glibc version, which says nothing about musl.
+        worst.lowest_cap if target.cap.libc == "glibc" else None,
+    )
+
+
+def _matches(machine: Machine, target: Target) -> bool:
+    python, wanted = machine.python, target.python
+    same = (python.minor, python.free_threaded) == (wanted.minor, wanted.free_threaded)
+    same = same and machine.libc is not None and machine.libc.libc == target.cap.libc
+    return same and machine.architecture == target.architecture and machine.implementation == "cpython"
+
+
+def _interpreter_name(target: Target) -> str:
+    return builder_name(Machine(target.python, target.architecture, None)).rpartition("-")[0]
+
+
+def _python_name(target: Target) -> str:
+    return f"CPython {target.python.short}{'t' if target.python.free_threaded else ''} for {target.architecture}"
+
+
+def _metadata(built: Built) -> CoreMetadata:
+    with open(built.path, "rb") as file:
+        return parse_metadata(read_wheel(file.read()).decode(errors="replace"))
+
+
+def _check_metadata(built: Built, release: Release) -> None:
+    """Raise BuildError where a backend built a wheel of another release."""
+    try:
+        problem = check_metadata(_metadata(built), Wheel(release.name, release.version, built.filename, ""))
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise BuildError(
+            f"{built.filename}, built from {release.file.filename}, is invalid: {problem}", hint=_hint(release)
+        )
+
+
+def release_of(sdist: Sdist, index: Index) -> Release:
+    """The release of a source distribution, which is downloaded for its hash where its page gives none."""
+    return Release(sdist.name, sdist.version, file_of(sdist if sdist.hash else index.hashed(sdist)))
+
+
+def builder_for(index: Index, targets: Sequence[Target], context: BuildContext, *, builds: bool) -> SourceBuilder:
+    """The builder for a project that is being locked; *index* takes the metadata of sources from it."""
+    builder = SourceBuilder(context, sorted(targets, key=lambda target: target.python), builds=builds)
+    index.open_sdist = lambda sdist: builder.metadata(release_of(sdist, index))
+    return builder

@@ -1,0 +1,82 @@
+"""``tool.minglibc.verify``: newly selected wheels are read, and those whose binaries need more than their cap are skipped."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import Reporter
+from minglibc.app.resolution import LockedVersions, resolve_session
+from minglibc.app.session import Session
+from minglibc.audit.binaries import Binaries
+from minglibc.audit.rules import Binary, Kind, audit
+from minglibc.cache.pages import Store
+from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.model.artifacts import Artifact
+from minglibc.model.compatibility import Reason, Rejection
+from minglibc.resolve.resolver import Resolution
+
+# What no machine at the cap can load. Other libraries, such as those of drivers, may be present; `check` reports them.
+ABOVE_CAP = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
+
+
+def resolve_verified(
+    session: Session,
+    locked: LockedVersions,
+    common: CommonOptions,
+    reporter: Reporter,
+    *,
+    trusted: Collection[str] = (),
+) -> list[Resolution]:
+    """One resolution per target without wheels whose binaries need more than the cap; *trusted* files are not read."""
+    store = Store(common.cache_folder, on_trouble=reporter.warn)
+    needs: dict[str, str] = {}
+    with Wheelhouse(
+        common.cache_folder,
+        offline=common.offline,
+        credentials=session.wheel_index.credentials,
+        on_warning=reporter.warn,
+    ) as house:
+        while True:
+            rejections = {
+                filename: Rejection(Reason.UNUSABLE, f"its tag understates what it needs: {need}")
+                for filename, need in needs.items()
+            }
+            compatibilities = tuple(check.rejecting(rejections) for check in session.compatibilities)
+            resolutions = resolve_session(session._replace(compatibilities=compatibilities), locked, reporter)
+            wheels = _unverified(resolutions, trusted)
+            binaries = Binaries(store).of_files(list(_locked_files(session, wheels)), house)
+            new = _needs_above_cap(resolutions, binaries)
+            if not new:
+                return resolutions
+            for filename, need in new.items():
+                reporter.warn(f"skipped {filename}: its tag understates what it needs: {need}")
+            needs |= new
+
+
+def _unverified(resolutions: Sequence[Resolution], trusted: Collection[str]) -> list[Artifact]:
+    """The wheels that may contain binaries."""
+    wheels = {
+        wheel.filename: wheel
+        for resolution in resolutions
+        for wheel in resolution.wheels.values()
+        if wheel.filename not in trusted
+        and wheel.filename.endswith(".whl")
+        and not wheel.filename.endswith("-none-any.whl")
+    }
+    return list(wheels.values())
+
+
+def _needs_above_cap(resolutions: Sequence[Resolution], binaries: Mapping[str, Sequence[Binary]]) -> dict[str, str]:
+    """What wheels need beyond the cap of a target that they are selected for, by file name."""
+    needs: dict[str, str] = {}
+    for resolution in resolutions:
+        target = resolution.target
+        for wheel in resolution.wheels.values():
+            for finding in audit(binaries.get(wheel.filename, ()), [target.architecture], target.cap):
+                if finding.kind in ABOVE_CAP:
+                    needs.setdefault(wheel.filename, f"{finding.path} needs {finding.version or finding.library}")
+    return needs
+
+
+def _locked_files(session: Session, wheels: Sequence[Artifact]) -> Iterator[LockedFile]:
+    for wheel in wheels:
+        yield file_of(wheel if wheel.hash else session.wheel_index.hashed(wheel))
