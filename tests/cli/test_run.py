@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from minglibc.install import stamp
+from minglibc.install import proof
 from tests.support.environments import LockedProject, installed
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -124,27 +124,27 @@ def test_what_cannot_be_run_is_named(project: LockedProject, tmp_path: Path) -> 
         assert "Traceback" not in ran.stderr
 
 
-def holds(project: LockedProject, **changes: str) -> bool:
-    """Whether the stamp in .venv says that nothing has to be done."""
-    facts = {
-        "lock": stamp.digest((project.folder / "pylock.toml").read_text(encoding="utf-8")),
-        "pyproject": stamp.digest((project.folder / "pyproject.toml").read_text(encoding="utf-8")),
-        "selection": repr(("", [], [], (False, False, False))),
-    }
-    return stamp.holds(str(project.venv), **(facts | changes))
+def matches(project: LockedProject, **changes: str) -> bool:
+    """Whether the proof in .venv matches the lock."""
+    request = proof.Request(
+        lock=proof.digest((project.folder / "pylock.toml").read_text(encoding="utf-8")),
+        pyproject=proof.digest((project.folder / "pyproject.toml").read_text(encoding="utf-8")),
+        selection=repr(("", [], [], (False, False, False))),
+    )
+    return proof.matches(str(project.venv), request._replace(**changes))
 
 
-def test_the_stamp_is_for_just_this(project: LockedProject) -> None:
-    """The proof holds for the same lock, settings and arguments, and for no others."""
-    assert not holds(project)
+def test_proof_is_for_one_request(project: LockedProject) -> None:
+    """The proof is valid for the same lock, settings and options, and for no others."""
+    assert not matches(project)
     assert project.sync().code == 0
-    assert holds(project)
+    assert matches(project)
     for fact in ("lock", "pyproject", "selection"):
-        assert not holds(project, **{fact: "another"})
+        assert not matches(project, **{fact: "another"})
 
 
-def test_what_installers_do_breaks_the_stamp(project: LockedProject) -> None:
-    """A distribution that comes, goes or is installed anew is noticed; bytecode and a touched folder are not."""
+def test_installers_invalidate_the_proof(project: LockedProject) -> None:
+    """Added, removed and reinstalled distributions are detected; bytecode and a touched folder are ignored."""
     assert project.sync().code == 0
     site, info = project.site, project.site / "a-1.0.dist-info"
 
@@ -155,7 +155,7 @@ def test_what_installers_do_breaks_the_stamp(project: LockedProject) -> None:
 
     for harmless in ((site / "__pycache__").mkdir, site.touch):
         harmless()
-        assert holds(project)
+        assert matches(project)
     changes: tuple[Callable[[], object], ...] = (
         (site / "b-1.0.dist-info").mkdir,
         reinstalled,
@@ -163,36 +163,37 @@ def test_what_installers_do_breaks_the_stamp(project: LockedProject) -> None:
     )
     for change in changes:
         change()
-        assert not holds(project)
+        assert not matches(project)
         assert project.sync().code == 0
-        assert holds(project)
+        assert matches(project)
 
 
-def test_the_stamp_is_for_machines_like_this(project: LockedProject) -> None:
-    """On a machine with less glibc than the cap, or of another kind, the proof does not hold."""
+def test_proof_is_for_one_kind_of_machine(project: LockedProject) -> None:
+    """On a machine with a glibc older than the cap, or of another architecture, the proof is invalid."""
     assert project.sync().code == 0
-    place = project.venv / ".minglibc" / "stamp"
-    good = place.read_text(encoding="utf-8")
+    path = project.venv / ".minglibc" / "proof"
+    good = path.read_text(encoding="utf-8")
     for old, new in (
         ("cap 2.17", "cap 2.999"),
         (f"machine {os.uname().machine}", "machine vax"),
-        ("stamp 1", "stamp 2"),
+        ("proof 1", "proof 2"),
     ):
         assert old in good
-        place.write_text(good.replace(old, new), encoding="utf-8")
-        assert not holds(project)
-    for broken in ("", "nonsense", good[: len(good) // 2]):
-        place.write_text(broken, encoding="utf-8")
-        assert not holds(project)
+        path.write_text(good.replace(old, new), encoding="utf-8")
+        assert not matches(project)
+    end = good.index("\0")
+    for broken in ("", "nonsense", good[: end // 2], good[:end]):
+        path.write_text(broken, encoding="utf-8")
+        assert not matches(project)
 
 
-def test_a_half_written_stamp_is_swept_away(project: LockedProject) -> None:
-    """What a process left that was killed while it wrote the proof is gone after the next sync."""
+def test_incomplete_proof_is_deleted(project: LockedProject) -> None:
+    """The temporary file of a process that was killed while it wrote the proof is deleted by the next sync."""
     assert project.sync().code == 0
-    left = project.venv / ".minglibc" / "stamp.12345"
-    left.touch()
+    temporary = project.venv / ".minglibc" / "proof.12345"
+    temporary.touch()
     assert project.sync().code == 0
-    assert not left.exists()
+    assert not temporary.exists()
 
 
 def test_a_moved_environment_is_looked_at_again(project: LockedProject) -> None:
@@ -201,7 +202,7 @@ def test_a_moved_environment_is_looked_at_again(project: LockedProject) -> None:
     project.venv.rename(project.folder / "moved")
     (project.folder / "moved").rename(project.folder / "again")
     project.venv.symlink_to(project.folder / "again")
-    assert not holds(project)
+    assert not matches(project)
 
 
 def test_a_known_environment_costs_little(project: LockedProject) -> None:

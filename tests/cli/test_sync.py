@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.install import environment as environments
+from minglibc.install import interpreter, transaction
 from minglibc.model.targets import GlibcVersion
 from tests.support.elves import elf
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed, litter, snapshot
@@ -193,7 +193,7 @@ def test_a_wheel_above_the_cap_is_replaced(project: LockedProject, index: IndexS
     for wheel in (low, high, build_wheel("pure", "1.0")):
         index.add(wheel)
     project.lock("c", "pure", glibc="2.27")
-    environments.create(str(project.venv), sys.executable)
+    interpreter.create(str(project.venv), sys.executable)
     for wheel in (high, build_wheel("pure", "1.0")):
         other_installer(project, wheel)
     kept = (project.site / "pure" / "__init__.py").stat()
@@ -214,7 +214,7 @@ def test_a_file_above_the_cap_is_replaced(project: LockedProject, index: IndexSe
 
     index.add(built("GLIBC_2.17"))
     project.lock("c", glibc="2.27")
-    environments.create(str(project.venv), sys.executable)
+    interpreter.create(str(project.venv), sys.executable)
     other_installer(project, built("GLIBC_2.34"))
     ran = project.sync()
     assert "c/x.so needs glibc 2.34, the cap is 2.27" in ran.err
@@ -302,7 +302,7 @@ def test_a_lock_for_other_machines_is_refused(project: LockedProject, index: Ind
 
 def impostor(folder: Path, **changes: object) -> Path:
     """A program that describes itself as this interpreter does, but for *changes*."""
-    script = Path(environments.__file__).with_name("_probe.py")
+    script = Path(interpreter.__file__).with_name("_probe.py")
     facts = json.loads(subprocess.check_output([sys.executable, "-I", "-S", script]))
     facts.update(changes)
     program = folder / "python"
@@ -616,7 +616,7 @@ def test_several_syncs_at_once_take_turns(project: LockedProject, two_releases: 
 def test_a_wait_is_told(synced: LockedProject) -> None:
     """Who waits for another sync says for whom."""
     other_installer(synced, build_wheel("stranger", "1.0"))
-    with environments.held(str(synced.venv)):
+    with transaction.locked(str(synced.venv)):
         child = subprocess.Popen(command(synced), stderr=subprocess.PIPE, text=True)
         assert child.stderr is not None
         line = child.stderr.readline()

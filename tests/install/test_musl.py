@@ -12,8 +12,8 @@ import pytest
 
 from minglibc.audit.rules import Kind, audit, read_binary
 from minglibc.errors import LockError
-from minglibc.install import environment as environments
-from minglibc.install import stamp
+from minglibc.install import interpreter as interpreters
+from minglibc.install import proof
 from minglibc.lock.document import FORMAT, loads
 from minglibc.model.targets import GlibcVersion, MuslVersion
 from tests.support.commands import check_cap, minglibc
@@ -24,7 +24,7 @@ from tests.support.musl import VERSION, Musl, musl
 from tests.support.oldglibc import or_skip
 from tests.support.wheels import build_wheel
 
-INSPECT = Path(environments.__file__).with_name("_probe.py")
+INSPECT = Path(interpreters.__file__).with_name("_probe.py")
 BOTH = 'musl = "1.2"\n'
 ON_GLIBC, ON_MUSL = f"cp3{sys.version_info.minor}-x86_64-glibc2.17", f"cp3{sys.version_info.minor}-x86_64-musl1.2"
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the wheels here are for x86_64")
@@ -105,7 +105,7 @@ def test_a_loader_that_is_not_there_tells_nothing(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(("version", "expected"), [("1.2.5_git1", (1, 2)), ("1.1.24", (1, 1)), ("2.0", None)])
 def test_tags_know_two_numbers(version: str, expected: tuple[int, int] | None) -> None:
     """Of musl 1.2.5 tags say 1.2; what is no musl is none that minglibc knows."""
-    assert expected == environments._libc(f"musl {version}")
+    assert expected == interpreters._libc(f"musl {version}")
 
 
 # ---- what it gets
@@ -172,18 +172,18 @@ def test_a_machine_with_an_older_musl_is_refused(project: LockedProject, tmp_pat
     assert {} == installed(prefix)
 
 
-def test_a_stamp_is_for_one_musl(tmp_path: Path) -> None:
-    """The proof that nothing has to be done holds as long as musl's loader is the same file."""
+def test_proof_is_for_one_musl(tmp_path: Path) -> None:
+    """The proof is valid as long as musl's loader is unchanged."""
     program = loader(tmp_path, "")
-    facts = {"lock": "1", "pyproject": "2", "selection": "3"}
+    request = proof.Request("1", "2", "3")
     (tmp_path / ".minglibc").mkdir()
     (tmp_path / "site").mkdir()
-    stamp.write(str(tmp_path), **facts, cap="1.2", folders=["site"], musl_loader=str(program))
-    assert stamp.holds(str(tmp_path), **facts)
+    proof.write(str(tmp_path), request, cap="1.2", folders=["site"], musl_loader=str(program))
+    assert proof.matches(str(tmp_path), request)
     program.write_text("an upgrade\n", encoding="utf-8")
-    assert not stamp.holds(str(tmp_path), **facts)
+    assert not proof.matches(str(tmp_path), request)
     program.unlink()
-    assert not stamp.holds(str(tmp_path), **facts)
+    assert not proof.matches(str(tmp_path), request)
 
 
 # ---- the lock
@@ -397,7 +397,7 @@ def real() -> Musl:
 def test_a_real_loader_and_a_real_interpreter(real: Musl, project: LockedProject, tmp_path: Path) -> None:
     """An interpreter that musl's own loader starts is known as packaging knows it, and gets the wheel for musl; so does a bundle."""
     python = real.python(tmp_path / "bin")
-    described = environments.inspect(str(python))
+    described = interpreters.inspect(str(python))
     assert MuslVersion(1, 2) == described.machine.libc
     assert str(real.loader) == described.loader
     code = "from packaging._musllinux import _get_musl_version as v; import sys; print(*v(sys.argv[1]))"

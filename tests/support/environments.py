@@ -96,14 +96,14 @@ def check_whole(prefix: Path) -> None:
 
 def litter(prefix: Path) -> set[str]:
     """What a sync left of its own work; a guard that a killed remover of a busy file left goes with the next such file."""
-    return {path.name for path in (prefix / ".minglibc").iterdir()} - {"stamp", "seen", ".minglibc.busy.stale"}
+    return {path.name for path in (prefix / ".minglibc").iterdir()} - {"proof", ".minglibc.busy.stale"}
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes | str]]:
     """Every file below *folder* with its mode and content."""
     found: dict[str, tuple[int, bytes | str]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.name in {"stamp", "seen", "__pycache__"} or path.suffix == ".pyc":
+        if path.name in {"proof", "__pycache__"} or path.suffix == ".pyc":
             continue
         content = str(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
         found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)

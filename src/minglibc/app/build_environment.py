@@ -15,8 +15,11 @@ from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
-from minglibc.install import environment as environments
-from minglibc.install.environment import Environment, Interpreter, Prepared
+from minglibc.install import interpreter as interpreters
+from minglibc.install import transaction
+from minglibc.install.environment import Environment
+from minglibc.install.interpreter import Interpreter
+from minglibc.install.transaction import Prepared
 from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility, TargetCompatibility
 from minglibc.model.requirements import InvalidRequirement, parse
@@ -104,11 +107,11 @@ class _BuildEnvironments:
             ) from error
         self._count += 1
         prefix = os.path.join(self._scratch, f"environment{self._count}")
-        environment = Environment(environments.create(prefix, self._interpreter.executable))
+        environment = Environment(interpreters.create(prefix, self._interpreter.executable))
         files = self._files(roots)
         with self._context.open_wheelhouse() as house:
             paths = house.fetch(files)
-            with environment.change() as change:
+            with transaction.begin(environment) as change:
                 change.prepare([Prepared(paths[f.filename], f.filename, ":".join(f.digest)) for f in files], [])
                 change.apply([], [])
         return os.path.join(prefix, "bin", "python")

@@ -19,8 +19,8 @@ from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index, NotStatic
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
 from minglibc.index.remote_metadata import read_wheel
-from minglibc.install import environment as environments
-from minglibc.install.environment import Interpreter
+from minglibc.install import interpreter as interpreters
+from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
@@ -198,7 +198,7 @@ class SourceBuilder:
 
     def _interpreters(self, target: Target, own: Interpreter | None = None) -> list[Interpreter]:
         """The best interpreter to build for *target*, and the one that runs minglibc, which can build pure wheels."""
-        on_path = [self._inspect(path) for path in environments.find_interpreters([target.python])]
+        on_path = [self._inspect(path) for path in interpreters.find_interpreters([target.python])]
         others = [interpreter for interpreter in on_path if interpreter is not None]
         known = [own, *others] if own is not None else others
         matching = [interpreter for interpreter in known if _matches(interpreter.machine, target)]
@@ -208,7 +208,7 @@ class SourceBuilder:
     def _inspect(self, path: str) -> Interpreter | None:
         if path not in self._inspected:
             try:
-                self._inspected[path] = environments.inspect(path)
+                self._inspected[path] = interpreters.inspect(path)
             except EnvironmentProblem:
                 self._inspected[path] = None
         return self._inspected[path]

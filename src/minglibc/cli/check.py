@@ -23,7 +23,8 @@ from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides
 from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.index.downloads import Wheelhouse
-from minglibc.install.environment import Environment, inspect
+from minglibc.install.environment import Environment
+from minglibc.install.interpreter import inspect
 from minglibc.lock.document import Lock, whole
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import ARCHITECTURES, LIBCS, Cap, Target, check_architecture, oldest

@@ -146,9 +146,9 @@ def _host_caps() -> dict[str, str]:
     if library == "glibc":
         # A distribution may write 2.36.9000.
         return {library: ".".join(version.split(".")[:2])}
-    from minglibc.install import environment  # noqa: PLC0415  paid for only where glibc is not found
+    from minglibc.install import interpreter  # noqa: PLC0415  paid for only where glibc is not found
 
-    libc = environment.inspect(sys.executable).machine.libc
+    libc = interpreter.inspect(sys.executable).machine.libc
     if libc is None:
         raise SettingsError(
             "this machine has no glibc or musl to propose", hint="give the oldest machine's: --glibc 2.17"

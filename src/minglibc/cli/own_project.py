@@ -19,8 +19,10 @@ from minglibc.cli.options import Namespace
 from minglibc.cli.output import Terminal
 from minglibc.config.parser import parse as parse_settings
 from minglibc.errors import WheelError
-from minglibc.install.environment import Distribution, Interpreter, Prepared, direct_url
+from minglibc.install.environment import Distribution
+from minglibc.install.interpreter import Interpreter
 from minglibc.install.plan import Action, Step
+from minglibc.install.transaction import Prepared, direct_url
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from minglibc.cli.options import Namespace
 from minglibc.config import project_files
 from minglibc.errors import LockError, MinglibcError, SettingsError
-from minglibc.install import stamp
+from minglibc.install import proof
 from minglibc.lock import source_files
 
 if TYPE_CHECKING:
@@ -61,18 +61,13 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
     lock = project_files.read_lock(arguments.lock)
     if lock is None:
         raise LockError(f"{script} has no lock {arguments.lock}", hint=f"run `minglibc lock --script {script}`")
-    known = stamp.digest(lock + selection(arguments))[:16]
+    known = proof.digest(lock + selection(arguments))[:16]
     prefix = os.path.join(os.path.abspath(cache_folder(arguments)), inputs.SCRIPTS, known)
     if arguments.python is None:
         arguments.python = prefix
         asks = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(arguments.lock))
         # What lies beside the lock is looked at by the sync.
-        if source_files.lists_any(lock) or not stamp.holds(
-            prefix,
-            lock=stamp.digest(lock),
-            pyproject=None if arguments.frozen else stamp.digest(asks.pyproject),
-            selection=selection(arguments),
-        ):
+        if source_files.lists_any(lock) or not proof.matches(prefix, _request(lock, asks.pyproject, arguments)):
             _synchronized(arguments)
     else:
         prefix = _synchronized(arguments)
@@ -80,8 +75,8 @@ def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
 
 
 def _known_to_match(arguments: Namespace) -> str | None:
-    """The environment, if the stamp that the last sync left in it says that nothing has to be done."""
-    from minglibc.cli.selection import ENVIRONMENT, selection  # noqa: PLC0415  paid for only where it is needed
+    """The environment, if its proof says that it matches the lock."""
+    from minglibc.cli.selection import ENVIRONMENT  # noqa: PLC0415  paid for only where it is needed
 
     if arguments.lock:
         return None  # what it was made from is for the sync to find
@@ -96,14 +91,16 @@ def _known_to_match(arguments: Namespace) -> str | None:
     holds = (
         lock is not None
         and not source_files.lists_any(lock)
-        and stamp.holds(
-            prefix,
-            lock=stamp.digest(lock),
-            pyproject=None if arguments.frozen else stamp.digest(pyproject),
-            selection=selection(arguments),
-        )
+        and proof.matches(prefix, _request(lock, pyproject, arguments))
     )
     return prefix if holds and os.path.exists(os.path.join(prefix, "bin", "python")) else None
+
+
+def _request(lock: str, pyproject: str | None, arguments: Namespace) -> proof.Request:
+    from minglibc.cli.selection import selection  # noqa: PLC0415  paid for only where it is needed
+
+    known = None if arguments.frozen else proof.digest(pyproject)
+    return proof.Request(proof.digest(lock), known, selection(arguments))
 
 
 def _synchronized(arguments: Namespace) -> str:

@@ -9,7 +9,7 @@ from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
 from minglibc.config import project_files
 from minglibc.errors import EXIT_CANNOT, MinglibcError
-from minglibc.install import seen, stamp
+from minglibc.install import proof
 from minglibc.lock import source_files
 
 if TYPE_CHECKING:
@@ -59,15 +59,14 @@ def _settled(arguments: Namespace) -> _Settled | None:
     # What lies beside the lock is looked at by the whole sync.
     if lock is None or source_files.lists_any(lock) or not os.path.isdir(given):
         return None
-    known = stamp.digest(pyproject)
-    stamped = stamp.holds(
+    known = proof.digest(pyproject)
+    packages = proof.unchanged_packages(
         given,
-        lock=stamp.digest(lock),
-        pyproject=None if arguments.frozen else known,
-        selection=selection(arguments),
+        proof.Request(proof.digest(lock), None if arguments.frozen else known, selection(arguments)),
+        project=folder,
+        pyproject=known,
+        executable=os.path.join(given, "bin", "python"),
     )
-    asked = seen.Asked(folder, known)
-    packages = seen.holds(given, asked, os.path.join(given, "bin", "python")) if stamped else None
     return None if packages is None else _Settled(os.path.realpath(given), packages)
 
 

@@ -17,10 +17,12 @@ from minglibc.cli.selection import ENVIRONMENT, HARDLINK, asked_lock, selection
 from minglibc.config import project_files
 from minglibc.config.settings import Overrides
 from minglibc.errors import EnvironmentProblem, LockError, SettingsError, WheelError
-from minglibc.install import environment as environments
-from minglibc.install import seen, stamp
-from minglibc.install.environment import CheckedWheel, Distribution, Environment, Interpreter, Prepared, direct_url
+from minglibc.install import interpreter as interpreters
+from minglibc.install import proof, transaction
+from minglibc.install.environment import Distribution, Environment
+from minglibc.install.interpreter import Interpreter
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan, unmet
+from minglibc.install.transaction import Prepared, direct_url
 from minglibc.lock import source_files
 from minglibc.lock.digest import fingerprint
 from minglibc.lock.document import Lock, LockedFolder, version_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder
     from minglibc.cache.built_wheels import Built
     from minglibc.index.downloads import LockedFile as FetchedFile
+    from minglibc.install.wheel import CheckedWheel
     from minglibc.lock.document import LockedFile, Selection
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
@@ -114,21 +117,21 @@ def synchronize(arguments: Namespace) -> Outcome:
         environment = None if place.create else Environment(place.interpreter)
         look = _look(environment, work, arguments)
         return _outcome(place, environment, look.plan, began, changed=look.changed)
-    with environments.held(place.prefix, lambda holder: talk(arguments, f"waiting for another sync ({holder})")):
+    with transaction.locked(place.prefix, lambda holder: talk(arguments, f"waiting for another sync ({holder})")):
         environment = _open(place, arguments)
-        recovered = environment.recover()
+        recovered = transaction.recover(environment)
         if recovered:
             talk(arguments, "put right what an interrupted sync had left", level=1)
-        look, arrived = _look(environment, work, arguments), list[CheckedWheel]()
+        look = _look(environment, work, arguments)
+        arrived: Sequence[CheckedWheel] = ()
         if look.changed:
             _warn_of_interpreter(place, arguments)
-            stamp.remove(place.prefix)
+            proof.remove(place.prefix)
             arrived = _change(environment, look, work, arguments)
             _warn_of_packed(environment, look.plan, arguments)
         if arguments.compile_bytecode:
-            environments.compile_bytecode(environment)
-        _leave_stamp(environment, source, place.target, arguments)
-        _leave_sight(environment, work, look, arrived)
+            interpreters.compile_bytecode(environment.interpreter)
+        _write_proof(environment, work, look, arrived, arguments)
     return _outcome(place, environment, look.plan, began, changed=look.changed or recovered)
 
 
@@ -177,7 +180,7 @@ def read_lock_source(lock: Lock, folder: str, *, alone: bool) -> str | None:
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
     if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
         return True
-    variables = (os.environ.get(name, "") for name in seen.VARIABLES)
+    variables = (os.environ.get(name, "") for name in proof.TARGET_VARIABLES)
     glibc, musl, pythons, architectures = (tuple(text.replace(",", " ").split()) for text in variables)
     overrides = Overrides(glibc[0] if glibc else None, musl[0] if musl else None, pythons, architectures)
     return lock.inputs == fingerprint(pyproject, overrides.given)
@@ -219,7 +222,7 @@ def find_place(arguments: Namespace, source: Source) -> Place:
         return _place_of(given, source, arguments)
     given = os.path.abspath(given)
     executable = os.path.join(given, "bin", "python")
-    if not environments.is_begun(given):
+    if not interpreters.is_creatable(given):
         if not os.path.lexists(executable):
             hint = "choose another folder, or delete this one"
             raise EnvironmentProblem(f"{given} is not empty and is no environment", hint=hint)
@@ -259,7 +262,7 @@ def _place_of(executable: str, source: Source, arguments: Namespace, *, rebuilt:
 def _inspect(executable: str, rebuilt: str, arguments: Namespace) -> Interpreter:
     only_looks = getattr(arguments, "check", False) or getattr(arguments, "dry_run", False)
     try:
-        return environments.inspect(executable, (lambda: None) if only_looks else _get_ready)
+        return interpreters.inspect(executable, (lambda: None) if only_looks else _get_ready)
     except EnvironmentProblem as error:
         if rebuilt:
             error.hint = f"delete {rebuilt}, and sync makes it anew"
@@ -270,16 +273,16 @@ def _get_ready() -> None:
     """Import what a change will probably need, before it forks what would else import it again."""
     from minglibc.cache import unpacked_wheels as unpacked  # noqa: F401, PLC0415
     from minglibc.index import downloads  # noqa: F401, PLC0415
-    from minglibc.install import wheel as wheelfile  # noqa: F401, PLC0415
+    from minglibc.install import unpack  # noqa: F401, PLC0415
 
 
 def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
     name = arguments.target or ""
     tried: list[str] = []
     targets = find_targets(name, source.lock.targets, source.lock.names)
-    for executable in environments.find_interpreters(target.python for target in targets):
+    for executable in interpreters.find_interpreters(target.python for target in targets):
         try:
-            interpreter = environments.inspect(executable, _get_ready)
+            interpreter = interpreters.inspect(executable, _get_ready)
             target = choose_target(interpreter.machine, source.lock.targets, name, source.lock.names)
         except (MachineProblem, SettingsError):
             raise
@@ -297,10 +300,10 @@ def _new_place(folder: str, source: Source, arguments: Namespace) -> Place:
 def _open(place: Place, arguments: Namespace) -> Environment:
     if place.create is None:
         return Environment(place.interpreter)
-    if not environments.is_begun(place.create):  # somebody made it while this process waited
-        return Environment(environments.inspect(os.path.join(place.create, "bin", "python")))
+    if not interpreters.is_creatable(place.create):  # somebody made it while this process waited
+        return Environment(interpreters.inspect(os.path.join(place.create, "bin", "python")))
     talk(arguments, f"Creating an environment at {place.create} with CPython {place.interpreter.machine.python}")
-    return Environment(environments.create(place.create, place.interpreter.executable))
+    return Environment(interpreters.create(place.create, place.interpreter.executable))
 
 
 def _warn_of_interpreter(place: Place, arguments: Namespace) -> None:
@@ -394,7 +397,7 @@ def _look(environment: Environment | None, work: Work, arguments: Namespace) -> 
     foreign = [each for each in found if each.name in kept and each.digest != digests.get(each.name, each.digest)]
     above = {each.name: _above_cap(environment, each, work.target) for each in foreign}
     result = steps(above).with_step(own) if foreign else first
-    return Look(result, bool(result.changes) or environment.is_unfinished(), found, bool(foreign))
+    return Look(result, bool(result.changes) or transaction.is_interrupted(environment), found, bool(foreign))
 
 
 def _own_step(work: Work, found: list[Distribution], arguments: Namespace) -> Step | None:
@@ -470,7 +473,7 @@ def _digest(wheel: "LockedFile", folder: str) -> str:
     return f"{algorithm}:{wheel.hashes[algorithm].lower()}"
 
 
-def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> list[CheckedWheel]:
+def _change(environment: Environment, look: Look, work: Work, arguments: Namespace) -> "list[CheckedWheel]":
     """Do what there is to do; what arrived."""
     from minglibc.app.indexes import credentials_for  # noqa: PLC0415  the same
     from minglibc.cache import unpacked_wheels as unpacked  # noqa: PLC0415  most syncs have nothing to fetch
@@ -498,7 +501,7 @@ def _change(environment: Environment, look: Look, work: Work, arguments: Namespa
         position = positions[file.filename]
         take(position, _prepared(path, wheels[position], here, kept))
 
-    with house, environment.change() as change, ExitStack() as stack:
+    with house, transaction.begin(environment) as change, ExitStack() as stack:
         with change.unpacking([file.size for file in files]) as take, bars:
             house.fetch(files, arrive)
         prepared = list[Prepared]()
@@ -599,7 +602,7 @@ def maker_for(
     return SourceBuilder(context, targets, builds=builds)
 
 
-def _check_needs(wheel: CheckedWheel, lacking: str) -> None:
+def _check_needs(wheel: "CheckedWheel", lacking: str) -> None:
     """The index may have told `lock` less than the wheel itself says; pip's check would fail there."""
     if lacking:
         raise WheelError(
@@ -620,34 +623,41 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_stamp(environment: Environment, source: Source, target: Target, arguments: Namespace) -> None:
-    layout = environment.layout
-    stamp.write(
+def _write_proof(
+    environment: Environment, work: Work, look: Look, arrived: "Sequence[CheckedWheel]", arguments: Namespace
+) -> None:
+    interpreter, layout, target = environment.interpreter, environment.layout, work.target
+    pyproject = None if arguments.frozen else work.source.pyproject
+    proof.write(
         layout.prefix,
-        lock=stamp.digest(source.lock_text),
-        pyproject=stamp.digest(None if arguments.frozen else source.pyproject),
-        selection=selection(arguments),
+        proof.Request(proof.digest(work.source.lock_text), proof.digest(pyproject), selection(arguments)),
         cap=str(target.cap),
-        musl_loader=environment.interpreter.loader if target.cap.libc == "musl" else "",
+        musl_loader=interpreter.loader if target.cap.libc == "musl" else "",
         folders=(layout.purelib, layout.platlib, layout.scripts),
+        snapshot=_snapshot(environment, work, look, arrived),
     )
 
 
-def _leave_sight(environment: Environment, work: Work, look: Look, arrived: Sequence[CheckedWheel]) -> None:
-    """Keep what the next sync has to find again to know that nothing is to be done, where that is all of what it looks at."""
+def _snapshot(
+    environment: Environment, work: Work, look: Look, arrived: "Sequence[CheckedWheel]"
+) -> proof.Snapshot | None:
+    """What the next sync compares to find that nothing changed; None if more than files decides."""
     interpreter, layout, source = environment.interpreter, environment.layout, work.source
-    built_of_folders = any(isinstance(file, LockedFolder) for _, file in work.packages)
-    unclear = look.foreign or built_of_folders or any(each.damage for each in look.staying)
-    seen.remove(layout.prefix)
-    if unclear or source.pyproject is None or not interpreter.is_environment or not interpreter.grounds:
-        return
-    infos = [seen.Info(each.site, each.folder, each.identity, each.sizes) for each in look.staying]
+    has_folders = any(isinstance(file, LockedFolder) for _, file in work.packages)
+    incomplete = look.foreign or has_folders or any(distribution.damage for distribution in look.staying)
+    if incomplete or source.pyproject is None or not interpreter.is_environment or not interpreter.files:
+        return None
+    distributions = [proof.InstalledFiles(old.site, old.folder, old.identity, old.sizes) for old in look.staying]
     for wheel in arrived:
         site = layout.folder(wheel.root, wheel.name)
-        identity = seen.identity(os.path.join(layout.prefix, site, wheel.dist_info))
-        infos.append(seen.Info(site, wheel.dist_info, identity, wheel.sizes))
-    sight = seen.Sight(interpreter.executable, interpreter.grounds, (layout.purelib, layout.platlib), infos)
-    asked = seen.Asked(source.folder, stamp.digest(source.pyproject))
-    seen.write(
-        layout.prefix, asked, sight, packages=len(look.plan.names(Action.KEEP, Action.INSTALL, Action.REINSTALL))
+        identity = proof.metadata_identity(os.path.join(layout.prefix, site, wheel.dist_info))
+        distributions.append(proof.InstalledFiles(site, wheel.dist_info, identity, wheel.sizes))
+    return proof.Snapshot(
+        source.folder,
+        proof.digest(source.pyproject),
+        interpreter.executable,
+        interpreter.files,
+        (layout.purelib, layout.platlib),
+        distributions,
+        packages=len(look.plan.names(Action.KEEP, Action.INSTALL, Action.REINSTALL)),
     )

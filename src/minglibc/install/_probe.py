@@ -1,6 +1,6 @@
-"""Printed by any CPython from 3.6 on: what it is, what it runs on and where it keeps packages, as JSON.
+"""Prints facts about the CPython (3.6 or newer) that runs it, its machine and its folders, as JSON.
 
-Run as a file with ``-I -S``: no ``.pth`` file, no sitecustomize and no user folder of that interpreter takes part.
+Run it as a file with ``-I -S``, so that .pth files, sitecustomize and the user's site-packages are not loaded.
 """
 
 import json
@@ -34,16 +34,14 @@ def elf_header(path: str) -> "dict[str, object]":
             entry = file.read(size)
             if struct.unpack(order + "I", entry[:4])[0] != 3:  # PT_INTERP
                 continue
-            place, length = struct.unpack(order + ("QQQQ" if wide else "IIII"), entry[8:40] if wide else entry[4:20])[
-                ::3
-            ]
-            file.seek(place)
-            loader = file.read(min(length, 4096)).rstrip(b"\0").decode("ascii", "replace")
+            fields = struct.unpack(order + ("QQQQ" if wide else "IIII"), entry[8:40] if wide else entry[4:20])
+            file.seek(fields[0])
+            loader = file.read(min(fields[3], 4096)).rstrip(b"\0").decode("ascii", "replace")
     return {"bits": 64 if wide else 32, "little": order == "<", "machine": machine, "flags": flags, "loader": loader}
 
 
 def libc(loader: str) -> str:
-    """The C library (``glibc 2.36``, ``musl 1.2.5``): as musl's *loader* tells it (PEP 656), or confstr; else empty."""
+    """The C library (``glibc 2.36``, ``musl 1.2.5``), from musl's *loader* (PEP 656) or confstr; else empty."""
     if "musl" in loader.rpartition("/")[2]:
         return musl(loader)
     try:
@@ -53,20 +51,20 @@ def libc(loader: str) -> str:
 
 
 def musl(loader: str) -> str:
-    """What musl's *loader* says when it is started with nothing to load; empty where it says nothing of the kind."""
-    import subprocess  # noqa: PLC0415  only machines with musl pay for it
+    """The version that musl's *loader* prints without arguments; empty if it prints something else."""
+    import subprocess  # noqa: PLC0415  only machines with musl need it
 
     try:
         process = subprocess.Popen([loader], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         lines = process.communicate()[1].decode("ascii", "replace").split("\n")
     except OSError:
         return ""
-    known = len(lines) > 1 and lines[0].startswith("musl") and lines[1].startswith("Version ")
-    return "musl " + lines[1].split()[1] if known else ""
+    is_musl = len(lines) > 1 and lines[0].startswith("musl") and lines[1].startswith("Version ")
+    return "musl " + lines[1].split()[1] if is_musl else ""
 
 
 def paths(prefix: "str | None") -> "dict[str, str]":
-    """Where packages go (sysconfig's names)."""
+    """The folders of packages, by sysconfig's names."""
     if prefix is None:
         return sysconfig.get_paths()
     # Without the site module sys.prefix is the base interpreter's; posix_prefix is the scheme of every environment.
@@ -74,38 +72,38 @@ def paths(prefix: "str | None") -> "dict[str, str]":
     return sysconfig.get_paths("posix_prefix", vars=base)
 
 
-def grounds(prefix: "str | None") -> "dict[str, str]":
-    """The files that all of this was learned from (what is mapped here, the modules, pyvenv.cfg), each with what tells it from another.
+def files(prefix: "str | None") -> "dict[str, str]":
+    """The files that these facts depend on (mapped files, modules, pyvenv.cfg), each with its identity as in proof.py.
 
-    Empty where /proc tells nothing, or a file is no longer what was mapped.
+    Empty if /proc is not available, or if a mapped file was replaced.
     """
-    found = {}
+    statuses = {}
     try:
         if prefix is not None:
             cfg = os.path.join(prefix, "pyvenv.cfg")
-            found[cfg] = os.stat(cfg)
+            statuses[cfg] = os.stat(cfg)
         with open("/proc/self/maps") as maps:
             mapped = [line.rstrip("\n").split(None, 5) for line in maps if "/" in line]
         for row in mapped:
             status = os.stat(row[5])
             if status.st_ino != int(row[4]):
                 return {}
-            found[row[5]] = status
+            statuses[row[5]] = status
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
             if path:
-                found[os.path.abspath(path)] = os.stat(path)
+                statuses[os.path.abspath(path)] = os.stat(path)
     except (OSError, IndexError, ValueError):
         return {}
     names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
-    return {path: " ".join(str(getattr(status, name)) for name in names) for path, status in found.items()}
+    return {path: " ".join(str(getattr(status, name)) for name in names) for path, status in statuses.items()}
 
 
 def main() -> None:
     """Print everything as one JSON object."""
     prefix = environment_prefix()
-    found = paths(prefix)
-    marker = os.path.join(found["stdlib"], "EXTERNALLY-MANAGED")
+    folders = paths(prefix)
+    marker = os.path.join(folders["stdlib"], "EXTERNALLY-MANAGED")
     elf = elf_header(os.path.realpath(sys.executable))
     facts = {
         "executable": sys.executable,
@@ -115,12 +113,12 @@ def main() -> None:
         "prefix": prefix or sys.prefix,
         "environment": prefix is not None,
         "externally_managed": prefix is None and os.path.exists(marker),
-        "paths": {name: found[name] for name in ("purelib", "platlib", "scripts", "data")},
+        "paths": {name: folders[name] for name in ("purelib", "platlib", "scripts", "data")},
         "libc": libc(str(elf.get("loader", ""))),
         "elf": elf,
         "system": os.uname()[0],
         "uname": os.uname()[4],
-        "grounds": grounds(prefix),
+        "files": files(prefix),
     }
     print(json.dumps(facts))
 

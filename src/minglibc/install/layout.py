@@ -1,21 +1,23 @@
-"""Where an environment keeps what wheels bring."""
+"""The folders of an environment."""
 
 import posixpath
 import re
 from typing import NamedTuple
 
-# Below the prefix: what minglibc keeps for itself.
+# minglibc's own files, below the prefix.
 HOME = ".minglibc"
-# Where minglibc writes down, inside .dist-info, which file of the lock a distribution came from.
+# In .dist-info: the locked file that the distribution was installed from.
 ORIGIN = "minglibc.json"
+# PEP 610.
+DIRECT_URL = "direct_url.json"
 
-# What makes an environment one, and is no wheel's to replace (PEP 405, and the files of the venv module).
+# Files of the environment itself, which wheels must not replace (PEP 405 and the venv module).
 _INTERPRETER = re.compile(r"(?:python|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?")
 _ACTIVATION = re.compile(r"activate(?:_this)?(?:\.[a-z0-9]+)?|deactivate(?:\.[a-z0-9]+)?|pydoc\.bat", re.IGNORECASE)
 
 
 class Layout(NamedTuple):
-    """Where an environment keeps what wheels bring: folders below *prefix*, relative to it, with no link on the way."""
+    """The folders that wheels are installed to, relative to *prefix*, with links resolved."""
 
     prefix: str
     purelib: str
@@ -23,7 +25,7 @@ class Layout(NamedTuple):
     scripts: str
     data: str
     include: str
-    interpreter: str  # as scripts name it: never resolved, for an environment is known by its path
+    interpreter: str  # as scripts name it; not resolved, because the path identifies the environment
 
     def folder(self, scheme: str, project: str) -> str:
         """The folder of a wheel's installation scheme, relative to the prefix."""
@@ -31,9 +33,9 @@ class Layout(NamedTuple):
             return posixpath.join(self.include, project)
         return str(getattr(self, scheme))
 
-    def protector(self, place: str) -> str:
-        """Whom *place*, relative to the prefix, belongs to when no distribution may write or remove it; else empty."""
-        folder, _, name = place.rpartition("/")
+    def protector(self, path: str) -> str:
+        """The owner of *path*, relative to the prefix, if no distribution may write or remove it; else empty."""
+        folder, _, name = path.rpartition("/")
         if folder == self.scripts and (_INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name)):
             return "the interpreter"
-        return "the environment" if place == "pyvenv.cfg" or place.partition("/")[0] == HOME else ""
+        return "the environment" if path == "pyvenv.cfg" or path.partition("/")[0] == HOME else ""

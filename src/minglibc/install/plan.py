@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from minglibc.model.platform_tags import needed_libc
+from minglibc.model.platform_tags import expand_tags, needed_libc
 from minglibc.model.requirements import Environment, parse
 from minglibc.model.targets import Target, tag_ranks
 from minglibc.model.versions import contains, key
@@ -25,13 +25,7 @@ class Wanted(NamedTuple):
         """The tags (PEP 425) of a wheel's file name, expanded; none for other files."""
         if not self.filename.endswith(".whl"):
             return frozenset()
-        interpreters, abis, platforms = self.filename.removesuffix(".whl").rsplit("-", 3)[1:]
-        return frozenset(
-            f"{interpreter}-{abi}-{platform}"
-            for interpreter in interpreters.split(".")
-            for abi in abis.split(".")
-            for platform in platforms.split(".")
-        )
+        return frozenset(expand_tags("-".join(self.filename.removesuffix(".whl").rsplit("-", 3)[1:])))
 
 
 class Installed(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 from minglibc.model import versions
 from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printable
-from minglibc.model.platform_tags import FOREIGN_PLATFORMS, needed_libc
+from minglibc.model.platform_tags import FOREIGN_PLATFORMS, expand_tags, needed_libc
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import ARCHITECTURES, Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
 
@@ -340,14 +340,8 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
 # These do not depend on the rules, so that all checks share one cache.
 
 
-@cache
-def _expand(tags: str) -> tuple[str, ...]:
-    interpreters, abis, platforms = (part.split(".") for part in tags.split("-"))
-    return tuple(f"{i}-{abi}-{platform}" for i in interpreters for abi in abis for platform in platforms)
-
-
 def _best_rank(tags: str, ranks: Mapping[str, int]) -> int | None:
-    return min((ranks[tag] for tag in _expand(tags) if tag in ranks), default=None)
+    return min((ranks[tag] for tag in expand_tags(tags) if tag in ranks), default=None)
 
 
 @cache

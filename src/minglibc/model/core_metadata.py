@@ -28,7 +28,7 @@ def parse_metadata(text: str) -> CoreMetadata:
     """The fields of a METADATA file's head that a resolution needs; raises ValueError where it has no name or version."""
     found: dict[str, str] = {}
     lists: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
-    for field, value in _headers(text):
+    for field, value in headers(text):
         if field in lists:
             lists[field].append(value)
         elif field in _FIELDS:
@@ -43,7 +43,7 @@ def parse_metadata(text: str) -> CoreMetadata:
 def parse_pkg_info(text: str) -> CoreMetadata | None:
     """What a PKG-INFO says of every wheel that is built of its source (PEP 643); None where only a build can tell."""
     version, dynamic = "", set()
-    for field, value in _headers(text):
+    for field, value in headers(text):
         if field == "metadata-version":
             version = value
         elif field == "dynamic":
@@ -55,9 +55,12 @@ def parse_pkg_info(text: str) -> CoreMetadata | None:
     return parse_metadata(text)
 
 
-def _headers(text: str) -> Iterator[tuple[str, str]]:
+def headers(text: str) -> Iterator[tuple[str, str]]:
+    """The fields of a METADATA, PKG-INFO or WHEEL file up to the body, with names in lower case and values unfolded."""
     field, value = "", ""
-    for line in text.splitlines():
+    # str.splitlines() also splits at separators that may occur within a field, such as U+2028 in a Summary.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    for line in lines.split("\n"):
         if line[:1] in {" ", "\t"} and field:
             value += " " + printable(line.strip())
             continue

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import product
 
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
@@ -33,3 +34,12 @@ def lowest_libcs(tail: str) -> dict[str, Cap]:
 def libcs_of(tail: str) -> frozenset[Cap]:
     """Every C library that a compressed tag set names."""
     return frozenset(needs for platform in tail.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
+
+
+@cache
+def expand_tags(tag_set: str) -> tuple[str, ...]:
+    """The single tags of a compressed tag set (PEP 425); the text itself if it is not one."""
+    parts = [part.split(".") for part in tag_set.split("-")]
+    if len(parts) != 3:
+        return (tag_set,)
+    return tuple("-".join(tag) for tag in product(*parts))

@@ -1,0 +1,317 @@
+"""Install and remove distributions so that an interrupted change can be completed or undone at any moment.
+
+A change is prepared in ``PREFIX/.minglibc/unpack-*`` and becomes ``PREFIX/.minglibc/apply`` by one rename. From there
+folders are renamed into place; a distribution's .dist-info is the first part to leave and the last to arrive. So an
+environment never claims files that it lacks, and the RECORD of each .dist-info that is still below ``apply`` names
+the files that a killed process may have left: ``recover`` needs no other journal.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from minglibc.config import project_files
+from minglibc.errors import EnvironmentProblem, LockError, WheelError
+from minglibc.install import proof
+from minglibc.install.environment import Distribution, Environment
+from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout
+from minglibc.install.removal import remove_files
+
+if TYPE_CHECKING:
+    from minglibc.install.wheel import CheckedWheel
+
+_APPLY, _UNPACK, _DONE = "apply", "unpack-", "done-"
+_LOCK_TIMEOUT = 600.0
+_WORTH_FORKING = 4 << 20
+
+
+class Prepared(NamedTuple):
+    """A wheel on disk whose hash was verified: its path, its name in the lock, and the digest there (``sha256:…``).
+
+    *direct_url* is the content of its direct_url.json (PEP 610), if any. *unpacked* is the folder of the cache that
+    its files are linked from and to.
+    """
+
+    path: str
+    filename: str
+    digest: str
+    direct_url: bytes = b""
+    unpacked: str = ""
+
+
+def direct_url(folder: str, *, editable: bool) -> bytes:
+    """The direct_url.json of a project that was built in *folder* (PEP 610)."""
+    kind = {"editable": True} if editable else {}
+    return json.dumps({"url": f"file://{quote(folder)}", "dir_info": kind}).encode()
+
+
+@contextmanager
+def locked(prefix: str, on_wait: Callable[[str], None] = lambda _holder: None) -> Iterator[None]:
+    """Lock the environment at *prefix*, which need not exist yet, against other syncs, including those on other machines."""
+    home = os.path.join(prefix, HOME)
+    try:
+        os.makedirs(home, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"can't write in {prefix}: {error.strerror}", hint="nothing was changed") from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(project_files.lock(home, patience=_LOCK_TIMEOUT, on_wait=on_wait))
+        except LockError as error:
+            raise EnvironmentProblem(error.message, hint=error.hint or "nothing was changed") from error
+        yield
+
+
+def is_interrupted(environment: Environment) -> bool:
+    """Whether a killed process left a change that ``recover`` has to undo."""
+    return _APPLY in _listing(_home(environment))
+
+
+def recover(environment: Environment) -> bool:
+    """Remove what a killed process left, so that all files belong to a .dist-info; whether there was anything to undo."""
+    home = _home(environment)
+    with _reported(environment.prefix):
+        interrupted = is_interrupted(environment)
+        if interrupted:
+            _undo(environment, os.path.join(home, _APPLY))
+        for name in _listing(home):
+            if name.startswith((_UNPACK, _DONE)):
+                shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+        proof.remove_temporary_files(environment.prefix)
+    return interrupted
+
+
+def _undo(environment: Environment, folder: str) -> None:
+    layout = environment.layout
+    owned = {path for distribution in environment.distributions() for path in distribution.record}
+    possible: set[str] = set()
+    for name in _listing(folder):
+        for part, site in product(("info", "files"), {layout.purelib, layout.platlib}):
+            parent = os.path.join(folder, name, part, site)
+            for info in _listing(parent):
+                if info.rstrip("~").endswith(".dist-info"):
+                    possible |= environment.read_record(site, os.path.join(parent, info)).hashes.keys()
+    remove_files(layout, possible - owned)
+    _finish(folder)
+
+
+@contextmanager
+def begin(environment: Environment) -> Iterator["Transaction"]:
+    """A transaction that is prepared in a folder of its own; if it is not applied in the block, it has no effect."""
+    home = _home(environment)
+    with _reported(environment.prefix):
+        os.makedirs(home, exist_ok=True)
+        folder = mkdtemp(prefix=_UNPACK, dir=home)
+        # mkdtemp's folders are private, but folders are moved from here into an environment that others read.
+        os.chmod(folder, 0o777 & ~_umask())
+    try:
+        with _reported(environment.prefix):
+            yield Transaction(environment, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Transaction:
+    """Wheels that are unpacked next to the environment, and the distributions that they replace."""
+
+    def __init__(self, environment: Environment, folder: str) -> None:
+        self._layout = environment.layout
+        self._prefix = environment.prefix
+        self._folder = folder
+        self._wheels: list[CheckedWheel] = []
+        self._staying: Sequence[Distribution] = ()
+        self._trashed = 0
+
+    @contextmanager
+    def unpacking(self, sizes: Sequence[int | None]) -> "Iterator[Callable[[int, Prepared], None]]":
+        """A function that takes wheels of *sizes*, from any thread, each with its position, and checks and unpacks them.
+
+        The block ends when all are unpacked; raises the first error. Enter it before other threads are started.
+        """
+        from minglibc.install import pool  # noqa: PLC0415  imports ctypes and pickle, which most syncs don't need
+
+        prepare = partial(_preparing, self._folder, self._layout)
+        # Starting a process costs a few milliseconds; threads gain nothing here.
+        if len(sizes) > 1 and sum(_WORTH_FORKING if size is None else size for size in sizes) > _WORTH_FORKING:
+            with pool.Pool(prepare, len(sizes)) as workers:
+                yield lambda position, wheel: workers.submit(position, wheel, os.path.getsize(wheel.path))
+                self._wheels += workers.results()
+            return
+        waiting: dict[int, Prepared] = {}
+        yield waiting.__setitem__
+        if waiting:
+            self._wheels += map(prepare(), [waiting[position] for position in sorted(waiting)])
+
+    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
+        """All unpacked wheels, after unpacking *wheels* too; raises WheelError if one conflicts with another or with *staying*."""
+        with self.unpacking([os.path.getsize(wheel.path) for wheel in wheels]) as submit:
+            for position, wheel in enumerate(wheels):
+                submit(position, wheel)
+        _check_owners(self._wheels, staying, self._layout)
+        return self._wheels
+
+    def apply(self, leaving: Sequence[Distribution], staying: Sequence[Distribution]) -> None:
+        """Install the unpacked wheels and remove *leaving*; ``recover`` undoes an interrupted call."""
+        self._staying = staying
+        arriving = {wheel.name: wheel for wheel in self._wheels}
+        claimed = {path for wheel in self._wheels for path in wheel.owned}
+        applied = os.path.join(self._prefix, HOME, _APPLY)
+        os.rename(self._folder, applied)
+        self._folder = applied
+        replaced: dict[str, list[Distribution]] = {}
+        for old in leaving:
+            wheel = arriving.get(old.name)
+            if wheel is None or (claimed - wheel.owned.keys()) & old.record.keys():
+                self._remove(old)  # first, because it is not replaced, or another wheel takes over its files
+            else:
+                replaced.setdefault(old.name, []).append(old)
+        for wheel in self._wheels:
+            for old in replaced.get(wheel.name, ()):
+                self._remove(old)
+            self._install(wheel)
+        shutil.rmtree(_finish(applied), ignore_errors=True)
+
+    def _remove(self, old: Distribution) -> None:
+        parent = os.path.join(self._folder, "-old", "info", old.site)
+        os.makedirs(parent, exist_ok=True)
+        target = os.path.join(parent, old.folder)
+        while os.path.lexists(target):
+            target += "~"
+        with suppress(FileNotFoundError):
+            os.rename(os.path.join(self._prefix, old.info), target)
+        paths = {path for path in old.record if not path.startswith(f"{old.info}/")}
+        # Files that another distribution also owns (a shared __init__.py with the same bytes) stay.
+        remove_files(self._layout, paths - self._shared(paths, old), self._trash)
+
+    def _shared(self, paths: set[str], old: Distribution) -> set[str]:
+        return set().union(*(paths & other.record.keys() for other in self._staying if other.info != old.info))
+
+    def _trash(self) -> str:
+        self._trashed += 1
+        parent = os.path.join(self._folder, "-trash")
+        os.makedirs(parent, exist_ok=True)
+        return os.path.join(parent, str(self._trashed))
+
+    def _install(self, wheel: "CheckedWheel") -> None:
+        files = os.path.join(self._folder, wheel.name, "files")
+        info = os.path.join(self._layout.folder(wheel.root, wheel.name), wheel.dist_info)
+        source, target = os.path.join(files, info), os.path.join(self._prefix, info)
+        self._move(files, self._prefix, source)
+        if os.path.lexists(target):  # a broken one, which was not recognised as a distribution
+            os.rename(target, self._trash())
+        os.rename(source, target)
+
+    def _move(self, source: str, target: str, last: str) -> None:
+        """Move the contents of *source*, except *last*, to *target*: folders as a whole where possible."""
+        with os.scandir(source) as entries:
+            listing = list(entries)
+        for entry in listing:
+            if entry.path == last:
+                continue
+            path = os.path.join(target, entry.name)
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and last.startswith(f"{entry.path}/"):
+                os.makedirs(path, exist_ok=True)
+            if is_folder and os.path.isdir(path) and not os.path.islink(path):
+                self._move(entry.path, path, last)
+                continue
+            if (is_folder and os.path.lexists(path)) or (os.path.isdir(path) and not os.path.islink(path)):
+                os.rename(path, self._trash())
+            os.rename(entry.path, path)
+
+
+def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWheel]":
+    """A function that checks a wheel and unpacks it below *folder*."""
+    # Imports installer and zipfile, which most syncs don't need.
+    from minglibc.cache.unpacked_wheels import Unpacked  # noqa: PLC0415
+    from minglibc.install.unpack import unpack  # noqa: PLC0415
+    from minglibc.install.wheel import opened  # noqa: PLC0415
+
+    umask = _umask()
+
+    def prepare(prepared: Prepared) -> "CheckedWheel":
+        additional = [DIRECT_URL] if prepared.direct_url else []
+        with opened(prepared.path, prepared.filename, layout, additional=additional) as (wheel, archive):
+            target = os.path.join(folder, wheel.name, "files")
+            unpacked = Unpacked(prepared.unpacked, umask)
+            files = _additional_files(prepared)
+            sizes = unpack(wheel, archive, target, layout, additional=files, unpacked=unpacked)
+        # The record is large and no longer needed; a worker process would have to send it.
+        return replace(wheel, record={}, sizes=sizes)
+
+    return prepare
+
+
+def _check_owners(arriving: "Sequence[CheckedWheel]", staying: Sequence[Distribution], layout: Layout) -> None:
+    """Raise WheelError if two distributions would own a path with different content, or an unowned file is in the way."""
+    owners: dict[str, tuple[str, str]] = {}
+    for distribution in staying:
+        owners.update((path, (distribution.name, digest)) for path, digest in distribution.record.items())
+    replaceable = (f"{layout.purelib}/", f"{layout.platlib}/", f"{layout.scripts}/")
+    for wheel in arriving:
+        for path, digest in wheel.owned.items():
+            other, content = owners.get(path, ("", ""))
+            if other and (not digest or digest != content):
+                raise WheelError(
+                    f"{wheel.filename} would overwrite {path}, which belongs to {other}",
+                    hint=f"nothing was installed; lock {wheel.name} or {other}, but not both",
+                )
+            if not other and not path.startswith(replaceable) and os.path.lexists(os.path.join(layout.prefix, path)):
+                raise WheelError(
+                    f"{wheel.filename} would overwrite {path}, which exists and belongs to no distribution",
+                    hint=f"nothing was installed; move {os.path.join(layout.prefix, path)} away and run again",
+                )
+            owners[path] = (wheel.name, digest)
+
+
+def _additional_files(prepared: Prepared) -> dict[str, bytes]:
+    """The files that an installer adds to the .dist-info."""
+    origin = json.dumps({"format": 1, "filename": prepared.filename, "digest": prepared.digest}) + "\n"
+    files = {"INSTALLER": b"minglibc\n", ORIGIN: origin.encode()}
+    return {**files, DIRECT_URL: prepared.direct_url} if prepared.direct_url else files
+
+
+@contextmanager
+def _reported(prefix: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise EnvironmentProblem(
+            f"can't change {prefix}: {where}{error.strerror}",
+            hint="fix the cause and run sync again, which recovers",
+        ) from error
+
+
+def _home(environment: Environment) -> str:
+    return os.path.join(environment.prefix, HOME)
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _finish(applied: str) -> str:
+    """Rename the folder of a change so that ``recover`` only has to delete it."""
+    name = mkdtemp(prefix=_DONE, dir=os.path.dirname(applied))
+    os.rename(applied, name)
+    return name
+
+
+def _umask() -> int:
+    # Reading it with os.umask would change it for other threads for a moment.
+    with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("Umask:"):
+                return int(line.partition(":")[2], 8)
+    return 0o022

@@ -1,0 +1,44 @@
+"""Install wheels into an environment in a test, without a lock."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from minglibc.install import transaction
+from minglibc.install.environment import Environment
+from minglibc.install.interpreter import Interpreter
+from minglibc.install.transaction import Prepared
+from tests.support.wheels import BuiltWheel
+
+
+def copied(template: Interpreter, folder: Path) -> Environment:
+    """A copy of the environment of *template* in *folder*."""
+    shutil.copytree(template.layout.prefix, folder, symlinks=True)
+    layout = template.layout._replace(prefix=str(folder.resolve()), interpreter=str(folder / "bin" / "python"))
+    return Environment(dataclasses.replace(template, executable=layout.interpreter, layout=layout))
+
+
+def prefix_of(environment: Environment) -> Path:
+    """The environment's folder."""
+    return Path(environment.layout.prefix)
+
+
+def stored(folder: Path, wheel: BuiltWheel) -> Prepared:
+    """*wheel* as a file in *folder*, ready for a transaction."""
+    folder.mkdir(exist_ok=True)
+    path = folder / wheel.filename
+    path.write_bytes(wheel.content)
+    return Prepared(str(path), wheel.filename, f"sha256:{wheel.sha256}")
+
+
+def install(environment: Environment, folder: Path, *wheels: BuiltWheel, leaving: Sequence[str] = ()) -> None:
+    """Install *wheels* as a sync does, replacing older versions; remove *leaving*."""
+    with transaction.locked(environment.prefix):
+        transaction.recover(environment)
+        present = environment.distributions()
+        names = {wheel.project for wheel in wheels} | set(leaving)
+        staying = [distribution for distribution in present if distribution.name not in names]
+        with transaction.begin(environment) as change:
+            change.prepare([stored(folder, wheel) for wheel in wheels], staying)
+            change.apply([distribution for distribution in present if distribution.name in names], staying)
