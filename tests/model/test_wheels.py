@@ -251,3 +251,10 @@ def test_a_glance_sees_releases_for_other_pythons(python: str | None, seen: bool
     """That a release is for other Pythons is seen without decoding its files, where all of them say the same."""
     page = _page("a-1-py3-none-any.whl", "a-1-cp310-cp310-win32.whl", requires_python=python)
     assert seen is page.is_only_for(0, TargetCompatibility(TARGET)._is_for_others)
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_metadata_fields_end_only_at_line_ends(separator: str) -> None:
+    """Characters that Python's splitlines() splits at may occur within a field."""
+    text = f"Name: a\r\nVersion: 1\r\nSummary: one{separator}two\r\nRequires-Dist: b\r\n\r\nbody: c\r\n"
+    assert ("b",) == parse_metadata(text).requires_dist
