@@ -324,8 +324,8 @@ I686 = {"bits": 32, "little": True, "machine": 3, "flags": 0, "loader": "/lib/ld
         ({"elf": SOFT}, "no target for armv7l without hardware floating point"),
         ({"elf": I686}, "the lock has no target for i686"),
         ({"implementation": "pypy"}, "this interpreter is pypy"),
-        ({"version": [3, 5, 2]}, "minglibc needs 3.6 or newer"),
-        ({"version": [2, 7, 18]}, "minglibc needs 3.6 or newer"),
+        ({"version": [3, 5, 2]}, "minglibc requires 3.6 or newer"),
+        ({"version": [2, 7, 18]}, "minglibc requires 3.6 or newer"),
         ({"environment": False, "externally_managed": True}, "package manager"),
     ],
 )

@@ -187,8 +187,8 @@ def _has_libc(cap: str) -> bool:
     # The environment may be on a file system that older machines share.
     if cap.startswith("musl "):
         # Asking musl's loader for its version would start a process; an unchanged loader has the same version.
-        _, identity, loader = cap.split(" ", 2)
-        return _identity(loader, _SHARED_FIELDS) == identity
+        _, size, time, loader = cap.split(" ", 3)
+        return _identity(loader, _SHARED_FIELDS) == f"{size} {time}"
     name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     here, needed = (tuple(int(part) for part in text.split(".")[:2]) for text in (version, cap))
     return name == "glibc" and here >= needed
