@@ -55,7 +55,7 @@ def interpreter(python: str) -> Path:
         return Path(sys.executable)
     try:
         return oldglibc.interpreter(python)
-    except oldglibc.NotHere as reason:
+    except oldglibc.Unavailable as reason:
         pytest.skip(str(reason))
 
 

@@ -195,7 +195,7 @@ def pip(python: str, index: IndexServer, site: Path, file: Path) -> subprocess.C
     """Install *file* into *site* with the pip that this Python has."""
     try:
         interpreter = oldglibc.interpreter(python)
-    except oldglibc.NotHere as reason:
+    except oldglibc.Unavailable as reason:
         pytest.skip(str(reason))
     options = [
         "--no-cache-dir",

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or odd: real small file systems, mounted where nobody else sees them."""
+"""Full and read-only disks: small file systems in a private mount namespace."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from tests.support.wheels import build_wheel
 
 @cache
 def may_mount() -> bool:
-    """Whether this process may mount a file system of its own."""
+    """Whether this process may mount a file system."""
     ran = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"], capture_output=True, check=False)
     return ran.returncode == 0
 
@@ -36,31 +36,31 @@ def project(index: IndexServer, tmp_path: Path) -> LockedProject:
 
 
 def cli(*arguments: object) -> str:
-    """A command of minglibc in the words of a shell."""
+    """A minglibc command for a shell."""
     return shlex.join([sys.executable, "-m", "minglibc", *map(str, arguments)])
 
 
 def shell(script: str, *, mounts: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a script where its mounts are its own."""
+    """Run a script in a private mount namespace."""
     command = ["unshare", "-m", "sh", "-c", script] if mounts else ["sh", "-c", script]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
 
 
 def on_tmpfs(folder: Path, size: str, then: str) -> str:
-    """Mount a file system of *size* at *folder*, hold its content out there, and go on."""
+    """A script that mounts a file system of *size* at *folder* and then runs *then*."""
     folder.mkdir(exist_ok=True)
     return f"mount -t tmpfs -o size={size} tmpfs {shlex.quote(str(folder))} && {then}"
 
 
 def fill(folder: Path) -> str:
-    """Fill the file system to the last byte."""
+    """A script that fills the file system."""
     return f"{{ cat /dev/zero > {shlex.quote(str(folder))}/filler || true; }} 2>/dev/null"
 
 
 @needs_mount
 @pytest.mark.parametrize("room", [0, 500])
 def test_lock_on_a_full_disk(project: LockedProject, index: IndexServer, tmp_path: Path, room: int) -> None:
-    """S13: on a full disk, or one with less room than the lock takes, the old lock stays byte for byte, and no litter."""
+    """S13: on a full disk, or one with too little space, the old lock is unchanged and no temporary file is left."""
     index.add(build_wheel("b", "2.0"))
     small = tmp_path / "small"
     blocks = (
@@ -83,8 +83,8 @@ def test_lock_on_a_full_disk(project: LockedProject, index: IndexServer, tmp_pat
 
 
 @needs_mount
-def test_sync_on_a_disk_that_fills_up(project: LockedProject, tmp_path: Path) -> None:
-    """S3: a full environment is an error that changes nothing; with room, the next sync is whole."""
+def test_sync_on_a_full_disk(project: LockedProject, tmp_path: Path) -> None:
+    """S3: a full disk is an error that changes nothing; with free space, the next `sync` completes."""
     small, kept = tmp_path / "small", tmp_path / "kept"
     sync = cli("sync", "--project", project.folder, "--python", small / "env")
     create = f"{shlex.quote(sys.executable)} -m venv --without-pip {small}/env"
@@ -104,8 +104,8 @@ def test_sync_on_a_disk_that_fills_up(project: LockedProject, tmp_path: Path) ->
 
 
 @needs_mount
-def test_a_bundle_on_a_full_disk(project: LockedProject, tmp_path: Path) -> None:
-    """A bundle that has no room is an error, and nothing of it is left, be it a folder or an archive."""
+def test_bundle_on_a_full_disk(project: LockedProject, tmp_path: Path) -> None:
+    """A bundle without space is an error that leaves no files, as a folder and as an archive."""
     small = tmp_path / "small"
     for name in ("made", "made.tar.gz"):
         made = cli("bundle", "--project", project.folder, "-o", small / name)
@@ -116,7 +116,7 @@ def test_a_bundle_on_a_full_disk(project: LockedProject, tmp_path: Path) -> None
 
 @needs_mount
 def test_a_read_only_environment(project: LockedProject) -> None:
-    """S4: an environment on a read-only file system is named before anything changes, and --check still answers."""
+    """S4: a read-only environment is an error that names it and changes nothing; --check still works."""
     assert 0 == project.sync().code
     (project.site / "b" / "__init__.py").write_text("changed = 1\n")
     before = snapshot(project.venv)
@@ -133,7 +133,7 @@ def test_a_read_only_environment(project: LockedProject) -> None:
 
 @needs_mount
 def test_a_read_only_project(project: LockedProject, index: IndexServer) -> None:
-    """A lock on a read-only file system stays, and the error names it; checks and dry runs need no writing."""
+    """A read-only project is an error that names it; `lock --check` and `--dry-run` do not write."""
     index.add(build_wheel("b", "2.0"))
     folder = shlex.quote(str(project.folder))
     lock = cli("lock", "--upgrade", "--project", project.folder)
@@ -147,7 +147,7 @@ def test_a_read_only_project(project: LockedProject, index: IndexServer) -> None
 
 @needs_mount
 def test_a_read_only_cache(project: LockedProject, index: IndexServer) -> None:
-    """S6: a cache on a read-only file system is read, and not writing it costs one warning."""
+    """S6: a read-only cache is used, with one warning."""
     index.add(build_wheel("b", "2.0"))
     held = Path(os.environ["MINGLIBC_CACHE_DIR"])
     place = shlex.quote(str(held))
@@ -163,7 +163,7 @@ def test_a_read_only_cache(project: LockedProject, index: IndexServer) -> None:
 @needs_mount
 @pytest.mark.parametrize("temporary", ["missing", "full", "noexec", "read-only"])
 def test_a_bad_tmpdir(project: LockedProject, tmp_path: Path, temporary: str) -> None:
-    """S19: where TMPDIR is missing, full, noexec or read-only, locking, installing and bundling work all the same."""
+    """S19: locking, installing and bundling work if TMPDIR is missing, full, noexec or read-only."""
     place = tmp_path / "tmpdir"
     work = " && ".join(
         cli(*command, "--project", project.folder)
@@ -181,8 +181,8 @@ def test_a_bad_tmpdir(project: LockedProject, tmp_path: Path, temporary: str) ->
     assert (tmp_path / "made" / "install.sh").exists()
 
 
-def test_a_home_that_is_unset(project: LockedProject) -> None:
-    """S19: without HOME, under umask 077 and with 64 open files allowed, locking works."""
+def test_without_home(project: LockedProject) -> None:
+    """S19: locking works without HOME, with umask 077 and with a limit of 64 open files."""
     (project.folder / "pylock.toml").unlink()
     ran = shell(
         f"unset HOME XDG_CACHE_HOME; umask 077; ulimit -n 64; {cli('lock', '--project', project.folder)}", mounts=False
@@ -192,8 +192,8 @@ def test_a_home_that_is_unset(project: LockedProject) -> None:
 
 
 @pytest.mark.parametrize("language", ["C", "en_US.ISO-8859-1"])
-def test_names_that_are_not_ascii(index: IndexServer, tmp_path: Path, language: str) -> None:
-    """S20: a path with blanks, quotes and ü works under any LANG, in commands, in the cache and in the environment."""
+def test_non_ascii_paths(index: IndexServer, tmp_path: Path, language: str) -> None:
+    """S20: paths with spaces, quotes and non-ASCII characters work in any locale, for projects and for the cache."""
     index.add(
         build_wheel(
             "a", "1.0", scripts={"a-program": "a:main"}, files={"a/__init__.py": "def main(): print('hällo')\n"}
@@ -211,8 +211,8 @@ def test_names_that_are_not_ascii(index: IndexServer, tmp_path: Path, language: 
 
 
 @pytest.mark.parametrize("command", ["tree", "lock --dry-run --upgrade --json", "sync --json --check", "--help"])
-def test_a_reader_that_has_gone(project: LockedProject, command: str) -> None:
-    """S20: where nobody reads stdout any more, the command ends without a traceback."""
+def test_closed_stdout(project: LockedProject, command: str) -> None:
+    """S20: if stdout is closed, the command ends without a traceback."""
     where = "" if command == "--help" else f" --project {shlex.quote(str(project.folder))}"
     ran = shell(f"{{ {cli(*command.split())}{where}; echo $? >&2; }} | true", mounts=False)
     assert "Traceback" not in ran.stderr
@@ -221,10 +221,10 @@ def test_a_reader_that_has_gone(project: LockedProject, command: str) -> None:
     assert "Traceback" not in closed.stderr
 
 
-def test_a_cache_of_somebody_else(project: LockedProject) -> None:
-    """A cache that holds folders, links and sockets where files are due is passed over, and nothing outside is touched."""
+def test_cache_with_unexpected_file_types(project: LockedProject) -> None:
+    """Folders and symbolic links in place of cache entries are ignored, and nothing outside the cache is changed."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
-    outside = project.folder.parent / "precious"
+    outside = project.folder.parent / "outside"
     outside.write_text("keep me")
     for number, path in enumerate([path for path in cache.rglob("*") if path.is_file()]):
         path.unlink()

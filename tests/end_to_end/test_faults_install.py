@@ -1,4 +1,4 @@
-"""What the other files of faults leave: settings end to end, unreachable hosts, searches without end, readers beside a sync."""
+"""Faults in settings, unreachable hosts, resolutions that do not end, and programs that read an environment during a sync."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def project(index: IndexServer, tmp_path: Path) -> LockedProject:
     return LockedProject(tmp_path / "project", index)
 
 
-# Row → what is replaced in pyproject.toml, by what, and what is said.
+# Fault → what is replaced in pyproject.toml, its replacement, and a part of the error.
 MISTAKES = {
     "C1": ('"2.17"', "2.17", "write it in quotes"),
     "C2": ('"2.17"', '"v2.17"', '"2.27"'),
@@ -55,8 +55,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("row", MISTAKES)
-def test_a_mistake_writes_nothing(tmp_path: Path, row: str) -> None:
-    """C1 to C14: exit 2, the place and what is due on stderr, and nothing written beside pyproject.toml, not even a cache."""
+def test_invalid_settings_write_nothing(tmp_path: Path, row: str) -> None:
+    """C1 to C14: invalid settings are an error with exit code 2, and no file is written, not even to the cache."""
     old, new, said = MISTAKES[row]
     assert old in PYPROJECT
     (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace(old, new), encoding="utf-8")
@@ -70,8 +70,8 @@ def test_a_mistake_writes_nothing(tmp_path: Path, row: str) -> None:
     assert not Path(os.environ["MINGLIBC_CACHE_DIR"]).exists()
 
 
-def test_an_unreadable_pyproject_writes_nothing(tmp_path: Path) -> None:
-    """C10: no pyproject.toml, a folder in its place and bytes that are no UTF-8 are exit 2, each with its place."""
+def test_unreadable_pyproject(tmp_path: Path) -> None:
+    """C10: a missing pyproject.toml, a folder of that name, and invalid UTF-8 are errors with exit code 2."""
     path = tmp_path / "pyproject.toml"
     refused(tmp_path, "has no pyproject.toml")
     path.mkdir()
@@ -83,7 +83,7 @@ def test_an_unreadable_pyproject_writes_nothing(tmp_path: Path) -> None:
 
 
 def refused(folder: Path, said: str) -> None:
-    """A lock of the project in *folder* is a mistake of its user."""
+    """Locking the project in *folder* is an error with exit code 2."""
     ran = minglibc("lock", "--project", str(folder))
     assert 2 == ran.code
     assert said in ran.err
@@ -91,8 +91,8 @@ def refused(folder: Path, said: str) -> None:
 
 
 @pytest.mark.parametrize("glibc", ["2.12", "2.28"])
-def test_a_changed_cap_is_named(project: LockedProject, glibc: str) -> None:
-    """C15: with another cap, up or down, the check says what the lock was made for, and sync refuses it."""
+def test_changed_cap(project: LockedProject, glibc: str) -> None:
+    """C15: after the cap was raised or lowered, `lock --check` names the lock's cap, and `sync` fails."""
     project.lock("a")
     project.write(["a"], glibc=glibc)
     ran = project.command("lock", "--check")
@@ -102,8 +102,8 @@ def test_a_changed_cap_is_named(project: LockedProject, glibc: str) -> None:
     assert not project.venv.exists()
 
 
-def test_a_variable_that_wins_is_told(project: LockedProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C16: where a variable of the environment and the file disagree, --verbose says which one counts."""
+def test_variable_overrides_a_setting(project: LockedProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C16: if an environment variable overrides a setting, --verbose says so."""
     project.write(["a"])
     monkeypatch.setenv("MINGLIBC_GLIBC", "2.28")
     ran = project.command("lock", "--verbose")
@@ -112,8 +112,8 @@ def test_a_variable_that_wins_is_told(project: LockedProject, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/simple/", "http://nowhere.invalid/simple/"])
-def test_a_host_that_is_not_there(project: LockedProject, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """X6: a refused connection and a name that no server knows are exit 3, with the host; never an unknown project."""
+def test_unreachable_host(project: LockedProject, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """X6: a refused connection and an unknown host are errors with exit code 3 that name the host."""
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "1")
     project.write(["a"])
     ran = project.command("lock", "--index-url", address)
@@ -123,10 +123,10 @@ def test_a_host_that_is_not_there(project: LockedProject, monkeypatch: pytest.Mo
     assert not (project.folder / "pylock.toml").exists()
 
 
-def test_a_search_without_end_names_what_it_went_round(
+def test_resolution_that_does_not_end(
     project: LockedProject, index: IndexServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When resolvelib gives up, the message names the packages that conflicted most, and what to do."""
+    """If resolvelib gives up, the error names the packages that conflicted most, with a hint."""
     for number in range(12):
         index.add(build_wheel("one", f"{number}.0", requires=[f"two=={number}.0"]))
         index.add(build_wheel("two", f"{number}.0", requires=[f"one=={(number + 1) % 12}.0"]))
@@ -140,8 +140,8 @@ def test_a_search_without_end_names_what_it_went_round(
     assert not (project.folder / "pylock.toml").exists()
 
 
-def test_a_bomb_takes_little_memory(project: LockedProject, index: IndexServer) -> None:
-    """N24, N80: what swells to hundreds of megabytes is refused with little memory, as a page and as a wheel."""
+def test_bombs_use_little_memory(project: LockedProject, index: IndexServer) -> None:
+    """N24, N80: a page and a wheel that expand to hundreds of megabytes are rejected without using much memory."""
     peak = "import sys; from minglibc.cli import main; code = main(sys.argv[1:]); print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))); sys.exit(code)"
     FAULTS["N80"](index)
     project.lock("b")
@@ -159,8 +159,8 @@ def test_a_bomb_takes_little_memory(project: LockedProject, index: IndexServer) 
         assert int(ran.stdout) < 180_000, command
 
 
-# What a machine that shares the environment sees of a package, again and again: all of its files in one look, or none.
-# A look at a folder that meanwhile left its place says nothing of the place.
+# Lists the files of a package repeatedly, as another machine that shares the environment would see them. A listing of a
+# folder that was moved in the meantime does not count.
 READER = """
 import os, sys
 folder, seen = sys.argv[1], set()
@@ -183,8 +183,8 @@ print(";".join(sorted(seen)))
 """
 
 
-def test_a_reader_never_sees_half_a_package(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
-    """S18: while one machine syncs back and forth, another one sees the old release of a package, the new one, or none."""
+def test_packages_are_replaced_atomically(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """S18: during a sync, another machine sees all files of the old release, all of the new release, or none."""
     for release, word in (("1.0", "old"), ("2.0", "new")):
         files = {f"big/{word}{number}.py": f"R = '{release}'\n" for number in range(120)}
         index.add(build_wheel("big", release, files=files))

@@ -1,4 +1,4 @@
-"""Whatever bytes come in, every parser answers with a value or with an error that it documents, and soon."""
+"""For any input, every parser returns a value or raises a documented error, in bounded time."""
 
 import contextlib
 import gzip
@@ -34,9 +34,9 @@ from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
-# A hundred times what an honest answer of this size takes on a slow machine.
-SECONDS = 5.0
-JUDGE = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
+# A hundred times what valid input of this size takes on a slow machine.
+SECONDS = 30.0
+COMPATIBILITY = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
 PAGE_URL = "http://127.0.0.1/simple/b/"
 SHORT = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 LONG = settings(
@@ -45,26 +45,26 @@ LONG = settings(
 
 
 @contextmanager
-def soon() -> Iterator[None]:
-    """What runs within takes bounded time."""
-    began = time.monotonic()
+def bounded_time() -> Iterator[None]:
+    """Fails if the block takes more processor time than any valid input needs."""
+    started = time.process_time()
     yield
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
-# What hostile files are made of: honest pieces, pieces that once broke a parser, and any bytes.
+# The parts of fuzzed files: valid parts, parts that once broke a parser, and any text.
 
 HOSTILE = (
     "<![x]", "<!DOCTYPE [<!", "<a href='http://[::1/b-1.0-py3-none-any.whl'>", "&#xFFFFFFFF;", "//[", "http://[x/", "\ud800", "\x00",
     "²", "1" * 5000, "(" * 3000, "[" * 3000, '{"a":' * 2000, "../" * 50, "\\u0000", "\u2028", "%00", "-", ".", "é", "\r", "\n", "\t",
     "b-1.0-²-py3-none-any.whl", "b-1.0-py-none-any.whl", "b-1.0-py3.-none-any.whl", "b-1.0-cp3-none-win32.whl", "b-1-1" + "1" * 300 + "-py3-none-any.whl", "b-1.0-py3-none-manylinux_2_" + "9" * 400 + "_x86_64.whl",
 )  # fmt: skip
-HONEST = (
+VALID = (
     "b", "1.0", "b-1.0-py3-none-any.whl", "b-1.0.tar.gz", "b-1.0-1-cp311-cp311-manylinux_2_17_x86_64.whl", "sha256", "0" * 64,
     ">=3.9", "c; python_version < '4'", "c[x]>=1,<2", "active", "quarantined", "2020-01-01T00:00:00Z", "https://example.invalid/x", "1.0rc1",
     "b-1!2.0.post1.dev3+local.1-py2.py3-none-win_amd64.whl", "http://127.0.0.1:1/files/b-1.0-py3-none-any.whl",
 )  # fmt: skip
-pieces = st.one_of(st.sampled_from(HONEST), st.sampled_from(HOSTILE), st.text(max_size=12))
+pieces = st.one_of(st.sampled_from(VALID), st.sampled_from(HOSTILE), st.text(max_size=12))
 texts = st.lists(pieces, min_size=1, max_size=3).map("".join)
 values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), texts),
@@ -74,21 +74,21 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 
 def use(page: ProjectPage) -> None:
-    """Look at everything of a page as `lock` does, also after it has been in the cache."""
+    """Read everything of a page as `lock` does, before and after it was cached."""
     head, lines = page.dump()
     again = ProjectPage.load(json.loads(json.dumps(head)), lines)
     for found in (page, again):
         for index in range(len(found.versions)):
-            JUDGE.best(found, index)
-            JUDGE.rejections(found, index)
+            COMPATIBILITY.best(found, index)
+            COMPATIBILITY.rejections(found, index)
             for wheel in found.wheels(index):
                 assert not set(wheel.hash) & set("\n\r ")
             found.sdists(index)
 
 
 def page_of(body: bytes, kind: str = JSON_TYPE) -> None:
-    """Read a page, and use it."""
-    with soon(), suppress(IndexAnswerError):
+    """Read a page and use it."""
+    with bounded_time(), suppress(IndexAnswerError):
         use(read_page(Answer(PAGE_URL, 200, {"content-type": kind}, body), "b"))
 
 
@@ -126,14 +126,14 @@ def _json(value: object, indent: int | None) -> bytes:
 
 
 def check_json_page(document: object, indent: int | None, cut: int) -> None:
-    """Read a page, and the beginning of it."""
+    """Read a page and a truncated one."""
     body = _json(document, indent)
     page_of(body)
     page_of(body[:cut])
 
 
 def file_of_b(**fields: object) -> dict[str, Any]:
-    """A page of one file of b, which is good but for *fields*."""
+    """A page of one file of b, which is valid except for *fields*."""
     good = {"filename": "b-1.0-py3-none-any.whl", "url": "http://127.0.0.1/b-1.0-py3-none-any.whl"}
     return {"name": "b", "files": [{**good, **fields}]}
 
@@ -150,7 +150,7 @@ def file_of_b(**fields: object) -> dict[str, Any]:
 @given(documents | values, st.sampled_from((None, 1)), st.integers(0, 400))
 @SHORT
 def test_json_pages(document: object, indent: int | None, cut: int) -> None:
-    """A JSON page is read, or refused as an IndexAnswerError, whatever stands in its fields."""
+    """A JSON page is read or rejected with an IndexAnswerError, whatever its fields contain."""
     check_json_page(document, indent, cut)
 
 
@@ -162,8 +162,8 @@ def test_many_json_pages(document: object, indent: int | None, cut: int) -> None
     check_json_page(document, indent, cut)
 
 
-def test_a_page_that_nests_without_end_is_refused() -> None:
-    """JSON deeper than any reader's stack is an error, where it is read and where it is copied unread."""
+def test_deeply_nested_json_is_rejected() -> None:
+    """JSON that is nested deeper than the parser's stack is an error, in parsed and in skipped fields."""
     for body in (
         b'{"files":[],"x":' + b"[" * 100_000,
         b'{"files":[{"filename":"b-1.0-py3-none-any.whl","url":"x","hashes":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
@@ -172,8 +172,8 @@ def test_a_page_that_nests_without_end_is_refused() -> None:
             read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, body), "b")
 
 
-def test_a_page_with_line_ends_in_it_is_read() -> None:
-    """Indented JSON is the same page as JSON on one line, also when it comes out of the cache."""
+def test_indented_json() -> None:
+    """Indented JSON is the same page as JSON on one line, also when it is read from the cache."""
     document = file_of_b(hashes={"sha256": "ab" * 32}, **{"core-metadata": {"sha256": "cd" * 32}})
     document["files"].append({**document["files"][0], "filename": "b-2.0-py3-none-any.whl"})
     pages = [
@@ -184,16 +184,16 @@ def test_a_page_with_line_ends_in_it_is_read() -> None:
     assert pages[0].wheels(1) == ProjectPage.load(*pages[1].dump()).wheels(1)
 
 
-def test_a_hash_that_is_none_is_no_hash() -> None:
-    """What is not hexadecimal counts as no hash, so that it can't pass for a line of the cache."""
+def test_invalid_hashes_are_ignored() -> None:
+    """A hash that is not hexadecimal is ignored, so it cannot inject a line into the cache."""
     for hash_ in ("x" * 64, "00 11", "ab\ncd", ""):
         document = file_of_b(hashes={"sha256": hash_})
         page = read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(document, None)), "b")
         assert "" == page.wheels(0)[0].hash
 
 
-def test_a_negative_size_is_no_size() -> None:
-    """A size that no file has is not written into a lock."""
+def test_negative_sizes_are_ignored() -> None:
+    """A negative size is not written into a lock."""
     page = read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(file_of_b(size=-3), None)), "b")
     assert page.wheels(0)[0].size is None
 
@@ -248,7 +248,7 @@ def check_html_page(text: str) -> None:
 @given(markup)
 @SHORT
 def test_html_pages(text: str) -> None:
-    """An HTML page is read, or refused as an IndexAnswerError, whatever its markup."""
+    """An HTML page is read or rejected with an IndexAnswerError, whatever its markup."""
     check_html_page(text)
 
 
@@ -263,16 +263,15 @@ def test_many_html_pages(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["<!--", "<a ", "<![", "<a href='", "<", "&#", "</", "<!x", "<?", "<script>", "a<b ", "<a b=", "<a/"]
 )
-def test_repeated_markup_takes_no_square_of_time(piece: str) -> None:
-    """Four times the markup takes no sixteen times the time."""
+def test_repeated_markup_takes_linear_time(piece: str) -> None:
+    """Eight times the markup takes less than 32 times the time; quadratic parsing would take 64 times."""
 
     def seconds(count: int) -> float:
-        began = time.process_time()
+        started = time.process_time()
         page_of(piece.encode() * count, "text/html")
-        return time.process_time() - began
+        return time.process_time() - started
 
-    once = seconds(10_000)
-    assert seconds(40_000) < 0.5 + 8 * once
+    assert seconds(80_000) < 1 + 32 * min(seconds(10_000) for _ in range(3))
 
 
 @given(
@@ -283,8 +282,8 @@ def test_repeated_markup_takes_no_square_of_time(piece: str) -> None:
 )
 @SHORT
 def test_project_json(document: object) -> None:
-    """The project JSON API's answers are read, or refused as an IndexAnswerError."""
-    with soon(), suppress(IndexAnswerError):
+    """The project JSON API's responses are read or rejected with an IndexAnswerError."""
+    with bounded_time(), suppress(IndexAnswerError):
         use(read_project_json(Answer(PAGE_URL, 200, {}, _json(document, None)), "b"))
 
 
@@ -293,7 +292,7 @@ def test_project_json(document: object) -> None:
 )
 @SHORT
 def test_encodings(body: bytes, cut: int, encoding: str) -> None:
-    """A body comes out as it went in, or is refused: never a part of it."""
+    """A body is decoded completely or rejected, never truncated."""
     packed = gzip.compress(body)
     for sent in (packed[:cut], packed, body):
         with suppress(IndexAnswerError):
@@ -310,8 +309,8 @@ def test_encodings(body: bytes, cut: int, encoding: str) -> None:
     ).map("".join)
 )
 @SHORT
-def test_addresses_can_be_shown(url: str) -> None:
-    """Any address can stand in a message, without what it holds before its host."""
+def test_urls_are_shown_without_credentials(url: str) -> None:
+    """Any URL can be shown in a message, without its user name and password."""
     shown(url)
     assert "s3cret" not in shown(f"http://user:s3cret@{url.replace('s3cret', '')}".replace("@@", "@"))
 
@@ -319,7 +318,7 @@ def test_addresses_can_be_shown(url: str) -> None:
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf", "1e99", "²"])
 @pytest.mark.parametrize("variable", ["MINGLIBC_HTTP_TIMEOUT", "MINGLIBC_HTTP_RETRIES"])
 def test_numbers_from_the_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    """A variable that is no usable number is a mistake of the user, and named."""
+    """A variable that is not a valid number is an error that names it."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=variable):
         Limits.from_environment()
@@ -341,9 +340,9 @@ heads = st.lists(
 
 def check_metadata(text: str) -> None:
     """Read METADATA and its requirements."""
-    with soon(), suppress(ValueError):
+    with bounded_time(), suppress(ValueError):
         found = parse_metadata(text)
-        environment = requirements.Environment(JUDGE.target.environment)
+        environment = requirements.Environment(COMPATIBILITY.target.environment)
         for each in found.requires_dist:
             with suppress(ValueError):
                 environment.admits(requirements.parse(each).marker, "x")
@@ -355,7 +354,7 @@ def check_metadata(text: str) -> None:
 @given(heads)
 @SHORT
 def test_metadata(text: str) -> None:
-    """METADATA is read, or refused as a ValueError, and so is each requirement in it."""
+    """METADATA and each requirement in it are read or rejected with a ValueError."""
     check_metadata(text)
 
 
@@ -376,8 +375,8 @@ def _archive(compression: int) -> bytes:
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_every_flipped_byte_of_a_wheel(compression: int) -> None:
-    """METADATA out of a wheel of which any one byte is another is bytes or a ValueError."""
+def test_wheels_with_a_changed_byte(compression: int) -> None:
+    """Reading METADATA from a wheel with any one byte changed returns bytes or raises a ValueError."""
     whole = _archive(compression)
     for place in range(len(whole)):
         spoiled = bytearray(whole)
@@ -395,10 +394,10 @@ SETTINGS = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.9"\ndep
 
 
 def _lock_text() -> str:
-    """A lock as minglibc writes it."""
+    """A lock in minglibc's format."""
     document = {
         "lock-version": "1.0",
-        "environments": [JUDGE.target.marker],
+        "environments": [COMPATIBILITY.target.marker],
         "created-by": "minglibc",
         "packages": [
             {
@@ -411,21 +410,21 @@ def _lock_text() -> str:
         ],
     }  # fmt: skip
     inputs = lockfile.Inputs("sha256:" + "0" * 64, "https://example.invalid/simple/")
-    return lockfile.dumps(document, [JUDGE.target], inputs)
+    return lockfile.dumps(document, [COMPATIBILITY.target], inputs)
 
 
 LOCK = _lock_text()
 
 
 def resealed(text: str) -> str:
-    """The text with the digest that makes it look whole."""
+    """The text with a matching digest."""
     body = text[: text.rindex('inputs = "')] if 'inputs = "' in text else text + "\n"
     return seal(body, "sha256:" + "0" * 64)
 
 
 def read_lock(text: str) -> None:
-    """Read a lock, and use it."""
-    with soon():
+    """Read a lock and use it."""
+    with bounded_time():
         digest.lock_digests(text)
         try:
             found = lockfile.loads(text)
@@ -471,7 +470,7 @@ toml_pieces = st.one_of(
 
 @st.composite
 def edits(draw: st.DrawFn, original: str) -> str:
-    """The original with some spans of it replaced, removed or repeated."""
+    """The original with some parts replaced, removed or repeated."""
     text = original
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
@@ -491,7 +490,7 @@ def edits(draw: st.DrawFn, original: str) -> str:
 @given(edits(LOCK))
 @SHORT
 def test_locks(text: str) -> None:
-    """A lock is read, or refused as a LockError, also when somebody made its digest fit."""
+    """A lock is read or rejected with a LockError, also if its digest was made to match."""
     read_lock(text)
     read_lock(resealed(text))
 
@@ -507,8 +506,8 @@ def test_many_locks(text: str) -> None:
 
 @given(edits(LOCK))
 @SHORT
-def test_an_edited_lock_is_not_taken(text: str) -> None:
-    """A text that is not what minglibc wrote is never taken for a lock, unless only its line ends differ."""
+def test_edited_locks_are_rejected(text: str) -> None:
+    """A lock that was edited is rejected, unless only its line endings differ."""
     if text.replace("\r\n", "\n") != LOCK:
         with pytest.raises(LockError):
             lockfile.loads(text)
@@ -516,7 +515,7 @@ def test_an_edited_lock_is_not_taken(text: str) -> None:
 
 def check_settings(text: str) -> None:
     """Read a pyproject.toml."""
-    with soon():
+    with bounded_time():
         digest.fingerprint(text)
         with suppress(SettingsError):
             parse_settings(text)
@@ -530,7 +529,7 @@ def check_settings(text: str) -> None:
 @given(edits(SETTINGS))
 @SHORT
 def test_settings(text: str) -> None:
-    """pyproject.toml is read, or refused as a SettingsError; its fingerprint is taken in any case."""
+    """pyproject.toml is read or rejected with a SettingsError; its fingerprint is computed in any case."""
     check_settings(text)
 
 
@@ -554,8 +553,8 @@ SCRIPT = (
 @given(edits(REQUIREMENTS))
 @SHORT
 def test_requirements_files(text: str) -> None:
-    """Every text is read as the lines of a requirements file, or its problems are lines as well."""
-    with soon():
+    """Any text is read as the lines of a requirements file; problems are lines as well."""
+    with bounded_time():
         for line in lines(text):
             assert line.number >= 1
 
@@ -567,13 +566,13 @@ def test_requirements_files(text: str) -> None:
 @given(edits(SCRIPT))
 @SHORT
 def test_scripts(text: str) -> None:
-    """A script's block is found, or there is none, or it is refused as a ValueError; and soon."""
-    with soon(), suppress(ValueError):
+    """A script's block is returned, absent, or rejected with a ValueError."""
+    with bounded_time(), suppress(ValueError):
         block = script_block(text)
         assert block is None or "///" not in block.splitlines()[-1:]
 
 
-# PEP 723's own expression, which says what a block is, and takes a square of time to say that there is none.
+# The regular expression of PEP 723, which takes quadratic time if there is no block.
 STANDARD = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 
@@ -583,8 +582,8 @@ STANDARD = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .
         max_size=14,
     )
 )
-def test_scripts_as_the_standard_has_them(text: list[str]) -> None:
-    """The block is the one that the standard's expression finds."""
+def test_scripts_match_the_standard(text: list[str]) -> None:
+    """The block is the one that PEP 723's regular expression matches."""
     whole = "\n".join(text)
     found = [match["content"] for match in STANDARD.finditer(whole) if match["type"] == "script"]
     if len(found) > 1:
@@ -611,7 +610,7 @@ def test_cache_entries(
     cut: int,
     in_place: bool,  # noqa: FBT001  Hypothesis gives it
 ) -> None:
-    """Whatever lies in the cache's folder, an entry is what was written or is absent."""
+    """Whatever the cache's files contain, an entry is what was written, or absent."""
     folder = tmp_path_factory.mktemp("cache")
     writer = Store(str(folder))
     value = ["b", 1, {"c": "é"}]
@@ -630,8 +629,8 @@ def test_cache_entries(
         assert Store(str(folder)).recall("journal", "b") in (None, value)
 
 
-def test_only_documented_errors_exist() -> None:
-    """The errors that these tests let pass are all of the kinds that a user is meant to read."""
+def test_errors_are_documented() -> None:
+    """The errors that these tests ignore are errors with a message for users."""
     parsers: tuple[Callable[[], object], ...] = (lambda: lockfile.loads(""), lambda: parse_settings("="))
     for parser in parsers:
         with pytest.raises(MinglibcError):

@@ -1,4 +1,4 @@
-"""A lock is the same bytes under every Python that minglibc runs on (`pytest -m online`: it is installed there first)."""
+"""All Pythons that minglibc supports write the same lock (`pytest -m online`, since minglibc is installed for each)."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.commands import minglibc
 from tests.support.index import IndexServer
-from tests.support.oldglibc import NotHere, interpreter
+from tests.support.oldglibc import Unavailable, interpreter
 from tests.support.scenarios import Scenario, load
 
 ROOT = Path(__file__).parents[2]
@@ -17,10 +17,10 @@ SCENARIOS = [scenario for scenario in load() if scenario.error is None and len(s
 
 @pytest.fixture(scope="module", params=["3.12", "3.13"])
 def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """`minglibc` in an environment of another Python."""
+    """`minglibc` installed for another Python."""
     try:
         python = interpreter(request.param)
-    except NotHere as reason:
+    except Unavailable as reason:
         pytest.skip(str(reason))
     environment = tmp_path_factory.mktemp("environment")
     settings = {name: value for name, value in os.environ.items() if not name.startswith("PIP_FIND")}
@@ -32,8 +32,10 @@ def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.online
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.id)
-def test_same_bytes(scenario: Scenario, command: list[str], index: IndexServer, tmp_path: Path) -> None:
-    """A lock of several targets is the same bytes as under the Python of this test run."""
+def test_all_pythons_write_the_same_lock(
+    scenario: Scenario, command: list[str], index: IndexServer, tmp_path: Path
+) -> None:
+    """Another Python writes the same lock of several targets as the one that runs the tests."""
     scenario.serve(index)
     (tmp_path / "pyproject.toml").write_text(scenario.pyproject(index_url=index.url), encoding="utf-8")
     assert 0 == minglibc("lock", "--project", str(tmp_path)).code

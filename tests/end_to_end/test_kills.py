@@ -1,4 +1,4 @@
-"""`kill -9` at any moment: the old files or the new ones, no litter that outlives the next run, a cache that never lies."""
+"""After SIGKILL at any moment, files are the old or the new ones, the next run cleans up, and the cache is correct."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tests.support.environments import LockedProject, check_whole, installed, lo
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
-# Runs the command and ends it by a real SIGKILL before the given step: a step is whatever touches a name below ROOT.
+# Runs the command and sends itself SIGKILL before the given step. A step is an operation on a path that contains ROOT.
 KILLER = """
 import os, signal, sys
 left, root = int(sys.argv[1]), sys.argv[2]
@@ -40,31 +40,31 @@ sys.exit(code)
 KILLS = 5
 
 
-class Assault:
-    """A command that is killed again and again: *prepare* makes the state before it, *survey* compatibilities what a kill left."""
+class KilledCommand:
+    """A command that is killed repeatedly: *prepare* creates the state before it, *check* verifies the state after a kill."""
 
     def __init__(
-        self, root: Path, arguments: list[str], prepare: Callable[[], None], survey: Callable[[], None]
+        self, root: Path, arguments: list[str], prepare: Callable[[], None], check: Callable[[], None]
     ) -> None:
         self._root = root
         self._arguments = arguments
         self._prepare = prepare
-        self._survey = survey
+        self._check = check
 
     def _start(self, step: int) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", KILLER, str(step), str(self._root), *self._arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def run(self, times: int, seed: int) -> None:
-        """Kill the command so often, at a random step or a random moment."""
+        """Kill the command *times* times, at a random step or a random moment."""
         chance = random.Random(seed)
         self._prepare()
-        began = time.monotonic()
+        started = time.monotonic()
         with self._start(0) as child:
-            said = child.communicate()[1]
-        seconds = time.monotonic() - began
-        assert child.returncode == 0, said
-        steps = int(said.rpartition("STEPS ")[2])
+            output = child.communicate()[1]
+        seconds = time.monotonic() - started
+        assert child.returncode == 0, output
+        steps = int(output.rpartition("STEPS ")[2])
         assert steps > 3
         killed = 0
         for number in range(3 * times):
@@ -78,16 +78,16 @@ class Assault:
                     child.kill()
                 child.communicate()
             killed += child.returncode == -9
-            self._survey()
-        # A kill that comes too late counts for nothing.
+            self._check()
+        # A kill after the command's end does not count.
         assert killed == times
 
 
-def kill_and_tell(assault: Assault, times: int) -> None:
-    """Carry out the assault under a seed that a failure names."""
+def kill_repeatedly(command: KilledCommand, times: int) -> None:
+    """Kill the command with a random seed, which is printed."""
     seed = time.time_ns() % 2**32
     print(f"seed {seed}")
-    assault.run(times, seed)
+    command.run(times, seed)
 
 
 TIMES = [KILLS, pytest.param(200, marks=pytest.mark.nightly)]
@@ -105,13 +105,13 @@ def states(project: LockedProject) -> dict[str, bytes]:
 
 
 def restore(project: LockedProject, files: dict[str, bytes]) -> None:
-    """Put both files as they were."""
+    """Restore both files."""
     for name, content in files.items():
         (project.folder / name).write_bytes(content)
 
 
-def cache_tells_the_truth() -> None:
-    """Every wheel that has its name in the cache has its bytes."""
+def check_cached_wheels() -> None:
+    """Every wheel in the cache matches its hash."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
     for path in cache.glob("wheels-*/*/*.whl"):
         algorithm, _, digest = path.parent.name.partition("-")
@@ -120,14 +120,14 @@ def cache_tells_the_truth() -> None:
 
 @pytest.mark.parametrize("times", TIMES)
 def test_lock(project: LockedProject, index: IndexServer, times: int) -> None:
-    """S12: after kill -9 the lock is the old one or the new one; the next lock makes the new one and sweeps."""
+    """S12: after SIGKILL the lock is the old or the new one; the next `lock` writes the new one and removes temporary files."""
     old = states(project)
     index.add(build_wheel("b", "2.0"))
     assert 0 == project.command("lock", "--upgrade").code
     new = states(project)
     assert old["pylock.toml"] != new["pylock.toml"]
 
-    def survey() -> None:
+    def check() -> None:
         assert states(project)["pylock.toml"] in (old["pylock.toml"], new["pylock.toml"])
         ran = project.command("lock", "--upgrade")
         assert 0 == ran.code, ran.err
@@ -135,11 +135,11 @@ def test_lock(project: LockedProject, index: IndexServer, times: int) -> None:
         assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
 
     arguments = ["lock", "--upgrade", "--project", str(project.folder)]
-    kill_and_tell(Assault(project.folder, arguments, lambda: restore(project, old), survey), times)
+    kill_repeatedly(KilledCommand(project.folder, arguments, lambda: restore(project, old), check), times)
 
 
-def test_litter_beside_a_fresh_lock(project: LockedProject) -> None:
-    """What a kill left beside a lock that is up to date goes with the next lock, which has nothing else to do."""
+def test_temporary_files_are_removed(project: LockedProject) -> None:
+    """`lock` removes temporary files of a killed process even if the lock is up to date."""
     for step in range(1, 60, 4):
         command = ["lock", "--upgrade", "--project", str(project.folder)]
         with subprocess.Popen([sys.executable, "-c", KILLER, str(step), str(project.folder), *command]) as child:
@@ -153,13 +153,13 @@ def test_litter_beside_a_fresh_lock(project: LockedProject) -> None:
 
 @pytest.mark.parametrize("times", TIMES)
 def test_add(project: LockedProject, index: IndexServer, times: int) -> None:
-    """After kill -9 each file is the old one or the new one, a mixed pair counts as stale, and the next add is whole."""
+    """After SIGKILL each file is the old or the new one, a mixed pair is stale, and the next `add` completes."""
     index.add(build_wheel("c", "1.0"))
     old = states(project)
     assert 0 == project.command("add", "c", "--no-sync").code
     new = states(project)
 
-    def survey() -> None:
+    def check() -> None:
         found = states(project)
         assert all(found[name] in (old[name], new[name]) for name in found)
         if found not in (old, new):
@@ -170,7 +170,7 @@ def test_add(project: LockedProject, index: IndexServer, times: int) -> None:
         assert ["pylock.toml", "pyproject.toml"] == sorted(path.name for path in project.folder.iterdir())
 
     arguments = ["add", "c", "--no-sync", "--project", str(project.folder)]
-    kill_and_tell(Assault(project.folder, arguments, lambda: restore(project, old), survey), times)
+    kill_repeatedly(KilledCommand(project.folder, arguments, lambda: restore(project, old), check), times)
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -179,7 +179,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("times", TIMES)
 def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
-    """After kill -9 a bundle is whole, the old one or the new one, at its place or put back there by the next run."""
+    """After SIGKILL the bundle is complete, the old or the new one, or the next run restores it."""
     index.add(build_wheel("pip", "25.0"))
     output = project.folder.parent / "out" / "made"
     arguments = ["bundle", "--project", str(project.folder), "--output", str(output)]
@@ -195,7 +195,7 @@ def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
         shutil.rmtree(output.parent)
         shutil.copytree(project.folder.parent / "kept", output)
 
-    def survey() -> None:
+    def check() -> None:
         left = _contents(output) if output.exists() else _contents(output.parent / ".minglibc-bundle-made" / "old")
         assert left in (old, new)
         ran = minglibc(*arguments)
@@ -203,26 +203,26 @@ def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
         assert new == _contents(output)
         assert ["made"] == [path.name for path in output.parent.iterdir()]
 
-    kill_and_tell(Assault(output.parent, arguments, prepare, survey), times)
+    kill_repeatedly(KilledCommand(output.parent, arguments, prepare, check), times)
 
 
-def test_bait_for_a_bundle(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
-    """What somebody else laid where a killed bundle would lie is neither taken for one nor written into."""
+def test_untrusted_temporary_folder_of_a_bundle(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """A symbolic link in the place of a killed bundle's temporary folder is neither followed nor restored."""
     index.add(build_wheel("pip", "25.0"))
-    bait = tmp_path / "bait"
-    (bait / "old").mkdir(parents=True)
-    (bait / "old" / "install.sh").write_text("evil")
-    (tmp_path / ".minglibc-bundle-made").symlink_to(bait)
+    untrusted = tmp_path / "untrusted"
+    (untrusted / "old").mkdir(parents=True)
+    (untrusted / "old" / "install.sh").write_text("evil")
+    (tmp_path / ".minglibc-bundle-made").symlink_to(untrusted)
     ran = minglibc("bundle", "--project", str(project.folder), "--output", str(tmp_path / "made"))
     assert 1 == ran.code
     assert "can't write" in ran.err
     assert not (tmp_path / "made").exists()
-    assert ["old"] == [path.name for path in bait.iterdir()]
+    assert ["old"] == [path.name for path in untrusted.iterdir()]
 
 
 @pytest.mark.parametrize("times", TIMES)
-def test_cache_being_filled(project: LockedProject, times: int) -> None:
-    """After kill -9 of a lock with a cold cache, the next lock makes of that cache the same lock as of none."""
+def test_lock_with_an_empty_cache(project: LockedProject, times: int) -> None:
+    """After SIGKILL of a `lock` with an empty cache, the next `lock` writes the same lock."""
     whole = states(project)["pylock.toml"]
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
 
@@ -230,27 +230,27 @@ def test_cache_being_filled(project: LockedProject, times: int) -> None:
         shutil.rmtree(cache, ignore_errors=True)
         (project.folder / "pylock.toml").unlink(missing_ok=True)
 
-    def survey() -> None:
+    def check() -> None:
         (project.folder / "pylock.toml").unlink(missing_ok=True)
         ran = project.command("lock")
         assert 0 == ran.code, ran.err
         assert whole == states(project)["pylock.toml"]
-        cache_tells_the_truth()
+        check_cached_wheels()
 
-    kill_and_tell(Assault(cache, ["lock", "--project", str(project.folder)], prepare, survey), times)
+    kill_repeatedly(KilledCommand(cache, ["lock", "--project", str(project.folder)], prepare, check), times)
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.nightly)])
 def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
-    """After kill -9 of a fresh install that fills the wheel cache, cache and environment are right after the next sync."""
+    """After SIGKILL of an installation with an empty wheel cache, the next `sync` repairs the cache and the environment."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
 
     def prepare() -> None:
         for folder in (*cache.glob("wheels-*"), project.venv):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def survey() -> None:
-        cache_tells_the_truth()
+    def check() -> None:
+        check_cached_wheels()
         ran = project.sync()
         assert 0 == ran.code, ran.err
         assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
@@ -259,4 +259,4 @@ def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
         assert json.loads(project.sync("--check", "--json").out)["changed"] is False
 
     root = project.folder.parent
-    kill_and_tell(Assault(root, ["sync", "--project", str(project.folder)], prepare, survey), times)
+    kill_repeatedly(KilledCommand(root, ["sync", "--project", str(project.folder)], prepare, check), times)

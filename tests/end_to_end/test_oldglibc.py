@@ -1,4 +1,4 @@
-"""What runs on a real glibc 2.31, without root: another installer's environment does not, minglibc's does."""
+"""Environments on glibc 2.31, without root: those of other installers fail, minglibc's work."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from minglibc.model.targets import GlibcVersion
 from tests.support import oldglibc
-from tests.support.oldglibc import NotHere, OldPython, minglibc, or_skip, site_packages, succeed, written
+from tests.support.oldglibc import OldPython, Unavailable, minglibc, or_skip, site_packages, succeed
 
 pytestmark = [pytest.mark.debian, pytest.mark.online, pytest.mark.slow]
 
@@ -23,7 +23,7 @@ def old_python() -> OldPython:
 
 @pytest.fixture(scope="module")
 def python39() -> Path:
-    """Python 3.9 on this machine's glibc, which must be new enough for the wheel that shows the failure."""
+    """Python 3.9 with this machine's glibc, which must be new enough for the wheel that fails."""
     version = os.confstr("CS_GNU_LIBC_VERSION") or "no glibc"
     if not version.startswith("glibc ") or GlibcVersion.parse(version.split()[-1]) < (2, 34):
         pytest.skip(f"{version} is itself too old for a manylinux_2_34 wheel")
@@ -32,33 +32,33 @@ def python39() -> Path:
 
 @pytest.fixture(scope="module", params=["2.31", "2.17"])
 def synced(request: pytest.FixtureRequest, python39: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that minglibc made here, under a cap that is not this machine's."""
+    """An environment that minglibc installed on this machine, under an older cap."""
     project = oldglibc.project(tmp_path_factory.mktemp("synced"), request.param, *oldglibc.REQUIREMENTS)
     return oldglibc.shared_environment(project, python39)
 
 
-def test_this_is_an_old_glibc(old_python: OldPython) -> None:
-    """The interpreter that the other tests use says itself that its libc is glibc 2.31, and nobody else's Python is in it."""
+def test_the_interpreter_uses_glibc_2_31(old_python: OldPython) -> None:
+    """The interpreter of the other tests reports glibc 2.31 and only its own library folders."""
     outcome = old_python.run("import os, sys; print(os.confstr('CS_GNU_LIBC_VERSION'), *sys.path, sep='\\n')")
     version, *path = outcome.stdout.split("\n")
     assert version == "glibc 2.31", outcome
     assert all(folder.startswith(str(old_python.root)) for folder in path if folder)
 
 
-def test_two_at_once_make_one_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is overtaken while it fills the cache uses the other's folder and leaves none of its own."""
+def test_concurrent_runs_share_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another run fills the cache first, its folder is used and no other folder is left."""
     monkeypatch.setattr(oldglibc, "CACHE", tmp_path)
 
-    def overtaken(folder: Path) -> None:
+    def fill_slowly(folder: Path) -> None:
         (folder / "mine").touch()
         oldglibc.cached("root", lambda other: (other / "theirs").touch())
 
-    assert [path.name for path in oldglibc.cached("root", overtaken).iterdir()] == ["theirs"]
+    assert [path.name for path in oldglibc.cached("root", fill_slowly).iterdir()] == ["theirs"]
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
 
 
-def test_pips_environment_fails_there(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
-    """The wheel that pip takes suits the machine that it runs on, and the old machine can't load it."""
+def test_pip_environment_fails(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
+    """pip selects a wheel for the machine that it runs on, which fails on the old machine."""
     broken = oldglibc.pip_environment(python39, tmp_path / ".venv", BROKEN)
     assert "manylinux_2_34" in wheel_tags(broken, "cryptography")
     succeed([broken / "bin" / "python", "-c", IMPORT_IT])
@@ -67,28 +67,26 @@ def test_pips_environment_fails_there(python39: Path, old_python: OldPython, tmp
     assert "version `GLIBC_2.33' not found" in outcome.stderr
 
 
-def test_uvs_environment_fails_there(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
-    """The wheel that uv takes suits the machine that it runs on, and the old machine can't load it."""
+def test_uv_environment_fails(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
+    """uv selects a wheel for the machine that it runs on, which fails on the old machine."""
     try:
         environment = oldglibc.uv_environment(python39, tmp_path / ".venv", BROKEN)
-    except NotHere as why:
+    except Unavailable as why:
         pytest.skip(str(why))
     assert "manylinux_2_34" in wheel_tags(environment, "cryptography")
     outcome = old_python.run(IMPORT_IT, site_packages=site_packages(environment))
     assert "version `GLIBC_2.33' not found" in outcome.stderr
 
 
-@written("lock", "sync")
 @pytest.mark.parametrize("name", oldglibc.WORKS)
-def test_what_sync_installs_here_works_there(name: str, synced: Path, old_python: OldPython) -> None:
-    """An environment synced on a newer machine imports and works under glibc 2.31."""
+def test_synced_environment_works(name: str, synced: Path, old_python: OldPython) -> None:
+    """An environment synced on a newer machine works with glibc 2.31."""
     outcome = old_python.run(oldglibc.WORKS[name], site_packages=site_packages(synced))
     assert not outcome.returncode, outcome.stderr
 
 
-@written("lock", "sync")
-def test_sync_mends_what_another_installer_broke(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
-    """One `sync` reinstalls the one distribution that needs too new a glibc, at its version, and touches no other."""
+def test_sync_repairs_an_environment_of_pip(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
+    """`sync` reinstalls the distribution that exceeds the cap, with the same version, and changes no other."""
     broken = oldglibc.pip_environment(python39, tmp_path / ".venv", BROKEN)
     names = ("cffi", "pycparser")
     before = {name: changed(broken, name) for name in names}
@@ -103,10 +101,9 @@ def test_sync_mends_what_another_installer_broke(python39: Path, old_python: Old
     assert before == {name: changed(broken, name) for name in names}
 
 
-@written("lock", "bundle")
 @pytest.mark.parametrize("cap", ["2.31", "2.17"])
-def test_a_bundle_installs_there(cap: str, old_python: OldPython, tmp_path: Path) -> None:
-    """The bundle's own pip, running on glibc 2.31 without an index, installs the bundle's wheels, and they work."""
+def test_bundle_installs(cap: str, old_python: OldPython, tmp_path: Path) -> None:
+    """The bundle's pip, with glibc 2.31 and without an index, installs the bundle's wheels, and they work."""
     project = oldglibc.project(tmp_path, cap, *oldglibc.REQUIREMENTS)
     minglibc("lock", project=project)
     minglibc("bundle", "--output", str(tmp_path / "bundle"), project=project)
@@ -128,7 +125,7 @@ def wheel_tags(environment: Path, name: str) -> str:
 
 
 def version_of(environment: Path, name: str) -> str:
-    """The version that an environment claims to have of a package."""
+    """The installed version of a package."""
     (folder,) = site_packages(environment).glob(f"{name}-*.dist-info")
     return folder.name.removesuffix(".dist-info").partition("-")[2]
 

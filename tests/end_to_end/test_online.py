@@ -1,4 +1,4 @@
-"""The real index, real wheels, and other installers reading the lock (`pytest -m online`)."""
+"""The public index, its wheels, and other installers that read the lock (`pytest -m online`)."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def _lock(folder: Path, text: str) -> str:
 
 
 def _python(folder: Path, *arguments: str) -> str:
-    """What the environment's Python prints, with nothing of this machine's own pip settings."""
+    """The output of the environment's Python, without this machine's pip settings."""
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     command = [str(folder / "bin" / "python"), *arguments]
     environment = {**settings, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -42,7 +42,7 @@ def _python(folder: Path, *arguments: str) -> str:
 
 
 def _cryptography_needs(environment: Path) -> GlibcVersion:
-    """The glibc that the installed cryptography's WHEEL file promises to run on."""
+    """The oldest glibc that the installed cryptography supports, according to its WHEEL file."""
     (wheel,) = environment.glob("lib/python3*/site-packages/cryptography-*.dist-info/WHEEL")
     tags = [line.partition(": ")[2] for line in wheel.read_text().splitlines() if line.startswith("Tag: ")]
     needs = [found for tag in tags if isinstance(found := lowest_libcs(tag).get("glibc"), GlibcVersion)]
@@ -50,7 +50,7 @@ def _cryptography_needs(environment: Path) -> GlibcVersion:
 
 
 def test_paramiko(tmp_path: Path) -> None:
-    """The motivating case is locked within 2.27 for both Pythons, one version each."""
+    """paramiko is locked under glibc 2.27 for two Pythons, with one version of each package."""
     _lock(tmp_path, PARAMIKO.read_text(encoding="utf-8"))
     lock = read_lock(tmp_path)
     old, new = (lock.versions(target) for target in lock.targets)
@@ -59,14 +59,14 @@ def test_paramiko(tmp_path: Path) -> None:
 
 
 def test_torch(tmp_path: Path) -> None:
-    """Torch falls back to 2.6.0 under 2.17, and it is said why."""
+    """torch 2.6.0 is selected under glibc 2.17, and the output explains why."""
     said = _lock(tmp_path, _pyproject(["torch"], cap="2.17"))
     assert "2.6.0" == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])["torch"]
     assert "→ 2.6.0: newer releases need glibc 2.28" in said
 
 
 def test_data(tmp_path: Path) -> None:
-    """numpy, pandas and pyarrow are each held back under 2.17, with the cap that would free them."""
+    """numpy and pyarrow are held back under glibc 2.17, and the output names the caps that allow newer releases."""
     said = _lock(tmp_path, _pyproject(["numpy", "pandas", "pyarrow"], cap="2.17"))
     assert {"numpy", "pandas", "pyarrow"} <= set(read_lock(tmp_path).versions(read_lock(tmp_path).targets[0]))
     for name, needs in (("numpy", "2.27"), ("pyarrow", "2.28")):
@@ -76,13 +76,13 @@ def test_data(tmp_path: Path) -> None:
 
 
 def test_grpc(tmp_path: Path) -> None:
-    """grpcio and protobuf agree on a pair of releases."""
+    """grpcio, grpcio-status and protobuf are compatible with each other."""
     _lock(tmp_path, _pyproject(["grpcio", "protobuf", "grpcio-status"], cap="2.17"))
     assert {"grpcio", "protobuf", "grpcio-status"} <= set(read_lock(tmp_path).versions(read_lock(tmp_path).targets[0]))
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_other_installers_obey_the_lock(tmp_path: Path, installer: str) -> None:
+def test_other_installers_use_the_lock(tmp_path: Path, installer: str) -> None:
     """`pip install -r pylock.toml` (26.1 and newer) and `uv pip sync pylock.toml` install wheels within the cap."""
     _lock(tmp_path, PARAMIKO.read_text(encoding="utf-8"))
     environment = tmp_path / "environment"
@@ -106,7 +106,7 @@ def _sources(requirements: list[str], *, cap: str = "2.17") -> str:
 
 @pytest.mark.slow
 def test_sources_are_built(tmp_path: Path) -> None:
-    """Old projects that publish source alone, one of them with a C extension, are locked, installed and found within the cap."""
+    """Projects with only source distributions, one with a C extension, are locked, installed and compatible with the cap."""
     said = _lock(tmp_path, _sources(["docopt", "sgmllib3k", "simplejson==3.8.2"]))
     assert "from source: simplejson 3.8.2" in said
     assert 0 == minglibc("sync", "--project", str(tmp_path)).code
@@ -120,8 +120,8 @@ def test_sources_are_built(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_source_that_links_with_a_newer_glibc(tmp_path: Path) -> None:
-    """zstandard starts threads: built on a machine with glibc 2.34 or newer it is refused under 2.17, with file and symbol version."""
+def test_a_build_that_exceeds_the_cap(tmp_path: Path) -> None:
+    """zstandard built with glibc 2.34 or newer exceeds the cap 2.17; the error names the file and the symbol version."""
     (tmp_path / "pyproject.toml").write_text(_sources(["zstandard==0.18.0"]), encoding="utf-8")
     ran = minglibc("lock", "--project", str(tmp_path))
     assert 1 == ran.code

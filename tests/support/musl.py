@@ -5,7 +5,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.support.oldglibc import NotHere, debian_packages, succeed
+from tests.support.oldglibc import Unavailable, debian_packages, succeed
 
 VERSION = "1.2.2"
 _HOME = "usr/lib/x86_64-linux-musl"
@@ -51,7 +51,7 @@ class Musl:
 
 @cache
 def musl() -> Musl:
-    """musl of Debian 11, from the cache or from Debian's registry (1 MB); raises NotHere."""
+    """musl of Debian 11, from the cache or from Debian's registry (1 MB); raises Unavailable."""
     if not shutil.which("gcc"):
-        raise NotHere("no gcc on this machine")
+        raise Unavailable("no gcc on this machine")
     return Musl(debian_packages("debian-11-musl-1", "musl", "musl-dev", "musl-tools"))

@@ -1,4 +1,4 @@
-"""A real glibc 2.31 with its Python 3.9, made from Debian 11's packages: as a plain user, or as a whole root."""
+"""Debian 11's Python 3.9 with glibc 2.31, from Debian's packages, without root or as a root file system."""
 
 import os
 import platform
@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import platformdirs
 import pytest
 
-# Taken when this module is imported, because the fixtures of conftest.py give every test another home.
+# Read at import, since the fixtures of conftest.py change the home of each test.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -25,7 +24,7 @@ ENVIRONMENT = {
 } | {"PIP_CONFIG_FILE": os.devnull, "UV_PYTHON_DOWNLOADS": "never", "MINGLIBC_CACHE_DIR": ""}
 CACHE = Path(os.environ.get("MINGLIBC_TEST_CACHE") or platformdirs.user_cache_path("minglibc-tests"))
 ENVIRONMENT["MINGLIBC_CACHE_DIR"] = str(CACHE / "minglibc")
-# Set where the proof must not be skipped unseen, such as in CI.
+# Set in CI, where these tests must not be skipped.
 REQUIRED = bool(os.environ.get("MINGLIBC_TEST_REQUIRE"))
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
@@ -36,7 +35,7 @@ PACKAGES = (
     "python3.9-minimal",
     "libpython3.9-minimal",
     "libpython3.9-stdlib",
-    "python3-distutils",  # Debian keeps it apart, and pip needs it before Python 3.10
+    "python3-distutils",  # a separate package in Debian, which pip needs before Python 3.10
     "zlib1g",
     "libexpat1",
     "libffi7",
@@ -51,16 +50,16 @@ PACKAGES = (
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
-class NotHere(Exception):
-    """An old glibc can't be had on this machine; the text says why."""
+class Unavailable(Exception):
+    """Something that a test needs is missing on this machine; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OldPython:
-    """Python 3.9 of Debian 11, started through its own loader and its own libraries."""
+    """Python 3.9 of Debian 11, started with its own dynamic loader and libraries."""
 
     root: Path
 
@@ -73,7 +72,7 @@ class OldPython:
     def run(
         self, what: str | Sequence[str], *, site_packages: Path | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """Runs code (a string) or arguments (a sequence) and sees nothing of this machine's Python but *site_packages*."""
+        """Run code (a string) or arguments (a sequence), isolated from this machine's Python except for *site_packages*."""
         environment = {
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
@@ -89,7 +88,7 @@ class OldPython:
 
 @dataclass(frozen=True, slots=True)
 class OldMachine:
-    """A whole Debian 11, entered through chroot; what it writes outside the shared folders is forgotten."""
+    """A Debian 11 root file system, used with chroot; changes outside shared folders are discarded."""
 
     root: Path
 
@@ -102,9 +101,8 @@ class OldMachine:
         network: bool = True,
         timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs *command* there with the *shared* folders at their own paths, and *links* (path → target) made before."""
-        # Everything is mounted in a mount namespace of this one process, so that nothing stays mounted,
-        # not even after SIGKILL.
+        """Run *command* with the *shared* folders at their own paths and the symbolic *links* (path → target)."""
+        # All mounts are in a mount namespace of this process, so nothing stays mounted, even after SIGKILL.
         script = ["set -e", 'mount -t tmpfs tmpfs "$SCRATCH"', 'mkdir "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/root"']
         script.append(
             'mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" "$SCRATCH/root"'
@@ -135,35 +133,35 @@ def run(
     env: Mapping[str, str] = ENVIRONMENT,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """The outcome of *command* in the real user's environment; both of its streams are kept."""
+    """Run *command* in the user's environment and capture its output."""
     return subprocess.run(command, env=env, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False)
 
 
-def or_skip(make: Callable[[], Thing]) -> Thing:
-    """What *make* gives; a test that can't have it here is skipped with the reason, or fails where it is required."""
+def or_skip(make: Callable[[], Value]) -> Value:
+    """The result of *make*; if something is missing, the test is skipped, or fails if MINGLIBC_TEST_REQUIRE is set."""
     try:
         return make()
-    except NotHere as why:
+    except Unavailable as why:
         if REQUIRED:
             pytest.fail(str(why))
         pytest.skip(str(why))
 
 
 def succeed(command: Sequence[str | Path], *, timeout: float = 300, cwd: Path | None = None) -> str:
-    """What *command* wrote; a command that fails raises AssertionError with all that it said."""
+    """The output of *command*; raises AssertionError with its output if it fails."""
     outcome = run(command, timeout=timeout, cwd=cwd)
     assert outcome.returncode == 0, f"{command}\n{outcome.stdout}{outcome.stderr}"
     return outcome.stdout
 
 
 def cached(name: str, make: Callable[[Path], object]) -> Path:
-    """The folder *name* of the cache, made once; a run that is killed or that loses a race leaves no half of it."""
+    """The folder *name* of the cache, created once; a run that is killed leaves no incomplete folder."""
     folder = CACHE / name
     if folder.is_dir():
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=CACHE))
-    new.chmod(0o755)  # chroot may drop its user, and mkdtemp lets in the owner alone
+    new.chmod(0o755)  # mkdtemp only gives access to the owner
     try:
         make(new)
         new.rename(folder)
@@ -177,7 +175,7 @@ def cached(name: str, make: Callable[[Path], object]) -> Path:
 
 @cache
 def old_python() -> OldPython:
-    """Debian 11's Python, from the cache or from Debian's registry (10 MB, a few seconds); raises NotHere."""
+    """Debian 11's Python, from the cache or from Debian's archive (10 MB, a few seconds); raises Unavailable."""
     _need_x86_64()
     _need_programs("apt-get", "dpkg-deb")
     return OldPython(cached("debian-11-python-1", lambda root: _unpack(PACKAGES, root)))
@@ -185,20 +183,20 @@ def old_python() -> OldPython:
 
 @cache
 def old_machine() -> OldMachine:
-    """The whole Debian 11 root, from the cache or from debootstrap (263 MB, a minute and a half); raises NotHere."""
+    """The Debian 11 root, from the cache or from debootstrap (263 MB, a minute and a half); raises Unavailable."""
     _need_x86_64()
     if os.geteuid() != 0:
-        raise NotHere("debootstrap and chroot need root")
+        raise Unavailable("debootstrap and chroot need root")
     _need_programs("apt-get", "dpkg-deb", "unshare", "mount", "chroot", "wget")
     machine = OldMachine(cached("debian-11-root-1", _debootstrap))
     outcome = machine.run(["true"])
     if outcome.returncode:
-        raise NotHere(f"chroot with overlay mounts does not work here: {outcome.stderr.strip()}")
+        raise Unavailable(f"chroot with overlay mounts does not work here: {outcome.stderr.strip()}")
     return machine
 
 
 def debian_packages(name: str, *packages: str) -> Path:
-    """A folder with Debian 11's *packages* unpacked, from the cache (as *name*) or from Debian's registry; raises NotHere."""
+    """A folder with Debian 11's *packages* unpacked, from the cache (as *name*) or from Debian's archive; raises Unavailable."""
     _need_x86_64()
     _need_programs("apt-get", "dpkg-deb")
     return cached(name, lambda root: _unpack(packages, root))
@@ -206,26 +204,26 @@ def debian_packages(name: str, *packages: str) -> Path:
 
 @cache
 def interpreter(version: str) -> Path:
-    """This machine's own CPython *version* (``3.9``), from PATH or pyenv; raises NotHere."""
+    """This machine's CPython *version* (``3.9``), from PATH or pyenv; raises Unavailable."""
     name = f"python{version}"
     found = [shutil.which(name, path=ENVIRONMENT.get("PATH")), *PYENV.glob(f"versions/{version}.*/bin/{name}")]
     for candidate in filter(None, found):
-        # A pyenv shim is on PATH and still starts nothing.
+        # A pyenv shim on PATH may not start.
         outcome = run([str(candidate), "-c", "import sys; print(sys.executable)"])
         if outcome.returncode == 0:
             return Path(outcome.stdout.strip())
-    raise NotHere(f"no {name} on this machine")
+    raise Unavailable(f"no {name} on this machine")
 
 
 def _need_x86_64() -> None:
     if platform.machine() != "x86_64":
-        raise NotHere(f"the old packages are for x86_64, and this is {platform.machine()}")
+        raise Unavailable(f"the old packages are for x86_64, and this is {platform.machine()}")
 
 
 def _need_programs(*names: str) -> None:
     missing = [name for name in names if not shutil.which(name, path=ENVIRONMENT.get("PATH"))]
     if missing:
-        raise NotHere(f"no {' and no '.join(missing)} on this machine")
+        raise Unavailable(f"no {' and no '.join(missing)} on this machine")
 
 
 def _unpack(packages: Sequence[str], root: Path) -> None:
@@ -246,7 +244,7 @@ def _debootstrap(root: Path) -> None:
         program = shutil.which("debootstrap", path=ENVIRONMENT.get("PATH"))
         environment = dict(ENVIRONMENT)
         if not program:
-            # It is one shell script with its tables: it runs where it is unpacked.
+            # debootstrap is a shell script with data files: it runs without installation.
             _unpack(["debootstrap"], Path(scratch))
             program = f"{scratch}/usr/sbin/debootstrap"
             environment["DEBOOTSTRAP_DIR"] = f"{scratch}/usr/share/debootstrap"
@@ -255,11 +253,11 @@ def _debootstrap(root: Path) -> None:
         command = [program, *options, SUITE, str(root), _debian_uri()]
         outcome = run(command, env=environment, timeout=900)
         if outcome.returncode:
-            raise NotHere(f"debootstrap failed: {(outcome.stderr or outcome.stdout)[-500:]}")
+            raise Unavailable(f"debootstrap failed: {(outcome.stderr or outcome.stdout)[-500:]}")
 
 
 def _apt_state(folder: Path) -> list[str]:
-    """The options that make apt read Debian 11's index into *folder*, as any user and beside the machine's own state."""
+    """The options that make apt use Debian 11's index, with its state in *folder* instead of the system's."""
     signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
     (folder / "sources.list").write_text(f"deb {signed}{_debian_uri()} {SUITE} main\n")
     (folder / "status").touch()
@@ -284,42 +282,42 @@ def _apt_state(folder: Path) -> list[str]:
 
 @cache
 def _debian_uri() -> str:
-    """Where this machine's own apt finds Debian, proxies and mirrors included."""
+    """The URL of the Debian archive that this machine's apt is configured to use."""
     release = platform.freedesktop_os_release()
     with tempfile.TemporaryDirectory(prefix="minglibc-apt-") as empty:
         listed = _apt([f"-oDir::State::lists={empty}"], "update", "--print-uris")
     for uri, suite in re.findall(r"'(\S+?)/dists/([^/']+)/InRelease'", listed):
         if suite in {SUITE, release.get("VERSION_CODENAME"), "stable", "oldstable"} and release["ID"] == "debian":
             return str(uri)
-    raise NotHere("this machine's apt is not set to a Debian registry")
+    raise Unavailable("this machine's apt is not configured for Debian")
 
 
 def _apt(options: Sequence[str], *arguments: str, cwd: Path | None = None) -> str:
     outcome = run(["apt-get", "-q", *options, *arguments], cwd=cwd)
     if outcome.returncode:
-        raise NotHere(f"apt-get {arguments[0]} failed: {outcome.stderr.strip()}")
+        raise Unavailable(f"apt-get {arguments[0]} failed: {outcome.stderr.strip()}")
     return outcome.stdout
 
 
 REQUIREMENTS = ("paramiko", "numpy", "pandas", "lxml", "psycopg[binary]", "grpcio", "pydantic")
 
-# What runs there on each of REQUIREMENTS: native code is called, not only imported, and nothing needs a server.
+# A program for each of REQUIREMENTS that calls its native code. None needs a network.
 WORKS = {
     "paramiko": """
 import socket, threading
 import paramiko
-class Door(paramiko.ServerInterface):
+class Server(paramiko.ServerInterface):
     def check_auth_password(self, username, password):
-        return paramiko.AUTH_SUCCESSFUL if password == "opens" else paramiko.AUTH_FAILED
+        return paramiko.AUTH_SUCCESSFUL if password == "secret" else paramiko.AUTH_FAILED
     def check_channel_request(self, kind, chanid):
         return paramiko.OPEN_SUCCEEDED
 listener = socket.create_server(("127.0.0.1", 0))
 client_end = socket.create_connection(listener.getsockname())
 server = paramiko.Transport(listener.accept()[0])
 server.add_server_key(paramiko.ECDSAKey.generate())
-threading.Thread(target=server.start_server, kwargs={"server": Door()}, daemon=True).start()
+threading.Thread(target=server.start_server, kwargs={"server": Server()}, daemon=True).start()
 client = paramiko.Transport(client_end)
-client.connect(username="anyone", password="opens")
+client.connect(username="anyone", password="secret")
 channel = client.open_session()
 server.accept(20).sendall(b"through the transport")
 assert b"through the transport" == channel.recv(100)
@@ -337,31 +335,25 @@ WORKS_ALL = "\n".join(WORKS.values()) + "\nimport os; print(os.confstr('CS_GNU_L
 
 
 def site_packages(environment: Path) -> Path:
-    """Where an *environment* of Python 3.9 keeps what is installed."""
+    """The site-packages of an *environment* of Python 3.9."""
     return environment / "lib" / "python3.9" / "site-packages"
 
 
 def minglibc(*arguments: str, project: Path) -> str:
-    """What the command wrote to stdout, run in *project* as a user runs it."""
+    """The output of a minglibc command in *project*."""
     return succeed([sys.executable, "-m", "minglibc", *arguments], cwd=project)
 
 
 def shared_environment(project: Path, python: Path) -> Path:
-    """The .venv of *project* that minglibc locks and syncs on this machine."""
+    """The .venv of *project*, locked and synced on this machine."""
     environment = project / ".venv"
     minglibc("lock", project=project)
     minglibc("sync", "--python", str(make_environment(python, environment)), project=project)
     return environment
 
 
-def written(*commands: str) -> pytest.MarkDecorator:
-    """Expects nothing of a command that has no module yet, and everything as soon as it has one."""
-    missing = [command for command in commands if not find_spec(f"minglibc.cli.{command}")]
-    return pytest.mark.xfail(bool(missing), reason=f"being written: {', '.join(missing)}", strict=False)
-
-
 def project(folder: Path, cap: str, *requirements: str) -> Path:
-    """A project in *folder* for Python 3.9 on x86_64 that keeps to glibc *cap*."""
+    """A project in *folder* for Python 3.9 on x86_64 with the glibc *cap*."""
     dependencies = ", ".join(f'"{requirement}"' for requirement in requirements)
     (folder / "pyproject.toml").write_text(f"""\
 [project]
@@ -379,13 +371,13 @@ architectures = ["x86_64"]
 
 
 def make_environment(python: Path, environment: Path) -> Path:
-    """The interpreter of a new and empty *environment* of *python*."""
+    """The interpreter of a new, empty *environment* of *python*."""
     succeed([python, "-m", "venv", "--without-pip", environment])
     return environment / "bin" / "python"
 
 
 def pip_environment(python: Path, environment: Path, *requirements: str) -> Path:
-    """*environment*, new, with what the pip that came with *python* installs on this machine."""
+    """A new *environment* with *requirements* installed by the pip of *python*."""
     wheels = cached(
         "wheels-" + "-".join(requirements),
         lambda folder: succeed([python, "-m", "pip", "download", "-q", "-d", folder, *requirements]),
@@ -397,10 +389,10 @@ def pip_environment(python: Path, environment: Path, *requirements: str) -> Path
 
 
 def uv_environment(python: Path, environment: Path, *requirements: str) -> Path:
-    """*environment*, new, with what uv installs on this machine; raises NotHere."""
+    """A new *environment* with *requirements* installed by uv; raises Unavailable."""
     uv = shutil.which("uv", path=ENVIRONMENT.get("PATH"))
     if not uv:
-        raise NotHere("no uv on this machine")
+        raise Unavailable("no uv on this machine")
     there = ["--cache-dir", str(CACHE / "uv"), "-q", "--python", str(make_environment(python, environment))]
     succeed([uv, "pip", "install", *there, *requirements])
     return environment
