@@ -18,7 +18,7 @@ from minglibc.build.sdist import opened
 from minglibc.errors import WheelError
 from minglibc.lock.digest import lock_digests, seal
 from minglibc.model.core_metadata import parse_pkg_info
-from tests.support.commands import check_law, minglibc, read_lock
+from tests.support.commands import check_selection, minglibc, read_lock
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed
 from tests.support.index import IndexServer
 from tests.support.sdists import Entry, build_source, entry_of, tar_of, zip_of
@@ -455,7 +455,7 @@ def test_the_law_where_a_source_stands_beside_wheels(project: LockedProject, ind
     index.add(build_source("a", "1.0"))
     project.lock("a", more=f'{ALLOWED}architectures = ["x86_64", "aarch64"]\n')
     lock = read_lock(project.folder)
-    check_law(lock, [])
+    check_selection(lock, [])
     files = {target.architecture: lock.select(target)[0][1].filename for target in lock.targets}
     assert files["aarch64"].endswith("aarch64.whl")
     assert "a-1.0.tar.gz" == files["x86_64"]

@@ -164,7 +164,7 @@ def test_remove_says_where_else_it_is(project: Path) -> None:
     ],
 )
 def test_when_the_lock_fails_nothing_has_changed(project: Path, arguments: list[str], code: int, expected: str) -> None:
-    """A requirement that can't be locked leaves pyproject.toml and the lock byte for byte, and no litter."""
+    """A requirement that can't be locked leaves pyproject.toml and the lock byte for byte, and no leftovers."""
     before = {path.name: path.read_bytes() for path in project.iterdir()}
     refused = minglibc("add", "--project", str(project), "--no-sync", *arguments)
     assert code == refused.code

@@ -53,8 +53,8 @@ def test_it_opens_and_fetches_nothing(report: tuple[Page, Path]) -> None:
     opened, path = report
     assert "controller on glibc 2.17" == opened.evaluate("document.querySelector('h1').textContent")
     assert 7 == opened.evaluate("document.querySelectorAll('section').length")
-    assert {path.as_uri()} == set(opened.asked)
-    assert [] == opened.complaints
+    assert {path.as_uri()} == set(opened.requests)
+    assert [] == opened.errors
 
 
 def test_tables_sort_by_keyboard(report: tuple[Page, Path]) -> None:
@@ -134,7 +134,7 @@ def test_it_prints(report: tuple[Page, Path]) -> None:
     opened.open(path)
     assert "rgb(255, 255, 255)" == opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert "none" == opened.evaluate("getComputedStyle(document.querySelector('.filter')).display")
-    assert opened.paper().startswith(b"%PDF-")
+    assert opened.print_to_pdf().startswith(b"%PDF-")
     opened.show()
 
 
@@ -142,7 +142,7 @@ def test_screenshot(report: tuple[Page, Path]) -> None:
     """A screenshot of the page is not blank (MINGLIBC_TEST_PICTURE saves it)."""
     opened, path = report
     opened.open(path)
-    picture = opened.picture()
+    picture = opened.screenshot()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 20_000
     if keep := os.environ.get("MINGLIBC_TEST_PICTURE"):

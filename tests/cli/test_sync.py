@@ -17,7 +17,7 @@ import pytest
 from minglibc.install import interpreter, transaction
 from minglibc.model.targets import GlibcVersion
 from tests.support.elves import elf
-from tests.support.environments import RUNNING, LockedProject, check_whole, installed, litter, snapshot
+from tests.support.environments import RUNNING, LockedProject, check_whole, installed, leftovers, snapshot
 from tests.support.faults import FAULTS, Fault
 from tests.support.index import Answer, Exchange, IndexServer
 from tests.support.wheels import BuiltWheel, Member, build_wheel, tamper
@@ -376,7 +376,7 @@ def test_a_bad_wheel_leaves_the_environment_as_it_was(project: LockedProject, in
     assert "b-1.0-py3-none-any.whl" in ran.err
     assert "Traceback" not in ran.err
     assert before == snapshot(project.venv)
-    assert litter(project.venv) == set()
+    assert leftovers(project.venv) == set()
 
 
 def test_a_file_that_changed_on_the_index_is_named(project: LockedProject, index: IndexServer) -> None:
@@ -456,7 +456,7 @@ def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: i
 
 
 def test_a_few_kills_are_put_right(project: LockedProject, two_releases: Callable[[int], None]) -> None:
-    """S1, S2: after a SIGKILL at a random moment the next sync ends right, without litter."""
+    """S1, S2: after a SIGKILL at a random moment the next sync ends right, without leftovers."""
     kill_at_random(project, two_releases, 2, seed=int(time.time()))
 
 
@@ -537,7 +537,7 @@ def test_a_wheel_is_unpacked_while_another_still_comes(large_and_late: LockedPro
 
     def answer(exchange: Exchange) -> None:
         seen.append(before == {path: it for path, it in snapshot(large_and_late.venv).items() if path in before})
-        exchange.send(exchange.honest())
+        exchange.send(exchange.correct())
 
     index.fault("*/late-1.0*.whl", once_unpacked("large", answer))
     ran = subprocess.run(command(large_and_late), check=False, capture_output=True, text=True)
@@ -599,7 +599,7 @@ def test_whoever_unpacks_ends_with_the_sync(large_and_late: LockedProject, index
     ran = large_and_late.sync()
     assert 0 == ran.code, ran.err
     check_whole(large_and_late.venv)
-    assert litter(large_and_late.venv) == set()
+    assert leftovers(large_and_late.venv) == set()
 
 
 def test_several_syncs_at_once_take_turns(project: LockedProject, two_releases: Callable[[int], None]) -> None:

@@ -152,7 +152,7 @@ def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_what_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: BaseException
 ) -> None:
-    """When the disk is full or the user gives up, the old file is there byte for byte, and no litter."""
+    """When the disk is full or the user gives up, the old file is there byte for byte, and no leftovers."""
     path = tmp_path / "pylock.toml"
     path.write_text("old")
 

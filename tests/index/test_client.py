@@ -59,7 +59,7 @@ def test_later_targets_ask_at_once_for_what_the_first_one_chose(tmp_path: Path, 
         while len(index.paths(pattern)) < len(names) and time.monotonic() < end:
             time.sleep(0.01)
         together.append(len(index.paths(pattern)))
-        exchange.send(exchange.honest())
+        exchange.send(exchange.correct())
 
     index.fault(pattern, late)
     ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url)

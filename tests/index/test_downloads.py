@@ -71,7 +71,7 @@ def test_many_wheels_come_in_parallel(index: IndexServer, cache: Path) -> None:
         running[1] = max(running)
         exchange.wait(0.1)  # type: ignore[attr-defined]  # an Exchange
         running[0] -= 1
-        exchange.send(exchange.honest())  # type: ignore[attr-defined]  # an Exchange
+        exchange.send(exchange.correct())  # type: ignore[attr-defined]  # an Exchange
 
     index.fault("*.whl", slow)
     with Wheelhouse(str(cache)) as house:

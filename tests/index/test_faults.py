@@ -1,4 +1,4 @@
-"""The catalogue's index faults, one by one, against a server that really misbehaves: what `lock` does about each."""
+"""How `lock` handles each fault of the index."""
 
 from pathlib import Path
 

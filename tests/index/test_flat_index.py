@@ -22,10 +22,10 @@ DONE = 0
 
 @pytest.fixture(autouse=True)
 def public(index: IndexServer) -> IndexServer:
-    """What anybody may publish to: corp 99.0 stands there beside honest projects."""
+    """What anybody may publish to: corp 99.0 stands there beside correct projects."""
     index.add(build_wheel("corp", "99.0"))
-    index.add(build_wheel("app", "1.0", requires=["corp", "honest"]))
-    index.add(build_wheel("honest", "1.0"))
+    index.add(build_wheel("app", "1.0", requires=["corp", "correct"]))
+    index.add(build_wheel("correct", "1.0"))
     index.add(build_wheel("pip", "24.0"))
     return index
 
@@ -80,7 +80,7 @@ def test_folder(lock: Lock, tmp_path: Path, wheels: Path, public: IndexServer, u
     """A folder is the page of all wheels in it: what it has, no other index is asked for, and the lock has its path."""
     ran = lock(url=url.format(tmp_path))
     assert DONE == ran.code, ran.err
-    assert {"app": "1.0", "corp": "1.0", "honest": "1.0"} == locked_versions(tmp_path)
+    assert {"app": "1.0", "corp": "1.0", "correct": "1.0"} == locked_versions(tmp_path)
     assert [] == public.paths("*corp*")
     corp = next(package for package in read_lock(tmp_path).pylock.packages if package.name == "corp")
     built = build_wheel("corp", "1.0")
@@ -148,9 +148,9 @@ def test_offline(lock: Lock, tmp_path: Path) -> None:
     ran = lock("--offline", requires="other.corp", table="default = true\n", last=False)
     assert DONE == ran.code, ran.err
     assert {"other-corp": "2.0"} == locked_versions(tmp_path)
-    ran = lock("--offline", requires="honest", table="default = true\n", last=False)
+    ran = lock("--offline", requires="correct", table="default = true\n", last=False)
     assert EXIT_CANNOT == ran.code
-    assert "honest is on no index" in ran.err
+    assert "correct is on no index" in ran.err
 
 
 @pytest.mark.usefixtures("wheels")
@@ -160,22 +160,22 @@ def test_pinned(lock: Lock, tmp_path: Path, public: IndexServer) -> None:
     assert DONE == lock(table="explicit = true\n", extra=pinned).code
     assert "1.0" == locked_versions(tmp_path)["corp"]
     public.requests.clear()
-    ran = lock("-U", table="explicit = true\n", extra='sources = { honest = { index = "works" } }\n')
+    ran = lock("-U", table="explicit = true\n", extra='sources = { correct = { index = "works" } }\n')
     assert EXIT_CANNOT == ran.code
     assert "/wheels, the index that tool.minglibc.sources pins it to" in ran.err
-    assert [] == public.paths("*honest*")
+    assert [] == public.paths("*correct*")
 
 
 def test_private_index_before_and_behind_a_folder(lock: Lock, tmp_path: Path, wheels: Path) -> None:
     """Of a server's index, a folder and the default, each is asked in its turn, cold and warm."""
-    put(wheels, build_wheel("honest", "0.5"))
+    put(wheels, build_wheel("correct", "0.5"))
     with IndexServer() as private:
         private.add(build_wheel("corp", "1.7"))
         before = f'[[tool.minglibc.index]]\nname = "private"\nurl = "{private.url}"\n'
         for arguments in ((), ("-U",), ("-U", "--refresh")):
             ran = lock(*arguments, extra=before)
             assert DONE == ran.code, ran.err
-            assert {"app": "1.0", "corp": "1.7", "honest": "0.5"} == locked_versions(tmp_path)
+            assert {"app": "1.0", "corp": "1.7", "correct": "0.5"} == locked_versions(tmp_path)
         last = f'{before}[[tool.minglibc.index]]\nname = "last"\nurl = "wheels"\nformat = "flat"\ndefault = true\n'
         ran = lock("-U", url="nothing.html", requires="missing", extra=last, last=False)
         assert EXIT_USAGE == ran.code
@@ -188,18 +188,18 @@ def test_private_index_before_and_behind_a_folder(lock: Lock, tmp_path: Path, wh
 
 def test_page_of_links(lock: Lock, tmp_path: Path, wheels: Path, public: IndexServer) -> None:
     """A page on this machine links wheels beside it and on servers; a hash that it gives is held against the file."""
-    honest = public.url.replace("/simple/", "/files/honest-1.0-py3-none-any.whl")
+    correct = public.url.replace("/simple/", "/files/correct-1.0-py3-none-any.whl")
     digest = build_wheel("corp", "1.0").sha256
-    page = f'<a href="corp-1.0-py3-none-any.whl#sha256={{}}">corp</a> <a href="{honest}">honest</a>'
+    page = f'<a href="corp-1.0-py3-none-any.whl#sha256={{}}">corp</a> <a href="{correct}">correct</a>'
     (wheels / "links.html").write_text(page.format(digest))
     ran = lock(url="file:wheels/links.html")
     assert DONE == ran.code, ran.err
     packages = {str(package.name): package for package in read_lock(tmp_path).pylock.packages}
-    corp, own = packages["corp"].wheels, packages["honest"].wheels
+    corp, own = packages["corp"].wheels, packages["correct"].wheels
     assert corp
     assert own
-    assert ("wheels/corp-1.0-py3-none-any.whl", honest) == (corp[0].path, own[0].url)
-    assert "gives no sha256 for honest" in ran.err
+    assert ("wheels/corp-1.0-py3-none-any.whl", correct) == (corp[0].path, own[0].url)
+    assert "gives no sha256 for correct" in ran.err
     (wheels / "links.html").write_text(page.format("0" * 64))
     ran = lock("-U", url="file:wheels/links.html")
     assert EXIT_CANNOT == ran.code

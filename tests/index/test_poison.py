@@ -30,16 +30,16 @@ def locked(folder: Path, index: IndexServer) -> dict[str, str]:
 @pytest.mark.parametrize("stripped", [True, False])
 def test_metadata_of_one_index_is_not_anothers(tmp_path: Path, *, ranges: bool, stripped: bool) -> None:
     """An index that lies about a wheel of another one, by its hash, changes nothing of what is locked from the other."""
-    with IndexServer(strip_core_metadata=stripped) as honest, IndexServer(strip_core_metadata=stripped) as hostile:
-        honest.add(GOOD)
-        honest.serve_metadata = not ranges
+    with IndexServer(strip_core_metadata=stripped) as correct, IndexServer(strip_core_metadata=stripped) as hostile:
+        correct.add(GOOD)
+        correct.serve_metadata = not ranges
         hostile.add(build_wheel("evil", "1.0"))
         # It claims the good wheel's hashes, and serves metadata, or a wheel to read it from, of its own.
         hostile.add(GOOD._replace(metadata=EVIL.metadata if stripped else GOOD.metadata), served=EVIL.content)
         if ranges:
             hostile.fault("*.metadata", Fault.status(404))
         locked(tmp_path / "hostile", hostile)
-        assert {"b": "1.0"} == locked(tmp_path / "honest", honest)
+        assert {"b": "1.0"} == locked(tmp_path / "correct", correct)
 
 
 def test_a_hash_is_no_line_of_the_cache(tmp_path: Path, index: IndexServer) -> None:
@@ -49,7 +49,7 @@ def test_a_hash_is_no_line_of_the_cache(tmp_path: Path, index: IndexServer) -> N
     index.add(GOOD, hashes={"sha256": f"ab\n{line}\n"})
     assert {"b": "1.0"} == locked(tmp_path / "project", index)
     index.add(build_wheel("evil", "1.0"))
-    with IndexServer() as honest:
-        honest.add(GOOD)
-        assert {"b": "1.0"} == locked(tmp_path / "honest", honest)
+    with IndexServer() as correct:
+        correct.add(GOOD)
+        assert {"b": "1.0"} == locked(tmp_path / "correct", correct)
     assert metadata_text("b", "1.0") != EVIL.metadata

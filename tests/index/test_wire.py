@@ -93,7 +93,7 @@ def test_a_killed_process_is_done_without(
             killed.append(victim)
             os.kill(victim, signal.SIGKILL)
             time.sleep(0.05)
-        exchange.send(exchange.honest())
+        exchange.send(exchange.correct())
 
     index.fault("/simple/*", kill_first)
     with subprocess.Popen(command(project, tmp_path / "cache"), stderr=subprocess.PIPE, text=True) as process:

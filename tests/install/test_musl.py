@@ -442,7 +442,7 @@ def test_install_sh_knows_a_real_musl(real: Musl, project: LockedProject, tmp_pa
 @pytest.mark.debian
 @pytest.mark.online
 def test_real_files_of_both_c_libraries(real: Musl, tmp_path: Path) -> None:
-    """What a compiler makes for one C library is honest there, and a finding under the other."""
+    """What a compiler makes for one C library is correct there, and a finding under the other."""
     source = "#include <string.h>\nint f(char *a, char *b) { return strcmp(a, b); }\n"
     for_musl = real.compile(tmp_path, source, "-shared", "-fPIC").read_bytes()
     (tmp_path / "g.c").write_text(source)

@@ -92,7 +92,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_twenty_locks_at_once(project: LockedProject) -> None:
-    """S11: twenty locks in one folder over one cold cache all end well, with the bytes that one alone makes, and no litter."""
+    """S11: twenty locks in one folder over one cold cache all end well, with the bytes that one alone makes, and no leftovers."""
     path = project.folder / "pylock.toml"
     expected = path.read_bytes()
     path.unlink()

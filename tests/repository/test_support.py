@@ -385,7 +385,7 @@ def test_a_hanging_server_stops(row: str) -> None:
 
 
 def test_faults_run_out(index: IndexServer) -> None:
-    """A fault that happens twice is followed by the honest answer."""
+    """A fault that happens twice is followed by the correct answer."""
     FAULTS["N05"](index)
     replies = [get(index, "/simple/b/") for _ in range(3)]
     assert [(one.status, one.headers["Retry-After"]) for one in replies] == [(429, "1"), (429, "1"), (200, None)]
@@ -404,7 +404,7 @@ def test_broken_connections(index: IndexServer) -> None:
 
 
 def test_gzip_bomb(index: IndexServer) -> None:
-    """A bomb is a thousandth of what it becomes, and is the honest page after all its blanks."""
+    """A bomb is a thousandth of what it becomes, and is the correct page after all its blanks."""
     index.add(build_wheel("b", "1.0"))
     index.fault("/simple/b/", Fault.gzip_bomb(10_000_001))
     reply = get(index, "/simple/b/", Accept=JSON_PAGE)

@@ -1,4 +1,4 @@
-"""Headless Chromium, driven as a person would: keys in, what is on the page out."""
+"""Controls headless Chromium over the DevTools protocol."""
 
 import base64
 import itertools
@@ -42,11 +42,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Page:
-    """One page in the browser; *asked* holds every address that it asked for."""
+    """A page in the browser; *requests* has the URLs of its requests, *errors* its errors."""
 
     def __init__(self, commands: int, answers: int) -> None:
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.errors: list[str] = []
         self._commands = commands
         self._answers = answers
         self._buffer = b""
@@ -83,18 +83,18 @@ class Page:
             self.press(character)
 
     def show(self, *, media: str = "", dark: bool = False, width: int = 1120, height: int = 900) -> None:
-        """How the page is looked at: on a screen or on paper, in light or in dark, how wide."""
+        """Set the media type, the color scheme and the size of the window."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._call("Emulation.setEmulatedMedia", media=media, features=scheme)
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
 
-    def picture(self) -> bytes:
-        """What is seen, as PNG."""
+    def screenshot(self) -> bytes:
+        """A screenshot as PNG."""
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
-    def paper(self) -> bytes:
-        """The page as printed, as PDF."""
+    def print_to_pdf(self) -> bytes:
+        """The printed page as PDF."""
         return base64.b64decode(self._call("Page.printToPDF", printBackground=False)["data"])
 
     def _call(self, method: str, **parameters: Any) -> Any:
@@ -114,23 +114,23 @@ class Page:
         parameters = event.get("params", {})
         match event.get("method"):
             case "Network.requestWillBeSent":
-                self.asked.append(parameters["request"]["url"])
+                self.requests.append(parameters["request"]["url"])
             case "Runtime.exceptionThrown" | "Log.entryAdded":
-                self.complaints.append(json.dumps(parameters))
+                self.errors.append(json.dumps(parameters))
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             chunk = os.read(self._answers, 1 << 16)
-            assert chunk, "the browser has gone"
+            assert chunk, "the browser has exited"
             self._buffer += chunk
         message, _, self._buffer = self._buffer.partition(b"\0")
-        found: dict[str, Any] = json.loads(message)
-        return found
+        event: dict[str, Any] = json.loads(message)
+        return event
 
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
-    """A browser with an empty *profile*, gone when the block ends."""
+    """A browser with an empty *profile*, which exits at the end of the block."""
     executable = chromium()
     assert executable
     commands_out, commands_in = os.pipe()
@@ -150,7 +150,7 @@ def browser(profile: Path) -> Iterator[Page]:
         os.close(commands_in)
         os.close(answers_out)
         try:
-            process.wait(timeout=5)
+            process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""The minglibc command as tests call it: in this process, with what it prints; and the law that every lock obeys."""
+"""Runs the minglibc command in this process, and checks the invariants of every lock."""
 
 import contextlib
 import io
@@ -31,30 +31,30 @@ def minglibc(*arguments: str) -> Ran:
 
 
 def read_lock(folder: Path) -> Lock:
-    """The lock in *folder*, which must keep the law."""
+    """The lock in *folder*, after checking its invariants."""
     lock = loads((folder / "pylock.toml").read_text(encoding="utf-8"))
     check_cap(lock)
     return lock
 
 
 def locked_versions(folder: Path) -> dict[str, str]:
-    """The versions by name that the lock in *folder* has for its first target."""
-    found = read_lock(folder)
-    return found.versions(found.targets[0])
+    """The versions by name of the first target of the lock in *folder*."""
+    lock = read_lock(folder)
+    return lock.versions(lock.targets[0])
 
 
 def check_cap(lock: Lock) -> None:
-    """No wheel of any target needs a newer C library than that target's cap, or is for another one alone; of a source, ``check`` knows."""
+    """No wheel exceeds the cap of a target that selects it, or is only for another C library."""
     for target in lock.targets:
-        everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
-        for _, wheel in everything:
+        selected = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
+        for _, wheel in selected:
             lowest = lowest_libcs(wheel.filename[:-4])
             fits = not lowest or (target.cap.libc in lowest and lowest[target.cap.libc] <= target.cap)
             assert fits, f"{wheel.filename} under {target}"
 
 
-def check_law(lock: Lock, resolutions: list[Resolution]) -> None:
-    """``Pylock.select`` gives each target exactly its own resolution (DESIGN's law)."""
+def check_selection(lock: Lock, resolutions: list[Resolution]) -> None:
+    """Each target selects exactly its own resolution from the lock."""
     for resolution in resolutions:
         groups = lock.pylock.dependency_groups or ()
         selected = lock.select(resolution.target, extras=lock.pylock.extras or (), groups=groups)

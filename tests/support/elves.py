@@ -1,10 +1,10 @@
-"""ELF files written byte by byte: small, reproducible, for any architecture, needing any symbol version."""
+"""Writes small, reproducible ELF files for any architecture that need any symbol versions."""
 
 from collections.abc import Iterable, Mapping
 from struct import pack
 from typing import NamedTuple
 
-# A symbol that each version of glibc really brought, so that a finding has something to name.
+# A symbol that each version of glibc introduced.
 FIRST_SYMBOL = {
     "GLIBC_2.2.5": "printf",
     "GLIBC_2.3": "__ctype_b_loc",
@@ -33,11 +33,11 @@ DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_SONAME = 1, 4,
 DT_RUNPATH, DT_RELRSZ, DT_RELR, DT_RELRENT = 29, 35, 36, 37
 DT_VERSYM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFF0, 0x6FFFFFFE, 0x6FFFFFFF
 VER_FLG_WEAK = 2
-PAGE = 0x10000  # loaders refuse a segment that is aligned to less than their page; 64 KiB is the largest
+PAGE = 0x10000  # loaders reject segments aligned to less than a page; 64 KiB is the largest page size
 
 
 class Machine(NamedTuple):
-    """How an architecture writes its ELF files."""
+    """The ELF format of an architecture."""
 
     number: int
     bits: int
@@ -79,13 +79,13 @@ def elf(
 
     *symbols* names what each version is needed for (FIRST_SYMBOL otherwise); *weak* lists the versions that may be
     missing. The default is a shared object that needs GLIBC_2.17 of libc.so.6; *executable* gives it the loader of its
-    architecture (or *interpreter*), *static* leaves out everything dynamic, *section_headers* adds what tools such as
-    readelf and auditwheel look at and loaders don't.
+    architecture (or *interpreter*), *static* leaves out everything dynamic, *section_headers* adds the section headers
+    that readelf and auditwheel need.
     """
     needs = {"libc.so.6": ("GLIBC_2.17",)} if needs is None else needs
     versions = {library: list(names) for library, names in needs.items()}
     needed = [*needed]
-    # musl's linkers write these relocations without a version that says so.
+    # With musl these relocations have no symbol version.
     if relr and not any("musl" in library for library in needed):
         versions.setdefault("libc.so.6", []).append(DT_RELR_VERSION)
     writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits)
@@ -111,7 +111,7 @@ class _Strings:
 
 
 def _hash(name: str) -> int:
-    """The hash of a symbol or version name, as the System V ABI has it."""
+    """The hash of a symbol or version name (System V ABI)."""
     value = 0
     for byte in name.encode():
         value = (value << 4) + byte
@@ -127,7 +127,7 @@ class _Writer:
         self.machine, self.wide, self.order = machine, bits == 64, machine.order
         self.word = "Q" if self.wide else "I"
         self.parts: dict[str, bytes] = {}
-        self.tags: list[tuple[int, int | str]] = []  # a value, or the part whose address stands there
+        self.tags: list[tuple[int, int | str]] = []  # a value, or the part whose address is the value
         self.verneed_count = 0
 
     def pack(self, layout: str, *values: int) -> bytes:
@@ -144,7 +144,7 @@ class _Writer:
         rpath: str | None,
         relr: bool,
     ) -> None:
-        """Fill the tables that PT_DYNAMIC points at."""
+        """Write the tables that PT_DYNAMIC refers to."""
         strings = _Strings()
         libraries = dict.fromkeys([*needed, *versions])
         self.tags += [(DT_NEEDED, strings(library)) for library in libraries]
@@ -167,7 +167,7 @@ class _Writer:
                 index += 1
             if auxiliaries:
                 entries.append((strings(library), auxiliaries))
-        # s390x alone writes 64-bit words into DT_HASH. One bucket holds every symbol: nothing is looked up here.
+        # Only s390x has 64-bit words in DT_HASH. All symbols are in one bucket.
         word = "Q" if self.machine.number == 22 and self.wide else "I"
         chain = [0, *range(2, count), 0][:count]
         self.parts[".hash"] = self.pack(f"{3 + count}{word}", 1, count, 1 if count > 1 else 0, *chain)
@@ -257,8 +257,8 @@ class _Writer:
         return b"".join(self.pack(self.word * 2, tag, value) for tag, value in [*values, (0, 0)])
 
     def _segments(self, places: dict[str, int], end: int, dynamic_size: int, interpreter: str | None) -> bytes:
-        # Kernels want PT_INTERP before PT_LOAD; loaders write into PT_DYNAMIC; without PT_GNU_STACK glibc asks
-        # for an executable stack, which newer kernels and glibcs refuse.
+        # The kernel requires PT_INTERP before PT_LOAD; loaders write to PT_DYNAMIC; without PT_GNU_STACK glibc requires
+        # an executable stack, which newer kernels and glibc versions reject.
         segments = []
         if interpreter:
             segments.append((PT_INTERP, 4, places[".interp"], len(interpreter) + 1, 1))
@@ -274,7 +274,7 @@ class _Writer:
         return self.pack("IIIIIIII", kind, at, at, at, size, size, flags, align)
 
     def _sections(self, places: dict[str, int], at: int, dynamic_size: int) -> tuple[bytes, int, bytes]:
-        """The section header table, the number of its entries and the names that go before it."""
+        """The section header table, the number of its entries, and the section names."""
         # Type, the part that sh_link names, entry size.
         kinds = {
             ".dynsym": (11, ".dynstr", 24 if self.wide else 16),

@@ -1,4 +1,4 @@
-"""Projects that are locked against an index on loopback, and what an environment really holds."""
+"""Projects that are locked with an index on loopback, and checks of environments."""
 
 import csv
 import hashlib
@@ -16,20 +16,20 @@ RUNNING = f"3.{sys.version_info.minor}"
 
 
 class LockedProject:
-    """A folder with pyproject.toml and pylock.toml, made from what an index holds."""
+    """A folder with pyproject.toml and pylock.toml, and its index."""
 
     def __init__(self, folder: Path, index: IndexServer) -> None:
         self.folder = folder
         self.index = index
-        index.max_age = 0  # what a test publishes later counts at once
+        index.max_age = 0  # changes of the index are visible immediately
         self.venv = folder / ".venv"
 
     def write(self, dependencies: Iterable[str], *, glibc: str = "2.17", python: str = RUNNING, more: str = "") -> None:
         """Write pyproject.toml; *more* is appended."""
-        asked = ", ".join(f'"{each}"' for each in dependencies)
+        listed = ", ".join(f'"{dependency}"' for dependency in dependencies)
         self.folder.mkdir(exist_ok=True)
         (self.folder / "pyproject.toml").write_text(
-            f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.6"\ndependencies = [{asked}]\n'
+            f'[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.6"\ndependencies = [{listed}]\n'
             f'[tool.minglibc]\nglibc = "{glibc}"\npython = ["{python}"]\nindex-url = "{self.index.url}"\n{more}',
             encoding="utf-8",
         )
@@ -58,9 +58,9 @@ def locked_pair(folder: Path, index: IndexServer) -> LockedProject:
     """A project of a, which requires b, locked in *folder*."""
     index.add(build_wheel("a", "1.0", requires=["b"]))
     index.add(build_wheel("b", "1.0"))
-    made = LockedProject(folder, index)
-    made.lock("a")
-    return made
+    project = LockedProject(folder, index)
+    project.lock("a")
+    return project
 
 
 def site_packages(prefix: Path) -> Path:
@@ -70,32 +70,32 @@ def site_packages(prefix: Path) -> Path:
 
 
 def installed(prefix: Path) -> dict[str, str]:
-    """Names and versions of what an environment claims to hold."""
+    """The names and versions of the installed distributions of an environment."""
     names = [path.name.removesuffix(".dist-info") for path in site_packages(prefix).glob("*.dist-info")]
     return dict(name.split("-") for name in names)
 
 
 def check_whole(prefix: Path) -> None:
-    """Every file that is claimed is there with its hash, every file that is there is claimed, and no litter is left."""
+    """RECORD files list exactly the files that exist, with their hashes, and no temporary file is left."""
     site = site_packages(prefix)
-    claimed = set()
+    recorded = set()
     for record in site.glob("*.dist-info/RECORD"):
         with record.open(encoding="utf-8", newline="") as file:
             for path, digest, _ in csv.reader(file):
-                place = Path(os.path.normpath(site / path))
-                claimed.add(place)
+                file_path = Path(os.path.normpath(site / path))
+                recorded.add(file_path)
                 if digest:
-                    found = urlsafe_b64encode(hashlib.sha256(place.read_bytes()).digest()).rstrip(b"=").decode()
-                    assert digest == f"sha256={found}", place
+                    actual = urlsafe_b64encode(hashlib.sha256(file_path.read_bytes()).digest()).rstrip(b"=").decode()
+                    assert digest == f"sha256={actual}", file_path
                 else:
-                    assert place.exists(), place
-    there = {path for path in site.rglob("*") if not path.is_dir() and path.suffix != ".pyc"}
-    assert there - claimed == set(), f"nobody claims {sorted(there - claimed)}"
-    assert litter(prefix) == set(), f"left behind: {litter(prefix)}"
+                    assert file_path.exists(), file_path
+    existing = {path for path in site.rglob("*") if not path.is_dir() and path.suffix != ".pyc"}
+    assert existing - recorded == set(), f"in no RECORD: {sorted(existing - recorded)}"
+    assert leftovers(prefix) == set()
 
 
-def litter(prefix: Path) -> set[str]:
-    """What a sync left of its own work; a guard that a killed remover of a busy file left goes with the next such file."""
+def leftovers(prefix: Path) -> set[str]:
+    """Temporary files of a sync. The stale guard of a killed process is removed with the next busy file."""
     return {path.name for path in (prefix / ".minglibc").iterdir()} - {"proof", ".minglibc.busy.stale"}
 
 

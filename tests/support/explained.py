@@ -1,4 +1,4 @@
-"""A locked project on an index of its own, and the commands that explain its lock."""
+"""A locked project with its index, and the commands that explain its lock."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,12 +33,12 @@ def compiled(name: str, version: str, tag: str, *needs: str, **options: Any) -> 
 
 
 class Project:
-    """A folder with a pyproject.toml that asks for *dependencies*."""
+    """A folder with a pyproject.toml, and its index."""
 
     def __init__(self, folder: Path, index: IndexServer) -> None:
         self.folder = folder
         self.index = index
-        index.max_age = 0  # what a test publishes later is seen at once
+        index.max_age = 0  # changes of the index are visible immediately
 
     def write(
         self,
@@ -70,18 +70,18 @@ class Project:
         return self
 
     def run(self, command: str, *arguments: str) -> Ran:
-        """Run any command that asks the index."""
+        """Run a command that uses the index."""
         return minglibc(command, "--project", str(self.folder), "--index-url", self.index.url, *arguments)
 
     def json(self, command: str, *arguments: str) -> Any:
-        """What a command prints with --json, which must be as its schema says."""
+        """The JSON output of a command, after validation."""
         return valid(command, self.run(command, *arguments, "--json").out)
 
 
 def valid(command: str, text: str) -> Any:
-    """The JSON *text*, held against the schema of *command*'s output."""
+    """The JSON *text*, validated with the schema of *command*'s output."""
     schema = json.loads((SCHEMAS / f"{command}.schema.json").read_text(encoding="utf-8"))
-    found = json.loads(text)
+    document = json.loads(text)
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(found)
-    return found
+    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(document)
+    return document

@@ -1,7 +1,7 @@
-"""Every row N01 to N82 of the catalogue of faults, made real on an IndexServer.
+"""Creates the faults N01 to N82 of tests/repository/faults.md on an IndexServer.
 
-A row is arranged for a project that requires ``a``: ``a`` 1.0 needs ``b``, and the fault is at ``b`` (so a project that
-requires ``b`` meets it too). ``c`` 1.0 is good and needed by nobody, unless the row says so.
+The project requires ``a``, ``a`` 1.0 requires ``b``, and ``b`` has the fault. ``c`` 1.0 is valid and not required, unless a
+fault changes that.
 """
 
 import json
@@ -24,11 +24,11 @@ WHEEL_OF_B = "*/b-1.0-py3-none-any.whl"
 
 
 class Fault:
-    """The ways in which one answer can go wrong; each makes what ``IndexServer.fault`` takes."""
+    """Faulty responses, for ``IndexServer.fault``."""
 
     @staticmethod
     def status(code: int, *, retry_after: int | str | None = None, body: bytes = b"No.") -> Misbehaviour:
-        """Answer with this status, and Retry-After if given."""
+        """Respond with this status, and Retry-After if given."""
         headers = {"Content-Type": "text/plain"}
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
@@ -36,22 +36,22 @@ class Fault:
 
     @staticmethod
     def answer(answer: Answer) -> Misbehaviour:
-        """Answer with just this."""
+        """Respond with *answer*."""
         return lambda exchange: exchange.send(answer)
 
     @staticmethod
     def body(body: bytes, content_type: str = JSON_PAGE) -> Misbehaviour:
-        """Answer 200 with this body."""
+        """Respond with status 200 and this body."""
         return Fault.answer(Answer(200, body, {"Content-Type": content_type}))
 
     @staticmethod
     def change(change: Callable[[Answer], Answer], *, accept: str | None = None) -> Misbehaviour:
-        """Answer with *change* of the honest answer (to *accept*, where the client's own wish does not count)."""
-        return lambda exchange: exchange.send(change(exchange.honest(accept=accept)))
+        """Respond with *change* applied to the correct response; *accept* replaces the client's Accept header."""
+        return lambda exchange: exchange.send(change(exchange.correct(accept=accept)))
 
     @staticmethod
     def edit_json(edit: Callable[[dict[str, Any]], object]) -> Misbehaviour:
-        """Answer with the honest JSON page after *edit* has worked on it."""
+        """Respond with the correct JSON page, edited by *edit*."""
 
         def changed(answer: Answer) -> Answer:
             page = json.loads(_plain(answer))
@@ -72,7 +72,7 @@ class Fault:
 
     @staticmethod
     def hang() -> Misbehaviour:
-        """Take the request and never answer."""
+        """Never respond."""
 
         def misbehave(exchange: Exchange) -> None:
             exchange.wait()
@@ -82,10 +82,10 @@ class Fault:
 
     @staticmethod
     def hang_midway() -> Misbehaviour:
-        """Send half of the body and then nothing, with the connection left open."""
+        """Send half of the body and keep the connection open."""
 
         def misbehave(exchange: Exchange) -> None:
-            answer = exchange.honest()
+            answer = exchange.correct()
             exchange.send(answer, body=answer.body[: len(answer.body) // 2])
             exchange.wait()
             exchange.hang_up()
@@ -97,7 +97,7 @@ class Fault:
         """Send the body one byte at a time, with a pause of *seconds* after each."""
 
         def misbehave(exchange: Exchange) -> None:
-            answer = exchange.honest()
+            answer = exchange.correct()
             exchange.send(answer, body=b"")
             for byte in answer.body:
                 exchange.send_bytes(bytes([byte]))
@@ -112,7 +112,7 @@ class Fault:
         """Close the connection after this part of the promised body."""
 
         def misbehave(exchange: Exchange) -> None:
-            answer = exchange.honest()
+            answer = exchange.correct()
             exchange.send(answer, body=answer.body[: int(len(answer.body) * part)])
             exchange.hang_up()
 
@@ -120,12 +120,12 @@ class Fault:
 
     @staticmethod
     def reset() -> Misbehaviour:
-        """Answer the request with a TCP reset."""
+        """Reset the connection."""
         return lambda exchange: exchange.hang_up(reset=True)
 
     @staticmethod
     def gzip_bomb(blanks: int = 400_000_000) -> Misbehaviour:
-        """Put that many blanks before the honest body, in a thousandth of that in gzip."""
+        """Put that many spaces before the correct body, compressed with gzip to a thousandth of their size."""
 
         def swollen(answer: Answer) -> Answer:
             return replace(answer, body=gzip_blanks(blanks, _plain(answer))).with_headers(Content_Encoding="gzip")
@@ -135,11 +135,11 @@ class Fault:
 
 @cache
 def gzip_blanks(blanks: int, ending: bytes) -> bytes:
-    """A single gzip member that holds so many blanks and then *ending*."""
+    """A gzip member with that many spaces and *ending*."""
     step = 4_000_000
     chunk = b" " * step
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    # Flushed in full, a chunk's compressed form does not refer to what came before, so it can be repeated.
+    # After a full flush, a compressed chunk does not refer to earlier data, so it can be repeated.
     block = squeeze.compress(chunk) + squeeze.flush(zlib.Z_FULL_FLUSH)
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     rest = b" " * (blanks % step) + ending
@@ -163,12 +163,14 @@ def _json_answer(body: bytes) -> Answer:
     return Answer(200, body, {"Content-Type": JSON_PAGE})
 
 
-# How a row is arranged
+# How faults are created
 
 
-def catalogue(server: IndexServer, *, b: BuiltWheel | None = None, a: BuiltWheel | None = None, **options: Any) -> None:
-    """Publish a, b and c; *b* in place of the good b 1.0, published with *options*."""
-    # A client that asks the project JSON API as well must not get round the fault.
+def publish_all(
+    server: IndexServer, *, b: BuiltWheel | None = None, a: BuiltWheel | None = None, **options: Any
+) -> None:
+    """Publish a, b and c; *b* replaces the valid b 1.0 and is published with *options*."""
+    # Clients must not avoid the fault by using the project JSON API.
     server.project_json = False
     server.add(a or build_wheel("a", "1.0", requires=["b"]))
     server.add(b or build_wheel("b", "1.0"), **options)
@@ -176,95 +178,95 @@ def catalogue(server: IndexServer, *, b: BuiltWheel | None = None, a: BuiltWheel
 
 
 def page(misbehave: Misbehaviour, *, times: int | None = None) -> Arrange:
-    """The fault is at the project page of b."""
+    """A fault of the project page of b."""
 
     def arrange(server: IndexServer) -> None:
-        catalogue(server)
+        publish_all(server)
         server.fault(PAGE_OF_B, misbehave, times=times)
 
     return arrange
 
 
 def edited(edit: Callable[[dict[str, Any]], object]) -> Arrange:
-    """The fault is in what the JSON page of b says."""
+    """A fault in the content of the JSON page of b."""
     return page(Fault.edit_json(edit))
 
 
 def file(misbehave: Misbehaviour, *, times: int | None = None) -> Arrange:
-    """The fault is at the wheel of b, which is 100 kB long."""
+    """A fault of the wheel of b, which has 100 kB."""
 
     def arrange(server: IndexServer) -> None:
-        catalogue(server, b=build_wheel("b", "1.0", padding=100_000))
+        publish_all(server, b=build_wheel("b", "1.0", padding=100_000))
         server.fault(WHEEL_OF_B, misbehave, times=times)
 
     return arrange
 
 
 def published(make: Callable[[], BuiltWheel] | None = None, **options: Any) -> Arrange:
-    """The fault is in the wheel of b that *make* makes, or in the *options* that it is published with."""
+    """A fault of the wheel of b, which *make* builds, or of the *options* that it is published with."""
 
     def arrange(server: IndexServer) -> None:
-        catalogue(server, b=make() if make else None, **options)
+        publish_all(server, b=make() if make else None, **options)
 
     return arrange
 
 
 def metadata(**parameters: Any) -> Arrange:
-    """The fault is in the METADATA of b."""
+    """A fault in the METADATA of b."""
     return published(lambda: build_wheel("b", "1.0", **parameters))
 
 
 def tampered(**changes: Any) -> Arrange:
-    """The fault is in the archive of b: *changes* are those of ``tamper``."""
+    """A fault in the archive of b; *changes* are those of ``tamper``."""
     return published(lambda: tamper(build_wheel("b", "1.0"), **changes))
 
 
 def extra_member(path: str, content: Content = "EVIL = True\n") -> Arrange:
-    """The archive of b has one more member, which RECORD lists."""
+    """The archive of b has an additional member, which RECORD lists."""
     return tampered(add={path: content})
 
 
 def status(state: str, reason: str) -> Arrange:
-    """B has this project status (PEP 792)."""
+    """The project status of b (PEP 792)."""
 
     def arrange(server: IndexServer) -> None:
-        catalogue(server)
+        publish_all(server)
         server.project_status("b", state, reason)
 
     return arrange
 
 
 def _absent(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.remove("b-1.0-py3-none-any.whl")
     server.fault(PAGE_OF_B, Fault.status(404))
 
 
 def _elsewhere(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.other.add(build_wheel("b", "1.0"))
     server.fault(PAGE_OF_B, Fault.redirect(f"{server.other.url}b/"))
 
 
 def _relative(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.relative_urls = True
 
 
 def _climbing_and_back(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.relative_urls = "../../../N41/files/"
 
 
 def _page_of_another(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.remove("b-1.0-py3-none-any.whl")
     server.add(build_wheel("c", "1.0"), project="b")
 
 
 def _evil_filename(filename: str) -> Arrange:
     def arrange(server: IndexServer) -> None:
-        catalogue(server)
+        publish_all(server)
         evil = build_wheel("conf-evil", "1.0", files={"conf_evil.py": "EVIL = True\n"})
         url = f"{server.origin}/files/{evil.filename}"
         server.add(evil, project="b", filename=filename, url=url)
@@ -273,32 +275,32 @@ def _evil_filename(filename: str) -> Arrange:
 
 
 def _bad_names(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     for filename in ("b-2004d-py3-none-any.whl", "b-1.0-foo-py3-none-any.whl"):
         server.add(build_wheel("b", "1.0", filename=filename))
 
 
 def _banana(server: IndexServer) -> None:
-    catalogue(server, requires_python="banana")
+    publish_all(server, requires_python="banana")
     server.add(build_wheel("b", "0.9"))
 
 
 def _no_core_metadata(server: IndexServer) -> None:
-    catalogue(server)
+    publish_all(server)
     server.fault(f"{WHEEL_OF_B}.metadata", Fault.status(404))
 
 
 def _poorer_metadata(server: IndexServer) -> None:
-    honest = build_wheel("b", "1.0", requires=["c==1.0"])
-    catalogue(server, b=honest._replace(metadata=metadata_text("b", "1.0")))
+    correct = build_wheel("b", "1.0", requires=["c==1.0"])
+    publish_all(server, b=correct._replace(metadata=metadata_text("b", "1.0")))
 
 
 def _circle(server: IndexServer) -> None:
-    catalogue(server, b=build_wheel("b", "1.0", requires=["a"]))
+    publish_all(server, b=build_wheel("b", "1.0", requires=["a"]))
 
 
 def _circle_of_extras(server: IndexServer) -> None:
-    catalogue(server, a=build_wheel("a", "1.0", requires=["a[x]", "b; extra == 'x'"], provides_extra=["x"]))
+    publish_all(server, a=build_wheel("a", "1.0", requires=["a[x]", "b; extra == 'x'"], provides_extra=["x"]))
 
 
 def _html_as_wheel() -> BuiltWheel:
@@ -324,7 +326,7 @@ def _two_dist_infos() -> BuiltWheel:
 
 
 def _stored(version: str) -> BuiltWheel:
-    """The wheel of b, as long for every *version* that its module speaks of."""
+    """The wheel of b, uncompressed, with *version* in its module."""
     files = {"b/__init__.py": f'__version__ = "{version}"\n'}
     return build_wheel("b", "1.0", files=files, compression=zipfile.ZIP_STORED)
 
@@ -386,7 +388,7 @@ FAULTS: Mapping[str, Arrange] = MappingProxyType(
         "N35": published(hashes={"md5": "0123456789abcdef0123456789abcdef"}),
         "N36": published(_html_as_wheel),
         "N37": published(size=12_345),
-        # Where the page says that the files are
+        # The URLs of files
         "N38": published(url="file:///etc/hostname"),
         "N39": published(url="../../../../../../etc/hostname"),
         "N40": _relative,
@@ -412,7 +414,7 @@ FAULTS: Mapping[str, Arrange] = MappingProxyType(
         "N59": _banana,
         "N60": _circle,
         "N61": _circle_of_extras,
-        # What is in the wheel
+        # The content of the wheel
         "N62": extra_member("../../conf_evil.py"),
         "N63": extra_member("/tmp/conf_evil.py"),
         "N64": extra_member("..\\..\\conf_evil.py"),

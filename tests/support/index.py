@@ -35,7 +35,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 @dataclass(slots=True)
 class Request:
-    """One request as it arrived, and the status that it was answered with (0 as long as it was not)."""
+    """A request, and the status of its response (0 until it is sent)."""
 
     method: str
     path: str
@@ -45,20 +45,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response, before it is sent."""
+    """A complete response, before it is sent."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, **headers: str) -> "Answer":
-        """The same answer with these headers set; underscores stand for hyphens."""
+        """The response with these headers; underscores are replaced by hyphens."""
         return replace(self, headers={**self.headers, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
 
 @dataclass(slots=True)
 class PublishedFile:
-    """A file as the index lists it; what it says may differ from what it serves."""
+    """A file as the index lists it, which may differ from what the server sends."""
 
     project: str
     filename: str
@@ -81,7 +81,7 @@ class PublishedFile:
 
 
 class Exchange:
-    """One request on one connection while it is being answered; what a fault works on."""
+    """A request on a connection, to which a fault responds."""
 
     def __init__(self, server: "IndexServer", handler: "_Handler", request: Request) -> None:
         self.server = server
@@ -90,12 +90,12 @@ class Exchange:
 
     @property
     def path(self) -> str:
-        """The path asked for, without its query, unquoted."""
+        """The requested path without its query, unquoted."""
         return unquote(urlsplit(self.request.path).path)
 
-    def honest(self, *, accept: str | None = None) -> Answer:
-        """What a well-behaved index would answer; *accept* asks in place of the client."""
-        return self.server.honest(self.request, accept=accept)
+    def correct(self, *, accept: str | None = None) -> Answer:
+        """The correct response; *accept* replaces the client's Accept header."""
+        return self.server.correct(self.request, accept=accept)
 
     def send(self, answer: Answer, *, body: bytes | None = None) -> None:
         """Send the head of *answer* and its body, or *body* under the same head."""
@@ -112,11 +112,11 @@ class Exchange:
         self._handler.connection.sendall(data)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait; false when the server has been stopped meanwhile."""
+        """Wait; false if the server has been stopped in the meantime."""
         return not self.server.stopping.wait(seconds)
 
     def hang_up(self, *, reset: bool = False) -> None:
-        """Close the connection after this answer; *reset* does it with a TCP RST."""
+        """Close the connection after this response; *reset* sends a TCP RST."""
         self._handler.close_connection = True
         if reset:
             self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -140,7 +140,7 @@ class _Project:
 
 
 class _Page:
-    """A rendered page with what HTTP needs to know of it."""
+    """A rendered page with its content type and ETag."""
 
     def __init__(self, body: bytes, content_type: str) -> None:
         self.body = body
@@ -150,17 +150,17 @@ class _Page:
 
     @property
     def zipped(self) -> bytes:
-        """The body in gzip, made once."""
+        """The body compressed with gzip, cached."""
         if self._zipped is None:
             self._zipped = gzip.compress(self.body, compresslevel=1, mtime=0)
         return self._zipped
 
 
 class IndexServer:
-    """An index that a test fills, asks and makes misbehave; every option may change while it runs.
+    """An index for a test, with faults; every option may be changed while it runs.
 
     *relative_urls* is false for absolute file URLs, true for ``../../files/``, or such a base itself;
-    *project_json_urls* is the same for the project JSON API, whose URLs need not lead anywhere.
+    *project_json_urls* is the same for the project JSON API, whose URLs need not exist.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class IndexServer:
     # Running
 
     def start(self) -> Self:
-        """Listen on a free port of loopback."""
+        """Listen on a free port on loopback."""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._acceptor = threading.Thread(target=self._accept, name="index", daemon=True)
@@ -221,13 +221,13 @@ class IndexServer:
         return self
 
     def stop(self) -> None:
-        """End every connection, hung ones too, and wait until their threads are gone."""
+        """Close all connections and wait until their threads have ended."""
         if self._other:
             self._other.stop()
         self.stopping.set()
-        # accept() does not notice that its socket is closed; a last connection wakes it everywhere.
+        # accept() does not return when its socket is closed: connect once more.
         with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
         self._acceptor.join()
         self._listener.close()
         with self._lock:
@@ -236,7 +236,7 @@ class IndexServer:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in left.values():
-            thread.join(timeout=1)
+            thread.join(timeout=10)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -258,7 +258,7 @@ class IndexServer:
 
     @property
     def other(self) -> "IndexServer":
-        """A second index on another host name, which starts when first asked for and stops with this one."""
+        """A second index with another host name, which is started when needed and stopped with this one."""
         if self._other is None:
             self._other = IndexServer(host="localhost").start()
         return self._other
@@ -282,11 +282,11 @@ class IndexServer:
         served: bytes | None = None,
         served_metadata: bytes | None = None,
     ) -> PublishedFile:
-        """Publish a file; each option makes the page say, or the server do, something other than the plain truth.
+        """Publish a file; the options make the page or the server incorrect.
 
-        *status* is what asking for the file answers; *project* lists it on another project's page, *filename* under
-        another name; *url* stands in the page as it is; *served* and *served_metadata* are sent in place of the
-        bytes that the page's digests are of.
+        *status* is the status of requests for the file; *project* lists it on another project's page, *filename* with
+        another name; *url* is its URL on the page; *served* and *served_metadata* are sent instead of the content that
+        the page's hashes match.
         """
         if hashes is True:
             hashes = {"sha256": built.sha256}
@@ -316,17 +316,17 @@ class IndexServer:
         return published
 
     def add_sdist(self, name: str, version: str, **options: Any) -> PublishedFile:
-        """Publish a source distribution; *options* are those of add."""
+        """Publish a source distribution; *options* are those of `add`."""
         return self.add(build_sdist(name, version), **options)
 
     def add_project(self, name: str) -> None:
-        """Publish a project page that lists no file."""
+        """Publish a project page without files."""
         with self._lock:
             self._project(name)
             self._pages.clear()
 
     def remove(self, filename: str) -> None:
-        """Take a file off its page and off the server."""
+        """Remove a file from its page and from the server."""
         with self._lock:
             published = self._served.pop(filename)
             del self._project(published.project).files[filename]
@@ -339,7 +339,7 @@ class IndexServer:
             self._pages.clear()
 
     def vulnerability(self, name: str, version: str, identifier: str, **details: Any) -> None:
-        """Record a known vulnerability of one release; *details* are more keys of it (``fixed_in``, ``aliases`` …)."""
+        """Add a known vulnerability of a release; *details* are more keys (``fixed_in``, ``aliases`` …)."""
         entry = {
             "id": identifier,
             "aliases": [],
@@ -356,18 +356,18 @@ class IndexServer:
             self._pages.clear()
 
     def fault(self, pattern: str, misbehave: Misbehaviour, *, times: int | None = None) -> None:
-        """Answer requests whose path matches the glob *pattern* by *misbehave*, *times* times or always."""
+        """Respond with *misbehave* to requests whose path matches the glob *pattern*, *times* times or always."""
         with self._lock:
             self._plans.append(_Plan(pattern, misbehave, times))
 
     def reset(self) -> None:
-        """Forget the requests and the faults; what is published stays."""
+        """Clear the recorded requests and the faults, but not the published files."""
         with self._lock:
             self.requests.clear()
             self._plans.clear()
 
     def paths(self, pattern: str = "*") -> list[str]:
-        """The paths asked for so far that match the glob *pattern*, in order."""
+        """The requested paths that match the glob *pattern*, in order."""
         return [one.path for one in list(self.requests) if fnmatchcase(one.path, pattern)]
 
     def _project(self, name: str) -> _Project:
@@ -394,7 +394,7 @@ class IndexServer:
                 wire = self._tls.wrap_socket(connection, server_side=True)
             _Handler(wire, address, self)
         except OSError:
-            pass  # The client went away, or the server is being stopped.
+            pass  # The client closed the connection, or the server is being stopped.
         finally:
             wire.close()
             connection.close()
@@ -402,7 +402,7 @@ class IndexServer:
                 self._open.pop(connection, None)
 
     def answer(self, exchange: Exchange) -> None:
-        """Answer one request, as planned or honestly."""
+        """Respond to a request, with a fault or correctly."""
         self.requests.append(exchange.request)
         if self.latency_ms:
             exchange.wait(self.latency_ms / 1000)
@@ -410,7 +410,7 @@ class IndexServer:
         if misbehave:
             misbehave(exchange)
         else:
-            exchange.send(exchange.honest())
+            exchange.send(exchange.correct())
 
     def _planned(self, path: str) -> Misbehaviour | None:
         if not self._plans:
@@ -423,10 +423,10 @@ class IndexServer:
                     return plan.misbehave
         return None
 
-    # Honest answers
+    # Correct responses
 
-    def honest(self, request: Request, *, accept: str | None = None) -> Answer:
-        """What this index answers when nothing is wrong."""
+    def correct(self, request: Request, *, accept: str | None = None) -> Answer:
+        """The response without faults."""
         if not self._may(request):
             return Answer(401, b"Who are you?", {"WWW-Authenticate": 'Basic realm="index"'})
         path = urlsplit(request.path).path
@@ -453,7 +453,7 @@ class IndexServer:
         accepted = _accepted(request.headers.get("Accept", "*/*") if accept is None else accept)
         offered = [OLD_HTML, HTML_PAGE] if self.html_only else [OLD_HTML, HTML_PAGE, JSON_PAGE]
         best = max(offered, key=lambda one: accepted.get(one, accepted.get("*/*", 0.0)))
-        # PEP 691 lets a server answer with its default when nothing that is asked for can be had.
+        # PEP 691 allows a server to respond with its default if it has none of the requested types.
         return best if best != HTML_PAGE or not self.html_only else OLD_HTML
 
     def _page_answer(self, request: Request, what: tuple[str, ...], media_type: str) -> Answer:
@@ -490,7 +490,7 @@ class IndexServer:
         return self._bytes_answer(request, published.content, ranges=self.ranges)
 
     def _folders(self, published: PublishedFile) -> set[str]:
-        """Where a file can be had: where it really is, and wherever its page's own URL leads."""
+        """The folders in which a file is served: its own, and that of its URL on the page."""
         page = f"{self.url}{published.project}/"
         urls = [f"../../files/{published.filename}", published.url or ""]
         if isinstance(self.relative_urls, str):

@@ -1,4 +1,4 @@
-"""Projects that are locked on the spot, for commands that begin with a lock."""
+"""Writes and locks projects."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""A real musl 1.2.2 from Debian 11's packages: its loader, a compiler, and this very Python started as one of musl's."""
+"""musl 1.2.2 from Debian 11's packages: its loader, a compiler, and a launcher that presents this Python as one for musl."""
 
 import shutil
 import sys
@@ -16,18 +16,18 @@ int main(int count, char **words) { (void)count; execv(PYTHON, words); return 12
 
 
 class Musl:
-    """An unpacked musl with what GCC needs to link against it."""
+    """An unpacked musl with the files that GCC needs to link with it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.loader = root / "lib" / "ld-musl-x86_64.so.1"
-        # The packages think that they are installed: /lib is /usr/lib there.
+        # The packages expect /lib to be /usr/lib.
         library = root / _HOME / "libc.so"
         if not library.exists():
             shutil.copy(root / "lib/x86_64-linux-musl/libc.so", library)
 
     def compile(self, folder: Path, source: str, *options: str) -> Path:
-        """What GCC makes of *source* for this musl, in *folder*."""
+        """Compile *source* with GCC for this musl, in *folder*."""
         specs = (self.root / _HOME / "musl-gcc.specs").read_text(encoding="utf-8")
         for place in ("usr/lib/x86_64-linux-musl", "usr/include/x86_64-linux-musl", "lib/ld-musl-x86_64.so.1"):
             specs = specs.replace(f" /{place}", f" {self.root}/{place}").replace(
@@ -40,9 +40,9 @@ class Musl:
         return made
 
     def python(self, folder: Path) -> Path:
-        """A program for musl's loader that becomes this Python, which takes it for its own interpreter.
+        """A program for musl's loader that executes this Python.
 
-        So all that asks an interpreter's file which C library it has, as PEP 656 says, sees a real one with musl.
+        Programs that read the C library from an interpreter's ELF file, as PEP 656 describes, find musl.
         """
         folder.mkdir()
         made = self.compile(folder, _LAUNCHER, f'-DPYTHON="{Path(sys.executable).resolve()}"')
@@ -51,7 +51,7 @@ class Musl:
 
 @cache
 def musl() -> Musl:
-    """musl of Debian 11, from the cache or from Debian's registry (1 MB); raises Unavailable."""
+    """musl of Debian 11, from the cache or from Debian's archive (1 MB); raises Unavailable."""
     if not shutil.which("gcc"):
         raise Unavailable("no gcc on this machine")
     return Musl(debian_packages("debian-11-musl-1", "musl", "musl-dev", "musl-tools"))

@@ -1,4 +1,4 @@
-"""Resolver cases as data: tests/scenarios/*.toml, each table one scenario (tests/scenarios/README.md has the keys)."""
+"""Reads resolver scenarios from tests/scenarios/*.toml (tests/scenarios/README.md describes the keys)."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent.parent / "scenarios"
 
 
 class ScenarioError(Exception):
-    """A scenario file that says something it can't mean; the message names the file, the scenario and the key."""
+    """A scenario file is invalid; the message names the file, the scenario and the key."""
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -24,7 +24,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 
 class Release(_Table, frozen=True):
-    """One release on the index: its files, and what their metadata says."""
+    """A release on the index: its files and metadata."""
 
     wheels: tuple[str, ...] = ("py3-none-any",)
     requires: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Release(_Table, frozen=True):
     requires_python: str | None = None
     yanked: bool | str = False
     upload_time: str = UPLOADED
-    # True for one that can be built, pure; a string is the glibc that what is built of it needs.
+    # True: a source distribution that builds a pure wheel; a string: the glibc that the built wheel needs.
     sdist: bool | str = False
 
 
@@ -45,14 +45,14 @@ class Package(_Table, frozen=True):
 
 
 class ExpectedError(_Table, frozen=True):
-    """What a refusal must say, each word or phrase of it, and the exit code."""
+    """The texts that an error message must contain, and the exit code."""
 
     contains: tuple[str, ...]
     exit_code: int = 1
 
 
 class Scenario(_Table, frozen=True):
-    """What an index holds, what a project asks for, and what must be locked for each target (or the refusal)."""
+    """The content of an index, a project, and the expected versions for each target, or the expected error."""
 
     description: str
     requires: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Scenario(_Table, frozen=True):
     wheels: Mapping[str, Mapping[str, str]] = {}
     warnings: tuple[str, ...] = ()
     error: ExpectedError | None = None
-    # Where it was read, for the test's own name.
+    # The source of the scenario, for the name of the test.
     file: str = ""
     name: str = ""
 
@@ -80,7 +80,7 @@ class Scenario(_Table, frozen=True):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The label of each target, as *expected* and *wheels* have them: ``cp311-x86_64-glibc2.17``."""
+        """The label of each target, as in *expected* and *wheels*: ``cp311-x86_64-glibc2.17``."""
         return tuple(
             target_label(python, architecture, f"{libc}{cap}")
             for python in self.python
@@ -129,19 +129,19 @@ class Scenario(_Table, frozen=True):
                     )
 
     def caps(self, caps: str | Mapping[str, str]) -> Iterable[tuple[str, str]]:
-        """Each architecture with its cap of *caps*, which are one C library's."""
+        """Each architecture with its cap; *caps* are those of one C library."""
         if isinstance(caps, str):
             return [(architecture, caps) for architecture in self.architectures if caps]
         return [(name, cap) for name, cap in caps.items() if name in (self.architectures or caps)]
 
 
 def target_label(python: str, architecture: str, libc: str) -> str:
-    """How a scenario names a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``; *libc* is ``glibc2.17``."""
+    """The label of a target; ``3.13t`` is ``cp313t``, ``3.9.2`` is ``cp39.2``; *libc* is ``glibc2.17``."""
     return f"cp{python.replace('.', '', 1)}-{architecture}-{libc}"
 
 
 def source_of(name: str, version: str, release: Release) -> BuiltSdist:
-    """The source of one release, whose requirements are known once it is built."""
+    """The source distribution of a release, whose requirements are dynamic."""
     needs = release.sdist if isinstance(release.sdist, str) else ""
     return build_source(name, version, requires=release.requires, requires_python=release.requires_python, needs=needs)
 
@@ -202,7 +202,7 @@ def _wheel_problems(scenario: Scenario) -> Iterable[str]:
         for name, entry in answer.items():
             version = scenario.expected.get(target, {}).get(name)
             if version is None or not _has(scenario.packages[name].versions[version], entry):
-                yield f"wheels.{target} has {name} {entry}, which is no wheel of the expected release"
+                yield f"wheels.{target} has {name} {entry}, which is not a wheel of the expected release"
 
 
 def _has(release: Release, entry: str) -> bool:

@@ -1,4 +1,4 @@
-"""Source distributions with a build backend of their own, so small that nothing has to be fetched to build them."""
+"""Source distributions with their own small build backend, so that building them downloads nothing."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.elves import elf
 from tests.support.wheels import BuiltSdist, Content, metadata_text, normalized
 
-# Runs on any Python from 3.6 on. What it is to make stands in spec.json; *fault* is how it fails to.
+# Supports Python 3.6 and newer. spec.json describes what it builds; *fault* is how it fails.
 BACKEND = r"""
 import base64, hashlib, json, os, subprocess, sys, time, zipfile
 
@@ -92,10 +92,10 @@ def source_files(
     made_version: str = "",
     project: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """The files of a project with the backend: pyproject.toml, the backend, what it is to do, and a module.
+    """The files of a project with the backend: pyproject.toml, the backend, its spec.json, and a module.
 
-    *needs* makes it compiled: a file that needs this glibc. *made_name* and *made_version* are what the wheel says of
-    itself.
+    *needs* adds a binary that needs this glibc. *made_name* and *made_version* are the name and version in the wheel's
+    metadata.
     """
     module = normalized(name).replace("-", "_")
     files = {f"{module}.py": f"__version__ = {version!r}\n".encode()}
@@ -113,7 +113,7 @@ def source_files(
         "made_name": made_name or name,
         "made_version": made_version or version,
     }
-    # A JSON value is a TOML one, as far as these go.
+    # These JSON values are valid TOML.
     table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (project or {}).items())
     files["pyproject.toml"] = (
         '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
@@ -155,17 +155,17 @@ def build_source(
 Entry = tuple[tarfile.TarInfo, bytes]
 
 
-def entry_of(path: str, content: bytes = b"", **facts: Any) -> Entry:
-    """A member of a tar archive; *facts* are set on it as they are."""
+def entry_of(path: str, content: bytes = b"", **attributes: Any) -> Entry:
+    """A member of a tar archive; *attributes* are set on it."""
     entry = tarfile.TarInfo(path)
     entry.size = len(content)
-    for fact, value in facts.items():
-        setattr(entry, fact, value)
+    for attribute, value in attributes.items():
+        setattr(entry, attribute, value)
     return entry, content
 
 
 def tar_of(entries: Iterable[Entry]) -> bytes:
-    """The .tar.gz of these members, the same bytes each time."""
+    """A reproducible .tar.gz of these members."""
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as zipped,

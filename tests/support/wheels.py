@@ -1,4 +1,4 @@
-"""Real, small, reproducible wheels and source distributions, and ways to spoil them."""
+"""Builds small, reproducible wheels and source distributions, and damages them."""
 
 import base64
 import gzip
@@ -18,7 +18,7 @@ _DATE = (2020, 1, 1, 0, 0, 0)
 
 
 class BuiltWheel(NamedTuple):
-    """A wheel as an index would publish it: its file name, its bytes and the METADATA that it promises."""
+    """A wheel as an index publishes it: its file name, content and METADATA."""
 
     filename: str
     content: bytes
@@ -34,7 +34,7 @@ class BuiltWheel(NamedTuple):
 
 
 class BuiltSdist(NamedTuple):
-    """A source distribution: just enough of one to be listed and downloaded."""
+    """A minimal source distribution, for listing and downloading."""
 
     filename: str
     content: bytes
@@ -59,12 +59,12 @@ class Member(NamedTuple):
 
 
 def normalized(name: str) -> str:
-    """The project name as PEP 503 has it."""
+    """The normalized project name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def wheel_filename(name: str, version: str, tag: str = "py3-none-any", build: str = "") -> str:
-    """The file name that the wheel specification gives such a wheel."""
+    """The file name of a wheel, by the wheel specification."""
     return "-".join(filter(None, [normalized(name).replace("-", "_"), version, build, tag])) + ".whl"
 
 
@@ -78,7 +78,7 @@ def metadata_text(
     extra: Content = "",
     summary: str = "Made by a test.",
 ) -> bytes:
-    """A METADATA (or PKG-INFO) file; *extra* is appended to its headers as it stands."""
+    """A METADATA (or PKG-INFO) file; *extra* is appended to its headers unchanged."""
     lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}", f"Summary: {summary}"]
     if requires_python is not None:
         lines.append(f"Requires-Python: {requires_python}")
@@ -112,10 +112,10 @@ def build_wheel(
     filename: str | None = None,
     padding: int = 0,
 ) -> BuiltWheel:
-    """A valid wheel, unless a parameter says otherwise; the same arguments give the same bytes.
+    """A reproducible wheel, which is valid unless a parameter makes it invalid.
 
     *scripts* are console scripts (name → ``module:function``); *padding* adds a file of that many bytes that do
-    not compress; *metadata* replaces the METADATA inside and beside the wheel.
+    not compress; *metadata* replaces the METADATA in the wheel and on the index.
     """
     package = normalized(name).replace("-", "_")
     dist_info = dist_info or f"{package}-{version}.dist-info"
@@ -156,7 +156,7 @@ def build_wheel(
 def build_sdist(
     name: str, version: str, *, requires: Iterable[str] = (), requires_python: str | None = None
 ) -> BuiltSdist:
-    """A source distribution with PKG-INFO and a pyproject.toml that no build backend stands behind."""
+    """A source distribution with PKG-INFO and a pyproject.toml without a build backend."""
     stem = f"{normalized(name).replace('-', '_')}-{version}"
     metadata = metadata_text(name, version, requires=requires, requires_python=requires_python)
     pyproject = f'[project]\nname = "{name}"\nversion = "{version}"\n'.encode()
@@ -185,11 +185,10 @@ def tamper(
     prefix: bytes = b"",
     suffix: bytes = b"",
 ) -> BuiltWheel:
-    """*wheel* with members added, taken out, replaced or renamed, and bytes put before or after the archive.
+    """*wheel* with members added, removed, replaced or renamed, and bytes before or after the archive.
 
-    RECORD is written anew from what is there, unless *record* is false or RECORD itself is among the changes:
-    then it stays as it was. *remove* and *replace* take member names or their ends (``RECORD``, ``/WHEEL``).
-    *append* adds members after RECORD was written (duplicates of a name, for instance), so that it never lists them.
+    RECORD is regenerated, unless *record* is false or RECORD itself is changed. *remove* and *replace* take member names or their ends (``RECORD``, ``/WHEEL``).
+    *append* adds members after RECORD was written (such as duplicate names), so RECORD does not list them.
     """
     members = list(members_of(wheel))
     dist_info = next(member.name for member in members if member.name.endswith("/METADATA")).rpartition("/")[0]
@@ -213,32 +212,32 @@ def tamper(
 
 
 def members_of(wheel: BuiltWheel) -> Iterator[Member]:
-    """The archive's members as they stand."""
+    """The archive's members."""
     with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
         for info in archive.infolist():
             yield Member(info.filename, archive.read(info), info.external_attr >> 16, info.compress_type)
 
 
 def record_of(members: Iterable[Member], dist_info: str) -> Member:
-    """The RECORD that tells the truth about *members*."""
+    """A valid RECORD of *members*."""
     lines = [f"{_quoted(member.name)},{record_hash(member.content)},{len(member.content)}" for member in members]
     lines.append(f"{dist_info}/RECORD,,")
     return Member(f"{dist_info}/RECORD", "".join(f"{line}\n" for line in lines).encode())
 
 
 def record_hash(content: bytes) -> str:
-    """A digest in RECORD's spelling."""
+    """A digest in RECORD's format."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     return f"sha256={digest}"
 
 
 def zip_of(members: Iterable[Member]) -> bytes:
-    """An archive of exactly these members, in this order, names as they are, the same bytes each time."""
+    """A reproducible archive of these members, in this order, with unchanged names."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for member in members:
             info = zipfile.ZipInfo("x", _DATE)
-            # Set afterwards, so that zipfile tidies nothing; a test wants backslashes and ".." as they are.
+            # Set afterwards, since zipfile normalizes names, and tests need backslashes and "..".
             info.filename = member.name
             info.external_attr = member.mode << 16
             info.create_system = 3
@@ -249,18 +248,18 @@ def zip_of(members: Iterable[Member]) -> bytes:
 
 def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: Member) -> None:
     if member.name in archive.NameToInfo:
-        # zipfile warns about the second member of a name; here it is what was asked for.
+        # Prevents zipfile's warning about duplicate names, which are intended here.
         del archive.NameToInfo[member.name]
     archive.writestr(info, member.content)
 
 
 def expand_tag(tag: str) -> list[str]:
-    """Each tag that a compressed tag set stands for, as WHEEL lists them."""
+    """The tags of a compressed tag set, as WHEEL lists them."""
     return ["-".join(one) for one in product(*(part.split(".") for part in tag.split("-")))]
 
 
 def noise(size: int) -> bytes:
-    """Bytes that do not compress, the same each time."""
+    """Reproducible bytes that do not compress."""
     return hashlib.shake_128(b"minglibc").digest(size)
 
 
