@@ -1,4 +1,4 @@
-"""`minglibc export`: what it writes is what the lock selects, and every pip installs just that."""
+"""`minglibc export`: its files contain what the lock selects, and pip installs exactly that."""
 
 import json
 import re
@@ -22,14 +22,14 @@ from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
 from tests.support.wheels import BuiltWheel, build_wheel
 
-# Of each kind of pip one in every run: pip 18 and 22 or newer.
+# Default tests use pip 18 and a pip from version 22 on.
 PYTHONS = ["3.6", pytest.param("3.7", marks=pytest.mark.slow), pytest.param("3.8", marks=pytest.mark.slow), "3.9"]
 PINNED = re.compile(r"(?P<requirement>[^#]*?) --hash=(?P<hash>sha256:[0-9a-f]{64})")
 
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project: a pure dependency with an extra of another, and one with wheels above and within the cap."""
+    """A locked project with a pure dependency that has an extra, and one with wheels above and within the cap."""
     publish(index)
     folder = write_project(
         tmp_path / "project",
@@ -45,7 +45,7 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
 
 
 def publish(index: IndexServer) -> dict[str, BuiltWheel]:
-    """Fill *index*; the wheels by file name."""
+    """Fill *index*; returns the wheels by file name."""
     wheels = [
         build_wheel("app", "1.0", requires=["pure[fast]>=1"]),
         build_wheel("pure", "1.0", provides_extra=["fast"], requires=['helper; extra == "fast"']),
@@ -69,12 +69,12 @@ def export(folder: Path, *options: str) -> Ran:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines that name a package."""
+    """The lines with requirements."""
     return [line for line in text.splitlines() if line and not line.startswith(("#", "--"))]
 
 
 def installed(text: str, target: Target) -> dict[str, str]:
-    """What a reader of requirements.txt would install on *target*: the file's digest by name."""
+    """What an installer of requirements.txt selects on *target*: the file's hash by name."""
     found = {}
     for line in lines_of(text):
         pinned = PINNED.fullmatch(line)
@@ -87,13 +87,13 @@ def installed(text: str, target: Target) -> dict[str, str]:
 
 
 def line_digest(url: str) -> str:
-    """The digest at the end of a URL."""
+    """The hash at the end of a URL."""
     return url.rpartition("#")[2].replace("=", ":")
 
 
 @pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
-def test_every_target_reads_its_own_selection(project: Path, style: list[str]) -> None:
-    """For each target the markers leave exactly the wheels that the lock selects there, each by its one digest."""
+def test_each_target_gets_its_selection(project: Path, style: list[str]) -> None:
+    """The markers select, for each target, the wheels of the lock with their hashes."""
     text = export(project, *style).out
     found = read_lock(project)
     for target in found.targets:
@@ -101,15 +101,15 @@ def test_every_target_reads_its_own_selection(project: Path, style: list[str]) -
         assert expected == installed(text, target)
 
 
-def test_pip_is_told_what_it_may_not_do(project: Path) -> None:
-    """A file of URLs takes nothing without a digest, one for an index builds nothing from source."""
+def test_pip_options(project: Path) -> None:
+    """A file of URLs requires hashes; a file for an index allows no source distributions."""
     assert ["--require-hashes"] == [line for line in export(project).out.splitlines() if line.startswith("--")]
     text = export(project, "--index").out
     assert ["--only-binary :all:"] == [line for line in text.splitlines() if line.startswith("--")]
 
 
 def test_one_target_needs_no_markers(project: Path) -> None:
-    """With --target the lines are that target's, and have no marker."""
+    """With --target the file has only that target's lines, without markers."""
     text = export(project, "--target", "cp39-aarch64-glibc2.17").out
     assert ";" not in text.partition("--require-hashes")[2]
     assert "manylinux2014_aarch64" in text
@@ -117,14 +117,14 @@ def test_one_target_needs_no_markers(project: Path) -> None:
 
 
 def test_markers_are_shortened(project: Path) -> None:
-    """A wheel of one architecture is told apart by the machine alone; a wheel for all has no marker."""
+    """The marker of a wheel for one architecture only has the machine; a wheel for all targets has no marker."""
     lines = {line.partition(" ")[0]: line for line in lines_of(export(project).out) if "aarch64" not in line}
     assert lines["native"].endswith(" ; platform_machine == 'x86_64'")
     assert ";" not in lines["app"]
 
 
-def test_extras_and_groups_are_asked_for(project: Path) -> None:
-    """Extras and groups come only when they are named; an unknown one is refused with those there are."""
+def test_extras_and_groups(project: Path) -> None:
+    """Only named extras and groups are exported; an unknown one is an error that lists the known ones."""
     assert ["app", "helper", "native", "native", "pure"] == [line.split()[0] for line in lines_of(export(project).out)]
     assert "tool @ " in export(project, "--group", "dev").out
     assert "tool==3.0" in export(project, "--group", "dev", "--all-extras", "--index").out
@@ -133,8 +133,8 @@ def test_extras_and_groups_are_asked_for(project: Path) -> None:
     assert "web" in refused.err
 
 
-def test_targets_that_no_marker_separates_are_refused(tmp_path: Path, index: IndexServer) -> None:
-    """A free-threaded Python and its sister have one marker: the export asks for --target."""
+def test_targets_with_the_same_marker(tmp_path: Path, index: IndexServer) -> None:
+    """Targets with the same marker, such as 3.13 and 3.13t, are an error; --target selects one."""
     publish(index)
     folder = write_project(tmp_path, index, ["tool"], python=["3.13", "3.13t"])
     lock(folder)
@@ -144,8 +144,8 @@ def test_targets_that_no_marker_separates_are_refused(tmp_path: Path, index: Ind
     assert "tool @" in export(folder, "--target", "cp313t-x86_64-glibc2.17").out
 
 
-def test_a_file_is_written_whole(project: Path, tmp_path: Path) -> None:
-    """-o writes what stdout would have had; a folder that is not there is an error without a traceback."""
+def test_output_file(project: Path, tmp_path: Path) -> None:
+    """-o writes the output to a file; a missing folder is an error."""
     ran = export(project, "-o", str(tmp_path / "requirements.txt"))
     assert not ran.out
     assert export(project).out == (tmp_path / "requirements.txt").read_text(encoding="utf-8")
@@ -154,8 +154,8 @@ def test_a_file_is_written_whole(project: Path, tmp_path: Path) -> None:
     assert "can't write" in refused.err
 
 
-def test_a_stale_lock_is_refused(project: Path) -> None:
-    """What is exported is what pyproject.toml asks for, unless --frozen says otherwise."""
+def test_stale_lock(project: Path) -> None:
+    """A stale lock is an error, except with --frozen."""
     pyproject = project / "pyproject.toml"
     pyproject.write_text(pyproject.read_text(encoding="utf-8").replace('"native"', '"native", "tool"'))
     assert 1 == minglibc("export", "--project", str(project)).code
@@ -164,13 +164,11 @@ def test_a_stale_lock_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
 @pytest.mark.parametrize("python", PYTHONS)
-def test_pip_as_it_ships_installs_the_capped_wheel(
-    tmp_path: Path, index: IndexServer, python: str, style: list[str]
-) -> None:
-    """The pip that comes with each old Python installs the locked files and no other, and refuses a changed one."""
+def test_pip_installs_the_locked_files(tmp_path: Path, index: IndexServer, python: str, style: list[str]) -> None:
+    """The pip of each old Python installs the locked files, and rejects a changed file."""
     wheels = publish(index)
     if python == "3.6":
-        # Its pip 18.1 knows manylinux1 alone; newer tags are for a bundle, which brings its own pip.
+        # Its pip 18.1 only supports manylinux1. Bundles contain a newer pip.
         index.remove("native-2.0-py3-none-manylinux2014_x86_64.whl")
     folder = write_project(tmp_path / "project", index, ["app", "native"], python=[python])
     lock(folder)
@@ -185,7 +183,7 @@ def test_pip_as_it_ships_installs_the_capped_wheel(
         path.name for path in site.iterdir() if path.suffix != ".dist-info" and path.name != "__pycache__"
     }
     if style and python != "3.6":
-        return  # how a digest is given matters only where it is not an option of the line
+        return  # the hash is an option of the line, which pip checks
     changed = file.read_text().replace(wheels["helper-1.0+local.1-py3-none-any.whl"].sha256, "0" * 64)
     file.write_text(changed)
     assert "DO NOT MATCH THE HASHES" in pip(python, index, tmp_path / "other", file).stderr
@@ -266,10 +264,8 @@ TARGETS = [
 
 
 @given(st.lists(st.sampled_from(TARGETS), min_size=1, unique=True), st.data())
-def test_a_shortened_marker_is_true_where_it_serves_and_nowhere_else(
-    targets: list[Target], data: st.DataObject
-) -> None:
-    """Of the targets of an export, the marker of a wheel admits exactly those that it serves."""
+def test_shortened_markers_select_their_targets(targets: list[Target], data: st.DataObject) -> None:
+    """Among the targets of an export, the marker of a wheel selects exactly the wheel's targets."""
     served = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
     marker = shortest_marker(served, targets)
     for target in targets:

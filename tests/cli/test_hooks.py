@@ -1,4 +1,4 @@
-"""The pre-commit hooks, by the real pre-commit: the lock is brought up to date, a stale one stops the commit."""
+"""The pre-commit hooks: `minglibc-lock` updates the lock, and `minglibc-lock-check` fails if it is stale."""
 
 import os
 import re
@@ -21,12 +21,12 @@ HOOKS = ("minglibc-lock", "minglibc-lock-check", "minglibc-sync")
 
 
 def pre_commit() -> str:
-    """The pre-commit beside this interpreter or on PATH, or a skipped test."""
-    beside = Path(sys.executable).with_name("pre-commit")
-    found = str(beside) if beside.exists() else shutil.which("pre-commit")
-    if not found:
+    """The pre-commit of this environment or on PATH; the test is skipped if there is none."""
+    own = Path(sys.executable).with_name("pre-commit")
+    program = str(own) if own.exists() else shutil.which("pre-commit")
+    if not program:
         pytest.skip("pre-commit is not installed")
-    return found
+    return program
 
 
 def run(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -47,15 +47,15 @@ def entries() -> dict[str, list[str]]:
     return {name: shlex.split(entry) for name, entry in found}
 
 
-def test_pre_commit_reads_the_manifest() -> None:
-    """The manifest is what pre-commit's own validator accepts, and holds the three hooks."""
+def test_manifest_is_valid() -> None:
+    """pre-commit accepts the manifest, which has three hooks."""
     ran = run(pre_commit(), "validate-manifest", MANIFEST, folder=ROOT)
     assert not ran.returncode, ran.stdout
     assert HOOKS == tuple(entries())
 
 
-def test_the_hooks_files_are_found_in_any_folder() -> None:
-    """The lock hooks look at pyproject.toml and pylock.toml, in any folder, and at nothing else."""
+def test_files_of_the_lock_hooks() -> None:
+    """The lock hooks run for pyproject.toml and pylock.toml in any folder, and for no other files."""
     patterns = re.findall(r"^  files: (.*)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE)
     assert 2 == len(patterns)
     for pattern in patterns:
@@ -65,8 +65,8 @@ def test_the_hooks_files_are_found_in_any_folder() -> None:
             assert not re.search(pattern, name)
 
 
-def test_each_hook_s_command_does_its_work(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check fails for a stale lock without asking the index, the lock mends it, the sync installs it."""
+def test_commands_of_the_hooks(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check fails for a stale lock without using the index, `lock` updates it, and `sync` installs it."""
     index.add(build_wheel("alpha", "1.0"))
     monkeypatch.chdir(write_project(tmp_path, index, ["alpha"]))
     lock(tmp_path)
@@ -82,11 +82,11 @@ def test_each_hook_s_command_does_its_work(tmp_path: Path, index: IndexServer, m
 
 
 @pytest.mark.online
-def test_the_real_pre_commit(tmp_path: Path, index: IndexServer) -> None:
-    """From a clone of this repository: a stale lock stops the check, the lock hook mends it, a checkout syncs."""
+def test_hooks_in_pre_commit(tmp_path: Path, index: IndexServer) -> None:
+    """With a clone of this repository: the check fails for a stale lock, the lock hook updates it, and a checkout syncs."""
     program = pre_commit()
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no git repository")
+        pytest.skip("this is not a git repository")
     source = tmp_path / "minglibc"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(source))
     index.add(build_wheel("alpha", "1.0"))
@@ -114,8 +114,8 @@ def test_the_real_pre_commit(tmp_path: Path, index: IndexServer) -> None:
     assert check.returncode
     assert "beta is required and not locked" in check.stdout
     assert not index.requests
-    mend = run(program, "run", "minglibc-lock", "--all-files", folder=folder, env=home)
-    assert "files were modified by this hook" in mend.stdout
+    update = run(program, "run", "minglibc-lock", "--all-files", folder=folder, env=home)
+    assert "files were modified by this hook" in update.stdout
     assert 'name = "beta"' in (folder / "pylock.toml").read_text(encoding="utf-8")
     git(folder, "commit", "--quiet", "-am", "beta")
     assert not run(program, "run", "--all-files", folder=folder, env=home).returncode

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of downloads; in a log there is nothing of it."""
+"""Progress bars of downloads on a terminal."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ WHEEL = build_wheel("a", "1.0", padding=400_000)
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project of one wheel, none of which is in the cache."""
+    """A locked project with one wheel that is not in the cache."""
     index.add(WHEEL)
     index.add(build_wheel("pip", "24.0"))
     folder = write_project(tmp_path / "project", index, ["a"])
@@ -25,30 +25,32 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
     return folder
 
 
-def seen(project: Path, *arguments: str) -> str:
-    """What a command writes to stderr where that is a terminal."""
-    ours, theirs = os.openpty()
+def terminal_output(project: Path, *arguments: str) -> str:
+    """The stderr of a command, which is a terminal."""
+    terminal, stderr = os.openpty()
     command = [sys.executable, "-m", "minglibc", *arguments, "--project", str(project)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment) as running:
-        os.close(theirs)
-        said = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=environment) as running:
+        os.close(stderr)
+        output = b""
         try:
-            while piece := os.read(ours, 1 << 16):
-                said += piece
+            while piece := os.read(terminal, 1 << 16):
+                output += piece
         except OSError:
-            pass  # Linux ends a terminal that nobody writes to any more in an error
-    os.close(ours)
-    assert 0 == running.returncode, said
-    return said.decode()
+            pass  # Linux raises an error when the last writer closes a terminal
+    os.close(terminal)
+    assert 0 == running.returncode, output
+    return output.decode()
 
 
-@pytest.mark.parametrize("command", [("sync",), ("bundle", "-o", "{}/bundle"), ("check",)], ids=lambda each: each[0])
-def test_downloads_are_seen(project: Path, command: tuple[str, ...]) -> None:
-    """Each wheel that is downloaded has a bar with its name; one that is in the cache has none, nor has any with --quiet."""
-    arguments = [each.format(project) for each in command]
-    assert WHEEL.filename in seen(project, *arguments)
+@pytest.mark.parametrize(
+    "command", [("sync",), ("bundle", "-o", "{}/bundle"), ("check",)], ids=lambda command: command[0]
+)
+def test_downloads_have_progress_bars(project: Path, command: tuple[str, ...]) -> None:
+    """A downloaded wheel has a progress bar with its name; a cached wheel has none, and --quiet shows none."""
+    arguments = [argument.format(project) for argument in command]
+    assert WHEEL.filename in terminal_output(project, *arguments)
     for more in ((), ("--quiet", "--cache-dir", f"{project}/empty")):
         for made in (".venv", "bundle"):
             shutil.rmtree(project / made, ignore_errors=True)
-        assert WHEEL.filename not in seen(project, *arguments, *more)
+        assert WHEEL.filename not in terminal_output(project, *arguments, *more)

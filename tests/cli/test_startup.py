@@ -1,4 +1,4 @@
-"""What each kind of `lock` imports, since imports take most of the time of a small lock."""
+"""The modules that `lock` imports, since imports take most of the time of a small lock."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
 
 
 def _imported(project: Path, index: IndexServer, arguments: Sequence[str], *, paths: Sequence[str]) -> set[str]:
-    """The modules that a `lock` which succeeds adds to those of a bare interpreter, one without site-packages."""
+    """The modules that a successful `lock` imports in an interpreter without site-packages."""
     answer = project.parent / "imported.json"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "IMPORTED": str(answer)}
     command = [sys.executable, "-S", "-c", CODE, "lock", "--index-url", index.url, *arguments]
@@ -69,8 +69,8 @@ def _lock(project: Path, index: IndexServer, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["unchanged", "check"])
-def test_unchanged_lock_imports_next_to_nothing(project: Path, index: IndexServer, arguments: list[str]) -> None:
-    """An unchanged lock runs without site-packages, and without re, typing, contextlib and OpenSSL."""
+def test_imports_of_an_unchanged_lock(project: Path, index: IndexServer, arguments: list[str]) -> None:
+    """An unchanged lock imports no other packages, and not re, typing, contextlib or OpenSSL."""
     _lock(project, index)
     modules = _imported(project, index, arguments, paths=[SOURCES])
     assert set() == modules & (
@@ -79,8 +79,8 @@ def test_unchanged_lock_imports_next_to_nothing(project: Path, index: IndexServe
     assert set() == {m.partition(".")[0] for m in modules} - sys.stdlib_module_names - {"minglibc"}
 
 
-def test_warm_lock_imports_no_network(project: Path, index: IndexServer) -> None:
-    """With every page fresh in the cache, neither httpx, asyncio nor msgspec is imported, nor packaging or rich."""
+def test_imports_of_a_warm_lock(project: Path, index: IndexServer) -> None:
+    """If all pages are fresh in the cache, httpx, asyncio, msgspec, packaging and rich are not imported."""
     _lock(project, index)
     (project / "pylock.toml").unlink()
     asked = len(index.requests)
@@ -88,19 +88,19 @@ def test_warm_lock_imports_no_network(project: Path, index: IndexServer) -> None
     assert asked == len(index.requests)
 
 
-UNASKED = {"asyncio", "packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}
+UNUSED = {"asyncio", "packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is no second process")
-def test_a_cold_lock_leaves_asking_to_another_process(project: Path, index: IndexServer) -> None:
-    """A lock that asks the index imports what reads pages, and nothing that asks for them."""
+def test_imports_of_a_cold_lock_with_a_network_process(project: Path, index: IndexServer) -> None:
+    """A lock with an empty cache imports the page parser, and no HTTP client."""
     modules = _lock(project, index)
     assert "msgspec" in modules
-    assert set() == modules & (UNASKED | {"httpx", "httpcore", "ssl", "urllib.request"})
+    assert set() == modules & (UNUSED | {"httpx", "httpcore", "ssl", "urllib.request"})
 
 
-def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer) -> None:
-    """On one core a lock imports httpx, and neither packaging, rich, tomlkit nor zipfile."""
+def test_imports_of_a_cold_lock_on_one_core(project: Path, index: IndexServer) -> None:
+    """On one core a lock imports httpx, and not packaging, rich, tomlkit or zipfile."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -108,4 +108,4 @@ def test_a_cold_lock_imports_what_it_asks_with(project: Path, index: IndexServer
     finally:
         os.sched_setaffinity(0, before)
     assert "httpx" in modules
-    assert set() == modules & UNASKED
+    assert set() == modules & UNUSED

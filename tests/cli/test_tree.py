@@ -1,4 +1,4 @@
-"""`minglibc tree`: what requires what, drawn from the lock alone."""
+"""`minglibc tree`: the dependency tree of a lock."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.wheels import build_wheel
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project with a diamond, a circle, a group, and a dependency of the old Python alone."""
+    """A locked project with a diamond, a cycle, a group, and a dependency for one Python."""
     for wheel in [
         build_wheel("app", "1.0", requires=["left", "right", "old; python_version < '3.10'"]),
         build_wheel("left", "1.0", requires=["base"]),
@@ -36,14 +36,14 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
 
 
 def tree(folder: Path, *options: str) -> Ran:
-    """Draw the tree of the project in *folder*, which must succeed."""
+    """Run `tree` for the project in *folder*, which must succeed."""
     ran = minglibc("tree", "--project", str(folder), *options)
     assert not ran.code, ran.err
     return ran
 
 
-def test_the_whole_tree(project: Path) -> None:
-    """Every package stands below what requires it; what was shown is marked, and a circle ends where it closes."""
+def test_tree(project: Path) -> None:
+    """Packages are below those that require them; repeated subtrees and cycles are marked."""
     ran = tree(project)
     expected = """\
 app==1.0
@@ -63,7 +63,7 @@ tool==1.0
 
 
 def test_inverted(project: Path) -> None:
-    """--invert shows who requires a package, up to the roots; names are normalized."""
+    """--invert shows the packages that require a package, up to the roots; names are normalized."""
     expected = """\
 ground==1.0
 └── base==2.0
@@ -76,19 +76,19 @@ ground==1.0
 
 
 def test_depth(project: Path) -> None:
-    """--depth 0 shows the roots alone, --depth 1 what they require."""
+    """--depth 0 shows only the roots, --depth 1 also their requirements."""
     assert "app==1.0\ntool==1.0\n" == tree(project, "--depth", "0").out
     assert 5 == len(tree(project, "--depth", "1").out.splitlines())
 
 
 def test_one_target(project: Path) -> None:
-    """--target leaves out what only another target installs."""
+    """--target omits packages of other targets."""
     assert "old==1.0" in tree(project, "--target", "cp39-x86_64-glibc2.17").out
     assert "old==1.0" not in tree(project, "--target", "cp311-x86_64-glibc2.17").out
 
 
 def test_two_releases_of_one_package(tmp_path: Path, index: IndexServer) -> None:
-    """Where targets have different releases, each stands below just the release that requires it."""
+    """If targets have different releases, each is below the release that requires it."""
     for version, python in [("1.0", "cp39"), ("2.0", "cp311")]:
         index.add(build_wheel("app", version, f"{python}-none-any", requires=[f"base=={version}"]))
         index.add(build_wheel("base", version))
@@ -104,7 +104,7 @@ app==2.0
 
 
 def test_json(project: Path) -> None:
-    """--json nests what the drawing does."""
+    """--json has the same structure."""
     app, tool = json.loads(tree(project, "--json").out)
     assert {"name": "tool", "version": "1.0", "requires": []} == tool
     assert ["left", "old", "right"] == [each["name"] for each in app["requires"]]
@@ -121,15 +121,15 @@ def test_json(project: Path) -> None:
         (["--depth", "-1"], 2, "not a number"),
     ],
 )
-def test_mistakes(project: Path, options: list[str], code: int, expected: str) -> None:
-    """A package or target that is not locked, or a depth that is no number, is an error with its remedy."""
+def test_errors(project: Path, options: list[str], code: int, expected: str) -> None:
+    """An unknown package or target, or an invalid depth, is an error with a hint."""
     refused = minglibc("tree", "--project", str(project), *options)
     assert code == refused.code
     assert expected in refused.err
 
 
 def test_no_lock(tmp_path: Path, index: IndexServer) -> None:
-    """Without a lock there is no tree."""
+    """A missing lock is an error."""
     refused = minglibc("tree", "--project", str(write_project(tmp_path, index)))
     assert 1 == refused.code
     assert "minglibc lock" in refused.err
@@ -140,13 +140,13 @@ NODES = [Node(name, "1") for name in "abcdefg"]
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Any graph of a few releases, circles and loops to itself included."""
+    """Graphs of a few releases, with cycles and self-references."""
     return Graph({node: tuple(sorted(draw(st.sets(st.sampled_from(NODES))))) for node in NODES})
 
 
 @given(graphs())
-def test_every_release_is_shown_once_with_what_it_requires(graph: Graph) -> None:
-    """Whatever requires whatever: each release stands in full exactly once, and all ends."""
+def test_each_subtree_is_shown_once(graph: Graph) -> None:
+    """In any graph, each release is shown once with its requirements."""
     lines = list(rows(graph, graph.roots()))
     in_full = [row.node for row in lines if not row.mark and graph.edges[row.node]]
     assert sorted(in_full) == sorted(node for node in graph.edges if graph.edges[node])
@@ -157,12 +157,12 @@ def test_every_release_is_shown_once_with_what_it_requires(graph: Graph) -> None
 
 @given(graphs())
 def test_inverting_twice_changes_nothing(graph: Graph) -> None:
-    """Who requires those that a release requires is the release."""
+    """Inverting a graph twice gives the same graph."""
     assert graph == graph.inverted().inverted()
 
 
-def test_a_long_chain_is_drawn() -> None:
-    """A chain far beyond the recursion limit is no matter."""
+def test_long_chain() -> None:
+    """A chain longer than the recursion limit is drawn."""
     nodes = [Node(f"n{number:05}", "1") for number in range(3_000)]
     chain = Graph({node: tuple(nodes[place + 1 : place + 2]) for place, node in enumerate(nodes)})
     lines = list(rows(chain, chain.roots()))

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say: the harness itself, on a tiny index and without other tools."""
+"""The benchmarks work, with a small index and without other tools."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from tests.benchmarks.synthetic import index, name, serving
 PROJECT = tools.Project("tiny", (name(0),), "==3.11.*", "2.17", ("3.11",), ("x86_64",))
 
 
-def test_a_table_of_locks(tmp_path: Path) -> None:
-    """Each scenario is measured, a tool that is not installed is told apart from one that fails."""
+def test_table_of_locks(tmp_path: Path) -> None:
+    """All scenarios are measured; a tool that is not installed is reported."""
     with serving(index(2)) as url:
-        bench = locks.Bench(tmp_path, url, tmp_path / "nothing is installed here")
+        bench = locks.Bench(tmp_path, url, tmp_path / "no tools")
         assert locks.Failed("is not installed") == bench.run(locks.cases(PROJECT, ["uv"])[0], "cold")
         here = locks.Bench(tmp_path, url, None)
         (table,) = locks.compare(here, [PROJECT], scenarios=locks.SCENARIOS, tools=["minglibc"], rounds=1)
@@ -25,8 +25,8 @@ def test_a_table_of_locks(tmp_path: Path) -> None:
     assert int(peak) > 10
 
 
-def test_what_fails_says_why(tmp_path: Path) -> None:
-    """A lock that can't be made is no figure, and the tool's last word stands beside the table."""
+def test_failures_have_a_reason(tmp_path: Path) -> None:
+    """If a tool fails, the result is the last line of its output."""
     with serving({}) as url:
         (case,) = locks.cases(PROJECT, ["minglibc"])
         found = locks.Bench(tmp_path, url, None).run(case, "cold")
@@ -35,8 +35,8 @@ def test_what_fails_says_why(tmp_path: Path) -> None:
     assert "requirements" in found.why
 
 
-def test_ten_targets_stand_beside_one() -> None:
-    """A project for many targets is measured for one of them too, and only by tools that know many."""
+def test_many_targets_and_one() -> None:
+    """A project with many targets is measured with tools that support them, and with one target too."""
     project = PROJECT._replace(pythons=("3.11", "3.12"), machines=("x86_64", "aarch64"))
     labels = [case.label for case in locks.cases(project, [])]
     assert ["minglibc", "minglibc, one target", "uv", "nab", "pdm", "poetry"] == labels
@@ -44,13 +44,13 @@ def test_ten_targets_stand_beside_one() -> None:
 
 
 @pytest.mark.parametrize("tool", tools.TOOLS, ids=lambda tool: tool.name)
-def test_every_tool_is_installed_by_a_name(tool: tools.Tool) -> None:
-    """`install` makes the venv in which a tool's program is looked for."""
+def test_tools_can_be_installed(tool: tools.Tool) -> None:
+    """`install` creates the environment of each tool."""
     assert (tool.home or tool.name) in {"minglibc", *tools.INSTALLS}
 
 
-def test_the_parts_of_a_lock(tmp_path: Path) -> None:
-    """Every part of a lock is found where it is, and together they are the whole; a warm one asks for nothing."""
+def test_parts_of_a_lock(tmp_path: Path) -> None:
+    """All parts of a lock are measured, and a warm lock makes no requests."""
     with serving(index(2)) as url:
         head, _, columns, _, *rows = parts.table(tmp_path, url, PROJECT, rounds=1).splitlines()
         found = parts.run(tmp_path, url, PROJECT, "cold")

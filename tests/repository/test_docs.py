@@ -1,4 +1,4 @@
-"""The documents tell the truth: what they say to type is typed here, and what they say is printed is printed."""
+"""The documentation is correct: its console examples are run, and their output is compared."""
 
 import contextlib
 import io
@@ -45,7 +45,7 @@ REASONS = {
     "needs root",
     "installs system packages",
 }
-# Every block that is not run, so that nobody adds one unseen: (document, reason) → how many.
+# The number of console blocks that are not run, by document and reason.
 NOT_RUN = {
     ("docs/tutorial.md", "needs the public index"): 1,
     ("docs/tutorial.md", "needs an old machine"): 2,
@@ -78,7 +78,7 @@ class Block(NamedTuple):
 
 
 def name_of(path: Path) -> str:
-    """A document's path as the tables here have it."""
+    """A document's path, relative to the repository."""
     return path.relative_to(ROOT).as_posix()
 
 
@@ -91,7 +91,7 @@ def blocks(path: Path) -> list[Block]:
     return found
 
 
-# The packages that the documents name, small: real names, versions, tags and requirements, made-up content.
+# Small stand-ins for the packages of the documents, with their real names, versions, tags and requirements.
 
 
 def _compiled(name: str, version: str, tag: str, glibc: str, **options: object) -> BuiltWheel:
@@ -104,7 +104,7 @@ def _compiled(name: str, version: str, tag: str, glibc: str, **options: object) 
 
 
 def stand_ins() -> Iterator[BuiltWheel]:
-    """Wheels for every project that the documents lock."""
+    """Wheels for all projects that the documents lock."""
     old = "manylinux2014_x86_64.manylinux_2_17_x86_64"
     for tag, needs in ((old, "2.17"), ("manylinux_2_28_x86_64", "2.28"), ("manylinux_2_34_x86_64", "2.33")):
         requires = ["cffi>=2.0.0", "typing-extensions>=4.13.2; python_full_version < '3.11'"]
@@ -139,13 +139,13 @@ def stand_ins() -> Iterator[BuiltWheel]:
 
 @pytest.fixture(scope="module")
 def built() -> list[BuiltWheel]:
-    """The stand-ins, made once."""
+    """The stand-ins, built once."""
     return list(stand_ins())
 
 
 @pytest.fixture
 def session(index: IndexServer, built: list[BuiltWheel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Session":
-    """A folder in which a document is followed."""
+    """A folder in which a document's commands are run."""
     for wheel in built:
         index.add(wheel)
     index.add(build_source("docopt", "0.6.2"))
@@ -163,42 +163,42 @@ def session(index: IndexServer, built: list[BuiltWheel], tmp_path: Path, monkeyp
 
 
 class Session:
-    """The commands of one document, in one folder, one after the other."""
+    """Runs the commands of a document in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def follow(self, block: Block) -> None:
-        """Run each line that starts with ``$ `` and find each line after it, in order, in what it prints."""
+        """Run each line that starts with ``$ ``, and find the lines after it in its output, in order."""
         steps = re.split(r"^\$ ", block.body, flags=re.MULTILINE)[1:]
         for position, step in enumerate(steps):
             command, _, expected = step.partition("\n")
             last = position == len(steps) - 1
-            code, said = self.run(command)
-            assert int(block.marks.get("exit", 0)) * last == code, f"$ {command}\n{said}"
-            _find(expected, said, command)
+            code, output = self.run(command)
+            assert int(block.marks.get("exit", 0)) * last == code, f"$ {command}\n{output}"
+            _find(expected, output, command)
 
     def run(self, command: str) -> tuple[int, str]:
-        """Run one line; minglibc runs in this process, where it starts faster."""
+        """Run a command; minglibc runs in this process, which is faster."""
         words = shlex.split(command)
         if words[0] != "minglibc" or words[1] == "run" or set(command) & set("|><;&$"):
             done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=self.folder, check=False)
             return done.returncode, done.stdout + done.stderr
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             try:
                 code = main(words[1:])
             except SystemExit as leaving:
                 code = leaving.code if isinstance(leaving.code, int) else 1
-        return code, said.getvalue()
+        return code, output.getvalue()
 
 
-def _find(expected: str, said: str, command: str) -> None:
-    left = iter(said.splitlines())
+def _find(expected: str, output: str, command: str) -> None:
+    remaining = iter(output.splitlines())
     for line in filter(str.strip, expected.splitlines()):
         pattern = re.compile(".*".join(re.escape(part) for part in line.strip().split("…")))
-        assert any(pattern.fullmatch(found.strip()) for found in left), (
-            f"$ {command}\nno {line!r} (in order) in:\n{said}"
+        assert any(pattern.fullmatch(printed.strip()) for printed in remaining), (
+            f"$ {command}\nno {line!r} (in order) in:\n{output}"
         )
 
 
@@ -206,16 +206,16 @@ FOLLOWED = [path for path in DOCUMENTS if any(block.language == "console" for bl
 
 
 @pytest.mark.parametrize("path", FOLLOWED, ids=name_of)
-def test_what_a_document_says_to_type_works(path: Path, session: Session) -> None:
-    """Every console block does what the document says that it does."""
+def test_console_examples(path: Path, session: Session) -> None:
+    """The commands of a document's console blocks print what the document shows."""
     followed = blocks(path)
     if any(re.search("minglibc (sync|run)", block.body) for block in followed if block.language == "console"):
         _need_python(path.read_text(encoding="utf-8"))
     for block in followed:
         if "file" in block.marks:
-            place = session.folder / block.marks["file"]
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(block.body, encoding="utf-8")
+            file = session.folder / block.marks["file"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.body, encoding="utf-8")
         elif block.language == "console" and "not run" not in block.marks:
             session.follow(block)
 
@@ -230,8 +230,8 @@ def _need_python(text: str) -> None:
     pytest.skip(f"no Python {' or '.join(versions)} on this machine")
 
 
-def test_what_is_not_run_is_listed() -> None:
-    """A block that no test runs is known by its document and one of a few reasons."""
+def test_console_blocks_that_are_not_run() -> None:
+    """Blocks that are not run are listed, with one of a few reasons."""
     found: dict[tuple[str, str], int] = {}
     for path in DOCUMENTS:
         for block in blocks(path):
@@ -244,8 +244,8 @@ def test_what_is_not_run_is_listed() -> None:
 
 @pytest.mark.online
 @pytest.mark.slow
-def test_what_needs_the_index_works_with_it(tmp_path: Path) -> None:
-    """README's two lines and the blocks that ask the public index do what they say, on a copy of the repository."""
+def test_examples_with_the_public_index(tmp_path: Path) -> None:
+    """README's set-up command and the blocks that need the public index work in a copy of the repository."""
     copy = tmp_path / "clone"
     ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, copy, ignore=ignored)
@@ -261,8 +261,8 @@ def test_what_needs_the_index_works_with_it(tmp_path: Path) -> None:
         assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
 
 
-def test_readme_has_the_two_lines() -> None:
-    """README's set-up is two commands of one line each, marked so that CI finds the one that tests."""
+def test_readme_commands() -> None:
+    """README has two set-up commands of one line each; their comments identify them for CI."""
     found = blocks(ROOT / "README.md")
     for mark in ("lock", "tests"):
         (line,) = [block.body for block in found if mark in block.marks]
@@ -270,8 +270,8 @@ def test_readme_has_the_two_lines() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Every link to a file of the repository finds it, and its heading."""
+def test_links(path: Path) -> None:
+    """The targets of links to files and headings exist."""
     text = _BLOCK.sub("", path.read_text(encoding="utf-8"))
     for match in _LINK.finditer(text):
         target, _, anchor = match["target"].partition("#")
@@ -289,15 +289,15 @@ def _anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_nothing_leaked_into_a_document(path: Path) -> None:
-    """No document holds a traceback, a path of the machine that it was written on, or the public index's address."""
+def test_documents_have_no_local_details(path: Path) -> None:
+    """Documents contain no traceback, no local path and not the public index's host."""
     text = path.read_text(encoding="utf-8")
     found = [word for word in ("Traceback (", str(ROOT), "/root/", urlsplit(DEFAULT_INDEX_URL).netloc) if word in text]
     assert [] == found
 
 
-def test_every_document_can_be_reached() -> None:
-    """The index of the documents leads to each of them."""
+def test_all_documents_are_linked() -> None:
+    """docs/README.md links to all documents."""
     index = ROOT / "docs" / "README.md"
     linked = {
         (index.parent / match["target"].partition("#")[0]).resolve()
@@ -306,15 +306,15 @@ def test_every_document_can_be_reached() -> None:
     assert set() == {name_of(path) for path in (ROOT / "docs").rglob("*.md") if path not in {index, *linked}}
 
 
-def test_every_package_is_on_the_page_of_the_architecture() -> None:
-    """docs/architecture.md names each package below src/minglibc."""
+def test_architecture_lists_all_packages() -> None:
+    """docs/architecture.md lists the packages of src/minglibc."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     packages = {path.parent.name for path in (ROOT / "src" / "minglibc").glob("*/__init__.py")}
     assert packages == set(re.findall(r"^\| `(\w+)/`", text, re.MULTILINE))
 
 
-def test_every_setting_is_in_the_reference() -> None:
-    """The reference has a heading for each key of [tool.minglibc], and no other."""
+def test_all_settings_are_documented() -> None:
+    """The reference has a heading for each key of [tool.minglibc]."""
     text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     assert sorted(settings.KEYS) == sorted(re.findall(r"^### `([a-z-]+)`$", text, re.MULTILINE))
     for key in settings.TARGET_KEYS:
@@ -322,7 +322,7 @@ def test_every_setting_is_in_the_reference() -> None:
 
 
 def test_examples_of_settings_are_valid() -> None:
-    """Each TOML block of the reference of settings is one that minglibc takes."""
+    """The TOML blocks of the settings reference are valid."""
     for block in blocks(ROOT / "docs" / "reference" / "settings.md"):
         if block.language == "toml":
             tables = tomllib.loads(block.body)
@@ -359,7 +359,7 @@ def _options(parser: ArgumentParser) -> set[str]:
 
 
 def _rows(parser: ArgumentParser, flags: set[str]) -> str:
-    """The rows of the reference that these options would have."""
+    """Table rows for these options."""
     rows = []
     for action in parser._actions:
         if flags & set(action.option_strings):
@@ -372,8 +372,8 @@ def _rows(parser: ArgumentParser, flags: set[str]) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_is_in_the_reference(command: str) -> None:
-    """A command's section has all of its options and none that it lacks."""
+def test_all_options_are_documented(command: str) -> None:
+    """A command's section has exactly its options."""
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     common = ArgumentParser()
     add_common(common)
@@ -390,8 +390,8 @@ def test_every_option_is_in_the_reference(command: str) -> None:
             assert set() == {str(name) for name in names if str(name).upper() not in section}
 
 
-def test_common_options_are_in_the_reference() -> None:
-    """The options that all commands share have a section of their own."""
+def test_common_options_are_documented() -> None:
+    """The options of all commands have a section."""
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     common = ArgumentParser()
     add_common(common)
@@ -400,22 +400,22 @@ def test_common_options_are_in_the_reference() -> None:
     assert _options(common) == documented
 
 
-def test_the_caches_folders_are_in_the_reference() -> None:
-    """The folders of the cache are named as this minglibc makes them."""
+def test_cache_folders_are_documented() -> None:
+    """The reference names the current folders of the cache."""
     text = (ROOT / "docs" / "reference" / "cache.md").read_text(encoding="utf-8")
     assert {*maintenance.CURRENT, inputs.SCRIPTS} == set(re.findall(r"^([a-z]+-v?[0-9]+)/ ", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_json_examples_parse(path: Path) -> None:
-    """What a document shows as JSON is JSON."""
+    """JSON blocks are valid JSON."""
     for block in blocks(path):
         if block.language == "json":
             json.loads(block.body)
 
 
 def test_json_schemas_are_linked() -> None:
-    """The page of the JSON outputs leads to every schema."""
+    """json-outputs.md links to all schemas."""
     text = (ROOT / "docs" / "reference" / "json-outputs.md").read_text(encoding="utf-8")
     for schema in (ROOT / "docs" / "reference" / "json").glob("*.json"):
         assert f"(json/{schema.name})" in text

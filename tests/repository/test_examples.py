@@ -1,4 +1,4 @@
-"""The examples' locks are real, whole, fresh and within their caps."""
+"""The examples' locks are valid, fresh and within their caps."""
 
 import shutil
 from pathlib import Path
@@ -13,26 +13,26 @@ NAMES = [path.name for path in EXAMPLES]
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
 
 
-def test_the_examples_are_these() -> None:
-    """There is an example for each way that the how-to guides describe."""
+def test_examples() -> None:
+    """The examples of the how-to guides exist."""
     assert ["air-gapped", "ci-for-old-controllers", "numpy", "paramiko", "pre-commit", "shared-environment"] == NAMES
 
 
 @each_example
-def test_a_lock_is_whole_and_within_its_cap(example: Path) -> None:
-    """The lock is as minglibc wrote it, and no wheel of any target needs more than the target's cap."""
+def test_lock_is_valid(example: Path) -> None:
+    """The lock was not edited, and no wheel exceeds the cap of a target."""
     assert read_lock(example).pylock.packages
 
 
 @each_example
-def test_a_lock_is_fresh(example: Path) -> None:
-    """`lock --check` finds nothing that pyproject.toml asks for and the lock does not meet."""
+def test_lock_is_fresh(example: Path) -> None:
+    """`lock --check` passes."""
     assert 0 == minglibc("lock", "--check", "--project", str(example)).code
 
 
 @each_example
-def test_a_lock_serves_each_target_of_its_project(example: Path) -> None:
-    """The lock's targets are the project's, and each has the project's own requirements."""
+def test_lock_has_all_targets(example: Path) -> None:
+    """The lock's targets are the project's, and each has all of its direct requirements."""
     project = parser.parse((example / "pyproject.toml").read_text(encoding="utf-8"))
     lock = read_lock(example)
     assert project.targets == tuple(sorted(lock.targets))
@@ -41,8 +41,8 @@ def test_a_lock_serves_each_target_of_its_project(example: Path) -> None:
 
 
 @each_example
-def test_an_example_says_what_it_is(example: Path) -> None:
-    """Each has a README that names it and leads to its document."""
+def test_readme(example: Path) -> None:
+    """Each example has a README with its name and a link to its guide."""
     text = (example / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {example.name}\n")
     assert "](../../docs/" in text
@@ -50,8 +50,8 @@ def test_an_example_says_what_it_is(example: Path) -> None:
 
 @pytest.mark.online
 @each_example
-def test_an_example_still_resolves(example: Path, tmp_path: Path) -> None:
-    """The public index has an answer for it today, and looking for one changes nothing."""
+def test_example_still_resolves(example: Path, tmp_path: Path) -> None:
+    """The example can be locked with the public index; a dry run changes no file."""
     project = shutil.copytree(example, tmp_path / example.name)
     before = (project / "pylock.toml").read_bytes()
     ran = minglibc("lock", "--upgrade", "--dry-run", "--project", str(project))
