@@ -15,7 +15,7 @@ from minglibc.install.environment import Environment
 from minglibc.install.transaction import Prepared
 from minglibc.install.unpack import unpack
 from minglibc.install.wheel import opened
-from tests.support.environments import litter, snapshot
+from tests.support.environments import leftovers, snapshot
 from tests.support.faults import FAULTS
 from tests.support.index import IndexServer
 from tests.support.transactions import install, prefix_of, stored
@@ -68,7 +68,7 @@ def test_invalid_wheel_changes_nothing(row: str, index: IndexServer, environment
     assert ROWS[row] in str(refused.value)
     assert "b-1.0-py3-none-any.whl" in str(refused.value)
     assert before == snapshot(tmp_path)
-    assert litter(prefix_of(environment)) == set()
+    assert leftovers(prefix_of(environment)) == set()
     assert not Path("/tmp/conf_evil.py").exists()
 
 
