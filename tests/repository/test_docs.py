@@ -59,7 +59,7 @@ NOT_RUN = {
 SYNC_VERSIONS = ("3.9", "3.11")
 
 # Sections of docs/reference/commands.md with options that several commands accept.
-SHARED_OPTIONS = ("Target options", "Index options", "Selection options", "Environment options")
+SHARED_OPTIONS = ("Target options", "Index options", "Selection options", "Environment options", "Inspection options")
 
 _BLOCK = re.compile(
     r"(?P<comments>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>[a-z]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
