@@ -1,4 +1,4 @@
-"""`minglibc bundle`: what a machine with nothing but Python gets from it, and what install.sh refuses."""
+"""`minglibc bundle`, and its install.sh on machines that have only Python."""
 
 import hashlib
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.bundle import contents as contents_module
 from minglibc.bundle.contents import SUMS, check_pip
 from minglibc.cli import bundle as command
 from minglibc.errors import EnvironmentProblem
@@ -30,10 +31,10 @@ from tests.support.wheels import BuiltWheel, build_wheel
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER_MACHINE = "aarch64" if platform.machine() != "aarch64" else "x86_64"
 
-# The oldest and this one in every run; those between take ten seconds together.
+# The others take ten seconds together.
 PYTHONS = ["3.6", *(pytest.param(python, marks=pytest.mark.slow) for python in ("3.7", "3.8", "3.9")), HERE]
 
-Spoil = Callable[[Path], None]
+Change = Callable[[Path], None]
 
 
 def publish(index: IndexServer, machine: str = platform.machine()) -> None:
@@ -50,7 +51,7 @@ APP = {"app.py": "import helper, native, pure\ndef main():\n    print('greetings
 
 
 def interpreter(python: str) -> Path:
-    """This machine's CPython *python*, or a skipped test."""
+    """The CPython *python* of this machine; skips the test without one."""
     if python == HERE:
         return Path(sys.executable)
     try:
@@ -61,7 +62,7 @@ def interpreter(python: str) -> Path:
 
 @cache
 def shipped_pip(python: Path) -> BuiltWheel | None:
-    """The pip that *python* brings along, as the wheel that it is."""
+    """The pip wheel that *python* contains."""
     code = "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))"
     ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     found = sorted(Path(ran.stdout.strip()).glob("pip-*.whl")) if not ran.returncode else []
@@ -76,17 +77,17 @@ def shipped_pip(python: Path) -> BuiltWheel | None:
 
 
 def publish_pip(index: IndexServer, python: Path) -> BuiltWheel:
-    """Publish the pip of *python*, or skip the test where it has none."""
+    """Publish the pip of *python*; skips the test if it has none."""
     wheel = shipped_pip(python)
     if wheel is None:
-        pytest.skip(f"{python} brings no pip along")
+        pytest.skip(f"{python} contains no pip")
     index.add(wheel)
     return wheel
 
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project for this very Python and machine."""
+    """A locked project for this Python and machine."""
     publish(index)
     publish_pip(index, Path(sys.executable))
     folder = write_project(
@@ -97,15 +98,15 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
 
 
 def bundle(folder: Path, output: Path, *options: str) -> Ran:
-    """Make a bundle of the project in *folder*, which must succeed."""
+    """Bundle the project in *folder*, successfully."""
     ran = minglibc("bundle", "--project", str(folder), "--output", str(output), *options)
     assert not ran.code, ran.err
     return ran
 
 
 def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run install.sh where there is no network."""
-    alone = ["unshare", "-n"] if cut_off() else []
+    """Run install.sh without a network."""
+    alone = ["unshare", "-n"] if has_unshare() else []
     environment = {"PATH": os.environ["PATH"], "PYTHON": python, "http_proxy": "http://127.0.0.1:9", "LANG": "C"}
     return subprocess.run(
         [*alone, "sh", made / "install.sh", venv], env=environment, capture_output=True, text=True, check=False
@@ -113,8 +114,8 @@ def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.
 
 
 @cache
-def cut_off() -> bool:
-    """Whether this process may start another one without network."""
+def has_unshare() -> bool:
+    """Whether this process may start another one without a network."""
     unshare = shutil.which("unshare")
     return (
         bool(unshare) and not subprocess.run([str(unshare), "-n", "true"], capture_output=True, check=False).returncode
@@ -122,15 +123,15 @@ def cut_off() -> bool:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_a_bare_python_installs_a_bundle(
+def test_install_with_python_alone(
     tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
-    """With nothing but Python, and no network, install.sh makes an environment of exactly the locked wheels."""
+    """With only Python and without a network, install.sh creates an environment of exactly the locked wheels."""
     executable = interpreter(python)
     publish(index)
     publish_pip(index, executable)
     if python == "3.6":
-        # What it ships knows manylinux1 alone, which will do here; a real bundle takes 21.3.1 from its index.
+        # Its pip supports only manylinux1, which is enough here; real bundles use 21.3.1 from the index.
         monkeypatch.setattr(command, "check_pip", lambda filename, target: filename)
     folder = write_project(
         tmp_path / "project", index, ["app", "native"], python=[python], architectures=[platform.machine()]
@@ -148,8 +149,8 @@ def test_a_bare_python_installs_a_bundle(
     assert ["app", "helper", "native", "pure"] == sorted(path.name.split("-")[0] for path in site.glob("*.dist-info"))
 
 
-def test_the_same_lock_gives_the_same_bytes(project: Path, tmp_path: Path) -> None:
-    """Two archives of one lock are equal to the byte; they hold the folder's files, belong to root and have one date."""
+def test_archives_are_reproducible(project: Path, tmp_path: Path) -> None:
+    """Two archives of one lock are identical; they contain the files of the folder, belong to root and have one date."""
     for name in ("one", "two"):
         bundle(project, tmp_path / name / "x.tar.gz")
     assert (tmp_path / "one" / "x.tar.gz").read_bytes() == (tmp_path / "two" / "x.tar.gz").read_bytes()
@@ -164,8 +165,8 @@ def test_the_same_lock_gives_the_same_bytes(project: Path, tmp_path: Path) -> No
     assert os.access(top / "install.sh", os.X_OK)
 
 
-def test_the_archive_is_read_by_gzip_and_sha256sum(project: Path, tmp_path: Path) -> None:
-    """What other programs say of the archive and of SHA256SUMS is what minglibc says; its own digest is printed."""
+def test_archive_is_valid_for_gzip_and_sha256sum(project: Path, tmp_path: Path) -> None:
+    """gzip and sha256sum accept the archive and SHA256SUMS; the digest of the archive is printed."""
     archive = tmp_path / "x.tar.gz"
     ran = bundle(project, archive)
     assert f"sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}" in ran.err
@@ -177,7 +178,7 @@ def test_the_archive_is_read_by_gzip_and_sha256sum(project: Path, tmp_path: Path
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below *folder*."""
+    """The files below *folder*."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -216,24 +217,24 @@ def _nested(made: Path) -> None:
     (made / "wheels" / "more" / "sitecustomize.py").write_text("")
 
 
-SPOILED: dict[str, tuple[Spoil, str]] = {
-    "missing": (_missing, "is missing: wheels/helper-1.0-py3-none-any.whl"),
-    "added": (_added, "was added: wheels/helper-9.0-py3-none-any.whl"),
-    "changed": (_changed, "was changed: wheels/helper-1.0-py3-none-any.whl"),
-    "linked": (_linked, "is no plain file: wheels/helper-1.0-py3-none-any.whl"),
-    "lock edited": (_lock_edited, "was changed: pylock.toml"),
+CHANGES: dict[str, tuple[Change, str]] = {
+    "missing": (_missing, "missing: wheels/helper-1.0-py3-none-any.whl"),
+    "added": (_added, "added: wheels/helper-9.0-py3-none-any.whl"),
+    "changed": (_changed, "changed: wheels/helper-1.0-py3-none-any.whl"),
+    "linked": (_linked, "not a regular file: wheels/helper-1.0-py3-none-any.whl"),
+    "lock edited": (_lock_edited, "changed: pylock.toml"),
     "no sums": (_emptied, "SHA256SUMS is empty"),
-    "nested": (_nested, "was added: wheels/more/sitecustomize.py"),
+    "nested": (_nested, "added: wheels/more/sitecustomize.py"),
 }
 
 
-@pytest.mark.parametrize("kind", SPOILED)
-def test_a_spoiled_bundle_is_refused_before_anything_is_written(project: Path, tmp_path: Path, kind: str) -> None:
-    """A file missing, added, changed or linked is named, and no environment is begun."""
+@pytest.mark.parametrize("kind", CHANGES)
+def test_changed_bundle_is_an_error(project: Path, tmp_path: Path, kind: str) -> None:
+    """A missing, added, changed or linked file is named, and no environment is created."""
     made = tmp_path / "bundle"
     bundle(project, made)
-    spoil, expected = SPOILED[kind]
-    spoil(made)
+    change, expected = CHANGES[kind]
+    change(made)
     ran = install(made, tmp_path / "venv")
     assert 1 == ran.returncode
     assert expected in ran.stderr
@@ -250,10 +251,10 @@ def test_a_spoiled_bundle_is_refused_before_anything_is_written(project: Path, t
     ],
     ids=["architecture", "glibc", "python"],
 )
-def test_another_machine_is_refused(
+def test_other_targets_are_errors(
     tmp_path: Path, index: IndexServer, target: tuple[str, str, str], expected: str
 ) -> None:
-    """An architecture, a Python or a glibc that the bundle is not for is named, and nothing is written."""
+    """An architecture, Python or glibc other than the target's is named, and nothing is written."""
     python, machine, glibc = target
     publish(index, machine)
     index.add(build_wheel("pip", "21.3.1"))
@@ -279,11 +280,13 @@ def test_another_machine_is_refused(
     ],
     ids=["musl", "older", "pypy", "no venv"],
 )
-def test_another_interpreter_or_c_library_is_refused(project: Path, tmp_path: Path, first: str, expected: str) -> None:
-    """A machine with an older glibc or none, and an interpreter that is no CPython or not all there, is told so."""
+def test_other_interpreters_and_c_libraries_are_errors(
+    project: Path, tmp_path: Path, first: str, expected: str
+) -> None:
+    """An older glibc or none, another implementation, or an incomplete Python is an error."""
     bundle(project, tmp_path / "bundle")
     fake = tmp_path / "python"
-    # The checks come on stdin; a line before them makes them see another machine.
+    # The checks are read from stdin; a line before them simulates another machine.
     fake.write_text(f'#!/bin/sh\ncase "$*" in\n*" - "*) (echo "{first}"; cat) | {sys.executable} "$@" ;;\nesac\n')
     fake.chmod(0o755)
     ran = install(tmp_path / "bundle", tmp_path / "venv", str(fake))
@@ -292,26 +295,26 @@ def test_another_interpreter_or_c_library_is_refused(project: Path, tmp_path: Pa
     assert not (tmp_path / "venv").exists()
 
 
-def test_what_is_there_already_is_left_alone(project: Path, tmp_path: Path) -> None:
-    """install.sh writes into no folder that holds something, and bundle replaces nothing but a bundle."""
+def test_existing_files_are_kept(project: Path, tmp_path: Path) -> None:
+    """install.sh writes only to an empty folder, and bundle replaces only a bundle."""
     made = tmp_path / "bundle"
     bundle(project, made)
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "precious").touch()
     ran = install(made, tmp_path / "venv")
     assert 1 == ran.returncode
-    assert "is there already" in ran.stderr
+    assert "already exists" in ran.stderr
     before = contents(made)
     bundle(project, made)
     assert before == contents(made)
     refused = minglibc("bundle", "--project", str(project), "--output", str(tmp_path / "venv"))
     assert 1 == refused.code
-    assert "is no bundle" in refused.err
+    assert "is not a bundle" in refused.err
     assert ["precious"] == os.listdir(tmp_path / "venv")
 
 
-def test_a_failed_installation_leaves_nothing(project: Path, tmp_path: Path) -> None:
-    """When pip can't install, the begun environment is removed."""
+def test_failed_installation_is_removed(project: Path, tmp_path: Path) -> None:
+    """If pip fails, the incomplete environment is removed."""
     made = tmp_path / "bundle"
     bundle(project, made)
     fake = tmp_path / "python"
@@ -324,8 +327,8 @@ def test_a_failed_installation_leaves_nothing(project: Path, tmp_path: Path) -> 
     assert not (tmp_path / "venv").exists()
 
 
-def test_a_bundle_of_nothing_is_an_empty_environment(tmp_path: Path, index: IndexServer) -> None:
-    """A lock without packages makes an environment with nothing in it."""
+def test_bundle_without_packages(tmp_path: Path, index: IndexServer) -> None:
+    """A lock without packages installs an empty environment."""
     publish_pip(index, Path(sys.executable))
     folder = write_project(tmp_path / "project", index, python=[HERE], architectures=[platform.machine()])
     lock(folder)
@@ -335,15 +338,15 @@ def test_a_bundle_of_nothing_is_an_empty_environment(tmp_path: Path, index: Inde
     assert (tmp_path / "venv" / "bin" / "python").exists()
 
 
-def test_an_interpreter_that_does_not_start_is_named(project: Path, tmp_path: Path) -> None:
-    """PYTHON may name a program that is not there."""
+def test_missing_interpreter_is_an_error(project: Path, tmp_path: Path) -> None:
+    """PYTHON may name a program that does not exist."""
     bundle(project, tmp_path / "bundle")
     ran = install(tmp_path / "bundle", tmp_path / "venv", "/nowhere/python")
     assert (1, "error: /nowhere/python does not start\n") == (ran.returncode, ran.stderr)
 
 
-def test_the_interpreter_is_found_on_path(project: Path, tmp_path: Path) -> None:
-    """Without PYTHON the target's own Python is taken from PATH; a machine without it is told its name."""
+def test_interpreter_is_searched_on_path(project: Path, tmp_path: Path) -> None:
+    """Without PYTHON the target's Python is searched on PATH; if it is missing, the error names it."""
     made = tmp_path / "bundle"
     bundle(project, made)
     tools = tmp_path / "tools"
@@ -365,8 +368,8 @@ def test_the_interpreter_is_found_on_path(project: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], [""], ["a", "b"], ["--help"]], ids=["none", "empty", "two", "option"])
-def test_install_says_how_it_is_used(project: Path, tmp_path: Path, arguments: list[str]) -> None:
-    """Anything but one directory is answered with the usage."""
+def test_install_prints_its_usage(project: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """Anything other than one directory prints the usage."""
     bundle(project, tmp_path / "bundle")
     ran = subprocess.run(
         ["sh", tmp_path / "bundle" / "install.sh", *arguments], capture_output=True, text=True, check=False
@@ -374,8 +377,8 @@ def test_install_says_how_it_is_used(project: Path, tmp_path: Path, arguments: l
     assert (2, "usage: sh install.sh DIRECTORY\n") == (ran.returncode, ran.stderr)
 
 
-def test_pip_is_the_newest_that_the_target_can_run(tmp_path: Path, index: IndexServer) -> None:
-    """The bundle's pip is resolved for the target: newer releases that need a newer Python are passed over."""
+def test_pip_is_resolved_for_the_target(tmp_path: Path, index: IndexServer) -> None:
+    """The bundle has the newest pip that supports the target's Python."""
     publish(index)
     index.add(build_wheel("pip", "21.3.1", requires_python=">=3.6"))
     index.add(build_wheel("pip", "22.0", requires_python=">=3.7"))
@@ -387,8 +390,8 @@ def test_pip_is_the_newest_that_the_target_can_run(tmp_path: Path, index: IndexS
     assert 2 == len(wheels)
 
 
-def test_a_locked_pip_makes_the_bundle_depend_on_the_lock_alone(tmp_path: Path, index: IndexServer) -> None:
-    """A project that requires pip itself has that one in its bundle, whatever the index has since."""
+def test_locked_pip_is_used(tmp_path: Path, index: IndexServer) -> None:
+    """If the project requires pip, the bundle has the locked one, whatever the index offers."""
     index.max_age = 0  # no page is taken from the cache
     index.add(build_wheel("pip", "24.0"))
     folder = write_project(tmp_path / "project", index, ["pip"], python=[HERE], architectures=[platform.machine()])
@@ -398,8 +401,8 @@ def test_a_locked_pip_makes_the_bundle_depend_on_the_lock_alone(tmp_path: Path, 
     assert ["pip-24.0-py3-none-any.whl"] == os.listdir(tmp_path / "bundle" / "wheels")
 
 
-def test_an_index_without_a_usable_pip_is_named(tmp_path: Path, index: IndexServer) -> None:
-    """No pip for the target, or one that is too old for today's tags, is an error that says what to do."""
+def test_missing_pip_is_an_error(tmp_path: Path, index: IndexServer) -> None:
+    """No pip for the target, or one that is too old for its tags, is an error with a hint."""
     publish(index)
     index.add(build_wheel("pip", "19.0"))
     folder = write_project(tmp_path / "project", index, ["native"], python=[HERE], architectures=[platform.machine()])
@@ -413,15 +416,15 @@ def test_an_index_without_a_usable_pip_is_named(tmp_path: Path, index: IndexServ
 @pytest.mark.parametrize(
     ("cap", "too_old", "enough"), [(GlibcVersion(2, 17), "20.2.4", "20.3b1"), (MuslVersion(1, 1), "21.1.3", "21.2")]
 )
-def test_a_bundles_pip_reads_its_tags(cap: Cap, too_old: str, enough: str) -> None:
-    """A pip from before the tags of the target's C library is refused; the first that reads them will do."""
+def test_pip_must_support_the_tags(cap: Cap, too_old: str, enough: str) -> None:
+    """A pip older than the tags of the target's C library is an error; the first that supports them is accepted."""
     target = Target(PythonVersion(9), "x86_64", cap)
     with pytest.raises(EnvironmentProblem, match="too old"):
         check_pip(f"pip-{too_old}-py3-none-any.whl", target)
     assert f"pip-{enough}-py3-none-any.whl" == check_pip(f"pip-{enough}-py3-none-any.whl", target)
 
 
-def test_a_lock_of_several_targets_wants_one_named(tmp_path: Path, index: IndexServer) -> None:
+def test_several_targets_need_a_choice(tmp_path: Path, index: IndexServer) -> None:
     """A bundle is for one target: with several, --target chooses, and the hint lists them."""
     publish(index)
     index.add(build_wheel("pip", "24.0"))
@@ -437,8 +440,8 @@ def test_a_lock_of_several_targets_wants_one_named(tmp_path: Path, index: IndexS
     assert name in (tmp_path / "bundle" / "install.sh").read_text()
 
 
-def test_the_script_is_plain_sh(project: Path, tmp_path: Path) -> None:
-    """dash, where it is here, and sh read install.sh without a complaint, and the script can be started itself."""
+def test_script_is_posix_sh(project: Path, tmp_path: Path) -> None:
+    """All installed shells parse install.sh, and it is executable."""
     bundle(project, tmp_path / "bundle")
     script = tmp_path / "bundle" / "install.sh"
     for shell in filter(shutil.which, ["sh", "dash", "bash", "busybox"]):
@@ -450,8 +453,8 @@ def test_the_script_is_plain_sh(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.online
-def test_python_3_6_installs_with_the_public_index_s_pip(tmp_path: Path, index: IndexServer) -> None:
-    """The bundle for Python 3.6 brings the last pip for it, 21.3.1, and installs with that."""
+def test_python_3_6_with_pip_from_the_public_index(tmp_path: Path, index: IndexServer) -> None:
+    """The bundle for Python 3.6 has the last pip for it, 21.3.1, and installs with it."""
     executable = interpreter("3.6")
     publish(index)
     folder = write_project(
@@ -462,3 +465,16 @@ def test_python_3_6_installs_with_the_public_index_s_pip(tmp_path: Path, index: 
     assert (tmp_path / "bundle" / "wheels" / "pip-21.3.1-py3-none-any.whl").exists()
     ran = install(tmp_path / "bundle", tmp_path / "venv", str(executable))
     assert not ran.returncode, ran.stderr
+
+
+def test_the_script_passes_shellcheck(project: Path, tmp_path: Path) -> None:
+    """shellcheck accepts the script as it is in the package, and as it is in a bundle."""
+    shellcheck = shutil.which(
+        "shellcheck", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    if not shellcheck:
+        pytest.skip("shellcheck is not installed")
+    bundle(project, tmp_path / "bundle")
+    for script in (Path(contents_module.__file__).with_name("install.sh"), tmp_path / "bundle" / "install.sh"):
+        ran = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
+        assert (0, "") == (ran.returncode, ran.stdout)

@@ -1,4 +1,4 @@
-"""A bundle on disk: a folder, or an archive that is the same bytes wherever and whenever it is made."""
+"""Write bundles to disk: a folder, or a reproducible archive."""
 
 import errno
 import hashlib
@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import IO, Protocol
 
 from minglibc.bundle import contents
@@ -20,9 +21,9 @@ _CHUNK = 1 << 20
 # The largest stored block of DEFLATE (RFC 1951).
 _BLOCK = 65_535
 _SCRATCH = ".minglibc-bundle-"
-# Others may be copying gigabytes.
-_PATIENCE = 600.0
-_EPOCH = 315_532_800  # 1980-01-01, the earliest moment that every archive format can say
+# Another process may be copying gigabytes.
+_LOCK_TIMEOUT = 600.0
+_EPOCH = 315_532_800  # 1980-01-01, the earliest time that every archive format supports
 
 
 class _Sink(Protocol):
@@ -30,54 +31,52 @@ class _Sink(Protocol):
 
 
 def digests(own: Mapping[str, bytes], wheels: Mapping[str, str]) -> dict[str, str]:
-    """The SHA-256 of each file of a bundle: *own* are contents, *wheels* are paths, both by name in the bundle."""
-    found = {name: hashlib.sha256(content).hexdigest() for name, content in own.items()}
+    """The SHA-256 of each file of a bundle; *own* has contents and *wheels* has paths, both by name in the bundle."""
+    result = {name: hashlib.sha256(content).hexdigest() for name, content in own.items()}
     for name, path in wheels.items():
         with open(path, "rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+            result[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return result
 
 
 def write_folder(folder: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> None:
-    """Make the bundle in *folder*, whole or not at all; an earlier bundle there is replaced, anything else is not."""
-    place = os.path.realpath(folder)
-    with _writing(folder), _beside(place) as scratch:
+    """Write the bundle to *folder* atomically; only an earlier bundle is replaced."""
+    target = os.path.realpath(folder)
+    with _writing(folder), _beside(target) as scratch:
         _check_replaceable(folder)
-        made = os.path.join(scratch, "new")
-        os.mkdir(made)
+        new = os.path.join(scratch, "new")
+        os.mkdir(new)
         for name in {os.path.dirname(name) for name in (*own, *wheels)} - {""}:
-            os.makedirs(os.path.join(made, name))
+            os.makedirs(os.path.join(new, name))
         for name, content in own.items():
-            with open(os.path.join(made, name), "wb") as file:
+            with open(os.path.join(new, name), "wb") as file:
                 file.write(content)
         for name, path in wheels.items():
-            shutil.copyfile(path, os.path.join(made, name))
-        os.chmod(os.path.join(made, contents.SCRIPT), 0o755)  # noqa: S103  it is a program, and no secret
-        if os.path.isdir(place):
-            os.rename(place, os.path.join(scratch, "old"))
-        os.rename(made, place)
+            shutil.copyfile(path, os.path.join(new, name))
+        os.chmod(os.path.join(new, contents.SCRIPT), 0o755)  # noqa: S103  a script without secrets
+        if os.path.isdir(target):
+            os.rename(target, os.path.join(scratch, "old"))
+        os.rename(new, target)
 
 
 def write_archive(path: str, top: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> str:
-    """Make the bundle as the archive *path*, below the folder *top* in it, whole or not at all; its SHA-256."""
-    place = os.path.realpath(path)
-    with _writing(path), _beside(place) as scratch:
-        made = os.path.join(scratch, "new")
-        with open(made, "wb") as file:
+    """Write the bundle to the archive *path* atomically, below the folder *top* in it, and return its SHA-256."""
+    target = os.path.realpath(path)
+    with _writing(path), _beside(target) as scratch:
+        new = os.path.join(scratch, "new")
+        with open(new, "wb") as file:
             hashing = _Hashing(file)
             zipped = _StoredGzip(hashing)
-            # tarfile asks its stream for no more than write().
-            with tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]  # typeshed asks for more
+            # tarfile needs only write().
+            with tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]  # typeshed requires more
                 _fill(archive, top, own, wheels)
             zipped.close()
-        os.chmod(made, 0o666 & ~_umask())
-        os.replace(made, place)
+        os.chmod(new, 0o666 & ~_umask())
+        os.replace(new, target)
         return hashing.hexdigest()
 
 
 def _fill(archive: tarfile.TarFile, top: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> None:
-    from io import BytesIO  # noqa: PLC0415
-
     archive.addfile(_entry(top, directory=True))
     for folder in sorted({os.path.dirname(name) for name in (*own, *wheels)} - {""}):
         archive.addfile(_entry(f"{top}/{folder}", directory=True))
@@ -102,7 +101,7 @@ def _entry(name: str, *, directory: bool = False, executable: bool = False) -> t
 
 
 class _Hashing:
-    """A file whose digest is known once it is written."""
+    """A file whose digest is computed while it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -117,11 +116,11 @@ class _Hashing:
 
 
 class _StoredGzip:
-    """A gzip stream (RFC 1952) of stored blocks: wheels are compressed already, and each zlib compresses differently."""
+    """A gzip stream (RFC 1952) of stored blocks: wheels are compressed, and zlib versions compress differently."""
 
     def __init__(self, sink: _Sink) -> None:
         self._sink = sink
-        self._waiting = b""
+        self._buffer = b""
         self._crc = 0
         self._size = 0
         sink.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
@@ -129,14 +128,14 @@ class _StoredGzip:
     def write(self, data: bytes) -> int:
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
-        self._waiting += data
-        while len(self._waiting) > _BLOCK:
-            self._block(self._waiting[:_BLOCK])
-            self._waiting = self._waiting[_BLOCK:]
+        self._buffer += data
+        while len(self._buffer) > _BLOCK:
+            self._block(self._buffer[:_BLOCK])
+            self._buffer = self._buffer[_BLOCK:]
         return len(data)
 
     def close(self) -> None:
-        self._block(self._waiting, last=True)
+        self._block(self._buffer, last=True)
         self._sink.write(struct.pack("<II", self._crc, self._size & 0xFFFF_FFFF))
 
     def _block(self, data: bytes, *, last: bool = False) -> None:
@@ -147,38 +146,38 @@ def _check_replaceable(folder: str) -> None:
     if not os.path.lexists(folder):
         return
     if not os.path.isdir(folder):
-        raise EnvironmentProblem(f"{folder} is there and is no folder", hint="name another one by --output")
+        raise EnvironmentProblem(f"{folder} exists and is not a folder", hint="choose another one with --output")
     entries = os.listdir(folder)
     if entries and not contents.is_bundle(entries):
         raise EnvironmentProblem(
-            f"{folder} is there and is no bundle", hint="remove it, or name another one by --output"
+            f"{folder} exists and is not a bundle", hint="remove it, or choose another one with --output"
         )
 
 
 @contextmanager
-def _beside(place: str) -> Iterator[str]:
-    """A folder on the file system of *place*, for what is not whole yet; what a killed run left there is put right first."""
-    parent = os.path.dirname(place)
+def _beside(path: str) -> Iterator[str]:
+    """A temporary folder on the file system of *path*; what a killed process left there is recovered first."""
+    parent = os.path.dirname(path)
     os.makedirs(parent, exist_ok=True)
-    scratch = os.path.join(parent, f"{_SCRATCH}{os.path.basename(place)}")
-    with project_files.lock(parent, patience=_PATIENCE):
-        _clear(scratch, place)
+    scratch = os.path.join(parent, f"{_SCRATCH}{os.path.basename(path)}")
+    with project_files.lock(parent, patience=_LOCK_TIMEOUT):
+        _clear(scratch, path)
         os.mkdir(scratch)
         try:
             yield scratch
         finally:
-            _clear(scratch, place)
+            _clear(scratch, path)
 
 
-def _clear(scratch: str, place: str) -> None:
-    """Remove *scratch*; an earlier bundle that had to make room there goes back to its *place* if nothing came."""
+def _clear(scratch: str, path: str) -> None:
+    """Remove *scratch*; an earlier bundle in it is moved back to *path* if nothing replaced it."""
     with suppress(FileNotFoundError):
-        found = os.lstat(scratch)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            return  # in a folder that all may write in, somebody else's bait
-    if not os.path.lexists(place) and os.path.isdir(os.path.join(scratch, "old")):
+        status = os.lstat(scratch)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return  # in a world-writable folder it may be another user's
+    if not os.path.lexists(path) and os.path.isdir(os.path.join(scratch, "old")):
         with suppress(OSError):
-            os.rename(os.path.join(scratch, "old"), place)
+            os.rename(os.path.join(scratch, "old"), path)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -188,11 +187,11 @@ def _writing(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise MinglibcError(f"can't write {path}: {what}", hint="what was there before is unchanged") from error
+        raise MinglibcError(f"can't write {path}: {what}", hint="the earlier content is unchanged") from error
 
 
 def _umask() -> int:
-    # The one way to read it is to set it.
+    # It can only be read by setting it.
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
