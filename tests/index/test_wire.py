@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from minglibc.cache.pages import default_folder
+from minglibc.cache.location import default_folder
 from tests.support.faults import FAULTS, Fault
 from tests.support.index import Answer, Exchange, IndexServer
 from tests.support.locked import write_project

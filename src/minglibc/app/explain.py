@@ -56,7 +56,7 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
     """The lock that *options* name; raises LockError where it is missing or invalid."""
     lock_file = read_lock_file(options.common, options.lock)
     lock, request = lock_file.lock, request_of(lock_file, options.overrides)
-    if lock.inputs != request.digest:
+    if not request.is_current(lock.inputs):
         reporter.warn(f"{request.name} is stale; this describes the lock as it is")
     preferences = {str(package.name): str(package.version) for package in lock.pylock.packages if package.version}
     with open_session(request, options.common, reporter, preferences=preferences) as session:

@@ -100,7 +100,7 @@ def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshn
     lock = loads(old, name=request.name)
     check_lock_source(old, request)
     reasons = [f"{path} has changed" for path in source_files.changed(old, request.folder)]
-    if lock.inputs != request.digest or not reasons:
+    if not request.is_current(lock.inputs) or not reasons:
         reasons += _changed_inputs(lock, request)
     return Freshness(request.name, command, reasons)
 
@@ -128,7 +128,7 @@ def report_wait(reporter: Reporter, holder: str) -> None:
 def is_fresh(request: LockRequest, old: str) -> bool:
     """Whether the lock *old* is undamaged and was made from the same inputs."""
     digests = lock_digests(old)
-    if digests is None or not digests.intact or digests.inputs != request.digest:
+    if digests is None or not digests.intact or not request.is_current(digests.inputs):
         return False
     return not (source_files.lists_any(old) and source_files.changed(old, request.folder))
 

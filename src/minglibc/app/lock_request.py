@@ -14,7 +14,7 @@ from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, SettingsError
-from minglibc.lock.digest import fingerprint, lock_digests
+from minglibc.lock.digest import fingerprint, is_current, lock_digests
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
@@ -43,6 +43,10 @@ class LockRequest(NamedTuple):
     def digest(self) -> str:
         """The digest of the inputs; --index-url gives another way to the same files, and is not one of them."""
         return fingerprint(self.pyproject, self.overrides.given)
+
+    def is_current(self, inputs: str) -> bool:
+        """Whether *inputs*, the digest in a lock, is that of these inputs."""
+        return is_current(inputs, self.pyproject, self.overrides.given)
 
     def settings(self) -> Settings:
         """The settings with the overrides; raises SettingsError with every mistake."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from minglibc.cache.pages import default_folder
+from minglibc.cache.location import default_folder
 from minglibc.config import project_files
 
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 from minglibc.cache import built_wheels, pages, unpacked_wheels
 from minglibc.config import inputs
 from minglibc.index import downloads
+from minglibc.lock import digest
 
-CURRENT = (pages.FORMAT, downloads.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER)
+CURRENT = (pages.FORMAT, downloads.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER)
 _KINDS = (*CURRENT, inputs.SCRIPTS)
 
 # Each kind of cache with the number of its format; whatever else stands beside them is not ours.
-_OURS = re.compile(r"(index-v|wheels-|unpacked-|built-|scripts-)([0-9]{1,6})")
+_OURS = re.compile(r"(index-v|wheels-|unpacked-|built-|digests-|scripts-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):

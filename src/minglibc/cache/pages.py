@@ -31,12 +31,6 @@ _DAY = 86_400
 MAX_JOURNAL = 32 << 20
 
 
-def default_folder() -> str:
-    """The user's cache folder for minglibc (XDG base directories); tests hold it against platformdirs, whose import takes 20 ms."""
-    told = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(told if os.path.isabs(told) else os.path.expanduser("~/.cache"), "minglibc")
-
-
 class Entry(NamedTuple):
     """What was written, and when it was last known to hold (seconds since the epoch, by this machine's clock)."""
 

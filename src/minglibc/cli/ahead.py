@@ -4,7 +4,8 @@ import os
 import time
 from contextlib import suppress
 
-from minglibc.cache.pages import FORMAT, default_folder
+from minglibc.cache.location import default_folder
+from minglibc.cache.pages import FORMAT
 
 # Most indexes say that their pages hold for ten minutes.
 _HOLDS = 600

@@ -4,9 +4,10 @@
 
 import os
 
+from minglibc.cache.location import default_folder
 from minglibc.config import files
 from minglibc.lock import source_files
-from minglibc.lock.digest import fingerprint, lock_digests
+from minglibc.lock.digest import is_current_cached, lock_digests
 
 # What has no effect on whether a lock is up to date. With any other option or variable, the whole command decides.
 _FLAGS = frozenset(("--check", "--offline", "-q", "--quiet"))
@@ -32,6 +33,9 @@ def _is_unchanged(folder: str) -> bool:
         return False  # another process is changing the project, or was killed while it did
     lock = files.read_lock(files.lock_path(folder)) or ""
     digests = lock_digests(lock)
-    if digests is None or not digests.intact or digests.inputs != fingerprint(files.read_pyproject(folder)):
+    if digests is None or not digests.intact:
+        return False
+    cache = os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
+    if not is_current_cached(digests.inputs, files.read_pyproject(folder), cache=cache, folder=folder):
         return False
     return not (source_files.lists_any(lock) and source_files.changed(lock, folder))

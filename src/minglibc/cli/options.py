@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from minglibc.cache.pages import default_folder
+from minglibc.cache.location import default_folder
 from minglibc.cli.args import ArgumentParser as Parser
 from minglibc.cli.args import add_common, add_index, add_targets
 from minglibc.cli.output import Terminal

@@ -24,7 +24,7 @@ from minglibc.install.interpreter import Interpreter
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan, unmet
 from minglibc.install.transaction import Prepared, direct_url
 from minglibc.lock import source_files
-from minglibc.lock.digest import fingerprint
+from minglibc.lock.digest import is_current
 from minglibc.lock.document import Lock, LockedFolder, version_of
 from minglibc.lock.selection import MachineProblem, check_python, choose_target, describe_targets, find_targets
 from minglibc.model.artifacts import HASH_ALGORITHMS
@@ -178,12 +178,12 @@ def read_lock_source(lock: Lock, folder: str, *, alone: bool) -> str | None:
 
 
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
-    if lock.inputs in (fingerprint(pyproject), fingerprint(pyproject, lock.origin.given)):
+    if is_current(lock.inputs, pyproject) or is_current(lock.inputs, pyproject, lock.origin.given):
         return True
     variables = (os.environ.get(name, "") for name in proof.TARGET_VARIABLES)
     glibc, musl, pythons, architectures = (tuple(text.replace(",", " ").split()) for text in variables)
     overrides = Overrides(glibc[0] if glibc else None, musl[0] if musl else None, pythons, architectures)
-    return lock.inputs == fingerprint(pyproject, overrides.given)
+    return is_current(lock.inputs, pyproject, overrides.given)
 
 
 def select(lock: Lock, target: Target, arguments: Namespace) -> "Selection":
