@@ -415,7 +415,7 @@ def test_json_examples_parse(path: Path) -> None:
 
 
 def test_json_schemas_are_linked() -> None:
-    """json-outputs.md links to all schemas."""
-    text = (ROOT / "docs" / "reference" / "json-outputs.md").read_text(encoding="utf-8")
+    """json-output.md links to all schemas."""
+    text = (ROOT / "docs" / "reference" / "json-output.md").read_text(encoding="utf-8")
     for schema in (ROOT / "docs" / "reference" / "json").glob("*.json"):
         assert f"(json/{schema.name})" in text
