@@ -1,4 +1,4 @@
-"""The project itself: sync builds it with its own backend and installs it editable."""
+"""The project itself: `sync` builds it with its own backend and installs it as editable."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests.support.wheels import build_wheel
 
 RUNNING = f"3.{sys.version_info.minor}"
 
-# A backend as small as the standards allow: it needs `helper` at build time, and tells through it what it was asked for.
+# A minimal backend, which requires `helper` for editable builds.
 BACKEND = """
 import base64, hashlib, os, pathlib, tomllib, zipfile
 
@@ -29,7 +29,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
     name, version = project["name"], project["version"]
     info = f"{name}-{version}.dist-info"
-    requires = "".join(f"Requires-Dist: {each}\\n" for each in project["dependencies"])
+    requires = "".join(f"Requires-Dist: {text}\\n" for text in project["dependencies"])
     members = {
         f"{name}.pth": os.path.join(os.getcwd(), "src") + "\\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n{requires}",
@@ -65,7 +65,7 @@ index-url = "{url}"
 
 @pytest.fixture
 def folder(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project with a backend, whose module prints what it imports."""
+    """A locked project with a backend and a module that prints the version of its dependency."""
     index.max_age = 0
     index.add(build_wheel("tiny", "1.0", files={"tiny.py": BACKEND}))
     index.add(build_wheel("helper", "1.0"))
@@ -88,15 +88,15 @@ def sync(folder: Path, *arguments: str) -> Ran:
     return minglibc("sync", "--project", str(folder), *arguments)
 
 
-def test_the_project_is_installed_editable(folder: Path) -> None:
-    """sync builds the project in an environment of its own: its script runs, its source is used in place, nothing else comes along; PEP 610 says where."""
-    found = sync(folder)
-    assert 0 == found.code, found.err
-    assert " + demo==1.0" in found.err
+def test_editable_install(folder: Path) -> None:
+    """The project's script runs from its source folder, direct_url.json (PEP 610) records it, and no build requirement is installed."""
+    ran = sync(folder)
+    assert 0 == ran.code, ran.err
+    assert " + demo==1.0" in ran.err
     check_whole(folder / ".venv")
     assert {"a": "1.0", "demo": "1.0"} == installed(folder / ".venv")
-    (origin,) = (folder / ".venv").glob("lib/python*/site-packages/demo-*.dist-info/direct_url.json")
-    assert {"url": folder.as_uri(), "dir_info": {"editable": True}} == json.loads(origin.read_text())
+    (record,) = (folder / ".venv").glob("lib/python*/site-packages/demo-*.dist-info/direct_url.json")
+    assert {"url": folder.as_uri(), "dir_info": {"editable": True}} == json.loads(record.read_text())
     script = folder / ".venv" / "bin" / "demo"
     assert "demo with a 1.0\n" == subprocess.check_output([script], text=True)
     (folder / "src" / "demo.py").write_text("def main():\n    print('changed')\n")
@@ -106,19 +106,19 @@ def test_the_project_is_installed_editable(folder: Path) -> None:
     assert 0 == sync(folder, "--check").code
 
 
-def test_a_changed_pyproject_builds_it_anew(folder: Path, index: IndexServer) -> None:
-    """Entry points, version and dependencies may have changed: the project is built again, once."""
+def test_changed_pyproject(folder: Path, index: IndexServer) -> None:
+    """The project is built again, once, when its pyproject.toml has changed."""
     assert 0 == sync(folder).code
     write(folder, index, "2.0")
     assert 1 == sync(folder, "--check").code
-    found = sync(folder)
-    assert " - demo==1.0\n + demo==2.0" in found.err
+    ran = sync(folder)
+    assert " - demo==1.0\n + demo==2.0" in ran.err
     assert {"a": "1.0", "demo": "2.0"} == installed(folder / ".venv")
     assert "Nothing to do" in sync(folder).err
 
 
-def test_the_project_may_be_left_out(folder: Path) -> None:
-    """--no-install-project leaves it out, and takes nothing away that stands already."""
+def test_no_install_project(folder: Path) -> None:
+    """--no-install-project does not install the project, and does not remove it."""
     assert 0 == sync(folder, "--no-install-project").code
     assert {"a": "1.0"} == installed(folder / ".venv")
     before = json.loads(sync(folder, "--check", "--json").out)
@@ -128,8 +128,8 @@ def test_the_project_may_be_left_out(folder: Path) -> None:
     assert {"a": "1.0", "demo": "1.0"} == installed(folder / ".venv")
 
 
-def test_a_project_without_a_backend_is_not_built(folder: Path, index: IndexServer) -> None:
-    """Without [build-system] a project is no package, and sync installs its lock alone."""
+def test_no_backend(folder: Path, index: IndexServer) -> None:
+    """A project without [build-system] is not installed."""
     text = (folder / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(text[text.index("[project]") :])
     assert 0 == minglibc("lock", "--project", str(folder)).code
@@ -138,9 +138,9 @@ def test_a_project_without_a_backend_is_not_built(folder: Path, index: IndexServ
 
 
 @pytest.mark.parametrize("broken", ["backend", "requirement", "no such backend"])
-def test_a_build_that_fails_changes_nothing(folder: Path, index: IndexServer, broken: str) -> None:
-    """A backend that fails, is not on the index or is not what it says is an error with its reason; nothing is installed."""
-    said = {"backend": "the reason why", "requirement": "tiny-nowhere", "no such backend": "can't be imported"}
+def test_failing_build(folder: Path, index: IndexServer, broken: str) -> None:
+    """An error says why a backend fails, is missing or can't be imported; nothing is installed."""
+    problems = {"backend": "the reason why", "requirement": "tiny-nowhere", "no such backend": "can't be imported"}
     text = (folder / "pyproject.toml").read_text()
     if broken == "backend":
         (folder / "broken").touch()
@@ -149,18 +149,18 @@ def test_a_build_that_fails_changes_nothing(folder: Path, index: IndexServer, br
     else:
         (folder / "pyproject.toml").write_text(text.replace('backend = "tiny"', 'backend = "tinier"'))
     assert 0 == minglibc("lock", "--project", str(folder)).code
-    found = sync(folder)
-    assert 1 == found.code
-    assert said[broken] in found.err
-    assert "--no-install-project" in found.err
+    ran = sync(folder)
+    assert 1 == ran.code
+    assert problems[broken] in ran.err
+    assert "--no-install-project" in ran.err
     assert {} == installed(folder / ".venv")
 
 
-def test_the_cap_holds_for_the_project_itself(folder: Path) -> None:
-    """What the project's own backend built against a newer glibc is refused, with the file that needs it."""
+def test_build_above_the_cap(folder: Path) -> None:
+    """The project is not installed if its build needs more than the cap, and the error names the file."""
     (folder / "native.so").write_bytes(elf(needs={"libc.so.6": ["GLIBC_2.34"]}))
-    found = sync(folder)
-    assert 1 == found.code
-    assert "demo_native.so needs" in found.err
-    assert "2.34" in found.err
+    ran = sync(folder)
+    assert 1 == ran.code
+    assert "demo_native.so needs" in ran.err
+    assert "2.34" in ran.err
     assert {} == installed(folder / ".venv")

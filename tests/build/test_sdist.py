@@ -1,4 +1,4 @@
-"""Source distributions that allow-sdist admits: read, built in isolation, held against the cap, installed and bundled."""
+"""Source distributions that allow-sdist allows: read, built in isolation, checked against the cap, installed, bundled."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.build.sdist import opened
+from minglibc.build.sdist import open_sdist
 from minglibc.errors import WheelError
 from minglibc.lock.digest import lock_digests, seal
 from minglibc.model.core_metadata import parse_pkg_info
@@ -29,19 +29,19 @@ ALLOWED = 'allow-sdist = ["a"]\n'
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> LockedProject:
-    """A project whose a may be built, and a log of what was."""
+    """A project that may build a, and a log of the builds."""
     monkeypatch.setenv("BACKEND_LOG", str(tmp_path / "builds"))
     return LockedProject(tmp_path / "project", index)
 
 
 def builds(project: LockedProject) -> list[str]:
-    """What was built so far, with what."""
+    """The builds so far: name, version and interpreter."""
     log = project.folder.parent / "builds"
     return log.read_text().splitlines() if log.exists() else []
 
 
-def refusal(project: LockedProject, *dependencies: str, more: str = ALLOWED, glibc: str = "2.17") -> str:
-    """What `lock` says when it fails."""
+def error_of(project: LockedProject, *dependencies: str, more: str = ALLOWED, glibc: str = "2.17") -> str:
+    """The error message of a `lock` that fails and writes nothing."""
     project.write(dependencies, more=more, glibc=glibc)
     ran = project.command("lock")
     assert 1 == ran.code, ran.err
@@ -50,12 +50,12 @@ def refusal(project: LockedProject, *dependencies: str, more: str = ALLOWED, gli
 
 
 def cache() -> Path:
-    """The cache of this test."""
+    """The cache folder of the test."""
     return Path(os.environ["MINGLIBC_CACHE_DIR"])
 
 
-def test_one_build_serves_all(project: LockedProject, index: IndexServer) -> None:
-    """What lock has built is what sync installs and bundle ships; another lock, sync or bundle builds nothing."""
+def test_builds_once_for_all_commands(project: LockedProject, index: IndexServer) -> None:
+    """`lock` builds the wheel that `sync` installs and `bundle` includes; another `lock` builds nothing."""
     index.add(build_source("a", "1.0", requires=["b"]))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", more=ALLOWED)
@@ -82,8 +82,8 @@ def test_one_build_serves_all(project: LockedProject, index: IndexServer) -> Non
     assert [f"a 1.0 {RUNNING}"] == builds(project)
 
 
-def test_offline_with_what_was_built(project: LockedProject, index: IndexServer) -> None:
-    """A fresh environment needs neither the index nor the source again."""
+def test_offline_with_a_cached_build(project: LockedProject, index: IndexServer) -> None:
+    """A new environment needs neither the index nor the source distribution."""
     index.add(build_source("a", "1.0"))
     project.lock("a", more=ALLOWED)
     index.stop()
@@ -93,8 +93,8 @@ def test_offline_with_what_was_built(project: LockedProject, index: IndexServer)
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_static_metadata_need_no_build(project: LockedProject, index: IndexServer, static: bool) -> None:  # noqa: FBT001
-    """A release that is passed over for what it requires is not built where its PKG-INFO is static (PEP 643)."""
+def test_static_metadata_needs_no_build(project: LockedProject, index: IndexServer, static: bool) -> None:  # noqa: FBT001
+    """A release whose requirements can't be met is not built if its PKG-INFO is static (PEP 643)."""
     index.add(build_source("a", "2.0", requires=["nowhere"], static=static))
     index.add(build_source("a", "1.0", static=static))
     project.lock("a", more=ALLOWED)
@@ -102,12 +102,12 @@ def test_static_metadata_need_no_build(project: LockedProject, index: IndexServe
     assert expected == [line.rpartition(" ")[0] for line in builds(project)]
 
 
-def test_served_metadata_need_no_file(project: LockedProject, index: IndexServer) -> None:
-    """Where the index serves a source's static metadata, a release that is passed over is not even fetched."""
+def test_served_metadata_needs_no_download(project: LockedProject, index: IndexServer) -> None:
+    """A source whose requirements can't be met is not downloaded if the index serves its static metadata."""
     index.add(build_source("a", "2.0", requires=["nowhere"], static=True), core_metadata=True)
     index.add(build_source("a", "1.0", static=True), core_metadata=True)
     project.lock("a", more=ALLOWED)
-    assert ["/files/a-1.0.tar.gz"] == [each.path for each in index.requests if each.path.endswith(".tar.gz")]
+    assert ["/files/a-1.0.tar.gz"] == [request.path for request in index.requests if request.path.endswith(".tar.gz")]
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_served_metadata_need_no_file(project: LockedProject, index: IndexServer
     ],
 )
 def test_pkg_info(version: str, dynamic: str, static: bool) -> None:  # noqa: FBT001
-    """PKG-INFO speaks for every build from metadata 2.2 on, as far as it names no field that is asked for as dynamic."""
-    found = parse_pkg_info(f"Metadata-Version: {version}\nName: a\nVersion: 1\nRequires-Dist: b\n{dynamic}\ntext")
-    assert static == (found is not None)
-    assert found is None or ("b",) == found.requires_dist
+    """PKG-INFO is static from metadata 2.2 on, unless it lists a field that the resolver needs as dynamic."""
+    metadata = parse_pkg_info(f"Metadata-Version: {version}\nName: a\nVersion: 1\nRequires-Dist: b\n{dynamic}\ntext")
+    assert static == (metadata is not None)
+    assert metadata is None or ("b",) == metadata.requires_dist
 
 
-def test_a_compiled_source(project: LockedProject, index: IndexServer) -> None:
-    """What is built with files within the cap is admitted, installed, bundled, and checked again by `check`."""
+def test_compiled_build_within_the_cap(project: LockedProject, index: IndexServer) -> None:
+    """A build whose binaries are within the cap is locked and installed, and `check` reports on it."""
     index.add(build_source("a", "1.0", needs="2.14"))
     project.lock("a", more=ALLOWED)
     assert 0 == project.sync().code
@@ -147,27 +147,27 @@ def test_a_compiled_source(project: LockedProject, index: IndexServer) -> None:
     assert "_a.so needs GLIBC_2.14" in ran.out
 
 
-def test_a_build_above_the_cap(project: LockedProject, index: IndexServer) -> None:
-    """A build that needs more is refused with its file and symbol version, and the cap that would do is offered."""
+def test_build_above_the_cap(project: LockedProject, index: IndexServer) -> None:
+    """The error for a build above the cap names its file and symbol version, and suggests the cap that would work."""
     index.add(build_source("a", "1.0", needs="2.34"))
-    said = refusal(project, "a")
-    assert "it needs GLIBC_2.34 (_a.so) when it is built on this machine; the cap is 2.17" in said
-    assert "a 1.0 needs glibc 2.34; the cap is 2.17" in said
-    assert 'tool.minglibc.glibc = "2.34"' in said
+    message = error_of(project, "a")
+    assert "it needs GLIBC_2.34 (_a.so) when it is built on this machine; the cap is 2.17" in message
+    assert "a 1.0 needs glibc 2.34; the cap is 2.17" in message
+    assert 'tool.minglibc.glibc = "2.34"' in message
     project.lock("a", more=ALLOWED, glibc="2.34")
     assert 1 == len(builds(project))
 
 
-def test_not_all_releases_are_built_for_a_refusal(project: LockedProject, index: IndexServer) -> None:
-    """After three builds that were refused, the project's other releases are not built too."""
+def test_not_all_releases_are_built_for_a_error_of(project: LockedProject, index: IndexServer) -> None:
+    """After three incompatible builds the project's other releases are not built."""
     for version in range(6):
         index.add(build_source("a", f"{version}.0", needs="2.34"))
-    assert "it was not built, because the builds of 3 other releases are incompatible" in refusal(project, "a")
+    assert "it was not built, because the builds of 3 other releases are incompatible" in error_of(project, "a")
     assert 3 == len(builds(project))
 
 
-def test_another_python_s_compiled_files(project: LockedProject, index: IndexServer) -> None:
-    """Compiled files are for the Python that they were built with: a target without one here gets none."""
+def test_compiled_build_needs_the_target_python(project: LockedProject, index: IndexServer) -> None:
+    """A compiled build needs an interpreter of the target's Python version on this machine."""
     index.add(build_source("a", "1.0", needs="2.14"))
     project.write(["a"], python="3.15", more=ALLOWED)
     ran = project.command("lock")
@@ -175,12 +175,12 @@ def test_another_python_s_compiled_files(project: LockedProject, index: IndexSer
     assert "it has compiled files, and there is no CPython 3.15 for x86_64 on this machine to build it" in ran.err
 
 
-def test_a_backend_from_the_index(project: LockedProject, index: IndexServer) -> None:
-    """What a build requires comes from the project's index, never from the environment that minglibc runs in."""
+def test_backend_comes_from_the_index(project: LockedProject, index: IndexServer) -> None:
+    """Build requirements come from the project's index, not from the environment that minglibc runs in."""
     index.add(build_source("a", "1.0", build_requires=["helper"]))
-    said = refusal(project, "a")
-    assert "failed to install the build backend of a 1.0" in said
-    assert "helper is on no index" in said
+    message = error_of(project, "a")
+    assert "failed to install the build backend of a 1.0" in message
+    assert "helper is on no index" in message
     index.add(build_wheel("helper", "1.0"))
     project.lock("a", more=ALLOWED)
     assert 0 == project.sync().code
@@ -192,59 +192,57 @@ FAULTS = {
     "prints": ["line 199999", "the reason why"],
     "escapes": ["red", "\ufffd[31m"],
     "asks": ["EOFError"],
-    "hangs": ["was not done after 1 s (MINGLIBC_BUILD_TIMEOUT)"],
-    "no wheel": ["did not make a wheel"],
-    "elsewhere": ["did not make a wheel"],
+    "hangs": ["did not finish within 1 s (MINGLIBC_BUILD_TIMEOUT)"],
+    "no wheel": ["did not build a wheel"],
+    "elsewhere": ["did not build a wheel"],
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_build_that_fails(
-    project: LockedProject, index: IndexServer, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    """A backend that fails is an error with the end of what it said, at once: no other release is tried in its place."""
+def test_failing_build(project: LockedProject, index: IndexServer, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """A failing backend is an error with the end of its output; no other release is tried instead."""
     if fault == "hangs":
         monkeypatch.setenv("MINGLIBC_BUILD_TIMEOUT", "1")
     index.add(build_source("a", "1.0", fault=fault))
     index.add(build_source("a", "0.9"))
-    began = time.monotonic()
-    said = refusal(project, "a")
-    assert time.monotonic() - began < 20
-    assert [] == [each for each in FAULTS[fault] if each not in said], said
-    assert 'constraints = ["a!=1.0"]' in said
-    assert len(said) < 20_000
+    started = time.monotonic()
+    message = error_of(project, "a")
+    assert time.monotonic() - started < 20
+    assert [] == [text for text in FAULTS[fault] if text not in message], message
+    assert 'constraints = ["a!=1.0"]' in message
+    assert len(message) < 20_000
 
 
-def test_what_a_backend_leaves_running_is_ended(project: LockedProject, index: IndexServer) -> None:
-    """A build is done when its backend is; a child that outlives it neither holds minglibc up nor stays."""
+def test_children_of_a_backend_are_killed(project: LockedProject, index: IndexServer) -> None:
+    """A build ends with its backend; a child process that the backend leaves behind is killed."""
     index.add(build_source("a", "1.0", fault="outlived"))
-    began = time.monotonic()
+    started = time.monotonic()
     project.lock("a", more=ALLOWED)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "said"),
+    ("name", "version", "problem"),
     [("other", "1.0", "its METADATA is of other"), ("a", "1.1", "its METADATA says version 1.1")],
 )
-def test_a_build_of_something_else(
-    project: LockedProject, index: IndexServer, name: str, version: str, said: str
+def test_build_of_another_release(
+    project: LockedProject, index: IndexServer, name: str, version: str, problem: str
 ) -> None:
-    """A wheel that says that it is another project or version is not taken for what was asked for."""
+    """A wheel whose metadata has another name or version is rejected."""
     index.add(build_source("a", "1.0", made_name=name, made_version=version))
-    assert said in refusal(project, "a")
+    assert problem in error_of(project, "a")
 
 
-def test_a_source_that_says_another_name(project: LockedProject, index: IndexServer) -> None:
-    """A PKG-INFO of another project makes its release unusable, and an older one is locked."""
+def test_pkg_info_of_another_project(project: LockedProject, index: IndexServer) -> None:
+    """A release whose PKG-INFO names another project is skipped for an older one."""
     index.add(build_source("a", "2.0", pkg_info=b"Metadata-Version: 2.2\nName: b\nVersion: 2.0\n"))
     index.add(build_source("a", "1.0"))
     project.lock("a", more=ALLOWED)
     assert {"a": "1.0"} == {p.name: str(p.version) for p in read_lock(project.folder).pylock.packages}
 
 
-def test_a_source_without_pkg_info(project: LockedProject, index: IndexServer) -> None:
-    """Old sources have no PKG-INFO: a build says what they require. A zip archive is a source, too."""
+def test_no_pkg_info(project: LockedProject, index: IndexServer) -> None:
+    """The requirements of a source without PKG-INFO are those of a build; the source may be a zip archive."""
     index.add(build_source("a", "1.0", requires=["b"], pkg_info=b"", archive="zip"))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", more=ALLOWED)
@@ -252,8 +250,8 @@ def test_a_source_without_pkg_info(project: LockedProject, index: IndexServer) -
     assert 0 == project.sync().code
 
 
-def test_a_page_without_hashes(project: LockedProject, index: IndexServer) -> None:
-    """A source whose page gives no hash is downloaded for one, and the lock has it."""
+def test_page_without_hashes(project: LockedProject, index: IndexServer) -> None:
+    """A source whose page has no hash is downloaded, and the lock records its SHA-256."""
     index.add(build_source("a", "1.0"), hashes=False)
     project.lock("a", more=ALLOWED)
     (package,) = read_lock(project.folder).pylock.packages
@@ -262,19 +260,19 @@ def test_a_page_without_hashes(project: LockedProject, index: IndexServer) -> No
     assert 0 == project.sync().code
 
 
-def test_bytes_that_are_not_the_promised_ones(project: LockedProject, index: IndexServer) -> None:
-    """A source is hashed before anything of it is read, let alone run."""
+def test_wrong_hash(project: LockedProject, index: IndexServer) -> None:
+    """The hash of a source is checked before it is read or built."""
     index.add(build_source("a", "1.0"), served=build_source("a", "1.0", fault="fails").content, size=False)
-    assert "is not the file that was locked" in refusal(project, "a")
+    assert "is not the file that was locked" in error_of(project, "a")
     assert [] == builds(project)
 
 
-def test_a_kept_build_that_was_changed(project: LockedProject, index: IndexServer) -> None:
-    """A flipped bit in a kept build is noticed, and it is built again."""
+def test_damaged_cached_build(project: LockedProject, index: IndexServer) -> None:
+    """A damaged wheel in the cache is built again, once."""
     index.add(build_source("a", "1.0"))
     project.lock("a", more=ALLOWED)
-    (kept,) = (cache() / "built-1").rglob("*.whl")
-    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    (cached,) = (cache() / "built-1").rglob("*.whl")
+    cached.write_bytes(cached.read_bytes()[:-1] + b"x")
     assert 0 == project.sync().code
     assert 2 == len(builds(project))
     shutil.rmtree(project.venv)
@@ -282,8 +280,8 @@ def test_a_kept_build_that_was_changed(project: LockedProject, index: IndexServe
     assert 2 == len(builds(project))
 
 
-def test_pip_builds_what_the_lock_names(project: LockedProject, index: IndexServer) -> None:
-    """Each form of requirements.txt gives pip the same source, and sync finds nothing to mend in what pip built."""
+def test_pip_builds_the_locked_source(project: LockedProject, index: IndexServer) -> None:
+    """pip installs the locked source from either form of requirements.txt, and `sync` keeps what pip has built."""
     index.add(build_source("a", "1.0", needs="2.14"))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", "b", more=ALLOWED)
@@ -302,8 +300,8 @@ def test_pip_builds_what_the_lock_names(project: LockedProject, index: IndexServ
     assert "Nothing to do" in project.sync("--python", str(project.folder / "venv1")).err
 
 
-def test_every_command_knows_a_source(project: LockedProject, index: IndexServer) -> None:
-    """The commands that show or explain a lock take one with sources, and build nothing."""
+def test_commands_support_sources(project: LockedProject, index: IndexServer) -> None:
+    """The commands that show or explain a lock support sources, and build nothing."""
     index.add(build_source("a", "1.0", requires=["b"]))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", more=ALLOWED)
@@ -313,10 +311,10 @@ def test_every_command_knows_a_source(project: LockedProject, index: IndexServer
     assert ["a", "b"] == sorted(row["name"] for row in json.loads(project.command("outdated", "--json").out))
     bill = json.loads(project.command("export", "--format", "cyclonedx").out)
     assert ["a-1.0.tar.gz", "b-1.0-py3-none-any.whl"] == [
-        each["externalReferences"][0]["comment"] for each in bill["components"]
+        component["externalReferences"][0]["comment"] for component in bill["components"]
     ]
     page = json.loads(project.command("report", "--json").out)
-    assert ["a-1.0.tar.gz", "b-1.0-py3-none-any.whl"] == sorted(each["filename"] for each in page["wheels"])
+    assert ["a-1.0.tar.gz", "b-1.0-py3-none-any.whl"] == sorted(wheel["filename"] for wheel in page["wheels"])
     assert 0 == project.command("lock", "--check").code
     assert 1 == len(builds(project))
 
@@ -325,8 +323,8 @@ def test_every_command_knows_a_source(project: LockedProject, index: IndexServer
     ("before", "after"),
     [("a-1.0.tar.gz", "../a-1.0.tar.gz"), ("a-1.0.tar.gz", "c-1.0.tar.gz"), ("sha256 = ", "md5 = ")],
 )
-def test_a_forged_source(project: LockedProject, index: IndexServer, before: str, after: str) -> None:
-    """A lock whose source is another project's, has a path for a name, or no hash, is no lock, whatever its seal says."""
+def test_forged_source(project: LockedProject, index: IndexServer, before: str, after: str) -> None:
+    """A lock is invalid if a source has another project's name, a path as its name, or no hash, even if its digest is right."""
     index.add(build_source("a", "1.0"))
     project.lock("a", more=ALLOWED)
     path = project.folder / "pylock.toml"
@@ -340,7 +338,7 @@ def test_a_forged_source(project: LockedProject, index: IndexServer, before: str
     assert "run `minglibc lock` to make it anew" in ran.err
 
 
-# Archives that strangers made.
+# Invalid and unsafe archives.
 
 
 def _tar(*entries: Entry) -> bytes:
@@ -351,22 +349,22 @@ def _link(name: str, target: str, kind: bytes) -> Entry:
     return entry_of(name, type=kind, linkname=target)
 
 
-HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "a parent": (lambda: _tar(entry_of("a-1.0/../../evil", b"x")), "leaves its folder"),
-    "an absolute path": (lambda: _tar(entry_of("/tmp/evil", b"x")), "leaves its folder"),
-    "a backslash": (lambda: _tar(entry_of("a-1.0/..\\evil", b"x")), "leaves its folder"),
-    "a line end": (lambda: _tar(entry_of("a-1.0/x\ny", b"x")), "leaves its folder"),
-    "a link out": (lambda: _tar(_link("a-1.0/x", "../../../etc/passwd", tarfile.SYMTYPE)), "no file of its own"),
-    "an absolute link": (lambda: _tar(_link("a-1.0/x", "/etc/passwd", tarfile.SYMTYPE)), "no file of its own"),
-    "a hard link out": (lambda: _tar(_link("a-1.0/x", "/etc/passwd", tarfile.LNKTYPE)), "no file of its own"),
+UNSAFE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a parent": (lambda: _tar(entry_of("a-1.0/../../evil", b"x")), "outside its folder"),
+    "an absolute path": (lambda: _tar(entry_of("/tmp/evil", b"x")), "outside its folder"),
+    "a backslash": (lambda: _tar(entry_of("a-1.0/..\\evil", b"x")), "outside its folder"),
+    "a line end": (lambda: _tar(entry_of("a-1.0/x\ny", b"x")), "outside its folder"),
+    "a link out": (lambda: _tar(_link("a-1.0/x", "../../../etc/passwd", tarfile.SYMTYPE)), "is not a file"),
+    "an absolute link": (lambda: _tar(_link("a-1.0/x", "/etc/passwd", tarfile.SYMTYPE)), "is not a file"),
+    "a hard link out": (lambda: _tar(_link("a-1.0/x", "/etc/passwd", tarfile.LNKTYPE)), "is not a file"),
     "a circle": (
         lambda: _tar(_link("a-1.0/x", "y", tarfile.SYMTYPE), _link("a-1.0/y", "x", tarfile.SYMTYPE)),
-        "no file of its own",
+        "is not a file",
     ),
-    "a device": (lambda: _tar(entry_of("a-1.0/x", type=tarfile.CHRTYPE)), "no file of its own"),
-    "a pipe": (lambda: _tar(entry_of("a-1.0/x", type=tarfile.FIFOTYPE)), "no file of its own"),
-    "two folders": (lambda: _tar(entry_of("b-1.0/x", b"x")), "is not one folder"),
-    "no folder": (lambda: _tar(entry_of("x", b"x")), "is not one folder"),
+    "a device": (lambda: _tar(entry_of("a-1.0/x", type=tarfile.CHRTYPE)), "is not a file"),
+    "a pipe": (lambda: _tar(entry_of("a-1.0/x", type=tarfile.FIFOTYPE)), "is not a file"),
+    "two folders": (lambda: _tar(entry_of("b-1.0/x", b"x")), "must contain one folder"),
+    "no folder": (lambda: _tar(entry_of("x", b"x")), "must contain one folder"),
     "a file in a file": (lambda: _tar(entry_of("a-1.0/PKG-INFO/x", b"x")), "as a file and as a folder"),
     "a bomb": (lambda: _tar(entry_of("a-1.0/x", b"\0" * (80 << 20))), "unpacks to more than 64 MiB"),
     "many copies": (
@@ -377,44 +375,44 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "unpacks to more than 64 MiB",
     ),
     "nothing": (lambda: tar_of([]), "is empty"),
-    "no archive": (lambda: b"<html>", "can't be read"),
-    "half an archive": (lambda: build_source("a", "1.0").content[:900], "can't be read"),
-    "a zip with a parent": (lambda: zip_of({"a-1.0/../../evil": b"x"}), "leaves its folder"),
+    "no archive": (lambda: b"<html>", "is not a valid archive"),
+    "half an archive": (lambda: build_source("a", "1.0").content[:900], "is not a valid archive"),
+    "a zip with a parent": (lambda: zip_of({"a-1.0/../../evil": b"x"}), "outside its folder"),
     "a zip that is a bomb": (lambda: zip_of({"a-1.0/x": b"\0" * (80 << 20)}), "unpacks to more than 64 MiB"),
-    "a zip that lies": (lambda: _shrunk(zip_of({"a-1.0/PKG-INFO": b"x" * 1000})), "can't be read"),
+    "a zip with a wrong size": (lambda: _shrunk(zip_of({"a-1.0/PKG-INFO": b"x" * 1000})), "is not a valid archive"),
 }
 
 
 def _shrunk(archive: bytes) -> bytes:
-    """A zip archive whose directory says that its member is smaller than it is."""
+    """A zip archive whose directory gives a size that is too small."""
     return archive.replace((1000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
 
 
-def _read(path: Path, room: Path) -> None:
-    with opened(str(path), path.name) as source:
+def _unpack(path: Path, folder: Path) -> None:
+    with open_sdist(str(path), path.name) as source:
         source.pkg_info()
-        source.unpack(str(room))
+        source.unpack(str(folder))
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_archive(tmp_path: Path, case: str) -> None:
-    """Nothing of a hostile archive lands outside of the folder that is meant for it, and its refusal says why."""
-    make, why = HOSTILE[case]
+@pytest.mark.parametrize("case", UNSAFE)
+def test_unsafe_archive(tmp_path: Path, case: str) -> None:
+    """An unsafe archive writes nothing outside the folder that it is unpacked in, and the error says what is wrong."""
+    make, problem = UNSAFE[case]
     filename = "a-1.0.zip" if "zip" in case else "a-1.0.tar.gz"
     path = tmp_path / filename
     path.write_bytes(make())
-    room = tmp_path / "deep" / "room"
-    room.mkdir(parents=True)
-    with pytest.raises(WheelError, match=why) as caught:
-        _read(path, room)
+    folder = tmp_path / "parent" / "folder"
+    folder.mkdir(parents=True)
+    with pytest.raises(WheelError, match=problem) as caught:
+        _unpack(path, folder)
     assert filename in caught.value.message
-    assert {filename, "deep"} == set(os.listdir(tmp_path))
-    assert ["room"] == os.listdir(tmp_path / "deep")
+    assert {filename, "parent"} == set(os.listdir(tmp_path))
+    assert ["folder"] == os.listdir(tmp_path / "parent")
     assert not Path("/tmp/evil").exists()
 
 
-def test_an_honest_archive(tmp_path: Path) -> None:
-    """Files come with their bytes, times and modes, a link within the archive as a copy of what it names."""
+def test_unpack(tmp_path: Path) -> None:
+    """Files keep their contents, times and modes; a link becomes a copy of its target."""
     entries = [
         entry_of("a-1.0", type=tarfile.DIRTYPE),
         entry_of("a-1.0/PKG-INFO", b"Name: a\n", mtime=1_000_000_000),
@@ -424,10 +422,10 @@ def test_an_honest_archive(tmp_path: Path) -> None:
     ]
     path = tmp_path / "a-1.0.tar.gz"
     path.write_bytes(tar_of(entries))
-    (tmp_path / "room").mkdir()
-    with opened(str(path), path.name) as source:
+    (tmp_path / "unpacked").mkdir()
+    with open_sdist(str(path), path.name) as source:
         assert "Name: a\n" == source.pkg_info()
-        folder = Path(source.unpack(str(tmp_path / "room")))
+        folder = Path(source.unpack(str(tmp_path / "unpacked")))
     assert {b"Name: a\n"} == {(folder / name).read_bytes() for name in ("PKG-INFO", "README", "hard")}
     assert not (folder / "README").is_symlink()
     assert 1_000_000_000 == (folder / "PKG-INFO").stat().st_mtime
@@ -435,8 +433,8 @@ def test_an_honest_archive(tmp_path: Path) -> None:
     assert not os.access(folder / "PKG-INFO", os.X_OK)
 
 
-def test_a_hostile_source_on_the_index(project: LockedProject, index: IndexServer) -> None:
-    """A hostile archive is an error of the lock that would have built it, and nothing of it is run."""
+def test_unsafe_source_on_the_index(project: LockedProject, index: IndexServer) -> None:
+    """`lock` fails for an unsafe archive, and does not build it."""
     built = build_source("a", "1.0")
     with tarfile.open(fileobj=io.BytesIO(built.content)) as archive:
         members = []
@@ -445,12 +443,12 @@ def test_a_hostile_source_on_the_index(project: LockedProject, index: IndexServe
             assert stream is not None
             members.append(entry_of(member.name, stream.read()))
     index.add(built._replace(content=tar_of([*members, entry_of("a-1.0/../../evil", b"x")])))
-    assert "has a member that leaves its folder: 'a-1.0/../../evil'" in refusal(project, "a")
+    assert "has a member outside its folder: 'a-1.0/../../evil'" in error_of(project, "a")
     assert [] == builds(project)
 
 
-def test_the_law_where_a_source_stands_beside_wheels(project: LockedProject, index: IndexServer) -> None:
-    """A wheel for one architecture and a source for the other: each reader of the lock finds its own."""
+def test_source_and_wheel_of_one_release(project: LockedProject, index: IndexServer) -> None:
+    """A release may have a wheel for one architecture and a source for another; each target selects its own."""
     index.add(build_wheel("a", "1.0", f"cp3{sys.version_info.minor}-none-manylinux_2_17_aarch64"))
     index.add(build_source("a", "1.0"))
     project.lock("a", more=f'{ALLOWED}architectures = ["x86_64", "aarch64"]\n')
@@ -464,8 +462,8 @@ def test_the_law_where_a_source_stands_beside_wheels(project: LockedProject, ind
     assert 0 == minglibc("cache", "size").code
 
 
-def test_what_was_refused_is_remembered(project: LockedProject, index: IndexServer) -> None:
-    """`outdated` and `why` know of a newer source what its build needed, and the cap that would let it in."""
+def test_explains_incompatible_builds(project: LockedProject, index: IndexServer) -> None:
+    """`outdated` and `why` name what the build of a newer source needs, and the cap that would allow it."""
     index.add(build_source("a", "2.0", needs="2.34"))
     index.add(build_source("a", "1.0"))
     project.lock("a", more=ALLOWED)

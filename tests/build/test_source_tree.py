@@ -1,4 +1,4 @@
-"""Path dependencies: projects in folders, sources and wheels beside the one that requires them."""
+"""Path dependencies: local projects, source distributions and wheels."""
 
 import json
 import os
@@ -22,20 +22,20 @@ EDITABLE = SOURCES.replace(" }", ", editable = true }")
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> LockedProject:
-    """A project with another one, a, in libs/a, which requires b; and a log of what was built."""
+    """A project with another project a in libs/a, which requires b, and a log of the builds."""
     monkeypatch.setenv("BACKEND_LOG", str(tmp_path / "builds"))
-    found = LockedProject(tmp_path / "project", index)
-    found.folder.mkdir()
+    project = LockedProject(tmp_path / "project", index)
+    project.folder.mkdir()
     index.add(build_wheel("b", "1.0"))
     index.add(build_wheel("b", "2.0"))
-    write(found)
-    return found
+    write(project)
+    return project
 
 
 def write(
     project: LockedProject, *, requires: str = "b<2", version: str = "1.0", needs: str = "", **table: object
 ) -> Path:
-    """Write libs/a; *table* is more of its [project]."""
+    """Write libs/a with *table* added to its [project] table; None removes a key."""
     folder = project.folder / "libs" / "a"
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"name": "a", "version": version, "dependencies": [requires], **table}
@@ -46,33 +46,33 @@ def write(
 
 
 def builds(project: LockedProject) -> int:
-    """How many wheels were built so far."""
+    """The number of builds so far."""
     log = project.folder.parent / "builds"
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
 def versions(project: LockedProject) -> dict[str, str | None]:
-    """What is locked."""
+    """The locked versions."""
     return {p.name: str(p.version) if p.version else None for p in read_lock(project.folder).pylock.packages}
 
 
 def imported(project: LockedProject) -> str:
-    """The version that the environment's a says."""
+    """The version of a that the environment imports."""
     command = [str(project.venv / "bin/python"), "-c", "import a; print(a.__version__)"]
     return subprocess.check_output(command, text=True).strip()
 
 
-@pytest.mark.parametrize("address", ["file:libs/a", "libs/a", "./libs/a", "file://{}/libs/a"])
-def test_a_folder_by_its_address(project: LockedProject, address: str) -> None:
-    """A requirement may name a folder as it may name a wheel, and locks the same."""
+@pytest.mark.parametrize("url", ["file:libs/a", "libs/a", "./libs/a", "file://{}/libs/a"])
+def test_direct_reference_to_a_folder(project: LockedProject, url: str) -> None:
+    """A direct reference to a folder locks the same as an entry in sources."""
     project.lock("a", more=SOURCES)
     lock = read_lock(project.folder)
-    project.lock(f"a @ {address.format(project.folder)}")
+    project.lock(f"a @ {url.format(project.folder)}")
     assert lock.pylock.packages == read_lock(project.folder).pylock.packages
 
 
-def test_a_folder(project: LockedProject) -> None:
-    """What a folder's pyproject.toml requires is locked without a build; sync builds it, once for each change of a file."""
+def test_folder(project: LockedProject) -> None:
+    """`lock` reads a folder's requirements without a build; `sync` builds it once, and again when a file changes."""
     project.lock("a", more=SOURCES)
     assert {"a": None, "b": "1.0"} == versions(project)
     (package, _) = read_lock(project.folder).pylock.packages
@@ -91,15 +91,15 @@ def test_a_folder(project: LockedProject) -> None:
     assert 2 == builds(project)
 
 
-def test_an_editable_folder(project: LockedProject) -> None:
-    """An editable one is used in place, and made again when its pyproject.toml changes."""
+def test_editable_folder(project: LockedProject) -> None:
+    """An editable project is imported from its folder, and installed again when its pyproject.toml changes."""
     project.lock("a", more=EDITABLE)
     assert 0 == project.sync().code
-    (origin,) = project.site.glob("a-*.dist-info/direct_url.json")
-    place = (project.folder / "libs" / "a").as_uri()
-    assert {"url": place, "dir_info": {"editable": True}} == json.loads(origin.read_text())
-    (project.folder / "libs" / "a" / "a.py").write_text("__version__ = 'in place'\n")
-    assert "in place" == imported(project)
+    (record,) = project.site.glob("a-*.dist-info/direct_url.json")
+    url = (project.folder / "libs" / "a").as_uri()
+    assert {"url": url, "dir_info": {"editable": True}} == json.loads(record.read_text())
+    (project.folder / "libs" / "a" / "a.py").write_text("__version__ = 'edited'\n")
+    assert "edited" == imported(project)
     assert "Nothing to do" in project.sync().err
     write(project, version="1.1")
     assert 0 == project.command("lock").code
@@ -108,8 +108,8 @@ def test_an_editable_folder(project: LockedProject) -> None:
     assert {"a": "1.1", "b": "1.0"} == installed(project.venv)
 
 
-def test_a_change_of_its_requirements_is_seen(project: LockedProject) -> None:
-    """A neighbour's changed pyproject.toml makes the lock stale for all who ask, by either way of asking, and lock mends it."""
+def test_changed_requirements(project: LockedProject) -> None:
+    """A change to a local project's pyproject.toml makes the lock stale, for `lock --check` and `sync`; `lock` updates it."""
     project.lock("a", more=SOURCES)
     assert 0 == project.sync().code
     assert "is up to date" in project.command("lock", "--check").err
@@ -125,8 +125,8 @@ def test_a_change_of_its_requirements_is_seen(project: LockedProject) -> None:
     assert 1 == project.command("lock", "--check").code
 
 
-def test_extras_of_a_folder(project: LockedProject) -> None:
-    """Extras, markers and Requires-Python of a folder hold as those of a wheel do."""
+def test_extras(project: LockedProject) -> None:
+    """Extras, markers and requires-python of a folder apply as those of a wheel do."""
     extras = {"optional-dependencies": {"more": ["b==2.0; python_version >= '3'", "c; python_version < '3'"]}}
     folder = write(project, requires="b")
     text = (folder / "pyproject.toml").read_text() + "[project.optional-dependencies]\n"
@@ -140,28 +140,28 @@ def test_extras_of_a_folder(project: LockedProject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "problem"),
     [
-        ({"dynamic": ["dependencies"]}, "leaves dependencies to its build backend"),
-        ({"name": "other"}, "is of the project 'other', not of a"),
+        ({"dynamic": ["dependencies"]}, "can't be dynamic"),
+        ({"name": "other"}, "is named 'other', not a"),
         ({"version": None}, "has no version"),
         ({"version": "no version"}, "has no version"),
         ({"dependencies": "b"}, "project.dependencies of"),
-        ({"dependencies": ["b c"]}, "no requirement"),
+        ({"dependencies": ["b c"]}, "invalid requirement"),
     ],
 )
-def test_folders_that_are_refused(project: LockedProject, table: dict[str, object], said: str) -> None:
-    """What only a build could tell, or what is not what PEP 621 says, is refused with the path and what to do."""
-    write(project, **table)  # type: ignore[arg-type]  # made wrong on purpose
+def test_invalid_folder(project: LockedProject, table: dict[str, object], problem: str) -> None:
+    """An invalid [project] table, or one whose requirements only a build could provide, is an error with the path."""
+    write(project, **table)  # type: ignore[arg-type]  # intentionally invalid
     project.write(["a"], more=SOURCES)
     ran = project.command("lock")
     assert 1 == ran.code
     assert str(project.folder / "libs" / "a" / "pyproject.toml") in ran.err
-    assert said in ran.err
+    assert problem in ran.err
 
 
 @pytest.mark.parametrize(
-    ("source", "code", "said"),
+    ("source", "code", "problem"),
     [
         ('{ path = "libs/none" }', 1, "there is no folder"),
         ('{ path = "../a" }', 2, "lies outside the project's folder"),
@@ -172,15 +172,15 @@ def test_folders_that_are_refused(project: LockedProject, table: dict[str, objec
         ('{ path = "libs" }', 1, "there is no"),
     ],
 )
-def test_paths_that_are_refused(project: LockedProject, source: str, code: int, said: str) -> None:
-    """A path that leads nowhere or out of the project is an error that names it."""
+def test_invalid_path(project: LockedProject, source: str, code: int, problem: str) -> None:
+    """A path that does not exist or is outside the project is an error."""
     project.write(["a"], more=f"[tool.minglibc.sources]\na = {source}\n")
     ran = project.command("lock")
-    assert (code, True) == (ran.code, said in ran.err), ran.err
+    assert (code, True) == (ran.code, problem in ran.err), ran.err
 
 
-def test_a_dynamic_version(project: LockedProject) -> None:
-    """A version that the backend makes is no hindrance: the lock has none of a folder."""
+def test_dynamic_version(project: LockedProject) -> None:
+    """The version may be dynamic, because a lock records none for a folder."""
     write(project, version="3.0", dynamic=["version"])
     text = (project.folder / "libs" / "a" / "pyproject.toml").read_text()
     (project.folder / "libs" / "a" / "pyproject.toml").write_text(text.replace('version = "3.0"\n', ""))
@@ -189,8 +189,8 @@ def test_a_dynamic_version(project: LockedProject) -> None:
     assert {"a": "3.0", "b": "1.0"} == installed(project.venv)
 
 
-def test_the_cap_holds_for_a_folder(project: LockedProject) -> None:
-    """What is built of a folder and needs more than the cap is not installed, and `check` finds it."""
+def test_build_above_the_cap(project: LockedProject) -> None:
+    """A wheel built from a folder is not installed if it needs more than the cap, and `check` reports it."""
     write(project, needs="2.34")
     project.lock("a", more=SOURCES)
     ran = project.sync()
@@ -201,8 +201,8 @@ def test_the_cap_holds_for_a_folder(project: LockedProject) -> None:
     assert (1, True) == (ran.code, "_a.so needs GLIBC_2.34" in ran.out)
 
 
-def test_every_command_knows_a_folder(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
-    """A bundle ships what was built of it; the commands that show a lock name it; requirements.txt can't have it."""
+def test_commands_support_folders(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """`bundle` includes the built wheel, other commands name the folder, and requirements.txt can't contain it."""
     index.add(build_wheel("pip", "24.0"))
     project.lock("a", more=EDITABLE)
     assert 0 == project.command("bundle", "-o", str(tmp_path / "bundle")).code
@@ -217,8 +217,8 @@ def test_every_command_knows_a_folder(project: LockedProject, index: IndexServer
     assert (2, True) == (ran.code, "a lies on this machine" in ran.err)
 
 
-def test_a_folder_takes_the_place_of_a_release(project: LockedProject, index: IndexServer) -> None:
-    """What an index has of that name counts for nothing, and what is installed of it is replaced."""
+def test_folder_replaces_a_release(project: LockedProject, index: IndexServer) -> None:
+    """Releases of the same name on the index are ignored, and an installed one is replaced."""
     index.add(build_wheel("a", "9.0"))
     project.lock("a")
     assert 0 == project.sync().code
@@ -229,8 +229,8 @@ def test_a_folder_takes_the_place_of_a_release(project: LockedProject, index: In
 
 
 @pytest.mark.parametrize("static", [True, False])
-def test_a_source_beside_the_project(project: LockedProject, static: bool) -> None:  # noqa: FBT001
-    """A path to a source needs no allow-sdist: it is built, locked by its hash, and installed from there."""
+def test_path_to_a_source(project: LockedProject, static: bool) -> None:  # noqa: FBT001
+    """A path to a source distribution needs no allow-sdist; the lock records its path and hash."""
     built = build_source("a", "5.0", requires=["b>1"], static=static)
     path = project.folder / built.filename
     path.write_bytes(built.content)
@@ -247,8 +247,8 @@ def test_a_source_beside_the_project(project: LockedProject, static: bool) -> No
     assert (1, True) == (ran.code, f"{built.filename} has changed" in ran.err)
 
 
-def test_a_wheel_beside_the_project(project: LockedProject) -> None:
-    """A path to a wheel is what a requirement with its address is."""
+def test_path_to_a_wheel(project: LockedProject) -> None:
+    """A path to a wheel is locked and installed."""
     built = build_wheel("a", "4.0")
     (project.folder / built.filename).write_bytes(built.content)
     project.lock("a>=4", more=f'[tool.minglibc.sources]\na = {{ path = "{built.filename}" }}\n')
@@ -256,19 +256,19 @@ def test_a_wheel_beside_the_project(project: LockedProject) -> None:
     assert 0 == project.sync().code
 
 
-def test_run_sees_a_changed_folder(project: LockedProject) -> None:
-    """`run` looks at the folders, too: no stamp of the last sync speaks for them."""
+def test_run_after_a_change(project: LockedProject) -> None:
+    """`run` syncs first if a file of a folder has changed."""
     project.lock("a", more=SOURCES)
     assert 0 == project.sync().code
     time.sleep(0.01)
     (project.folder / "libs" / "a" / "a.py").write_text("__version__ = 'another'\n")
     command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), "python", "-c"]
-    said = subprocess.check_output([*command, "import a; print(a.__version__)"], text=True, stderr=subprocess.PIPE)
-    assert "another\n" == said
+    output = subprocess.check_output([*command, "import a; print(a.__version__)"], text=True, stderr=subprocess.PIPE)
+    assert "another\n" == output
 
 
-def test_a_forged_folder(project: LockedProject) -> None:
-    """A lock whose folder lies elsewhere is no lock, whatever its seal says."""
+def test_forged_folder(project: LockedProject) -> None:
+    """A lock is invalid if a folder is outside the project, even if its digest is right."""
     project.lock("a", more=SOURCES)
     path = project.folder / "pylock.toml"
     text = path.read_text()

@@ -8,7 +8,7 @@ from minglibc.app.indexes import open_index
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
-from minglibc.build.backend import Builder, Kind
+from minglibc.build.backend import Backend, BuildKind
 from minglibc.cache.pages import Store
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
@@ -71,20 +71,20 @@ class BuildTask(NamedTuple):
     folder: str
     label: str
     hint: str
-    kind: Kind = "wheel"
+    kind: BuildKind = "wheel"
 
 
 def build_wheel(task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str) -> str:
     """The path of the wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
     created = _BuildEnvironments(task, interpreter, context, scratch)
-    builder = Builder(task.folder, interpreter.executable, what=task.label, hint=task.hint)
-    static = builder.requires
-    builder = Builder(task.folder, created.create(static), what=task.label, hint=task.hint)
-    dynamic = builder.requires_for(task.kind)
+    backend = Backend(task.folder, interpreter.executable, label=task.label, hint=task.hint)
+    static = backend.requires
+    backend = Backend(task.folder, created.create(static), label=task.label, hint=task.hint)
+    dynamic = backend.requires_for(task.kind)
     if dynamic:
         # A new environment: what the backend asks for may conflict with what is installed.
-        builder = Builder(task.folder, created.create([*static, *dynamic]), what=task.label, hint=task.hint)
-    return builder.build(task.kind, os.path.join(scratch, "made"))
+        backend = Backend(task.folder, created.create([*static, *dynamic]), label=task.label, hint=task.hint)
+    return backend.build(task.kind, os.path.join(scratch, "made"))
 
 
 class _BuildEnvironments:

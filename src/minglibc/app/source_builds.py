@@ -11,9 +11,8 @@ from typing import NamedTuple, Self
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
-from minglibc.build.backend import BuildError
-from minglibc.build.backend import Kind as BuildKind
-from minglibc.build.sdist import opened
+from minglibc.build.backend import BuildError, BuildKind
+from minglibc.build.sdist import open_sdist
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index, NotStatic
@@ -104,7 +103,7 @@ class SourceBuilder:
         """The metadata of *release*: from PKG-INFO where they are static (PEP 643), else from a build; raises NotStatic."""
         built = self._cached(release)
         if not built:
-            with opened(self._path(release.file), release.file.filename) as source:
+            with open_sdist(self._path(release.file), release.file.filename) as source:
                 static = parse_pkg_info(source.pkg_info())
             if static is not None:
                 return static
@@ -173,7 +172,7 @@ class SourceBuilder:
         python = interpreter.machine.python
         self._context.reporter.info(f"Building {release} from {release.file.filename} with CPython {python}")
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
-        with opened(self._path(release.file), release.file.filename) as source:
+        with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
         task = BuildTask(folder, str(release), _hint(release))
         path = build_wheel(task, interpreter, self._context, scratch)

@@ -1,4 +1,4 @@
-"""A build backend (PEP 517, 660), called by ``build`` in an environment of its own; what it prints is shown only where it fails."""
+"""Build backends (PEP 517, 660), called with the ``build`` package; their output is shown only in errors."""
 
 import os
 import select
@@ -17,17 +17,17 @@ from minglibc.model.artifacts import printable
 if TYPE_CHECKING:
     import build
 
-Kind = Literal["wheel", "editable"]
+BuildKind = Literal["wheel", "editable"]
 
-# Large extensions take an hour on a small machine; what waits for an answer takes for ever.
-SECONDS = 3600.0
+# Large extensions take up to an hour on a small machine; a backend that waits for input never ends.
+TIMEOUT = 3600.0
 _SHOWN_LINES = 20
-_KEPT = 64 * 1024
+_MOST_OUTPUT = 64 * 1024
 _CHUNK = 64 * 1024
 
 
 class BuildError(MinglibcError):
-    """A backend that did not make what it was asked for; the message has the end of what it said."""
+    """The backend failed; the message includes the end of its output."""
 
 
 def has_backend(pyproject: str) -> bool:
@@ -35,35 +35,35 @@ def has_backend(pyproject: str) -> bool:
     return "build-system" in tomllib.loads(pyproject)
 
 
-class Builder:
-    """The backend of the project in *folder*, run by *python*; *what* and *hint* are for its errors."""
+class Backend:
+    """The build backend of the project in *folder*, run by the interpreter *python*; errors contain *label* and *hint*."""
 
-    def __init__(self, folder: str, python: str, *, what: str, hint: str) -> None:
-        self._what = what
+    def __init__(self, folder: str, python: str, *, label: str, hint: str) -> None:
+        self._label = label
         self._hint = hint
-        self._seconds = _seconds()
+        self._timeout = _timeout()
         with self._errors():
-            # Half a second of imports, which only those pay who build.
+            # 500 ms, and most commands build nothing.
             from build import ProjectBuilder  # noqa: PLC0415
 
             self._builder: build.ProjectBuilder = ProjectBuilder(folder, python_executable=python, runner=self._run)
 
     @property
     def requires(self) -> list[str]:
-        """What [build-system] asks for, or its default (PEP 518)."""
+        """The requirements in [build-system], or the default ones (PEP 518)."""
         return sorted(self._builder.build_system_requires)
 
-    def requires_for(self, kind: Kind) -> list[str]:
-        """What the backend needs beside [build-system]'s own list; raises BuildError."""
+    def requires_for(self, kind: BuildKind) -> list[str]:
+        """The requirements that the backend adds for a build; raises BuildError."""
         with self._errors():
             return sorted(map(str, self._builder.get_requires_for_build(kind)))
 
-    def build(self, kind: Kind, folder: str) -> str:
-        """The path of the wheel, made in *folder*; raises BuildError."""
+    def build(self, kind: BuildKind, folder: str) -> str:
+        """The path of the wheel, built in *folder*; raises BuildError."""
         with self._errors():
             path = self._builder.build(kind, folder)
         if os.path.dirname(path) != os.path.abspath(folder) or not path.endswith(".whl") or not os.path.isfile(path):
-            raise self._failure(f"did not make a wheel but {printable(os.path.basename(path))!r}")
+            raise self._failure(f"did not build a wheel but {printable(os.path.basename(path))!r}")
         return path
 
     @contextmanager
@@ -73,29 +73,29 @@ class Builder:
         from build import BuildBackendException, BuildException  # noqa: PLC0415  as above
 
         try:
-            # What it says of old settings is the maintainers' to read; build repeats it as warnings of this process.
+            # build repeats the backend's deprecation warnings as warnings of this process.
             with warnings.catch_warnings(action="ignore"):
                 yield
         except BuildBackendException as error:
             match error.exception:
-                case MinglibcError() as ours:
-                    raise ours from error
+                case MinglibcError() as own:
+                    raise own from error
                 case HookMissing():
-                    raise self._failure("can't install editable (PEP 660)") from error
+                    raise self._failure("does not support editable installs (PEP 660)") from error
                 case BackendUnavailable() | BackendInvalid():
-                    raise self._failure("can't be imported where [build-system] says") from error
+                    raise self._failure("can't be imported from the path in [build-system]") from error
                 case subprocess.CalledProcessError() as failed:
-                    raise self._failure(f"failed:\n{_shown(failed.output)}") from error
+                    raise self._failure(f"failed:\n{_last_lines(failed.output)}") from error
                 case other:
                     raise self._failure(f"failed: {printable(str(other))}") from error
         except BuildException as error:
-            raise BuildError(f"{self._what} can't be built: {printable(str(error))}", hint=self._hint) from error
+            raise BuildError(f"failed to build {self._label}: {printable(str(error))}", hint=self._hint) from error
 
-    def _failure(self, what: str) -> BuildError:
-        return BuildError(f"the build backend of {self._what} {what}", hint=self._hint)
+    def _failure(self, problem: str) -> BuildError:
+        return BuildError(f"the build backend of {self._label} {problem}", hint=self._hint)
 
     def _run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        # A session of its own: whatever the backend has started ends with it.
+        # In its own session, so that all processes that the backend starts can be killed.
         with subprocess.Popen(
             cmd,
             cwd=cwd,
@@ -106,28 +106,28 @@ class Builder:
             start_new_session=True,
         ) as process:
             try:
-                said = _listen(process, self._seconds)
+                output = _output(process, self._timeout)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-        if said is None:
-            raise self._failure(f"was not done after {self._seconds:g} s (MINGLIBC_BUILD_TIMEOUT)")
+        if output is None:
+            raise self._failure(f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT)")
         if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, cmd, said)
+            raise subprocess.CalledProcessError(process.returncode, cmd, output)
 
 
-def _listen(process: "subprocess.Popen[bytes]", seconds: float) -> str | None:
-    """The end of what *process* says until it ends; None where that takes too long."""
+def _output(process: "subprocess.Popen[bytes]", timeout: float) -> str | None:
+    """The end of the output of *process*; None if it does not end within *timeout* seconds."""
     assert process.stdout is not None
-    end = time.monotonic() + seconds
-    kept = b""
+    end = time.monotonic() + timeout
+    output = b""
     while True:
-        # A child that outlives the backend may hold the pipe open: the backend's own end counts.
+        # A child of the backend may keep the pipe open after the backend has ended.
         ready, _, _ = select.select([process.stdout], [], [], 0.1 if process.poll() is None else 0)
         chunk = os.read(process.stdout.fileno(), _CHUNK) if ready else b""
-        kept = (kept + chunk)[-_KEPT:]
+        output = (output + chunk)[-_MOST_OUTPUT:]
         if not chunk and process.poll() is not None:
-            return kept.decode("utf-8", "replace")
+            return output.decode("utf-8", "replace")
         if ready and not chunk:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, end - time.monotonic()))
@@ -135,26 +135,26 @@ def _listen(process: "subprocess.Popen[bytes]", seconds: float) -> str | None:
             return None
 
 
-def _shown(said: str | None) -> str:
-    lines = (said or "").strip().splitlines()[-_SHOWN_LINES:]
-    return "\n".join(f"  {printable(line.expandtabs())}" for line in lines) or "  it said nothing"
+def _last_lines(output: str | None) -> str:
+    lines = (output or "").strip().splitlines()[-_SHOWN_LINES:]
+    return "\n".join(f"  {printable(line.expandtabs())}" for line in lines) or "  (no output)"
 
 
 def _environment(python: str, extra: Mapping[str, str]) -> dict[str, str]:
     environment = {**os.environ, **extra}
-    # They would lead the backend's interpreter to another one's library.
+    # They would make the backend's interpreter import from another one's library.
     for name in ("PYTHONHOME", "PYTHONPATH"):
         environment.pop(name, None)
     environment["PATH"] = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", os.defpath)])
     return environment
 
 
-def _seconds() -> float:
+def _timeout() -> float:
     text = os.environ.get("MINGLIBC_BUILD_TIMEOUT")
     try:
-        seconds = float(text) if text else SECONDS
+        seconds = float(text) if text else TIMEOUT
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 1_000_000:
-        raise SettingsError(f"MINGLIBC_BUILD_TIMEOUT is {text!r}", hint="a number of seconds is due")
+        raise SettingsError(f"MINGLIBC_BUILD_TIMEOUT is {text!r}", hint="set it to a number of seconds")
     return seconds

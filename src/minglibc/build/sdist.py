@@ -1,4 +1,4 @@
-"""Source distributions: a stranger's archive, judged before anything of it is written, then read or unpacked."""
+"""Source distributions: archives from untrusted sources, checked completely before anything is written."""
 
 import gzip
 import os
@@ -14,13 +14,13 @@ from typing import IO, NamedTuple, NoReturn
 from minglibc.errors import WheelError
 
 MAX_METADATA = 8 << 20
-# As for wheels: deflate can't do better than 1032 to 1, and real sources stay far below this.
+# The largest ratio of unpacked to packed size, as for wheels: real sources are far below it, and deflate allows 1032.
 _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
 _MOST_MEMBERS = 200_000
 _CHUNK = 1 << 20
 _IN_MEMORY = 16 << 20
-# 1980, the first moment that every archive format can say; and the last that every file system can.
+# The earliest time of all archive formats (1980), and the latest of all file systems.
 _EPOCH, _LATEST = 315_532_800.0, 4_102_444_800.0
 
 _UNREADABLE = (
@@ -37,7 +37,7 @@ _UNREADABLE = (
 
 
 class Member(NamedTuple):
-    """A file of an archive; *open* reads it from its beginning."""
+    """A file of an archive; *open* returns a new stream of its content."""
 
     name: str
     size: int
@@ -46,8 +46,8 @@ class Member(NamedTuple):
     open: Callable[[], IO[bytes]]
 
 
-class Source:
-    """An open source distribution whose members were all found to stay in its one folder."""
+class SourceArchive:
+    """An open source distribution; all of its members are in one folder."""
 
     def __init__(self, filename: str, members: Mapping[str, Member], most: int) -> None:
         self._filename = filename
@@ -56,7 +56,7 @@ class Source:
         self.top = next(iter(members)).partition("/")[0]
 
     def pkg_info(self) -> str:
-        """The text of its PKG-INFO; empty where it has none. Raises WheelError."""
+        """The text of its PKG-INFO; empty if it has none. Raises WheelError."""
         member = self._members.get(f"{self.top}/PKG-INFO")
         if member is None:
             return ""
@@ -66,49 +66,49 @@ class Source:
             return stream.read(MAX_METADATA).decode("utf-8", "replace")
 
     def unpack(self, folder: str) -> str:
-        """Its folder, unpacked in *folder*, which is empty; raises WheelError."""
+        """Unpack it into the empty *folder*, and return the path of its own folder; raises WheelError."""
         written = 0
         try:
             with _readable(self._filename):
                 for member in self._members.values():
-                    # Links are copies here: many small ones may name one large file.
+                    # Links become copies, and many of them may name one large file.
                     written += _write(member, os.path.join(folder, member.name))
                     if written > self._most:
                         _refuse(self._filename, f"unpacks to more than {self._most >> 20} MiB")
         except OSError as error:
-            raise WheelError(f"{self._filename} can't be unpacked in {folder}: {error.strerror}") from error
+            raise WheelError(f"failed to unpack {self._filename} in {folder}: {error.strerror}") from error
         return os.path.join(folder, self.top)
 
 
-def _write(member: Member, place: str) -> int:
-    os.makedirs(os.path.dirname(place), exist_ok=True)
+def _write(member: Member, path: str) -> int:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     mode = 0o777 if member.executable else 0o666
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with open(descriptor, "wb") as file, member.open() as stream:
         while chunk := stream.read(_CHUNK):
             file.write(chunk)
         size = file.tell()
-    # make compares times; what an archive lists as older must be older here.
-    os.utime(place, (member.time, member.time))
+    # make compares modification times.
+    os.utime(path, (member.time, member.time))
     return size
 
 
 @contextmanager
-def opened(path: str, filename: str) -> Iterator[Source]:
-    """The source distribution at *path*, known as *filename*; raises WheelError for one that is no such or is hostile."""
+def open_sdist(path: str, filename: str) -> Iterator[SourceArchive]:
+    """The source distribution at *path*, whose name is *filename*; raises WheelError if it is invalid or unsafe."""
     most = max(_BOMB_FREE, _BOMB_RATIO * _size(path, filename))
     with _readable(filename), (_zip if filename.endswith(".zip") else _tar)(path, filename, most) as members:
         if not members:
             _refuse(filename, "is empty")
         _check_names(filename, members)
-        yield Source(filename, members, most)
+        yield SourceArchive(filename, members, most)
 
 
 def _size(path: str, filename: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError as error:
-        raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
+        raise WheelError(f"failed to read {path} ({filename}): {error.strerror}") from error
 
 
 @contextmanager
@@ -116,13 +116,13 @@ def _readable(filename: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        _refuse(filename, f"can't be read: {error}")
+        _refuse(filename, f"is not a valid archive: {error}")
 
 
 @contextmanager
 def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as plain:
-        # Unpacked whole and counted first: what a header claims of itself proves nothing.
+        # Decompressed first, because the sizes in headers can be wrong.
         with gzip.open(path) as zipped:
             total = 0
             while chunk := zipped.read(_CHUNK):
@@ -142,30 +142,30 @@ def _tar_members(archive: tarfile.TarFile, filename: str, most: int) -> Iterator
         _check_name(filename, name)
         total += entry.size
         if count >= _MOST_MEMBERS or entry.size < 0 or total > most or entry.issparse():
-            _refuse(filename, f"holds more than it has bytes for: {name}")
+            _refuse(filename, f"has a member with an invalid size: {name}")
         if entry.isdir():
             continue
         stream = _content(archive, entry) if entry.isreg() or entry.islnk() or entry.issym() else None
         if stream is None:
-            _refuse(filename, f"has a member that is no file of its own: {name}")
+            _refuse(filename, f"has a member that is not a file: {name}")
         size = entry.size if entry.isreg() else MAX_METADATA
         time = min(max(float(entry.mtime), 0.0), _LATEST)
         yield name, Member(name, size, bool(entry.mode & 0o111), time, stream)
 
 
 def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], IO[bytes]] | None:
-    """What reads a member; a link becomes a copy of the member that it names, and None where it names none."""
+    """Opens a member, or the member that a link names; None if that is missing."""
     try:
-        found = archive.extractfile(entry)
+        content = archive.extractfile(entry)
     except (KeyError, RecursionError):
         return None
-    if found is None:
+    if content is None:
         return None
-    found.close()
+    content.close()
 
     def read() -> IO[bytes]:
         stream = archive.extractfile(entry)
-        assert stream is not None  # it was there just now
+        assert stream is not None  # checked above
         return stream
 
     return read
@@ -195,19 +195,19 @@ def _opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO
 def _check_name(filename: str, name: str) -> None:
     parts = name.rstrip("/").split("/")
     if name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable():
-        _refuse(filename, f"has a member that leaves its folder: {name!r}")
+        _refuse(filename, f"has a member outside its folder: {name!r}")
 
 
 def _check_names(filename: str, members: Mapping[str, Member]) -> None:
     tops = {name.partition("/")[0] for name in members}
     if len(tops) != 1 or any("/" not in name for name in members):
-        _refuse(filename, f"is not one folder (PEP 517): it has {', '.join(sorted(tops)[:3])}")
-    folders = {name[:place] for name in members for place, letter in enumerate(name) if letter == "/"}
+        _refuse(filename, f"must contain one folder (PEP 517), not {', '.join(sorted(tops)[:3])}")
+    folders = {name[:position] for name in members for position, letter in enumerate(name) if letter == "/"}
     if both := sorted(folders & members.keys()):
         _refuse(filename, f"has {both[0]!r} as a file and as a folder")
 
 
-def _refuse(filename: str, why: str) -> NoReturn:
+def _refuse(filename: str, problem: str) -> NoReturn:
     raise WheelError(
-        f"{filename} {why}", hint="nothing of it was unpacked; tell its maintainers, or lock another release of it"
+        f"{filename} {problem}", hint="nothing was unpacked; report it to the maintainers, or lock another release"
     )
