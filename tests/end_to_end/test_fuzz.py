@@ -166,7 +166,10 @@ def test_deeply_nested_json_is_rejected() -> None:
     """JSON that is nested deeper than the parser's stack is an error, in parsed and in skipped fields."""
     for body in (
         b'{"files":[],"x":' + b"[" * 100_000,
-        b'{"files":[{"filename":"b-1.0-py3-none-any.whl","url":"x","hashes":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
+        b'{"files":[{"filename":"b-1.0-py3-none-any.whl","url":"x","hashes":'
+        + b"[" * 100_000
+        + b"]" * 100_000
+        + b"}]}",
     ):
         with pytest.raises(IndexAnswerError, match=PAGE_URL):
             read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, body), "b")
