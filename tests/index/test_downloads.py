@@ -14,7 +14,7 @@ from tests.support.faults import Fault
 from tests.support.index import Answer, IndexServer
 from tests.support.wheels import BuiltWheel, build_wheel
 
-QUICK = Limits(silence=0.3, deadline=0.8, retries=1)
+QUICK = Limits(silence=2.0, deadline=5.0, retries=1)
 WHEEL = build_wheel("b", "1.0", padding=100_000)
 
 
@@ -130,7 +130,7 @@ LASTING = {
     "500": (Fault.status(500), IndexUnreachable, "HTTP 500"),
     "503": (Fault.status(503, retry_after=3600), IndexUnreachable, "asks to wait 3600 s"),
     "401": (Fault.status(401), IndexUnreachable, "not open to you"),
-    "N30": (Fault.hang_midway(), IndexUnreachable, "no answer for 0.3 s"),
+    "N30": (Fault.hang_midway(), IndexUnreachable, "no answer for 2 s"),
     "N31": (Fault.cut(), IndexUnreachable, "cut short"),
     "reset": (Fault.reset(), IndexUnreachable, "can't download"),
     "trickle": (Fault.trickle(0.05), IndexUnreachable, "not whole within"),
