@@ -120,7 +120,7 @@ def _outcome(
         resolutions = resolve_all(roots, compatibilities, index, policy=policy)
     except Unresolvable as failure:
         names = sorted({cause.requirement.name for cause in failure.causes})
-        return _Outcome({}, ", ".join(names) or ", ".join(failure.quarrelsome[:3]))
+        return _Outcome({}, ", ".join(names) or ", ".join(failure.contested[:3]))
     return _Outcome(_versions(resolutions, index))
 
 

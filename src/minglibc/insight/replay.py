@@ -45,12 +45,15 @@ def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, 
         for root, asks in provider.roots(roots).items()
     }
     dependencies: dict[str, list[Dependency]] = {}
+    warnings: dict[str, None] = {}
     waiting = [dependency for asks in root_asks.values() for dependency in asks]
     while waiting:
         dependency = waiting.pop()
         if dependency.identifier not in dependencies:
             asks = [
-                asked for asked in _dependencies(provider, dependency, wheels[dependency.name]) if asked.name in wheels
+                further
+                for further in _dependencies(provider, dependency, wheels[dependency.name], warnings)
+                if further.name in wheels
             ]
             dependencies[dependency.identifier] = asks
             waiting.extend(asks)
@@ -67,18 +70,23 @@ def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, 
         dependencies={identifier: _identifiers(asks) for identifier, asks in dependencies.items()},
         roots={root: _identifiers(asks) for root, asks in root_asks.items()},
         requirements={name: tuple(unique) for name, unique in requirements.items()},
-        warnings=tuple(provider.warnings),
+        warnings=tuple(warnings),
     )
 
 
-def _dependencies(provider: Provider, dependency: Dependency, wheel: Artifact) -> Iterable[Dependency]:
+def _dependencies(
+    provider: Provider, dependency: Dependency, wheel: Artifact, warnings: dict[str, None]
+) -> Iterable[Dependency]:
     position = provider.project(dependency.name).page.versions.index_of(wheel.version)
     if position is None:
         return ()  # removed from the index; its metadata may be gone as well
+    candidate = Candidate(dependency.identifier, dependency.extra, position, wheel)
     try:
-        return list(provider.get_dependencies(Candidate(dependency.identifier, dependency.extra, position, wheel)))
+        dependencies = list(provider.dependencies_of(candidate))
     except Unusable:
         return ()
+    warnings.update(dict.fromkeys(provider.warnings_about(candidate)))
+    return dependencies
 
 
 def _identifiers(asks: Iterable[Dependency]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""What one target may choose from: requirements narrowed to versions, the wheels that serve them, and what those ask for."""
+"""The candidates of one target: requirements narrowed to versions, the best wheel of each version, and its dependencies."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -18,7 +18,7 @@ FARTHEST_AHEAD = 16
 
 
 class WheelIndex(Protocol):
-    """Where the resolver asks; every call may block, and raises IndexUnreachable when the index could not be asked."""
+    """The packages that can be chosen; every call may block, and raises IndexUnreachable when the index does not respond."""
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project by its normalized name; raises ProjectNotFound."""
@@ -34,7 +34,7 @@ class WheelIndex(Protocol):
 
 
 class Root(NamedTuple):
-    """A requirement of the project itself, and what in pyproject.toml asks for it ("the project", "group dev")."""
+    """A requirement of the project itself, and what in pyproject.toml has it ("the project", "group dev")."""
 
     requirement: Requirement
     parent: str
@@ -97,22 +97,24 @@ class Unusable(Exception):
 
 
 def _is_exact(specifier: str) -> bool:
-    return specifier.startswith("==") and "," not in specifier and not specifier.endswith(".*")
+    return any(clause.startswith("==") and not clause.endswith(".*") for clause in specifier.split(","))
 
 
 class Project:
     """What is known of one project during a resolution: its page and the best wheel of each version looked at."""
 
-    __slots__ = ("_best", "_compatibility", "candidates", "missing", "page", "tried", "unusable")
+    __slots__ = ("_best", "_candidates", "_compatibility", "missing", "page", "tried", "unusable", "unusable_extras")
 
     def __init__(self, page: ProjectPage, compatibility: Compatibility, *, missing: str = "") -> None:
         self.page = page
         self.missing = missing
         self.unusable: dict[int, str] = {}
-        self.candidates: dict[tuple[str, int], Candidate] = {}
+        # Versions with an extra that can't be used; without it they can.
+        self.unusable_extras: dict[int, str] = {}
         self.tried: set[int] = set()
         self._compatibility = compatibility
         self._best: dict[tuple[int, bool], Artifact | None] = {}
+        self._candidates: dict[tuple[str, int], Candidate] = {}
 
     def best(self, index: int, *, yanked: bool) -> Artifact | None:
         """The best wheel of a version for the target, if it has one that can be used."""
@@ -122,9 +124,17 @@ class Project:
             self._best[index, yanked] = self._compatibility.best(self.page, index, yanked=yanked)
         return self._best[index, yanked]
 
+    def candidate(self, extra: str, index: int, wheel: Artifact) -> Candidate:
+        """The candidate for a version of the project or of one of its extras, made once."""
+        candidate = self._candidates.get((extra, index))
+        if candidate is None:
+            identifier = f"{self.page.name}[{extra}]" if extra else self.page.name
+            candidate = self._candidates[extra, index] = Candidate(identifier, extra, index, wheel)
+        return candidate
+
 
 class Provider:
-    """The candidates for one target, and what each of them asks for."""
+    """The candidates for one target and their dependencies."""
 
     def __init__(
         self,
@@ -137,11 +147,11 @@ class Provider:
         self.index = index
         self.compatibility = compatibility
         self.environment = Environment(compatibility.target.environment)
-        self.warnings: dict[str, None] = {}
         self._preferences = preferences
         self._policy = policy
         self._projects: dict[str, Project] = {}
-        self._requirements: dict[tuple[str, int, str], tuple[Requirement, ...]] = {}
+        self._requirements: dict[tuple[str, int], tuple[Requirement, ...]] = {}
+        self._missing_extras: set[tuple[str, int]] = set()
         self._constraints: dict[str, list[str]] = {}
         for constraint in policy.constraints:
             if self.environment.admits(constraint.marker):
@@ -149,8 +159,8 @@ class Provider:
         self._overrides = {r.name: r for r in policy.overrides if self.environment.admits(r.marker)}
         self._direct: set[str] = set()
 
-    def asks(self, requirement: Requirement, *, parent: str = "") -> Iterator[Dependency]:
-        """What a requirement comes to: one ask for the project, one more for each extra."""
+    def expand(self, requirement: Requirement, *, parent: str = "") -> Iterator[Dependency]:
+        """The dependencies that a requirement makes: one on the project, one more on each extra."""
         if requirement.name in self._policy.excludes:
             return
         override = self._overrides.get(requirement.name)
@@ -161,87 +171,77 @@ class Provider:
             yield Dependency(requirement, extra, parent=parent)
 
     def roots(self, roots: Iterable[Root]) -> dict[str, list[Dependency]]:
-        """What the project itself asks of this target, by who asks."""
-        asked: dict[str, list[Dependency]] = {}
+        """The dependencies of the project itself on this target, by their source."""
+        by_parent: dict[str, list[Dependency]] = {}
         for root in roots:
-            asked.setdefault(root.parent, [])
+            dependencies = by_parent.setdefault(root.parent, [])
             if self.environment.admits(root.requirement.marker):
                 self._direct.add(root.requirement.name)
-                asked[root.parent] += self.asks(root.requirement, parent=root.parent)
-        return asked
+                dependencies += self.expand(root.requirement, parent=root.parent)
+        return by_parent
 
     def project(self, name: str) -> Project:
-        """What is known of a project; one that the index doesn't know has no versions, and ``missing`` says so."""
-        found = self._projects.get(name)
-        if found is None:
+        """What is known of a project; one that is not on the index has no versions, and ``missing`` says so."""
+        project = self._projects.get(name)
+        if project is None:
             try:
-                found = Project(self.index.project(name), self.compatibility)
+                project = Project(self.index.project(name), self.compatibility)
             except ProjectNotFound as error:
-                found = Project(ProjectPage.empty(name), self.compatibility, missing=error.message)
-            self._projects[name] = found
-        return found
+                project = Project(ProjectPage.empty(name), self.compatibility, missing=error.message)
+            self._projects[name] = project
+        return project
 
     def seen(self) -> list[Project]:
-        """Every project that was looked at."""
+        """Every project whose page was needed."""
         return list(self._projects.values())
 
-    def matches(
-        self, identifier: str, asks: Sequence[Dependency], *, excluded: Collection[int] = ()
-    ) -> Iterator[Candidate]:
-        """The candidates of *identifier* that every ask contains, best first, made as they are looked at."""
+    def candidates(self, identifier: str, dependencies: Sequence[Dependency]) -> Iterator[Candidate]:
+        """The candidates of *identifier* that all *dependencies* admit, best first, made as they are needed."""
         name, _, extra = identifier.removesuffix("]").partition("[")
         project = self.project(name)
-        mask = project.page.versions.all
-        for ask in asks:
-            mask &= self.narrow(ask)
-        if mask and project.page.status != "quarantined":
-            yield from self._candidates(project, identifier, extra, self._order(project, asks, mask), excluded)
+        mask, yanked = self.admitted(project, dependencies)
+        for index in self.ordered(project, mask):
+            wheel = project.best(index, yanked=yanked)
+            if wheel is not None:
+                yield project.candidate(extra, index, wheel)
 
-    def narrow(self, ask: Dependency) -> int:
-        """The mask of the versions that *ask* contains, worked out once."""
-        if ask.mask == EVERY_VERSION:
-            page = self.project(ask.name).page
-            found = page.versions
-            ask.mask = page.at(ask.requirement.url) if ask.requirement.url else found.mask(ask.requirement.specifier)
-            for specifier in self._constraints.get(ask.name, ()):
-                ask.mask &= found.mask(specifier)
-        return ask.mask
+    def narrow(self, dependency: Dependency) -> int:
+        """The mask of the versions that *dependency* and the constraints contain, computed once."""
+        if dependency.mask == EVERY_VERSION:
+            page, requirement = self.project(dependency.name).page, dependency.requirement
+            dependency.mask = page.at(requirement.url) if requirement.url else page.versions.mask(requirement.specifier)
+            for specifier in self._constraints.get(dependency.name, ()):
+                dependency.mask &= page.versions.mask(specifier)
+        return dependency.mask
 
-    def _order(self, project: Project, asks: Sequence[Dependency], mask: int) -> Iterator[tuple[int, bool]]:
-        """(version, whether a yanked file will do), best first: the preferred version, then by the policy."""
+    def admitted(self, project: Project, dependencies: Sequence[Dependency]) -> tuple[int, bool]:
+        """The versions that *dependencies* admit together (PEP 440), and whether they admit yanked files (PEP 592)."""
         page = project.page
+        mask = page.versions.all if page.status != "quarantined" else 0
+        for dependency in dependencies:
+            mask &= self.narrow(dependency)
         # PEP 592: a yanked file may serve a requirement that pins it with ==.
-        yanked = any(ask.exact for ask in asks)
-        preferred = self._preferred(page)
-        if not self._admits_prereleases(page.name, asks):
-            finals = mask & ~page.versions.prereleases
-            # PEP 440: pre-releases count where there is nothing else.
-            if finals == mask or self._has_any(project, finals, preferred, yanked=yanked):
+        yanked = any(dependency.exact for dependency in dependencies)
+        finals = mask & ~page.versions.prereleases
+        # PEP 440: pre-releases count where there is nothing else.
+        if finals != mask and not self.admits_prereleases(page.name, dependencies):
+            if any(project.best(index, yanked=yanked) for index in self.ordered(project, finals)):
                 mask = finals
-        if preferred is not None and mask >> preferred & 1:
-            yield preferred, True
-            mask ^= 1 << preferred
-        for index in self._sequence(page.name, mask):
-            yield index, yanked
+        return mask, yanked
 
-    def _has_any(self, project: Project, mask: int, preferred: int | None, *, yanked: bool) -> bool:
-        """Whether a version of *mask* can be used; the preferred one, which mostly can, is looked at first."""
-        if preferred is not None and mask >> preferred & 1 and project.best(preferred, yanked=yanked):
-            return True
-        return any(project.best(index, yanked=yanked) for index in self._sequence(project.page.name, mask))
-
-    def _admits_prereleases(self, name: str, asks: Iterable[Dependency]) -> bool:
+    def admits_prereleases(self, name: str, dependencies: Iterable[Dependency]) -> bool:
+        """Whether the settings or a specifier admit pre-releases of *name* beside final releases."""
         if self._policy.admits_prereleases(name):
             return True
-        return any(versions.names_prerelease(ask.requirement.specifier) for ask in asks)
+        return any(versions.names_prerelease(dependency.requirement.specifier) for dependency in dependencies)
 
-    def _preferred(self, page: ProjectPage) -> int | None:
-        version = self._preferences.get(page.name)
-        if version is None:
-            return None
-        return page.versions.index_of(version)
-
-    def _sequence(self, name: str, mask: int) -> Iterator[int]:
+    def ordered(self, project: Project, mask: int) -> Iterator[int]:
+        """The versions of *mask*: the preferred one first, then by the policy."""
+        name = project.page.name
+        preferred = self._preferred(project.page)
+        if preferred is not None and mask >> preferred & 1:
+            yield preferred
+            mask ^= 1 << preferred
         lowest = self._policy.resolution == "lowest" or (
             self._policy.resolution == "lowest-direct" and name in self._direct
         )
@@ -250,81 +250,72 @@ class Provider:
             yield index
             mask ^= 1 << index
 
-    def _candidates(
-        self,
-        project: Project,
-        identifier: str,
-        extra: str,
-        order: Iterable[tuple[int, bool]],
-        excluded: Collection[int],
-    ) -> Iterator[Candidate]:
-        for index, yanked in order:
-            if index in excluded:
-                continue
-            known = project.candidates.get((identifier, index))
-            if known is None:
-                wheel = project.best(index, yanked=yanked)
-                if wheel is None:
-                    continue
-                known = project.candidates[identifier, index] = Candidate(identifier, extra, index, wheel)
-            elif index in project.unusable or (known.wheel.yanked is not None and not yanked):
-                continue
-            yield known
+    def _preferred(self, page: ProjectPage) -> int | None:
+        version = self._preferences.get(page.name)
+        return None if version is None else page.versions.index_of(version)
 
-    def get_dependencies(self, candidate: Candidate) -> Iterable[Dependency]:
-        """What the candidate's metadata asks of this target; raises Unusable, where it can't be used, now and ever after."""
+    def dependencies_of(self, candidate: Candidate) -> Iterator[Dependency]:
+        """What the candidate's metadata requires on this target; raises Unusable if the metadata can't be used."""
         project = self.project(candidate.name)
         self._look_ahead(project, candidate)
         parent = f"{candidate.identifier} {candidate.wheel.version}"
         if candidate.extra:
-            base = Dependency(Requirement(candidate.name, specifier=f"=={candidate.wheel.version}"), parent=parent)
+            # Without a specifier: an extra pins its project to a version that others admit, and admits none itself.
+            base = Dependency(Requirement(candidate.name), parent=parent)
             base.mask = 1 << candidate.index
             yield base
         for requirement in self._requires(project, candidate):
-            yield from self.asks(requirement, parent=parent)
+            yield from self.expand(requirement, parent=parent)
+
+    def warnings_about(self, candidate: Candidate) -> Iterator[str]:
+        """What the user should know of a candidate that is locked."""
+        wheel = candidate.wheel
+        if wheel.yanked is not None:
+            yield f"{wheel.name} {wheel.version} is yanked{f': {wheel.yanked}' if wheel.yanked else ''}"
+        if (candidate.identifier, candidate.index) in self._missing_extras:
+            yield f"{wheel.name} {wheel.version} has no extra {candidate.extra!r}"
 
     def _look_ahead(self, project: Project, candidate: Candidate) -> None:
-        """The more of a project's versions have been tried, the more of the next ones are asked for at once."""
+        """Prefetch more of the next versions' metadata the more versions of the project were tried."""
         project.tried.add(candidate.index)
         count = len(project.tried)
-        if count < 2:
-            return
-        self.ask_ahead(project, candidate.index, min(2 * count, FARTHEST_AHEAD))
+        if count > 1:
+            self._prefetch_below(project, candidate.index, min(2 * count, FARTHEST_AHEAD))
 
-    def ask_ahead(self, project: Project, index: int, count: int) -> None:
-        """Dependency for the metadata of the *count* candidates below a version, which may be tried next."""
+    def _prefetch_below(self, project: Project, index: int, count: int) -> None:
         below = (i for i in range(index - 1, -1, -1) if i not in project.tried)
         wheels = (project.best(i, yanked=False) for i in islice(below, 2 * count))
         self.index.prefetch(islice((wheel for wheel in wheels if wheel is not None), count))
 
     def _requires(self, project: Project, candidate: Candidate) -> tuple[Requirement, ...]:
-        asked = (candidate.name, candidate.index, candidate.extra)
-        known = self._requirements.get(asked)
-        if known is None:
+        key = (candidate.identifier, candidate.index)
+        requirements = self._requirements.get(key)
+        if requirements is None:
+            reasons = project.unusable_extras if candidate.extra else project.unusable
             try:
-                known = self._read_requires(candidate)
+                if candidate.extra:
+                    self._requires(project, project.candidate("", candidate.index, candidate.wheel))
+                requirements = self._read_requires(candidate)
             except (ValueError, InvalidRequirement) as error:
-                project.unusable[candidate.index] = str(error)
+                reasons[candidate.index] = str(error)
                 raise Unusable(candidate) from error
-            self._requirements[asked] = known
-        return known
+            self._requirements[key] = requirements
+        return requirements
 
     def _read_requires(self, candidate: Candidate) -> tuple[Requirement, ...]:
         wheel = candidate.wheel
         metadata = self.index.metadata(wheel)
-        wrong = check_metadata(metadata, wheel)
-        if wrong:
-            raise ValueError(wrong)
+        problem = check_metadata(metadata, wheel)
+        if problem:
+            raise ValueError(problem)
         python = self.compatibility.target.python.full
         if metadata.requires_python and not versions.contains(metadata.requires_python, python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
-        if wheel.yanked is not None:
-            self.warnings[f"{wheel.name} {wheel.version} is yanked{f': {wheel.yanked}' if wheel.yanked else ''}"] = None
-        requirements = _conceivable(tuple(metadata.requires_dist), candidate.extra)
+        requirements = _possible(tuple(metadata.requires_dist), candidate.extra)
         if not candidate.extra:
             return tuple(r for r in requirements if self._admits(r))
         if candidate.extra not in {parse(extra).name for extra in metadata.provides_extra}:
-            self.warnings[f"{wheel.name} {wheel.version} has no extra {candidate.extra!r}"] = None
+            self._missing_extras.add((candidate.identifier, candidate.index))
         return tuple(r for r in requirements if self._admits(r, candidate.extra) and not self._admits(r))
 
     def _admits(self, requirement: Requirement, extra: str = "") -> bool:
@@ -335,15 +326,15 @@ class Provider:
 
 
 @cache
-def _conceivable(requires_dist: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
-    """The requirements that some target may have to meet: most of the others are those of extras that nobody asks for."""
+def _possible(requires_dist: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
+    """The requirements that some target may have to meet; most of the others are those of unrequested extras."""
     return tuple(r for r in map(parse, requires_dist) if may_admit(r.marker, extra))
 
 
-def dependencies_on(identifier: str, asked: Mapping[str, Iterable[Dependency]]) -> list[Dependency]:
-    """The asks of *asked* that *identifier* has to meet: its own, and for an extra its project's too."""
-    asks = list(asked[identifier])
+def dependencies_on(identifier: str, dependencies: Mapping[str, Iterable[Dependency]]) -> list[Dependency]:
+    """Those of *dependencies* that apply to *identifier*: its own, and for an extra its project's as well."""
+    own = list(dependencies[identifier])
     name, bracket, _ = identifier.partition("[")
-    if bracket and name in asked:
-        asks.extend(asked[name])
-    return asks
+    if bracket and name in dependencies:
+        own.extend(dependencies[name])
+    return own

@@ -1,4 +1,4 @@
-"""Why there is no answer: who asked for what, what each release would need, and the cap that was tried and works."""
+"""Why there is no answer: the requirements that conflict, what each release needs, and changes that are known to work."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -9,36 +9,38 @@ from minglibc.resolve.candidates import Dependency, Project, Provider
 from minglibc.resolve.resolver import Cause, Unresolvable
 
 _SHOWN = 6
+_LONGEST = 16
 
 
 def explain(
     failure: Unresolvable,
     works: Callable[[Cap], bool],
     *,
-    quarrel: Sequence[str] = (),
+    conflicting: Sequence[str] = (),
     offers: Sequence[str] = (),
 ) -> ResolutionError:
-    """The error that tells *failure* to the user; *works* says whether a whole lock succeeds under another cap.
+    """The error that describes *failure*; *works* says whether a whole lock succeeds under another cap.
 
-    *quarrel* names who among the project, its extras and its groups can't be locked together; *offers* are small
-    changes to the project that were tried and work.
+    *conflicting* names those of the project, its extras and its groups that can't be locked together; *offers* are
+    small changes to the project that are known to work.
     """
     provider = failure.provider
     target = provider.compatibility.target
-    if failure.gave_up:
-        names = ", ".join(failure.quarrelsome[:5])
+    if failure.seconds is not None:
+        names = ", ".join(failure.contested)
         return ResolutionError(
-            f"gave up on {target}: the search went round these packages for too long: {names}",
-            hint="narrow the requirements on one of them, or add constraints",
+            f"stopped searching for {target} after {failure.seconds:.0f} seconds; there may be a set of wheels that was"
+            f" not found\n  the packages that conflict most: {names}",
+            hint=f"add a constraint, such as a lower bound, on one of {names}",
         )
-    lines = [line for name, causes in _by_name(failure.causes).items() for line in _tell(provider, name, causes)]
-    if len(quarrel) > 1:
+    lines = _lines(provider, failure.causes)
+    if len(conflicting) > 1:
         lines.append(
-            f"{_listed(quarrel)} are locked together, in one lock, and can't agree; each can be locked without the others (tried)"
+            f"{_listed(conflicting)} are locked together, in one lock, and can't agree; each can be locked without the others (verified)"
         )
     source = _source_hint(provider, failure.causes)
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
-    hint = _hint(provider, works, quarrel, offers)
+    hint = _hint(provider, works, conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
     return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
 
@@ -46,15 +48,15 @@ def explain(
 _LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
 
 
-def _hint(provider: Provider, works: Callable[[Cap], bool], quarrel: Sequence[str], offers: Sequence[str]) -> str:
-    """What would help, as far as it was tried or there are two who quarrel; else empty."""
+def _hint(provider: Provider, works: Callable[[Cap], bool], conflicting: Sequence[str], offers: Sequence[str]) -> str:
+    """What would help, as far as it is known to work or two of them conflict; empty otherwise."""
     if offers:
-        return f"{'this' if len(offers) == 1 else 'each of these'} would do (tried): {'; '.join(offers)}"
+        return f"{'this' if len(offers) == 1 else 'each of these'} would work (verified): {'; '.join(offers)}"
     cap = lowest_cap(provider, works)
     if cap is not None:
-        return f'tool.minglibc.{cap.libc} = "{cap}" would do (tried); it is the lowest that does'
-    if len(quarrel) > 1:
-        return f"loosen what one of {_listed(quarrel)} requires, or give it a project and a lock of its own"
+        return f'tool.minglibc.{cap.libc} = "{cap}" would work (verified); it is the lowest that does'
+    if len(conflicting) > 1:
+        return f"loosen what one of {_listed(conflicting)} requires, or give it a project and a lock of its own"
     return ""
 
 
@@ -64,7 +66,7 @@ def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
     if not names:
         return ""
     listed = ", ".join(f'"{name}"' for name in names)
-    return f"tool.minglibc.allow-sdist = [{listed}] lets minglibc build from source what has no wheel (not tried)"
+    return f"tool.minglibc.allow-sdist = [{listed}] lets minglibc build from source what has no wheel (not verified)"
 
 
 def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
@@ -120,37 +122,66 @@ def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
     return found
 
 
-def _tell(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
+def _lines(provider: Provider, causes: Sequence[Cause]) -> list[str]:
+    """The chain of requirements from the project to the conflict, and what the releases at its end need."""
+    lines: list[str] = []
+    ends = 0
+    for name, on_name in _by_name(causes).items():
+        dependencies = [cause.requirement for cause in on_name]
+        if next(provider.candidates(name, dependencies), None) is None:
+            lines += _end(provider, name, on_name)
+            ends += 1
+        else:
+            # A root without a specifier excludes nothing.
+            chain = [cause for cause in on_name if cause.parent is not None or cause.requirement.requirement.specifier]
+            lines += [_wording(cause) for cause in chain]
+    if not ends:
+        lines.append("each of these can be met, but not all of them together")
+    if len(lines) > _LONGEST:
+        more = len(lines) - _LONGEST
+        lines[_LONGEST:] = [f"and {more} more {'line' if more == 1 else 'lines'} like these"]
+    return lines
+
+
+def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
+    """Why no release of a project meets the requirements on it."""
     project = provider.project(name)
-    asks = list({_wording(cause.requirement): cause.requirement for cause in causes}.values())
-    asked = ", ".join(_wording(ask) for ask in asks)
+    required = ", ".join(dict.fromkeys(_wording(cause) for cause in causes))
     if project.missing:
-        yield f"{project.missing}; {asked}"
+        yield f"{project.missing}; {required}"
         return
     if project.page.status == "quarantined":
         reason = f": {project.page.status_reason}" if project.page.status_reason else ""
-        yield f"{name} is quarantined by its index{reason}; {asked}"
+        yield f"{name} is quarantined by its index{reason}; {required}"
         return
     mask = project.page.versions.all
-    for ask in asks:
-        mask &= provider.narrow(ask)
-    yield asked
+    for cause in causes:
+        mask &= provider.narrow(cause.requirement)
+    yield required
     if not len(project.page.versions):
-        yield f"{name} has no releases that minglibc can read{_passed_over(project)}"
+        yield f"{name} has no releases that minglibc can read{_skipped_files(project)}"
     elif not mask:
-        yield f"no release of {name} meets {'all of these' if len(asks) > 1 else 'this'}; {_range(project)}"
+        several = len({cause.requirement.requirement.specifier for cause in causes}) > 1
+        yield f"no release of {name} meets {'all of these' if several else 'this'}; {_range(project)}"
     else:
         yield from _releases(provider, project, mask)
 
 
-def _wording(ask: Dependency) -> str:
-    text = f"{ask.name}[{ask.extra}]{ask.requirement.specifier}" if ask.extra else ask.requirement.without_marker
-    return f"{ask.parent or 'the project'} requires {text}"
+def _wording(cause: Cause) -> str:
+    dependency, parent = cause.requirement, cause.parent
+    text = dependency.requirement.without_marker
+    if dependency.extra:
+        text = f"{dependency.name}[{dependency.extra}]{dependency.requirement.specifier}"
+    if parent is None:
+        return f"{dependency.parent or 'the project'} requires {text}"
+    more = f" and {len(cause.releases) - _SHOWN} more" if len(cause.releases) > _SHOWN else ""
+    verb = "require" if len(cause.releases) > 1 else "requires"
+    return f"{parent.identifier} {', '.join(cause.releases[:_SHOWN])}{more} {verb} {text}"
 
 
-def _passed_over(project: Project) -> str:
+def _skipped_files(project: Project) -> str:
     skipped = project.page.skipped
-    return f"; files passed over: {', '.join(skipped[:_SHOWN])}" if skipped else ""
+    return f"; skipped files: {', '.join(skipped[:_SHOWN])}" if skipped else ""
 
 
 def _range(project: Project) -> str:

@@ -1,0 +1,326 @@
+"""Conflict-driven search over variables with finite domains, as PubGrub and SAT solvers do it; it knows nothing of packages.
+
+A domain is a bit mask of the values that are still possible. An incompatibility is a set of terms, each a variable and a
+mask, that can't all hold at once. Where all terms but one hold, the values of the last one are removed. Where all hold,
+the conflict is resolved with the reasons of what led to it, until what is left would have prevented an earlier decision.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Incompatibility:
+    """Terms that can't hold at once, what they come from, and the assumptions that they depend on."""
+
+    __slots__ = ("assumptions", "first", "origin", "second", "sources", "terms")
+
+    def __init__(
+        self,
+        terms: dict[int, int],
+        origin: object = None,
+        *,
+        sources: tuple["Incompatibility", ...] = (),
+        assumptions: frozenset[object] = frozenset(),
+    ) -> None:
+        self.terms = terms
+        self.origin = origin
+        self.sources = sources
+        self.assumptions = assumptions
+        # The two variables whose domains are watched.
+        self.first = self.second = -1
+
+
+class Change(NamedTuple):
+    """A domain that became smaller: when, at which level, what it was before, and why (None for a decision)."""
+
+    position: int
+    level: int
+    before: int
+    reason: Incompatibility | None
+
+
+class Unsatisfiable(Exception):
+    """The incompatibilities have no solution; *proof* was derived last and has no terms."""
+
+    def __init__(self, proof: Incompatibility) -> None:
+        super().__init__("no solution")
+        self.proof = proof
+
+
+class Solver:
+    """Domains, incompatibilities, and the decisions in force."""
+
+    def __init__(self) -> None:
+        self.domains: list[int] = []
+        self.level = 0
+        self.conflicts = 0
+        self.activity: list[float] = []
+        self._bump = 1.0
+        self.initial: list[int] = []
+        self._history: list[list[Change]] = []
+        self._watching: list[list[Incompatibility]] = []
+        self._trail: list[int] = []
+        self._starts: list[int] = []
+        self._changed: list[int] = []
+        self._learned: list[Incompatibility] = []
+        self._given: list[Incompatibility] = []
+        # What became a unit below the level at which it was added: applied again after a backjump.
+        self._late: list[tuple[int, Incompatibility]] = []
+        self._pending: list[Incompatibility] = []
+
+    def add_variable(self, domain: int) -> int:
+        """A new variable with *domain*."""
+        self.domains.append(domain)
+        self.activity.append(0.0)
+        self.initial.append(domain)
+        self._history.append([])
+        self._watching.append([])
+        return len(self.domains) - 1
+
+    def add(self, incompatibility: Incompatibility) -> None:
+        """Take a given incompatibility into account from the next ``propagate`` on."""
+        self._given.append(incompatibility)
+        self._pending.append(incompatibility)
+
+    def grew(self, incompatibility: Incompatibility) -> None:
+        """Look again at a given incompatibility, a mask of which got more values."""
+        self._pending.append(incompatibility)
+
+    def holds(self, incompatibility: Incompatibility, *, but: int) -> bool:
+        """Whether all terms hold except that of the variable *but*."""
+        domains = self.domains
+        return not any(domains[var] & ~mask for var, mask in incompatibility.terms.items() if var != but)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether ``propagate`` has something to do."""
+        return bool(self._pending or self._changed)
+
+    def decide(self, variable: int, domain: int) -> None:
+        """Begin a level in which *variable* has *domain*."""
+        self.level += 1
+        self._starts.append(len(self._trail))
+        self._assign(variable, domain, None)
+
+    def propagate(self) -> bool:
+        """Remove what can't be; resolve conflicts and learn from them. False where a decision was taken back.
+
+        Raises Unsatisfiable.
+        """
+        conflict = self._propagate()
+        if conflict is None:
+            return True
+        while conflict is not None:
+            self._learn(conflict)
+            conflict = self._propagate()
+        return False
+
+    def backjump(self, level: int) -> None:
+        """Take back all decisions above *level*."""
+        if level >= self.level:
+            return
+        start = self._starts[level]
+        trail, history, domains = self._trail, self._history, self.domains
+        while len(trail) > start:
+            var = trail.pop()
+            domains[var] = history[var].pop().before
+        del self._starts[level:]
+        self.level = level
+        self._changed.clear()
+        if self._late:
+            self._pending += [late for unit, late in self._late if unit <= level]
+            self._late.clear()
+
+    def level_of(self, variable: int) -> int:
+        """The level at which a variable's domain was changed last."""
+        history = self._history[variable]
+        return history[-1].level if history else 0
+
+    def retract(self, assumption: object) -> None:
+        """Begin again without anything that was given or learned under *assumption*."""
+        self._given = [given for given in self._given if assumption not in given.assumptions]
+        self._learned = [learned for learned in self._learned if assumption not in learned.assumptions]
+        self.level = 0
+        self.domains[:] = self.initial
+        self._late.clear()
+        self._trail.clear()
+        self._starts.clear()
+        self._changed.clear()
+        for history, watching in zip(self._history, self._watching, strict=True):
+            history.clear()
+            watching.clear()
+        self._pending = [*self._given, *self._learned]
+        for pending in self._pending:
+            pending.first = pending.second = -1
+
+    def _assign(self, var: int, domain: int, reason: Incompatibility | None) -> None:
+        self._history[var].append(Change(len(self._trail), self.level, self.domains[var], reason))
+        self._trail.append(var)
+        self.domains[var] = domain
+        self._changed.append(var)
+
+    def _propagate(self) -> Incompatibility | None:
+        """The first incompatibility all of whose terms hold; None where there is none and nothing is left to remove."""
+        changed = self._changed
+        while changed or self._pending:
+            while self._pending:
+                conflict = self._attach(self._pending.pop())
+                if conflict is not None:
+                    return conflict
+            if changed:
+                conflict = self._visit(changed.pop())
+                if conflict is not None:
+                    return conflict
+        return None
+
+    def _visit(self, var: int) -> Incompatibility | None:
+        domains, watching = self.domains, self._watching[var]
+        domain = domains[var]
+        kept: list[Incompatibility] = []
+        for place, incompatibility in enumerate(watching):
+            terms = incompatibility.terms
+            if domain & ~terms[var]:
+                kept.append(incompatibility)
+                continue
+            first, second = incompatibility.first, incompatibility.second
+            if var not in {first, second}:
+                continue
+            other = second if var == first else first
+            mask = terms[other]
+            rest = domains[other] & ~mask
+            if rest == domains[other]:
+                kept.append(incompatibility)
+                continue
+            if len(terms) > 2:
+                spare = next((v for v, m in terms.items() if domains[v] & ~m and v != other), -1)
+                if spare >= 0:
+                    incompatibility.first, incompatibility.second = other, spare
+                    self._watching[spare].append(incompatibility)
+                    continue
+            kept.append(incompatibility)
+            if not rest:
+                kept.extend(watching[place + 1 :])
+                self._watching[var] = kept
+                return incompatibility
+            self._assign(other, rest, incompatibility)
+        self._watching[var] = kept
+        return None
+
+    def _attach(self, incompatibility: Incompatibility) -> Incompatibility | None:
+        """Watch a new or changed incompatibility; remove what it excludes by itself, or give it where all its terms hold."""
+        domains, terms = self.domains, incompatibility.terms
+        open_terms = [var for var, mask in terms.items() if domains[var] & ~mask]
+        if len(open_terms) < 2:
+            held = [var for var in terms if var not in open_terms]
+            held.sort(key=lambda var: self._since(var, terms[var]).position, reverse=True)
+            self._watch(incompatibility, [*open_terms, *held])
+            if not open_terms:
+                return incompatibility
+            var = open_terms[0]
+            rest = domains[var] & ~terms[var]
+            if rest != domains[var]:
+                unit = self._since(held[0], terms[held[0]]).level if held else 0
+                if unit < self.level:
+                    self._late.append((unit, incompatibility))
+                self._assign(var, rest, incompatibility)
+            return None
+        self._watch(incompatibility, open_terms)
+        return None
+
+    def _watch(self, incompatibility: Incompatibility, variables: list[int]) -> None:
+        first = variables[0]
+        second = variables[1] if len(variables) > 1 else first
+        for var in {first, second} - {incompatibility.first, incompatibility.second}:
+            self._watching[var].append(incompatibility)
+        incompatibility.first, incompatibility.second = first, second
+
+    def _since(self, var: int, mask: int) -> Change:
+        """The change since which *var* is within *mask*."""
+        since = _ALWAYS
+        for change in reversed(self._history[var]):
+            since = change
+            if change.before & ~mask:
+                return since
+        return _ALWAYS
+
+    def _learn(self, conflict: Incompatibility) -> None:
+        self.conflicts += 1
+        learned, level = self._resolve(conflict)
+        if not learned.terms:
+            raise Unsatisfiable(learned)
+        self.backjump(level)
+        self._learned.append(learned)
+        self._pending.append(learned)
+        for var in learned.terms:
+            self.activity[var] += self._bump
+        self._bump *= 1.02
+        if self._bump > 1e100:
+            self.activity = [activity * 1e-100 for activity in self.activity]
+            self._bump = 1.0
+
+    def _resolve(self, conflict: Incompatibility) -> tuple[Incompatibility, int]:
+        """What *conflict* and its reasons say of the decisions, and the level at which it leaves one value out."""
+        terms: dict[int, int] = {}
+        since: dict[int, Change] = {}
+        self._merge(terms, since, conflict.terms, -1)
+        sources, assumptions = [conflict], conflict.assumptions
+        while since:
+            var = max(since, key=lambda name: since[name].position)
+            last = since[var]
+            level = max((change.level for other, change in since.items() if other != var), default=0)
+            if last.level > level or last.reason is None:
+                return Incompatibility(terms, sources=tuple(sources), assumptions=assumptions), level
+            reason = last.reason
+            sources.append(reason)
+            assumptions |= reason.assumptions
+            mask = terms.pop(var) | reason.terms[var]
+            del since[var]
+            self._merge(terms, since, {var: mask}, -1)
+            self._merge(terms, since, reason.terms, var)
+        return Incompatibility({}, sources=tuple(sources), assumptions=assumptions), 0
+
+    def _merge(self, terms: dict[int, int], since: dict[int, Change], further: Mapping[int, int], but: int) -> None:
+        """Add *further* terms, all but that of one variable, and since when each holds; what always holds is left out."""
+        for var, mask in further.items():
+            if var == but:
+                continue
+            joined = terms[var] & mask if var in terms else mask
+            change = self._since(var, joined)
+            if change is _ALWAYS:
+                continue
+            terms[var] = joined
+            since[var] = change
+
+
+_ALWAYS = Change(-1, 0, 0, None)
+
+
+def leaves(proof: Incompatibility) -> Iterator[Incompatibility]:
+    """The given incompatibilities that *proof* was derived from, each once."""
+    seen: set[int] = set()
+    waiting = [proof]
+    while waiting:
+        incompatibility = waiting.pop()
+        if id(incompatibility) in seen:
+            continue
+        seen.add(id(incompatibility))
+        if incompatibility.sources:
+            waiting.extend(incompatibility.sources)
+        else:
+            yield incompatibility
+
+
+def solve(incompatibilities: Iterable[Incompatibility], domains: Sequence[int]) -> list[int]:
+    """A value of each variable's domain, as a mask, such that all *incompatibilities* are met; raises Unsatisfiable."""
+    solver = Solver()
+    for domain in domains:
+        solver.add_variable(domain)
+    for incompatibility in incompatibilities:
+        solver.add(incompatibility)
+    while True:
+        solver.propagate()
+        choice = next((number for number, domain in enumerate(solver.domains) if domain & (domain - 1)), None)
+        if choice is None and not solver.has_pending:
+            return solver.domains
+        if choice is not None:
+            solver.decide(choice, solver.domains[choice] & -solver.domains[choice])

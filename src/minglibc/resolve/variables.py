@@ -1,0 +1,43 @@
+"""Projects, extras and dependencies as a Solver's variables and incompatibilities."""
+
+from minglibc.resolve.candidates import Dependency, Project
+from minglibc.resolve.solver import Incompatibility
+
+ABSENT, PRESENT = 1, 2
+
+
+class Edge:
+    """A dependency that some versions of a project have in common, or of one of its extras."""
+
+    __slots__ = ("dependency", "extra", "incompatibility", "parent")
+
+    def __init__(self, parent: str, extra: str, dependency: Dependency, incompatibility: Incompatibility) -> None:
+        # The parent's project; empty for the roots.
+        self.parent = parent
+        self.extra = extra
+        self.dependency = dependency
+        self.incompatibility = incompatibility
+        incompatibility.origin = self
+
+
+class Variable:
+    """A project, or an extra of one, as the solver sees it."""
+
+    __slots__ = ("edges", "extra", "extras", "number", "project", "rank", "special", "unusable")
+
+    def __init__(self, number: int, project: Project, extra: str) -> None:
+        self.number = number
+        self.project = project
+        self.extra = extra
+        # The edges that lead here.
+        self.edges: list[Edge] = []
+        self.extras: list[Variable] = []
+        self.rank: int | None = None
+        self.unusable: Incompatibility | None = None
+        # Pre-releases and yanked releases, which need a dependency that admits them.
+        self.special = 0
+
+    @property
+    def full(self) -> int:
+        """Its whole domain."""
+        return ABSENT | PRESENT if self.extra else ABSENT | self.project.page.versions.all << 1

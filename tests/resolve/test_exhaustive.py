@@ -1,0 +1,75 @@
+"""Small random indexes, each against all of its answers: no false "no", no invalid answer, no root that could be raised."""
+
+import os
+from collections.abc import Mapping
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from minglibc.model.compatibility import TargetCompatibility
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+from minglibc.resolve.resolver import Unresolvable, resolve
+from tests.support.small_index import Answer, Case, MemoryIndex, Oracle, random_case
+
+TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
+FIRST = int(os.environ.get("MINGLIBC_TEST_SEED", "0"))
+
+
+def resolved(case: Case, preferences: Mapping[str, str] = {}) -> Answer | None:  # noqa: B006  never changed
+    """The resolver's versions; None for "no"."""
+    compatibility = TargetCompatibility(TARGET)
+    try:
+        answer = resolve(case.roots, compatibility, MemoryIndex(case.packages), preferences=preferences, patience=5)
+    except Unresolvable as failure:
+        assert not failure.gave_up
+        return None
+    return {name: wheel.version for name, wheel in answer.wheels.items()}
+
+
+def raised(answer: Answer, better: Answer, roots: set[str]) -> set[str]:
+    """The roots that *better* has newer, if it has none older."""
+    changes = {name: (Version(answer[name]), Version(better[name])) for name in roots}
+    if any(new < old for old, new in changes.values()):
+        return set()
+    return {name for name, (old, new) in changes.items() if new > old}
+
+
+def mistakes(case: Case) -> list[str]:
+    """What is wrong with the resolver's answer, by exhaustion."""
+    oracle = Oracle(case, TARGET)
+    answer = resolved(case)
+    if answer is None:
+        first = next(oracle.answers(), None)
+        return [] if first is None else [f'false "no": {first}']
+    if not oracle.is_valid(answer):
+        return [f"invalid: {answer}"]
+    roots = {Requirement(text).name for text in case.requires}
+    return [
+        f"{sorted(names)} could be raised: {answer} to {better}"
+        for better in oracle.answers()
+        if (names := raised(answer, better, roots)) and not is_special(case, answer, better, oracle)
+    ][:1]
+
+
+def is_special(case: Case, answer: Answer, better: Answer, oracle: Oracle) -> bool:
+    """Whether *better* has a yanked release or a pre-release that only a dependency not in *answer* admits."""
+    in_force, _ = oracle.requirements(answer)
+    return any(
+        (case.packages[name][version].yanked or Version(version).is_prerelease)
+        and version not in oracle.admitted(name, in_force.get(name, []))
+        for name, version in better.items()
+    )
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 200))
+def test_a_small_index(seed: int) -> None:
+    """The resolver's answer for a small index is valid, and no answer is missed."""
+    assert [] == mistakes(random_case(seed))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(FIRST + 200, FIRST + 2200))
+def test_many_small_indexes(seed: int) -> None:
+    """As above, for many more."""
+    assert [] == mistakes(random_case(seed))

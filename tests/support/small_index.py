@@ -1,0 +1,203 @@
+"""An index in memory, described by plain data; random ones; and every valid answer for one, by exhaustion.
+
+The oracle reads PEP 440, PEP 508 and PEP 592 by ``packaging`` alone, and shares no code with the resolver.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from minglibc.errors import ProjectNotFound
+from minglibc.index.json_page import File
+from minglibc.model.artifacts import Artifact
+from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.project_page import ProjectPage, reduce_files
+from minglibc.model.requirements import parse
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Root
+
+TOO_NEW = "cp311-abi3-manylinux_2_39_x86_64"
+
+
+class Release(NamedTuple):
+    """What one version requires, in itself and with its extras, and its files."""
+
+    requires: tuple[str, ...] = ()
+    extras: Mapping[str, tuple[str, ...]] = {}
+    tags: tuple[str, ...] = ("py3-none-any",)
+    yanked: bool = False
+    requires_python: str = ""
+
+
+Packages = Mapping[str, Mapping[str, Release]]
+
+
+class MemoryIndex:
+    """*packages* as a WheelIndex; ``read`` lists the metadata that were asked for."""
+
+    def __init__(self, packages: Packages) -> None:
+        self.packages = packages
+        self.read: list[str] = []
+        self._pages: dict[str, ProjectPage] = {}
+
+    def project(self, name: str) -> ProjectPage:
+        """The page with all versions."""
+        if name not in self.packages:
+            raise ProjectNotFound(name)
+        if name not in self._pages:
+            base = "https://example.invalid/"
+            files = [
+                File(
+                    f"{name.replace('-', '_')}-{version}-{tag}.whl",
+                    f"{base}{name}-{version}-{tag}",
+                    yanked=release.yanked,
+                    requires_python=release.requires_python or None,
+                )
+                for version, release in self.packages[name].items()
+                for tag in release.tags
+            ]
+            self._pages[name] = reduce_files(name, files, base_url=base)
+        return self._pages[name]
+
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
+        """What the version requires."""
+        self.read.append(f"{wheel.name} {wheel.version}")
+        release = self.packages[wheel.name][wheel.version]
+        extras = [
+            f'{text.partition(";")[0]} ; extra == "{extra}"'
+            + (f" and ({text.partition(';')[2].strip()})" if ";" in text else "")
+            for extra, texts in release.extras.items()
+            for text in texts
+        ]
+        return CoreMetadata(
+            wheel.name, wheel.version, (*release.requires, *extras), release.requires_python, tuple(release.extras)
+        )
+
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
+        """Everything is here."""
+
+
+class Case(NamedTuple):
+    """An index, and what a project requires of it."""
+
+    packages: Packages
+    requires: tuple[str, ...]
+
+    @property
+    def roots(self) -> list[Root]:
+        """The requirements as the resolver takes them."""
+        return [Root(parse(text), "the project") for text in self.requires]
+
+
+SPECIFIERS = ("", "", "", "<2", "<3", ">=2", ">1", "==1", "==2", "!=3", "!=2", "~=1.0", "<=2", ">=2rc1", "==3rc1")
+VERSIONS = ("1", "2", "3", "4")
+
+
+def random_case(seed: int) -> Case:
+    """A small index with conflicts, cycles, extras, yanked releases, pre-releases and wheels above the cap."""
+    random = Random(seed)
+    names = [f"p{number}" for number in range(random.randint(2, 5))]
+    rare = random.random()
+
+    def requirement(avoid: str = "") -> str:
+        name = random.choice([other for other in names if other != avoid] or names)
+        extra = "[x]" if random.random() < 0.2 else ""
+        return f"{name}{extra}{random.choice(SPECIFIERS)}"
+
+    def release(name: str) -> Release:
+        requires = tuple(requirement(name) for _ in range(random.choice((0, 0, 1, 1, 2))))
+        extras = {"x": tuple(requirement(name) for _ in range(random.randint(0, 2)))} if random.random() < 0.5 else {}
+        tags = (TOO_NEW,) if random.random() < 0.15 else ("py3-none-any",)
+        python = ">=3.12" if random.random() < 0.1 else ""
+        return Release(requires, extras, tags, random.random() < 0.15 * (rare > 0.5), python)
+
+    packages = {}
+    for name in names:
+        versions = list(VERSIONS[: random.randint(1, 4)])
+        if random.random() < 0.4:
+            versions[-1] += "rc1"
+        packages[name] = {version: release(name) for version in versions}
+    return Case(packages, tuple(requirement() for _ in range(random.randint(1, 3))))
+
+
+Answer = dict[str, str]
+
+
+class Oracle:
+    """Every valid answer of a case for a target, whose wheels above the cap have the tag TOO_NEW."""
+
+    def __init__(self, case: Case, target: Target) -> None:
+        self._packages = case.packages
+        self._roots = [Requirement(text) for text in case.requires]
+        self._environment = {**target.environment}
+        self._python = str(target.python.full)
+
+    def answers(self) -> Iterator[Answer]:
+        """The valid answers, each the versions of what the roots reach."""
+        names = sorted(self._packages)
+        domains = [[None, *self._usable(name)] for name in names]
+        for chosen in itertools.product(*domains):
+            answer = {name: version for name, version in zip(names, chosen, strict=True) if version is not None}
+            if self.is_valid(answer):
+                yield answer
+
+    def is_valid(self, answer: Mapping[str, str]) -> bool:
+        """Whether an answer is closed, minimal, and admitted by its own requirements."""
+        in_force, reached = self.requirements(answer)
+        if reached != answer.keys():
+            return False
+        return all(version in self.admitted(name, in_force[name]) for name, version in answer.items())
+
+    def requirements(self, answer: Mapping[str, str]) -> tuple[dict[str, list[Requirement]], set[str]]:
+        """The requirements in force, by name, and the names that the roots reach."""
+        in_force: dict[str, list[Requirement]] = {}
+        seen: set[tuple[str, str]] = set()
+        waiting = list(self._roots)
+        while waiting:
+            requirement = waiting.pop()
+            if requirement.marker and not requirement.marker.evaluate({**self._environment, "extra": ""}):
+                continue
+            in_force.setdefault(requirement.name, []).append(requirement)
+            for extra in ("", *requirement.extras):
+                if (requirement.name, extra) not in seen and requirement.name in answer:
+                    seen.add((requirement.name, extra))
+                    release = self._packages[requirement.name][answer[requirement.name]]
+                    texts = release.extras.get(extra, ()) if extra else release.requires
+                    waiting += map(Requirement, texts)
+        return in_force, set(in_force)
+
+    def admitted(self, name: str, requirements: Sequence[Requirement]) -> list[str]:
+        """The usable versions of a project that *requirements* admit together."""
+        pinned = any(
+            clause.operator in {"==", "==="} and not clause.version.endswith(".*")
+            for requirement in requirements
+            for clause in requirement.specifier
+        )
+        admitted = [
+            version
+            for version in self._usable(name)
+            if (pinned or not self._packages[name][version].yanked)
+            and all(requirement.specifier.contains(version, prereleases=True) for requirement in requirements)
+        ]
+        finals = [version for version in admitted if not Version(version).is_prerelease]
+        named = any(_names_prerelease(requirement.specifier) for requirement in requirements)
+        return admitted if named or not finals else finals
+
+    def _usable(self, name: str) -> list[str]:
+        if name not in self._packages:
+            return []
+        return [
+            version
+            for version, release in self._packages[name].items()
+            if any(tag != TOO_NEW for tag in release.tags)
+            and SpecifierSet(release.requires_python).contains(self._python)
+        ]
+
+
+def _names_prerelease(specifier: SpecifierSet) -> bool:
+    return any(clause.operator != "!=" and Version(clause.version.removesuffix(".*")).is_prerelease for clause in specifier)
