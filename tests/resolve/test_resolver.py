@@ -1,4 +1,4 @@
-"""The passes that find an answer before resolvelib is asked: each choice is the first of all who ask for it."""
+"""The passes that find an answer without a search: each choice is the first of all dependencies on it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,8 +13,9 @@ from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import Requirement, parse
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
-from minglibc.resolve.candidates import Root
-from minglibc.resolve.resolver import resolve, settle
+from minglibc.resolve.candidates import Provider, Root
+from minglibc.resolve.passes import settle
+from minglibc.resolve.resolver import resolve
 
 JUDGE = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28)))
 # Requirements of each version of each project.
@@ -54,21 +55,25 @@ def versions(wheels: Mapping[str, Artifact]) -> dict[str, str]:
     return {name: wheel.version for name, wheel in wheels.items()}
 
 
+def settled(asked: list[Root], shelf: Shelf, preferences: Mapping[str, str] = {}) -> dict[str, str] | None:
+    """The versions that the passes find, by name."""
+    provider = Provider(shelf, JUDGE, preferences=preferences)
+    found = settle(provider, [dependency for group in provider.roots(asked).values() for dependency in group])
+    return None if found is None else {pin.name: pin.wheel.version for pin in found.pins.values()}
+
+
 CLICK = Shelf({"app": {1: ("cli", "tool")}, "cli": {1: (), 2: (), 3: ()}, "tool": {1: ("cli>=2,<3",)}})
 
 
 def test_a_choice_made_too_early_is_made_again() -> None:
-    """Who asks late for an older release than the newest gets it, without resolvelib."""
-    found = settle(roots("app"), JUDGE, CLICK)
-    assert found is not None
-    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == versions(found.wheels)
+    """A dependency that is met late and needs an older release gets it, without a search."""
+    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == settled(roots("app"), CLICK)
 
 
 def test_a_preference_yields_to_who_asks_later() -> None:
     """The version that a target before has is given up for the newest that is admitted, and nothing else is."""
-    found = settle(roots("app"), JUDGE, CLICK, preferences={"cli": "1.0", "tool": "1.0"})
-    assert found is not None
-    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == versions(found.wheels)
+    preferences = {"cli": "1.0", "tool": "1.0"}
+    assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == settled(roots("app"), CLICK, preferences)
 
 
 def test_what_was_learned_for_nothing_is_no_reason() -> None:
@@ -100,16 +105,16 @@ def test_everything_is_the_first_choice_of_all_who_ask(
 ) -> None:
     """An answer admits all demands, holds all that is required, and each version is the preferred or the newest admitted."""
     shelf = Shelf(projects)
-    found = settle(roots(*asked), JUDGE, shelf, preferences=preferences)
+    found = settled(roots(*asked), shelf, preferences)
     if found is None:
         return
     required: dict[str, list[Requirement]] = {}
     for text in asked:
         required.setdefault(parse(text).name, []).append(parse(text))
-    for name, wheel in found.wheels.items():
-        for text in projects[name][int(wheel.version.partition(".")[0])]:
+    for name, version in found.items():
+        for text in projects[name][int(version.partition(".")[0])]:
             required.setdefault(parse(text).name, []).append(parse(text))
-    assert required.keys() == found.wheels.keys()
+    assert required.keys() == found.keys()
     for name, requirements in required.items():
         page = shelf.project(name)
         mask = page.versions.all
@@ -117,4 +122,4 @@ def test_everything_is_the_first_choice_of_all_who_ask(
             mask &= page.versions.mask(requirement.specifier)
         admitted = [text for place, text in enumerate(page.versions.texts) if mask >> place & 1]
         first = preferences[name] if preferences.get(name) in admitted else admitted[-1]
-        assert first == found.wheels[name].version
+        assert first == found[name]

@@ -200,4 +200,6 @@ class Oracle:
 
 
 def _names_prerelease(specifier: SpecifierSet) -> bool:
-    return any(clause.operator != "!=" and Version(clause.version.removesuffix(".*")).is_prerelease for clause in specifier)
+    return any(
+        clause.operator != "!=" and Version(clause.version.removesuffix(".*")).is_prerelease for clause in specifier
+    )

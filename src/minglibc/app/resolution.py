@@ -13,7 +13,7 @@ LockedVersions = Callable[[Target], Mapping[str, str]]
 """The versions that each target prefers, by name."""
 
 # Seconds; finding the smallest conflict takes a resolution for each extra and group.
-_MOST_SECONDS = 5.0
+_MOST_SECONDS = 2.0
 
 
 def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter) -> list[Resolution]:
@@ -35,7 +35,7 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
         raise explain(
             failure,
             lambda cap: works_with_cap(session, cap),
-            quarrel=_conflicting_parents(session, failure),
+            conflicting=_conflicting_parents(session, failure),
             offers=suggestions(session, failure),
         ) from failure
 
@@ -47,12 +47,21 @@ def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
     end = time.monotonic() + _MOST_SECONDS
 
     def fails(parents: Collection[str]) -> bool:
-        if time.monotonic() > end:
+        patience = end - time.monotonic()
+        if patience < 0:
             raise TimeoutError
         roots = [root for root in session.roots if root.parent in parents]
         try:
-            resolve(roots, failure.provider.compatibility, session.wheel_index, policy=session.policy)
-        except Unresolvable:
+            resolve(
+                roots,
+                failure.provider.compatibility,
+                session.wheel_index,
+                policy=session.policy,
+                patience=patience,
+            )
+        except Unresolvable as other:
+            if other.gave_up:
+                raise TimeoutError from other
             return True
         return False
 

@@ -8,21 +8,23 @@ from minglibc.model.artifacts import Sdist
 from minglibc.model.targets import Cap
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Resolution, Unresolvable
-from minglibc.resolve.suggestions import Proposal, offers
+from minglibc.resolve.suggestions import PATIENCE, Proposal, offers
 
 
 def suggestions(session: Session, failure: Unresolvable) -> list[str]:
     """The small changes to the project with which it can be locked."""
 
-    def attempt(proposal: Proposal) -> Sequence[Resolution] | None:
+    def attempt(proposal: Proposal, patience: float) -> Sequence[Resolution] | None:
         compatibilities = compatibilities_of(session.settings, proposal.targets)
         try:
-            resolutions = resolve_all(proposal.roots, compatibilities, session.wheel_index, policy=proposal.policy)
+            resolutions = resolve_all(
+                proposal.roots, compatibilities, session.wheel_index, policy=proposal.policy, patience=patience
+            )
         except Unresolvable:
             return None
         return resolutions if _has_builds(session, resolutions) else None
 
-    return [] if failure.gave_up else offers(failure, session.roots, session.settings.targets, session.policy, attempt)
+    return offers(failure, session.roots, session.settings.targets, session.policy, attempt)
 
 
 def works_with_cap(session: Session, cap: Cap) -> bool:
@@ -30,7 +32,9 @@ def works_with_cap(session: Session, cap: Cap) -> bool:
     targets = [target.raised(cap) for target in session.settings.targets]
     compatibilities = compatibilities_of(session.settings, targets)
     try:
-        resolutions = resolve_all(session.roots, compatibilities, session.wheel_index, policy=session.policy)
+        resolutions = resolve_all(
+            session.roots, compatibilities, session.wheel_index, policy=session.policy, patience=PATIENCE
+        )
     except Unresolvable:
         return False
     return _has_builds(session, resolutions)

@@ -146,7 +146,7 @@ class Search:
             self._on_try(Attempt(name, wheel.version, time.monotonic() - self._began, ()))
             present = [""] + [extra.extra for extra in variable.extras if solver.domains[extra.number] == PRESENT]
             candidates = [variable.project.candidate(extra, index, wheel) for extra in present]
-            if not all([self._read_candidate(candidate) for candidate in candidates]):
+            if not all(self._read_candidate(candidate) for candidate in candidates):
                 return True
             if not solver.propagate():
                 self._waiting.clear()
@@ -202,8 +202,7 @@ class Search:
             return False
         self._read[key] = candidate, dependencies
         for dependency in dependencies:
-            if not (candidate.extra and dependency.name == candidate.name and dependency.mask == 1 << candidate.index):
-                self._require(candidate.name, candidate.extra, 1 << candidate.index + 1, dependency)
+            self._require(candidate.name, candidate.extra, 1 << candidate.index + 1, dependency)
         return True
 
     def _refuse(self, candidate: Candidate) -> None:

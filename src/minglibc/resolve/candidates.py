@@ -195,15 +195,14 @@ class Provider:
         """Every project whose page was needed."""
         return list(self._projects.values())
 
-    def candidates(self, identifier: str, dependencies: Sequence[Dependency]) -> Iterator[Candidate]:
-        """The candidates of *identifier* that all *dependencies* admit, best first, made as they are needed."""
-        name, _, extra = identifier.removesuffix("]").partition("[")
+    def candidates(self, name: str, dependencies: Sequence[Dependency]) -> Iterator[Candidate]:
+        """The candidates of a project that all *dependencies* admit, best first, made as they are needed."""
         project = self.project(name)
         mask, yanked = self.admitted(project, dependencies)
         for index in self.ordered(project, mask):
             wheel = project.best(index, yanked=yanked)
             if wheel is not None:
-                yield project.candidate(extra, index, wheel)
+                yield project.candidate("", index, wheel)
 
     def narrow(self, dependency: Dependency) -> int:
         """The mask of the versions that *dependency* and the constraints contain, computed once."""
@@ -224,10 +223,10 @@ class Provider:
         yanked = any(dependency.exact for dependency in dependencies)
         finals = mask & ~page.versions.prereleases
         # PEP 440: pre-releases count where there is nothing else.
-        if finals != mask and not self.admits_prereleases(page.name, dependencies):
-            if any(project.best(index, yanked=yanked) for index in self.ordered(project, finals)):
-                mask = finals
-        return mask, yanked
+        if finals == mask or self.admits_prereleases(page.name, dependencies):
+            return mask, yanked
+        has_final = any(project.best(index, yanked=yanked) for index in self.ordered(project, finals))
+        return finals if has_final else mask, yanked
 
     def admits_prereleases(self, name: str, dependencies: Iterable[Dependency]) -> bool:
         """Whether the settings or a specifier admit pre-releases of *name* beside final releases."""
@@ -259,11 +258,6 @@ class Provider:
         project = self.project(candidate.name)
         self._look_ahead(project, candidate)
         parent = f"{candidate.identifier} {candidate.wheel.version}"
-        if candidate.extra:
-            # Without a specifier: an extra pins its project to a version that others admit, and admits none itself.
-            base = Dependency(Requirement(candidate.name), parent=parent)
-            base.mask = 1 << candidate.index
-            yield base
         for requirement in self._requires(project, candidate):
             yield from self.expand(requirement, parent=parent)
 
@@ -329,12 +323,3 @@ class Provider:
 def _possible(requires_dist: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
     """The requirements that some target may have to meet; most of the others are those of unrequested extras."""
     return tuple(r for r in map(parse, requires_dist) if may_admit(r.marker, extra))
-
-
-def dependencies_on(identifier: str, dependencies: Mapping[str, Iterable[Dependency]]) -> list[Dependency]:
-    """Those of *dependencies* that apply to *identifier*: its own, and for an extra its project's as well."""
-    own = list(dependencies[identifier])
-    name, bracket, _ = identifier.partition("[")
-    if bracket and name in dependencies:
-        own.extend(dependencies[name])
-    return own

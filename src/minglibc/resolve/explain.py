@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from minglibc.errors import ResolutionError
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.targets import Cap, newest
-from minglibc.resolve.candidates import Dependency, Project, Provider
+from minglibc.resolve.candidates import Project, Provider
 from minglibc.resolve.resolver import Cause, Unresolvable
 
 _SHOWN = 6

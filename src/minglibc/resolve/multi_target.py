@@ -3,6 +3,7 @@
 Targets such as 3.13 and 3.13t, or glibc and musl, have equal markers: a lock has one version of a package for them.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from minglibc.errors import ResolutionError
@@ -11,7 +12,7 @@ from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
-from minglibc.resolve.resolver import Resolution, resolve
+from minglibc.resolve.resolver import PATIENCE, OnTry, Resolution, resolve
 
 
 def resolve_all(
@@ -22,15 +23,29 @@ def resolve_all(
     locked: Callable[[Target], Mapping[str, str]] = lambda target: {},  # noqa: ARG005
     policy: Policy = Policy(),  # noqa: B008  immutable
     on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
+    on_try: OnTry = lambda attempt: None,  # noqa: ARG005
+    patience: float | None = None,
 ) -> list[Resolution]:
-    """One resolution per target, in their order; each prefers locked versions, then those of the target before it."""
+    """One resolution per target, in their order; each prefers locked versions, then those of the target before it.
+
+    The searches of all targets together are stopped after *patience* seconds, by default after ten minutes.
+    """
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
     resolutions: list[Resolution] = []
     chosen: dict[str, str] = {}
     joint = jointly(compatibilities)
     for count, compatibility in enumerate(joint, start=1):
         on_target(compatibility.target)
         preferences = {**chosen, **locked(compatibility.target)}
-        resolution = resolve(roots, compatibility, index, preferences=preferences, policy=policy)
+        resolution = resolve(
+            roots,
+            compatibility,
+            index,
+            preferences=preferences,
+            policy=policy,
+            on_try=on_try,
+            patience=end - time.monotonic(),
+        )
         resolutions.append(resolution)
         # Targets are in the order of their Pythons, so the latest choice is that of the most similar target.
         changed = [file for name, file in resolution.wheels.items() if chosen.get(name) != file.version]

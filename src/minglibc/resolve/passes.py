@@ -1,7 +1,7 @@
 """An answer without a search, where the first choice for every requirement works; one pass takes linear time."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.model.requirements import Requirement
 from minglibc.resolve.candidates import (
@@ -10,7 +10,6 @@ from minglibc.resolve.candidates import (
     Dependency,
     Provider,
     Unusable,
-    dependencies_on,
 )
 
 # Each pass but the last learns of one choice that was made too early.
@@ -31,6 +30,8 @@ class Pass:
         self._provider = provider
         self._narrowed = narrowed
         self._seen: dict[str, list[Dependency]] = {}
+        # What might be chosen otherwise, as a dependency met after the choice admits releases that others don't.
+        self._reopened: set[str] = set()
 
     def run(self, dependencies: Iterable[Dependency]) -> bool:
         """Whether all dependencies admit what was chosen; ``late`` is one that does not."""
@@ -38,12 +39,20 @@ class Pass:
         while waiting or order:
             while waiting:
                 dependency = waiting.popleft()
-                if not self._admits(dependency):
+                known = self._seen.get(dependency.identifier)
+                if known is None:
+                    order.append(dependency.identifier)
+                    self._seen[dependency.identifier] = [dependency]
+                    continue
+                known.append(dependency)
+                pin = self.pins.get(dependency.identifier)
+                if pin is None:
+                    continue
+                if not self._provider.narrow(dependency) >> pin.index & 1:
                     self.late = dependency
                     return False
-                if dependency.identifier not in self._seen:
-                    order.append(dependency.identifier)
-                self._seen.setdefault(dependency.identifier, []).append(dependency)
+                if dependency.exact or self._provider.admits_prereleases(dependency.name, [dependency]):
+                    self._reopened.add(dependency.name)
             if order:
                 pin = self._choose(order.popleft())
                 if pin is None:
@@ -55,14 +64,16 @@ class Pass:
                 waiting.extend(found)
         return True
 
-    def _admits(self, dependency: Dependency) -> bool:
-        pin = self.pins.get(dependency.identifier)
-        return pin is None or bool(self._provider.narrow(dependency) >> pin.index & 1)
-
     def _choose(self, identifier: str) -> Candidate | None:
-        dependencies = dependencies_on(identifier, self._seen)
+        name, _, extra = identifier.removesuffix("]").partition("[")
+        if extra:
+            # What requires an extra requires its project first.
+            base = self.pins[name]
+            self.pins[identifier] = self._provider.project(name).candidate(extra, base.index, base.wheel)
+            return self.pins[identifier]
+        dependencies = list(self._seen[identifier])
         if identifier in self._narrowed:
-            foreseen = Dependency(Requirement(identifier.partition("[")[0]))
+            foreseen = Dependency(Requirement(name))
             foreseen.mask = self._narrowed[identifier]
             dependencies.append(foreseen)
         pin = next(self._provider.candidates(identifier, dependencies), None)
@@ -75,20 +86,48 @@ class Pass:
         narrowed = self._narrowed.keys() & self.pins.keys()
         return {name for name in narrowed if self._first(name) is not self.pins[name]}
 
+    def is_newest(self, roots: Sequence[Dependency]) -> bool:
+        """Whether each pin is the first choice of all dependencies on it, and no root can be raised alone.
+
+        A root can't, if it is the first choice of the roots' requirements, or of these and the dependencies of such
+        roots. Where neither is so, it takes a search to know.
+        """
+        if any(self._first(identifier) is not self.pins[identifier] for identifier in self._reopened):
+            return False
+        by_root: dict[str, list[Dependency]] = {}
+        for dependency in roots:
+            if not dependency.extra:
+                by_root.setdefault(dependency.name, []).append(dependency)
+        behind = {
+            identifier
+            for identifier, required in by_root.items()
+            if len(required) != len(self._seen[identifier])
+            and self._best(identifier, by_root) is not self.pins[identifier]
+        }
+        if not behind:
+            return True
+        for identifier in {root.identifier for root in roots if root.name not in behind}:
+            for dependency in self.dependencies[identifier]:
+                if dependency.identifier in behind:
+                    by_root[dependency.name].append(dependency)
+        return all(self._best(identifier, by_root) is self.pins[identifier] for identifier in behind)
+
+    def _best(self, identifier: str, dependencies: Mapping[str, list[Dependency]]) -> Candidate | None:
+        return next(self._provider.candidates(identifier, dependencies[identifier]), None)
+
     def _first(self, identifier: str) -> Candidate | None:
-        return next(self._provider.candidates(identifier, dependencies_on(identifier, self._seen)), None)
+        return self._best(identifier, self._seen)
 
 
-def settle(provider: Provider, roots: Iterable[Dependency]) -> Pass | None:
+def settle(provider: Provider, roots: Sequence[Dependency]) -> Pass | None:
     """The pass in which everything is the first choice of all its dependencies; None where a few passes find none."""
-    roots = tuple(roots)
     narrowed: dict[str, int] = {}
     for _ in range(_PASSES):
         attempt = Pass(provider, narrowed)
         if attempt.run(roots):
             unneeded = attempt.unneeded()
             if not unneeded:
-                return attempt
+                return attempt if attempt.is_newest(roots) else None
             narrowed = {name: mask for name, mask in narrowed.items() if name not in unneeded}
         elif attempt.late is not None:
             late = attempt.late

@@ -9,7 +9,7 @@ from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, WheelIndex
 from minglibc.resolve.passes import settle
-from minglibc.resolve.validity import is_first_choice, problems
+from minglibc.resolve.validity import problems
 
 # A search for longer than this has run into something that no user waits for.
 PATIENCE = 600.0
@@ -100,7 +100,7 @@ def resolve(
     by_parent = provider.roots(roots)
     dependencies = [dependency for group in by_parent.values() for dependency in group]
     attempt = settle(provider, dependencies)
-    if attempt is not None and is_first_choice(provider, dependencies, attempt.pins, attempt.dependencies):
+    if attempt is not None:
         return _answer(provider, by_parent, attempt.pins, attempt.dependencies)
     from minglibc.resolve.backtracking import Search  # noqa: PLC0415  most locks have no conflict
 

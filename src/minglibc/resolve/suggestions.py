@@ -1,15 +1,19 @@
 """Small changes to a project that has no answer, each tried by the resolver before anybody is told of it."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minglibc.model.targets import Cap, GlibcVersion, PythonVersion, Target
-from minglibc.resolve.candidates import Policy, Provider, Root
+from minglibc.resolve.candidates import Dependency, Policy, Provider, Root
 from minglibc.resolve.explain import wanted_caps
 from minglibc.resolve.resolver import Resolution, Unresolvable
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
 MOST_TRIES = 40
+# Seconds of processor; and for all tries together, with the network.
+_WORK = 1.0
+PATIENCE = 10.0
 _MOST_OFFERS = 4
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
@@ -32,19 +36,24 @@ def offers(
     roots: Sequence[Root],
     targets: Sequence[Target],
     policy: Policy,
-    attempt: Callable[[Proposal], Sequence[Resolution] | None],
+    attempt: Callable[[Proposal, float], Sequence[Resolution] | None],
 ) -> list[str]:
-    """The changes that work, each kind's smallest first; *attempt* resolves a proposal for all its targets, or gives None."""
+    """The changes that work, each kind's smallest first.
+
+    *attempt* resolves a proposal for all its targets in so many seconds, or returns None.
+    """
+    end, work = time.monotonic() + PATIENCE, time.process_time() + _WORK
     found: list[str] = []
     settled: set[str] = set()
     tries = 0
     for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
         if proposal.kind in settled or (proposal.kind == "both" and found):
             continue
-        if tries == MOST_TRIES or len(found) == _MOST_OFFERS:
+        patience = end - time.monotonic()
+        if tries == MOST_TRIES or len(found) == _MOST_OFFERS or patience < 0 or time.process_time() > work:
             break
         tries += 1
-        answers = attempt(proposal)
+        answers = attempt(proposal, patience)
         if answers is not None:
             found.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
@@ -68,11 +77,15 @@ def proposals(
 ) -> Iterator[Proposal]:
     """What could be changed, the smallest changes first."""
     provider = failure.provider
-    names = tuple(dict.fromkeys(cause.requirement.name for cause in failure.causes))
+    by_name: dict[str, list[Dependency]] = {}
+    for cause in failure.causes:
+        by_name.setdefault(cause.requirement.name, []).append(cause.requirement)
+    names = tuple(by_name)
+    ends = tuple(name for name in names if next(provider.candidates(name, by_name[name]), None) is None)
     concerned = _concerned(failure, roots)
     for cap in _caps(provider):
         raised = tuple(target.raised(cap) for target in targets)
-        yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, names)
+        yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, ends)
     yield from _loosened(concerned, roots, targets, policy)
     for constraint in policy.constraints:
         if constraint.name in names:
@@ -90,7 +103,7 @@ def proposals(
         for cap in _caps(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
             text = f'{fewer.text} with tool.minglibc.{cap.libc} = "{cap}"'
-            yield Proposal("both", text, roots, raised, policy, names)
+            yield Proposal("both", text, roots, raised, policy, ends)
 
 
 def _loosened(

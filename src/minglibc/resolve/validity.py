@@ -45,29 +45,3 @@ def is_admitted(provider: Provider, pin: Candidate, in_force: Mapping[str, Seque
     on_project = in_force.get(pin.name, ())
     mask, yanked = provider.admitted(provider.project(pin.name), on_project)
     return bool(mask >> pin.index & 1) and (pin.wheel.yanked is None or yanked)
-
-
-def is_first_choice(provider: Provider, roots: Sequence[Dependency], pins: Pins, dependencies: Dependencies) -> bool:
-    """Whether each pin is the first choice of all dependencies in force, and no root can be raised alone.
-
-    A root can't, where it is the first choice of what the project requires, or of that and of the dependencies of
-    such roots. Where neither holds, it takes a search to know.
-    """
-    in_force = active(roots, dependencies)
-    wheels = {pin.name: pin.wheel for pin in pins.values()}
-    if any(_first(provider, name, in_force[name]) is not wheel for name, wheel in wheels.items()):
-        return False
-    by_root: dict[str, list[Dependency]] = {}
-    for dependency in roots:
-        by_root.setdefault(dependency.name, []).append(dependency)
-    behind = {name for name in by_root if _first(provider, name, by_root[name]) is not wheels[name]}
-    for identifier in {dependency.identifier for dependency in roots if behind and dependency.name not in behind}:
-        for dependency in dependencies[identifier]:
-            if dependency.name in behind:
-                by_root[dependency.name].append(dependency)
-    return all(_first(provider, name, by_root[name]) is wheels[name] for name in behind)
-
-
-def _first(provider: Provider, name: str, dependencies: Sequence[Dependency]) -> object:
-    first = next(provider.candidates(name, dependencies), None)
-    return None if first is None else first.wheel
