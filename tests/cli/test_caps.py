@@ -1,4 +1,4 @@
-"""`minglibc caps`: what each cap would lock, measured at the caps that matter and true for all between."""
+"""`minglibc caps`: the resolutions under each cap, computed only for the caps that change them."""
 
 import json
 from collections import Counter
@@ -31,7 +31,7 @@ from tests.support.wheels import build_wheel
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
-    """A needs b from its second release on, and only b's page tells that 2.31 matters."""
+    """A 2.0 requires b, and only b's page shows that the cap 2.31 changes the resolution."""
     index.add(build_wheel("a", "1.0", manylinux(12)))
     index.add(build_wheel("a", "2.0", manylinux(28), requires=["b"]))
     index.add(build_wheel("b", "1.0", manylinux(17)))
@@ -41,7 +41,7 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
 
 
 def test_table(project: Project) -> None:
-    """A column for each span of caps that locks the same, the project's own marked; what never changes is only counted."""
+    """There is a column for each range of caps with the same resolution; unchanged packages are only counted."""
     ran = project.run("caps")
     expected = """\
 glibc            2.5 to 2.11  2.12 to 2.27 *  2.28 to 2.30  2.31 to 2.43
@@ -56,8 +56,8 @@ glibc 2.5 to 2.11 has no solution: a
     assert "pure" in project.run("caps", "--all").out
 
 
-def test_one_set_of_pages(project: Project, tmp_path: Path) -> None:
-    """The whole curve asks for no page more often than one lock does, and for no metadata and no advisory twice."""
+def test_pages_are_requested_once(project: Project, tmp_path: Path) -> None:
+    """`caps` requests pages as often as one `lock` does, and metadata and advisories once."""
     project.lock("--glibc", "2.43", "--cache-dir", str(tmp_path / "other"))
     one_lock = Counter(project.index.paths("/simple/*"))
     project.index.reset()
@@ -69,8 +69,8 @@ def test_one_set_of_pages(project: Project, tmp_path: Path) -> None:
     assert sorted(set(others)) == sorted(others)
 
 
-def test_curve_is_what_lock_would_do(project: Project) -> None:
-    """Under any cap `lock` takes just the releases that the curve tells."""
+def test_ranges_match_lock(project: Project) -> None:
+    """`lock` under any cap selects the releases of its range."""
     steps = project.json("caps")["steps"]
     for cap in ("2.12", "2.27", "2.28", "2.30", "2.31", "2.40"):
         (step,) = [each for each in steps if _minor(each["lowest"]) <= _minor(cap) <= _minor(each["highest"])]
@@ -83,8 +83,8 @@ def _minor(cap: str) -> int:
     return int(cap.partition(".")[2])
 
 
-def test_vulnerabilities_of_each_cap(project: Project) -> None:
-    """Each span counts the known vulnerabilities that its releases carry."""
+def test_vulnerabilities_of_ranges(project: Project) -> None:
+    """Each range has the number of known vulnerabilities of its releases."""
     project.index.vulnerability("a", "1.0", "GHSA-1")
     project.index.vulnerability("a", "1.0", "GHSA-2")
     project.index.vulnerability("b", "1.0", "GHSA-3")
@@ -92,23 +92,23 @@ def test_vulnerabilities_of_each_cap(project: Project) -> None:
     assert [None, 2, 1, 0] == counts
 
 
-def test_unknown_is_not_none(project: Project) -> None:
-    """Where the index does not say, the count is unknown."""
+def test_missing_vulnerability_data(project: Project) -> None:
+    """Without data from the index, the number is unknown."""
     project.index.version_json = False
     steps = project.json("caps")["steps"]
     assert {None} == {step["vulnerabilities"]["known"] for step in steps}
     assert "vulnerabilities  -            unknown         unknown       unknown\n" in project.run("caps").out
 
 
-def test_nothing_at_all(project: Project) -> None:
-    """Where no cap can be locked, it says so and is 1."""
+def test_no_solution_under_any_cap(project: Project) -> None:
+    """If there is no solution under any cap, the exit code is 1."""
     ran = project.write("a>9").run("caps")
     assert 1 == ran.code
     assert "glibc 2.5 to 2.43 has no solution: a\n" in ran.out
 
 
 def test_architectures_have_a_lowest_cap(project: Project) -> None:
-    """A curve over an architecture begins where its first wheels do."""
+    """The lowest cap is the oldest glibc of the architecture."""
     project.index.add(build_wheel("a", "1.0", manylinux(17, architecture="aarch64")))
     found = project.write("a", architectures=["aarch64"]).json("caps")
     assert ["2.17"] == [step["lowest"] for step in found["steps"]]
@@ -136,11 +136,11 @@ class Pages:
         return self._pages[name]
 
     def metadata(self, wheel: Artifact) -> CoreMetadata:
-        """What the project was made with."""
+        """The requirements of a wheel."""
         return CoreMetadata(wheel.name, wheel.version, self._requires[wheel.filename])
 
     def prefetch(self, wheels: Iterable[Artifact]) -> None:
-        """Everything is here."""
+        """Everything is in memory."""
 
 
 NAMES = ("a", "b", "c")
@@ -150,7 +150,7 @@ PROJECTS = st.fixed_dictionaries({name: st.lists(RELEASE, min_size=1, max_size=4
 
 
 @settings(max_examples=60)
-@example(  # b and c are left over from a release of a that was given up, and ask for each other
+@example(  # b and c remain from a release of a that was rejected, and require each other
     {
         "a": [(31, ("b", "c<2")), (28, ("c<2",)), (28, ("a", "c"))],
         "b": [(31, ()), (28, ()), (24, ("b<3", "c>=2")), (31, ("b", "c<2"))],
@@ -158,27 +158,27 @@ PROJECTS = st.fixed_dictionaries({name: st.lists(RELEASE, min_size=1, max_size=4
     }
 )
 @given(PROJECTS)
-def test_the_curve_holds_at_every_cap(projects: Mapping[str, list[tuple[int, tuple[str, ...]]]]) -> None:
-    """The spans cover every cap once, and at each cap hold exactly what a resolution at that cap answers."""
+def test_ranges_match_resolutions(projects: Mapping[str, list[tuple[int, tuple[str, ...]]]]) -> None:
+    """The ranges cover each cap once, and match the resolution under each cap."""
     index = Pages(projects)
     roots = [Root(parse("a"), "the project")]
     target = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17))
-    steps = compare_caps(roots, [target], TargetCompatibility, index)
+    ranges = compare_caps(roots, [target], TargetCompatibility, index)
     for minor in range(5, NEWEST_GLIBC.minor + 1):
         cap = GlibcVersion(2, minor)
-        (step,) = [step for step in steps if step.lowest <= cap <= step.highest]
-        assert step == range_at(steps, cap)
+        (cap_range,) = [cap_range for cap_range in ranges if cap_range.lowest <= cap <= cap_range.highest]
+        assert cap_range == range_at(ranges, cap)
         try:
             (resolution,) = resolve_all(roots, [TargetCompatibility(target._replace(cap=cap))], index)
             expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
         except Unresolvable:
             expected = {}
-        assert expected == step.versions
-    assert all(one.versions != other.versions or not one.versions for one, other in pairwise(steps))
+        assert expected == cap_range.versions
+    assert all(one.versions != other.versions or not one.versions for one, other in pairwise(ranges))
 
 
-def test_moving() -> None:
-    """A package that some span locks otherwise, or not at all, moves; where nothing can be locked does not count."""
+def test_changed_and_unchanged() -> None:
+    """A package changes if a range has another version or none; ranges without a solution do not count."""
     caps = [GlibcVersion(2, minor) for minor in (5, 17, 28)]
     steps = [
         CapRange(caps[0], caps[0], {}, "a"),
@@ -189,7 +189,7 @@ def test_moving() -> None:
 
 
 def test_counts() -> None:
-    """Known and unknown releases of a span are counted apart."""
+    """Vulnerabilities and releases without data are counted separately."""
     step = CapRange(GlibcVersion(2, 5), NEWEST_GLIBC, {"a": ("1",), "b": ("1", "2")})
     known = {("a", "1"): (Advisory("x"), Advisory("y")), ("b", "1"): (), ("b", "2"): None}
     (counted,) = with_vulnerabilities([step], known)

@@ -1,4 +1,4 @@
-"""`minglibc outdated`: what is newer than the lock, what keeps it out, and what is known against what is locked."""
+"""`minglibc outdated`: newer releases, what blocks them, and known vulnerabilities."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ from tests.support.faults import Fault
 from tests.support.index import IndexServer, Misbehaviour
 from tests.support.wheels import build_wheel
 
-# Settings, what is published once the lock is made, words of the sentence.
+# Settings, what is published after locking, and a part of the text.
 Setup = tuple[dict[str, Any], Callable[[IndexServer], object], str]
 
 
@@ -41,7 +41,7 @@ def row(project: Project, name: str, *arguments: str) -> Any:
 
 
 def test_cap(project: Project) -> None:
-    """A newer release that only the cap keeps out is told with the lowest cap that lets it in, and both ages."""
+    """A newer release that only the cap blocks is listed with the lowest cap that allows it, and both ages."""
     project.index.add(build_wheel("a", "1.0", manylinux(17)), upload_time="2024-11-22T10:00:00.000000Z")
     project.index.add(build_wheel("a", "2.0", manylinux(28)), upload_time="2025-11-22T10:00:00.000000Z")
     project.index.add(build_wheel("a", "2.0", manylinux(34)), upload_time="2025-11-23T10:00:00.000000Z")
@@ -65,7 +65,7 @@ def test_newest_of_all_is_no_row(project: Project) -> None:
 
 
 def test_held_back_below_the_newest(project: Project) -> None:
-    """Where the newest needs another Python, the newest release that only the cap keeps out is told beside it."""
+    """If the newest release needs another Python, the newest that only the cap blocks is listed as well."""
     for version, tag, python in (("1.0", 17, None), ("2.0", 28, None), ("3.0", 28, ">=3.12")):
         project.index.add(build_wheel("a", version, manylinux(tag), requires_python=python))
     project.write("a").lock()
@@ -126,7 +126,7 @@ REASONS: dict[str, Setup] = {
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_reasons(project: Project, reason: str) -> None:
-    """Each reason that keeps a newer release out is told by its name and in a sentence."""
+    """Each reason that blocks a newer release has a name and a text."""
     settings, publish, words = REASONS[reason]
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("other", "1.0", requires=["a<3"]))
@@ -140,7 +140,7 @@ def test_reasons(project: Project, reason: str) -> None:
 
 
 def test_constraint(project: Project) -> None:
-    """A constraint of the settings is told as what it is."""
+    """A constraint of the settings can block a release."""
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("a", "2.0"))
     found = row(project.write("a", constraints=["a<2"]).lock(), "a")
@@ -148,7 +148,7 @@ def test_constraint(project: Project) -> None:
 
 
 def test_cap_of_a_dependency(project: Project) -> None:
-    """A release that the cap keeps out by way of what it requires is told with the cap that lets both in."""
+    """If the cap blocks a requirement of a release, the needed cap is that of the requirement."""
     project.index.add(build_wheel("a", "1.0", requires=["b"]))
     project.index.add(build_wheel("a", "2.0", requires=["b>=2"]))
     project.index.add(build_wheel("b", "1.0", manylinux(17)))
@@ -160,7 +160,7 @@ def test_cap_of_a_dependency(project: Project) -> None:
 
 
 def test_one_release_for_all_targets(project: Project) -> None:
-    """What one target can't have is not taken on the next; the table says it once, the JSON for each."""
+    """A release that one target blocks is blocked for the next; the table has one row, the JSON one for each."""
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("a", "2.0", requires_python=">=3.10"))
     project.write("a", python=["3.9", "3.11"]).lock()
@@ -173,24 +173,24 @@ def test_one_release_for_all_targets(project: Project) -> None:
 
 
 def vulnerable(project: Project) -> Project:
-    """Release 1.0, locked under 2.17, with a flaw that 1.1 (glibc 2.28) and 2.0 (2.34) mend."""
+    """Release 1.0, locked under 2.17, with a vulnerability that 1.1 (glibc 2.28) and 2.0 (2.34) fix."""
     for version, minor in (("1.0", 17), ("1.1", 28), ("2.0", 34)):
         project.index.add(build_wheel("a", version, manylinux(minor)))
-    fixed = {"aliases": ["CVE-2026-1"], "fixed_in": ["1.1", "2.0"], "summary": "Runs anybody's code."}
+    fixed = {"aliases": ["CVE-2026-1"], "fixed_in": ["1.1", "2.0"], "summary": "Executes arbitrary code."}
     project.index.vulnerability("a", "1.0", "GHSA-x", **fixed)
     return project.write("a").lock()
 
 
 def test_vulnerabilities(project: Project) -> None:
-    """A known vulnerability is told with its aliases, and with the nearest release that mends it and the cap of that."""
+    """A known vulnerability is listed with its aliases, the first release that fixes it, and its cap."""
     (found,) = row(vulnerable(project), "a")["vulnerabilities"]
     assert ("GHSA-x", ["CVE-2026-1"]) == (found["id"], found["aliases"])
     assert (["1.1", "2.0"], {"version": "1.1", "needs": "2.28"}) == (found["fixed-in"], found["remedy"])
     assert "CVE-2026-1, GHSA-x (fixed in 1.1, needs glibc 2.28)" in project.run("outdated").out
 
 
-def test_a_mend_within_the_cap(project: Project) -> None:
-    """A mend that today's cap admits is told so; a withdrawn advisory is none."""
+def test_fix_within_the_cap(project: Project) -> None:
+    """A fix that the current cap allows is marked; withdrawn advisories are ignored."""
     vulnerable(project)
     project.index.add(build_wheel("a", "1.2", manylinux(17)))
     project.index.vulnerability("a", "1.0", "GHSA-w", withdrawn="2026-01-01T00:00:00Z")
@@ -200,14 +200,14 @@ def test_a_mend_within_the_cap(project: Project) -> None:
 
 @pytest.mark.parametrize(("wanted", "code"), [("vulnerable", 1), ("unknown", 1), ("held-back", 1), ("outdated", 1)])
 def test_fail_on(project: Project, wanted: str, code: int) -> None:
-    """`--fail-on` makes the exit code 1, and without it findings are none."""
+    """`--fail-on` makes the exit code 1; without it the exit code is 0."""
     vulnerable(project)
     assert code == project.run("outdated", "--fail-on", wanted).code
     assert 0 == project.run("outdated").code
 
 
-def test_fail_on_tells_apart(project: Project) -> None:
-    """A release of which the index says that nothing is known fails no `--fail-on`; one of which it says nothing fails "unknown" alone."""
+def test_fail_on_unknown(project: Project) -> None:
+    """A release without known vulnerabilities passes; one without data fails only for "unknown"."""
     project.index.add(build_wheel("a", "1.0"))
     project.write("a").lock()
     every = [flag for name in ("vulnerable", "unknown", "held-back", "outdated") for flag in ("--fail-on", name)]
@@ -219,15 +219,15 @@ def test_fail_on_tells_apart(project: Project) -> None:
     assert 1 == project.run("outdated", "--fail-on", "unknown").code
 
 
-def test_none_is_what_the_index_says(project: Project) -> None:
-    """An index that has the release's own JSON and lists nothing says "none known"."""
+def test_no_known_vulnerabilities(project: Project) -> None:
+    """If the index has data on the release and lists no vulnerability, the output is "none known"."""
     project.index.add(build_wheel("a", "1.0"))
     assert [] == row(project.write("a").lock(), "a")["vulnerabilities"]
     assert "none known" in project.run("outdated", "--all").out
 
 
 def test_newest_release_by_the_project_json(project: Project) -> None:
-    """Without a JSON per release, the project's own tells of the newest: what it lists counts, what it doesn't is unknown."""
+    """Without a JSON API for releases, the project's JSON is used for the newest; an empty list means unknown."""
     project.index.version_json = False
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("b", "1.0"))
@@ -241,7 +241,7 @@ def test_newest_release_by_the_project_json(project: Project) -> None:
 
 
 def test_old_releases_without_their_own_json(project: Project) -> None:
-    """What the project's JSON says is about its newest release, never about an older one that is locked."""
+    """The project's JSON is only used for its newest release."""
     project.index.version_json = False
     vulnerable(project)
     project.index.vulnerability("a", "2.0", "GHSA-new")
@@ -250,8 +250,8 @@ def test_old_releases_without_their_own_json(project: Project) -> None:
 
 
 @pytest.mark.parametrize("misbehave", [Fault.reset(), Fault.body(b"no JSON")], ids=["reset", "no JSON"])
-def test_index_in_trouble(project: Project, monkeypatch: pytest.MonkeyPatch, misbehave: Misbehaviour) -> None:
-    """An index that fails to answer is no index without vulnerabilities: unknown, said so, and the rest is told."""
+def test_failing_json_api(project: Project, monkeypatch: pytest.MonkeyPatch, misbehave: Misbehaviour) -> None:
+    """If the JSON API fails, vulnerabilities are unknown, and the rest of the output is complete."""
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
     vulnerable(project)
     project.index.fault("/pypi/*", misbehave)
@@ -262,7 +262,7 @@ def test_index_in_trouble(project: Project, monkeypatch: pytest.MonkeyPatch, mis
 
 
 def test_offline(project: Project) -> None:
-    """Offline, what was asked before is told, and what never was is unknown."""
+    """Offline, cached vulnerabilities are used; others are unknown."""
     vulnerable(project)
     assert row(project, "a", "--offline")["vulnerabilities"] is None
     project.run("outdated")
@@ -271,8 +271,8 @@ def test_offline(project: Project) -> None:
     assert [] == project.index.paths()
 
 
-def test_the_lock_is_what_counts(project: Project) -> None:
-    """A lock that is missing or cut is refused, a stale one is told as it is, and none is ever written."""
+def test_missing_stale_and_damaged_locks(project: Project) -> None:
+    """A missing or damaged lock is an error, a stale one a warning; the lock is not changed."""
     project.index.add(build_wheel("a", "1.0"))
     project.write("a")
     missing = project.run("outdated")
@@ -290,8 +290,8 @@ def test_the_lock_is_what_counts(project: Project) -> None:
     assert 1 == project.run("outdated").code
 
 
-def test_a_release_that_left_the_index(project: Project) -> None:
-    """A locked release that is gone from its page is still told against what is there."""
+def test_locked_release_was_removed_from_the_index(project: Project) -> None:
+    """A locked release that was removed from the index is compared with the remaining ones."""
     wheel = project.index.add(build_wheel("a", "1.0", requires=["b"]))
     project.index.add(build_wheel("b", "1.0"))
     project.index.add(build_wheel("a", "0.9"))
@@ -303,18 +303,18 @@ def test_a_release_that_left_the_index(project: Project) -> None:
 
 
 def test_age() -> None:
-    """An age is whole days, never negative, and nothing where there is no day."""
+    """An age is in whole days, never negative, and None without a date."""
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert 1 == age("2026-02-28", now)
     assert 0 == age("2026-03-02", now)
     assert age("", now) is None
 
 
-# What the index's own pages say, read by other means.
+# The expected result, computed with packaging.
 
 
-def own_words(name: str, locked: str, python: tuple[int, int]) -> tuple[str, GlibcVersion | None]:
-    """By packaging alone: the newest final release above *locked*, and the lowest cap under which it has a wheel."""
+def expected_release(name: str, locked: str, python: tuple[int, int]) -> tuple[str, GlibcVersion | None]:
+    """The newest final release above *locked*, and the lowest cap under which it has a wheel."""
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
     page = httpx.get(f"{DEFAULT_INDEX_URL}{name}/", headers=accept, timeout=60).json()
     releases: dict[Version, list[str]] = {}
@@ -349,7 +349,7 @@ def own_words(name: str, locked: str, python: tuple[int, int]) -> tuple[str, Gli
     ids=lambda value: "-".join(value) if isinstance(value, list) else str(value) if isinstance(value, str) else "",
 )
 def test_the_public_index(tmp_path: Path, dependencies: list[str], python: str, glibc: str, held: set[str]) -> None:
-    """On the public index, the newest release and the cap that it needs are what its pages say, read by packaging."""
+    """On the public index, the newest release and the cap that it needs match those computed with packaging."""
     Project(tmp_path, IndexServer()).write(*dependencies, glibc=glibc, python=[python])
     command = [sys.executable, "-m", "minglibc"]
     subprocess.run([*command, "lock", "--quiet"], cwd=tmp_path, check=True)
@@ -359,9 +359,9 @@ def test_the_public_index(tmp_path: Path, dependencies: list[str], python: str, 
     for row in rows:
         if row["name"] in {*dependencies, *held}:
             major, minor = map(int, python.split("."))
-            newest, needs = own_words(row["name"], row["locked"], (major, minor))
+            newest, needs = expected_release(row["name"], row["locked"], (major, minor))
             assert (row["name"], newest) == (row["name"], row["newest"] if row["behind"] else row["locked"])
             if row["reason"] == "glibc":
                 assert (row["name"], str(needs)) == (row["name"], row["needs"])
-        # The index that this was written on never says; one that does may list any.
+        # Mirrors may have no vulnerability data.
         assert row["vulnerabilities"] is None or isinstance(row["vulnerabilities"], list)

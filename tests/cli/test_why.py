@@ -1,4 +1,4 @@
-"""`minglibc why NAME`: the chains that lead to a package, why this release, and what refuses each above it."""
+"""`minglibc why NAME`: the requirement chains of a package, and what blocks newer releases."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.support.wheels import build_wheel
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
-    """A requires b and b[fast], b requires c, and c has releases that are refused for one reason each."""
+    """A requires b and b[fast], b requires c, and each newer release of c is blocked for another reason."""
     index.add(build_wheel("a", "1.0", requires=["b>=1", "b[fast]"]))
     index.add(build_wheel("b", "1.5", requires=["c<9", "d; extra == 'fast'"], provides_extra=["fast"]))
     index.add(build_wheel("d", "1.0", requires=["c>=1"]))
@@ -24,8 +24,8 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
     return Project(tmp_path, index)
 
 
-def test_whole_answer(project: Project) -> None:
-    """One block: release and target, wheel, a chain for everyone who requires it, and each newer release, newest first."""
+def test_output(project: Project) -> None:
+    """The output has the release, its targets and wheel, a chain for each requirement, and the newer releases."""
     expected = """\
 c 1.0 for CPython 3.9 on x86_64 with glibc 2.17
   c-1.0-cp39-abi3-manylinux_2_17_x86_64.whl, needs glibc 2.17, uploaded 2026-01-01
@@ -42,12 +42,12 @@ c 1.0 for CPython 3.9 on x86_64 with glibc 2.17
 
 
 def test_newest(project: Project) -> None:
-    """A package at its newest release says so, with who asks for it in the project, an extra or a group."""
+    """The output says if the release is the newest."""
     assert "  the project → a\n  this is the newest release\n" in project.write("a").lock().run("why", "A").out
 
 
-def test_targets_with_one_answer_share_it(project: Project) -> None:
-    """Targets are told apart only where the answer differs."""
+def test_targets_with_the_same_explanation(project: Project) -> None:
+    """Targets with the same explanation share one."""
     project.write("a", python=["3.8", "3.9", "3.11"])
     project.index.add(build_wheel("c", "1.0", "cp38-cp38-manylinux_2_17_x86_64"))
     project.lock()
@@ -57,7 +57,7 @@ def test_targets_with_one_answer_share_it(project: Project) -> None:
 
 
 def test_json(project: Project) -> None:
-    """The JSON has the chains link by link, and each refusal with its reason and the cap that would lift it."""
+    """The JSON has the chains, and the newer releases with the reason and the cap that allows them."""
     (found,) = project.write("a").lock().json("why", "c")
     assert ("c", "1.0", "2.17") == (found["name"], found["version"], found["needs"])
     links = [
@@ -71,8 +71,8 @@ def test_json(project: Project) -> None:
     assert [None, None, None, None, "2.28"] == [each["needs"] for each in found["above"]]
 
 
-def test_a_name_that_is_not_locked(project: Project) -> None:
-    """A name that is not in the lock is an error with the nearest that is; it writes nothing on stdout."""
+def test_unlocked_name(project: Project) -> None:
+    """A name that is not in the lock is an error that suggests a similar name."""
     ran = project.write("a").lock().run("why", "cc")
     assert (2, "", True) == (ran.code, ran.out, "cc is not in pylock.toml" in ran.err)
     assert "hint: nothing in pyproject.toml requires it" in project.run("why", "zzz").err
@@ -80,8 +80,8 @@ def test_a_name_that_is_not_locked(project: Project) -> None:
     assert "did you mean requests?" in project.write("requests").lock("--refresh").run("why", "reqests").err
 
 
-def test_circle(project: Project) -> None:
-    """Packages that require each other have a chain from the project, and it ends."""
+def test_cycle(project: Project) -> None:
+    """Packages that require each other have finite chains from the project."""
     project.index.add(build_wheel("x", "1.0", requires=["y"]))
     project.index.add(build_wheel("y", "1.0", requires=["x"]))
     out = project.write("x").lock().run("why", "x").out

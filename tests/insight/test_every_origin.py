@@ -1,4 +1,4 @@
-"""Every lock that minglibc writes can be explained: a project's, one of requirements files, a script's."""
+"""The commands that explain a lock support those of projects, requirements files and scripts."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ LOCKS = ("tools/pylock.tools.toml", "pylock.job.toml", "project/pylock.toml")
 
 @pytest.fixture(autouse=True)
 def locks(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three locks of app and lib under the cap 2.17, which holds lib 2.0 back; here is no project."""
+    """Three locks of app and lib under the cap 2.17, which holds back lib 2.0; the current folder has no project."""
     index.add(build_wheel("app", "1.0", requires=["lib"]))
     index.add(build_wheel("lib", "1.0"))
     index.add(build_wheel("lib", "2.0", "cp311-cp311-manylinux_2_28_x86_64"))
@@ -41,7 +41,7 @@ def locks(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -
 
 
 def explained(*arguments: str) -> Ran:
-    """A command that reads a fresh lock, and succeeds."""
+    """Run a command on a fresh lock, which must succeed."""
     ran = minglibc(*arguments)
     assert DONE == ran.code, ran.err
     assert "stale" not in ran.err
@@ -49,8 +49,8 @@ def explained(*arguments: str) -> Ran:
 
 
 @pytest.mark.parametrize("path", LOCKS)
-def test_every_lock(path: str) -> None:
-    """`check`, `why`, `outdated`, `caps`, `report` and `tree` explain the lock that --lock names, from anywhere."""
+def test_lock_option(path: str) -> None:
+    """`check`, `why`, `outdated`, `caps`, `report` and `tree` use the lock of --lock, from any folder."""
     given = ("--lock", path)
     assert "of 2 wheels against glibc 2.17" in explained("check", *given).err
     assert "the project → app → lib" in explained("why", "lib", *given).out.replace(" (1.0)", "")
@@ -67,8 +67,8 @@ def test_every_lock(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", LOCKS[:2])
-def test_a_stale_lock_is_explained_as_it_is(path: str, locks: Path) -> None:
-    """What the lock was made from may have changed since: that is said, under the lock's own name."""
+def test_stale_lock_is_a_warning(path: str, locks: Path) -> None:
+    """A stale lock is explained with a warning that names it."""
     for source in (locks / "tools" / "requirements.in", locks / "job.py"):
         source.write_text(source.read_text().replace("app", "app>=1"))
     ran = minglibc("why", "lib", "--lock", path)
@@ -79,8 +79,8 @@ def test_a_stale_lock_is_explained_as_it_is(path: str, locks: Path) -> None:
     assert "in requirements.in requires it" in ran.err or "in job.py requires it" in ran.err
 
 
-def test_the_caps_of_a_lock_are_those_that_files_are_held_against(locks: Path) -> None:
-    """`check` of wheels or of an environment takes its caps from the lock that is named, where no project is."""
+def test_check_uses_the_caps_of_the_lock(locks: Path) -> None:
+    """`check --lock` checks wheels with the caps of the lock."""
     wheel = build_wheel("lib", "1.0")
     (locks / wheel.filename).write_bytes(wheel.content)
     assert "against glibc 2.17" in explained("check", wheel.filename, "--lock", LOCKS[0]).err

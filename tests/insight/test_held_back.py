@@ -1,4 +1,4 @@
-"""`lock` tells what the cap holds back, and nothing that something else holds back."""
+"""`lock` reports what the cap holds back, and nothing that is blocked for another reason."""
 
 from pathlib import Path
 
@@ -31,25 +31,25 @@ def _releases(index: IndexServer) -> None:
 
 
 def test_newest_and_what_it_needs(tmp_path: Path, index: IndexServer) -> None:
-    """The newest release that every requirement admits is named, with the cap that it needs."""
+    """The newest release that meets every requirement is reported, with the cap that it needs."""
     assert ["a 3.0 → 1.0: newer releases need glibc 2.34"] == _held_back(tmp_path, index, "a")
     assert ["a 2.0 → 1.0: newer releases need glibc 2.28"] == _held_back(tmp_path, index, "a<3")
 
 
-def test_a_requirement_is_not_the_cap(tmp_path: Path, index: IndexServer) -> None:
-    """What a requirement keeps out is not put down to the cap."""
+def test_release_blocked_by_a_requirement(tmp_path: Path, index: IndexServer) -> None:
+    """A release that a requirement blocks is not reported."""
     assert [] == _held_back(tmp_path, index, "a<2")
 
 
-def test_a_prerelease_is_not_missed(tmp_path: Path, index: IndexServer) -> None:
-    """A newer pre-release above the cap is nothing that anybody misses."""
+def test_prerelease_is_not_reported(tmp_path: Path, index: IndexServer) -> None:
+    """A newer pre-release above the cap is not reported."""
     index.add(build_wheel("b", "1.0"))
     index.add(build_wheel("b", "2.0rc1", NEW))
     assert [] == _held_back(tmp_path, index, "b")
 
 
-def test_another_target_is_not_the_cap(tmp_path: Path, index: IndexServer) -> None:
-    """A release that the cap admits and an older Python's answer keeps out is not put down to the cap."""
+def test_release_blocked_by_another_target(tmp_path: Path, index: IndexServer) -> None:
+    """A release that the cap allows and another target blocks is not reported."""
     index.add(build_wheel("b", "1.0"))
     index.add(build_wheel("b", "2.0", OLD, requires_python=">=3.11"))
     index.add(build_wheel("b", "3.0", NEW, requires_python=">=3.11"))
@@ -57,7 +57,7 @@ def test_another_target_is_not_the_cap(tmp_path: Path, index: IndexServer) -> No
 
 
 def test_what_a_held_back_release_pins(tmp_path: Path, index: IndexServer) -> None:
-    """A package that is old only because a held-back release pins it is told too."""
+    """A package that is old only because a held-back release pins it is reported too."""
     for version, tag in (("1.0", OLD), ("2.0", NEW)):
         index.add(build_wheel("b", version, tag, requires=[f"c=={version}"]))
         index.add(build_wheel("c", version, tag))
