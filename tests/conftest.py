@@ -15,6 +15,7 @@ import pytest
 
 from minglibc.app import lock
 from minglibc.lock import document as lockfile
+from minglibc.lock import reader
 from minglibc.lock.document import Inputs
 from minglibc.model.targets import Target
 from minglibc.resolve.resolver import Resolution
@@ -77,7 +78,7 @@ def _check_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs) -> str:
         text = lockfile.dumps(document, targets, inputs)
-        check_selection(lockfile.loads(text), resolutions)
+        check_selection(reader.loads(text), resolutions)
         return text
 
     monkeypatch.setattr(lock, "merge", merge)

@@ -335,7 +335,7 @@ def test_forged_source(project: LockedProject, index: IndexServer, before: str, 
     path.write_text(seal(body.replace(before, after), digests.inputs))
     ran = project.sync()
     assert 1 == ran.code
-    assert "run `minglibc lock` to make it anew" in ran.err
+    assert "run `minglibc lock` to create it again" in ran.err
 
 
 # Invalid and unsafe archives.

@@ -277,4 +277,4 @@ def test_forged_folder(project: LockedProject) -> None:
     forged = text[: text.index("inputs = ")].replace('\npath = "libs/a"', '\npath = "../elsewhere"')
     path.write_text(seal(forged, digests.inputs))
     ran = project.sync()
-    assert (1, True) == (ran.code, "a has a path out of its folder" in ran.err)
+    assert (1, True) == (ran.code, "a has a path outside the lock's folder" in ran.err)

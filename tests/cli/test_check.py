@@ -160,7 +160,7 @@ def test_damaged_lock_is_refused(project: Project) -> None:
     path.write_text(text.replace("liar-1.0-cp39", "liar-1.0-1-cp39"), encoding="utf-8")
     ran = check(project)
     assert 1 == ran.code
-    assert "was cut or edited" in ran.err
+    assert "was truncated or edited" in ran.err
 
 
 def make_environment(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from minglibc.cache import maintenance
 from minglibc.config.requirements_file import lines
-from minglibc.lock.document import loads
+from minglibc.lock.reader import loads
 from tests.support.commands import Ran, locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel

@@ -25,7 +25,7 @@ from minglibc.index import remote_metadata
 from minglibc.index.json_page import read_page, read_project_json
 from minglibc.index.response import JSON_TYPE, Answer, shown, unpacked
 from minglibc.index.transport import Limits
-from minglibc.lock import digest
+from minglibc.lock import digest, reader
 from minglibc.lock import document as lockfile
 from minglibc.lock.digest import seal
 from minglibc.model import requirements
@@ -430,7 +430,7 @@ def read_lock(text: str) -> None:
     with bounded_time():
         digest.lock_digests(text)
         try:
-            found = lockfile.loads(text)
+            found = reader.loads(text)
         except LockError:
             return
         for target in found.targets:
@@ -513,7 +513,7 @@ def test_edited_locks_are_rejected(text: str) -> None:
     """A lock that was edited is rejected, unless only its line endings differ."""
     if text.replace("\r\n", "\n") != LOCK:
         with pytest.raises(LockError):
-            lockfile.loads(text)
+            reader.loads(text)
 
 
 def check_settings(text: str) -> None:
@@ -633,7 +633,7 @@ def test_cache_entries(
 
 def test_errors_are_documented() -> None:
     """The errors that these tests ignore are errors with a message for users."""
-    parsers: tuple[Callable[[], object], ...] = (lambda: lockfile.loads(""), lambda: parse_settings("="))
+    parsers: tuple[Callable[[], object], ...] = (lambda: reader.loads(""), lambda: parse_settings("="))
     for parser in parsers:
         with pytest.raises(MinglibcError):
             parser()

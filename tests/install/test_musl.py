@@ -14,7 +14,8 @@ from minglibc.audit.rules import Kind, audit, read_binary
 from minglibc.errors import LockError
 from minglibc.install import interpreter as interpreters
 from minglibc.install import proof
-from minglibc.lock.document import FORMAT, loads
+from minglibc.lock.document import FORMAT
+from minglibc.lock.reader import loads
 from minglibc.model.targets import GlibcVersion, MuslVersion
 from tests.support.commands import check_cap, minglibc
 from tests.support.elves import elf

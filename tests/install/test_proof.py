@@ -24,7 +24,7 @@ code = main(sys.argv[1:])
 json.dump([code, sorted(sys.modules)], open(os.environ["IMPORTED"], "w"))
 """
 SELECTION = "('', [], [], (False, False, False))"
-HEAVY = {"dataclasses", "httpx", "importlib.resources", "installer", "minglibc.cli.syncing", "minglibc.lock.document"}
+HEAVY = {"dataclasses", "httpx", "importlib.resources", "installer", "minglibc.cli.syncing", "minglibc.lock.reader"}
 HEAVY |= {"msgspec", "packaging", "shutil", "subprocess", "tempfile", "tomllib"}
 
 

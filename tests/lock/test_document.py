@@ -10,8 +10,10 @@ import pytest
 from packaging.pylock import Pylock
 
 from minglibc.errors import LockError
-from minglibc.lock import document as lockfile
+from minglibc.lock import reader
+from minglibc.lock.changes import changes
 from minglibc.lock.digest import seal
+from minglibc.lock.document import Inputs, dumps
 from tests.support.commands import minglibc
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -69,14 +71,14 @@ def test_its_own_table_is_last(text: str) -> None:
     table = text[text.index("[tool.minglibc]") :]
     assert "packages = 4\n" in table
     assert re.search(r'\ninputs = "sha256:[0-9a-f]{64}"\ntext = "sha256:[0-9a-f]{64}"\n\Z', table)
-    assert 4 == len(lockfile.loads(text).targets)
+    assert 4 == len(reader.loads(text).targets)
 
 
 def _resealed(document: dict[str, Any]) -> str:
     """A lock that somebody edited cleverly: the digests are right, the content is not."""
-    targets = lockfile.loads_targets(document)
+    targets = reader.loads_targets(document)
     table = document.pop("tool")["minglibc"]
-    text = lockfile.dumps(document, targets, lockfile.Inputs(table["inputs"], ""))
+    text = dumps(document, targets, Inputs(table["inputs"], ""))
     body = text[: text.rindex('inputs = "')].replace(
         f"packages = {len(document['packages'])}", f"packages = {table['packages']}"
     )
@@ -119,7 +121,7 @@ def test_edited_lock_is_refused(text: str, edit: str) -> None:
     document = tomllib.loads(text)
     change(document)
     with pytest.raises(LockError, match=said):
-        lockfile.loads(_resealed(document))
+        reader.loads(_resealed(document))
 
 
 @pytest.mark.parametrize(
@@ -134,26 +136,26 @@ def test_edited_lock_is_refused(text: str, edit: str) -> None:
 def test_indexes_that_are_none_are_refused(text: str, row: str) -> None:
     """A lock of one unnamed index names none; one that names something else than addresses is damaged."""
     assert "indexes" not in text
-    assert {} == lockfile.loads(text).indexes
+    assert {} == reader.loads(text).indexes
     body = text[: text.rindex('inputs = "')].replace("targets = [", f"indexes = [{row}]\ntargets = [")
     with pytest.raises(LockError, match="is damaged"):
-        lockfile.loads(seal(body, "sha256:" + 64 * "0"))
+        reader.loads(seal(body, "sha256:" + 64 * "0"))
 
 
 def test_every_cut_is_noticed(text: str) -> None:
     """A lock cut anywhere, also between two packages where TOML still parses, is refused."""
     for place in range(0, len(text) - 1, 97):
         with pytest.raises(LockError):
-            lockfile.loads(text[:place])
+            reader.loads(text[:place])
     for border in re.finditer(r"^\[\[packages\]\]", text, re.MULTILINE):
         with pytest.raises(LockError):
-            lockfile.loads(text[: border.start()])
+            reader.loads(text[: border.start()])
         with pytest.raises(LockError):
-            lockfile.loads(text[: border.start()] + text[text.index("[tool.minglibc]") :])
+            reader.loads(text[: border.start()] + text[text.index("[tool.minglibc]") :])
 
 
 def test_changes() -> None:
     """The diff of two locks names what was added, removed and changed."""
     before, after = {"a": ["1"], "b": ["1"], "c": ["1", "2"]}, {"a": ["2"], "c": ["1", "2"], "d": ["1"]}
     expected = [("a", "1", "2"), ("b", "1", None), ("d", None, "1")]
-    assert expected == lockfile.changes(before, after)
+    assert expected == changes(before, after)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minglibc.cli import main
-from minglibc.lock.document import Lock, loads
+from minglibc.lock.reader import Lock, loads
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.resolve.resolver import Resolution
 

@@ -22,13 +22,13 @@ def add_direct_references(
     """Give *index* the files and folders that *requirements* and the settings refer to; *inputs* with their digests."""
     local: dict[str, str] = {}
     sources = {name: source.path for name, source in settings.paths.items()}
-    for name, references in directs(requirements, inputs.place, sources).items():
+    for name, references in directs(requirements, inputs.folder, sources).items():
         metadata: dict[Artifact, CoreMetadata] = {}
         for position, reference in enumerate(references):
             if reference.path:
                 read = references[position] = _read(reference, metadata)
                 path = pyproject_path(reference.path) if isinstance(read.artifact, SourceTree) else reference.path
-                local[path] = digest(os.path.join(inputs.place, path))
+                local[path] = digest(os.path.join(inputs.folder, path))
         index.seed(DirectPage(name, references), metadata)
     editable = frozenset(name for name, source in settings.paths.items() if source.editable)
     return inputs._replace(local=local, editable=editable)

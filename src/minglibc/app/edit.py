@@ -9,7 +9,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.config import edit, project_files
 from minglibc.config.edit import Place
-from minglibc.lock.document import Lock, loads
+from minglibc.lock.reader import Lock, loads
 from minglibc.model import versions
 
 

@@ -17,7 +17,7 @@ from minglibc.index.vulnerabilities import Advisories
 from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_vulnerabilities
 from minglibc.insight.replay import CompatibilityAt, replay
 from minglibc.insight.why import Explainer, Explanation, explain
-from minglibc.lock.document import Lock
+from minglibc.lock.reader import Lock
 from minglibc.model.requirements import normalize_name
 from minglibc.resolve.resolver import Resolution
 

@@ -9,7 +9,7 @@ from minglibc.config.settings import NamedIndex, Settings
 from minglibc.errors import SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials, without_credentials
-from minglibc.lock.document import Lock
+from minglibc.lock.reader import Lock
 from minglibc.resolve.prefetch import Speculation
 
 

@@ -20,8 +20,11 @@ from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
+from minglibc.lock.changes import Change, changes, versions_of
 from minglibc.lock.digest import lock_digests
-from minglibc.lock.document import Change, Lock, changes, dumps, loads, merge, version_of, versions_of
+from minglibc.lock.document import dumps, merge
+from minglibc.lock.locked_files import version_of
+from minglibc.lock.reader import Lock, loads
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target

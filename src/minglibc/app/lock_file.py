@@ -8,7 +8,7 @@ from minglibc.config import project_files
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
-    from minglibc.lock.document import Lock
+    from minglibc.lock.reader import Lock
 
 
 class LockFile(NamedTuple):
@@ -27,7 +27,7 @@ class LockFile(NamedTuple):
 
 def read_lock_file(common: CommonOptions, lock: str | None = None) -> LockFile:
     """The lock at the path *lock*, else the project's; raises LockError where it is missing or invalid."""
-    from minglibc.lock.document import loads  # noqa: PLC0415  `run` with an unchanged environment parses no lock (10 ms)
+    from minglibc.lock.reader import loads  # noqa: PLC0415  `run` with an unchanged environment parses no lock (10 ms)
 
     path = os.path.abspath(lock) if lock else _project_lock(common)
     folder, name = os.path.split(path)

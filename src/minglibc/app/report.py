@@ -9,7 +9,8 @@ from minglibc.app.explain import ExplainedLock, ExplainOptions, open_lock
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.audit.rules import Finding
 from minglibc.insight.report import LockedWheel, ReportData
-from minglibc.lock.document import Lock, version_of
+from minglibc.lock.locked_files import version_of
+from minglibc.lock.reader import Lock
 from minglibc.model.platform_tags import lowest_libcs
 
 CheckLock = Callable[[Lock, str], Sequence[Finding]]
@@ -31,7 +32,7 @@ def gather_report(
             ranges=caps.ranges,
             newest=caps.newest,
             statuses=explained.outdated(),
-            findings=None if check is None else check(explained.lock, session.inputs.place),
+            findings=None if check is None else check(explained.lock, session.inputs.folder),
             wheels=_wheels(explained),
         )
 

@@ -81,13 +81,13 @@ def _inputs(request: LockRequest, settings: Settings, index: Index) -> Inputs:
     return Inputs(
         digest=request.digest,
         index_url=index.url,
-        homes=index.homes,
+        package_indexes=index.homes,
         indexes=index_addresses(settings),
         requires_python=settings.requires_python,
         extras=tuple(sorted(settings.extras)),
         groups=tuple(sorted(settings.groups)),
         default_groups=settings.default_groups,
         target_names=settings.target_names,
-        origin=request.source,
-        place=request.folder,
+        source=request.source,
+        folder=request.folder,
     )

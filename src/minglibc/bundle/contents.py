@@ -12,7 +12,7 @@ from minglibc.model.architectures import ELF_IDENTITIES
 from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
-    from minglibc.lock.document import Selection
+    from minglibc.lock.locked_files import Selection
 
 SCRIPT = "install.sh"
 SUMS = "SHA256SUMS"

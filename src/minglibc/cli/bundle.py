@@ -23,7 +23,8 @@ from minglibc.config.parser import parse
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
-from minglibc.lock.document import Lock, whole
+from minglibc.lock.locked_files import without_editable
+from minglibc.lock.reader import Lock
 from minglibc.lock.selection import describe_targets, find_targets
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.requirements import Requirement
@@ -34,7 +35,7 @@ from minglibc.resolve.resolver import Unresolvable, resolve
 
 if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder
-    from minglibc.lock.document import Selection
+    from minglibc.lock.locked_files import Selection
 
 _ARCHIVES = (".tar.gz", ".tgz")
 _PIP = "pip"
@@ -97,7 +98,7 @@ def _with_wheels(
     paths = {}
     for package, file in selected:
         if not isinstance(file, PackageWheel):
-            made = make((package, whole(file)), source.folder, maker, target)
+            made = make((package, without_editable(file)), source.folder, maker, target)
             paths[made.filename] = made.path
             wheel = PackageWheel(name=made.filename, path=made.filename, hashes={"sha256": made.sha256})
             # Of what version a folder is, its wheel says.

@@ -25,12 +25,13 @@ from minglibc.errors import EXIT_CANNOT, EnvironmentProblem, SettingsError
 from minglibc.index.downloads import Wheelhouse
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import inspect
-from minglibc.lock.document import Lock, whole
+from minglibc.lock.locked_files import without_editable
+from minglibc.lock.reader import Lock
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import ARCHITECTURES, LIBCS, Cap, Target, check_architecture, oldest
 
 if TYPE_CHECKING:
-    from minglibc.lock.document import Selection
+    from minglibc.lock.locked_files import Selection
 
 # By C library and architecture.
 Caps = Mapping[tuple[str, str], Cap]
@@ -133,7 +134,7 @@ def _built(
                     continue
                 try:
                     # What it needs is for the audit to say.
-                    made = make((package, whole(file)), place, maker, target.uncapped)
+                    made = make((package, without_editable(file)), place, maker, target.uncapped)
                 except IncompatibleBuild as error:
                     talk(arguments, f"warning: {file.filename} is not checked for {target}: it {error.reason.text}")
                 else:

@@ -10,7 +10,7 @@ from minglibc.app.lock import LockOptions, LockResult, check_freshness, lock_pro
 from minglibc.cli.args import ArgumentParser, add_index, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_message
 from minglibc.errors import EXIT_CANNOT
-from minglibc.lock.document import Change
+from minglibc.lock.changes import Change
 
 
 def configure(parser: ArgumentParser) -> None:

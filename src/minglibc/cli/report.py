@@ -18,7 +18,7 @@ from minglibc.cli.why import explain_options
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError
 from minglibc.insight.report import ReportData, render
-from minglibc.lock.document import Lock
+from minglibc.lock.reader import Lock
 
 OUTPUT = "minglibc-report.html"
 

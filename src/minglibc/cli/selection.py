@@ -10,7 +10,7 @@ from minglibc.config import project_files
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
-    from minglibc.lock.document import Lock
+    from minglibc.lock.reader import Lock
 
 __all__ = ["ENVIRONMENT", "add_lock", "add_part", "add_selection", "asked_lock", "selection"]
 ENVIRONMENT = ".venv"
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
 
 def asked_lock(arguments: Namespace) -> Asked:
     """The lock that --lock names, else the project's; raises LockError where there is none, or one that is not whole."""
-    from minglibc.lock.document import loads  # noqa: PLC0415  `run` reads no lock when it is known to match
+    from minglibc.lock.reader import loads  # noqa: PLC0415  `run` reads no lock when it is known to match
 
     path = os.path.abspath(arguments.lock) if arguments.lock else _path(arguments)
     folder, name = os.path.split(path)

@@ -25,7 +25,8 @@ from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan, u
 from minglibc.install.transaction import Prepared, direct_url
 from minglibc.lock import source_files
 from minglibc.lock.digest import is_current
-from minglibc.lock.document import Lock, LockedFolder, version_of
+from minglibc.lock.locked_files import LockedFolder, version_of
+from minglibc.lock.reader import Lock
 from minglibc.lock.selection import MachineProblem, check_python, choose_target, describe_targets, find_targets
 from minglibc.model.artifacts import HASH_ALGORITHMS
 from minglibc.model.requirements import normalize_name
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from minglibc.cache.built_wheels import Built
     from minglibc.index.downloads import LockedFile as FetchedFile
     from minglibc.install.wheel import CheckedWheel
-    from minglibc.lock.document import LockedFile, Selection
+    from minglibc.lock.locked_files import LockedFile, Selection
 
 # The installer that a person may have put there to look around with; it is no part of any lock.
 _SPARED = "pip"

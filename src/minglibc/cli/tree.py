@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from minglibc.cli.options import Namespace, Parser, talk
 from minglibc.cli.selection import add_lock, asked_lock
 from minglibc.errors import SettingsError
-from minglibc.lock.document import Lock
+from minglibc.lock.reader import Lock
 from minglibc.lock.selection import find_targets
 from minglibc.lock.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
 from minglibc.model.requirements import normalize_name

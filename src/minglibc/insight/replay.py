@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from minglibc.errors import ProjectNotFound
-from minglibc.lock.document import Lock, LockedFolder, version_of
+from minglibc.lock.locked_files import LockedFolder, version_of
+from minglibc.lock.reader import Lock
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import Target
@@ -12,7 +13,7 @@ from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider,
 from minglibc.resolve.resolver import ActiveRequirement, Resolution
 
 if TYPE_CHECKING:
-    from minglibc.lock.document import LockedFile
+    from minglibc.lock.locked_files import LockedFile
 
 CompatibilityAt = Callable[[Target], TargetCompatibility]
 

@@ -11,7 +11,7 @@ from minglibc.model.targets import Target, shortest_marker
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-    from minglibc.lock.document import LockedFile, Selection
+    from minglibc.lock.locked_files import LockedFile, Selection
 
 Selections = Mapping[Target, "Selection"]
 

@@ -14,14 +14,14 @@ from packageurl import PackageURL
 
 from minglibc import __version__
 from minglibc.config.toml_file import load
-from minglibc.lock.document import version_of
+from minglibc.lock.locked_files import version_of
 from minglibc.lock.selection import target_name
 from minglibc.lock.tree import Node, graph
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-    from minglibc.lock.document import LockedFile
+    from minglibc.lock.locked_files import LockedFile
     from minglibc.lock.requirements_txt import Selections
 
 _ALGORITHMS = {"sha256": HashAlgorithm.SHA_256, "sha384": HashAlgorithm.SHA_384, "sha512": HashAlgorithm.SHA_512}

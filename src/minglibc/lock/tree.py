@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.lock.document import version_of
+from minglibc.lock.locked_files import version_of
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
