@@ -158,7 +158,7 @@ def test_build_above_the_cap(project: LockedProject, index: IndexServer) -> None
     assert 1 == len(builds(project))
 
 
-def test_not_all_releases_are_built_for_a_error_of(project: LockedProject, index: IndexServer) -> None:
+def test_builds_few_releases(project: LockedProject, index: IndexServer) -> None:
     """After three incompatible builds the project's other releases are not built."""
     for version in range(6):
         index.add(build_source("a", f"{version}.0", needs="2.34"))

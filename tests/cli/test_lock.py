@@ -1,4 +1,4 @@
-"""`minglibc lock` as a user meets it: fresh, stale, upgraded, dry, offline, damaged, and always the same bytes."""
+"""`minglibc lock`: fresh and stale locks, upgrades, dry runs, offline use, damaged locks, and reproducible output."""
 
 import json
 import os
@@ -34,7 +34,7 @@ python = ["3.9", "3.11"]
 
 
 class Project:
-    """A folder with a pyproject.toml, and the command run on it."""
+    """A folder with a pyproject.toml on which `lock` runs."""
 
     def __init__(self, folder: Path, index: IndexServer) -> None:
         self.folder = folder
@@ -44,20 +44,20 @@ class Project:
         self.pyproject.write_text(PYPROJECT, encoding="utf-8")
 
     def lock(self, *arguments: str, code: int = 0) -> str:
-        """Run `lock` and give what it said on stderr."""
+        """Run `lock` and return its stderr."""
         ran = minglibc("lock", "--project", str(self.folder), "--index-url", self.index.url, *arguments)
         assert code == ran.code, ran.err
         return ran.err
 
     def versions(self) -> dict[str, str]:
-        """What the first target has."""
+        """The first target's locked versions."""
         lock = read_lock(self.folder)
         return lock.versions(lock.targets[0])
 
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
-    """Project a requires b; both have releases 1.0 and 2.0, and b 2.0 needs glibc 2.28."""
+    """A requires b; both have releases 1.0 and 2.0, and b 2.0 needs glibc 2.28."""
     for version, tag in (("1.0", "cp39-abi3-manylinux_2_17_x86_64"), ("2.0", "cp39-abi3-manylinux_2_28_x86_64")):
         index.add(build_wheel("a", version, requires=["b"]))
         index.add(build_wheel("b", version, tag))
@@ -65,16 +65,16 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
 
 
 def test_summary(project: Project) -> None:
-    """After a lock one summary says how many packages, how long, what changed and what the cap held back."""
-    said = project.lock()
-    assert re.search(r"^Locked 2 packages for 2 targets in \d+\.\d\ds$", said, re.MULTILINE)
-    assert " + a 2.0\n + b 1.0\n" in said
-    assert "held back by the cap: b 2.0 → 1.0: newer releases need glibc 2.28" in said
+    """The summary says how many packages are locked, how long it took, what changed and what the cap holds back."""
+    stderr = project.lock()
+    assert re.search(r"^Locked 2 packages for 2 targets in \d+\.\d\ds$", stderr, re.MULTILINE)
+    assert " + a 2.0\n + b 1.0\n" in stderr
+    assert "held back by the cap: b 2.0 → 1.0: newer releases need glibc 2.28" in stderr
     assert {"a": "2.0", "b": "1.0"} == project.versions()
 
 
-def test_unchanged_project_asks_nothing(project: Project) -> None:
-    """A lock that is up to date is left alone, without network, and it is said."""
+def test_up_to_date(project: Project) -> None:
+    """A lock that is up to date is not written again, without network access."""
     project.lock()
     before, project.index.requests[:] = project.path.read_bytes(), []
     assert "pylock.toml is up to date\n" == project.lock()
@@ -83,22 +83,22 @@ def test_unchanged_project_asks_nothing(project: Project) -> None:
 
 
 def test_check(project: Project) -> None:
-    """`--check` is 0 for a fresh lock, 1 for a stale or missing one, and never asks the network."""
+    """`--check` exits with 0 for a fresh lock and 1 for a stale or missing one, without network access."""
     assert "there is no pylock.toml" in project.lock("--check", code=1)
     project.lock()
     project.index.requests[:] = []
     project.lock("--check")
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]').replace("2.17", "2.28"))
     before = project.path.read_bytes()
-    said = project.lock("--check", code=1)
-    assert "the lock was made for glibc 2.17" in said
-    assert "c is required and not locked" in said
+    stderr = project.lock("--check", code=1)
+    assert "the lock was made for glibc 2.17" in stderr
+    assert "c is required and not locked" in stderr
     assert [] == project.index.requests
     assert before == project.path.read_bytes()
 
 
-def test_unrelated_tables_leave_the_lock_fresh(project: Project) -> None:
-    """A change of another tool's table, a comment or a description is no reason to lock again."""
+def test_unrelated_changes(project: Project) -> None:
+    """A change to another tool's table, a comment or a description does not make the lock stale."""
     project.lock()
     text = PYPROJECT.replace('version = "0.1.0"', 'version = "0.2.0"  # soon')
     project.pyproject.write_text(f"{text}\n[tool.ruff]\nline-length = 99\n".replace("\n", "\r\n"), newline="")
@@ -114,7 +114,7 @@ def test_invalid_toml_is_an_error(project: Project) -> None:
 
 
 def test_overrides_are_inputs(project: Project) -> None:
-    """--glibc on the command line makes another lock, and a check without it says so; --index-url does not."""
+    """A lock made with --glibc is stale without it; --index-url does not matter."""
     project.lock("--glibc", "2.28")
     assert {"a": "2.0", "b": "2.0"} == project.versions()
     assert "glibc 2.28" in project.lock("--check", code=1)
@@ -123,22 +123,22 @@ def test_overrides_are_inputs(project: Project) -> None:
 
 
 def test_locked_versions_are_kept_until_upgraded(project: Project) -> None:
-    """A newer release on the index changes nothing until --upgrade or --upgrade-package asks for it."""
+    """A newer release is ignored until --upgrade or --upgrade-package."""
     project.lock()
     for name in ("a", "b"):
         project.index.add(build_wheel(name, "3.0", requires=["b"] if name == "a" else ()))
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a>=1"]'))
     project.lock("--refresh")
     assert {"a": "2.0", "b": "1.0"} == project.versions()
-    said = project.lock("--upgrade-package", "B")
-    assert " ~ b 1.0 → 3.0\n" in said
+    stderr = project.lock("--upgrade-package", "B")
+    assert " ~ b 1.0 → 3.0\n" in stderr
     assert {"a": "2.0", "b": "3.0"} == project.versions()
     project.lock("--upgrade")
     assert {"a": "3.0", "b": "3.0"} == project.versions()
 
 
 def test_each_target_keeps_its_own_version(project: Project) -> None:
-    """Where targets have different versions, each keeps its own when a newer release comes out."""
+    """Targets with different versions each keep their own when a newer release appears."""
     project.index.add(build_wheel("c", "1.0", "cp39-cp39-manylinux_2_17_x86_64"))
     project.index.add(build_wheel("c", "2.0", "cp311-cp311-manylinux_2_17_x86_64"))
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["c"]'))
@@ -150,15 +150,15 @@ def test_each_target_keeps_its_own_version(project: Project) -> None:
     assert ["1.0", "2.0"] == [lock.versions(target)["c"] for target in lock.targets]
 
 
-def test_dry_run_prints_the_diff_and_writes_nothing(project: Project) -> None:
-    """`--dry-run` prints what would change on stdout."""
+def test_dry_run(project: Project) -> None:
+    """`--dry-run` prints the changes to stdout and writes nothing."""
     ran = minglibc("lock", "--dry-run", "--project", str(project.folder), "--index-url", project.index.url)
     assert " + a 2.0\n + b 1.0\n" == ran.out
     assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
 
 
 def test_json(project: Project) -> None:
-    """`--json` prints the outcome on stdout, whether something changed or not."""
+    """`--json` prints the result to stdout, whether or not anything changed."""
     ran = minglibc("lock", "--json", "--project", str(project.folder), "--index-url", project.index.url)
     outcome = json.loads(ran.out)
     assert {"name": "b", "before": None, "after": "1.0"} in outcome["changes"]
@@ -167,10 +167,10 @@ def test_json(project: Project) -> None:
     assert (False, []) == (again["changed"], again["changes"])
 
 
-def test_offline_uses_what_is_cached(project: Project) -> None:
-    """`--offline` locks from the cache, and without one says what is missing and exits with 3."""
-    said = project.lock("--offline", code=3)
-    assert "the page of a is not in the cache, and --offline forbids asking the index" in said
+def test_offline(project: Project) -> None:
+    """`--offline` locks from the cache; it exits with 3 and names what is missing."""
+    stderr = project.lock("--offline", code=3)
+    assert "the page of a is not in the cache, and --offline forbids asking the index" in stderr
     project.lock()
     before = project.path.read_bytes()
     project.path.unlink()
@@ -180,13 +180,13 @@ def test_offline_uses_what_is_cached(project: Project) -> None:
     assert [] == project.index.requests
 
 
-def test_quiet_says_nothing(project: Project) -> None:
-    """`--quiet` leaves stdout and stderr empty where all goes well."""
+def test_quiet(project: Project) -> None:
+    """`--quiet` prints nothing on success."""
     assert "" == project.lock("--quiet")
 
 
-def test_environment_variables_stand_for_options(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MINGLIBC_GLIBC is --glibc, and the command line wins over it."""
+def test_environment_variables(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MINGLIBC_GLIBC sets --glibc, and the command line overrides it."""
     monkeypatch.setenv("MINGLIBC_GLIBC", "2.28")
     monkeypatch.setenv("MINGLIBC_PYTHON", "3.11")
     monkeypatch.setenv("MINGLIBC_INDEX_URL", project.index.url)
@@ -197,7 +197,7 @@ def test_environment_variables_stand_for_options(project: Project, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "problem"),
     [
         (lambda _: "", "not made by minglibc"),
         (lambda text: text[: text.index("[tool.minglibc]")], "not made by minglibc"),
@@ -207,7 +207,7 @@ def test_environment_variables_stand_for_options(project: Project, monkeypatch: 
         (lambda text: "\x00\x01" + text, ""),
     ],
 )
-def test_damaged_lock_is_replaced(project: Project, damage: Callable[[str], str], said: str) -> None:
+def test_damaged_lock_is_replaced(project: Project, damage: Callable[[str], str], problem: str) -> None:
     """A truncated, edited, conflicted or binary lock is reported and replaced; --check fails."""
     project.lock()
     whole = project.path.read_text(encoding="utf-8")
@@ -215,12 +215,12 @@ def test_damaged_lock_is_replaced(project: Project, damage: Callable[[str], str]
     assert "error: " in project.lock("--check", code=1)
     stderr = project.lock()
     assert "ignoring it and locking from pyproject.toml" in stderr
-    assert said in stderr
+    assert problem in stderr
     assert whole == project.path.read_text(encoding="utf-8")
 
 
-def test_newer_lock_is_refused(project: Project) -> None:
-    """A lock of a newer minglibc is left as it is."""
+def test_newer_lock(project: Project) -> None:
+    """A lock of a newer minglibc is not changed."""
     project.lock()
     newer = project.path.read_text(encoding="utf-8").replace("lock-format = 1", "lock-format = 3")
     project.path.write_text(newer, encoding="utf-8")
@@ -228,8 +228,8 @@ def test_newer_lock_is_refused(project: Project) -> None:
     assert newer == project.path.read_text(encoding="utf-8")
 
 
-def test_crlf_lock_is_the_same_lock(project: Project) -> None:
-    """A lock that git checked out with CRLF is fresh, and is written with LF when it is written."""
+def test_crlf_lock(project: Project) -> None:
+    """A lock with CRLF line ends is fresh, and `lock` writes LF."""
     project.lock()
     whole = project.path.read_bytes()
     project.path.write_bytes(whole.replace(b"\n", b"\r\n"))
@@ -238,8 +238,8 @@ def test_crlf_lock_is_the_same_lock(project: Project) -> None:
     assert whole == project.path.read_bytes()
 
 
-def test_same_bytes_whatever_the_order(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The lock is the same bytes from another folder, a cold cache, pages in HTML and another hash seed."""
+def test_reproducible(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The lock has the same bytes in another folder, with an empty cache, HTML pages and another hash seed."""
     project.lock()
     expected = project.path.read_bytes()
     for seed, html in (("1", True), ("2", False)):
@@ -249,18 +249,21 @@ def test_same_bytes_whatever_the_order(project: Project, tmp_path_factory: pytes
         command += ["--cache-dir", str(folder / "cache")]
         project.index.html_only = html
         subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
-        found = (folder / "pylock.toml").read_bytes()
-        if html:  # PEP 503 has no sizes and no upload times
-            found, wanted = (
-                re.sub(rb"^(size|upload-time) = .*\n", b"", each, flags=re.MULTILINE) for each in (found, expected)
-            )
-            assert wanted.partition(b"[tool.minglibc]")[0] == found.partition(b"[tool.minglibc]")[0]
+        actual = (folder / "pylock.toml").read_bytes()
+        if html:
+            assert _without_json_fields(expected) == _without_json_fields(actual)
         else:
-            assert expected == found
+            assert expected == actual
 
 
-def test_extras_and_groups_share_one_lock(project: Project) -> None:
-    """Extras and groups are locked together, and markers say which package serves which."""
+def _without_json_fields(lock: bytes) -> bytes:
+    """The packages of a lock without what PEP 503's pages do not have: sizes and upload times."""
+    packages = lock.partition(b"[tool.minglibc]")[0]
+    return re.sub(rb"^(size|upload-time) = .*\n", b"", packages, flags=re.MULTILINE)
+
+
+def test_extras_and_groups(project: Project) -> None:
+    """Extras and groups are locked together, and markers select their packages."""
     project.index.add(build_wheel("c", "1.0"))
     project.index.add(build_wheel("d", "1.0"))
     project.pyproject.write_text(
@@ -276,17 +279,17 @@ def test_extras_and_groups_share_one_lock(project: Project) -> None:
     assert {"a", "b", "d"} == {package.name for package, _ in lock.select(target, groups=["dev"])}
 
 
-def test_lowest_cap_is_offered_after_it_was_tried(project: Project) -> None:
-    """When only the cap is in the way, the message says who asked, what is needed, and the lowest cap that does."""
+def test_suggests_the_lowest_cap(project: Project) -> None:
+    """If only the cap prevents a solution, the error names the requirement, what it needs, and the lowest cap that works."""
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "b>=2"]'))
-    said = project.lock(code=1)
-    assert "the project requires b>=2" in said
-    assert "b 2.0 needs glibc 2.28; the cap is 2.17" in said
-    assert 'glibc = "2.28"' in said
+    stderr = project.lock(code=1)
+    assert "the project requires b>=2" in stderr
+    assert "b 2.0 needs glibc 2.28; the cap is 2.17" in stderr
+    assert 'glibc = "2.28"' in stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["lokc"], 2, "did you mean `minglibc lock`?"),
         (["lock", "--chekc"], 2, "error: "),
@@ -297,15 +300,15 @@ def test_lowest_cap_is_offered_after_it_was_tried(project: Project) -> None:
         (["lock", "--help"], 0, ""),
     ],
 )
-def test_usage(project: Project, arguments: list[str], code: int, said: str) -> None:
-    """A wrong command or option is exit 2 with what to do; help and version are 0."""
+def test_usage(project: Project, arguments: list[str], code: int, message: str) -> None:
+    """An invalid command or option exits with 2 and a hint; help and version exit with 0."""
     ran = minglibc(*arguments, *(["--project", str(project.folder)] if "--glibc" in arguments else []))
     assert code == ran.code
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_index_that_is_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index that can't be reached is exit 3, with its address and how often it was tried."""
+    """An unreachable index exits with 3, its address and the number of attempts."""
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "1")
     ran = minglibc("lock", "--project", str(project.folder), "--index-url", "http://127.0.0.1:9/simple/")
     assert 3 == ran.code
@@ -314,22 +317,22 @@ def test_index_that_is_down(project: Project, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_stdout_closed(project: Project) -> None:
-    """`minglibc lock --dry-run | head -0` ends without a traceback."""
+    """A closed stdout causes no traceback."""
     command = f"{sys.executable} -m minglibc lock --dry-run --index-url {project.index.url} | true"
     ran = subprocess.run(["sh", "-c", command], cwd=project.folder, capture_output=True, text=True, check=False)
     assert "Traceback" not in ran.stderr
     assert "Exception ignored" not in ran.stderr
 
 
-def test_environment_lists_are_replaced_not_extended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--python on the command line stands for MINGLIBC_PYTHON, and does not add to it."""
+def test_options_replace_variables(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--python on the command line replaces the values of MINGLIBC_PYTHON."""
     monkeypatch.setenv("MINGLIBC_PYTHON", "3.9 3.10")
     project.lock("--python", "3.11")
     assert ["3.11"] == [str(target.python) for target in read_lock(project.folder).targets]
 
 
 def test_color(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--color always` paints labels, a pipe gets none, and MINGLIBC_COLOR stands for the option."""
+    """`--color always` and MINGLIBC_COLOR color the labels; a pipe gets no color by default."""
     assert "\33[" not in project.lock("--dry-run")
     assert "\33[" in project.lock("--dry-run", "--color", "always")
     monkeypatch.setenv("MINGLIBC_COLOR", "always")
@@ -340,21 +343,21 @@ def test_color(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(project: Project, sent: signal.Signals, code: int) -> None:
-    """Ctrl-C and SIGTERM while the index keeps it waiting: exit 130 and 143, and nothing left behind."""
+    """Ctrl-C and SIGTERM during a request exit with 130 and 143, and leave no files."""
     project.index.fault("/simple/b/", Fault.hang())
     command = [sys.executable, "-m", "minglibc", "lock", "--index-url", project.index.url]
     with subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True) as process:
         while not project.index.paths("/simple/b/"):
             time.sleep(0.01)
         process.send_signal(sent)
-        _, said = process.communicate(timeout=20)
-    assert code == process.returncode, said
-    assert "Traceback" not in said
+        _, stderr = process.communicate(timeout=20)
+    assert code == process.returncode, stderr
+    assert "Traceback" not in stderr
     assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
 
 
 def test_eight_at_once(project: Project) -> None:
-    """Eight locks at once in one folder and one cache all end well, and the lock is whole."""
+    """Eight simultaneous locks in one folder with one cache all succeed, and the lock is intact."""
     project.lock()
     expected = project.path.read_bytes()
     project.path.unlink()
@@ -378,16 +381,16 @@ def test_verify_skips_a_wrong_tag(project: Project) -> None:
     assert "1.0" == project.versions()["b"]
 
 
-def test_no_answer_offers_what_was_tried(project: Project) -> None:
-    """Where nothing fits, the smallest changes that work are offered."""
+def test_suggestions(project: Project) -> None:
+    """If there is no solution, the smallest changes that work are suggested."""
     project.index.add(build_wheel("c", "1.0", "cp311-cp311-manylinux_2_17_x86_64"))
     project.pyproject.write_text(PYPROJECT.replace('["a"]', '["a", "c"]'))
-    said = project.lock(code=1)
-    assert 'tool.minglibc.python = ["3.11"]' in said
+    stderr = project.lock(code=1)
+    assert 'tool.minglibc.python = ["3.11"]' in stderr
 
 
-def test_several_releases_are_spoken_of_as_several(project: Project) -> None:
-    """Releases with one reason stand on one line, with its verb in the plural and the Pythons in their order."""
+def test_similar_releases_share_a_line(project: Project) -> None:
+    """Releases that are rejected for one reason share a line, in the plural and with the Pythons in order."""
     for version in ("1.0", "2.0"):
         for python in ("310", "38"):
             project.index.add(build_wheel("c", version, f"cp{python}-cp{python}-manylinux_2_17_x86_64"))
@@ -395,8 +398,8 @@ def test_several_releases_are_spoken_of_as_several(project: Project) -> None:
     assert "c 2.0, 1.0 are built for CPython 3.8, 3.10\n" in project.lock(code=1)
 
 
-def test_unknown_keys_are_kept_and_named(project: Project) -> None:
-    """Keys that a later minglibc wrote into a whole lock are named, and stand in the next lock."""
+def test_unknown_keys_are_kept(project: Project) -> None:
+    """Unknown keys of an intact lock are reported and kept in the next lock."""
     project.lock()
     text = project.path.read_text(encoding="utf-8")
     digests = lock_digests(text)
