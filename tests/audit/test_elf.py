@@ -1,4 +1,4 @@
-"""What ELF files need, read as loaders read them."""
+"""Reading ELF files as loaders do."""
 
 import contextlib
 import ctypes
@@ -26,28 +26,28 @@ TWO = {"libc.so.6": ("GLIBC_2.17", "GLIBC_2.34"), "libstdc++.so.6": ("GLIBCXX_3.
 
 
 def read(data: bytes) -> ElfFile:
-    """What *data* needs."""
+    """The needs of *data*."""
     return read_elf(BytesIO(data))
 
 
 def load(tmp_path: Path, data: bytes) -> None:
-    """Have this machine's loader load *data*."""
+    """Load *data* with this machine's loader."""
     path = tmp_path / "made.so"
     path.write_bytes(data)
     ctypes.CDLL(str(path))
 
 
-# The files that the tests make
+# Generated files
 
 
-def test_every_architecture_can_be_made() -> None:
-    """There is a test file for each architecture that a target can have."""
+def test_generator_supports_every_architecture() -> None:
+    """A test file can be generated for each architecture of a target."""
     assert set(ARCHITECTURES) == set(MACHINES)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_made_files_are_small_and_the_same_each_time(machine: str) -> None:
-    """The same arguments give the same bytes, few of them."""
+def test_generated_files_are_small_and_reproducible(machine: str) -> None:
+    """The same arguments give the same few bytes."""
     assert elf(machine, needs=TWO, section_headers=True) == elf(machine, needs=TWO, section_headers=True)
     assert len(elf(machine, needs=TWO, section_headers=True)) < 1500
 
@@ -58,21 +58,21 @@ def test_made_files_are_small_and_the_same_each_time(machine: str) -> None:
     [elf(), elf(section_headers=True, soname="made.so", rpath="$ORIGIN"), elf(needs={}, needed=["libm.so.6"])],
     ids=["versions", "all", "no versions"],
 )
-def test_the_loader_takes_what_is_within_its_glibc(tmp_path: Path, data: bytes) -> None:
-    """This machine's own loader loads a made file whose versions it has."""
+def test_loader_accepts_available_versions(tmp_path: Path, data: bytes) -> None:
+    """This machine's loader loads a generated file if it has the versions."""
     load(tmp_path, data)
 
 
 @only_x86_64_glibc
-def test_the_loader_refuses_what_is_above_its_glibc(tmp_path: Path) -> None:
-    """This machine's own loader refuses a made file in the words that users see."""
+def test_loader_rejects_newer_versions(tmp_path: Path) -> None:
+    """This machine's loader rejects a generated file with the message that users see."""
     with pytest.raises(OSError, match=r"version `GLIBC_2\.99' not found"):
         load(tmp_path, elf(needs={"libc.so.6": ("GLIBC_2.17", "GLIBC_2.99")}))
 
 
 @only_x86_64_glibc
-def test_the_loader_goes_on_without_weak_versions(tmp_path: Path) -> None:
-    """A version marked weak may be missing: the loader says so by loading."""
+def test_loader_ignores_weak_versions(tmp_path: Path) -> None:
+    """A weak version may be missing; the loader loads the file."""
     load(tmp_path, elf(needs={"libc.so.6": ("GLIBC_2.17", "GLIBC_2.99")}, weak=["GLIBC_2.99"]))
 
 
@@ -81,8 +81,8 @@ def test_the_loader_goes_on_without_weak_versions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("section_headers", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
-def test_all_that_a_file_needs_is_read(machine: str, *, section_headers: bool) -> None:
-    """On each architecture, with section headers or stripped of them, the answer is what was written."""
+def test_all_needs_are_read(machine: str, *, section_headers: bool) -> None:
+    """On each architecture, with and without section headers, everything that was written is read."""
     data = elf(
         machine,
         needs=TWO,
@@ -108,34 +108,34 @@ def test_all_that_a_file_needs_is_read(machine: str, *, section_headers: bool) -
     assert expected == read(data)
 
 
-def test_weak_needs_are_told_apart() -> None:
-    """A version that the loader can do without is kept, and marked."""
+def test_weak_needs_are_marked() -> None:
+    """A version that the loader can ignore is kept and marked."""
     needs = read(elf(needs=TWO, weak=["GLIBC_2.34"])).needs
     assert [need.weak for need in needs] == [False, True, False]
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_programs_name_their_loader(machine: str) -> None:
-    """A program is told from a library by the loader that it asks for."""
+def test_executables_have_a_loader(machine: str) -> None:
+    """An executable is distinguished from a library by its loader."""
     program = read(elf(machine, executable=True))
     assert (True, False, MACHINES[machine].loader) == (program.executable, program.static, program.interpreter)
 
 
-def test_static_programs_need_nothing() -> None:
-    """A program without a loader is static and has no needs."""
+def test_static_executables_have_no_needs() -> None:
+    """An executable without a loader is static and has no needs."""
     program = read(elf(executable=True, static=True))
     assert (program.static, program.needed, program.needs) == (True, (), ())
 
 
-def test_musl_is_known_by_loader_or_library() -> None:
-    """A program for musl's loader and a library that needs musl's libc are both known for it."""
+def test_musl_is_recognised_by_loader_or_library() -> None:
+    """Executables with musl's loader and libraries that need musl's libc are recognised."""
     assert read(elf(executable=True, needs={}, interpreter="/lib/ld-musl-x86_64.so.1")).musl
     assert read(elf(needs={}, needed=["libc.musl-x86_64.so.1"])).musl
     assert not read(elf()).musl
 
 
 def test_relative_relocations_need_their_version() -> None:
-    """DT_RELR means glibc 2.36, whether the linker wrote the version or left it out."""
+    """DT_RELR needs glibc 2.36, whether or not the linker wrote the version."""
     told, untold = elf(relr=True), bytearray(elf(relr=True))
     name = untold.index(DT_RELR_VERSION.encode())
     untold[name : name + len(DT_RELR_VERSION)] = b"GLIBC_2.0".ljust(len(DT_RELR_VERSION), b"\0")
@@ -148,41 +148,41 @@ def test_relative_relocations_need_their_version() -> None:
     ("machine", "bits", "architecture"),
     [("x86_64", 32, None), ("i686", 32, "i686"), ("aarch64", 32, None), ("s390x", 32, None)],
 )
-def test_other_word_sizes_are_other_machines(machine: str, bits: int, architecture: str | None) -> None:
-    """A 32-bit file for a 64-bit machine (x32, ILP32) is for no architecture that wheels have."""
+def test_other_word_sizes_are_other_architectures(machine: str, bits: int, architecture: str | None) -> None:
+    """A 32-bit file for a 64-bit machine (x32, ILP32) has no architecture that wheels support."""
     assert architecture == read(elf(machine, bits=bits)).architecture
 
 
-def test_soft_float_is_another_machine() -> None:
-    """A file for ARM without floating-point registers is not for armv7l, whose wheels use them."""
+def test_soft_float_is_another_architecture() -> None:
+    """A file for ARM without hardware floating point is not for armv7l."""
     data = bytearray(elf("armv7l"))
     struct.pack_into("<I", data, 36, 0x05000200)
     assert read(bytes(data)).architecture is None
 
 
-def test_static_programs_may_move() -> None:
-    """A static program that runs at any address has no loader and says that it is a program."""
+def test_static_pie_is_recognised() -> None:
+    """A static position-independent executable has no loader and is an executable."""
     program = read(patched(elf(needs={}, rpath="$ORIGIN"), DT_RUNPATH, {"tag": 0x6FFFFFFB, "value": 0x08000000}))
     assert (True, True) == (program.executable, program.static)
 
 
-def test_debugging_files_need_nothing() -> None:
-    """A file of debug information, whose dynamic section has no bytes in the file, is read as having none."""
+def test_debug_files_have_no_needs() -> None:
+    """A file of debug information, whose dynamic section has no content, is read as having none."""
     data = bytearray(elf())
     struct.pack_into("<QQ", data, 64 + 56 + 32, 0, 0)  # the sizes in the second program header, PT_DYNAMIC
     assert ((), ()) == (read(bytes(data)).needed, read(bytes(data)).needs)
 
 
 def test_hidden_versions_have_their_symbols() -> None:
-    """The highest bit of a version's index says that it is hidden and is no part of the index."""
+    """The highest bit of a version's index marks it as hidden and is not part of the index."""
     data = elf()
     at = data.index(struct.pack("<HHI", 0, 2, 1 + len("libc.so.6") + 1))
     hidden = data[:at] + struct.pack("<HH", 0, 0x8002) + data[at + 4 :]
     assert read(data) == read(hidden)
 
 
-def test_other_systems_are_told_apart() -> None:
-    """Files for FreeBSD and Android are ELF files that no Linux loads."""
+def test_other_systems_are_recognised() -> None:
+    """ELF files for FreeBSD and Android are not for Linux."""
     freebsd = bytearray(elf())
     freebsd[7] = 9
     assert read(bytes(freebsd)).system == "FREEBSD"
@@ -190,37 +190,37 @@ def test_other_systems_are_told_apart() -> None:
     assert read(elf(needs={"libc.so": ("LIBC",)})).system == "Android"
 
 
-def test_names_cannot_move_the_cursor() -> None:
-    """Escape sequences in a name come out as text."""
+def test_escape_sequences_are_escaped() -> None:
+    """Escape sequences in a name are shown as text."""
     assert read(elf(needs={}, needed=["\x1b[2Jlibc.so.6"])).needed == ("\\x1b[2Jlibc.so.6",)
 
 
 @only_x86_64_glibc
 @pytest.mark.parametrize("path", REAL[:40], ids=lambda path: path.name)
-def test_what_this_python_loads_is_within_its_glibc(path: Path) -> None:
-    """Each compiled module of the running Python needs versions for symbols of its libraries, and none above the machine's own."""
+def test_modules_of_this_python_need_its_glibc_at_most(path: Path) -> None:
+    """Compiled modules of the running Python need symbol versions, and none above the machine's glibc."""
     own = GlibcVersion.parse((os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc "))
     with path.open("rb") as stream:
         found = read_elf(stream)
-    # Small modules take everything from Python itself.
+    # Small modules need only symbols of Python itself.
     assert bool(found.needed) == bool(found.needs)
     assert GlibcVersion(2, 2) <= (highest_glibc(found) or own) <= own
     assert all(need.symbols for need in found.needs if need.version != DT_RELR_VERSION)
 
 
-# Bytes that nobody linked
+# Invalid files
 
 
-def test_other_bytes_are_refused() -> None:
-    """What is no ELF file, or ends too soon, is a MalformedElf."""
+def test_invalid_files() -> None:
+    """Other formats and truncated files are MalformedElf."""
     for data in (b"", b"\x7fELF", b"#!/bin/sh\n", elf()[:63], elf()[:120], b"\x7fELF" + bytes(200)):
-        with pytest.raises(MalformedElf, match="not a whole ELF file"):
+        with pytest.raises(MalformedElf, match="invalid ELF file"):
             read(data)
 
 
-def test_needs_without_end_are_refused() -> None:
-    """More versions than any linker writes are refused before they fill the memory."""
-    with pytest.raises(MalformedElf, match="no end"):
+def test_excessive_needs() -> None:
+    """More versions than any linker writes are an error before they fill the memory."""
+    with pytest.raises(MalformedElf, match="not terminated"):
         read(elf(needs={"libc.so.6": [f"GLIBC_2.{minor}" for minor in range(5000)]}))
 
 
@@ -232,25 +232,25 @@ def patched(data: bytes, tag: int, change: dict[str, int]) -> bytes:
     return data[:at] + new + data[at + 16 :]
 
 
-def test_loaders_do_not_count_needs_and_neither_do_we() -> None:
-    """A file that says it has no version needs, and has them, is refused by loaders, so they are read."""
+def test_needs_are_read_despite_a_wrong_count() -> None:
+    """Loaders ignore the number of version needs, and so does the reader."""
     assert read(elf(needs=TWO)).needs == read(patched(elf(needs=TWO), DT_VERNEEDNUM, {"value": 0})).needs
 
 
-def test_addresses_outside_the_file_are_refused() -> None:
-    """A table at an address that no segment holds is a MalformedElf."""
+def test_addresses_outside_the_file() -> None:
+    """A table at an address outside all segments is MalformedElf."""
     with pytest.raises(MalformedElf, match="no segment"):
         read(patched(elf(), 0x6FFFFFFE, {"value": 1 << 63}))
 
 
-def test_names_outside_the_strings_are_refused() -> None:
-    """A name that begins behind its string table is a MalformedElf."""
+def test_names_outside_the_string_table() -> None:
+    """A name that begins after its string table is MalformedElf."""
     with pytest.raises(MalformedElf, match="string table"):
         read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"value": 1 << 40}))
 
 
-def test_the_old_rpath_counts_where_no_runpath_is() -> None:
-    """DT_RPATH names the folders when DT_RUNPATH is missing."""
+def test_rpath_is_used_without_runpath() -> None:
+    """DT_RPATH has the folders if DT_RUNPATH is missing."""
     assert read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"tag": 15})).search == ("$ORIGIN",)
 
 
@@ -265,8 +265,8 @@ NUMBERS = st.sampled_from([0, 1, 2, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 <<
 
 @settings(max_examples=400, deadline=2000)
 @given(data=st.data())
-def test_no_bytes_raise_anything_else(data: st.DataObject) -> None:
-    """Whatever is overwritten or cut off, the answer is an ElfFile or a MalformedElf, and comes soon."""
+def test_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:
+    """Whatever is overwritten or truncated, the result is an ElfFile or MalformedElf, without delay."""
     content = bytearray(data.draw(st.sampled_from(SEEDS)))
     near_the_head = st.integers(0, min(len(content) - 1, 1600))
     for _ in range(data.draw(st.integers(1, 4))):

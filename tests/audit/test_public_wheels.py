@@ -1,4 +1,4 @@
-"""Wheels of the public index whose tag lies are found, and those whose tag is true have no finding."""
+"""Wheels of the public index: understated tags are found, and accurate ones have no finding."""
 
 import os
 import subprocess
@@ -32,8 +32,8 @@ X86_64 = (
     "wrapt==2.5.2",
     "zstandard==0.25.0",
 )
-# Architecture, Python, cap to download for, wheels: fifty and some more.
-HONEST = [
+# Architecture, Python, cap to download for, wheels.
+ACCURATE = [
     ("x86_64", "3.11", GlibcVersion(2, 34), X86_64),
     ("x86_64", "3.12", GlibcVersion(2, 17), tuple(name for name in X86_64 if not name.startswith("psutil"))),
     ("aarch64", "3.13", GlibcVersion(2, 34), X86_64),
@@ -58,13 +58,13 @@ HONEST = [
 def download(
     to: Path, requirements: Iterable[str], architecture: str, python: str = "3.11", cap: GlibcVersion | None = None
 ) -> list[Path]:
-    """The wheels that pip takes for such a machine."""
+    """The wheels that pip selects for such a machine."""
     abi = f"cp{python.replace('.', '')}"
     platforms = platform_tags(architecture, cap or GlibcVersion(2, 36))
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(to)]
     command += ["--python-version", python, "--implementation", "cp", "--abi", abi, "--abi", "abi3", "--abi", "none"]
     command += [f"--platform={platform}" for platform in platforms]
-    # A machine's own folders of wheels are not the index.
+    # Local folders of wheels are not the public index.
     environment = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run([*command, *requirements], env=environment, check=False, capture_output=True, text=True)
@@ -73,20 +73,20 @@ def download(
 
 
 def own_glibc(wheel: Path, architecture: str) -> GlibcVersion:
-    """The lowest glibc that the tags of *wheel* promise to run on."""
+    """The lowest glibc that the tags of *wheel* name."""
     platforms = wheel.stem.rpartition("-")[2].split(".")
     return min(GlibcVersion.parse(platform.removesuffix(f"_{architecture}")) for platform in platforms)
 
 
-def held_at_its_tag(wheel: Path, architecture: str) -> tuple[list[Binary], list[Finding]]:
-    """The binaries of *wheel*, and what an audit at its own tag finds."""
+def checked_at_its_tag(wheel: Path, architecture: str) -> tuple[list[Binary], list[Finding]]:
+    """The binaries of *wheel*, and the findings of an audit at its own tag."""
     with ZipFile(wheel) as archive:
         binaries = list(wheel_binaries(wheel.name.partition("-")[0], archive))
     return binaries, audit(binaries, [architecture], own_glibc(wheel, architecture))
 
 
 @pytest.mark.parametrize(
-    ("liar", "files", "version"),
+    ("understated", "files", "version"),
     [
         ("pounce-solver==0.9.0", {"pounce/bin/pounce"}, "GLIBC_2.39"),
         (
@@ -100,10 +100,10 @@ def held_at_its_tag(wheel: Path, architecture: str) -> tuple[list[Binary], list[
         pytest.param("playwright==1.40.0", {"playwright/driver/node"}, "GLIBC_2.28", marks=large),
     ],
 )
-def test_known_liars_are_found(tmp_path: Path, liar: str, files: set[str], version: str) -> None:
-    """Each wheel that is known to need more than its tag says is found, with its files and the version they need."""
-    (wheel,) = download(tmp_path, [liar], "x86_64")
-    _, findings = held_at_its_tag(wheel, "x86_64")
+def test_understated_tags_are_found(tmp_path: Path, understated: str, files: set[str], version: str) -> None:
+    """Wheels known to need more than their tag says have findings with their files and versions."""
+    (wheel,) = download(tmp_path, [understated], "x86_64")
+    _, findings = checked_at_its_tag(wheel, "x86_64")
     of_glibc = [finding for finding in findings if finding.kind is Kind.GLIBC]
     assert files == {finding.path for finding in of_glibc}
     assert version in {finding.version for finding in of_glibc}
@@ -111,12 +111,12 @@ def test_known_liars_are_found(tmp_path: Path, liar: str, files: set[str], versi
 
 
 @pytest.mark.parametrize(
-    ("honest", "needs"), [("greenlet==3.3.2", GlibcVersion(2, 14)), ("libclang==18.1.1", GlibcVersion(2, 6))]
+    ("accurate", "needs"), [("greenlet==3.3.2", GlibcVersion(2, 14)), ("libclang==18.1.1", GlibcVersion(2, 6))]
 )
-def test_wheels_may_need_less_than_they_say(tmp_path: Path, honest: str, needs: GlibcVersion) -> None:
-    """A wheel that needs less than its tag says is no liar."""
-    (wheel,) = download(tmp_path, [honest], "x86_64")
-    binaries, findings = held_at_its_tag(wheel, "x86_64")
+def test_wheels_may_need_less_than_their_tag(tmp_path: Path, accurate: str, needs: GlibcVersion) -> None:
+    """A wheel that needs less than its tag says has no finding."""
+    (wheel,) = download(tmp_path, [accurate], "x86_64")
+    binaries, findings = checked_at_its_tag(wheel, "x86_64")
     assert not findings
     elves = [binary.content for binary in binaries if isinstance(binary.content, ElfFile)]
     assert needs == max(version for elf in elves if (version := highest_glibc(elf)))
@@ -124,22 +124,22 @@ def test_wheels_may_need_less_than_they_say(tmp_path: Path, honest: str, needs: 
 
 @pytest.mark.parametrize(
     ("architecture", "python", "cap", "requirements"),
-    HONEST,
-    ids=[f"{architecture}-{python}" for architecture, python, *_ in HONEST],
+    ACCURATE,
+    ids=[f"{architecture}-{python}" for architecture, python, *_ in ACCURATE],
 )
-def test_honest_wheels_have_no_finding(
+def test_accurate_tags_have_no_finding(
     tmp_path: Path, architecture: str, python: str, cap: GlibcVersion, requirements: tuple[str, ...]
 ) -> None:
-    """No compiled wheel of these has a finding at its own tag's glibc, and each has files to look at."""
+    """No compiled wheel of these has a finding at its own tag's glibc, and each has binaries."""
     wheels = download(tmp_path, requirements, architecture, python, cap)
     assert len(requirements) == len(wheels)
     for wheel in wheels:
-        binaries, findings = held_at_its_tag(wheel, architecture)
+        binaries, findings = checked_at_its_tag(wheel, architecture)
         assert (wheel.name, []) == (wheel.name, findings)
-        assert tally(binaries, [architecture]).held
+        assert tally(binaries, [architecture]).checked
         assert any(binary.content.needs for binary in binaries if isinstance(binary.content, ElfFile))
 
 
-def test_fifty_honest_wheels_are_held() -> None:
-    """There are fifty wheels in the test above."""
-    assert sum(len(requirements) for *_, requirements in HONEST) >= 50
+def test_fifty_wheels_are_checked() -> None:
+    """The test above has fifty wheels."""
+    assert sum(len(requirements) for *_, requirements in ACCURATE) >= 50

@@ -69,7 +69,7 @@ def test_wheels_bring_what_others_need(project: Project) -> None:
     project.index.add(build_wheel("needy", "2.0", manylinux(17), files={"needy/x.so": needy}))
     ran = check(project.lock("-U"))
     assert 1 == ran.code
-    assert "needy/x.so needs libfriend.so.1, which no wheel brings" in ran.out
+    assert "needy/x.so needs libfriend.so.1, which no wheel contains" in ran.out
 
 
 def test_each_target_has_its_own_cap(project: Project) -> None:

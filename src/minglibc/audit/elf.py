@@ -1,4 +1,4 @@
-"""An ELF file → what it asks of the machine that loads it: libraries, and a version of each library's symbols."""
+"""Read from an ELF file what it needs from the machine that loads it: libraries and versions of their symbols."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -11,65 +11,54 @@ from elftools.common.utils import struct_parse
 from elftools.elf.elffile import ELFFile
 
 from minglibc.errors import MinglibcError
+from minglibc.model.architectures import ARCHITECTURE_OF, ElfIdentity
 
 MAGIC = b"\x7fELF"
 DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
 
-# Machine, class, little-endian: as the header says it.
-_ARCHITECTURES = {
-    ("EM_X86_64", 64, True): "x86_64",
-    ("EM_386", 32, True): "i686",
-    ("EM_AARCH64", 64, True): "aarch64",
-    ("EM_ARM", 32, True): "armv7l",
-    ("EM_PPC64", 64, False): "ppc64",
-    ("EM_PPC64", 64, True): "ppc64le",
-    ("EM_S390", 64, False): "s390x",
-    ("EM_RISCV", 64, True): "riscv64",
-    ("EM_LOONGARCH", 64, True): "loongarch64",
-}
 _GLIBC_LOADERS = {"ld64.so.1", "ld64.so.2"}
 _ARM_SOFT_FLOAT = 0x200
 _LINUX_ABIS = {"ELFOSABI_SYSV", "ELFOSABI_LINUX"}
 _VER_FLG_WEAK = 2
 _DF_1_PIE = 0x08000000
 
-# Loaders know no bounds; a reader of anybody's bytes needs some. Real files stay far below all of them.
-_MOST_SEGMENTS = 1024
-_MOST_TAGS = 4096
-_MOST_VERSIONS = 4096
-_MOST_SYMBOLS = 1 << 20
-_LONGEST_NAME = 4096
-_LARGEST_TABLE = 1 << 28
-_SYMBOLS_SHOWN = 2
+# Limits for untrusted files; real ones stay far below.
+_MAX_SEGMENTS = 1024
+_MAX_TAGS = 4096
+_MAX_VERSIONS = 4096
+_MAX_SYMBOLS = 1 << 20
+_MAX_NAME = 4096
+_MAX_TABLE = 1 << 28
+_EXAMPLES = 2
 
 
 class MalformedElf(MinglibcError):
-    """Bytes that begin as an ELF file and go on as none."""
+    """The file begins like an ELF file but is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A version of a library's symbols that must be there, such as GLIBC_2.17 of libc.so.6."""
+    """A version of a library's symbols that a file needs, such as GLIBC_2.17 of libc.so.6."""
 
     library: str
     version: str
     symbols: tuple[str, ...] = ()
     """One or two of the symbols that need it."""
     weak: bool = False
-    """The loader goes on without it."""
+    """The loader ignores it if it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ElfFile:
-    """What one ELF file is, and what it asks of the machine that loads it."""
+    """An ELF file, and what it needs from the machine that loads it."""
 
     architecture: str | None
-    """The name that manylinux tags have for it; None for any other machine."""
+    """Its name in manylinux tags; None for other machines."""
     system: str
-    """``Linux``, or the other system that it is for."""
+    """``Linux``, or the name of another system."""
     executable: bool
     interpreter: str | None = None
-    """The loader that an executable asks for; an executable without one is static."""
+    """The loader of an executable; None for static ones."""
     soname: str | None = None
     needed: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
@@ -78,32 +67,32 @@ class ElfFile:
 
     @property
     def static(self) -> bool:
-        """Whether this is a program that no loader has to complete."""
+        """Whether this is an executable without a loader."""
         return self.executable and self.interpreter is None
 
     @property
     def musl(self) -> bool:
-        """Whether this is linked with musl, whose programs and libraries glibc's loader can't run."""
-        asks = (self.interpreter or "").rpartition("/")[2].startswith("ld-musl")
-        return asks or any(name == "libc.so" or name.startswith("libc.musl-") for name in self.needed)
+        """Whether this is linked with musl; glibc's loader can't run such files."""
+        has_loader = (self.interpreter or "").rpartition("/")[2].startswith("ld-musl")
+        return has_loader or any(name == "libc.so" or name.startswith("libc.musl-") for name in self.needed)
 
     @property
     def relr(self) -> bool:
-        """Whether its relocations are packed (DT_RELR), which musl before 1.2.4 passes over and then crashes."""
+        """Whether its relocations are packed (DT_RELR); musl before 1.2.4 ignores them and then crashes."""
         return any(need.version == DT_RELR_VERSION for need in self.needs)
 
     @property
     def glibc(self) -> str:
-        """The loader, library or symbol version by which this is linked with glibc; empty where it is not."""
+        """The loader, library or symbol version that links this with glibc; empty if it is not linked with glibc."""
         loader = (self.interpreter or "").rpartition("/")[2]
-        named = [name for name in (loader, *self.needed) if name == "libc.so.6" or _is_glibc_loader(name)]
-        # The other prefixes are those of libraries that may be built with musl just as well; DT_RELR's is no linker's word.
-        asked = [need.version for need in self.needs if need.version.startswith("GLIBC_")]
-        return next((each for each in [*named, *asked] if each != DT_RELR_VERSION), "")
+        libraries = [name for name in (loader, *self.needed) if name == "libc.so.6" or _is_glibc_loader(name)]
+        # Other prefixes belong to libraries that also exist for musl; DT_RELR's version may be inferred.
+        versions = [need.version for need in self.needs if need.version.startswith("GLIBC_")]
+        return next((name for name in [*libraries, *versions] if name != DT_RELR_VERSION), "")
 
 
 def is_loader(name: str) -> bool:
-    """Whether *name* is that of a C library's own loader, which files may name as a library; musl's is all of musl."""
+    """Whether *name* is the loader of a C library, which files may list as a library; musl's loader is all of musl."""
     return _is_glibc_loader(name) or name.startswith(("libc.musl-", "ld-musl-"))
 
 
@@ -112,20 +101,20 @@ def _is_glibc_loader(name: str) -> bool:
 
 
 def read_elf(stream: IO[bytes]) -> ElfFile:
-    """What the seekable *stream* needs, as a loader reads it; raises MalformedElf, and nothing else, for any bytes."""
+    """The ELF file in the seekable *stream*, read as a loader does; raises only MalformedElf, whatever the content."""
     try:
         return _Reader(stream).elf_file()
     except (ELFError, struct.error) as error:
-        raise MalformedElf(f"not a whole ELF file: {error}") from error
+        raise MalformedElf(f"invalid ELF file: {error}") from error
 
 
-def _malformed(why: str) -> NoReturn:
-    raise MalformedElf(f"not a whole ELF file: {why}")
+def _malformed(reason: str) -> NoReturn:
+    raise MalformedElf(f"invalid ELF file: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """A PT_LOAD segment: where the addresses that others speak of are in the file."""
+    """A PT_LOAD segment, which maps addresses to offsets in the file."""
 
     address: int
     offset: int
@@ -133,20 +122,20 @@ class _Load:
 
 
 class _Reader:
-    """Reads in few large steps, forwards where it can, so that a compressed stream will do.
+    """Reads few large blocks, mostly in order, so that the stream may be compressed.
 
-    Everything is found through PT_DYNAMIC, as loaders do: stripped files have no section headers, and nothing makes
-    section headers say the truth.
+    Like a loader it uses PT_DYNAMIC only: stripped files have no section headers, and loaders ignore them.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         head = self._read(0, 64)
         if not head.startswith(MAGIC):
-            _malformed("the first bytes are another format's")
+            _malformed("it does not begin with the ELF magic number")
         elf = ELFFile(BytesIO(head))
         self._header = elf.header
         self._structs = elf.structs
+        self._machine = int.from_bytes(head[18:20], "little" if elf.little_endian else "big")
         self._bits = elf.elfclass
         self._little_endian = elf.little_endian
         self._order = "<" if elf.little_endian else ">"
@@ -159,16 +148,16 @@ class _Reader:
         self._strings = b""
 
     def elf_file(self) -> ElfFile:
-        """The whole answer."""
+        """Read the file."""
         interpreter = self._interpreter()
         tags = list(self._tags())
-        last = dict(tags)  # a loader keeps the last tag of each kind
+        last = dict(tags)  # loaders use the last tag of each kind
         tables = self._tables(last)
         self._strings = tables.get("DT_STRTAB", b"")
         needed = tuple(self._string(value) for tag, value in tags if tag == "DT_NEEDED")
         needs = tuple(self._needs(tables))
         if "DT_RELR" in last and needed and not any(need.version == DT_RELR_VERSION for need in needs):
-            # Old linkers could write these relocations without the version that says so; glibc before 2.36 skips them.
+            # Old linkers wrote these relocations without this version; glibc before 2.36 ignores them.
             needs += (Need("libc.so.6", DT_RELR_VERSION),)
         search = last.get("DT_RUNPATH", last.get("DT_RPATH"))
         return ElfFile(
@@ -183,7 +172,7 @@ class _Reader:
         )
 
     def _architecture(self) -> str | None:
-        name = _ARCHITECTURES.get((self._header["e_machine"], self._bits, self._little_endian))
+        name = ARCHITECTURE_OF.get(ElfIdentity(self._machine, self._bits, self._little_endian))
         soft_float = name == "armv7l" and self._header["e_flags"] & _ARM_SOFT_FLOAT
         return None if soft_float else name
 
@@ -191,7 +180,7 @@ class _Reader:
         abi = str(self._header["e_ident"]["EI_OSABI"])
         if abi not in _LINUX_ABIS:
             return abi.removeprefix("ELFOSABI_")
-        # Android's libc gives its symbols the versions LIBC, LIBC_N, LIBC_O, …
+        # The symbols of Android's libc have the versions LIBC, LIBC_N, LIBC_O, …
         bionic = any(need.library == "libc.so" and need.version.startswith("LIBC") for need in needs)
         android = bionic or (interpreter or "").startswith("/system/")
         return "Android" if android else "Linux"
@@ -203,9 +192,9 @@ class _Reader:
         return self._header["e_type"] == "ET_DYN" and bool(interpreter or pie)
 
     def _read(self, offset: int, size: int) -> bytes:
-        """At most *size* bytes at *offset*; fewer where the file ends."""
-        if size > _LARGEST_TABLE or offset.bit_length() > 62:
-            _malformed(f"{size} bytes at {offset} can't be right")
+        """At most *size* bytes at *offset*; fewer at the end of the file."""
+        if size > _MAX_TABLE or offset.bit_length() > 62:
+            _malformed(f"{size} bytes at offset {offset} exceed the limits")
         self._stream.seek(offset)
         return self._stream.read(size)
 
@@ -219,23 +208,22 @@ class _Reader:
         count, size = self._header["e_phnum"], self._structs.Elf_Phdr.sizeof()
         if not count:
             return []
-        if count > _MOST_SEGMENTS or self._header["e_phentsize"] != size:
-            _malformed("its program headers are not what a loader accepts")
+        if count > _MAX_SEGMENTS or self._header["e_phentsize"] != size:
+            _malformed("its program headers are invalid")
         table = BytesIO(self._read_exactly(self._header["e_phoff"], count * size))
         return [struct_parse(self._structs.Elf_Phdr, table) for _ in range(count)]
 
     def _interpreter(self) -> str | None:
         for segment in self._segments:
             if segment["p_type"] == "PT_INTERP":
-                if segment["p_filesz"] > _LONGEST_NAME:
-                    _malformed("the name of its loader has no end")
+                if segment["p_filesz"] > _MAX_NAME:
+                    _malformed("the name of its loader is too long")
                 return _text(self._read_exactly(segment["p_offset"], segment["p_filesz"]).partition(b"\0")[0])
         return None
 
     def _tags(self) -> Iterator[tuple[object, int]]:
         """The entries of PT_DYNAMIC up to DT_NULL."""
-        # Loaders go by the address of the last PT_DYNAMIC that isn't empty (files with only debug information have
-        # empty ones).
+        # Loaders use the address of the last PT_DYNAMIC that is not empty; debug files have empty ones.
         addresses = [
             segment["p_vaddr"]
             for segment in self._segments
@@ -243,19 +231,19 @@ class _Reader:
         ]
         if not addresses:
             return
-        offset, room = self._place(addresses[-1])
+        offset, room = self._locate(addresses[-1])
         size = self._structs.Elf_Dyn.sizeof()
-        table = self._read(offset, min(room, _MOST_TAGS * size))
+        table = self._read(offset, min(room, _MAX_TAGS * size))
         stream = BytesIO(table)
         for _ in range(len(table) // size):
             entry = struct_parse(self._structs.Elf_Dyn, stream)
             if entry["d_tag"] == "DT_NULL":
                 return
             yield entry["d_tag"], entry["d_val"]
-        _malformed("its dynamic section has no end")
+        _malformed("its dynamic section is not terminated")
 
-    def _place(self, address: int) -> tuple[int, int]:
-        """The file offset of *address*, and how many bytes of its segment follow."""
+    def _locate(self, address: int) -> tuple[int, int]:
+        """The file offset of *address*, and the number of bytes that follow in its segment."""
         for load in self._loads:
             if load.address <= address < load.address + load.size:
                 skip = address - load.address
@@ -263,32 +251,32 @@ class _Reader:
         return _malformed(f"address {address:#x} is in no segment")
 
     def _tables(self, tags: Mapping[object, int]) -> dict[str, bytes]:
-        """The bytes of the tables that say versions, each with what follows it up to the next known table."""
+        """The tables that contain versions, each up to the next known table."""
         entry = self._structs.Elf_Sym.sizeof()
         largest = {
-            "DT_STRTAB": tags.get("DT_STRSZ", _LARGEST_TABLE),
-            "DT_SYMTAB": _MOST_SYMBOLS * entry,
-            "DT_VERSYM": _MOST_SYMBOLS * 2,
-            "DT_VERNEED": _MOST_VERSIONS * 64,
+            "DT_STRTAB": tags.get("DT_STRSZ", _MAX_TABLE),
+            "DT_SYMTAB": _MAX_SYMBOLS * entry,
+            "DT_VERSYM": _MAX_SYMBOLS * 2,
+            "DT_VERNEED": _MAX_VERSIONS * 64,
         }
         if "DT_VERNEED" not in tags:
             largest = {"DT_STRTAB": largest["DT_STRTAB"]}
         starts = sorted({tags[tag] for tag in (*largest, "DT_HASH", "DT_GNU_HASH") if tag in tags})
-        places = []
+        ranges = []
         for tag in largest:
             if tag in tags:
                 address = tags[tag]
-                following = next((start - address for start in starts if start > address), _LARGEST_TABLE)
-                # Names may be shared with other tables, and no loader asks where the needs end.
-                bound = _LARGEST_TABLE if tag in {"DT_STRTAB", "DT_VERNEED"} else following
-                offset, room = self._place(address)
-                places.append((offset, min(room, bound, largest[tag]), tag))
-        return {tag: self._read(offset, size) for offset, size, tag in sorted(places)}
+                following = next((start - address for start in starts if start > address), _MAX_TABLE)
+                # Strings may overlap other tables, and the needs have no declared end.
+                bound = _MAX_TABLE if tag in {"DT_STRTAB", "DT_VERNEED"} else following
+                offset, room = self._locate(address)
+                ranges.append((offset, min(room, bound, largest[tag]), tag))
+        return {tag: self._read(offset, size) for offset, size, tag in sorted(ranges)}
 
     def _string(self, at: int) -> str:
-        end = self._strings.find(b"\0", at, at + _LONGEST_NAME) if at < len(self._strings) else -1
+        end = self._strings.find(b"\0", at, at + _MAX_NAME) if at < len(self._strings) else -1
         if end < 0:
-            _malformed("it names something outside its string table")
+            _malformed("a name is outside its string table")
         return _text(self._strings[at:end])
 
     def _needs(self, tables: Mapping[str, bytes]) -> Iterator[Need]:
@@ -298,7 +286,7 @@ class _Reader:
             yield Need(library, version, tuple(symbols.get(index, ())), weak)
 
     def _version_needs(self, table: bytes) -> Iterator[tuple[int, str, str, bool]]:
-        """Index, library, version and weakness of each need, following the links as loaders do: to the first zero."""
+        """Index, library, version and weakness of each need, following the links until the first zero, as loaders do."""
         entry = 0
         count = 0
         while table:
@@ -309,8 +297,8 @@ class _Reader:
                 _, flags, index, version, step = struct.unpack_from(f"{self._order}IHHII", table, at)
                 yield index & 0x7FFF, name, self._string(version), bool(flags & _VER_FLG_WEAK)
                 count += 1
-                if count > _MOST_VERSIONS:
-                    _malformed("its version needs have no end")
+                if count > _MAX_VERSIONS:
+                    _malformed("its version needs are not terminated")
                 if not step:
                     break
                 at += step
@@ -323,20 +311,20 @@ class _Reader:
         layout = struct.Struct(self._order + ("IBBHQQ" if self._bits == 64 else "IIIBBH"))
         symbols, versions = tables.get("DT_SYMTAB", b""), tables.get("DT_VERSYM", b"")
         count = min(len(symbols) // layout.size, len(versions) // 2)
-        found: dict[int, list[str]] = {index: [] for index in indexes}
+        examples: dict[int, list[str]] = {index: [] for index in indexes}
         for position, version in enumerate(struct.unpack_from(f"{self._order}{count}H", versions)):
-            names = found.get(version & 0x7FFF)
-            if names is None or len(names) == _SYMBOLS_SHOWN:
+            names = examples.get(version & 0x7FFF)
+            if names is None or len(names) == _EXAMPLES:
                 continue
-            # Data that a program copies (__libc_single_threaded) is no undefined symbol: the version alone decides.
-            # What follows the last symbol may look like one; a name outside the strings gives it away.
+            # Defined symbols count too: a program may copy data such as __libc_single_threaded.
+            # Bytes after the last symbol may look like one; their name is usually outside the strings.
             name = layout.unpack_from(symbols, position * layout.size)[0]
             if 0 < name < len(self._strings):
                 names.append(self._string(name))
-        return found
+        return examples
 
 
 def _text(name: bytes) -> str:
-    """*name* for people: nothing in it can move a terminal's cursor."""
+    """*name* without control characters, for output on a terminal."""
     text = name.decode("utf-8", "backslashreplace")
     return text if text.isprintable() else text.encode("unicode_escape").decode()

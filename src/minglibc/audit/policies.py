@@ -1,10 +1,10 @@
-"""What the manylinux and musllinux policies let a wheel ask of a machine: libraries, and the newest versions of their symbols."""
+"""The manylinux and musllinux policies: the libraries, and the versions of their symbols, that wheels may need."""
 
 from typing import NamedTuple
 
 from minglibc.model.targets import GlibcVersion
 
-# PEP 513, 571 and 599; libexpat came with glibc 2.12's policy and libmvec with 2.24's.
+# PEP 513, 571 and 599; libexpat was added by glibc 2.12's policy and libmvec by 2.24's.
 _FIRST_LIBRARIES = frozenset(
     {
         "libGL.so.1",
@@ -33,8 +33,8 @@ _FIRST_LIBRARIES = frozenset(
 )
 _LATER_LIBRARIES = {"libexpat.so.1": GlibcVersion(2, 12), "libmvec.so.1": GlibcVersion(2, 24)}
 
-# The newest version of each prefix that some machine with this glibc is sure to have, where it changes. GCC's runtime
-# brings versions for single architectures; a version that an architecture never had needs no row of its own.
+# The newest version of each prefix that every machine with this glibc has; only changes are listed. Versions that exist
+# only for other architectures are harmless here.
 _NEWEST: dict[int, dict[str, str]] = {
     5: {"CXXABI": "1.3.1", "GCC": "4.2.0", "GLIBCXX": "3.4.8"},
     12: {"CXXABI": "1.3.3", "GCC": "4.5.0", "GLIBCXX": "3.4.13", "ZLIB": "1.2.2.4"},
@@ -53,7 +53,7 @@ _NEWEST: dict[int, dict[str, str]] = {
     40: {},
     41: {},
 }
-# Where an architecture's machines have less, or more, than the rest; "" is nothing at all.
+# Architectures that differ from the rest; "" means no version.
 _EXCEPTIONS: dict[tuple[int, str], dict[str, str]] = {
     (12, "x86_64"): {"GCC": "4.3.0"},
     (17, "x86_64"): {"LIBATOMIC": ""},
@@ -63,59 +63,59 @@ _EXCEPTIONS: dict[tuple[int, str], dict[str, str]] = {
     (36, "i686"): {"ZLIB": "1.2.12"},
     (39, "loongarch64"): {"GLIBCXX": "3.4.32"},
 }
-# Versions without a number, and the glibc whose policy first has them.
+# Versions without a number, and the first glibc whose policy has them.
 _UNNUMBERED = {"CXXABI_TM_1": 17, "CXXABI_FLOAT128": 24}
-# GLIBC_2.18 was brought back to the one glibc 2.17 that aarch64 machines have.
-_BROUGHT_BACK = {("aarch64", GlibcVersion(2, 18)): GlibcVersion(2, 17)}
-# glibc versions that name a feature: the glibc that first has it.
+# aarch64's glibc 2.17 (CentOS 7) has a backport of GLIBC_2.18.
+_BACKPORTS = {("aarch64", GlibcVersion(2, 18)): GlibcVersion(2, 17)}
+# glibc versions that name a feature, and the first glibc that has it.
 _FEATURES = {"GLIBC_ABI_DT_RELR": GlibcVersion(2, 36)}
 
 GLIBC_PREFIX = "GLIBC"
-# PEP 656 names no libraries beside musl itself; auditwheel's musllinux policies have one more.
+# PEP 656 lists only musl itself; auditwheel's musllinux policies add zlib.
 MUSL_LIBRARIES = frozenset({"libc.so", "libz.so.1"})
 
 
 class Policy(NamedTuple):
-    """What a wheel may ask of every machine with at least this glibc."""
+    """What a wheel may need on every machine with at least this glibc."""
 
     glibc: GlibcVersion
     libraries: frozenset[str]
     newest: dict[str, str]
-    """Prefix of a symbol version → the newest one allowed."""
+    """The newest allowed version of each prefix."""
 
     def allows(self, version: str) -> bool:
-        """Whether the symbol *version*, such as GLIBCXX_3.4.21, may be needed; True for prefixes that it rules not."""
+        """Whether the symbol *version*, such as GLIBCXX_3.4.21, may be needed; True for prefixes without rules."""
         if version in _UNNUMBERED:
             return self.glibc >= (2, _UNNUMBERED[version])
         prefix, _, rest = version.partition("_")
-        if prefix not in _RULED:
+        if prefix not in _PREFIXES:
             return True
         number = _number(rest.rpartition("_")[2])  # GLIBCXX_LDBL_3.4.21 is as old as GLIBCXX_3.4.21
         newest = _number(self.newest.get(prefix, ""))
         return number is not None and newest is not None and number <= newest
 
 
-_RULED = frozenset(prefix for newest in _NEWEST.values() for prefix in newest)
+_PREFIXES = frozenset(prefix for newest in _NEWEST.values() for prefix in newest)
 
 
 def policy_at(cap: GlibcVersion, architecture: str) -> Policy:
     """The newest manylinux policy at or below *cap*."""
     newest: dict[str, str] = {}
-    found = min(_NEWEST)
+    policy_minor = min(_NEWEST)
     exception: dict[str, str] = {}
     for minor, changes in _NEWEST.items():
-        if minor > max(cap.minor, found):
+        if minor > max(cap.minor, policy_minor):
             break
-        found = minor
+        policy_minor = minor
         newest |= changes
         exception = _EXCEPTIONS.get((minor, architecture), {})
-    glibc = GlibcVersion(2, found)
+    glibc = GlibcVersion(2, policy_minor)
     libraries = _FIRST_LIBRARIES | {name for name, first in _LATER_LIBRARIES.items() if first <= glibc}
     return Policy(glibc, libraries, newest | exception)
 
 
 def lowest_policy(version: str, architecture: str) -> GlibcVersion | None:
-    """The lowest cap whose policy allows the symbol *version*; None when no policy does."""
+    """The lowest cap whose policy allows the symbol *version*; None if no policy does."""
     for minor in _NEWEST:
         policy = policy_at(GlibcVersion(2, minor), architecture)
         if policy.allows(version):
@@ -124,18 +124,18 @@ def lowest_policy(version: str, architecture: str) -> GlibcVersion | None:
 
 
 def glibc_of(version: str, architecture: str) -> GlibcVersion | None:
-    """The oldest glibc that has the symbol *version* GLIBC_…; None when no release is known to."""
+    """The oldest glibc that has the symbol *version* GLIBC_…; None if unknown."""
     if version in _FEATURES:
         return _FEATURES[version]
     number = _number(version.partition("_")[2])
     if number is None or number[0] != 2 or len(number) < 2:
         return None
     glibc = GlibcVersion(2, number[1])
-    return _BROUGHT_BACK.get((architecture, glibc), glibc)
+    return _BACKPORTS.get((architecture, glibc), glibc)
 
 
 def version_number(version: str) -> tuple[float, ...]:
-    """What symbol versions of one prefix sort by, oldest first; those without a number are newer than any."""
+    """A sort key for symbol versions of one prefix; versions without a number are the newest."""
     known = _FEATURES.get(version)
     return known or _number(version.rpartition("_")[2]) or (float("inf"),)
 

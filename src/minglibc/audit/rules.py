@@ -1,4 +1,4 @@
-"""Binary files held against the cap: a wheel's tag is its word, the symbol versions that its files need are the truth."""
+"""Check binaries against the cap: the symbol versions that they need, whatever the wheel's tag says."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from minglibc.audit.policies import (
 )
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion
 
-# The first bytes of the binaries that no Linux loader takes.
+# Magic numbers of binaries for other systems.
 _OTHER_SYSTEMS = {
     b"MZ": "Windows",
     b"\xfe\xed\xfa\xce": "macOS",
@@ -30,14 +30,14 @@ _OTHER_SYSTEMS = {
     b"\xca\xfe\xba\xbe": "macOS",
 }
 _FAT_MACH_O = b"\xca\xfe\xba\xbe"
-_MOST_FAT_PARTS = 32  # a Java class begins with the same four bytes, then a version above 44
+_MAX_FAT_PARTS = 32  # Java classes begin with the same four bytes, followed by a version above 44
 _HEAD_SIZE = 8
 _READ_WHOLE = 64 << 20
 _LARGEST_MEMBER = 8 << 30
 
 
 class Kind(StrEnum):
-    """What is wrong with a file."""
+    """The kind of a finding."""
 
     GLIBC = "glibc"
     LIBSTDCXX = "libstdc++"
@@ -62,7 +62,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A binary that begins as an ELF file and can't be read as one."""
+    """A file that begins like an ELF file but can't be read as one."""
 
     why: str
 
@@ -78,7 +78,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a file asks for and that a machine at the cap need not have."""
+    """Something that a file needs and that a machine at the cap may lack."""
 
     distribution: str
     path: str
@@ -87,7 +87,7 @@ class Finding:
     version: str = ""
     symbols: tuple[str, ...] = ()
     lowest_cap: GlibcVersion | None = None
-    """The lowest cap that would have it; None when none is known to."""
+    """The lowest cap that provides it; None if unknown."""
     detail: str = ""
 
     def __str__(self) -> str:
@@ -101,28 +101,28 @@ _SENTENCES = {
     Kind.LIBSTDCXX: "needs {version} of {library}",
     Kind.LIBGCC: "needs {version} of {library}",
     Kind.LIBRARY_VERSION: "needs {version} of {library}",
-    Kind.PRIVATE: "needs {version} of {library}, which every glibc may change",
-    Kind.LIBRARY: "needs {library}, which no wheel brings and not every machine has",
-    Kind.MUSL: "is linked with musl ({library}), which glibc's loader can't run",
-    Kind.LINKED_GLIBC: "is linked with glibc ({library}), which no machine with musl has",
+    Kind.PRIVATE: "needs {version} of {library}, which may change with any glibc release",
+    Kind.LIBRARY: "needs {library}, which no wheel contains and some machines lack",
+    Kind.MUSL: "is linked with musl ({library}), and glibc's loader can't run it",
+    Kind.LINKED_GLIBC: "is linked with glibc ({library}), which machines with musl lack",
     Kind.UNREADABLE: "can't be read: {detail}",
 }
 
 
 class Tally(NamedTuple):
-    """How many binaries there are, by what can be said of them."""
+    """The number of binaries of each kind."""
 
-    held: int
-    """ELF files of the architectures asked for: those that the findings are about."""
+    checked: int
+    """ELF files for the given architectures."""
     static: int
-    """Those of them that need nothing of the machine."""
-    foreign: int
-    """Files for other architectures and systems; they are no findings."""
+    """Those of them that need no library."""
+    skipped: int
+    """Files for other architectures and systems."""
     unreadable: int
 
 
 def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap) -> list[Finding]:
-    """What *binaries* need beyond what every machine of *architectures* with the C library *cap* has, the worst of each kind."""
+    """What *binaries* need that a machine of *architectures* at *cap* may lack; the worst of each kind."""
     binaries, architectures = list(binaries), frozenset(architectures)
     findings: list[Finding] = []
     present = _Present(binaries)
@@ -130,36 +130,36 @@ def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap) ->
         content = binary.content
         if isinstance(content, Unreadable):
             findings.append(Finding(binary.distribution, binary.path, Kind.UNREADABLE, detail=content.why))
-        elif isinstance(content, ElfFile) and _is_held(content, architectures):
+        elif isinstance(content, ElfFile) and _is_checked(content, architectures):
             findings += _findings(binary, content, cap, present)
     order = list(Kind)
     return sorted(findings, key=lambda finding: (finding.distribution, finding.path, order.index(finding.kind)))
 
 
 def tally(binaries: Iterable[Binary], architectures: Iterable[str]) -> Tally:
-    """How many of *binaries* an audit for *architectures* looks at, and how many it leaves aside."""
+    """How many of *binaries* an audit for *architectures* checks, and how many it skips."""
     architectures = frozenset(architectures)
-    held = static = foreign = unreadable = 0
+    checked = static = skipped = unreadable = 0
     for binary in binaries:
         match binary.content:
             case Unreadable():
                 unreadable += 1
-            case ElfFile() as elf if _is_held(elf, architectures):
-                held += 1
+            case ElfFile() as elf if _is_checked(elf, architectures):
+                checked += 1
                 static += elf.static
             case _:
-                foreign += 1
-    return Tally(held, static, foreign, unreadable)
+                skipped += 1
+    return Tally(checked, static, skipped, unreadable)
 
 
 def highest_glibc(elf: ElfFile) -> GlibcVersion | None:
-    """The oldest glibc that can load *elf*; None when it asks for no version of it."""
+    """The oldest glibc that can load *elf*; None if it needs no version of glibc."""
     versions = [glibc_of(need.version, elf.architecture or "") for need in elf.needs if _must_have_glibc(need)]
     return max((version for version in versions if version), default=None)
 
 
-def misfit(elf: ElfFile, cap: Cap) -> str:
-    """Why no machine at *cap* loads *elf*, in words; empty where its C library is no reason."""
+def incompatibility(elf: ElfFile, cap: Cap) -> str:
+    """Why the C library of a machine at *cap* can't load *elf*; empty if it can."""
     if isinstance(cap, MuslVersion):
         return "is linked with glibc" if elf.glibc else ""
     if elf.musl:
@@ -169,13 +169,13 @@ def misfit(elf: ElfFile, cap: Cap) -> str:
 
 
 def read_binary(distribution: str, path: str, stream: IO[bytes]) -> Binary | None:
-    """What the seekable *stream* holds; None when it is no binary of any system."""
+    """The content of the seekable *stream*; None if it is not a binary of any system."""
     content = _content(stream.read(_HEAD_SIZE), stream)
     return Binary(distribution, path, content) if content else None
 
 
 def wheel_binaries(distribution: str, wheel: ZipFile) -> Iterator[Binary]:
-    """The binaries of an open wheel; a member is read whole only when it begins as an ELF file."""
+    """The binaries of an open wheel; only members that begin like ELF files are read completely."""
     for member in wheel.infolist():
         if not member.is_dir():
             content = _member_content(wheel, member)
@@ -187,12 +187,12 @@ def _must_have_glibc(need: Need) -> bool:
     return not need.weak and need.version.startswith(f"{GLIBC_PREFIX}_")
 
 
-def _is_held(elf: ElfFile, architectures: frozenset[str]) -> bool:
+def _is_checked(elf: ElfFile, architectures: frozenset[str]) -> bool:
     return elf.system == "Linux" and elf.architecture in architectures
 
 
 class _Present:
-    """The libraries that come along: which distribution brings which name, for which architecture."""
+    """The libraries that distributions contain, by name and architecture."""
 
     def __init__(self, binaries: Iterable[Binary]) -> None:
         self._names: set[tuple[str | None, str]] = set()
@@ -206,11 +206,11 @@ class _Present:
                         self._own.add((binary.distribution, architecture, name))
 
     def anywhere(self, library: str, architecture: str | None) -> bool:
-        """Whether any distribution brings it: torch takes its libraries from a dozen others."""
+        """Whether any distribution contains it: torch uses libraries of a dozen others."""
         return (architecture, library) in self._names
 
     def beside(self, binary: Binary, library: str, architecture: str | None) -> bool:
-        """Whether the distribution of *binary* brings it, or the environment itself does, as conda's do."""
+        """Whether the distribution of *binary* contains it, or the environment itself, as with conda."""
         return any((owner, architecture, library) in self._own for owner in (binary.distribution, ""))
 
 
@@ -220,7 +220,7 @@ def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iter
         if elf.glibc:
             yield Finding(*where, Kind.LINKED_GLIBC, elf.glibc)
             return
-        # musl's symbols have no versions: what an older one lacks can't be seen.
+        # musl's symbols have no versions, so missing ones can't be detected.
         policy_libraries = MUSL_LIBRARIES
     else:
         if elf.musl:
@@ -234,7 +234,7 @@ def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iter
         name = library.rpartition("/")[2]
         if not (name in policy_libraries or is_loader(name) or present.anywhere(name, elf.architecture)):
             yield Finding(*where, Kind.LIBRARY, library)
-    # Nix and others link programs with a loader of their own, which no other machine has.
+    # Nix and others link programs with their own loader, which other machines lack.
     if elf.interpreter and not elf.interpreter.startswith(("/lib", "/usr/lib")):
         yield Finding(*where, Kind.LIBRARY, elf.interpreter)
 
@@ -242,13 +242,13 @@ def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iter
 def _version_findings(
     binary: Binary, elf: ElfFile, cap: GlibcVersion, policy: Policy, present: _Present
 ) -> Iterator[Finding]:
-    """What *elf* needs of its libraries' versions, the worst of each kind."""
+    """The symbol versions that *elf* needs and the cap does not provide, the worst of each kind."""
     architecture = elf.architecture or ""
     worst: dict[tuple[Kind, str], tuple[Need, GlibcVersion | None]] = {}
     for need in elf.needs:
-        kind, lowest = _compatibility(need, architecture, cap, policy)
-        bundled = kind not in {Kind.GLIBC, Kind.PRIVATE} and present.beside(binary, need.library, architecture)
-        if kind is None or bundled:
+        kind, lowest = _check_need(need, architecture, cap, policy)
+        is_bundled = kind not in {Kind.GLIBC, Kind.PRIVATE} and present.beside(binary, need.library, architecture)
+        if kind is None or is_bundled:
             continue
         prefix = need.version.partition("_")[0]
         known = worst.get((kind, prefix))
@@ -258,10 +258,10 @@ def _version_findings(
         yield Finding(binary.distribution, binary.path, kind, need.library, need.version, need.symbols, lowest)
 
 
-def _compatibility(
+def _check_need(
     need: Need, architecture: str, cap: GlibcVersion, policy: Policy
 ) -> tuple[Kind | None, GlibcVersion | None]:
-    """What is wrong with *need* at *cap*, and the lowest cap at which it would not be."""
+    """The kind of finding for *need* at *cap*, if any, and the lowest cap that provides it."""
     prefix = need.version.partition("_")[0]
     if need.weak:
         return None, None
@@ -281,7 +281,7 @@ def _content(head: bytes, stream: IO[bytes]) -> ElfFile | Foreign | Unreadable |
             return read_elf(stream)
         except MalformedElf as error:
             return Unreadable(error.message)
-    if head.startswith(_FAT_MACH_O) and int.from_bytes(head[4:8], "big") > _MOST_FAT_PARTS:
+    if head.startswith(_FAT_MACH_O) and int.from_bytes(head[4:8], "big") > _MAX_FAT_PARTS:
         return None
     return next((Foreign(system) for magic, system in _OTHER_SYSTEMS.items() if head.startswith(magic)), None)
 
@@ -293,10 +293,10 @@ def _member_content(wheel: ZipFile, member: ZipInfo) -> ElfFile | Foreign | Unre
             if not head.startswith(MAGIC):
                 return _content(head, stream)
             if member.file_size > _LARGEST_MEMBER:
-                return Unreadable(f"it claims {member.file_size} bytes")
-            # Small ones in memory; large ones are unpacked twice rather than held.
+                return Unreadable(f"its size is given as {member.file_size} bytes")
+            # Small members are read into memory; large ones are decompressed twice instead.
             if member.file_size <= _READ_WHOLE:
                 return _content(head, BytesIO(head + stream.read(_READ_WHOLE)))
             return _content(head, stream)
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        return Unreadable(f"the archive is damaged there: {error}")
+        return Unreadable(f"the archive is damaged: {error}")

@@ -245,8 +245,8 @@ def tell(checked: Checked, arguments: Namespace) -> None:
     counts = checked.counts
     caps = _spoken(checked.caps)
     found = f"{len(checked.findings)} finding{'' if len(checked.findings) == 1 else 's'}"
-    foreign = f"; {counts.foreign} for other machines left aside" if counts.foreign else ""
-    talk(arguments, f"Held {counts.held} binaries of {checked.what} against {caps}: {found}{foreign}")
+    foreign = f"; {counts.skipped} for other machines left aside" if counts.skipped else ""
+    talk(arguments, f"Held {counts.checked} binaries of {checked.what} against {caps}: {found}{foreign}")
     if checked.packed:
         # No tag and no cap tells 1.2.4 from 1.2.3.
         talk(arguments, f"note: musl before 1.2.4 can't load files of {', '.join(checked.packed)} (DT_RELR)")
@@ -281,7 +281,12 @@ def as_json(checked: Checked) -> dict[str, Any]:
         "checked": checked.what,
         "caps": _of_libc("glibc", checked.caps),
         "musl-caps": _of_libc("musl", checked.caps),
-        "binaries": checked.counts._asdict(),
+        "binaries": {
+            "held": checked.counts.checked,
+            "static": checked.counts.static,
+            "foreign": checked.counts.skipped,
+            "unreadable": checked.counts.unreadable,
+        },
         "findings": [finding_as_json(finding) for finding in checked.findings],
     }
 

@@ -424,10 +424,10 @@ def _installed(distribution: Distribution, above_cap: str) -> Installed:
 
 def _above_cap(environment: Environment, distribution: Distribution, target: Target) -> str:
     from minglibc.audit.elf import ElfFile  # noqa: PLC0415  the same
-    from minglibc.audit.rules import misfit  # noqa: PLC0415  only other installers' work is looked into
+    from minglibc.audit.rules import incompatibility  # noqa: PLC0415  only other installers' work is looked into
 
     for binary in environment.binaries(distribution):
-        why = misfit(binary.content, target.cap) if isinstance(binary.content, ElfFile) else ""
+        why = incompatibility(binary.content, target.cap) if isinstance(binary.content, ElfFile) else ""
         if why:
             return f"{binary.path} {why}"
     return ""
