@@ -15,7 +15,9 @@ def environment_prefix() -> "str | None":
     folder = os.path.dirname(os.path.abspath(sys.executable))
     for prefix in (folder, os.path.dirname(folder)):
         if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
-            return prefix
+            # A stray pyvenv.cfg does not make a base interpreter an environment.
+            is_base = os.path.realpath(prefix) == os.path.realpath(sys.base_prefix)
+            return None if is_base else prefix
     return None
 
 

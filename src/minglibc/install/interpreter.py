@@ -3,6 +3,7 @@
 import json
 import os
 import posixpath
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from minglibc.model.targets import LIBCS, Cap, PythonVersion
 _CREATING = "creating"
 _OLDEST_MINOR = 6
 _INSPECTION_SECONDS = 60
+_CONDA_ITSELF = re.compile(r"(?:conda|mamba)-[0-9]")
 _CHOOSE = "choose an interpreter or an environment with --python PATH"
 _EM_ARM, _EF_ARM_ABI_FLOAT_HARD = 40, 0x400
 
@@ -168,6 +170,27 @@ def create(folder: str, executable: str) -> Interpreter:
     interpreter = inspect(os.path.join(folder, "bin", "python"))
     os.unlink(marker)
     return interpreter
+
+
+def check_changeable(interpreter: Interpreter) -> None:
+    """Raise EnvironmentProblem unless *interpreter* is in a virtual or conda environment; base interpreters are never changed."""
+    prefix = interpreter.layout.prefix
+    if interpreter.is_environment and os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
+        return
+    if interpreter.is_environment or not is_conda_environment(prefix):
+        raise EnvironmentProblem(
+            f"{prefix} is not a virtual environment",
+            hint="nothing was changed: minglibc does not change the packages of base interpreters",
+        )
+
+
+def is_conda_environment(prefix: str) -> bool:
+    """Whether *prefix* is an environment that conda created; its base environment, which contains conda, is not."""
+    try:
+        packages = os.listdir(os.path.join(prefix, "conda-meta"))
+    except OSError:
+        return False
+    return not any(_CONDA_ITSELF.match(package) for package in packages)
 
 
 def is_creatable(folder: str) -> bool:

@@ -22,6 +22,7 @@ from minglibc.config import project_files
 from minglibc.errors import EnvironmentProblem, LockError, WheelError
 from minglibc.install import proof
 from minglibc.install.environment import Distribution, Environment
+from minglibc.install.interpreter import check_changeable
 from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout
 from minglibc.install.removal import remove_files
 
@@ -76,6 +77,7 @@ def is_interrupted(environment: Environment) -> bool:
 
 def recover(environment: Environment) -> bool:
     """Remove what a killed process left, so that all files belong to a .dist-info; whether there was anything to undo."""
+    check_changeable(environment.interpreter)
     home = _home(environment)
     with _reported(environment.prefix):
         interrupted = is_interrupted(environment)
@@ -105,6 +107,7 @@ def _undo(environment: Environment, folder: str) -> None:
 @contextmanager
 def begin(environment: Environment) -> Iterator["Transaction"]:
     """A transaction that is prepared in a folder of its own; if it is not applied in the block, it has no effect."""
+    check_changeable(environment.interpreter)
     home = _home(environment)
     with _reported(environment.prefix):
         os.makedirs(home, exist_ok=True)
