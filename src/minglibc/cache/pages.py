@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from zlib import crc32
@@ -20,8 +20,6 @@ FORMAT = "index-v4"
 _FIRST_READ = 16 << 10
 # Both checksum and length of the head in hexadecimal digits, each with its blank.
 _PREFIX = 18
-# What is longer is written in pieces of this length.
-_PIECE = 1 << 20
 # A process may have a thousand files open, as a rule.
 _MOST_OPEN = 200
 # What this process found damaged, on a disk that may not let it be deleted.
@@ -101,10 +99,7 @@ class Store:
             self._sweep()
             try:
                 prefix = b"%08x %08x " % (crc32(content), len(content))
-                mode = "wb"
-                for piece in _pieces((prefix, content), lines, long=sum(length for length, _ in parts) > _PIECE):
-                    _write(temporary, mode, piece)
-                    mode = "ab"
+                _write(temporary, "wb", b"".join((prefix, content, *lines)))
                 os.replace(temporary, place)
                 _distrusted.discard(place)
             except OSError:
@@ -294,21 +289,6 @@ def _write(path: str, mode: str, content: bytes) -> None:
     with open(path, mode, buffering=0, opener=_open) as file:
         if file.write(content) != len(content):
             raise OSError("the disk is full")
-
-
-def _pieces(start: Iterable[bytes], lines: Iterable[bytes], *, long: bool) -> Iterator[bytes]:
-    """*start* and *lines*, in one piece unless they are long: those may be put aside, and are never whole in memory."""
-    if not long:
-        yield b"".join((*start, *lines))
-        return
-    yield b"".join(start)
-    piece = bytearray()
-    for line in lines:
-        piece += line
-        if len(piece) > _PIECE:
-            yield bytes(piece)
-            piece.clear()
-    yield bytes(piece)
 
 
 def _open(path: str, flags: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from minglibc.cache.pages import Store
 from minglibc.errors import IndexAnswerError, MinglibcError
 from minglibc.index.pagereader import PageReader, ReaderGone
-from minglibc.index.response import DIGEST, KEPT, LISTING, PAGE, WHEEL_DIGEST, Answer, Ask, Reader, entry, shown
+from minglibc.index.response import DIGEST, KEPT, LISTING, PAGE, WHEEL_DIGEST, Answer, Ask, entry, shown
 from minglibc.index.transport import Lanes, Limits, Ticket, get
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class Exchange:
     def perform(self, ask: Ask, ticket: Ticket) -> Answer:
         """The answer to *ask*, whatever its status; raises IndexUnreachable, and IndexAnswerError where it is not what it should be."""
         if ask.purpose == PAGE:
-            reading = partial(_reader_of_large, ask.project)
-            answer = get(ticket, ask.url, ask.headers, self._limits, unpack=False, reading=reading)
+            answer = get(ticket, ask.url, ask.headers, self._limits, unpack=False)
             return self._kept(ask, answer) if answer.status == 200 else answer
         if ask.purpose == LISTING:
             return self._listed(ask, ticket)
@@ -46,7 +45,7 @@ class Exchange:
         return _digested(ask, answer) if ask.purpose in {DIGEST, WHEEL_DIGEST} and answer.status == 200 else answer
 
     def _kept(self, ask: Ask, answer: Answer) -> Answer:
-        if answer.read is None and self._reader is not None and ask.folder:
+        if self._reader is not None and ask.folder:
             try:
                 self._reader.keep(answer, ask.folder, ask.project, entry(answer))
             except ReaderGone:
@@ -55,8 +54,7 @@ class Exchange:
                 return answer._replace(body=b"", read=KEPT)
         from minglibc.index.json_page import read_packed  # noqa: PLC0415  the reader has it, as a rule
 
-        page = read_packed(answer, ask.project) if answer.read is None else answer.read
-        return self._put(ask, answer, page)
+        return self._put(ask, answer, read_packed(answer, ask.project))
 
     def _put(self, ask: Ask, answer: Answer, page: "ProjectPage") -> Answer:
         """*answer* with *page*, which is in the store where that can be."""
@@ -71,11 +69,11 @@ class Exchange:
         """The same from a flat index, whose one page is fetched once for all projects; nothing is read where it has no such files."""
         with self._listing:
             if ask.url not in self._listings:
-                answer = get(ticket, ask.url, ask.headers, self._limits, unpack=False, reading=_reader_of_listing)
-                if answer.status == 200 and answer.read is None:
-                    from minglibc.index.html_page import read_listing  # noqa: PLC0415  few indexes are flat
+                answer = get(ticket, ask.url, ask.headers, self._limits)
+                if answer.status == 200:
+                    from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  few indexes are flat
 
-                    answer = answer._replace(read=read_listing(answer))
+                    answer = answer._replace(read=read_flat_page(answer))
                 self._listings[ask.url] = answer._replace(body=b"")
             answer = self._listings[ask.url]
         if answer.status != 200:
@@ -143,15 +141,3 @@ def _digested(ask: Ask, answer: Answer) -> Answer:
         except ValueError as error:
             raise IndexAnswerError(f"{shown(answer.url)}: {error}") from error
     return answer._replace(body=b"", read=f"sha256:{sha256(answer.body).hexdigest()}")
-
-
-def _reader_of_large(name: str, answer: Answer) -> Reader | None:
-    from minglibc.index.large_page import reader  # noqa: PLC0415  few pages are that large
-
-    return reader(answer, name)
-
-
-def _reader_of_listing(answer: Answer) -> Reader | None:
-    from minglibc.index.html_page import Listing  # noqa: PLC0415  few indexes are flat
-
-    return Listing(answer) if answer.status == 200 else None

@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -48,32 +48,33 @@ class LocalIndex:
     def __init__(self, url: str, root: str) -> None:
         self._url = self._base = url
         self._root = root
-        self._files: dict[str, list[NamedFile]] | None = None
+        self._files: Mapping[str, Sequence[NamedFile]] | None = None
 
     def project(self, name: str) -> ProjectPage | None:
         """The page of a project; None where there is none of its files. Raises SettingsError where there is no such index."""
         if self._files is None:
-            self._files = {}
-            for file in self._read():
-                self._files.setdefault(project_of(file.filename), []).append(file)
+            self._files = self._read()
         page = reduce_files(name, self._files.get(name, ()), base_url=self._base, make=partial(LocalPage, self._root))
         return page if len(page.versions) else None
 
-    def _read(self) -> Iterable[NamedFile]:
+    def _read(self) -> Mapping[str, Sequence[NamedFile]]:
         path = path_of(self._url)
         try:
             if os.path.isdir(path):
                 self._base = f"{self._url}/"
-                return [_File(name, quote(name)) for name in sorted(os.listdir(path))]
+                files: dict[str, list[NamedFile]] = {}
+                for name in sorted(os.listdir(path)):
+                    files.setdefault(project_of(name), []).append(_File(name, quote(name)))
+                return files
             with open(path, "rb") as page:
                 content = page.read()
         except OSError as error:
             raise SettingsError(
                 f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
             ) from error
-        from minglibc.index.html_page import linked_files  # noqa: PLC0415  nor of this
+        from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  nor of this
         from minglibc.index.response import Answer  # noqa: PLC0415  a folder needs none of it
 
-        linked = linked_files(Answer(self._url, 200, {"content-type": "text/html"}, content))
-        self._base = linked.base_url
-        return linked.files
+        flat = read_flat_page(Answer(self._url, 200, {"content-type": "text/html"}, content))
+        self._base = flat.base_url
+        return flat.files

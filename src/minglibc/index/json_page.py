@@ -7,13 +7,11 @@ from typing import Any
 import msgspec
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index.response import JSON_TYPE, Answer, promised, shown, unpacked
+from minglibc.index.response import JSON_TYPE, MAX_UNPACKED, MIB, Answer, shown, unpacked
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import normalize_name
 
 JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
-# A page that is longer than this, however well it was packed, is read in pieces.
-_LONG = 8 << 20
 HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
@@ -54,15 +52,12 @@ class _Status(msgspec.Struct):
     reason: str | None = None
 
 
-class Head(msgspec.Struct, rename="kebab", kw_only=True):
-    """What a page says beside its files (PEP 691, 629, 792)."""
+class _Page(msgspec.Struct, rename="kebab", kw_only=True):
+    """A project page (PEP 691, 629, 792)."""
 
     name: str = ""
     meta: _Meta = msgspec.field(default_factory=_Meta)
     project_status: _Status = msgspec.field(default_factory=_Status)
-
-
-class _Page(Head, rename="kebab", kw_only=True):
     files: list[RawFile]
 
 
@@ -77,10 +72,6 @@ def read_page(answer: Answer, name: str) -> ProjectPage:
 
 def read_packed(answer: Answer, name: str) -> ProjectPage:
     """The same of an answer as it was sent."""
-    if promised(answer) > _LONG:
-        from minglibc.index.large_page import read_in_pieces  # noqa: PLC0415  few pages are that large
-
-        return read_in_pieces(answer, name)
     return read_page(unpacked(answer), name)
 
 
@@ -100,6 +91,8 @@ def _read_page(answer: Answer, name: str) -> ProjectPage:
     kind = content_type(answer)
     if not answer.body:
         raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
+    if len(answer.body) > MAX_UNPACKED:
+        raise IndexAnswerError(f"{shown(answer.url)}: the page is larger than {MAX_UNPACKED // MIB} MiB")
     if kind in JSON_TYPES:
         return _read_json(answer, name)
     if kind in HTML_TYPES:
@@ -119,7 +112,7 @@ def content_type(answer: Answer) -> str:
 
 def _read_json(answer: Answer, name: str) -> ProjectPage:
     page = _decoded(_page_decoder, answer)
-    check_head(page, answer, name)
+    _check_project(page, answer, name)
     return reduce_files(
         name,
         page.files,
@@ -129,15 +122,15 @@ def _read_json(answer: Answer, name: str) -> ProjectPage:
     )
 
 
-def check_head(head: Head, answer: Answer, name: str) -> None:
-    """Raise IndexAnswerError for a page of another project, or of a version of the Simple API that nobody knows yet."""
-    major = head.meta.api_version.partition(".")[0]
+def _check_project(page: _Page, answer: Answer, name: str) -> None:
+    """Raise IndexAnswerError for a page of another project, or of an unknown version of the Simple API."""
+    major = page.meta.api_version.partition(".")[0]
     if major != "1":
         raise IndexAnswerError(
-            f"{shown(answer.url)}: the index speaks version {head.meta.api_version} of the Simple API; minglibc knows 1.x"
+            f"{shown(answer.url)}: the index speaks version {page.meta.api_version} of the Simple API; minglibc knows 1.x"
         )
-    if head.name and normalize_name(head.name) != name:
-        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {head.name!r}")
+    if page.name and normalize_name(page.name) != name:
+        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {page.name!r}")
 
 
 def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:

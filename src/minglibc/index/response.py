@@ -2,8 +2,8 @@
 
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.errors import IndexAnswerError
@@ -47,22 +47,9 @@ KEPT = True
 Job = Generator[Ask, Answer, Any]
 
 
-class Reader(Protocol):
-    """What reads a body while it comes."""
-
-    def feed(self, data: bytes) -> None:
-        """Read on."""
-        ...
-
-    def close(self) -> Any:
-        """What was read, when all of it has come."""
-        ...
-
-
-# Who reads a large body, given the answer without it; None where it must be whole.
-Reading = Callable[[Answer], Reader | None]
 _GZIP = frozenset(("gzip", "x-gzip"))
-_STEP = 256 * 1024
+# A page of 250,000 files, more than any index has, is a third of it.
+MAX_UNPACKED = 128 * MIB
 
 
 def encoding(answer: Answer) -> str:
@@ -76,71 +63,22 @@ def encoding(answer: Answer) -> str:
 
 
 def unpacked(answer: Answer) -> Answer:
-    """*answer* with its body as it was before it was encoded; raises IndexAnswerError for what is cut short or a bomb."""
+    """*answer* with its body decompressed; raises IndexAnswerError where it is incomplete or larger than allowed."""
     if not encoding(answer):
         return answer
-    body = b"".join(Unpacking(answer).whole(answer.body))
+    # JSON pages compress to a tenth; what grows a hundredfold is a decompression bomb.
+    limit = min(MAX_UNPACKED, 16 * MIB + 100 * len(answer.body))
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        body = inflate.decompress(answer.body, limit + 1)
+    except zlib.error as error:
+        raise IndexAnswerError(f"{shown(answer.url)}: the answer is not the gzip that it claims to be") from error
+    if len(body) > limit:
+        raise IndexAnswerError(f"{shown(answer.url)}: the answer grows to over {limit // MIB} MiB when unpacked")
+    if not inflate.eof:
+        raise IndexAnswerError(f"{shown(answer.url)}: the answer was cut short within its gzip")
     headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
     return answer._replace(headers=headers, body=body)
-
-
-def promised(answer: Answer) -> int:
-    """The length of the unpacked body, as gzip's last four bytes have it (RFC 1952), whether that is true or not."""
-    return int.from_bytes(answer.body[-4:], "little") if encoding(answer) else len(answer.body)
-
-
-class Unpacking:
-    """A body that is unpacked in pieces, each of a bounded length."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._url = answer.url
-        self._inflate = zlib.decompressobj(wbits=31) if encoding(answer) else None
-        self._taken = 0
-        self._given = 0
-
-    def feed(self, raw: bytes, *, step: int = _STEP) -> Iterator[bytes]:
-        """What *raw* adds to the body."""
-        if self._inflate is None:
-            yield from (raw[start : start + step] for start in range(0, len(raw), step)) if len(raw) > step else (raw,)
-            return
-        self._taken += len(raw)
-        # JSON pages shrink to a tenth; what grows a hundredfold is no page but a bomb.
-        bound = 16 * MIB + 100 * self._taken
-        full = True
-        while full and not self._inflate.eof:
-            length = min(step, bound - self._given + 1)
-            try:
-                piece = self._inflate.decompress(raw, length)
-            except zlib.error as error:
-                raise IndexAnswerError(
-                    f"{shown(self._url)}: the answer is not the gzip that it claims to be"
-                ) from error
-            self._given += len(piece)
-            if self._given > bound:
-                raise IndexAnswerError(f"{shown(self._url)}: the answer grows to over {bound // MIB} MiB when unpacked")
-            raw = self._inflate.unconsumed_tail
-            full = len(piece) == length
-            yield piece
-
-    def close(self) -> None:
-        """Raise IndexAnswerError where the body is not all there."""
-        if self._inflate is not None and not self._inflate.eof:
-            raise IndexAnswerError(f"{shown(self._url)}: the answer was cut short within its gzip")
-
-    def whole(self, raw: bytes) -> Iterator[bytes]:
-        """All of a body, in as few pieces as can be."""
-        yield from self.feed(raw, step=16 * MIB + 100 * len(raw) + 1)
-        self.close()
-
-
-def read_on(reader: Reader, answer: Answer, chunks: Iterable[bytes]) -> Any:
-    """What *reader* makes of the body of *answer*, which comes in *chunks* as it was sent."""
-    unpacking = Unpacking(answer)
-    for chunk in chunks:
-        for piece in unpacking.feed(chunk):
-            reader.feed(piece)
-    unpacking.close()
-    return reader.close()
 
 
 def shown(url: str) -> str:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
@@ -19,14 +18,11 @@ import httpx
 from minglibc import __version__
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 from minglibc.index import tls
-from minglibc.index.response import MIB, Answer, Reading, read_on, shown, unpacked
+from minglibc.index.response import MIB, Answer, shown, unpacked
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 429, 500, 502, 503, 504))
-# A body is read while it comes when so many bytes of it, as sent, have come; hardly any page of the public index is longer,
-# and what is shorter is left to the second process.
-_LARGE = 4 * MIB
 # The longest body of a redirect that is read.
 _SHORT = 64 * 1024
 _FEW = httpx.Limits(max_connections=4, max_keepalive_connections=4)
@@ -322,11 +318,10 @@ def get(
     limits: Limits,
     *,
     unpack: bool = True,
-    reading: Reading = lambda answer: None,  # noqa: ARG005
 ) -> Answer:
     """The answer to a GET on the lane of *ticket*, whatever its status; raises IndexUnreachable where none came, or only errors worth retrying.
 
-    Without *unpack* its body is as it was sent, for ``unpacked``. A large one is given to who *reading* names.
+    Without *unpack* its body is as it was sent, for ``unpacked``.
     """
     problem = ""
     ticket.asked = url
@@ -334,7 +329,7 @@ def get(
         delay = _backoff(attempt)
         ticket.expires = time.monotonic() + limits.deadline
         try:
-            answer = _once(ticket, url, headers, limits, reading)
+            answer = _once(ticket, url, headers, limits)
         except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
             problem = _passing(error, url, limits)
         else:
@@ -396,12 +391,12 @@ def raise_distrust(error: Exception, url: str) -> None:
         raise found from error
 
 
-def _once(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits, reading: Reading) -> Answer:
+def _once(ticket: Ticket, url: str, headers: Mapping[str, str], limits: Limits) -> Answer:
     assert ticket.lane is not None
     assert ticket.expires is not None
     with ticket.lane.stream("GET", url, headers=headers) as response:
-        answer = Answer(str(response.url), response.status_code, dict(response.headers.items()), b"")
-        return _with_body(answer, _chunks(response, url, limits, ticket.expires), reading)
+        body = b"".join(_chunks(response, url, limits, ticket.expires))
+        return Answer(str(response.url), response.status_code, dict(response.headers.items()), body)
 
 
 def _chunks(response: httpx.Response, url: str, limits: Limits, expires: float) -> Iterator[bytes]:
@@ -413,15 +408,3 @@ def _chunks(response: httpx.Response, url: str, limits: Limits, expires: float) 
         if time.monotonic() > expires:
             raise TimeoutError
         yield chunk
-
-
-def _with_body(answer: Answer, chunks: Iterator[bytes], reading: Reading) -> Answer:
-    """*answer* with its body as it was sent, or with what was read of one that is large."""
-    taken: list[bytes] = []
-    length = 0
-    for chunk in chunks:
-        taken.append(chunk)
-        length += len(chunk)
-        if length > _LARGE >= length - len(chunk) and (reader := reading(answer)) is not None:
-            return answer._replace(read=read_on(reader, answer, chain(taken, chunks)))
-    return answer._replace(body=b"".join(taken))

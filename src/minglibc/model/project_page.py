@@ -197,97 +197,25 @@ def reduce_files(
     """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
     from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
 
-    shelves = _Shelves(name)
-    shelves.put(files)
-    by_version = shelves.by_version
-    spelled = _ordered({text: len(found) for text, found in by_version.items()})
+    releases = _Releases(name)
+    releases.add(files)
+    by_version = releases.by_version
+    spellings = _ordered(by_version)
     encode = Encoder().encode
     return make(
         name,
-        [texts[0] for texts in spelled],
-        # A version's files as PEP 691 has them; a mere string is the tail of a wheel for another system.
-        [encode([file for text in texts for file in by_version[text]]) for texts in spelled],
+        [texts[0] for texts in spellings],
+        # A release's files in the form of PEP 691; a wheel for another system is reduced to its tags, a string.
+        [encode([file for text in texts for file in by_version[text]]) for texts in spellings],
         base_url=base_url,
         status=status,
         status_reason=status_reason,
-        skipped=shelves.skipped,
+        skipped=releases.skipped,
     )
 
 
-class Aside(Protocol):
-    """Bytes that are put aside, and read in slices."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, place: slice, /) -> bytes: ...
-
-    def append(self, data: bytes) -> None:
-        """Add *data* at the end."""
-        ...
-
-
-class Reduction:
-    """``reduce_files`` for files that come in pieces: of a piece that was added only a few bytes stay in memory."""
-
-    def __init__(self, name: str, aside: Aside) -> None:
-        from array import array  # noqa: PLC0415  few pages are that large
-
-        from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
-
-        self._shelves = _Shelves(name)
-        self._aside = aside
-        self._encode = Encoder().encode
-        self._no_runs = array("Q")
-        # Where a version's files lie aside: a start and an end for each piece that had some.
-        self._runs: dict[str, array[int]] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, files: Iterable[NamedFile]) -> None:
-        """Put the files of a piece aside."""
-        shelves = self._shelves
-        shelves.put(files)
-        for version, found in shelves.by_version.items():
-            runs = self._runs.setdefault(version, self._no_runs[:])
-            self._counts[version] = self._counts.get(version, 0) + len(found)
-            if found:
-                runs.append(len(self._aside))
-                self._aside.append(self._encode(found)[1:-1])
-                runs.append(len(self._aside))
-        shelves.clear()
-
-    def page(self, *, base_url: str, status: str = "active", status_reason: str = "") -> ProjectPage:
-        """The page of all files, whose lines are put together where they are looked at; else as ``reduce_files`` makes it."""
-        spelled = _ordered(self._counts)
-        return ProjectPage(
-            self._shelves.name,
-            [texts[0] for texts in spelled],
-            _LinesAside(self._aside, [[self._runs[text] for text in texts] for texts in spelled]),
-            base_url=base_url,
-            status=status,
-            status_reason=status_reason,
-            skipped=self._shelves.skipped,
-        )
-
-
-class _LinesAside(Sequence[bytes]):
-    """A page's lines, each put together from the pieces that had a part of it."""
-
-    __slots__ = ("_aside", "_runs")
-
-    def __init__(self, aside: Aside, runs: Sequence[Sequence[Sequence[int]]]) -> None:
-        self._aside = aside
-        self._runs = runs
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def __getitem__(self, index: Any) -> Any:
-        spans = (span for runs in self._runs[index] for span in zip(runs[::2], runs[1::2], strict=True))
-        return b"[%b]" % b",".join(self._aside[start:end] for start, end in spans)
-
-
-class _Shelves:
-    """A page's files by version; a page has many files and few beginnings and endings, so each is understood once."""
+class _Releases:
+    """A page's files by version. Pages have many files with few distinct beginnings and endings: each is parsed once."""
 
     __slots__ = ("_foreign", "_stems", "by_version", "name", "skipped")
 
@@ -298,13 +226,8 @@ class _Shelves:
         self._stems: dict[str, list[Any] | None] = {}
         self._foreign: dict[str, bool | None] = {}
 
-    def clear(self) -> None:
-        """Forget all but what was skipped."""
-        for memory in (self.by_version, self._stems, self._foreign):
-            memory.clear()
-
-    def put(self, files: Iterable[NamedFile]) -> None:
-        """Place each file under its version, a wheel (PEP 427) for another system as its tail alone; or skip it."""
+    def add(self, files: Iterable[NamedFile]) -> None:
+        """Add each file to its release, a wheel for another system by its tags alone; skip files with invalid names."""
         known, stems = self._foreign, self._stems
         for file in files:
             filename = file.filename
@@ -314,29 +237,29 @@ class _Shelves:
                 if platform not in known:
                     known[platform] = _is_foreign(platform[:-4])
                 if stem not in stems:
-                    stems[stem] = self._shelf(*_split_stem(stem))
-                foreign, shelf = known[platform], stems[stem]
+                    stems[stem] = self._release(*_split_stem(stem))
+                foreign, release = known[platform], stems[stem]
             else:
-                foreign, shelf = False, self._shelf_of_sdist(filename)
-            if shelf is None or foreign is None:
+                foreign, release = False, self._release_of_sdist(filename)
+            if release is None or foreign is None:
                 self.skipped.append(printable(filename))
             elif foreign:
-                shelf.append("-".join(tags)[:-4])
+                release.append("-".join(tags)[:-4])
             else:
-                shelf.append(file)
+                release.append(file)
 
-    def _shelf_of_sdist(self, filename: str) -> list[Any] | None:
+    def _release_of_sdist(self, filename: str) -> list[Any] | None:
         project, version = split_sdist(filename)
         stem = f"{project}-{version}"
-        # Where there is one dash, a wheel's beginning is split there too.
+        # With a single dash, the name and version of a wheel are split at the same place.
         if "-" not in project and stem in self._stems:
             return self._stems[stem]
-        return self._shelf(project, version)
+        return self._release(project, version)
 
-    def _shelf(self, project: str, version: str) -> list[Any] | None:
-        # packaging reads versions with blanks and line ends around them; no file of that name is anybody's.
-        named = normalize_name(project) == self.name and version == version.strip()
-        canonical = versions.normalize(version) if named else None
+    def _release(self, project: str, version: str) -> list[Any] | None:
+        # packaging accepts versions surrounded by whitespace; no valid file name has any.
+        is_valid = normalize_name(project) == self.name and version == version.strip()
+        canonical = versions.normalize(version) if is_valid else None
         return None if canonical is None else self.by_version.setdefault(canonical, [])
 
 
@@ -367,12 +290,12 @@ def _is_foreign(platform: str) -> bool | None:
     return all(each.startswith(FOREIGN_PLATFORMS) for each in platform.split("."))
 
 
-def _ordered(counts: Mapping[str, int]) -> list[list[str]]:
-    """The versions in order; spellings of one version ("1.0", "1.0.0") come together behind the one with most files."""
+def _ordered(by_version: Mapping[str, Sequence[Any]]) -> list[list[str]]:
+    """The versions in order; spellings of one version ("1.0", "1.0.0") are grouped, the one with most files first."""
     by_key: dict[versions.Key, list[str]] = {}
-    for text in counts:
+    for text in by_version:
         by_key.setdefault(versions.key(text), []).append(text)
-    return [sorted(by_key[found], key=lambda text: (-counts[text], text)) for found in sorted(by_key)]
+    return [sorted(by_key[key], key=lambda text: (-len(by_version[text]), text)) for key in sorted(by_key)]
 
 
 def _row(entry: Mapping[str, Any]) -> Row:

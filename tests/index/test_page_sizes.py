@@ -1,0 +1,83 @@
+"""Response bodies: decompression, the limits on their size, and HTML that is expensive to parse."""
+
+import gzip
+import json
+import time
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.errors import IndexAnswerError
+from minglibc.index import json_page, response
+from minglibc.index.json_page import read_packed, read_page
+from minglibc.index.response import JSON_TYPE, Answer
+
+JSON = Answer("https://example.invalid/simple/b/", 200, {"content-type": JSON_TYPE}, b"")
+HTML = JSON._replace(headers={"content-type": "text/html"})
+
+
+def compressed(body: bytes, encoding: str = "gzip") -> Answer:
+    """A response with this body and ``Content-Encoding``."""
+    return JSON._replace(headers={**JSON.headers, "content-encoding": encoding}, body=body)
+
+
+@given(st.binary(max_size=200), st.integers(0, 2000))
+def test_decompression(text: bytes, times: int) -> None:
+    """gzip gives the original bytes, and a body without an encoding is returned as it is."""
+    assert text * times == response.unpacked(compressed(gzip.compress(text * times))).body
+    assert text == response.unpacked(compressed(text, "identity")).body
+
+
+def bomb(size: int) -> bytes:
+    """gzip of that many MiB of zeros, made in bounded memory."""
+    packer = zlib.compressobj(1, wbits=31)
+    return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(size)), packer.flush()])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(compressed(gzip.compress(bytes(1000))[:-9]), "cut short within its gzip", id="cut"),
+        pytest.param(compressed(b"no gzip at all"), "not the gzip", id="no-gzip"),
+        pytest.param(compressed(b"x", "br"), "not asked for", id="brotli"),
+        pytest.param(compressed(bomb(100)), "grows to over", id="bomb"),
+    ],
+)
+def test_invalid_encodings(answer: Answer, message: str) -> None:
+    """An incomplete body, another encoding and a decompression bomb are refused."""
+    for read in (response.unpacked, lambda answer: read_packed(answer, "b")):
+        with pytest.raises(IndexAnswerError, match=message):
+            read(answer)
+
+
+def test_page_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page above the limit is refused by its decompressed size, however it was sent; one below is read."""
+    body = json.dumps({"meta": {"api-version": "1.0"}, "name": "b", "files": []}).encode()
+    for module in (response, json_page):
+        monkeypatch.setattr(module, "MAX_UNPACKED", len(body))
+    assert "b" == read_packed(JSON._replace(body=body), "b").name
+    assert "b" == read_packed(compressed(gzip.compress(body)), "b").name
+    with pytest.raises(IndexAnswerError, match=r"simple/b/: the page is larger than"):
+        read_packed(JSON._replace(body=body + b" "), "b")
+    with pytest.raises(IndexAnswerError, match=r"simple/b/: the answer grows to over"):
+        read_packed(compressed(gzip.compress(body + b" ")), "b")
+
+
+@pytest.mark.parametrize("endless", ["<!-- ", "<script>", '<a href="', "<a b= '", "<", "<a ", "<a b= ", "&", "= '"])
+def test_unclosed_html_takes_linear_time(endless: str) -> None:
+    """A construct that is never closed does not make the parser read the rest of the page again and again."""
+    began = time.process_time()
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        read_page(HTML._replace(body=endless.encode() + b"x <a y > " * 20_000), "b")
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("run", ["=", " ", "= ", "='", '= "', "<a ", "<", "<a\n=", "&"])
+def test_repeated_html_takes_linear_time(run: str) -> None:
+    """A page that repeats the characters of a tag is parsed in bounded time."""
+    began = time.process_time()
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        read_page(HTML._replace(body=("<a " + run * 100_000 + "<a >").encode()), "b")
+    assert time.process_time() - began < 10
