@@ -21,9 +21,9 @@ BELOW_HTTPX = frozenset(("httpx", "httpcore", "h11", "anyio", "certifi", "idna",
 OTHERS = frozenset(("packaging", "msgspec", "resolvelib", "minglibc"))
 # The functions of a module, and of which part they are.
 PARTS = {
-    "minglibc.index.transport": {"get": "requests, by httpx"},
-    "minglibc.index.json_page": {"read_packed": "pages, decoded and sorted"},
-    "minglibc.index.network": {"parse_metadata": "metadata, parsed"},
+    "minglibc.index.connection": {"Connection.get": "requests, by httpx"},
+    "minglibc.index.pages": {"read_page": "pages, decoded and sorted"},
+    "minglibc.index.fetcher": {"parse_metadata": "metadata, parsed"},
     "minglibc.cache.pages": {
         **dict.fromkeys(("Store.read", "Store.recall"), "cache, read"),
         **dict.fromkeys(("Store.write", "Store.note", "Store.confirm", "Store.close"), "cache, written"),

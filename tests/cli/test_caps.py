@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minglibc.errors import ProjectNotFound
-from minglibc.index.json_page import read_page
-from minglibc.index.response import Answer
+from minglibc.index.pages import read_page
+from minglibc.index.response import Response
 from minglibc.insight.caps import CapRange, changed_and_unchanged, compare_caps, range_at, with_vulnerabilities
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.model.artifacts import Artifact
@@ -127,7 +127,7 @@ class Pages:
                 self._requires[filename] = requires
                 files.append({"filename": filename, "url": f"https://example.invalid/{filename}", "hashes": {}})
             body = json.dumps({"name": name, "files": files}).encode()
-            self._pages[name] = read_page(Answer("", 200, {"content-type": "application/json"}, body), name)
+            self._pages[name] = read_page(Response("", 200, {"content-type": "application/json"}, body), name)
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project."""

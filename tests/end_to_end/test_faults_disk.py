@@ -156,7 +156,7 @@ def test_a_read_only_cache(project: LockedProject, index: IndexServer) -> None:
         f"mount --bind {place} {place} && mount -o remount,ro,bind {place} && {lock} && {cli('sync', '--project', project.folder)}"
     )
     assert 0 == ran.returncode, ran.stderr
-    assert 2 == ran.stderr.count("going on without it"), ran.stderr
+    assert 2 == ran.stderr.count("continuing without it"), ran.stderr
     check_whole(project.venv)
 
 

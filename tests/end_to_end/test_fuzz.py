@@ -22,9 +22,10 @@ from minglibc.config.parser import parse as parse_settings
 from minglibc.config.requirements_file import lines
 from minglibc.errors import CacheDamaged, IndexAnswerError, LockError, MinglibcError, SettingsError
 from minglibc.index import remote_metadata
-from minglibc.index.json_page import read_page, read_project_json
-from minglibc.index.response import JSON_TYPE, Answer, shown, unpacked
-from minglibc.index.transport import Limits
+from minglibc.index.connection import Limits
+from minglibc.index.json_page import read_project_json
+from minglibc.index.pages import read_page
+from minglibc.index.response import JSON_TYPE, Response, decompressed, display_url
 from minglibc.lock import digest, reader
 from minglibc.lock import document as lockfile
 from minglibc.lock.digest import seal
@@ -89,7 +90,7 @@ def use(page: ProjectPage) -> None:
 def page_of(body: bytes, kind: str = JSON_TYPE) -> None:
     """Read a page and use it."""
     with bounded_time(), suppress(IndexAnswerError):
-        use(read_page(Answer(PAGE_URL, 200, {"content-type": kind}, body), "b"))
+        use(read_page(Response(PAGE_URL, 200, {"content-type": kind}, body), "b"))
 
 
 # The index
@@ -172,7 +173,7 @@ def test_deeply_nested_json_is_rejected() -> None:
         + b"}]}",
     ):
         with pytest.raises(IndexAnswerError, match=PAGE_URL):
-            read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, body), "b")
+            read_page(Response(PAGE_URL, 200, {"content-type": JSON_TYPE}, body), "b")
 
 
 def test_indented_json() -> None:
@@ -180,7 +181,7 @@ def test_indented_json() -> None:
     document = file_of_b(hashes={"sha256": "ab" * 32}, **{"core-metadata": {"sha256": "cd" * 32}})
     document["files"].append({**document["files"][0], "filename": "b-2.0-py3-none-any.whl"})
     pages = [
-        read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(document, indent)), "b")
+        read_page(Response(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(document, indent)), "b")
         for indent in (None, 4)
     ]
     assert [pages[0].wheels(0), pages[0].wheels(1)] == [pages[1].wheels(0), pages[1].wheels(1)]
@@ -191,13 +192,13 @@ def test_invalid_hashes_are_ignored() -> None:
     """A hash that is not hexadecimal is ignored, so it cannot inject a line into the cache."""
     for hash_ in ("x" * 64, "00 11", "ab\ncd", ""):
         document = file_of_b(hashes={"sha256": hash_})
-        page = read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(document, None)), "b")
+        page = read_page(Response(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(document, None)), "b")
         assert "" == page.wheels(0)[0].hash
 
 
 def test_negative_sizes_are_ignored() -> None:
     """A negative size is not written into a lock."""
-    page = read_page(Answer(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(file_of_b(size=-3), None)), "b")
+    page = read_page(Response(PAGE_URL, 200, {"content-type": JSON_TYPE}, _json(file_of_b(size=-3), None)), "b")
     assert page.wheels(0)[0].size is None
 
 
@@ -287,7 +288,7 @@ def test_repeated_markup_takes_linear_time(piece: str) -> None:
 def test_project_json(document: object) -> None:
     """The project JSON API's responses are read or rejected with an IndexAnswerError."""
     with bounded_time(), suppress(IndexAnswerError):
-        use(read_project_json(Answer(PAGE_URL, 200, {}, _json(document, None)), "b"))
+        use(read_project_json(Response(PAGE_URL, 200, {}, _json(document, None)), "b"))
 
 
 @given(
@@ -299,7 +300,7 @@ def test_encodings(body: bytes, cut: int, encoding: str) -> None:
     packed = gzip.compress(body)
     for sent in (packed[:cut], packed, body):
         with suppress(IndexAnswerError):
-            found = unpacked(Answer(PAGE_URL, 200, {"content-encoding": encoding}, sent)).body
+            found = decompressed(Response(PAGE_URL, 200, {"content-encoding": encoding}, sent)).body
             assert found in ({body, b""} if encoding.endswith("gzip") else {sent})
             assert sent in (packed, body) or not encoding.endswith("gzip")
 
@@ -314,8 +315,8 @@ def test_encodings(body: bytes, cut: int, encoding: str) -> None:
 @SHORT
 def test_urls_are_shown_without_credentials(url: str) -> None:
     """Any URL can be shown in a message, without its user name and password."""
-    shown(url)
-    assert "s3cret" not in shown(f"http://user:s3cret@{url.replace('s3cret', '')}".replace("@@", "@"))
+    display_url(url)
+    assert "s3cret" not in display_url(f"http://user:s3cret@{url.replace('s3cret', '')}".replace("@@", "@"))
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf", "1e99", "²"])

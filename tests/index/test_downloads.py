@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.cache.wheels import FOLDER, LockedFile
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
-from minglibc.index.downloads import FOLDER, LockedFile, Wheelhouse
-from minglibc.index.transport import Limits
+from minglibc.index.connection import Limits
+from minglibc.index.downloads import Wheelhouse
 from tests.support.faults import Fault
 from tests.support.index import Answer, IndexServer
 from tests.support.wheels import BuiltWheel, build_wheel
 
-QUICK = Limits(silence=2.0, deadline=5.0, retries=1)
+QUICK = Limits(timeout=2.0, deadline=5.0, retries=1)
 WHEEL = build_wheel("b", "1.0", padding=100_000)
 
 
@@ -126,18 +127,18 @@ def test_a_passing_fault_is_tried_again(index: IndexServer, cache: Path, row: st
 
 
 LASTING = {
-    "N28": (Fault.status(404), IndexAnswerError, "gone from its index"),
-    "500": (Fault.status(500), IndexUnreachable, "HTTP 500"),
+    "N28": (Fault.status(404), IndexAnswerError, "no longer on its index"),
+    "500": (Fault.status(500), IndexUnreachable, "returned 500"),
     "503": (Fault.status(503, retry_after=3600), IndexUnreachable, "asks to wait 3600 s"),
-    "401": (Fault.status(401), IndexUnreachable, "not open to you"),
-    "N30": (Fault.hang_midway(), IndexUnreachable, "no answer for 2 s"),
+    "401": (Fault.status(401), IndexUnreachable, "is denied"),
+    "N30": (Fault.hang_midway(), IndexUnreachable, "no response for 2 s"),
     "N31": (Fault.cut(), IndexUnreachable, "cut short"),
     "reset": (Fault.reset(), IndexUnreachable, "can't download"),
-    "trickle": (Fault.trickle(0.05), IndexUnreachable, "not whole within"),
+    "trickle": (Fault.trickle(0.05), IndexUnreachable, "no complete response within"),
     "N36": (
         Fault.answer(Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})),
         IndexAnswerError,
-        "no wheel",
+        "not a wheel",
     ),
     "N33": (
         Fault.answer(Answer(200, b"PK\x03\x04" + bytes(len(WHEEL.content) - 4), {})),
@@ -176,7 +177,7 @@ def test_both_digests_are_named(index: IndexServer, cache: Path) -> None:
 def test_another_size_is_refused(index: IndexServer, cache: Path, difference: int) -> None:
     """N37: a size that the lock does not have is an error though the hash agrees."""
     wanted = published(index)._replace(size=len(WHEEL.content) + difference)
-    with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="bytes, the lock has"):
+    with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="bytes, but the lock has"):
         house.fetch([wanted])
     assert parts(cache) == []
 
@@ -186,7 +187,7 @@ def test_one_failure_ends_all_downloads(index: IndexServer, cache: Path) -> None
     good, gone = published(index), published(index, build_wheel("gone", "1.0"))
     index.fault(f"*/{good.filename}", Fault.hang_midway())
     index.fault(f"*/{gone.filename}", Fault.status(404))
-    patient = Limits(silence=30, deadline=60, retries=0)
+    patient = Limits(timeout=30, deadline=60, retries=0)
     with Wheelhouse(str(cache), limits=patient) as house, pytest.raises(IndexAnswerError, match="gone-1"):
         house.fetch([good, gone])
     assert parts(cache) == []
@@ -222,7 +223,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(index: IndexServer, tmp_
         assert Path(paths[WHEEL.filename]).read_bytes() == WHEEL.content
     assert not Path(paths[WHEEL.filename]).exists()
     assert len(warnings) == 1
-    assert "going on without it" in warnings[0]
+    assert "continuing without it" in warnings[0]
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index import json_page, response
-from minglibc.index.json_page import read_packed, read_page
-from minglibc.index.response import JSON_TYPE, Answer
+from minglibc.index import pages, response
+from minglibc.index.pages import read_page
+from minglibc.index.response import JSON_TYPE, Response
 
-JSON = Answer("https://example.invalid/simple/b/", 200, {"content-type": JSON_TYPE}, b"")
+JSON = Response("https://example.invalid/simple/b/", 200, {"content-type": JSON_TYPE}, b"")
 HTML = JSON._replace(headers={"content-type": "text/html"})
 
 
-def compressed(body: bytes, encoding: str = "gzip") -> Answer:
+def compressed(body: bytes, encoding: str = "gzip") -> Response:
     """A response with this body and ``Content-Encoding``."""
     return JSON._replace(headers={**JSON.headers, "content-encoding": encoding}, body=body)
 
@@ -26,8 +26,8 @@ def compressed(body: bytes, encoding: str = "gzip") -> Answer:
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_decompression(text: bytes, times: int) -> None:
     """gzip gives the original bytes, and a body without an encoding is returned as it is."""
-    assert text * times == response.unpacked(compressed(gzip.compress(text * times))).body
-    assert text == response.unpacked(compressed(text, "identity")).body
+    assert text * times == response.decompressed(compressed(gzip.compress(text * times))).body
+    assert text == response.decompressed(compressed(text, "identity")).body
 
 
 def bomb(size: int) -> bytes:
@@ -37,32 +37,32 @@ def bomb(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("sent", "message"),
     [
-        pytest.param(compressed(gzip.compress(bytes(1000))[:-9]), "cut short within its gzip", id="cut"),
-        pytest.param(compressed(b"no gzip at all"), "not the gzip", id="no-gzip"),
-        pytest.param(compressed(b"x", "br"), "not asked for", id="brotli"),
-        pytest.param(compressed(bomb(100)), "grows to over", id="bomb"),
+        pytest.param(compressed(gzip.compress(bytes(1000))[:-9]), "gzip data of the response is incomplete", id="cut"),
+        pytest.param(compressed(b"no gzip at all"), "not valid gzip", id="no-gzip"),
+        pytest.param(compressed(b"x", "br"), "not requested", id="brotli"),
+        pytest.param(compressed(bomb(100)), "when decompressed", id="bomb"),
     ],
 )
-def test_invalid_encodings(answer: Answer, message: str) -> None:
+def test_invalid_encodings(sent: Response, message: str) -> None:
     """An incomplete body, another encoding and a decompression bomb are refused."""
-    for read in (response.unpacked, lambda answer: read_packed(answer, "b")):
+    for read in (response.decompressed, lambda body: read_page(body, "b")):
         with pytest.raises(IndexAnswerError, match=message):
-            read(answer)
+            read(sent)
 
 
 def test_page_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page above the limit is refused by its decompressed size, however it was sent; one below is read."""
     body = json.dumps({"meta": {"api-version": "1.0"}, "name": "b", "files": []}).encode()
-    for module in (response, json_page):
-        monkeypatch.setattr(module, "MAX_UNPACKED", len(body))
-    assert "b" == read_packed(JSON._replace(body=body), "b").name
-    assert "b" == read_packed(compressed(gzip.compress(body)), "b").name
+    for module in (pages, response):
+        monkeypatch.setattr(module, "MAX_DECOMPRESSED", len(body))
+    assert "b" == read_page(JSON._replace(body=body), "b").name
+    assert "b" == read_page(compressed(gzip.compress(body)), "b").name
     with pytest.raises(IndexAnswerError, match=r"simple/b/: the page is larger than"):
-        read_packed(JSON._replace(body=body + b" "), "b")
-    with pytest.raises(IndexAnswerError, match=r"simple/b/: the answer grows to over"):
-        read_packed(compressed(gzip.compress(body + b" ")), "b")
+        read_page(JSON._replace(body=body + b" "), "b")
+    with pytest.raises(IndexAnswerError, match=r"simple/b/: the response is larger than"):
+        read_page(compressed(gzip.compress(body + b" ")), "b")
 
 
 @pytest.mark.parametrize("endless", ["<!-- ", "<script>", '<a href="', "<a b= '", "<", "<a ", "<a b= ", "&", "= '"])

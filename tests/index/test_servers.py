@@ -322,7 +322,7 @@ def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> 
 
 
 def test_empty_folder_is_a_project_without_releases(nginx: Server, lock: Lock) -> None:
-    """A folder listing without files is a project with no releases, and no log-in page."""
+    """A folder listing without files is a project with no releases, and not a login page."""
     said = lock(nginx.url, requires="server-test-empty", expected=1)
     assert "server-test-empty has no releases" in said
 

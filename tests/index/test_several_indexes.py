@@ -313,7 +313,7 @@ def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexS
     private.fault("/wheels/*", Fault.body(b"<html><form>Password:</form></html>", "text/html"))
     ran = lock(url=f"{private.origin}/wheels/", more='format = "flat"\n')
     assert EXIT_UNREACHABLE == ran.code
-    assert "a log-in page?" in ran.err
+    assert "a login page?" in ran.err
     assert [] == public.paths()
 
 
@@ -596,7 +596,7 @@ def test_sync_says_how_to_give_credentials(
     monkeypatch.setenv("MINGLIBC_INDEX_WORKS_PASSWORD", "wrong")
     ran = minglibc("sync", "--project", str(tmp_path))
     assert EXIT_UNREACHABLE == ran.code
-    assert "corp-1.0-py3-none-any.whl is not open to you (HTTP 401)" in ran.err
+    assert "corp-1.0-py3-none-any.whl is denied (HTTP 401)" in ran.err
     assert "it refuses those that it was given; give them by netrc (machine 127.0.0.1)" in ran.err
     assert [] == list(tmp_path.glob(".venv/lib/python3*/site-packages/corp*"))
 

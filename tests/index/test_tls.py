@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 import pytest
 
 from minglibc.errors import EXIT_UNREACHABLE, EXIT_USAGE
-from minglibc.index.tls import distrust
+from minglibc.index.tls import certificate_error
 from tests.support.commands import locked_versions, minglibc
 from tests.support.faults import Fault
 from tests.support.index import IndexServer
@@ -197,10 +197,10 @@ def test_wanted_client_certificate_is_said(monkeypatch: pytest.MonkeyPatch, show
     alert.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
     wrapped = OSError("the read failed")
     wrapped.__cause__ = alert
-    found = distrust(wrapped, "https://index.example.invalid/simple/a/")
+    found = certificate_error(wrapped, "https://index.example.invalid/simple/a/")
     assert found is not None
     assert f"https://index.example.invalid: the server wants a client certificate, and {said}" == found.message
-    assert distrust(OSError("another failure"), "https://index.example.invalid/simple/a/") is None
+    assert certificate_error(OSError("another failure"), "https://index.example.invalid/simple/a/") is None
 
 
 def test_client_certificate_that_is_none(secured: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

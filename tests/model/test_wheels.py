@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minglibc.index.json_page import File, RawFile
+from minglibc.index.json_page import RawFile
+from minglibc.index.page_file import File
 from minglibc.insight.held_back import needed_cap
 from minglibc.model.artifacts import Wheel
 from minglibc.model.compatibility import Cutoff, Reason, Rejection, TargetCompatibility

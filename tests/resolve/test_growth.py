@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import minglibc
-from minglibc.index.json_page import read_page
-from minglibc.index.response import JSON_TYPE, Answer
+from minglibc.index.pages import read_page
+from minglibc.index.response import JSON_TYPE, Response
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
@@ -35,7 +35,7 @@ class Memory:
         """The page, parsed once."""
         if name not in self._pages:
             url = f"http://127.0.0.1/simple/{name}/"
-            response = Answer(url, 200, {"content-type": JSON_TYPE}, self._bodies[f"/simple/{name}/"])
+            response = Response(url, 200, {"content-type": JSON_TYPE}, self._bodies[f"/simple/{name}/"])
             self._pages[name] = read_page(response, name)
         return self._pages[name]
 

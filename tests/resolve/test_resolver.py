@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minglibc.errors import ProjectNotFound
-from minglibc.index.json_page import File
+from minglibc.index.page_file import File
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata

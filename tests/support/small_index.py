@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from minglibc.errors import ProjectNotFound
-from minglibc.index.json_page import File
+from minglibc.index.page_file import File
 from minglibc.model.artifacts import Artifact
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files

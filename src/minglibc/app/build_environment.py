@@ -10,11 +10,12 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.build.backend import Backend, BuildKind
 from minglibc.cache.pages import Store
+from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials
-from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.index.downloads import Wheelhouse
 from minglibc.install import interpreter as interpreters
 from minglibc.install import transaction
 from minglibc.install.environment import Environment

@@ -38,7 +38,7 @@ def open_index(
         before=[urls[index.name] for index in named if not index.default and not index.explicit],
         pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
         flat=[urls[index.name] for index in named if index.format == "flat"],
-        place=folder,
+        root=folder,
         credentials=credentials,
         offline=common.offline,
         refresh=common.refresh,

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.binaries import of_wheel
@@ -14,18 +14,21 @@ from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind
 from minglibc.build.sdist import open_sdist
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
+from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
-from minglibc.index.client import Index, NotStatic
-from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install import interpreter as interpreters
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
-from minglibc.model.core_metadata import CoreMetadata, check_metadata, parse_metadata, parse_pkg_info
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, check_metadata, parse_metadata, parse_pkg_info
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap, Target
+
+if TYPE_CHECKING:
+    from minglibc.index.downloads import Wheelhouse
 
 
 class Release(NamedTuple):
@@ -100,7 +103,7 @@ class SourceBuilder:
         self._stack.close()
 
     def metadata(self, release: Release) -> CoreMetadata:
-        """The metadata of *release*: from PKG-INFO where they are static (PEP 643), else from a build; raises NotStatic."""
+        """The metadata of *release*: from PKG-INFO where they are static (PEP 643), else from a build; raises DynamicMetadata."""
         built = self._cached(release)
         if not built:
             with open_sdist(self._path(release.file), release.file.filename) as source:
@@ -108,7 +111,7 @@ class SourceBuilder:
             if static is not None:
                 return static
             if not self._builds:
-                raise NotStatic(f"the requirements of {release.file.filename} are unknown until it is built")
+                raise DynamicMetadata(f"the requirements of {release.file.filename} are unknown until it is built")
             built = [self._build(release, self._interpreters(self._targets[0])[0])]
         return _metadata(built[0])
 

@@ -9,7 +9,8 @@ from minglibc.app.session import Session
 from minglibc.audit.binaries import Binaries
 from minglibc.audit.rules import Binary, Kind, audit
 from minglibc.cache.pages import Store
-from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.cache.wheels import LockedFile, file_of
+from minglibc.index.downloads import Wheelhouse
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.resolve.resolver import Resolution

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from zipfile import BadZipFile, ZipFile
 
 import msgspec
@@ -10,8 +10,8 @@ import msgspec
 from minglibc.audit.elf import ElfFile
 from minglibc.audit.rules import Binary, Foreign, Unreadable, read_binary, wheel_binaries
 from minglibc.cache.pages import Store
+from minglibc.cache.wheels import LockedFile
 from minglibc.errors import WheelError
-from minglibc.index.downloads import LockedFile, Wheelhouse
 from minglibc.model.requirements import normalize_name
 
 # An entry is as good as what read it: raise this when elf or audit come to see more in a file.
@@ -20,17 +20,25 @@ _CONTENTS: Mapping[str, Any] = {"elf": ElfFile, "foreign": Foreign, "unreadable"
 _NEVER_BINARY = (".py", ".pyc", ".pyi")
 
 
+class WheelSource(Protocol):
+    """Fetches the wheels of a lock."""
+
+    def fetch(self, files: Sequence[LockedFile]) -> Mapping[str, str]:
+        """A path for each of *files* by file name."""
+        ...
+
+
 class Binaries:
     """What wheels hold, out of the store where it is known, else out of the wheels themselves."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def of_files(self, files: Sequence[LockedFile], house: Wheelhouse) -> dict[str, list[Binary]]:
+    def of_files(self, files: Sequence[LockedFile], source: WheelSource) -> dict[str, list[Binary]]:
         """The binaries of each of *files* by file name; only what was never read before is fetched."""
         found = {file.filename: self._known(file) for file in files}
         missing = [file for file in files if found[file.filename] is None]
-        paths = house.fetch(missing) if missing else {}
+        paths = source.fetch(missing) if missing else {}
         for file in missing:
             binaries = found[file.filename] = of_wheel(paths[file.filename], file.filename)
             self._remember(file, binaries)

@@ -51,7 +51,7 @@ class Store:
         self._trusted = not _is_strangers(self._folder)
         self._writable = self._trusted
         if not self._trusted:
-            on_trouble(f"the cache in {self._folder} belongs to another user; going on without it")
+            on_trouble(f"the cache in {self._folder} belongs to another user; continuing without it")
 
     def close(self) -> None:
         """Close the files whose lines may still be asked for."""
@@ -179,7 +179,7 @@ class Store:
         except OSError as error:
             self._writable = False
             self._on_trouble(
-                f"the cache in {self._folder} can't be written ({error.strerror or error}); going on without it"
+                f"cannot write to the cache {self._folder} ({error.strerror or error}); continuing without it"
             )
 
     def confirm(self, kind: str, name: str) -> None:

@@ -103,9 +103,6 @@ def _dispatch(arguments: list[str]) -> int:
             if not {"-q", "--quiet"} & set(arguments):
                 print("pylock.toml is up to date", file=sys.stderr)
             return 0
-        from minglibc.cli import ahead  # noqa: PLC0415  as above
-
-        ahead.begin(arguments[1:])
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _print_help()
         return 0 if arguments else EXIT_USAGE

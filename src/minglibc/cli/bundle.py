@@ -14,6 +14,7 @@ from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.bundle import archive
 from minglibc.bundle.contents import SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.cache.pages import Store
+from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.cli.args import common_options
 from minglibc.cli.options import Namespace, Parser, add_index, cache_folder, talk
 from minglibc.cli.progress import Bars
@@ -22,7 +23,7 @@ from minglibc.cli.syncing import Source, locked_file, make, maker_for, read_sour
 from minglibc.config.parser import parse
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL
-from minglibc.index.downloads import LockedFile, Wheelhouse, file_of
+from minglibc.index.downloads import Wheelhouse
 from minglibc.lock.locked_files import without_editable
 from minglibc.lock.reader import Lock
 from minglibc.lock.selection import describe_targets, find_targets

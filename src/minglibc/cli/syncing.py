@@ -35,7 +35,7 @@ from minglibc.model.targets import GlibcVersion, Target
 if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder
     from minglibc.cache.built_wheels import Built
-    from minglibc.index.downloads import LockedFile as FetchedFile
+    from minglibc.cache.wheels import LockedFile as FetchedFile
     from minglibc.install.wheel import CheckedWheel
     from minglibc.lock.locked_files import LockedFile, Selection
 
@@ -458,7 +458,7 @@ def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
 
 def locked_file(wheel: "LockedFile", folder: str) -> "FetchedFile":
     """A file of the lock in *folder*, as a wheelhouse fetches it."""
-    from minglibc.index.downloads import LockedFile  # noqa: PLC0415  the same
+    from minglibc.cache.wheels import LockedFile  # noqa: PLC0415  the same
     from minglibc.index.local_files import url_of  # noqa: PLC0415  only a change needs files
 
     return LockedFile(wheel.filename, url_of(wheel.url, wheel.path, folder), wheel.hashes, wheel.size)

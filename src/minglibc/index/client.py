@@ -1,9 +1,10 @@
-"""The index as the resolver sees it: blocking, cached, each thing asked for once; the network starts with the first miss."""
+"""The index as the resolver sees it: blocking and cached. The network is used from the first request that the cache cannot answer."""
 
 import time
-from _thread import RLock  # threading's own; a lock that asks no network need not import that
+from _thread import RLock  # threading's own; a lock that uses no network does not import that
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.cache.pages import Entry, Store
@@ -11,42 +12,40 @@ from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, Proje
 from minglibc.index.credentials import Credentials
 from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
-from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
+    from minglibc.index.connection import Connection
+    from minglibc.index.fetcher import FetchedPage
     from minglibc.index.flat_index import LocalIndex
     from minglibc.index.network import Network
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
-# Each so many looks of the resolver, what has come from the network is taken; looking costs a system call.
-_LOOK_EACH = 64
 
 
-class NotStatic(ValueError):
-    """A source distribution whose metadata are known once it is built (PEP 643)."""
+def _no_builds(sdist: Sdist) -> CoreMetadata:
+    raise DynamicMetadata(
+        f"the requirements of {sdist.filename} are only known after a build, and nothing is built here"
+    )
 
 
-def _never(sdist: Sdist) -> CoreMetadata:
-    raise NotStatic(f"what {sdist.filename} requires is known once it is built, and nothing is built here")
+_NOT_READ = DynamicMetadata("its metadata was not read")
 
 
-_UNREAD = NotStatic("nobody has looked into it")
-
-
-class _Kept(NamedTuple):
-    """What the cache has of a project on one index: its page, or None where the index did not have the project."""
+class _CachedPage(NamedTuple):
+    """The cache's entry for a project on one index, and its page, or None where the index did not have the project."""
 
     entry: Entry
     page: ProjectPage | None
 
 
 class Index:
-    """The WheelIndex of one simple index (PEP 503, 691), or of several: a project comes from one of them alone.
+    """The WheelIndex of one or several simple indexes (PEP 503, 691): each project comes from one of them alone.
 
-    That is the one that *pins* names for it, else the first that has it: those of *before* in their order, then *url*.
-    Those of *flat* are single pages of all their projects' files, and may lie on this machine below *place*.
+    That is the one that *pins* names for it, else the first that has it: those of *before* in order, then *url*.
+    Those of *flat* are single pages with the files of all projects, and may be on this machine below *root*.
     """
 
     def __init__(
@@ -58,20 +57,21 @@ class Index:
         before: Sequence[str] = (),
         pins: Mapping[str, str] = {},
         flat: Sequence[str] = (),
-        place: str = "",
+        root: str = "",
         credentials: Credentials | None = None,
         offline: bool = False,
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
     ) -> None:
         self.credentials = credentials or Credentials()
-        self.flat = frozenset(flat)
-        self._place = place
+        self._flat = frozenset(flat)
+        self._root = root
         self._local: dict[str, LocalIndex] = {}
-        self.url = self._address(url)
+        self.url = self._base_url(url)
+        # The index of each project.
         self.homes: dict[str, str] = {}
-        self._indexes = (*map(self._address, before), self.url)
-        self._pins = {name: (self._address(pin),) for name, pin in pins.items()}
+        self._indexes = (*map(self._base_url, before), self.url)
+        self._pins = {name: (self._base_url(pin),) for name, pin in pins.items()}
         self.fetched = 0
         self._store = store
         self._speculation = speculation
@@ -79,221 +79,312 @@ class Index:
         self._refresh = refresh
         self._on_fetch = on_fetch
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
-        self._kept: dict[tuple[str, str], _Kept | None] = {}
+        self._cached: dict[tuple[str, str], _CachedPage | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
-        self._calls = 0
-        # Whether metadata had to be waited for: where the cache has all that is looked at, nothing else is worth asking for.
-        self._waited = False
-        # Whoever changes anything of this, or of what it stands on, holds it while threads fetch.
+        # Whether metadata was missing in the cache; until then, nothing is prefetched.
+        self._has_waited = False
+        # Protects this object, the store and the speculation while threads fetch.
         self.guard = RLock()
         self._events: deque[tuple[str, Any]] = deque()
-        # What says what a source distribution requires, reading or building it.
-        self.open_sdist: Callable[[Sdist], CoreMetadata] = _never
+        # Reads the metadata of a source distribution, or builds it.
+        self.open_sdist: Callable[[Sdist], CoreMetadata] = _no_builds
         self._folders: dict[str, str] = {}
 
-    def _address(self, url: str) -> str:
-        """The plain base of an index, its credentials put where they are asked for."""
-        if url.startswith("file:") and url in self.flat:
+    def _base_url(self, url: str) -> str:
+        """The URL of an index with a final slash and without its credentials, which are remembered."""
+        if url.startswith("file:") and url in self._flat:
             return url
         if not url.lower().startswith(("https://", "http://")):
-            # It may hold a password: it is not repeated.
-            raise SettingsError("the index's address begins with neither https:// nor http://", hint="check index-url")
+            # The URL may contain a password: it is not quoted.
+            raise SettingsError("the index URL must begin with https:// or http://", hint="check index-url")
         plain = self.credentials.take(url)
-        return plain if plain.endswith("/") or plain in self.flat else plain + "/"
+        return plain if plain.endswith("/") or plain in self._flat else plain + "/"
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
-        self._look()
-        found = self._pages.get(name)
-        if found is None:
+        page = self._pages.get(name)
+        if page is None:
             with self.guard:
-                self._ask_page(name)
+                self._request_page(name)
             if name not in self._pages:
                 self._wait(("page", name))
-            found = self._pages[name]
-        if isinstance(found, MinglibcError):
-            raise found
-        return found
+            page = self._pages[name]
+        if isinstance(page, MinglibcError):
+            raise page
+        return page
 
     def metadata(self, wheel: Artifact) -> CoreMetadata:
-        """The core metadata of a wheel; raises ValueError where it can't be read, IndexUnreachable."""
-        self._look()
+        """The core metadata of a wheel; raises ValueError where it is invalid, IndexUnreachable."""
         key = self._key(wheel)
-        found = self._metadata.get(key)
-        if found is None:
+        metadata = self._metadata.get(key)
+        if metadata is None:
             with self.guard:
-                self._ask_metadata(wheel)
+                self._request_metadata(wheel)
             if key not in self._metadata and self._is_served(wheel):
-                self._waited = True
+                self._has_waited = True
                 self._wait(("metadata", key))
-            found = self._metadata.get(key, _UNREAD)
-        if isinstance(found, NotStatic) and isinstance(wheel, Sdist):
-            found = self._opened(wheel)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def _opened(self, sdist: Sdist) -> CoreMetadata:
-        found = self.open_sdist(sdist)
-        with self.guard:
-            self._have_metadata(sdist, found)
-        return found
+            metadata = self._metadata.get(key, _NOT_READ)
+        if isinstance(metadata, DynamicMetadata) and isinstance(wheel, Sdist):
+            metadata = self.open_sdist(wheel)
+            with self.guard:
+                self._add_metadata(wheel, metadata)
+        if isinstance(metadata, Exception):
+            raise metadata
+        return metadata
 
     def prefetch(self, wheels: Iterable[Artifact]) -> None:
-        """Ask for the metadata of *wheels* without waiting for it, once there were metadata that had to be waited for."""
-        if self._waited:
+        """Request the metadata of *wheels* without waiting for it, if any metadata was missing in the cache so far."""
+        if self._has_waited:
             for wheel in wheels:
                 with self.guard:
-                    self._ask_metadata(wheel)
+                    self._request_metadata(wheel)
 
     def hashed(self, wheel: Artifact) -> Artifact:
-        """*wheel* with the hash of its bytes: one whose page gives none is downloaded for it, a local one also has its size."""
+        """*wheel* with its hash: downloaded where the index gives none; a local wheel is read, and gets its size too."""
         if wheel.is_local:
-            from minglibc.index import local_files as local_wheels  # noqa: PLC0415  few projects have wheels on this machine
+            from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
 
-            return local_wheels.hashed(wheel)
-        return wheel._replace(hash=self._online().run(self._online().digest(wheel)))
+            return local_files.hashed(wheel)
+        network = self._online()
+        return wheel._replace(hash=network.run(partial(network.fetcher.digest, wheel=wheel)))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Artifact, CoreMetadata]) -> None:
-        """A project that no index is asked for, with what is known of its wheels' metadata."""
+        """Add a project that comes from no index, with the metadata of its wheels as far as it is known."""
         self._pages[page.name] = page
-        self._metadata.update({self._key(wheel): found for wheel, found in metadata.items()})
+        self._metadata.update({self._key(wheel): content for wheel, content in metadata.items()})
 
     def close(self) -> None:
-        """Stop what is still under way and close every connection."""
+        """Cancel all requests and close every connection."""
         if self._network is not None:
             self._network.close()
         self._store.close()
 
-    # Asking: from memory, from disk, over the network.
+    # Requests: from memory, from the cache, from the network. The guard is held.
 
-    def _ask_page(self, name: str) -> None:
-        if name in self._pages or (self._network is not None and self._network.knows(("page", name))):
+    def _request_page(self, name: str) -> None:
+        if name in self._pages or (self._network is not None and ("page", name) in self._network.tasks):
             return
         indexes = self._pins.get(name, self._indexes)
-        kept = None
-        for place, base in enumerate(indexes):
+        cached = None
+        for position, base in enumerate(indexes):
             if self.is_local(base):
-                if self.take_local(base, name):
+                if self._use_local(base, name):
                     return
                 continue
-            kept = self._kept_page(base, name)
-            # What the last index did not have may be there by now; an earlier one is not asked again at once.
-            if kept is None or not self._holds(kept) or (kept.page is None and base is indexes[-1]):
-                indexes = indexes[place:]
+            cached = self._cached_page(base, name)
+            # A project that the last index did not have may have been added; earlier indexes are not asked again at once.
+            if cached is None or not self._is_fresh(cached) or (cached.page is None and base is indexes[-1]):
+                indexes = indexes[position:]
                 break
-            if kept.page is not None:
-                self._have_page(kept.page, base)
+            if cached.page is not None:
+                self._add_page(cached.page, base)
                 return
         else:
-            self._pages[name] = self.lacks(name, indexes[-1])
+            self._pages[name] = self._not_found(name, indexes[-1])
             return
         if self._offline:
-            self._pages[name] = IndexUnreachable(
-                f"the page of {name} is not in the cache, and --offline forbids asking the index"
-            )
+            self._pages[name] = IndexUnreachable(f"the page of {name} is not in the cache, which --offline requires")
             return
-        network = self._online()
-        network.start(("page", name), network.page(name, indexes))
-        if kept is not None and kept.page is not None:
-            # Its stale page tells well enough what will be asked for next.
-            self._foresee("page", kept.page)
+        self._online().start(("page", name), partial(self._fetch_page, name=name, indexes=indexes))
+        if cached is not None and cached.page is not None:
+            # A stale page is good enough to guess the next requests.
+            self._follow("page", cached.page)
 
-    def _holds(self, kept: _Kept) -> bool:
-        age = time.time() - kept.entry.confirmed
-        return self._offline or (0 <= age < kept.entry.head["max-age"] and not self._refresh)
+    def _is_fresh(self, cached: _CachedPage) -> bool:
+        age = time.time() - cached.entry.confirmed
+        return self._offline or (0 <= age < cached.entry.head["max-age"] and not self._refresh)
 
-    def _kept_page(self, base: str, name: str) -> _Kept | None:
-        if (base, name) not in self._kept:
-            self._kept[base, name] = self._read_page(base, name)
-        return self._kept[base, name]
+    def _cached_page(self, base: str, name: str) -> _CachedPage | None:
+        if (base, name) not in self._cached:
+            self._cached[base, name] = self._read_page(base, name)
+        return self._cached[base, name]
 
-    def _read_page(self, base: str, name: str) -> _Kept | None:
-        entry = self._store.read(self.folder(base), name)
+    def _read_page(self, base: str, name: str) -> _CachedPage | None:
+        entry = self._store.read(self._folder(base), name)
         if entry is None:
             return None
         try:
             head = entry.head["page"]
-            return _Kept(entry, None if head is None else ProjectPage.load(head, entry.lines))
+            return _CachedPage(entry, None if head is None else ProjectPage.load(head, entry.lines))
         except (ValueError, TypeError, KeyError):
             return None
 
-    def folder(self, base: str) -> str:
+    def _folder(self, base: str) -> str:
         """Where the cache keeps the pages of the index at *base*."""
         if base not in self._folders:
             self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
         return self._folders[base]
 
     def _key(self, wheel: Artifact) -> str:
-        """What tells metadata from other metadata: its own hash, by which a release's wheels share it, else its index's word."""
-        # The hash of a wheel proves nothing of metadata that came apart from it: another index may have lied about both.
-        return wheel.metadata or f"{wheel.hash or wheel.url}@{self.folder(self.homes.get(wheel.name, self.url))}"
+        """The identity of a wheel's metadata: its own hash, which the wheels of a release share, else the wheel and its index."""
+        # Metadata of its own file is not proven by the wheel's hash: another index may have lied about both.
+        return wheel.metadata or f"{wheel.hash or wheel.url}@{self._folder(self.homes.get(wheel.name, self.url))}"
 
-    def _ask_metadata(self, wheel: Artifact) -> None:
+    def _request_metadata(self, wheel: Artifact) -> None:
         key = self._key(wheel)
-        if key in self._metadata or (self._network is not None and self._network.knows(("metadata", key))):
+        if key in self._metadata or (self._network is not None and ("metadata", key) in self._network.tasks):
             return
         if wheel.is_local:
-            self._read_metadata(key, wheel)
+            self._read_local_metadata(key, wheel)
             return
-        kept = self._kept_metadata(wheel)
-        if kept is not None:
-            self._have_metadata(wheel, kept)
+        cached = self._store.recall("metadata", key) if wheel.hash else None
+        if cached:
+            self._add_metadata(wheel, CoreMetadata(*cached))
         elif not self._is_served(wheel):
             return
         elif self._offline:
             self._metadata[key] = IndexUnreachable(
-                f"the metadata of {wheel.filename} is not in the cache, and --offline forbids asking the index"
+                f"the metadata of {wheel.filename} is not in the cache, which --offline requires"
             )
         else:
-            network = self._online()
-            network.start(("metadata", key), network.metadata(wheel))
+            self._online().start(("metadata", key), partial(self._fetch_metadata, wheel=wheel))
 
-    def _read_metadata(self, key: str, wheel: Artifact) -> None:
-        from minglibc.index import local_files as local_wheels  # noqa: PLC0415  few projects have wheels on this machine
+    def _read_local_metadata(self, key: str, wheel: Artifact) -> None:
+        from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
 
         try:
-            self._have_metadata(wheel, local_wheels.metadata(wheel))
+            self._add_metadata(wheel, local_files.metadata(wheel))
         except (MinglibcError, ValueError) as error:
             self._metadata[key] = error
 
     def _is_served(self, wheel: Artifact) -> bool:
-        """Whether the index itself is asked what a file requires; a source distribution is not fetched for a guess."""
+        """Whether the index may serve the metadata of a file; a source distribution is not downloaded for a guess."""
         return not isinstance(wheel, Sdist) or (wheel.metadata is not None and not self._offline)
-
-    def _kept_metadata(self, wheel: Artifact) -> CoreMetadata | None:
-        kept = self._store.recall("metadata", self._key(wheel)) if wheel.hash else None
-        return CoreMetadata(*kept) if kept else None
 
     def _online(self) -> "Network":
         if self._network is None:
-            # With everything cached, httpx is never imported.
+            # httpx is never imported where the cache has everything.
             from minglibc.index.network import Network  # noqa: PLC0415
-            from minglibc.index.wire import carrier  # noqa: PLC0415
 
-            self._network = Network(self, carrier(self._store, self.guard), on_fetch=self._on_fetch)
+            self._network = Network(self._store, self.credentials)
             with self.guard:
                 self._events.extend(("name", name) for name in self._speculation.start())
                 self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
-                self._foresee_all()
+                self._follow_events()
         return self._network
-
-    def _look(self) -> None:
-        """Take what has come, now and then: it tells what else to ask for."""
-        if self._network is not None:
-            self._calls += 1
-            if self._calls % _LOOK_EACH == 0:
-                self._network.look()
 
     def _wait(self, key: tuple[str, str]) -> None:
         assert self._network is not None
+        self._on_fetch(key[1])
         self._network.wait(key)
 
-    # Having: what came is remembered, kept on disk, and followed further.
+    # Fetching, in worker threads.
 
-    def lacks(self, name: str, base: str) -> ProjectNotFound:
-        """The error of a project that no index has, the last of which is at *base*."""
+    def _fetch_page(self, connection: "Connection", name: str, indexes: Sequence[str]) -> None:
+        try:
+            self._fetch_first_page(connection, name, indexes)
+        except MinglibcError as error:
+            with self.guard:
+                self._pages[name] = error
+
+    def _fetch_first_page(self, connection: "Connection", name: str, indexes: Sequence[str]) -> None:
+        """Add the page of *name* from the first of *indexes* that has it."""
+        for base in indexes[:-1]:
+            if self._use_known(base, name, use_cache=base is not indexes[0]):
+                return
+            if not self.is_local(base):
+                fetched = self._fetch_from(connection, base, name)
+                if not fetched.is_absent:
+                    return
+                self._add_absence(base, name, fetched)
+        base = indexes[-1]
+        if self._use_known(base, name, use_cache=len(indexes) > 1):
+            return
+        if not self.is_local(base):
+            fetched = self._fetch_from(connection, base, name)
+            if not fetched.is_absent:
+                return
+            assert self._network is not None
+            alternative = self._network.fetcher.project_json(connection, base, name)
+            if alternative is not None:
+                self._accept(base, name, alternative)
+                return
+            if fetched.refusal is not None:
+                raise fetched.refusal
+        raise self._not_found(name, base)
+
+    def _use_known(self, base: str, name: str, *, use_cache: bool) -> bool:
+        """Use the page of a project without a request: from a local index, or from the cache if it is fresh."""
+        with self.guard:
+            if self.is_local(base):
+                return self._use_local(base, name)
+            cached = self._cached_page(base, name) if use_cache else None
+            if cached is None or cached.page is None or not self._is_fresh(cached):
+                return False
+            self._add_page(cached.page, base)
+            return True
+
+    def _fetch_from(self, connection: "Connection", base: str, name: str) -> "FetchedPage":
+        """Fetch the page of a project from one index and add it, if it is there."""
+        assert self._network is not None
+        fetcher = self._network.fetcher
+        if base in self._flat:
+            fetched = fetcher.flat_page(connection, base, name)
+        else:
+            with self.guard:
+                cached = self._cached_page(base, name)
+            etag = cached.entry.head["etag"] if cached is not None and cached.page is not None else ""
+            fetched = fetcher.page(connection, f"{base}{name}/", name, etag=etag, folder=self._folder(base))
+            if fetched.is_stored and not self._use_stored(base, name):
+                # Another process has emptied the cache.
+                fetched = fetcher.page(connection, f"{base}{name}/", name)
+        if not fetched.is_absent and not fetched.is_stored:
+            self._accept(base, name, fetched)
+        return fetched
+
+    def _use_stored(self, base: str, name: str) -> bool:
+        """Use the page that a page worker has just written to the cache, if it is there."""
+        with self.guard:
+            cached = self._read_page(base, name)
+            if cached is None or cached.page is None:
+                return False
+            self.fetched += 1
+            self._add_page(cached.page, base)
+            return True
+
+    def _accept(self, base: str, name: str, fetched: "FetchedPage") -> None:
+        """Write a page that was fetched to the cache, or mark it as fresh there, and add it."""
+        with self.guard:
+            if fetched.page is not None:
+                self.fetched += 1
+                self._store.write_page(self._folder(base), fetched.page, fetched.entry)
+                self._add_page(fetched.page, base)
+                return
+            cached = self._cached_page(base, name)
+            assert cached is not None
+            assert cached.page is not None
+            if cached.entry.head["max-age"] == fetched.entry["max-age"]:
+                self._store.confirm(self._folder(base), name)
+            else:
+                self._store.write_page(self._folder(base), cached.page, fetched.entry)
+            self._add_page(cached.page, base)
+
+    def _add_absence(self, base: str, name: str, fetched: "FetchedPage") -> None:
+        """Remember that an index, which is not the last one, does not have a project."""
+        if fetched.refusal is not None:
+            raise fetched.refusal
+        with self.guard:
+            entry = {"etag": "", "max-age": fetched.entry["max-age"], "page": None}
+            self._store.write(self._folder(base), name, entry)
+
+    def _fetch_metadata(self, connection: "Connection", wheel: Artifact) -> None:
+        assert self._network is not None
+        try:
+            metadata = self._network.fetcher.metadata(connection, wheel)
+        except (MinglibcError, ValueError) as error:
+            with self.guard:
+                self._metadata[self._key(wheel)] = error
+            return
+        with self.guard:
+            self.fetched += 1
+            if wheel.hash:
+                self._store.note("metadata", self._key(wheel), metadata)
+            self._add_metadata(wheel, metadata)
+
+    # Results: what was read or fetched is remembered, and its dependencies are requested. The guard is held.
+
+    def _not_found(self, name: str, base: str) -> ProjectNotFound:
         if name in self._pins:
             return ProjectNotFound(f"{name} is not on {base}, the index that tool.minglibc.sources pins it to")
         return ProjectNotFound(f"{name} is on no index")
@@ -303,112 +394,54 @@ class Index:
         """Whether the index at *base* is a folder or a page on this machine."""
         return base.startswith("file:")
 
-    def take_local(self, base: str, name: str) -> bool:
-        """Take the page of a project from the index at *base*, on this machine; false where that does not have it."""
-        from minglibc.index.flat_index import LocalIndex  # noqa: PLC0415  few projects have wheels on this machine
+    def _use_local(self, base: str, name: str) -> bool:
+        """Use the page of a project from a local index; False where it is not there."""
+        from minglibc.index.flat_index import LocalIndex  # noqa: PLC0415  few projects have local wheels
 
         if base not in self._local:
-            self._local[base] = LocalIndex(base, self._place)
+            self._local[base] = LocalIndex(base, self._root)
         try:
             page = self._local[base].project(name)
         except MinglibcError as error:
-            self.keep_failure(name, error)
+            self._pages[name] = error
             return True
         if page is not None:
-            self._have_page(page, base)
+            self._add_page(page, base)
         return page is not None
 
-    def etag(self, base: str, name: str) -> str:
-        """The ETag of the page that the cache has of a project on one index; empty where it has none."""
-        kept = self._kept_page(base, name)
-        return kept.entry.head["etag"] if kept is not None and kept.page is not None else ""
-
-    def take_kept(self, base: str, name: str) -> bool:
-        """Take the page of a project on one index from the cache, if it still holds."""
-        kept = self._kept_page(base, name)
-        if kept is None or kept.page is None or not self._holds(kept):
-            return False
-        self._have_page(kept.page, base)
-        return True
-
-    def keep_page(self, page: ProjectPage, base: str, entry: Mapping[str, Any]) -> None:
-        """A page has come from the index at *base*; *entry* is what the cache's says beside it."""
-        self.fetched += 1
-        self._store.write_page(self.folder(base), page, entry)
-        self._have_page(page, base)
-
-    def take_written(self, name: str, base: str) -> bool:
-        """Take the page that was put into the cache just now, if it is there."""
-        kept = self._read_page(base, name)
-        if kept is None or kept.page is None:
-            return False
-        self.fetched += 1
-        self._have_page(kept.page, base)
-        return True
-
-    def keep_absence(self, name: str, base: str, *, max_age: int) -> None:
-        """The index at *base*, which is not the last to be asked, does not have a project."""
-        self._store.write(self.folder(base), name, {"etag": "", "max-age": max_age, "page": None})
-
-    def keep_failure(self, name: str, error: MinglibcError) -> None:
-        """There is no page of a project, or it could not be asked for."""
-        self._pages[name] = error
-
-    def confirm_page(self, name: str, base: str, *, max_age: int) -> None:
-        """The index says that a stale page still holds (304)."""
-        kept = self._kept_page(base, name)
-        assert kept is not None
-        assert kept.page is not None
-        if kept.entry.head["max-age"] == max_age:
-            self._store.confirm(self.folder(base), name)
-        else:
-            entry = {"etag": kept.entry.head["etag"], "max-age": max_age}
-            self._store.write_page(self.folder(base), kept.page, entry)
-        self._have_page(kept.page, base)
-
-    def keep_metadata(self, wheel: Artifact, metadata: CoreMetadata | Exception) -> None:
-        """Metadata, or why there is none, has come from the network."""
-        if isinstance(metadata, Exception):
-            self._metadata[self._key(wheel)] = metadata
-            return
-        self.fetched += 1
-        if wheel.hash:
-            self._store.note("metadata", self._key(wheel), metadata)
-        self._have_metadata(wheel, metadata)
-
-    def _have_page(self, page: ProjectPage, base: str) -> None:
+    def _add_page(self, page: ProjectPage, base: str) -> None:
         self._pages[page.name] = page
         self.homes[page.name] = base
         if self._network is not None:
-            self._foresee("page", page)
+            self._follow("page", page)
 
-    def _have_metadata(self, wheel: Artifact, metadata: CoreMetadata) -> None:
+    def _add_metadata(self, wheel: Artifact, metadata: CoreMetadata) -> None:
         self._metadata[self._key(wheel)] = metadata
         if self._network is not None:
-            self._foresee("metadata", (wheel, metadata))
+            self._follow("metadata", (wheel, metadata))
 
-    def _foresee(self, kind: str, what: Any) -> None:
-        self._events.append((kind, what))
+    def _follow(self, kind: str, value: Any) -> None:
+        self._events.append((kind, value))
         if len(self._events) == 1:
-            self._foresee_all()
+            self._follow_events()
 
-    def _guesses(self, page: ProjectPage) -> Iterable[Artifact]:
+    def _follow_events(self) -> None:
+        """Request what will probably be needed, breadth first; an event stays in the queue meanwhile, so this never nests."""
+        while self._events:
+            kind, value = self._events[0]
+            match kind:
+                case "name":
+                    self._request_page(value)
+                case "page":
+                    for wheel in self._likely_wheels(value):
+                        self._request_metadata(wheel)
+                case "metadata":
+                    for name in self._speculation.metadata(*value):
+                        self._request_page(name)
+            self._events.popleft()
+
+    def _likely_wheels(self, page: ProjectPage) -> Iterable[Artifact]:
         try:
             return self._speculation.page(page)
         except CacheDamaged:
-            return ()  # whoever looks at the page in earnest meets it again
-
-    def _foresee_all(self) -> None:
-        """Follow guesses breadth first; an event stays in the queue while it is followed, so that this never nests."""
-        while self._events:
-            kind, what = self._events[0]
-            match kind:
-                case "name":
-                    self._ask_page(what)
-                case "page":
-                    for wheel in self._guesses(what):
-                        self._ask_metadata(wheel)
-                case "metadata":
-                    for name in self._speculation.metadata(*what):
-                        self._ask_page(name)
-            self._events.popleft()
+            return ()  # the resolver reads the page too, and reports it

@@ -1,6 +1,7 @@
 """Users and passwords of indexes: each goes to the host that it was given for, and into nothing that is kept or said."""
 
 import os
+from _thread import allocate_lock  # threading's own; a lock that uses no network does not import that
 
 from minglibc.errors import SettingsError
 from minglibc.model.artifacts import printable
@@ -28,6 +29,8 @@ class Credentials:
         self._known: dict[Origin, str] = {}
         self._netrc: dict[str, tuple[str, str]] | None = None
         self._bare: list[str] = []
+        # Worker threads ask for headers.
+        self._lock = allocate_lock()
 
     def take(self, url: str, *, name: str = "") -> str:
         """*url* without its user and password, which are remembered for its host; the variables of *name* win over them."""
@@ -70,9 +73,10 @@ class Credentials:
         if not self._known and not self._users and not self._machines():
             return {}
         origin = _origin(url)
-        known = self._known.get(origin)
-        if known is None:
-            known = self._known[origin] = self._look_up(origin)
+        with self._lock:
+            known = self._known.get(origin)
+            if known is None:
+                known = self._known[origin] = self._look_up(origin)
         return {"Authorization": known} if known else {}
 
     def advice(self, url: str) -> str:

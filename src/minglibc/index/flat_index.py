@@ -72,9 +72,9 @@ class LocalIndex:
             raise SettingsError(
                 f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
             ) from error
-        from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  nor of this
-        from minglibc.index.response import Answer  # noqa: PLC0415  a folder needs none of it
+        from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  a folder needs no parser
+        from minglibc.index.response import Response  # noqa: PLC0415  as above
 
-        flat = read_flat_page(Answer(self._url, 200, {"content-type": "text/html"}, content))
+        flat = read_flat_page(Response(self._url, 200, {"content-type": "text/html"}, content))
         self._base = flat.base_url
         return flat.files

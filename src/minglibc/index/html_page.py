@@ -6,13 +6,13 @@ from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index.json_page import HTML_TYPES, File, content_type, reading
-from minglibc.index.response import Answer, shown
+from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
+from minglibc.index.response import Response, display_url
 from minglibc.model.project_page import ProjectPage, project_of, reduce_files
 
 # One of these is in every index page without files: PEP 629's version, servers' usual titles, and directory listings.
 _MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
-_NO_FILES = "the index answered with a web page that lists no files — a log-in page?"
+_NO_FILES = "the index returned a web page that lists no files — a login page?"
 
 
 class _LinkParser(HTMLParser):
@@ -55,14 +55,14 @@ def _hashes(text: str) -> dict[str, str]:
     return {algorithm: digest} if equals else {}
 
 
-def _parse(answer: Answer) -> _LinkParser:
+def _parse(response: Response) -> _LinkParser:
     parser = _LinkParser()
-    with reading(answer):
+    with parsing(response):
         # Without close(), an incomplete tag at the end is ignored.
-        parser.feed(answer.body.decode(errors="replace"))
+        parser.feed(response.body.decode(errors="replace"))
     if parser.version.partition(".")[0] != "1":
         raise IndexAnswerError(
-            f"{shown(answer.url)}: the index speaks version {parser.version} of the Simple API; minglibc knows 1.x"
+            f"{display_url(response.url)}: the index uses version {parser.version} of the Simple API; minglibc supports 1.x"
         )
     return parser
 
@@ -72,15 +72,15 @@ def _has_mark(body: bytes, marks: Sequence[bytes]) -> bool:
     return any(mark in text for mark in marks)
 
 
-def read_html(answer: Answer, name: str) -> ProjectPage:
-    """The page of project *name* in *answer*, which is HTML; raises IndexAnswerError where it is not an index page."""
-    parser = _parse(answer)
-    with reading(answer):
-        page = reduce_files(name, parser.files, base_url=parser.base or answer.url)
-    if not len(page.versions) and not page.skipped and not _has_mark(answer.body, _MARKS):
+def read_html(response: Response, name: str) -> ProjectPage:
+    """The page of project *name* in an HTML response; raises IndexAnswerError where it is not an index page."""
+    parser = _parse(response)
+    with parsing(response):
+        page = reduce_files(name, parser.files, base_url=parser.base or response.url)
+    if not len(page.versions) and not page.skipped and not _has_mark(response.body, _MARKS):
         raise IndexAnswerError(
-            f"{shown(answer.url)}: {_NO_FILES}",
-            hint="check index-url and whether the network wants you to log in",
+            f"{display_url(response.url)}: {_NO_FILES}",
+            hint="check index-url and whether the network requires a login",
         )
     return page
 
@@ -96,18 +96,20 @@ class FlatPage(NamedTuple):
         return reduce_files(name, self.files.get(name, ()), base_url=self.base_url)
 
 
-def read_flat_page(answer: Answer) -> FlatPage:
-    """The flat index in *answer*; raises IndexAnswerError where it is not an HTML page with links."""
-    kind = content_type(answer)
+def read_flat_page(response: Response) -> FlatPage:
+    """The flat index in *response*; raises IndexAnswerError where it is not an HTML page with links."""
+    kind = content_type(response)
     if kind not in HTML_TYPES:
-        raise IndexAnswerError(f"{shown(answer.url)}: a flat index is a page of HTML, and this is {kind or 'nothing'}")
-    parser = _parse(answer)
-    if not _has_mark(answer.body, (b"<a", *_MARKS)):
         raise IndexAnswerError(
-            f"{shown(answer.url)}: {_NO_FILES}",
-            hint="check its url and whether the network wants you to log in",
+            f"{display_url(response.url)}: a flat index must be HTML, but the content type is {kind or '(none)'}"
+        )
+    parser = _parse(response)
+    if not _has_mark(response.body, (b"<a", *_MARKS)):
+        raise IndexAnswerError(
+            f"{display_url(response.url)}: {_NO_FILES}",
+            hint="check its url and whether the network requires a login",
         )
     files: dict[str, list[File]] = {}
     for file in parser.files:
         files.setdefault(project_of(file.filename), []).append(file)
-    return FlatPage(files, parser.base or answer.url)
+    return FlatPage(files, parser.base or response.url)

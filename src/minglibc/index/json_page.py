@@ -1,36 +1,20 @@
-"""The bytes of an index's answers → ProjectPage: the Simple API and the project JSON API, in JSON."""
+"""The JSON of the Simple API (PEP 691) and of the project JSON API → ProjectPage."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index.response import JSON_TYPE, MAX_UNPACKED, MIB, Answer, shown, unpacked
+from minglibc.index.page_file import File, parsing
+from minglibc.index.response import JSON_TYPE, Response, display_url
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import normalize_name
 
 JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
-HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
-
-
-class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
-    """An entry of ``files`` (PEP 691, 700, 714)."""
-
-    filename: str
-    url: str
-    hashes: Mapping[str, str] = {}
-    requires_python: str | None = None
-    size: int | None = None
-    upload_time: str | None = None
-    yanked: bool | str = False
-    core_metadata: bool | Mapping[str, str] | None = None
-    dist_info_metadata: bool | Mapping[str, str] | None = None
 
 
 class RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
-    """The same as JSON has it; what isn't named here is dropped, and what is raw goes into the cache unread."""
+    """A file of a JSON page: other keys are dropped, and raw values are written to the cache unparsed."""
 
     filename: str
     url: str
@@ -64,86 +48,41 @@ class _Page(msgspec.Struct, rename="kebab", kw_only=True):
 _page_decoder = msgspec.json.Decoder(_Page)
 
 
-def read_page(answer: Answer, name: str) -> ProjectPage:
-    """The page of project *name* that a 200 answer holds; raises IndexAnswerError where it holds none."""
-    with reading(answer):
-        return _read_page(answer, name)
-
-
-def read_packed(answer: Answer, name: str) -> ProjectPage:
-    """The same of an answer as it was sent."""
-    return read_page(unpacked(answer), name)
-
-
-@contextmanager
-def reading(answer: Answer) -> Iterator[None]:
-    """Whatever a parser stumbles over is the answer's fault."""
-    try:
-        yield
-    except msgspec.ValidationError as error:
-        raise IndexAnswerError(f"{shown(answer.url)}: the JSON is not a project page: {error}") from error
-    except (ValueError, AssertionError, RecursionError) as error:
-        # html.parser asserts what it can't read, urllib raises ValueError, and msgspec counts its depth.
-        raise IndexAnswerError(f"{shown(answer.url)}: the page can't be read: {error}") from error
-
-
-def _read_page(answer: Answer, name: str) -> ProjectPage:
-    kind = content_type(answer)
-    if not answer.body:
-        raise IndexAnswerError(f"{shown(answer.url)}: the index answers with an empty body")
-    if len(answer.body) > MAX_UNPACKED:
-        raise IndexAnswerError(f"{shown(answer.url)}: the page is larger than {MAX_UNPACKED // MIB} MiB")
-    if kind in JSON_TYPES:
-        return _read_json(answer, name)
-    if kind in HTML_TYPES:
-        from minglibc.index.html_page import read_html  # noqa: PLC0415  most indexes speak JSON
-
-        return read_html(answer, name)
-    raise IndexAnswerError(
-        f"{shown(answer.url)}: the index answers with content type {kind or '(none)'}, which is no project page",
-        hint="check index-url: it must name a simple index (PEP 503 or 691)",
-    )
-
-
-def content_type(answer: Answer) -> str:
-    """The content type of *answer* without its parameters."""
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _read_json(answer: Answer, name: str) -> ProjectPage:
-    page = _decoded(_page_decoder, answer)
-    _check_project(page, answer, name)
+def read_json(response: Response, name: str) -> ProjectPage:
+    """The page of project *name* in a decompressed JSON response."""
+    page = _decoded(_page_decoder, response)
+    _check_project(page, response, name)
     return reduce_files(
         name,
         page.files,
-        base_url=answer.url,
+        base_url=response.url,
         status=page.project_status.status,
         status_reason=page.project_status.reason or "",
     )
 
 
-def _check_project(page: _Page, answer: Answer, name: str) -> None:
+def _check_project(page: _Page, response: Response, name: str) -> None:
     """Raise IndexAnswerError for a page of another project, or of an unknown version of the Simple API."""
     major = page.meta.api_version.partition(".")[0]
     if major != "1":
         raise IndexAnswerError(
-            f"{shown(answer.url)}: the index speaks version {page.meta.api_version} of the Simple API; minglibc knows 1.x"
+            f"{display_url(response.url)}: the index uses version {page.meta.api_version} of the Simple API; minglibc supports 1.x"
         )
     if page.name and normalize_name(page.name) != name:
-        raise IndexAnswerError(f"{shown(answer.url)}: the page is of another project, {page.name!r}")
+        raise IndexAnswerError(f"{display_url(response.url)}: the page is for another project, {page.name!r}")
 
 
-def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: Answer) -> Any:
+def _decoded(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
     try:
-        if not answer.body.isascii():
-            answer.body.decode()  # msgspec passes over bad bytes in what it doesn't decode
-        return decoder.decode(answer.body)
+        if not response.body.isascii():
+            response.body.decode()  # msgspec accepts invalid UTF-8 in values that it skips
+        return decoder.decode(response.body)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        start = answer.body[:40].decode(errors="replace")
+        start = response.body[:40].decode(errors="replace")
         raise IndexAnswerError(
-            f"{shown(answer.url)}: the index calls it JSON, and it is not ({error}); it begins {start!r}"
+            f"{display_url(response.url)}: the content type is JSON, but the body is not ({error}); it begins {start!r}"
         ) from error
 
 
@@ -165,14 +104,14 @@ class _Project(msgspec.Struct):
 _project_decoder = msgspec.json.Decoder(_Project)
 
 
-def read_project_json(answer: Answer, name: str) -> ProjectPage:
-    """The page of *name* out of the project JSON API; files with relative URLs, which lead nowhere there, are left out."""
-    with reading(answer):
-        return _read_project_json(answer, name)
+def read_project_json(response: Response, name: str) -> ProjectPage:
+    """The page of *name* from the project JSON API; files with relative URLs, which are invalid there, are left out."""
+    with parsing(response):
+        return _read_project_json(response, name)
 
 
-def _read_project_json(answer: Answer, name: str) -> ProjectPage:
-    project = _decoded(_project_decoder, answer)
+def _read_project_json(response: Response, name: str) -> ProjectPage:
+    project = _decoded(_project_decoder, response)
     files = [
         File(
             filename=file.filename,
@@ -187,4 +126,4 @@ def _read_project_json(answer: Answer, name: str) -> ProjectPage:
         for file in release
         if file.url.startswith(("https://", "http://"))
     ]
-    return reduce_files(name, files, base_url=answer.url)
+    return reduce_files(name, files, base_url=response.url)

@@ -1,17 +1,18 @@
-"""METADATA out of a wheel that lies on a server, reading as little of it as the server allows."""
+"""METADATA from a wheel on a server, read by range requests where the server supports them."""
 
 import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
 MAX_METADATA = 8 << 20
 
-Fetch = Generator[Any, Any, tuple[int, int, bytes]]
+# (start, stop) → where the bytes start, the size of the file, and the bytes; (None, n) requests the last n.
+FetchRange = Callable[[int | None, int | None], tuple[int, int, bytes]]
 
 
 class _Missing(Exception):
@@ -24,15 +25,15 @@ class _Missing(Exception):
 
 
 class _Sparse(io.RawIOBase):
-    """A file of which only some spans are known."""
+    """A file of which only some ranges are available."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._spans: list[tuple[int, bytes]] = []
-        self._place = 0
+        self._ranges: list[tuple[int, bytes]] = []
+        self._position = 0
 
     def add(self, start: int, data: bytes) -> None:
-        self._spans.append((start, data))
+        self._ranges.append((start, data))
 
     def seekable(self) -> bool:
         return True
@@ -41,49 +42,46 @@ class _Sparse(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise OSError("before the beginning")
-        self._place = base + offset
-        return self._place
+            raise OSError("negative position")
+        self._position = base + offset
+        return self._position
 
     def read(self, size: int = -1) -> bytes:
-        stop = self._size if size < 0 else min(self._size, self._place + size)
-        for start, data in self._spans:
-            if start <= self._place and stop <= start + len(data):
-                found = data[self._place - start : stop - start]
-                self._place = stop
-                return found
-        raise _Missing(self._place, stop)
+        stop = self._size if size < 0 else min(self._size, self._position + size)
+        for start, data in self._ranges:
+            if start <= self._position and stop <= start + len(data):
+                content = data[self._position - start : stop - start]
+                self._position = stop
+                return content
+        raise _Missing(self._position, stop)
 
 
-def read_remotely(fetch: Callable[[int | None, int | None], Fetch]) -> Generator[Any, Any, bytes]:
-    """The bytes of METADATA; *fetch(start, stop)* gives (where they start, the file's size, bytes), (None, n) meaning the last n.
-
-    It yields what *fetch* yields. Raises ValueError where the file is no wheel.
-    """
-    start, size, data = yield from fetch(None, TAIL)
+def read_remotely(fetch: FetchRange) -> bytes:
+    """The bytes of METADATA in a wheel of which *fetch* returns ranges; raises ValueError where it is not a wheel."""
+    start, size, data = fetch(None, TAIL)
     file = _Sparse(size)
     file.add(start, data)
     for _ in range(6):
         try:
             return read_open(file)
         except _Missing as missing:
-            start, _, data = yield from fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
+            start, _, data = fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
             file.add(start, data)
     raise ValueError("its zip directory can't be read")
 
 
 def read_wheel(data: bytes) -> bytes:
-    """The bytes of METADATA in a whole wheel; raises ValueError where it is none."""
+    """The bytes of METADATA in a whole wheel; raises ValueError where it is not a wheel."""
     return read_open(io.BytesIO(data))
 
 
 def read_open(file: Any) -> bytes:
-    """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is none."""
+    """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is not a wheel."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]

@@ -52,7 +52,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def distrust(error: BaseException, url: str) -> IndexUnreachable | None:
+def certificate_error(error: BaseException, url: str) -> IndexUnreachable | None:
     """What to say where *error* came of a certificate, of the server of *url* or of this side; None where it did not."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):

@@ -1,8 +1,8 @@
-"""The project JSON API's word on vulnerabilities: of each release where the index has that, else of the newest alone."""
+"""Known vulnerabilities from the project JSON API: of each release where the index serves it, else of the newest alone."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -10,13 +10,14 @@ import msgspec
 
 from minglibc.cache.pages import Store
 from minglibc.errors import MinglibcError
+from minglibc.index.connection import Connection, Limits
 from minglibc.index.credentials import Credentials, without_credentials
-from minglibc.index.transport import Lanes, Limits, Ticket, get
+from minglibc.index.transport import Task, Transport
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.model.artifacts import printable
 from minglibc.model.versions import normalize
 
-_LANES = 12
+_THREADS = 12
 _MAX_AGE = 3600
 _SIMPLE = "simple/"
 
@@ -45,7 +46,7 @@ Release = tuple[str, str]
 
 
 class Advisories:
-    """What one index knows of releases' vulnerabilities; what it doesn't say is None, and never "none"."""
+    """What one index knows about vulnerabilities of releases; None where it has no data, which is not the same as "none"."""
 
     def __init__(
         self,
@@ -63,87 +64,84 @@ class Advisories:
         self._base = f"{plain.removesuffix(_SIMPLE)}pypi/" if plain.endswith(f"/{_SIMPLE}") else ""
         self._store = store
         self._folder = f"advisories/{sha256(without_credentials(plain).encode()).hexdigest()[:16]}"
-        # No index hears of what another one has to itself.
+        # An index is not asked about projects that come from another one.
         self._concerns = concerns
         self._offline = offline
         self._on_trouble = on_trouble
-        self._troubled = False
-        self._asking = threading.Lock()
+        self._has_warned = False
 
     def of(
         self, releases: Iterable[Release], *, newest: Iterable[Release] = ()
     ) -> dict[Release, tuple[Advisory, ...] | None]:
-        """What is known of each release; *newest* are those that a page of their project alone may tell of."""
-        wanted = sorted(set(releases))
-        found: dict[Release, tuple[Advisory, ...] | None] = {}
+        """What is known about each release; for *newest*, the page of their project may be used too."""
+        requested = sorted(set(releases))
+        known: dict[Release, tuple[Advisory, ...] | None] = {}
         missing = []
-        for release in wanted:
-            kept = self._store.read(self._folder, _place(release))
-            if kept is not None and (self._offline or time.time() < kept[0]["expires"]):
-                found[release] = _advisories(kept[0]["known"])
+        for release in requested:
+            cached = self._store.read(self._folder, _entry_name(release))
+            if cached is not None and (self._offline or time.time() < cached[0]["expires"]):
+                known[release] = _advisories(cached[0]["known"])
             elif self._concerns(release[0]):
                 missing.append(release)
         if missing and self._base and not self._offline:
-            found |= self._ask_all(missing, frozenset(newest))
-        return {release: found.get(release) for release in wanted}
+            known |= self._fetch_all(missing, frozenset(newest))
+        return {release: known.get(release) for release in requested}
 
-    def _ask_all(
+    def _fetch_all(
         self, releases: Iterable[Release], newest: frozenset[Release]
     ) -> dict[Release, tuple[Advisory, ...] | None]:
-        limits = Limits.from_environment()
-        lanes = Lanes(limits, size=_LANES, spare=0)
-
-        def asking(release: Release) -> Callable[[Ticket], _Release | None]:
-            return lambda ticket: self._ask(ticket, limits, release, is_newest=release in newest)
-
-        tickets = {release: lanes.submit(Ticket(asking(release), urgent=True)) for release in releases}
+        transport = Transport(Limits.from_environment(), size=_THREADS)
+        tasks = {
+            release: transport.submit(partial(self._fetch, release=release, is_newest=release in newest), urgent=True)
+            for release in releases
+        }
         try:
-            return {release: self._told(lanes, release, ticket) for release, ticket in tickets.items()}
+            return {release: self._result(transport, release, task) for release, task in tasks.items()}
         finally:
-            lanes.close()
+            transport.close()
 
-    def _told(self, lanes: Lanes, release: Release, ticket: Ticket) -> tuple[Advisory, ...] | None:
+    def _result(
+        self, transport: Transport, release: Release, task: "Task[_Release | None]"
+    ) -> tuple[Advisory, ...] | None:
         try:
-            told: _Release | None = lanes.wait(ticket)
+            data = transport.wait(task)
         except MinglibcError as error:
-            if not self._troubled:
-                self._troubled = True
-                self._on_trouble(f"vulnerabilities are unknown: {error.message}")
+            if not self._has_warned:
+                self._has_warned = True
+                self._on_trouble(f"no vulnerability data: {error.message}")
             return None
         known = (
             None
-            if told is None or told.vulnerabilities is None
-            else [_plain(each) for each in told.vulnerabilities if not each.withdrawn]
+            if data is None or data.vulnerabilities is None
+            else [_fields(entry) for entry in data.vulnerabilities if not entry.withdrawn]
         )
-        self._store.write(self._folder, _place(release), {"expires": time.time() + _MAX_AGE, "known": known})
+        self._store.write(self._folder, _entry_name(release), {"expires": time.time() + _MAX_AGE, "known": known})
         return _advisories(known)
 
-    def _ask(self, ticket: Ticket, limits: Limits, release: Release, *, is_newest: bool) -> _Release | None:
+    def _fetch(self, connection: Connection, release: Release, *, is_newest: bool) -> _Release | None:
         name, version = release
-        told = self._get(ticket, limits, f"{name}/{version}/json")
-        if told is None and is_newest:
-            whole = self._get(ticket, limits, f"{name}/json")
-            # Mirrors empty this list: only what stands in it says anything.
-            told = whole if whole and whole.info.version == version and whole.vulnerabilities else None
-        return told
+        data = self._get(connection, f"{name}/{version}/json")
+        if data is None and is_newest:
+            project = self._get(connection, f"{name}/json")
+            # Mirrors empty this list: an empty one is no information.
+            data = project if project and project.info.version == version and project.vulnerabilities else None
+        return data
 
-    def _get(self, ticket: Ticket, limits: Limits, path: str) -> _Release | None:
+    def _get(self, connection: Connection, path: str) -> _Release | None:
         url = f"{self._base}{path}"
-        with self._asking:
-            headers = self._credentials.headers(url)
-        answer = get(ticket, url, headers, limits)
-        if answer.status != 200:
+        response = connection.get(url, self._credentials.headers(url))
+        if response.status != 200:
             return None
         try:
-            return _decoder.decode(answer.body)
+            return _decoder.decode(response.body)
         except (msgspec.DecodeError, RecursionError):
             return None
 
 
-def _plain(told: _Vulnerability) -> list[Any]:
-    fixed_in = filter(None, map(normalize, told.fixed_in or ()))
-    words = (told.summary or "", told.link or "")
-    return [printable(told.id), list(map(printable, told.aliases or ())), list(fixed_in), *map(printable, words)]
+def _fields(entry: _Vulnerability) -> list[Any]:
+    fixed_in = filter(None, map(normalize, entry.fixed_in or ()))
+    texts = (entry.summary or "", entry.link or "")
+    return [printable(entry.id), list(map(printable, entry.aliases or ())), list(fixed_in), *map(printable, texts)]
 
 
 def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:
@@ -155,5 +153,5 @@ def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:
     )
 
 
-def _place(release: Release) -> str:
+def _entry_name(release: Release) -> str:
     return f"{release[0]}/{release[1]}"

@@ -18,6 +18,10 @@ class CoreMetadata(NamedTuple):
     provides_extra: tuple[str, ...] = ()
 
 
+class DynamicMetadata(ValueError):
+    """A source distribution whose metadata is only known after a build (PEP 643)."""
+
+
 # PEP 643: from this version of the metadata on, what is not named as dynamic holds for every wheel that is built.
 _STATIC_SINCE = (2, 2)
 _ASKED = frozenset(("requires-dist", "requires-python", "provides-extra"))

@@ -1,0 +1,254 @@
+"""HTTP by httpx: one set of limits, retries and error messages for pages, metadata and wheels."""
+
+import os
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import NamedTuple, TypeVar
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+from minglibc import __version__
+from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
+from minglibc.index import tls
+from minglibc.index.response import MIB, Response, decompressed, display_url
+
+MAX_REDIRECTS = 10
+MAX_RETRY_AFTER = 60.0
+_RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
+# The longest body of a redirect that is read to reuse the connection.
+_SHORT_BODY = 64 * 1024
+_POOL_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4)
+_HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
+_MAX_NUMBER = 3600
+_HINT = "check the network and the index; what is already cached can be used with --offline"
+T = TypeVar("T")
+
+
+class Limits(NamedTuple):
+    """The limits of one request: seconds without a byte, seconds in total, retries, bytes of a body as sent."""
+
+    timeout: float = 20.0
+    deadline: float = 120.0
+    retries: int = 3
+    body: int = 256 * MIB
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """The defaults, with MINGLIBC_HTTP_TIMEOUT (seconds without a byte) and MINGLIBC_HTTP_RETRIES applied."""
+        timeout = _number("MINGLIBC_HTTP_TIMEOUT", cls._field_defaults["timeout"], least=0.001)
+        retries = int(_number("MINGLIBC_HTTP_RETRIES", cls._field_defaults["retries"], least=0))
+        return cls(timeout=timeout, deadline=6 * timeout, retries=retries)
+
+
+def _number(variable: str, default: float, *, least: float) -> float:
+    text = os.environ.get(variable)
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = -1.0
+    if not least <= number <= _MAX_NUMBER:
+        raise SettingsError(f"{variable} is {text!r}", hint=f"expected a number from {least:g} to {_MAX_NUMBER:g}")
+    return number
+
+
+class Request(NamedTuple):
+    """A GET, and how its errors begin and what they advise."""
+
+    url: str
+    headers: Mapping[str, str]
+    subject: str = ""
+    hint: str = _HINT
+    # Seconds beyond the deadline, for large files.
+    extra_time: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """How an error message begins."""
+        return self.subject or display_url(self.url)
+
+
+class Connection:
+    """Sends one request at a time, and keeps a connection open to each host.
+
+    It uses httpx's transport: httpx.Client takes half as long again, and a shared pool checks all connections for each request.
+    """
+
+    def __init__(self, limits: Limits, *, is_closing: Callable[[], bool] = lambda: False) -> None:
+        self.limits = limits
+        self._is_closing = is_closing
+        self._extensions = {"timeout": httpx.Timeout(limits.timeout).as_dict()}
+        self._transports: dict[str, httpx.HTTPTransport] = {}
+        # httpx.Client decides which proxy is for which host.
+        self._proxied = httpx.Client(verify=_ssl_context("https"), limits=_POOL_LIMITS) if getproxies() else None
+        # The request in progress, and by when its response must be complete.
+        self._current: tuple[Request, float] | None = None
+
+    def get(self, url: str, headers: Mapping[str, str], *, decompress: bool = True) -> Response:
+        """The response to a GET, whatever its status; raises IndexUnreachable, IndexAnswerError."""
+        response = self.send(Request(url, headers), self._read_all)
+        return decompressed(response) if decompress else response
+
+    def send(self, request: Request, read: Callable[[httpx.Response, Iterator[bytes]], T]) -> T:
+        """What *read* makes of the response and its body; retries, then raises IndexUnreachable or IndexAnswerError."""
+        problem = ""
+        for attempt in range(self.limits.retries + 1):
+            delay = _backoff(attempt)
+            deadline = self.limits.deadline + request.extra_time
+            expires = time.monotonic() + deadline
+            self._current = request, expires
+            try:
+                response = self._follow(request)
+                try:
+                    if response.status_code not in _RETRIED:
+                        return read(response, self._chunks(response, expires))
+                finally:
+                    response.close()
+            except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
+                problem = self._temporary_problem(error, request, deadline)
+            else:
+                problem, wait = _refusal(response)
+                if wait > MAX_RETRY_AFTER:
+                    break
+                delay = max(delay, wait)
+            finally:
+                self._current = None
+            if self._is_closing():
+                break
+            if attempt < self.limits.retries:
+                time.sleep(delay)
+        tries = "" if attempt == 0 else f" (tried {attempt + 1} times)"
+        raise IndexUnreachable(f"{request.name}: {problem}{tries}", hint=request.hint)
+
+    def overdue(self) -> IndexUnreachable | None:
+        """The error of a request in progress that is long past its deadline.
+
+        The deadline is checked whenever a part of the body arrives; this is for servers that never complete the headers.
+        """
+        current = self._current
+        if current is None or time.monotonic() <= current[1] + self.limits.timeout:
+            return None
+        request = current[0]
+        return IndexUnreachable(
+            f"{request.name}: no complete response within {self.limits.deadline + request.extra_time:g} s",
+            hint="check the network and the index",
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        for transport in self._transports.values():
+            transport.close()
+        if self._proxied is not None:
+            self._proxied.close()
+
+    def _follow(self, asked: Request) -> httpx.Response:
+        """The response after redirects, its body not yet read; credentials are not sent to another host."""
+        url, headers = asked.url, {**_HEADERS, **asked.headers}
+        for _ in range(MAX_REDIRECTS + 1):
+            request = httpx.Request("GET", url, headers=headers, extensions=self._extensions)
+            response = self._send(request)
+            if not response.has_redirect_location:
+                return response
+            try:
+                target = urljoin(url, response.headers["location"])
+                if urlsplit(target)[:2] != urlsplit(url)[:2]:
+                    headers.pop("Authorization", None)
+            except ValueError as error:
+                raise httpx.InvalidURL(str(error)) from error
+            finally:
+                _discard(response)
+            url = target
+        raise httpx.TooManyRedirects("too many redirects", request=request)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._proxied is not None:
+            return self._proxied.send(request, stream=True)
+        scheme = request.url.scheme
+        if scheme not in self._transports:
+            self._transports[scheme] = httpx.HTTPTransport(verify=_ssl_context(scheme), limits=_POOL_LIMITS)
+        try:
+            response = self._transports[scheme].handle_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        response.request = request
+        return response
+
+    def _chunks(self, response: httpx.Response, expires: float) -> Iterator[bytes]:
+        for chunk in response.iter_raw():
+            if time.monotonic() > expires or self._is_closing():
+                raise TimeoutError
+            yield chunk
+
+    def _read_all(self, response: httpx.Response, chunks: Iterator[bytes]) -> Response:
+        body = bytearray()
+        for chunk in chunks:
+            body += chunk
+            if len(body) > self.limits.body:
+                size = self.limits.body // MIB
+                raise IndexAnswerError(f"{display_url(str(response.url))}: the response is larger than {size} MiB")
+        return Response(str(response.url), response.status_code, dict(response.headers.items()), bytes(body))
+
+    def _temporary_problem(self, error: Exception, request: Request, deadline: float) -> str:
+        """What happened, where a retry may help; raises IndexAnswerError, IndexUnreachable where it cannot."""
+        match error:
+            case httpx.TooManyRedirects():
+                raise IndexAnswerError(f"{request.name}: redirect loop (over {MAX_REDIRECTS} redirects)") from error
+            case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+                raise IndexAnswerError(f"{request.name}: leads to a URL that is not http(s): {error}") from error
+            case httpx.ConnectTimeout():
+                return f"no connection within {self.limits.timeout:g} s"
+            case httpx.TimeoutException():
+                return f"no response for {self.limits.timeout:g} s"
+            case TimeoutError():
+                return f"no complete response within {deadline:.3g} s"
+            case httpx.RemoteProtocolError():
+                cut = "peer closed" in str(error)
+                return "the response was cut short" if cut else f"the response is not valid HTTP: {error}"
+        _raise_certificate_error(error, request.url)
+        if isinstance(error, httpx.ConnectError):
+            return f"no connection to {error.request.url.host}: {error}"
+        return f"the connection was lost: {str(error) or type(error).__name__}"
+
+
+def _backoff(attempt: int) -> float:
+    return min(8.0, 0.25 * float(1 << attempt)) * random.uniform(0.7, 1.3)  # noqa: S311  jitter, not a secret
+
+
+def _refusal(response: httpx.Response) -> tuple[str, float]:
+    """The problem with a response that is worth a retry, and how many seconds the server asks to wait."""
+    after = response.headers.get("retry-after", "")
+    wait = float(after) if after.isascii() and after.isdigit() else 0.0
+    asks = f" and asks to wait {wait:g} s" if wait else ""
+    return f"the server returned {response.status_code}{asks}", wait
+
+
+def _raise_certificate_error(error: Exception, url: str) -> None:
+    """Raise IndexUnreachable where *error* is about a certificate: retries cannot help."""
+    requested = str(error.request.url) if isinstance(error, httpx.RequestError) else url
+    certificate_error = tls.certificate_error(error, requested)
+    if certificate_error is not None:
+        raise certificate_error from error
+
+
+def _discard(response: httpx.Response) -> None:
+    """Close a redirect; a short body is read, so that its connection can be reused."""
+    length = response.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) <= _SHORT_BODY:
+        for _ in response.iter_raw():
+            pass
+    response.close()
+
+
+def _ssl_context(scheme: str) -> ssl.SSLContext:
+    # Plain http needs no certificates.
+    return tls.context() if scheme == "https" else _plain_context()
+
+
+@cache
+def _plain_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

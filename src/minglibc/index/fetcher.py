@@ -1,0 +1,205 @@
+"""Fetches pages, metadata and digests from indexes: which requests are sent, and what their responses mean."""
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import new as new_hash
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minglibc.errors import IndexAnswerError
+from minglibc.index.connection import Connection
+from minglibc.index.page_workers import PageWorkers
+from minglibc.index.response import ACCEPT, Response, display_url, max_age, validators
+from minglibc.model.artifacts import Artifact, Sdist
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
+from minglibc.model.project_page import ProjectPage
+
+if TYPE_CHECKING:
+    from minglibc.index.html_page import FlatPage
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+# After so many wheels in a row whose metadata files are missing, no others are requested from an index that lists none.
+_MAX_MISSING = 3
+
+
+class FetchedPage(NamedTuple):
+    """The result of a request for a page: not there, unchanged, written to the cache by a worker, or *page* itself."""
+
+    entry: Mapping[str, Any]
+    page: ProjectPage | None = None
+    is_absent: bool = False
+    is_unchanged: bool = False
+    is_stored: bool = False
+    # Why there is none, where the index has the page in no usable format.
+    refusal: IndexAnswerError | None = None
+
+
+class Fetcher:
+    """Sends requests in the worker thread that calls it. *headers* are the credentials for a URL, *advice* how to set them."""
+
+    def __init__(
+        self,
+        workers: PageWorkers | None,
+        *,
+        headers: Callable[[str], dict[str, str]],
+        advice: Callable[[str], str],
+    ) -> None:
+        self._workers = workers
+        self._credentials = headers
+        self._advice = advice
+        self._missing_metadata = 0
+        # Flat indexes: one page for all projects, fetched once.
+        self._flat_pages: dict[str, tuple[Mapping[str, Any], FlatPage]] = {}
+        self._fetching_flat = threading.Lock()
+
+    def _get(
+        self, connection: Connection, url: str, headers: Mapping[str, str] = {}, *, decompress: bool = True
+    ) -> Response:
+        return connection.get(url, {**self._credentials(url), **headers}, decompress=decompress)
+
+    def _unexpected(self, response: Response, what: str) -> IndexAnswerError:
+        hints = {
+            401: f"the index requires credentials, and {self._advice(response.url)}",
+            403: "the index, or a proxy in front of it, forbids access; minglibc does not try another index instead",
+        }
+        return IndexAnswerError(
+            f"{display_url(response.url)}: the index returned {response.status} for {what}",
+            hint=hints.get(response.status, ""),
+        )
+
+    # Project pages.
+
+    def page(self, connection: Connection, url: str, name: str, *, etag: str = "", folder: str = "") -> FetchedPage:
+        """The page of *name* at *url*; with *folder*, a worker may write it to that folder of the cache."""
+        headers = {"Accept": ACCEPT, "If-None-Match": etag} if etag else {"Accept": ACCEPT}
+        response = self._get(connection, url, headers, decompress=False)
+        entry = validators(response)
+        if response.status == 304 and etag:
+            return FetchedPage({"etag": etag, "max-age": max_age(response)}, is_unchanged=True)
+        if response.status in {404, 406, 410}:
+            return FetchedPage(entry, is_absent=True, refusal=_no_format(response))
+        if response.status != 200:
+            raise self._unexpected(response, f"the page of {name}")
+        if folder and self._workers is not None and self._workers.store_page(response, folder, name):
+            return FetchedPage(entry, is_stored=True)
+        from minglibc.index.pages import read_page  # noqa: PLC0415  msgspec takes 10 ms; page workers import it meanwhile
+
+        return FetchedPage(entry, read_page(response, name))
+
+    def flat_page(self, connection: Connection, url: str, name: str) -> FetchedPage:
+        """The files of *name* on the flat index at *url*."""
+        with self._fetching_flat:
+            if url not in self._flat_pages:
+                self._flat_pages[url] = self._fetch_flat(connection, url)
+        entry, flat = self._flat_pages[url]
+        page = flat.project(name)
+        return FetchedPage(entry, page) if len(page.versions) else FetchedPage(entry, is_absent=True)
+
+    def _fetch_flat(self, connection: Connection, url: str) -> "tuple[Mapping[str, Any], FlatPage]":
+        from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  few indexes are flat
+
+        response = self._get(connection, url, {"Accept": "text/html"})
+        if response.status != 200:
+            raise self._unexpected(response, "its page of files")
+        return validators(response), read_flat_page(response)
+
+    def project_json(self, connection: Connection, base: str, name: str) -> FetchedPage | None:
+        """The page of *name* from the project JSON API, which replaces a missing page of the Simple API."""
+        if not base.endswith("/simple/"):
+            return None
+        response = self._get(connection, f"{base.removesuffix('simple/')}pypi/{name}/json")
+        if response.status != 200:
+            return None
+        from minglibc.index.json_page import read_project_json  # noqa: PLC0415  seldom needed
+
+        return FetchedPage({"etag": "", "max-age": max_age(response)}, read_project_json(response, name))
+
+    # Core metadata.
+
+    def metadata(self, connection: Connection, wheel: Artifact) -> CoreMetadata:
+        """The metadata of *wheel*: from its metadata file (PEP 658), by range requests, or from the whole wheel."""
+        if isinstance(wheel, Sdist):
+            return self._sdist_metadata(connection, wheel)
+        return parse_metadata(self._wheel_metadata(connection, wheel).decode(errors="replace"))
+
+    def _sdist_metadata(self, connection: Connection, sdist: Sdist) -> CoreMetadata:
+        response = self._get(connection, f"{sdist.url}.metadata")
+        if response.status != 200:
+            raise DynamicMetadata(f"the index does not serve the metadata of {sdist.filename}")
+        _check_hash(response.body, sdist.metadata or "", f"{sdist.filename}.metadata")
+        metadata = parse_pkg_info(response.body.decode(errors="replace"))
+        if metadata is None:
+            raise DynamicMetadata(f"the requirements of {sdist.filename} are only known after a build")
+        return metadata
+
+    def _wheel_metadata(self, connection: Connection, wheel: Artifact) -> bytes:
+        # A mirror may remove core-metadata from its pages but serve the files: try, until several are missing.
+        if wheel.metadata is not None or self._missing_metadata < _MAX_MISSING:
+            response = self._get(connection, f"{wheel.url}.metadata")
+            if response.status == 200:
+                self._missing_metadata = 0
+                _check_hash(response.body, wheel.metadata or "", f"{wheel.filename}.metadata")
+                return response.body
+            if response.status not in {403, 404, 405, 410}:
+                raise self._unexpected(response, f"the metadata of {wheel.filename}")
+            self._missing_metadata += 1
+        from minglibc.index.remote_metadata import read_remotely  # noqa: PLC0415  zipfile; most indexes serve metadata
+
+        content = read_remotely(partial(self._range, connection, wheel))
+        _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
+        return content
+
+    def _range(
+        self, connection: Connection, wheel: Artifact, start: int | None, stop: int | None
+    ) -> tuple[int, int, bytes]:
+        span = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
+        response = self._get(connection, wheel.url, {"Range": span, "Accept-Encoding": "identity"})
+        if response.status == 206:
+            sent = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+            if sent is None:
+                url = display_url(response.url)
+                raise IndexAnswerError(f"{url}: the server sent a part without a valid Content-Range")
+            return int(sent[1]), int(sent[3]), response.body
+        if response.status == 416 and wheel.size:
+            return self._range(connection, wheel, 0, wheel.size)
+        if response.status != 200:
+            raise self._unexpected(response, wheel.filename)
+        _check_hash(response.body, wheel.hash, wheel.filename)
+        return 0, len(response.body), response.body
+
+    def digest(self, connection: Connection, wheel: Artifact) -> str:
+        """The SHA-256 of *wheel*, which is downloaded for it."""
+        response = self._get(connection, wheel.url, {"Accept-Encoding": "identity"})
+        if response.status != 200:
+            raise self._unexpected(response, wheel.filename)
+        if not isinstance(wheel, Sdist):
+            from minglibc.index.remote_metadata import read_wheel  # noqa: PLC0415  few indexes give no hashes
+
+            try:
+                read_wheel(response.body)
+            except ValueError as error:
+                raise IndexAnswerError(f"{display_url(response.url)}: {error}") from error
+        return f"sha256:{sha256(response.body).hexdigest()}"
+
+
+def _check_hash(body: bytes, expected: str, what: str) -> None:
+    algorithm, _, digest = expected.partition(":")
+    if not digest:
+        return
+    actual = new_hash(algorithm, body).hexdigest()
+    if actual != digest.lower():
+        raise IndexAnswerError(
+            f"{what} differs from what the index's page promises: {algorithm} {actual}, expected {digest}",
+            hint="the file was changed in transit or on the index; nothing was locked",
+        )
+
+
+def _no_format(response: Response) -> IndexAnswerError | None:
+    """The error of an index that has a page, but in no format that minglibc accepts."""
+    if response.status != 406:
+        return None
+    return IndexAnswerError(
+        f"{display_url(response.url)}: the index offers its pages neither in JSON nor in HTML (406)"
+    )

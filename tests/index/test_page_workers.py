@@ -1,0 +1,300 @@
+"""The processes that read pages: in real runs, killed, and with many pages at once."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults import FAULTS, Fault
+from tests.support.index import Answer, Exchange, IndexServer
+from tests.support.locked import write_project
+from tests.support.wheels import build_wheel
+
+TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there are no page workers with one core")
+# Without a second core, pages are read in threads.
+ONE_CORE = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> Path:
+    """A project that requires a, which requires b and c."""
+    index.add(build_wheel("a", "1.0", requires=["b", "c"]))
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("c", "1.0"))
+    folder = tmp_path / "project"
+    write_project(folder, index, ["a"], python=["3.11"])
+    return folder
+
+
+def command(project: Path, cache: Path, *options: str) -> list[str]:
+    """`minglibc lock` in a process of its own."""
+    return [sys.executable, "-m", "minglibc", "lock", "--project", str(project), "--cache-dir", str(cache), *options]
+
+
+def run(command: list[str], environment: Mapping[str, str] = {}) -> "subprocess.CompletedProcess[str]":
+    """Run *command* to its end."""
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def children(pid: int) -> list[int]:
+    """The running processes that *pid* has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def have_ended(pids: list[int], *, within: float = 30) -> bool:
+    """Whether all of *pids* end in time."""
+    end = time.monotonic() + within
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@TWO_CORES
+def test_workers_and_threads_write_the_same_lock_and_cache(project: Path, tmp_path: Path) -> None:
+    """With page workers and without them, the lock and the cached pages are the same bytes."""
+    results = []
+    for number, prefix in enumerate(([], ONE_CORE)):
+        cache = tmp_path / f"cache{number}"
+        subprocess.run([*prefix, *command(project, cache)], check=True)
+        pages = {str(path.relative_to(cache)): path.read_bytes() for path in cache.rglob("pages/*/*")}
+        results.append((pages, (project / "pylock.toml").read_bytes()))
+        (project / "pylock.toml").unlink()
+    assert 3 == len(results[0][0])
+    assert results[0] == results[1]
+
+
+@TWO_CORES
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("times", [1, 3])
+def test_killed_workers_are_replaced_by_threads(
+    project: Path, index: IndexServer, tmp_path: Path, times: int, number: int
+) -> None:
+    """When page workers are killed, before a page or after some, the lock is made without a warning."""
+    pids: list[int] = []
+    killed: list[int] = []
+
+    def kill(exchange: Exchange) -> None:
+        if len(index.paths("/simple/*")) >= times and not killed:
+            killed.extend(children(pids[0])[:number])
+            for victim in killed:
+                os.kill(victim, signal.SIGKILL)
+            time.sleep(0.05)
+        exchange.send(exchange.correct())
+
+    index.fault("/simple/*", kill)
+    with subprocess.Popen(command(project, tmp_path / "cache"), stderr=subprocess.PIPE, text=True) as process:
+        pids.append(process.pid)
+        _, stderr = process.communicate(timeout=120)
+    assert 0 == process.returncode, stderr
+    assert number == len(killed)
+    assert "warning" not in stderr
+    assert "Traceback" not in stderr
+    assert (project / "pylock.toml").exists()
+
+
+@TWO_CORES
+def test_workers_end_with_their_parent(project: Path, index: IndexServer, tmp_path: Path) -> None:
+    """When a lock is killed while it waits for the index, its page workers end too."""
+    index.fault("/simple/b/", Fault.hang())
+    with subprocess.Popen(command(project, tmp_path / "cache"), stderr=subprocess.DEVNULL) as process:
+        while not index.paths("/simple/b/"):
+            time.sleep(0.01)
+        workers = children(process.pid)
+        process.kill()
+    assert 2 == len(workers)
+    assert have_ended(workers)
+
+
+# Prints the exit code of `lock` and how many processes it forked.
+FORKS = """
+import os, sys
+forks = []
+os.register_at_fork(before=lambda: forks.append(1))
+from minglibc.cli import main
+print(main(sys.argv[1:]), len(forks))
+"""
+
+
+@TWO_CORES
+def test_workers_are_only_started_for_requests(project: Path, tmp_path: Path) -> None:
+    """There are page workers where the cache is empty or stale, and none where it has all pages."""
+
+    def forks(*options: str) -> str:
+        (project / "pylock.toml").unlink(missing_ok=True)
+        arguments = ["lock", "-q", "--project", str(project), "--cache-dir", str(tmp_path / "cache"), *options]
+        return run([sys.executable, "-c", FORKS, *arguments]).stdout.strip()
+
+    assert "3 0" == forks("--offline")
+    assert "0 2" == forks()
+    assert "0 0" == forks()
+    assert "0 2" == forks("--refresh")
+
+
+@TWO_CORES
+@pytest.mark.parametrize("row", ["N03", "N04", "N12", "N16", "N21", "N22", "N24", "N34", "N39", "N40", "N52"])
+def test_faults_have_the_same_messages(project: Path, index: IndexServer, tmp_path: Path, row: str) -> None:
+    """An error of the index is reported in the same words with page workers and without them."""
+    FAULTS[row](index)
+    environment = {"MINGLIBC_HTTP_TIMEOUT": "20", "MINGLIBC_HTTP_RETRIES": "0"}
+    results = []
+    for number, prefix in enumerate(([], ONE_CORE)):
+        (project / "pylock.toml").unlink(missing_ok=True)
+        ran = run([*prefix, *command(project, tmp_path / f"cache{number}")], environment)
+        results.append((ran.returncode, [line for line in ran.stderr.splitlines() if not line.startswith("Locked")]))
+    assert results[0] == results[1]
+
+
+def test_headers_that_never_end_are_abandoned(project: Path, index: IndexServer, tmp_path: Path) -> None:
+    """A server that sends the headers of a response byte by byte is abandoned after the deadline."""
+
+    def trickle(exchange: Exchange) -> None:
+        exchange.send_bytes(b"HTTP/1.1 200 OK\r\nX: ")
+        while exchange.wait(0.1):
+            exchange.send_bytes(b"x")
+
+    index.fault("/simple/b/", trickle)
+    ran = run(command(project, tmp_path / "cache"), {"MINGLIBC_HTTP_TIMEOUT": "1.5", "MINGLIBC_HTTP_RETRIES": "0"})
+    assert 3 == ran.returncode
+    assert "no complete response within 9 s" in ran.stderr
+
+
+def test_a_cache_that_is_emptied_meanwhile(project: Path, tmp_path: Path) -> None:
+    """A process that deletes pages as soon as they are written does not keep a lock from being made."""
+    cache = tmp_path / "cache"
+    subprocess.run(command(project, cache), check=True, capture_output=True)
+    expected = (project / "pylock.toml").read_bytes()
+    loop = "while true; do rm -rf index-*/pages/*/[abc]; done"
+    with subprocess.Popen(["sh", "-c", loop], cwd=cache, stderr=subprocess.DEVNULL) as remover:
+        try:
+            runs = [run(command(project, cache, "--refresh", "--upgrade")) for _ in range(3)]
+        finally:
+            remover.kill()
+    assert [(0, "")] * 3 == [(ran.returncode, "".join(re.findall("(?:warning|error): .*", ran.stderr))) for ran in runs]
+    assert expected == (project / "pylock.toml").read_bytes()
+
+
+# `lock` in a process that can fork only so many times.
+FEW_FORKS = """
+import os, sys
+left, fork = int(sys.argv[1]), os.fork
+
+def limited_fork():
+    global left
+    if left == 0:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    left -= 1
+    return fork()
+
+os.fork = limited_fork
+from minglibc.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_where_processes_are_limited(project: Path, tmp_path: Path, number: int) -> None:
+    """Where the system allows no further process, fewer page workers or threads do the work, without a warning."""
+    options = ["--project", str(project), "--cache-dir", str(tmp_path / "cache")]
+    ran = run([sys.executable, "-c", FEW_FORKS, str(number), "lock", "-q", *options])
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (project / "pylock.toml").exists()
+
+
+def test_an_invalid_limit(project: Path, tmp_path: Path) -> None:
+    """An invalid value of a variable for the network ends with exit code 2."""
+    for prefix in ([], ONE_CORE):
+        ran = run([*prefix, *command(project, tmp_path / "cache")], {"MINGLIBC_HTTP_TIMEOUT": "soon"})
+        assert 2 == ran.returncode, ran.stderr
+        assert "MINGLIBC_HTTP_TIMEOUT is 'soon'" in ran.stderr
+
+
+def test_a_full_disk_loses_no_page(project: Path, tmp_path: Path) -> None:
+    """Where the cache cannot be written, pages are read in threads, with one warning."""
+    cache = tmp_path / "cache"
+    subprocess.run(command(project, cache), check=True, capture_output=True)
+    shutil.rmtree(next(cache.glob("*/pages")))
+    next(cache.glob("index-*")).joinpath("pages").write_text("not a folder")
+    (project / "pylock.toml").unlink()
+    ran = run(command(project, cache))
+    assert 0 == ran.returncode, ran.stderr
+    assert 1 == ran.stderr.count("warning: ")
+    assert (project / "pylock.toml").exists()
+
+
+@pytest.mark.parametrize("one_core", [False, pytest.param(True, marks=TWO_CORES)])
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Answer(200, b"{", {"Content-Type": "application/vnd.pypi.simple.v1+json"}), "the body is not"),
+        (Answer(200, b"no gzip", {"Content-Type": "text/html", "Content-Encoding": "gzip"}), "is not valid gzip"),
+        (Answer(200, b"%PDF", {"Content-Type": "application/pdf"}), "content type application/pdf"),
+    ],
+)
+def test_invalid_pages_have_the_same_messages(
+    project: Path, index: IndexServer, tmp_path: Path, answer: Answer, message: str, *, one_core: bool
+) -> None:
+    """An invalid page is reported with its hint, with page workers and without them."""
+    index.fault("/simple/b/", Fault.answer(answer))
+    ran = run([*(ONE_CORE if one_core else []), *command(project, tmp_path / "cache")])
+    assert 3 == ran.returncode, ran.stderr
+    assert "/simple/b/: the " in ran.stderr
+    assert message in ran.stderr
+    assert 1 == ran.stderr.count("error:")
+    assert not (project / "pylock.toml").exists()
+
+
+# Many threads store pages at once; argv is a folder for the cache, and whether to kill a worker meanwhile.
+CROWD = """
+import json, os, signal, sys, threading
+from minglibc.index import page_workers
+from minglibc.index.response import JSON_TYPE, Response
+from minglibc.cache.pages import Store
+
+def page(name):
+    files = [{"filename": f"{name}-{n}-py3-none-any.whl", "url": f"{name}-{n}.whl", "hashes": {}} for n in range(2000)]
+    body = json.dumps({"meta": {"api-version": "1.0"}, "name": name, "files": files}).encode()
+    return Response(f"http://127.0.0.1/simple/{name}/", 200, {"content-type": JSON_TYPE}, body)
+
+def used(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return sum(int(field) for field in file.read().rpartition(")")[2].split()[11:13])
+
+responses = {f"p{n}": page(f"p{n}") for n in range(20)}
+stored = []
+workers = page_workers.start(Store(sys.argv[1]))
+first, second = workers._pids
+jobs = [threading.Thread(target=lambda n=n: stored.append(workers.store_page(responses[n], "pages", n))) for n in responses]
+for job in jobs:
+    job.start()
+if sys.argv[2] == "kill":
+    while not stored:
+        pass
+    os.kill(first, signal.SIGKILL)
+for job in jobs:
+    job.join()
+both_worked = sys.argv[2] == "keep" and min(used(first), used(second)) > 0
+last = workers.store_page(responses["p0"], "pages", "p0")
+workers.close()
+after = workers.store_page(responses["p0"], "pages", "p0")
+print(stored.count(True), int(both_worked), last, after)
+"""
+
+
+@TWO_CORES
+@pytest.mark.parametrize(("mode", "expected"), [("keep", "20 1 True False"), ("kill", "20 0 True False")])
+def test_many_pages_at_once(tmp_path: Path, mode: str, expected: str) -> None:
+    """Two workers share the pages; when one is killed, the other reads them all."""
+    ran = run([sys.executable, "-c", CROWD, str(tmp_path), mode])
+    assert expected == ran.stdout.strip(), ran.stderr
+    assert {f"p{number}" for number in range(20)} == {path.name for path in tmp_path.glob("*/pages/*")}
