@@ -164,3 +164,20 @@ def test_build_above_the_cap(folder: Path) -> None:
     assert "demo_native.so needs" in ran.err
     assert "2.34" in ran.err
     assert {} == installed(folder / ".venv")
+
+
+@pytest.mark.online
+@pytest.mark.parametrize("backend", [("hatchling", "hatchling.build"), ("setuptools>=64", "setuptools.build_meta")])
+def test_real_backends(tmp_path: Path, backend: tuple[str, str]) -> None:
+    """hatchling and setuptools from the public index build an editable wheel, and its script runs."""
+    (tmp_path / "src" / "demoproj").mkdir(parents=True)
+    (tmp_path / "src" / "demoproj" / "__init__.py").write_text("def main():\n    print('hello')\n")
+    (tmp_path / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = ["{backend[0]}"]\nbuild-backend = "{backend[1]}"\n'
+        '[project]\nname = "demoproj"\nversion = "1"\n[project.scripts]\ndemoproj = "demoproj:main"\n'
+        f'[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\n'
+    )
+    assert 0 == minglibc("lock", "--project", str(tmp_path)).code
+    synced = sync(tmp_path)
+    assert 0 == synced.code, synced.err
+    assert "hello\n" == subprocess.check_output([tmp_path / ".venv" / "bin" / "demoproj"], text=True)

@@ -1,0 +1,195 @@
+"""`lock -r`: locks of requirements files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.config.requirements_file import lines
+from minglibc.lock.reader import loads
+from tests.support.commands import minglibc, read_lock
+from tests.support.index import IndexServer
+from tests.support.projects import RUNNING_OPTIONS, lock_requirements, locked_package, project, run
+from tests.support.wheels import build_wheel
+
+IN = """# The requirements of the tool.
+a[x] >= 1.0 ; python_version > "3.0"  # a comment
+-r more.in
+-c limits.txt
+"""
+
+
+PROJECT = """[project]
+name = "example"
+version = "1"
+dependencies = ["a"]
+[tool.minglibc]
+glibc = "2.17"
+python = ["3.13"]
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, index: IndexServer) -> Path:
+    """A folder with requirements files that contain every kind of line, and no pyproject.toml."""
+    index.max_age = 0
+    for version in ("1.0", "2.0", "3.0"):
+        index.add(build_wheel("a", version, requires=["c; extra == 'x'"], provides_extra=["x"]))
+    index.add(
+        build_wheel("b", "1.0", scripts={"b": "b:main"}, files={"b/__init__.py": "def main(): print('b runs')\n"})
+    )
+    index.add(build_wheel("c", "1.0"))
+    index.add(build_wheel("pip", "25.0"))
+    (tmp_path / "requirements.in").write_text(IN)
+    (tmp_path / "more.in").write_text("b==\\\n    1.0 --hash=sha256:00 \\\n    --hash=sha256:11\n--only-binary :all:\n")
+    (tmp_path / "limits.txt").write_text("a<3\na!=2.5\nnobody==1\n")
+    return tmp_path
+
+
+def test_lock(inputs: Path, index: IndexServer) -> None:
+    """Includes, constraints, extras, markers, comments and continued lines have effect; ignored hashes and options are reported."""
+    ran = lock_requirements(inputs, index, *RUNNING_OPTIONS)
+    assert 0 == ran.code, ran.err
+    lock = read_lock(inputs)
+    assert {"a": "2.0", "b": "1.0", "c": "1.0"} == lock.versions(lock.targets[0])
+    assert "more.in: the hashes of b== 1.0 are passed over" in " ".join(ran.err.split())
+    assert "--only-binary is passed over" in ran.err
+    assert "from requirements.in" in (inputs / "pylock.toml").read_text().split("\n")[0]
+
+
+def test_options_are_recorded(inputs: Path, index: IndexServer) -> None:
+    """The lock records the target options, so that later commands need none."""
+    assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code
+    before = (inputs / "pylock.toml").read_bytes()
+    assert "is up to date" in lock_requirements(inputs, index).err
+    assert 0 == lock_requirements(inputs, index, "--check").code
+    assert before == (inputs / "pylock.toml").read_bytes()
+    options = ("--lock", str(inputs / "pylock.toml"))
+    synced = minglibc("sync", *options)
+    assert 0 == synced.code, synced.err
+    assert "b @" in minglibc("export", *options).out
+    bundled = minglibc("bundle", *options, "-o", str(inputs / "bundle"), "--index-url", index.url)
+    assert 0 == bundled.code, bundled.err
+    assert "a==2.0" in minglibc("tree", *options).out
+    assert "b runs\n" == subprocess.check_output(
+        [sys.executable, "-m", "minglibc", "run", *options, "b"], text=True, cwd=inputs
+    )
+
+
+def test_changed_file(inputs: Path, index: IndexServer) -> None:
+    """`lock --check` and `sync` notice a changed line, also in an included file; a changed comment has no effect."""
+    assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code
+    (inputs / "more.in").write_text("b==1.0  # as before\n")
+    assert 0 == lock_requirements(inputs, index, "--check").code
+    (inputs / "more.in").write_text("b==1.0\nd\n")
+    stale = lock_requirements(inputs, index, "--check")
+    assert 1 == stale.code
+    assert "d is required and not locked" in stale.err
+    refused = minglibc("sync", "--lock", str(inputs / "pylock.toml"))
+    assert 1 == refused.code
+    assert "minglibc lock -r requirements.in" in refused.err
+    assert 0 == minglibc("sync", "--frozen", "--lock", str(inputs / "pylock.toml")).code
+
+
+def test_settings_beside_the_file(inputs: Path, index: IndexServer) -> None:
+    """Settings come from the pyproject.toml beside the file, the command line overrides them, and the project's own lock is not replaced."""
+    (inputs / "pyproject.toml").write_text(
+        f'[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11,<3.12"\ndependencies = ["b"]\n'
+        f'[tool.minglibc]\nglibc = "2.28"\nindex-url = "{index.url}"\nconstraints = ["a!=2.0"]\n'
+    )
+    output = ("-o", str(inputs / "pylock.tools.toml"))
+    assert 0 == lock_requirements(inputs, index, *output).code
+    text = (inputs / "pylock.tools.toml").read_text()
+    assert "`minglibc lock -r requirements.in -o pylock.tools.toml` brings it up to date" in text
+    assert "`minglibc sync --lock pylock.tools.toml` installs it" in text
+    lock = loads(text)
+    assert ["2.28"] == [str(target.cap) for target in lock.targets]
+    assert "1.0" == lock.versions(lock.targets[0])["a"]
+    assert 0 == run(inputs, "lock").code
+    refused = lock_requirements(inputs, index)
+    assert 1 == refused.code
+    assert "is the lock of pyproject.toml, not of requirements.in" in refused.err
+    assert 0 == lock_requirements(inputs, index, *output, "--glibc", "2.17").code
+    assert ["2.17"] == [str(t.cap) for t in loads((inputs / "pylock.tools.toml").read_text()).targets]
+
+
+def test_project_does_not_replace_the_lock(inputs: Path, index: IndexServer) -> None:
+    """`lock` does not replace the lock of requirements files with that of a project."""
+    assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code
+    before = (inputs / "pylock.toml").read_bytes()
+    project(inputs, index, PROJECT)
+    refused = run(inputs, "lock")
+    assert 1 == refused.code
+    assert "is the lock of requirements.in" in refused.err
+    assert before == (inputs / "pylock.toml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("-i https://example.invalid/simple", "--index-url is not taken from a requirements file"),
+        ("--extra-index-url=https://example.invalid", "name the index by --index-url"),
+        ("--find-links wheels", "--find-links is not taken"),
+        ("-e .", "--editable is not taken"),
+        ("--no-binary :all:", "locks wheels only"),
+        ("--frobnicate", "--frobnicate is no option"),
+        ("-r nowhere.in", "names nowhere.in, which is not there"),
+        ("-r https://example.invalid/r.in", "is an address"),
+        ("a b", "is not a requirement"),
+        ("a --install-option=x", "--install-option of a"),
+        ("./a-1.0.tar.gz", "is no wheel"),
+    ],
+)
+def test_invalid_lines(tmp_path: Path, line: str, problem: str) -> None:
+    """Lines that a lock can't express are reported with file and line, all at once."""
+    (tmp_path / "requirements.in").write_text(f"a\n{line}\n-e also\n")
+    ran = minglibc("lock", "-r", str(tmp_path / "requirements.in"), "--glibc", "2.17")
+    assert 2 == ran.code
+    assert problem in ran.err
+    assert "requirements.in:2" in ran.err
+    assert "requirements.in:3" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ((), "nothing says the cap for requirements.in"),
+        (("--glibc", "2.17"), "nothing says the Pythons for requirements.in"),
+        (("--glibc", "2.17", "-o", "lock.toml"), "is not a valid name for a lock"),
+        (("--glibc", "2.17", "--script", "x.py"), "can't be combined"),
+    ],
+)
+def test_missing_options(tmp_path: Path, options: tuple[str, ...], problem: str) -> None:
+    """A missing cap or Python, or an invalid name for the lock, is a usage error."""
+    (tmp_path / "requirements.in").write_text("a\n")
+    ran = minglibc("lock", "-r", str(tmp_path / "requirements.in"), *options)
+    assert 2 == ran.code
+    assert problem in ran.err
+
+
+def test_circular_includes(inputs: Path, index: IndexServer) -> None:
+    """Files may include each other; each is read once."""
+    (inputs / "more.in").write_text("-r requirements.in\nb\n")
+    assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code
+
+
+@given(st.text(alphabet=st.sampled_from([*"ab-r# \\=\n.;@[]<>1\t\"'/:"])))
+def test_any_text(text: str) -> None:
+    """The reader fails for no text, and reports only line numbers of the text."""
+    for line in lines(text):
+        assert 1 <= line.number <= len(text.splitlines())
+
+
+def test_path_of_a_wheel(inputs: Path, index: IndexServer) -> None:
+    """A line with the path of a wheel, relative to its file, is a requirement."""
+    wheel = build_wheel("d", "1.0")
+    (inputs / "deep").mkdir()
+    (inputs / "deep" / wheel.filename).write_bytes(wheel.content)
+    (inputs / "deep" / "d.in").write_text(f"./{wheel.filename} ; python_version > '3'\n")
+    (inputs / "requirements.in").write_text("-r deep/d.in\nb\n")
+    ran = lock_requirements(inputs, index, *RUNNING_OPTIONS)
+    assert 0 == ran.code, ran.err
+    assert f"deep/{wheel.filename}" == locked_package(inputs, "d")["wheels"][0]["path"]

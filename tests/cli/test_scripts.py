@@ -1,0 +1,128 @@
+"""`lock --script` and `run --script`: scripts with inline metadata (PEP 723)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minglibc.cache import maintenance
+from minglibc.lock.reader import loads
+from tests.support.commands import minglibc
+from tests.support.index import IndexServer
+from tests.support.projects import RUNNING
+from tests.support.wheels import build_wheel
+
+SCRIPT = """#!/usr/bin/env python3
+# /// script
+# requires-python = ">={python}"
+# dependencies = ["b"]
+#
+# [tool.minglibc]
+# glibc = "2.17"
+# python = ["{python}"]
+# ///
+import sys
+import b
+
+print(b.__name__, *sys.argv[1:])
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, index: IndexServer) -> Path:
+    """A locked script that prints its arguments and exits with 3."""
+    index.max_age = 0
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("c", "1.0"))
+    path = tmp_path / "my.tool.py"
+    path.write_text(SCRIPT.format(python=RUNNING))
+    ran = minglibc("lock", "--script", str(path), "--index-url", index.url)
+    assert 0 == ran.code, ran.err
+    return path
+
+
+def run_script(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `run --script` in a new process, which the script replaces."""
+    return subprocess.run(
+        [sys.executable, "-m", "minglibc", "run", "--script", str(script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_lock(script: Path, index: IndexServer) -> None:
+    """The lock of my.tool.py is pylock.my-tool.toml (PEP 751 allows no dots in the name); it is stale when the block changes."""
+    lock = loads((script.parent / "pylock.my-tool.toml").read_text())
+    assert {"b": "1.0"} == lock.versions(lock.targets[0])
+    assert 0 == minglibc("lock", "--script", str(script), "--check").code
+    script.write_text(script.read_text() + "print()\n")
+    assert 0 == minglibc("lock", "--script", str(script), "--check").code
+    script.write_text(script.read_text().replace('["b"]', '["b", "c"]'))
+    stale = minglibc("lock", "--script", str(script), "--check")
+    assert 1 == stale.code
+    assert "c is required and not locked" in stale.err
+    assert "minglibc lock --script my.tool.py" in stale.err
+
+
+def test_run(script: Path, tmp_path: Path) -> None:
+    """`run --script` creates an environment in the cache once, and passes arguments and the exit code."""
+    first = run_script(script, "--verbose", "x")
+    assert (3, "b --verbose x\n") == (first.returncode, first.stdout), first.stderr
+    second = run_script(script)
+    assert (3, "b\n", "") == (second.returncode, second.stdout, second.stderr)
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_missing_or_stale_lock(script: Path) -> None:
+    """A script whose lock is missing or stale does not run, and the error names the command that fixes it."""
+    lock = script.parent / "pylock.my-tool.toml"
+    text = lock.read_text()
+    lock.unlink()
+    missing = run_script(script)
+    assert 1 == missing.returncode
+    assert "minglibc lock --script" in missing.stderr
+    lock.write_text(text)
+    script.write_text(script.read_text().replace('["b"]', '["b", "c"]'))
+    stale = run_script(script)
+    assert 1 == stale.returncode
+    assert "pylock.my-tool.toml is stale" in stale.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("print()\n", "has no script block"),
+        ("# /// script\n# dependencies = []\n# ///\n", "nothing says the cap for x.py"),
+        ("# /// script\n# dependencies = [\n# ///\n", "the script block of x.py is not valid TOML"),
+        ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one script block"),
+        (
+            '# /// script\n# dependencies = ["a b c"]\n# requires-python = ">=3.9"\n# [tool.minglibc]\n# glibc = "2.17"\n# ///\n',
+            "dependencies[0] is 'a b c', which is not a valid requirement",
+        ),
+    ],
+)
+def test_invalid_block(tmp_path: Path, text: str, problem: str) -> None:
+    """A missing, repeated or invalid block is a usage error that refers to the block."""
+    (tmp_path / "x.py").write_text(text)
+    ran = minglibc("lock", "--script", str(tmp_path / "x.py"))
+    assert 2 == ran.code
+    assert problem in ran.err
+    assert "project.dependencies" not in ran.err
+
+
+def test_unused_environments_are_removed(tmp_path: Path) -> None:
+    """`cache` removes a script's environment as a whole, unless one of its files has been used since."""
+    old, used = tmp_path / "scripts-1" / "old", tmp_path / "scripts-1" / "used"
+    for folder in (old, used):
+        (folder / "bin").mkdir(parents=True)
+        for name in ("pyvenv.cfg", "bin/activate"):
+            (folder / name).write_text("x")
+            os.utime(folder / name, (1000, 1000))
+    os.utime(used / "bin" / "activate", (3000, 3000))
+    assert (2, 2) == maintenance.remove_unused(str(tmp_path), since=2000)
+    assert not old.exists()
+    assert (used / "pyvenv.cfg").exists()
