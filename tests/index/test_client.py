@@ -139,6 +139,17 @@ def test_stale_pages_are_confirmed(lock: Lock, index: IndexServer) -> None:
     assert [] == index.requests
 
 
+def test_pages_from_the_future_are_revalidated(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that was stored while the clock was ahead does not stay fresh until then."""
+    index.max_age = 600
+    lock()
+    index.requests[:] = []
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86_400)
+    lock()
+    assert [304, 304] == _statuses(index, "/simple/")
+
+
 def test_server_that_says_nothing_of_caching(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ETag and Cache-Control a page is fresh for ten minutes."""
     index.etags, index.max_age = False, None
