@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.config import project_files
+from minglibc.config.processes import host
 from minglibc.errors import LockError, SettingsError
 
 HOLD = """
@@ -193,7 +194,7 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
         process.communicate()
         assert path.read_text() in whole
     # A write that was cut for certain, as the name of a process that is gone shows.
-    (tmp_path / f".pylock.toml.{project_files._host()}.{process.pid}.tmp").touch()
+    (tmp_path / f".pylock.toml.{host()}.{process.pid}.tmp").touch()
     (tmp_path / f".pylock.toml.elsewhere.{process.pid}.tmp").touch()
     project_files.write_lock(str(path), "c")
     assert [f".pylock.toml.elsewhere.{process.pid}.tmp", "pylock.toml"] == names(tmp_path)
@@ -236,7 +237,7 @@ def test_another_machine_is_never_judged(tmp_path: Path) -> None:
 
 def test_a_reused_process_number_is_stale(tmp_path: Path) -> None:
     """A later process with the number of the dead one does not keep the project busy."""
-    (tmp_path / project_files.BUSY).write_text(f"{project_files._host()} {os.getpid()} 1")
+    (tmp_path / project_files.BUSY).write_text(f"{host()} {os.getpid()} 1")
     with project_files.lock(str(tmp_path), patience=1):
         assert [project_files.BUSY] == names(tmp_path)
     assert [] == names(tmp_path)

@@ -1,6 +1,6 @@
-"""pyproject.toml and pylock.toml found upwards and read whole: all that a lock with nothing to do needs of the disk."""
+"""Finding and reading pyproject.toml and pylock.toml."""
 
-# Every start imports this: os, and nothing that costs more.
+# The fast path of `lock` imports this: only os.
 
 import os
 
@@ -12,11 +12,13 @@ BUSY = ".minglibc.busy"
 
 
 def find(directory: str | None = None, *, start: str = ".") -> str:
-    """The folder of the project: *directory* if given, else the nearest from *start* upwards with a pyproject.toml."""
+    """The project's folder: *directory* if given, else the nearest folder with a pyproject.toml from *start* upwards."""
     if directory is not None:
         if not os.path.lexists(os.path.join(directory, PYPROJECT)):
             what = "has no pyproject.toml" if os.path.isdir(directory) else "is not a folder"
-            raise SettingsError(f"{directory} {what}", hint="name the project's folder, or make one by `minglibc init`")
+            raise SettingsError(
+                f"{directory} {what}", hint="give the project's folder, or create a project with `minglibc init`"
+            )
         return os.path.abspath(directory)
     folder = here = os.path.abspath(start)
     while not os.path.lexists(os.path.join(folder, PYPROJECT)):
@@ -24,19 +26,19 @@ def find(directory: str | None = None, *, start: str = ".") -> str:
         if parent == folder:
             raise SettingsError(
                 f"there is no pyproject.toml in {here} or any folder above it",
-                hint="`minglibc init` makes one; --project DIR names another folder",
+                hint="`minglibc init` creates one; --project DIR selects another folder",
             )
         folder = parent
     return folder
 
 
 def pyproject_path(folder: str) -> str:
-    """Where the project in *folder* keeps its settings."""
+    """The path of pyproject.toml in *folder*."""
     return os.path.join(folder, PYPROJECT)
 
 
 def lock_path(folder: str) -> str:
-    """Where the project in *folder* keeps its lock."""
+    """The path of the project's lock in *folder*."""
     return os.path.join(folder, LOCK)
 
 
@@ -44,17 +46,17 @@ def read_pyproject(folder: str) -> str:
     """The text of pyproject.toml in *folder*; raises SettingsError."""
     text = read_file(pyproject_path(folder))
     if text is None:
-        raise SettingsError(f"there is no {PYPROJECT} in {folder}", hint="`minglibc init` makes one")
+        raise SettingsError(f"there is no {PYPROJECT} in {folder}", hint="`minglibc init` creates one")
     return text
 
 
 def read_file(path: str) -> str | None:
-    """The text of a file that a user wrote, None where there is none; raises SettingsError for what can't be read."""
+    """The text of a file that a user wrote, None if it is missing; raises SettingsError if it can't be read."""
     return _read(path, SettingsError)
 
 
 def read_lock(path: str) -> str | None:
-    """The text of the lock at *path*, None where there is none; raises LockError for what can't be read."""
+    """The text of the lock at *path*, None if it is missing; raises LockError if it can't be read."""
     return _read(path, LockError)
 
 
@@ -64,10 +66,10 @@ def _read(path: str, error: type[MinglibcError]) -> str | None:
             content = file.read()
     except FileNotFoundError:
         if os.path.islink(path):
-            raise error(f"{path} is a link to {os.readlink(path)}, which is not there") from None
+            raise error(f"{path} is a link to {os.readlink(path)}, which is missing") from None
         return None
     except IsADirectoryError:
-        raise error(f"{path} is a folder, and a file is due") from None
+        raise error(f"{path} is a folder, not a file") from None
     except OSError as problem:
         raise error(f"can't read {path}: {problem.strerror}") from problem
     try:

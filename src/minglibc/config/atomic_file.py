@@ -1,0 +1,46 @@
+"""Replacing a file atomically."""
+
+import os
+from contextlib import suppress
+
+from minglibc.config.processes import host, started
+
+
+def replace(path: str, content: bytes) -> None:
+    """Replace the file at *path* by *content*; at every moment, either the old or the new file is there, complete."""
+    folder, name = os.path.split(path)
+    remove_leftovers(folder, name)
+    temporary = os.path.join(folder, f".{name}.{host()}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "wb") as file:
+            with suppress(FileNotFoundError):
+                os.fchmod(descriptor, os.stat(path).st_mode & 0o7777)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except FileExistsError:
+        raise
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    # The folder entry must survive a crash as well; some file systems can't sync a folder.
+    with suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: str, name: str) -> None:
+    """Remove the temporary files for *name* in *folder* of processes of this machine that were killed."""
+    prefix = f".{name}.{host()}."
+    for entry in os.listdir(folder or "."):
+        if entry.startswith(prefix) and entry.endswith(".tmp"):
+            pid = entry[len(prefix) : -len(".tmp")]
+            if pid.isdecimal() and (int(pid) == os.getpid() or not started(int(pid))):
+                with suppress(OSError):
+                    os.unlink(os.path.join(folder, entry))
