@@ -1,4 +1,4 @@
-"""`minglibc add` and `remove`: pyproject.toml keeps its looks, and changes only together with its lock."""
+"""`minglibc add` and `remove`: requirements in pyproject.toml are edited, and the lock and the environment are updated."""
 
 import tomllib
 from pathlib import Path
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from minglibc.cli import sync
 from minglibc.cli.options import Namespace
-from minglibc.config import edit
-from minglibc.config import project_files as adapter
+from minglibc.config import edit, project_files
 from minglibc.config.edit import Place
 from minglibc.errors import LockError
 from minglibc.model.requirements import parse
@@ -19,7 +18,7 @@ from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
 from tests.support.wheels import build_wheel
 
-DRESSED = """\
+PYPROJECT = """\
 # About this file.
 [project]
 name = "example"  # its name
@@ -30,14 +29,14 @@ dependencies = [
     "alpha>=1",  # why 1
     "Gamma",
 
-    # to the end
+    # a comment at the end
 ]
 
 [project.urls]
 home = "https://example.invalid"
 
 [tool.minglibc]
-glibc = "2.17"      # the controllers
+glibc = "2.17"      # the oldest machine
 python = ["3.11"]
 index-url = "{url}"
 # The end.
@@ -46,18 +45,18 @@ index-url = "{url}"
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project whose pyproject.toml somebody cares for."""
+    """A locked project whose pyproject.toml has comments and a layout."""
     for name, version in [("alpha", "1.0"), ("beta", "1.5+cpu"), ("beta", "1.0"), ("gamma", "3.0"), ("delta", "2.0")]:
         index.add(build_wheel(name, version, provides_extra=["x"]))
     index.add(build_wheel("capped", "2.0", "py3-none-manylinux_2_34_x86_64"))
     index.add(build_wheel("capped", "1.0", "py3-none-manylinux_2_17_x86_64"))
-    (tmp_path / "pyproject.toml").write_text(DRESSED.format(url=index.url), encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT.format(url=index.url), encoding="utf-8")
     lock(tmp_path)
     return tmp_path
 
 
 def change(folder: Path, command: str, *arguments: str) -> Ran:
-    """Add or remove without a sync, which must succeed."""
+    """Run `add` or `remove` with --no-sync; it succeeds and leaves a fresh lock."""
     ran = minglibc(command, "--project", str(folder), "--no-sync", *arguments)
     assert not ran.code, ran.err
     assert not minglibc("lock", "--check", "--project", str(folder)).code
@@ -65,7 +64,7 @@ def change(folder: Path, command: str, *arguments: str) -> Ran:
 
 
 def text_of(folder: Path) -> str:
-    """The text of pyproject.toml, as it is on disk."""
+    """The text of pyproject.toml, byte for byte."""
     return (folder / "pyproject.toml").read_bytes().decode()
 
 
@@ -74,8 +73,8 @@ def locked(folder: Path) -> dict[str, str]:
     return {package.name: str(package.version) for package in read_lock(folder).pylock.packages}
 
 
-def test_a_bare_name_gets_the_locked_release_as_its_bound(project: Path) -> None:
-    """`add beta` writes beta>=1.5, at its place in a sorted list, and changes nothing else of the file."""
+def test_bound(project: Path) -> None:
+    """`add beta` writes beta>=1.5 in the sorted list, and changes nothing else in the file."""
     before = text_of(project)
     ran = change(project, "add", "beta")
     assert before.replace('    "Gamma"', '    "beta>=1.5",\n    "Gamma"') == text_of(project)
@@ -83,8 +82,8 @@ def test_a_bare_name_gets_the_locked_release_as_its_bound(project: Path) -> None
     assert " + beta 1.5+cpu" in ran.err
 
 
-def test_the_bound_is_the_oldest_of_the_locked_releases(tmp_path: Path, index: IndexServer) -> None:
-    """Where targets have different releases, the bound admits each of them."""
+def test_bound_with_several_versions(tmp_path: Path, index: IndexServer) -> None:
+    """If targets have different versions, the bound is the oldest one."""
     index.add(build_wheel("split", "1.0", "cp39-none-any"))
     index.add(build_wheel("split", "2.0", "cp311-none-any"))
     folder = write_project(tmp_path, index, python=["3.9", "3.11"])
@@ -93,14 +92,14 @@ def test_the_bound_is_the_oldest_of_the_locked_releases(tmp_path: Path, index: I
     assert 2 == len(read_lock(folder).pylock.packages)
 
 
-def test_the_cap_bounds_what_is_added(project: Path) -> None:
-    """The bound is of the release that the cap allows, not of the newest."""
+def test_bound_under_the_cap(project: Path) -> None:
+    """The bound is the version that the cap allows, not the newest."""
     change(project, "add", "capped")
     assert '"capped>=1.0"' in text_of(project)
 
 
 def test_add_and_remove_are_inverse(project: Path) -> None:
-    """What was added and removed again leaves the file and the lock as they were, byte for byte."""
+    """Adding and removing a requirement restores the file and the lock, byte for byte."""
     pyproject, lock_text = text_of(project), (project / "pylock.toml").read_text(encoding="utf-8")
     change(project, "add", "beta<2", "capped")
     assert pyproject != text_of(project)
@@ -109,15 +108,15 @@ def test_add_and_remove_are_inverse(project: Path) -> None:
     assert lock_text == (project / "pylock.toml").read_text(encoding="utf-8")
 
 
-def test_a_specifier_is_written_as_it_was_given(project: Path) -> None:
-    """Specifier, extras and marker stand in the file as the command line has them."""
-    given_text = "delta[x] ~= 2.0 ; python_version > '3.8'"
-    change(project, "add", given_text)
-    assert f'"{given_text}"' in text_of(project)
+def test_specifier(project: Path) -> None:
+    """A specifier, extras and a marker are written as given."""
+    requirement = "delta[x] ~= 2.0 ; python_version > '3.8'"
+    change(project, "add", requirement)
+    assert f'"{requirement}"' in text_of(project)
 
 
-def test_an_entry_is_replaced_in_place(project: Path) -> None:
-    """A package that is there already keeps its line, its comment and, for a bare name, its specifier."""
+def test_existing_entry(project: Path) -> None:
+    """An existing entry keeps its line, its comment and, if no specifier is given, its specifier."""
     before = text_of(project)
     change(project, "add", "Alpha")
     assert before == text_of(project)
@@ -127,8 +126,8 @@ def test_an_entry_is_replaced_in_place(project: Path) -> None:
     assert before.replace('"alpha>=1"', '"alpha==1.0"') == text_of(project)
 
 
-def test_a_group_and_an_extra_are_made(project: Path) -> None:
-    """--group and --extra make their table where there is none, and find it again however it is spelled."""
+def test_groups_and_extras(project: Path) -> None:
+    """--group and --extra create their table, and find an existing one in any spelling."""
     before = text_of(project)
     change(project, "add", "--group", "dev", "beta")
     change(project, "add", "--extra", "Fast", "delta")
@@ -143,8 +142,8 @@ def test_a_group_and_an_extra_are_made(project: Path) -> None:
     assert "beta" not in locked(project)
 
 
-def test_remove_says_where_else_it_is(project: Path) -> None:
-    """What is not with the project itself is found elsewhere, with the option to say."""
+def test_remove_from_another_place(project: Path) -> None:
+    """If a requirement is in a group or an extra, the error names the option to use."""
     change(project, "add", "--group", "dev", "beta")
     refused = minglibc("remove", "--project", str(project), "--no-sync", "beta")
     assert 2 == refused.code
@@ -163,8 +162,8 @@ def test_remove_says_where_else_it_is(project: Path) -> None:
         (["--group", "a", "--extra", "b", "beta"], 2, "not allowed with"),
     ],
 )
-def test_when_the_lock_fails_nothing_has_changed(project: Path, arguments: list[str], code: int, expected: str) -> None:
-    """A requirement that can't be locked leaves pyproject.toml and the lock byte for byte, and no leftovers."""
+def test_failure_changes_nothing(project: Path, arguments: list[str], code: int, expected: str) -> None:
+    """If a requirement can't be locked, pyproject.toml and the lock stay the same, byte for byte."""
     before = {path.name: path.read_bytes() for path in project.iterdir()}
     refused = minglibc("add", "--project", str(project), "--no-sync", *arguments)
     assert code == refused.code
@@ -172,10 +171,8 @@ def test_when_the_lock_fails_nothing_has_changed(project: Path, arguments: list[
     assert before == {path.name: path.read_bytes() for path in project.iterdir()}
 
 
-def test_an_index_that_is_down_changes_nothing(
-    project: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What can't be asked is not added: exit 3, and the file is as it was."""
+def test_unreachable_index(project: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable index exits with 3, and the file stays the same."""
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
     before = text_of(project)
     index.fault("/simple/*", lambda exchange: exchange.hang_up(reset=True))
@@ -183,23 +180,21 @@ def test_an_index_that_is_down_changes_nothing(
     assert before == text_of(project)
 
 
-def test_a_lock_that_can_t_be_written_takes_the_requirement_back(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the lock can't be written, pyproject.toml is put back as it was."""
+def test_unwritable_lock(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the lock can't be written, pyproject.toml is restored."""
     before = text_of(project)
 
     def refuse(path: str, text: str) -> None:
         assert before != text_of(project)
         raise LockError("can't write")
 
-    monkeypatch.setattr(adapter, "write_lock", refuse)
+    monkeypatch.setattr(project_files, "write_lock", refuse)
     assert 1 == minglibc("add", "--project", str(project), "--no-sync", "beta").code
     assert before == text_of(project)
 
 
-def test_windows_lines_and_byte_order_marks_stay(project: Path) -> None:
-    """A file with CRLF and a byte order mark has them afterwards, in the new line too."""
+def test_crlf_and_byte_order_mark(project: Path) -> None:
+    """CRLF line ends and a byte order mark are kept, also in the new line."""
     path = project / "pyproject.toml"
     path.write_bytes(("\ufeff" + text_of(project).replace("\n", "\r\n")).encode())
     before = text_of(project)
@@ -224,8 +219,8 @@ def test_the_environment_is_synced(project: Path, monkeypatch: pytest.MonkeyPatc
     assert ["dev"] == ran[1].group
 
 
-def test_an_environment_is_really_made(tmp_path: Path, index: IndexServer) -> None:
-    """`add` ends with the package importable, `remove` without it."""
+def test_environment_is_updated(tmp_path: Path, index: IndexServer) -> None:
+    """`add` installs the package, and `remove` uninstalls it."""
     index.add(build_wheel("alpha", "1.0"))
     folder = write_project(tmp_path, index)
     assert not minglibc("add", "--project", str(folder), "alpha").code
@@ -244,7 +239,7 @@ PLACES = st.sampled_from([Place(), Place(extra="x"), Place(group="dev")])
 
 @st.composite
 def pyprojects(draw: st.DrawFn) -> str:
-    """A pyproject.toml in any of the layouts that people write."""
+    """A pyproject.toml in any common layout."""
     entries = draw(st.lists(REQUIREMENTS, max_size=4, unique_by=lambda text: parse(text).name))
     comment = draw(st.sampled_from(["", "  # why", "\n    # on its own\n"]))
     if draw(st.booleans()):
@@ -266,16 +261,16 @@ def entries_at(text: str, place: Place) -> list[str]:
     """The requirements at *place*."""
     document = tomllib.loads(text)
     if place.extra:
-        found = document["project"].get("optional-dependencies", {}).get(place.extra, [])
+        entries = document["project"].get("optional-dependencies", {}).get(place.extra, [])
     elif place.group:
-        found = document.get("dependency-groups", {}).get(place.group, [])
+        entries = document.get("dependency-groups", {}).get(place.group, [])
     else:
-        found = document["project"].get("dependencies", [])
-    return [str(each) for each in found]
+        entries = document["project"].get("dependencies", [])
+    return [str(entry) for entry in entries]
 
 
-def bare_of(text: str, place: Place) -> object:
-    """The document without what stands at *place*."""
+def without_place(text: str, place: Place) -> object:
+    """The document without the requirements at *place*."""
     document = tomllib.loads(text)
     if place.group:
         document.get("dependency-groups", {}).pop(place.group, None)
@@ -289,8 +284,8 @@ def bare_of(text: str, place: Place) -> object:
 
 
 @given(pyprojects(), REQUIREMENTS, PLACES)
-def test_adding_changes_one_entry_and_nothing_else(text: str, wanted: str, place: Place) -> None:
-    """In any layout: the requirement is there, the others are as they were, every comment stays, the rest is equal."""
+def test_add_changes_one_entry(text: str, wanted: str, place: Place) -> None:
+    """In any layout the requirement is added, other requirements and comments stay, and the rest is equal."""
     edited = edit.add(text, [wanted], place)
     name = parse(wanted).name
     before, after = entries_at(text, place), entries_at(edited, place)
@@ -298,23 +293,23 @@ def test_adding_changes_one_entry_and_nothing_else(text: str, wanted: str, place
     assert [entry for entry in before if parse(entry).name != name] == [
         entry for entry in after if parse(entry).name != name
     ]
-    assert bare_of(text, place) == bare_of(edited, place)
+    assert without_place(text, place) == without_place(edited, place)
     assert text.count("#") == edited.count("#")
     assert edited == edit.add(edited, [wanted], place)
 
 
 @given(pyprojects(), REQUIREMENTS, PLACES)
-def test_removing_takes_a_name_and_nothing_else(text: str, wanted: str, place: Place) -> None:
-    """In any layout: no requirement of the name is left, the others are as they were."""
+def test_remove_changes_one_name(text: str, wanted: str, place: Place) -> None:
+    """In any layout no requirement of the name is left, and the others stay."""
     edited = edit.remove(edit.add(text, [wanted], place), [wanted], place)
     name = parse(wanted).name
     assert [entry for entry in entries_at(text, place) if parse(entry).name != name] == entries_at(edited, place)
-    assert bare_of(text, place) == bare_of(edited, place)
+    assert without_place(text, place) == without_place(edited, place)
 
 
 @pytest.mark.parametrize("last", [",", ""])
-def test_the_last_entry_ends_as_the_last_one_did(last: str) -> None:
-    """Where a list is written one a line, a new last entry has a comma if the old one had it, and comments stay."""
+def test_trailing_comma(last: str) -> None:
+    """In a list with one entry per line, a new last entry has a comma if the old one had, and comments stay."""
     text = f'[project]\nname = "p"\ndependencies = [\n  "bb", # why, not\n  "aa"{last} # last\n]\n'
     expected = (
         f'[project]\nname = "p"\ndependencies = [\n  "bb", # why, not\n  "aa", # last\n  "cc",\n  "dd"{last}\n]\n'
@@ -322,14 +317,14 @@ def test_the_last_entry_ends_as_the_last_one_did(last: str) -> None:
     assert expected == edit.add(text, ["cc", "dd"], Place())
 
 
-def test_a_comment_stays_with_what_it_speaks_of() -> None:
-    """A new entry never comes between an entry and the comment above it, sorted or not."""
+def test_comment_above_an_entry() -> None:
+    """A new entry is never inserted between an entry and the comment above it."""
     text = '[project]\nname = "p"\ndependencies = [\n  "aa",\n  # of cc\n  "cc",\n]\n'
     assert text.replace('"cc",', '"cc",\n  "bb",') == edit.add(text, ["bb"], Place())
 
 
-def test_one_line_is_written_as_people_write_it() -> None:
-    """In a list on one line a blank follows each comma, wherever the new entry stands; quotes stay."""
+def test_list_on_one_line() -> None:
+    """In a list on one line a space follows each comma, and quotes stay."""
     text = '[project]\nname = "p"\ndependencies = [\'bb\', "dd"]\n'
     for name, expected in [
         ("aa", """["aa", 'bb', "dd"]"""),
@@ -339,6 +334,6 @@ def test_one_line_is_written_as_people_write_it() -> None:
         assert f"dependencies = {expected}\n" in edit.add(text, [name], Place())
 
 
-def test_a_bound_stands_before_the_marker() -> None:
-    """The lower bound follows name and extras, and leaves a local version out."""
+def test_with_bound() -> None:
+    """The bound follows the name and extras, without a local version."""
     assert "Foo[x]>=1.5; python_version > '3'" == edit.with_bound("Foo[x] ;python_version > '3'", "1.5+cpu")
