@@ -1,4 +1,4 @@
-"""Many at once, in one folder, one cache, one environment, and on two machines that share a folder without flock."""
+"""Concurrent processes in one folder, cache and environment, and on two machines that share a folder without flock."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.environments import LockedProject, check_whole, installed, lo
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
-# Adds one to the number in a file, reading and writing while it holds the folder.
+# Increments the number in a file while it has locked the folder.
 COUNT = """
 import sys, time
 from minglibc.config import project_files as project
@@ -49,7 +49,7 @@ except LockError as error:
 
 @cache
 def other_hosts() -> bool:
-    """Whether a process may be given a host name of its own."""
+    """Whether a process may get its own host name."""
     ran = subprocess.run(["unshare", "--uts", "true"], capture_output=True, check=False)
     return ran.returncode == 0
 
@@ -58,12 +58,12 @@ needs_hosts = pytest.mark.skipif(not other_hosts(), reason="a host name of one's
 
 
 def on_host(name: str, *command: str) -> list[str]:
-    """The command line that runs *command* on a machine that calls itself *name*."""
+    """The command line that runs *command* with the host name *name*."""
     return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
 
 
 def python(code: str, *arguments: object) -> list[str]:
-    """The command line that runs *code* in a Python of its own."""
+    """The command line that runs *code* in a new Python process."""
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
@@ -74,12 +74,12 @@ def project(index: IndexServer, tmp_path: Path) -> LockedProject:
 
 
 def command(project: LockedProject, name: str, *arguments: str) -> list[str]:
-    """The command line of a command of minglibc for *project*."""
+    """The command line of a minglibc command for *project*."""
     return [sys.executable, "-m", "minglibc", name, "--project", str(project.folder), *arguments]
 
 
 def together(*commands: list[str]) -> list[str]:
-    """Run all commands at once; what each said. All must succeed."""
+    """Run all commands at once and return their output; all must succeed."""
     running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for each in commands]
     said = [process.communicate(timeout=100)[1] for process in running]
     assert [0] * len(commands) == [process.returncode for process in running], "\n".join(said)
@@ -87,12 +87,12 @@ def together(*commands: list[str]) -> list[str]:
 
 
 def names(folder: Path) -> list[str]:
-    """What is in a folder."""
+    """The entries of a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_twenty_locks_at_once(project: LockedProject) -> None:
-    """S11: twenty locks in one folder over one cold cache all end well, with the bytes that one alone makes, and no leftovers."""
+def test_twenty_concurrent_locks(project: LockedProject) -> None:
+    """S11: twenty locks in one folder with one cold cache succeed, write the bytes of a single one, and leave no temporary files."""
     path = project.folder / "pylock.toml"
     expected = path.read_bytes()
     path.unlink()
@@ -103,8 +103,8 @@ def test_twenty_locks_at_once(project: LockedProject) -> None:
     assert [] == [place for place in cold.rglob("*") if place.name.endswith(".tmp")]
 
 
-def test_locks_and_additions_at_once(project: LockedProject, index: IndexServer) -> None:
-    """Whoever had to wait locks what pyproject.toml says by then: nothing that another one added is lost."""
+def test_concurrent_locks_and_additions(project: LockedProject, index: IndexServer) -> None:
+    """A process that waited locks the current pyproject.toml: no concurrent addition is lost."""
     for name in ("c", "d", "e"):
         index.add(build_wheel(name, "1.0"))
     upgrade = command(project, "lock", "--upgrade")
@@ -115,16 +115,16 @@ def test_locks_and_additions_at_once(project: LockedProject, index: IndexServer)
     assert ["pylock.toml", "pyproject.toml"] == names(project.folder)
 
 
-def test_a_sync_beside_a_lock(project: LockedProject) -> None:
-    """Two syncs of one environment beside two locks of its project: each reads a whole lock, and the environment is whole."""
+def test_concurrent_syncs_and_locks(project: LockedProject) -> None:
+    """Of two syncs and two locks, each sync reads a complete lock, and the environment is complete."""
     sync = command(project, "sync")
     together(sync, command(project, "lock", "--upgrade"), sync, command(project, "lock", "--upgrade"))
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
     check_whole(project.venv)
 
 
-def test_flock_is_never_relied_on() -> None:
-    """S17: what keeps others out is O_EXCL, which NFS keeps too (RFC 1813, CREATE EXCLUSIVE); nothing calls flock or lockf."""
+def test_flock_is_not_used() -> None:
+    """S17: locking uses O_EXCL, which works on NFS (RFC 1813, CREATE EXCLUSIVE); nothing calls flock or lockf."""
     sources = Path(minglibc.__file__).parent.rglob("*.py")
     assert [] == [
         path for path in sources if re.search(r"\b(fcntl|flock|lockf)\b\W*[(.]|import fcntl", path.read_text("utf-8"))
@@ -132,8 +132,8 @@ def test_flock_is_never_relied_on() -> None:
 
 
 @needs_hosts
-def test_two_hosts_take_turns(tmp_path: Path) -> None:
-    """S17: processes on two machines that share a folder lose nothing of what the others wrote."""
+def test_two_hosts_lock_one_folder(tmp_path: Path) -> None:
+    """S17: processes on two machines that share a folder do not lose updates."""
     (tmp_path / "count").write_text("0")
     together(*(on_host(host, *python(COUNT, tmp_path, 15)) for host in ("alpha", "beta", "alpha", "beta")))
     assert "60" == (tmp_path / "count").read_text()
@@ -141,8 +141,8 @@ def test_two_hosts_take_turns(tmp_path: Path) -> None:
 
 
 @needs_hosts
-def test_another_host_is_never_judged_dead(tmp_path: Path) -> None:
-    """S17: what a killed process of one machine holds is freed by that machine alone; another one names host and process."""
+def test_locks_of_other_hosts_are_kept(tmp_path: Path) -> None:
+    """S17: the lock of a killed process is removed only by its own machine; others name the host and the process."""
     with subprocess.Popen(on_host("alpha", *python(HOLD, tmp_path)), stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert "held\n" == holder.stdout.readline()
@@ -159,14 +159,14 @@ def test_another_host_is_never_judged_dead(tmp_path: Path) -> None:
 
 @needs_hosts
 def test_two_hosts_sync_one_environment(project: LockedProject) -> None:
-    """S18: syncs from two machines into one environment take turns, and it is whole."""
+    """S18: syncs from two machines into one environment run one after the other, and it is complete."""
     together(*(on_host(host, *command(project, "sync")) for host in ("alpha", "beta", "alpha")))
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
     check_whole(project.venv)
 
 
-def test_clocks_that_differ_by_an_hour(project: LockedProject, index: IndexServer) -> None:
-    """S17: files dated an hour ahead or a day back, as another machine's clock dates them, change no answer."""
+def test_clocks_may_differ(project: LockedProject, index: IndexServer) -> None:
+    """S17: files dated an hour ahead or a day back, as by another machine, change no result."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
     assert 0 == project.sync().code
     index.add(build_wheel("b", "2.0"))

@@ -52,7 +52,7 @@ def _path(arguments: Namespace) -> str:
 
 
 def selection(arguments: Namespace) -> str:
-    """The arguments that decide what an environment holds, on one line, for the stamp."""
+    """The arguments that decide what an environment holds, on one line, as part of the proof of a sync."""
     extras, groups = sorted(arguments.extra or ()), sorted(arguments.group or ())
     flags = (arguments.all_extras, arguments.no_default_groups, arguments.inexact)
     said = repr((arguments.target or "", extras, groups, flags))
