@@ -2,7 +2,7 @@
 
 import pytest
 
-from minglibc.index.json_page import File
+from minglibc.index.page_file import File
 from minglibc.insight.outdated import ReleaseStatus, with_vulnerabilities
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.model.compatibility import TargetCompatibility
