@@ -62,7 +62,7 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
     with open_session(request, options.common, reporter, preferences=preferences) as session:
         compatibility_at: CompatibilityAt = session.compatibilities[0].at
         if session.builder is not None:
-            from minglibc.app.built_resolution import compatibility_with_builds  # noqa: PLC0415  60 ms; few locks build
+            from minglibc.app.built_resolution import compatibility_with_builds  # noqa: PLC0415  150 ms; few build
 
             compatibility_at = compatibility_with_builds(session, session.builder, preferences)
         resolutions = replay(lock, session.roots, compatibility_at, session.wheel_index, policy=session.policy)

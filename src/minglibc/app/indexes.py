@@ -50,7 +50,7 @@ def _index_url(index: NamedIndex, credentials: Credentials, folder: str) -> str:
     """The URL of *index* without its user and password, which are added to *credentials*."""
     if not index.is_local:
         return credentials.take(index.url, name=index.name)
-    from minglibc.model import direct_references  # noqa: PLC0415  imports urllib.parse; few projects have local indexes
+    from minglibc.model import direct_references  # noqa: PLC0415  5 ms; few projects have local indexes
 
     try:
         return direct_references.place(index.url, folder)[0]
@@ -84,7 +84,7 @@ def credentials_for(pyproject: str | None, lock: Lock, index_url: str | None) ->
 
 def _named_urls(pyproject: str) -> Iterable[tuple[str, str]]:
     """The names and URLs of the indexes in *pyproject*."""
-    import tomllib  # noqa: PLC0415  13 ms, and only downloads need it
+    import tomllib  # noqa: PLC0415  5 ms, and only downloads need it
 
     try:
         table: Any = tomllib.loads(pyproject).get("tool", {}).get("minglibc", {})

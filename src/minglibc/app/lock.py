@@ -232,13 +232,13 @@ def _resolve(session: Session, locked: LockedVersions, options: LockOptions, rep
     def resolve(session: Session) -> list[Resolution]:
         if not session.settings.verify:
             return resolve_session(session, locked, reporter)
-        from minglibc.app.verify import resolve_verified  # noqa: PLC0415  imports elftools (40 ms); few locks verify
+        from minglibc.app.verify import resolve_verified  # noqa: PLC0415  130 ms; few locks verify
 
         return resolve_verified(session, locked, options.common, reporter)
 
     if session.builder is None:
         return resolve(session)
-    from minglibc.app.built_resolution import resolve_with_builds  # noqa: PLC0415  60 ms; few locks build
+    from minglibc.app.built_resolution import resolve_with_builds  # noqa: PLC0415  150 ms; few locks build
 
     return resolve_with_builds(session, session.builder, resolve, reporter)
 

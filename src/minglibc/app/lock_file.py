@@ -27,7 +27,7 @@ class LockFile(NamedTuple):
 
 def read_lock_file(common: CommonOptions, lock: str | None = None) -> LockFile:
     """The lock at the path *lock*, else the project's; raises LockError where it is missing or invalid."""
-    from minglibc.lock.reader import loads  # noqa: PLC0415  `run` with an unchanged environment parses no lock (10 ms)
+    from minglibc.lock.reader import loads  # noqa: PLC0415  10 ms, and `run` with an unchanged environment parses no lock
 
     path = os.path.abspath(lock) if lock else _project_lock(common)
     folder, name = os.path.split(path)

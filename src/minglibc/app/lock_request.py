@@ -77,7 +77,7 @@ def requirements_request(
 
 def script_request(script: str, overrides: Overrides, reporter: Reporter) -> LockRequest:
     """The request for the lock of a script, with the overrides that an existing lock records."""
-    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+    from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
     _check_names([script])
     path = inputs.script_lock(script)
@@ -93,7 +93,7 @@ def request_of(lock_file: LockFile, overrides: Overrides = NO_OVERRIDES) -> Lock
 
 
 def _request(path: str, source: LockSource, overrides: Overrides, reporter: Reporter) -> LockRequest:
-    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+    from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
     source = source._replace(lock=os.path.basename(path))
     merged = {**_recorded(source, path), **overrides.given}
@@ -115,7 +115,7 @@ def _recorded(source: LockSource, path: str) -> Mapping[str, Any]:
 def _read(source: LockSource, folder: str) -> str:
     if source.is_project:
         return project_files.read_pyproject(folder)
-    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
+    from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
     return inputs.read(source, folder).pyproject
 

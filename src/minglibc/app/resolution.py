@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
+from minglibc.app.suggestions import suggestions, works_with_cap
 from minglibc.model.targets import Target
+from minglibc.resolve.explain import explain, fewest
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
 
@@ -28,10 +30,6 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             on_target=reporter.resolving,
         )
     except Unresolvable as failure:
-        # Most resolutions succeed.
-        from minglibc.app.suggestions import suggestions, works_with_cap  # noqa: PLC0415
-        from minglibc.resolve.explain import explain  # noqa: PLC0415
-
         raise explain(
             failure,
             lambda cap: works_with_cap(session, cap),
@@ -42,8 +40,6 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
 
 def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
     """The fewest of the project, its extras and its groups that conflict on the failure's target; empty where unknown."""
-    from minglibc.resolve.explain import fewest  # noqa: PLC0415  most resolutions succeed
-
     end = time.monotonic() + _MOST_SECONDS
 
     def fails(parents: Collection[str]) -> bool:

@@ -50,6 +50,6 @@ def _has_builds(session: Session, resolutions: Sequence[Resolution]) -> bool:
     ]
     if not sources or session.builder is None:
         return not sources
-    from minglibc.app.source_builds import release_of  # noqa: PLC0415  60 ms, and few projects build from source
+    from minglibc.app.source_builds import release_of  # noqa: PLC0415  150 ms; few projects build
 
     return all(session.builder.has_cached(release_of(sdist, session.wheel_index), target) for target, sdist in sources)

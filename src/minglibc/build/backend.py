@@ -43,7 +43,7 @@ class Backend:
         self._hint = hint
         self._timeout = _timeout()
         with self._errors():
-            # 500 ms, and most commands build nothing.
+            # 50 ms, and cached builds need no backend.
             from build import ProjectBuilder  # noqa: PLC0415
 
             self._builder: build.ProjectBuilder = ProjectBuilder(folder, python_executable=python, runner=self._run)
