@@ -1,4 +1,4 @@
-"""What can go wrong: a message that says what and where, a hint that says what to do, an exit code."""
+"""The errors that users see: a message with the problem, a hint with the solution, and an exit code."""
 
 EXIT_CANNOT = 1
 EXIT_USAGE = 2
@@ -6,7 +6,7 @@ EXIT_UNREACHABLE = 3
 
 
 class MinglibcError(Exception):
-    """Base of every error that a user is meant to read; carries no markup and no traceback."""
+    """Base class of all errors that are shown to users, as plain text and without a traceback."""
 
     exit_code = EXIT_CANNOT
 
@@ -17,43 +17,43 @@ class MinglibcError(Exception):
 
 
 class SettingsError(MinglibcError):
-    """pyproject.toml or the command line says something that minglibc can't take."""
+    """pyproject.toml, another input file or the command line is invalid."""
 
     exit_code = EXIT_USAGE
 
 
 class TargetError(SettingsError):
-    """A glibc version, Python or architecture that no machine has."""
+    """A C library version, a Python version or an architecture that does not exist."""
 
 
 class IndexUnreachable(MinglibcError):
-    """An index could not be asked; says nothing about what it holds."""
+    """An index can't be reached, so it is unknown what it has."""
 
     exit_code = EXIT_UNREACHABLE
 
 
 class IndexAnswerError(IndexUnreachable):
-    """An index answered, and the answer can't be used as it is."""
+    """An index sent an invalid response."""
 
 
 class CacheDamaged(MinglibcError):
-    """A cached page turned out to be damaged after it was taken; it is gone now, and the command has to begin again."""
+    """A cached page that is in use is damaged; it was removed, and the command has to be started again."""
 
 
 class ProjectNotFound(MinglibcError):
-    """The index was asked and doesn't know this project (404 or 410)."""
+    """The index does not have this project (404 or 410)."""
 
 
 class ResolutionError(MinglibcError):
-    """No set of wheels meets the requirements within the cap."""
+    """No set of wheels satisfies the requirements within the cap."""
 
 
 class LockError(MinglibcError):
-    """A lock that is missing, damaged, edited, stale, or of a newer minglibc."""
+    """A lock that is missing, damaged, edited, stale, or made by a newer minglibc."""
 
 
 class WheelError(MinglibcError):
-    """A wheel whose bytes are not what they should be; nothing of it was written."""
+    """A file that is not the locked one or not a valid wheel; nothing of it was installed."""
 
 
 class EnvironmentProblem(MinglibcError):

@@ -164,8 +164,8 @@ def test_invalid_folder(project: LockedProject, table: dict[str, object], proble
     ("source", "code", "problem"),
     [
         ('{ path = "libs/none" }', 1, "there is no folder"),
-        ('{ path = "../a" }', 2, "lies outside the project's folder"),
-        ('{ path = "/etc" }', 2, "lies outside the project's folder"),
+        ('{ path = "../a" }', 2, "is outside the project's folder"),
+        ('{ path = "/etc" }', 2, "is outside the project's folder"),
         ('{ path = "" }', 2, "expected { index"),
         ('{ path = "libs/a", editable = 1 }', 2, "expected { index"),
         ('{ path = "libs/a", index = "x" }', 2, "expected { index"),

@@ -157,7 +157,7 @@ def test_remove_from_another_place(project: Path) -> None:
         (["nope"], 1, "nope"),
         (["beta", "alpha>5"], 1, "alpha"),
         (["beta>=9"], 1, "beta"),
-        (["not a name"], 2, "is not a requirement"),
+        (["not a name"], 2, "is not a valid requirement"),
         (["capped>=2"], 1, "2.34"),
         (["--group", "a", "--extra", "b", "beta"], 2, "not allowed with"),
     ],

@@ -55,8 +55,8 @@ def test_lock(inputs: Path, index: IndexServer) -> None:
     assert 0 == ran.code, ran.err
     lock = read_lock(inputs)
     assert {"a": "2.0", "b": "1.0", "c": "1.0"} == lock.versions(lock.targets[0])
-    assert "more.in: the hashes of b== 1.0 are passed over" in " ".join(ran.err.split())
-    assert "--only-binary is passed over" in ran.err
+    assert "more.in: the hashes of b== 1.0 are ignored" in " ".join(ran.err.split())
+    assert "--only-binary is ignored" in ran.err
     assert "from requirements.in" in (inputs / "pylock.toml").read_text().split("\n")[0]
 
 
@@ -130,17 +130,17 @@ def test_project_does_not_replace_the_lock(inputs: Path, index: IndexServer) -> 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("-i https://example.invalid/simple", "--index-url is not taken from a requirements file"),
+        ("-i https://example.invalid/simple", "--index-url is not supported in a requirements file"),
         ("--extra-index-url=https://example.invalid", "name the index by --index-url"),
-        ("--find-links wheels", "--find-links is not taken"),
-        ("-e .", "--editable is not taken"),
-        ("--no-binary :all:", "locks wheels only"),
-        ("--frobnicate", "--frobnicate is no option"),
-        ("-r nowhere.in", "names nowhere.in, which is not there"),
-        ("-r https://example.invalid/r.in", "is an address"),
-        ("a b", "is not a requirement"),
+        ("--find-links wheels", "--find-links is not supported"),
+        ("-e .", "--editable is not supported"),
+        ("--no-binary :all:", "minglibc locks wheels"),
+        ("--frobnicate", "--frobnicate is not a known option"),
+        ("-r nowhere.in", "names nowhere.in, which does not exist"),
+        ("-r https://example.invalid/r.in", "is a URL"),
+        ("a b", "is not a valid requirement"),
         ("a --install-option=x", "--install-option of a"),
-        ("./a-1.0.tar.gz", "is no wheel"),
+        ("./a-1.0.tar.gz", "is not a wheel"),
     ],
 )
 def test_invalid_lines(tmp_path: Path, line: str, problem: str) -> None:
@@ -156,8 +156,8 @@ def test_invalid_lines(tmp_path: Path, line: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ((), "nothing says the cap for requirements.in"),
-        (("--glibc", "2.17"), "nothing says the Pythons for requirements.in"),
+        ((), "there is no cap for requirements.in"),
+        (("--glibc", "2.17"), "there are no Python versions for requirements.in"),
         (("--glibc", "2.17", "-o", "lock.toml"), "is not a valid name for a lock"),
         (("--glibc", "2.17", "--script", "x.py"), "can't be combined"),
     ],

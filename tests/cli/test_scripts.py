@@ -96,7 +96,7 @@ def test_missing_or_stale_lock(script: Path) -> None:
     ("text", "problem"),
     [
         ("print()\n", "has no script block"),
-        ("# /// script\n# dependencies = []\n# ///\n", "nothing says the cap for x.py"),
+        ("# /// script\n# dependencies = []\n# ///\n", "there is no cap for x.py"),
         ("# /// script\n# dependencies = [\n# ///\n", "the script block of x.py is not valid TOML"),
         ("# /// script\n# a = 1\n# ///\n\n# /// script\n# a = 1\n# ///\n", "more than one script block"),
         (

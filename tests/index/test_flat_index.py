@@ -229,9 +229,9 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("../wheels", "the index works, ../wheels, lies outside the project's folder; copy it there"),
-        ("/srv/wheels", "lies outside the project's folder"),
-        ("file://server/wheels", "lies on another machine"),
+        ("../wheels", "the index works, ../wheels, is outside the project's folder; copy it there"),
+        ("/srv/wheels", "is outside the project's folder"),
+        ("file://server/wheels", "is on another machine"),
         ("./missing", "missing can't be read: No such file or directory"),
     ],
 )

@@ -62,7 +62,9 @@ def test_containment_matches_packaging() -> None:
         event(kind)
 
     check()
-    assert reached["fast path, some versions"] > reached.total() / 2, reached
+    assert reached["fast path"] + reached["fast path, some versions"] > reached.total() / 2, reached
+    # Hypothesis draws with very uneven weights, so this share varies; it is usually more than half.
+    assert reached["fast path, some versions"] > reached.total() / 5, reached
 
 
 @pytest.mark.parametrize("operator", ["~=", "==", "!=", "<", "<=", ">", ">="])

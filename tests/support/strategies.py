@@ -93,4 +93,4 @@ def specifiers_with_versions(draw: st.DrawFn) -> tuple[str, list[str]]:
     bounds = [re.sub(r"^(===|~=|==|!=|<=|>=|<|>)|\.\*$", "", clause) for clause in specifier.split(",")]
     candidates = [candidate for bound in bounds for candidate in neighbours(bound)]
     chosen = draw(st.lists(st.sampled_from(candidates), min_size=6, max_size=20, unique=True))
-    return specifier, [*chosen, *draw(st.lists(any_versions, max_size=3))]
+    return specifier, [*bounds, *chosen, *draw(st.lists(any_versions, max_size=3))]

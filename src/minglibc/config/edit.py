@@ -1,4 +1,4 @@
-"""Requirements put into pyproject.toml and taken out, its comments and layout kept."""
+"""Adding requirements to pyproject.toml and removing them, with comments and layout preserved."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _LAST_COMMA = re.compile(r",\s*\]$")
 
 
 class Place(NamedTuple):
-    """Where in pyproject.toml a requirement stands: with the project, in an extra, or in a dependency group."""
+    """The list in pyproject.toml that a requirement is in: the project's dependencies, an extra, or a dependency group."""
 
     extra: str = ""
     group: str = ""
@@ -30,16 +30,18 @@ class Place(NamedTuple):
 
     @property
     def option(self) -> str:
-        """What the command line says for it."""
+        """The command-line option for it."""
         return f"--extra {self.extra}" if self.extra else f"--group {self.group}" if self.group else ""
 
 
 def parse(text: str) -> Requirement:
-    """The requirement that the command line names; raises SettingsError."""
+    """A requirement from the command line; raises SettingsError."""
     try:
         return requirements.parse(text)
     except InvalidRequirement as error:
-        raise SettingsError(f"{text!r} is not a requirement: {error}", hint='write "name" or "name>=1.2"') from error
+        raise SettingsError(
+            f"{text!r} is not a valid requirement: {error}", hint='write "name" or "name>=1.2"'
+        ) from error
 
 
 def with_bound(text: str, version: str) -> str:
@@ -49,14 +51,14 @@ def with_bound(text: str, version: str) -> str:
 
 
 def unbounded(pyproject: str, texts: list[str], place: Place) -> list[str]:
-    """Those of *texts* that say no version and whose entry at *place* in *pyproject* says none either."""
+    """Those of *texts* without a version whose entry at *place* in *pyproject* has none either."""
     array = _array(tomlkit.parse(pyproject.removeprefix("\ufeff")), place)
     bare = {entry.name for _, entry in _entries(array) if not _is_bound(entry)}
     return [text for text in texts if not _is_bound(parse(text)) and parse(text).name in bare]
 
 
 def add(pyproject: str, texts: list[str], place: Place) -> str:
-    """*pyproject* with each of *texts* at *place*, in the stead of an entry of the same name and marker."""
+    """*pyproject* with *texts* at *place*; each replaces an entry with the same name and marker."""
 
     def edit(document: Any) -> None:
         for text in texts:
@@ -66,7 +68,7 @@ def add(pyproject: str, texts: list[str], place: Place) -> str:
 
 
 def remove(pyproject: str, names: list[str], place: Place) -> str:
-    """*pyproject* without the requirements of *names* at *place*; raises SettingsError for one that is not there."""
+    """*pyproject* without the requirements *names* at *place*; raises SettingsError if one is missing."""
 
     def edit(document: Any) -> None:
         for name in names:
@@ -78,7 +80,7 @@ def remove(pyproject: str, names: list[str], place: Place) -> str:
 def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
     mark = "\ufeff" if pyproject.startswith("\ufeff") else ""
     text = pyproject.removeprefix(mark)
-    # tomlkit writes new lines with \n alone; a file of another kind goes through it and back.
+    # tomlkit writes new lines with \n, so CRLF is converted before and after.
     windows = "\r\n" in text and "\n" not in text.replace("\r\n", "")
     try:
         document = tomlkit.parse(text.replace("\r\n", "\n") if windows else text)
@@ -92,7 +94,7 @@ def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
 
 
 def _array(document: Any, place: Place) -> Array:
-    """The array at *place*, made where there is none."""
+    """The array at *place*, which is created if it is missing."""
     if not place.group:
         table = document.get("project")
         if not isinstance(table, dict):

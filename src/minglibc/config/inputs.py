@@ -1,4 +1,4 @@
-"""Requirements files and scripts, read and put into the words of a pyproject.toml: that is all that a lock is made from."""
+"""Requirements files and scripts, converted into the text of a pyproject.toml."""
 
 import os
 from typing import Any, NamedTuple
@@ -19,14 +19,14 @@ SCRIPTS = "scripts-1"
 
 
 class Text(NamedTuple):
-    """What an origin asks for, as pyproject.toml would say it, and what should be said of it."""
+    """The source of a lock as the text of a pyproject.toml, and notes for the user."""
 
     pyproject: str
     notes: tuple[str, ...] = ()
 
 
 def read(origin: LockSource, folder: str) -> Text:
-    """What *origin*, whose files are relative to *folder*, asks for; raises SettingsError with every mistake."""
+    """The text of *origin*, whose files are relative to *folder*; raises SettingsError with every mistake."""
     if origin.is_project:
         return Text(read_pyproject(folder))
     if origin.script:
@@ -35,7 +35,7 @@ def read(origin: LockSource, folder: str) -> Text:
 
 
 def script_lock(script: str) -> str:
-    """Where the lock of *script* is: pylock.NAME.toml beside it (PEP 751 wants no dots in NAME)."""
+    """The path of the lock of *script*: pylock.NAME.toml beside it (PEP 751 allows no dots in NAME)."""
     head, name = os.path.split(os.path.abspath(script))
     return os.path.join(head, f"pylock.{name.removesuffix('.py').replace('.', '-')}.toml")
 
@@ -46,7 +46,7 @@ def _of_script(origin: LockSource, folder: str) -> str:
     try:
         block = script_block(text)
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}", hint="a script has one block at most (PEP 723)") from error
+        raise SettingsError(f"{path}: {error}", hint="a script can have only one block (PEP 723)") from error
     if block is None:
         raise SettingsError(f"{path} has no script block (PEP 723)", hint=f"write it at the top:\n{EXAMPLE}")
     document = load(block, f"the script block of {path}")
@@ -78,17 +78,17 @@ def _of_requirements(origin: LockSource, folder: str) -> Text:
 
 
 def check_targets(origin: LockSource, pyproject: str) -> None:
-    """Raise SettingsError where neither the text nor the options of *origin* say what the oldest machine has."""
+    """Raise SettingsError if neither the text nor the options of *origin* have a cap and Python versions."""
     document = load(pyproject)
     table, given = document["tool"]["minglibc"], origin.given
     if not isinstance(table, dict) or "target" in table:
         return
     where = "[tool.minglibc] of its script block" if origin.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
     if not {"glibc", "musl"} & {*table, *given}:
-        raise SettingsError(f"nothing says the cap for {origin.name}", hint=f"give --glibc, or write glibc in {where}")
+        raise SettingsError(f"there is no cap for {origin.name}", hint=f"give --glibc, or write glibc in {where}")
     if "python" not in table and "python" not in given and "requires-python" not in document["project"]:
         raise SettingsError(
-            f"nothing says the Pythons for {origin.name}", hint=f"give --python, or write python in {where}"
+            f"there are no Python versions for {origin.name}", hint=f"give --python, or write python in {where}"
         )
 
 
@@ -101,22 +101,22 @@ def _pyproject_beside(folder: str) -> dict[str, Any]:
     return document
 
 
-def _required(path: str, spoken: str) -> str:
+def _required(path: str, name: str) -> str:
     text = read_file(path)
     if text is None:
-        raise SettingsError(f"there is no {spoken}", hint="name a file that exists")
+        raise SettingsError(f"there is no {name}", hint="give a file that exists")
     return text
 
 
 def _rebased(requirement: Requirement, path: str) -> Requirement:
-    """*requirement* of the file at *path*; what names a wheel relative to that file names it relative to the lock."""
+    """*requirement* of the file at *path*, with a relative path of a wheel made relative to the lock."""
     if not requirement.url or requirement.url.startswith("/") or urlsplit(requirement.url).scheme:
         return requirement
     return requirement._replace(url=os.path.normpath(os.path.join(os.path.dirname(path), requirement.url)))
 
 
 def _rebased_indexes(table: dict[str, Any], folder: str) -> dict[str, Any]:
-    """A copy of *table*; the folders of wheels that it names are relative to *folder*, and in the copy to the lock's."""
+    """A copy of *table* in which the paths of local indexes, relative to *folder*, are relative to the lock's folder."""
     indexes = table.get("index")
     if not folder or not isinstance(indexes, list):
         return dict(table)
@@ -132,7 +132,7 @@ def _rebased_index(index: Any, folder: str) -> Any:
 
 
 class _Reading:
-    """Requirements files with what they include, each file once."""
+    """Reads requirements files and the files that they include, each once."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -144,7 +144,7 @@ class _Reading:
         self._seen: set[tuple[str, bool]] = set()
 
     def read(self, path: str, *, constraints: bool) -> None:
-        """Take in the file at *path*, relative to the folder; what a constraints file includes constrains too."""
+        """Read the file at *path*, relative to the folder; files that a constraints file includes are constraints too."""
         place = os.path.realpath(os.path.join(self.folder, path))
         if (place, constraints) in self._seen:
             return
@@ -158,7 +158,7 @@ class _Reading:
             case Kind.REQUIREMENT if constraints:
                 self._constrain(line.text, where)
             case Kind.REQUIREMENT:
-                # In one form, so that a blank more or less leaves the lock fresh.
+                # In a normalized form, so that whitespace does not make the lock stale.
                 self.requirements.append(str(_rebased(parse(line.text), path)))
             case Kind.INCLUDE | Kind.CONSTRAINTS:
                 self._include(line, path, where, constraints=constraints)
@@ -172,12 +172,12 @@ class _Reading:
     def _constrain(self, text: str, where: str) -> None:
         requirement = parse(text)
         if requirement.extras or requirement.url:
-            self.problems.append(f"{where} {text!r} is no constraint: a name and versions are due")
+            self.problems.append(f"{where} {text!r} is not a constraint: expected a name and versions")
         self.constraints.append(str(requirement))
 
     def _include(self, line: Line, path: str, where: str, *, constraints: bool) -> None:
         included = os.path.normpath(os.path.join(os.path.dirname(path), line.text))
         if not os.path.isfile(os.path.join(self.folder, included)):
-            self.problems.append(f"{where} names {line.text}, which is not there")
+            self.problems.append(f"{where} names {line.text}, which does not exist")
             return
         self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)

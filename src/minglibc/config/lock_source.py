@@ -1,16 +1,16 @@
-"""What a lock is made from: pyproject.toml, requirements files or a script; the lock itself remembers it."""
+"""What a lock is made from: pyproject.toml, requirements files or a script; recorded in the lock."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# The options that a lock of requirements files or of a script remembers; a project has its pyproject.toml for them.
-_REMEMBERED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
+# The options that are recorded in a lock of requirements files or of a script; a project has them in pyproject.toml.
+_RECORDED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
 
 
 class LockSource(NamedTuple):
-    """The files that a lock is made from, relative to its own folder, and the options that were given; none: pyproject.toml.
+    """The files that a lock is made from, relative to its folder, and the options that were given.
 
-    *lock* is the lock's own name.
+    Without files it is pyproject.toml. *lock* is the lock's file name.
     """
 
     requirements: tuple[str, ...] = ()
@@ -20,10 +20,10 @@ class LockSource(NamedTuple):
 
     @classmethod
     def load(cls, table: Mapping[str, Any], lock: str) -> "LockSource":
-        """The origin that the own table of the file *lock* names; raises ValueError for a damaged one."""
+        """The source in the [tool.minglibc] table of the file *lock*; raises ValueError if it is damaged."""
         requirements, script, options = table.get("requirements", []), table.get("script", ""), table.get("options", [])
-        if not isinstance(script, str) or not all(_is_list_of_texts(each) for each in (requirements, options)):
-            raise ValueError("it does not say what it was made from")
+        if not isinstance(script, str) or not all(map(_is_list_of_strings, (requirements, options))):
+            raise ValueError("it does not record what it was made from")
         return cls(tuple(requirements), script, tuple(options), lock)
 
     @property
@@ -33,12 +33,12 @@ class LockSource(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The files, as a message names them."""
+        """The files, for messages."""
         return ", ".join(self.requirements) or self.script or "pyproject.toml"
 
     @property
     def command(self) -> str:
-        """The command that makes the lock anew, in the lock's folder."""
+        """The command that updates the lock, in the lock's folder."""
         if self.script:
             return f"minglibc lock --script {self.script}"
         named = [f"-o {self.lock}"] if self.requirements and self.lock != "pylock.toml" else []
@@ -51,31 +51,31 @@ class LockSource(NamedTuple):
 
     @property
     def table(self) -> dict[str, Any]:
-        """What the lock's own table says of it."""
-        found = {"requirements": list(self.requirements), "script": self.script, "options": list(self.options)}
-        return {key: value for key, value in found.items() if value}
+        """The keys in the lock's [tool.minglibc] table."""
+        table = {"requirements": list(self.requirements), "script": self.script, "options": list(self.options)}
+        return {key: value for key, value in table.items() if value}
 
     @property
     def given(self) -> dict[str, Any]:
-        """The remembered options, in the form of ``Overrides.given``."""
-        found: dict[str, Any] = {}
-        for key, flag in _REMEMBERED.items():
+        """The recorded options, as in ``Overrides.given``."""
+        given: dict[str, Any] = {}
+        for key, flag in _RECORDED.items():
             values = [option[len(flag) + 1 :] for option in self.options if option.startswith(f"{flag}=")]
             if values:
-                found[key] = values if key in {"python", "architectures"} else values[-1]
-        return found
+                given[key] = values if key in {"python", "architectures"} else values[-1]
+        return given
 
     def with_given(self, given: Mapping[str, Any]) -> "LockSource":
-        """The same files with the options *given*, in the form of ``Overrides.given``."""
+        """The same files with the options *given*, as in ``Overrides.given``."""
         options = []
-        for key, flag in _REMEMBERED.items():
+        for key, flag in _RECORDED.items():
             value = given.get(key, [])
-            options += [f"{flag}={each}" for each in ([value] if isinstance(value, str) else value)]
+            options += [f"{flag}={item}" for item in ([value] if isinstance(value, str) else value)]
         return self._replace(options=tuple(options))
 
 
 PROJECT_FILE = LockSource()
 
 
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _is_list_of_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,6 +1,6 @@
-"""A requirements file's lines, understood one by one as pip's reference describes the format.
+"""The lines of a requirements file, as pip's reference describes the format.
 
-Written here, because the libraries for it are pip's own parser taken over years ago, or know no continuation lines.
+No library is used: those that exist are old copies of pip's parser, or do not support continuation lines.
 """
 
 import re
@@ -22,17 +22,17 @@ _REFUSED = {
     "--extra-index-url": _INDEX,
     "--no-index": _INDEX,
     "--find-links": _INDEX,
-    "--trusted-host": "an index with a certificate of its own is trusted by SSL_CERT_FILE",
+    "--trusted-host": "set SSL_CERT_FILE for an index with a private certificate",
     "--editable": "minglibc locks wheels; require the project by its name",
-    "--no-binary": "minglibc locks wheels only, for what is built on one machine may need its glibc",
+    "--no-binary": "minglibc locks wheels, because a build can need the glibc of its machine",
 }
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
 _VALUELESS = ("--no-index", "--pre", "--prefer-binary", "--require-hashes")
-_NEEDLESS = {
-    "--only-binary": "minglibc takes nothing but wheels anyway",
-    "--prefer-binary": "minglibc takes nothing but wheels anyway",
-    "--require-hashes": "every file of a lock has its hash",
-    "--use-feature": "it is pip's own",
+_IGNORED = {
+    "--only-binary": "minglibc always prefers wheels",
+    "--prefer-binary": "minglibc always prefers wheels",
+    "--require-hashes": "every file in a lock has a hash",
+    "--use-feature": "it only concerns pip",
 }
 
 
@@ -48,7 +48,7 @@ class Kind(Enum):
 
 
 class Line(NamedTuple):
-    """One understood line: a requirement or a file's path, or what is to be said of it; *number* counts from 1."""
+    """A parsed line: a requirement, the path of a file, or a message; *number* counts from 1."""
 
     kind: Kind
     text: str
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 def lines(text: str) -> Iterator[Line]:
-    """What each line of a requirements or constraints file says, continued lines joined, blanks and comments left out."""
+    """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments."""
     for number, joined in _joined(text):
         found = _COMMENT.sub("", joined).strip()
         if found.startswith("-"):
@@ -71,7 +71,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         if not parts:
             first = number
-        # A comment ends where its line does, whatever stands at the end.
+        # A comment is never continued on the next line.
         if line.endswith("\\") and not _COMMENT.match(line):
             parts.append(line[:-1])
             continue
@@ -85,16 +85,16 @@ def _option(line: str) -> tuple[Kind, str]:
     name, value = _split(line)
     if name in {"--requirement", "--constraint"}:
         if not value or _URL.match(value):
-            what = "an address, and a file is due" if value else "without its file"
-            return Kind.PROBLEM, f"{name} {value}".strip() + f" is {what}; download it, and name the copy"
+            what = "is a URL; download it, and give the path" if value else "has no path"
+            return Kind.PROBLEM, f"{name} {value}".strip() + f" {what}"
         return (Kind.INCLUDE if name == "--requirement" else Kind.CONSTRAINTS), value
     if name == "--pre":
         return Kind.PRERELEASES, ""
-    if name in _NEEDLESS:
-        return Kind.NOTE, f"{name} is passed over: {_NEEDLESS[name]}"
+    if name in _IGNORED:
+        return Kind.NOTE, f"{name} is ignored: {_IGNORED[name]}"
     if name in _REFUSED:
-        return Kind.PROBLEM, f"{name} is not taken from a requirements file; {_REFUSED[name]}"
-    return Kind.PROBLEM, f"{name} is no option that minglibc knows; take it out"
+        return Kind.PROBLEM, f"{name} is not supported in a requirements file; {_REFUSED[name]}"
+    return Kind.PROBLEM, f"{name} is not a known option; remove it"
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def _with_name(text: str) -> str:
-    """The requirement that a wheel's mere path or address means: its file name has the project's name in front."""
+    """The requirement for a wheel that is given by its path or URL alone: its file name starts with the project's name."""
     address, blank, marker = text.partition(" ;")
     path = address.partition("#")[0].strip()
     if not path.endswith(".whl") or " " in path:
@@ -127,17 +127,17 @@ def _requirement(line: str) -> Iterator[tuple[Kind, str]]:
         if option == "--hash":
             yield (
                 Kind.NOTE,
-                f"the hashes of {text.strip()} are passed over: the lock takes those of the wheels it chooses",
+                f"the hashes of {text.strip()} are ignored: the lock has the hashes of the selected wheels",
             )
         else:
-            yield Kind.PROBLEM, f"{option} of {text.strip()} is no option that minglibc knows; take it out"
+            yield Kind.PROBLEM, f"{option} of {text.strip()} is not a known option; remove it"
     text = _with_name(text.strip())
     if _PATH.match(text) or (_URL.match(text) and " @ " not in text):
-        yield Kind.PROBLEM, f"{text} is no wheel; minglibc locks nothing else"
+        yield Kind.PROBLEM, f"{text} is not a wheel; minglibc locks only wheels from URLs and paths"
         return
     try:
         parse(text)
     except InvalidRequirement as error:
-        yield Kind.PROBLEM, f"{text!r} is not a requirement: {error}"
+        yield Kind.PROBLEM, f"{text!r} is not a valid requirement: {error}"
     else:
         yield Kind.REQUIREMENT, text

@@ -28,7 +28,7 @@ _ALGORITHMS = {"sha256": HashAlgorithm.SHA_256, "sha384": HashAlgorithm.SHA_384,
 
 
 def dumps(selections: "Selections", *, pyproject: str | None, lock: str) -> str:
-    """The bill of what *selections* install, for the project of *pyproject*, numbered after the text of the *lock*."""
+    """The SBOM of what *selections* install for the project of *pyproject*; its serial number depends on the text of the *lock*."""
     packages, wheels = _merged(selections)
     components = {node: _component(node, wheels[node]) for node in packages}
     project = _project(pyproject)
@@ -44,7 +44,7 @@ def dumps(selections: "Selections", *, pyproject: str | None, lock: str) -> str:
         bom.register_dependency(project, [components[each] for each in found.roots()])
     bom.serial_number = uuid5(NAMESPACE_OID, "\n".join([lock, *map(str, components)]))
     document = json.loads(JsonV1Dot6(bom).output_as_string())
-    # The standard lets it out; a bill made twice of one lock is one bill.
+    # Optional, and omitted so that equal locks have equal SBOMs.
     del document["metadata"]["timestamp"]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,6 +1,6 @@
-"""The files beside a lock that it also depends on: whether they are still those that it was made from."""
+"""Changes of the local files that a lock depends on."""
 
-# `lock` with nothing to do imports this where a lock names such files, and never else.
+# The fast path of `lock` imports this.
 
 import os
 
@@ -11,8 +11,8 @@ LISTED = "\nlocal = ["
 
 
 def changed(lock: str, folder: str) -> list[str]:
-    """The paths, from the lock's *folder*, of files that its text names with a digest that they no longer have."""
-    import tomllib  # noqa: PLC0415  few locks name any
+    """The paths, from the lock's *folder*, of the files whose digest differs from the one in the lock."""
+    import tomllib  # noqa: PLC0415  few locks have local files
 
     text = lock.replace("\r\n", "\n")
     rows = tomllib.loads(text[text.rindex(TABLE) :])["tool"]["minglibc"].get("local", [])
@@ -20,7 +20,7 @@ def changed(lock: str, folder: str) -> list[str]:
 
 
 def digest(path: str) -> str:
-    """The SHA-256 of the file at *path*; empty where there is none."""
+    """The SHA-256 of the file at *path*; empty if it can't be read."""
     try:
         with open(path, "rb") as file:
             return hexdigest(file.read())
@@ -29,5 +29,5 @@ def digest(path: str) -> str:
 
 
 def lists_any(lock: str) -> bool:
-    """Whether a lock's text names files beside it."""
+    """Whether a lock depends on local files."""
     return LISTED in lock

@@ -1,4 +1,4 @@
-"""What requires what, as the lock says it: a graph, and the tree that is drawn of it."""
+"""The dependency graph of a lock, and its display as a tree."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,12 +23,12 @@ class Node(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """Each release with those it requires, by name."""
+    """Each release with its dependencies."""
 
     edges: Mapping[Node, tuple[Node, ...]]
 
     def inverted(self) -> "Graph":
-        """Each release with those that require it."""
+        """The graph in the other direction: each release with those that depend on it."""
         edges: dict[Node, list[Node]] = {node: [] for node in self.edges}
         for node, needed in self.edges.items():
             for each in needed:
@@ -36,7 +36,7 @@ class Graph(NamedTuple):
         return Graph({node: tuple(sorted(found)) for node, found in edges.items()})
 
     def roots(self) -> list[Node]:
-        """The releases that no other requires, and one of each circle that nothing leads to; all is reached from them."""
+        """The releases that nothing depends on, and one of each cycle that is not reached from them."""
         required = {each for needed in self.edges.values() for each in needed}
         roots = [node for node in self.edges if node not in required]
         reached = self._reached(roots)
@@ -57,7 +57,7 @@ class Graph(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of a tree: *mark* says that what is below stands elsewhere, *last* whether siblings follow."""
+    """One line of a tree; *mark* if its dependencies are shown elsewhere, *last* if no siblings follow."""
 
     node: Node
     depth: int
@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
 
 def graph(packages: "Iterable[Package]") -> Graph:
-    """The graph of the locked *packages* and of no others."""
+    """The dependency graph of the locked *packages*."""
     found = {Node(package.name, version_of(package)): package for package in packages}
     by_name: dict[str, list[Node]] = {}
     for node in found:
@@ -79,13 +79,13 @@ def graph(packages: "Iterable[Package]") -> Graph:
 
 
 def _named(needs: Mapping[str, Any], by_name: Mapping[str, Sequence[Node]]) -> list[Node]:
-    # The lock gives the version only where it holds several of that name.
+    # A lock has the version of a dependency only if it has several packages of that name.
     version = needs.get("version")
     return [node for node in by_name.get(needs["name"], ()) if version in (None, node.version)]
 
 
 def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> Iterator[Row]:
-    """The lines of the trees below *roots*, each release's own requirements once."""
+    """The lines of the trees from *roots*; the dependencies of a release are shown once."""
     shown: set[Node] = set()
     path: list[Node] = []
     waiting = [Row(root, 0, last=True) for root in reversed(list(roots))]
@@ -108,7 +108,7 @@ def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> It
 
 
 def drawn(lines: Iterable[Row]) -> Iterator[str]:
-    """*lines* as a terminal shows them."""
+    """*lines* as text for a terminal."""
     open_ends: list[bool] = []
     for row in lines:
         del open_ends[max(row.depth - 1, 0) :]
@@ -122,7 +122,7 @@ def drawn(lines: Iterable[Row]) -> Iterator[str]:
 
 
 def nested(lines: Iterable[Row], key: str) -> list[dict[str, Any]]:
-    """*lines* as JSON: what stands below a release is its *key*."""
+    """*lines* as JSON; the releases below one are in its *key*."""
     top: list[dict[str, Any]] = []
     levels = [top]
     for row in lines:

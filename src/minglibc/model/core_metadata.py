@@ -1,4 +1,4 @@
-"""Core metadata (PEP 566, 643) as far as a resolution needs it."""
+"""The fields of core metadata (PEP 566, 643) that a resolution needs."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from minglibc.model.requirements import normalize_name
 
 
 class CoreMetadata(NamedTuple):
-    """What a resolution asks of METADATA (PEP 566, 643)."""
+    """The metadata of a wheel or source distribution."""
 
     name: str
     version: str
@@ -22,14 +22,14 @@ class DynamicMetadata(ValueError):
     """A source distribution whose metadata is only known after a build (PEP 643)."""
 
 
-# PEP 643: from this version of the metadata on, what is not named as dynamic holds for every wheel that is built.
+# PEP 643: from this metadata version on, fields that are not dynamic are the same in every wheel built from the source.
 _STATIC_SINCE = (2, 2)
 _ASKED = frozenset(("requires-dist", "requires-python", "provides-extra"))
 _FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
 
 
 def parse_metadata(text: str) -> CoreMetadata:
-    """The fields of a METADATA file's head that a resolution needs; raises ValueError where it has no name or version."""
+    """The fields of a METADATA file; raises ValueError if it has no name or version."""
     found: dict[str, str] = {}
     lists: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
     for field, value in headers(text):
@@ -45,7 +45,7 @@ def parse_metadata(text: str) -> CoreMetadata:
 
 
 def parse_pkg_info(text: str) -> CoreMetadata | None:
-    """What a PKG-INFO says of every wheel that is built of its source (PEP 643); None where only a build can tell."""
+    """The fields of a PKG-INFO file, if they are the same in every wheel built from the source (PEP 643); else None."""
     version, dynamic = "", set()
     for field, value in headers(text):
         if field == "metadata-version":
@@ -79,7 +79,7 @@ def headers(text: str) -> Iterator[tuple[str, str]]:
 
 
 def check_metadata(metadata: CoreMetadata, wheel: Artifact) -> str:
-    """What is wrong with *metadata* as that of *wheel*; empty where nothing is."""
+    """Why *metadata* can't be that of *wheel*; empty if it can."""
     if normalize_name(metadata.name) != wheel.name:
         return f"its METADATA is of {metadata.name}"
     if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):

@@ -70,7 +70,7 @@ class DirectPage(ProjectPage):
 def directs(
     requirements: Iterable[Requirement], folder: str, paths: Mapping[str, str] = NO_PATHS
 ) -> dict[str, list[Direct]]:
-    """What *requirements* name by address and *paths* by name, by project; raises SettingsError with every mistake."""
+    """The direct references of *requirements* and of *paths* (by name), by project; raises SettingsError with every mistake."""
     found: dict[str, list[Direct]] = {}
     problems: list[str] = []
     for name, path in paths.items():
@@ -90,10 +90,10 @@ def directs(
         elif any(
             o.artifact.filename == direct.artifact.filename and o.artifact.url != direct.artifact.url for o in others
         ):
-            problems.append(f"{requirement.without_marker} is named at another address too")
+            problems.append(f"{requirement.without_marker} has another URL elsewhere")
         others.append(direct)
     if problems:
-        raise SettingsError("these addresses can't be locked:\n" + "\n".join(f"  {each}" for each in problems))
+        raise SettingsError("these direct references can't be locked:\n" + "\n".join(f"  {each}" for each in problems))
     return found
 
 
@@ -102,12 +102,12 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
     scheme = "" if local else urlsplit(address).scheme.lower()
     if scheme in {"http", "https"}:
         if "@" in urlsplit(address).netloc:
-            raise ValueError("holds credentials, which no lock may; keep them in netrc")
+            raise ValueError("contains credentials, which a lock must not have; store them in netrc")
         url, path = address, ""
     elif scheme in {"", "file"}:
         url, path = place(address, folder)
     else:
-        raise ValueError("is not the address of a wheel (https, http, file, or a path)")
+        raise ValueError("is not the URL of a wheel (https, http, file, or a path)")
     digest = next((f"{m[1]}:{m[2].lower()}" for part in fragment.split("&") if (m := _HASH.fullmatch(part))), "")
     filename = unquote(posixpath.basename(urlsplit(url).path))
     if filename.endswith(".whl"):
@@ -118,7 +118,7 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
             path,
         )
     if not path:
-        raise ValueError("is no wheel, and minglibc locks nothing else from an address")
+        raise ValueError("is not a wheel; minglibc locks only wheels from URLs")
     if filename.endswith((".tar.gz", ".zip")):
         version = _sdist_version(requirement, filename)
         return Direct(
@@ -131,17 +131,17 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
 
 
 def place(address: str, folder: str) -> tuple[str, str]:
-    """The file: URL of what *address* names on this machine, and its path from the lock's *folder*; raises ValueError."""
+    """The file: URL of the local *address*, and its path from the lock's *folder*; raises ValueError."""
     path = address
     if address.lower().startswith("file:"):
         parts = urlsplit(address)
         if parts.netloc not in {"", "localhost"}:
-            raise ValueError("lies on another machine")
+            raise ValueError("is on another machine")
         path = unquote(parts.path)
     whole = posixpath.normpath(posixpath.join(folder, path))
-    # A lock travels with its folder, and nobody's lock may name any other file of the machine that it comes to.
+    # A lock is copied with its folder, and must not refer to other files of the machine that it is installed on.
     if not (whole + "/").startswith(folder.rstrip("/") + "/"):
-        raise ValueError("lies outside the project's folder; copy it there, or name a wheel by an https address")
+        raise ValueError("is outside the project's folder; copy it there, or use an https URL")
     return f"file://{quote(whole)}", posixpath.relpath(whole, folder)
 
 
@@ -151,7 +151,7 @@ def _wheel_version(requirement: Requirement, filename: str) -> str:
     try:
         name, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
-        raise ValueError(f"has a name that no wheel can have: {error}") from error
+        raise ValueError(f"has an invalid wheel file name: {error}") from error
     if name != requirement.name:
         raise ValueError(f"is a wheel of {name}")
     return str(version)
@@ -161,5 +161,5 @@ def _sdist_version(requirement: Requirement, filename: str) -> str:
     name, text = split_sdist(filename)
     version = versions.normalize(text)
     if normalize_name(name) != requirement.name or version is None:
-        raise ValueError(f"has no name that a source distribution of {requirement.name} can have")
+        raise ValueError(f"is not a valid file name for a source distribution of {requirement.name}")
     return version

@@ -1,4 +1,4 @@
-"""The C library that a platform tag names (PEP 600, 656)."""
+"""The C library version in a platform tag (PEP 600, 656)."""
 
 import re
 from functools import cache
@@ -7,12 +7,12 @@ from itertools import product
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
 FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
-# PEP 600 and 656; bounded, for installed distributions may say anything.
+# PEP 600 and 656; bounded, because tags of installed distributions are not validated.
 _PERENNIAL = re.compile(r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_.", re.ASCII)
 
 
 def needed_libc(platform: str) -> Cap | None:
-    """The C library that a manylinux or musllinux platform tag promises to run on; None for any other tag."""
+    """The oldest C library that a manylinux or musllinux tag is for; None for other tags."""
     if perennial := _PERENNIAL.match(platform):
         version = int(perennial[2]), int(perennial[3])
         return MuslVersion(*version) if perennial[1] == "musl" else GlibcVersion(*version)
@@ -21,7 +21,7 @@ def needed_libc(platform: str) -> Cap | None:
 
 
 def lowest_libcs(tail: str) -> dict[str, Cap]:
-    """The oldest of each C library, by its name, that a compressed tag set promises to run on."""
+    """The oldest version of each C library, by name, that a compressed tag set is for."""
     found: dict[str, Cap] = {}
     for platform in tail.rsplit("-", 1)[-1].split("."):
         needs = needed_libc(platform)
@@ -32,7 +32,7 @@ def lowest_libcs(tail: str) -> dict[str, Cap]:
 
 @cache
 def libcs_of(tail: str) -> frozenset[Cap]:
-    """Every C library that a compressed tag set names."""
+    """Every C library version in a compressed tag set."""
     return frozenset(needs for platform in tail.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
 
 

@@ -1,7 +1,7 @@
-"""PEP 508 requirements and markers: what METADATA and pyproject.toml ask for, judged for a target.
+"""Requirements and markers (PEP 508).
 
-The plain forms are read here; the rest, and every error, is packaging's. tests/test_requirements.py holds one against
-the other.
+Common forms are parsed here, everything else and all errors by packaging. tests/model/test_requirements.py checks that
+the results are equal.
 """
 
 import re
@@ -13,24 +13,23 @@ from typing import Any, NamedTuple
 from minglibc.model import versions
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-# Whether what stands in brackets and for a specifier is plain too is seen when it is read: the more a pattern says, the
-# longer it takes to compile, at each start.
+# The extras and the specifier are checked separately: compiling a longer pattern takes longer at each start.
 _PLAIN = re.compile(
     rf"\s*(?P<name>{_NAME})\s*(?:\[(?P<extras>[^\]]*)\]\s*)?"
     r"(?P<paren>\()?(?P<specifier>[^;()@\[\]]*)(?(paren)\)\s*)(?:;\s*(?P<marker>\S.*))?\s*",
     re.ASCII,
 )
-# Far above any honest requirement, and below what int() and a marker's nesting can bear.
+# Longer than any real requirement, and below the limits of int() and of the recursion in markers.
 _LONGEST = 4000
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
 class InvalidRequirement(ValueError):
-    """A text that PEP 508 does not allow; says what is wrong with it."""
+    """A text that is not a valid requirement or marker (PEP 508)."""
 
 
 class Requirement(NamedTuple):
-    """A requirement: normalized name and extras, specifier and marker as written without needless blanks."""
+    """A requirement with normalized name and extras; specifier and marker are as written."""
 
     name: str
     extras: tuple[str, ...] = ()
@@ -45,7 +44,7 @@ class Requirement(NamedTuple):
 
     @property
     def without_marker(self) -> str:
-        """The name, extras and specifier, as people speak of it."""
+        """The name, extras and specifier."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         return f"{self.name}{extras}{f' @ {self.url}' if self.url else self.specifier}"
 
@@ -63,7 +62,7 @@ def normalize_name(name: str) -> str:
 
 @cache
 def parse(text: str) -> Requirement:
-    """The requirement that *text* states; raises InvalidRequirement. A plain form's marker is judged when it is used."""
+    """The requirement *text*; raises InvalidRequirement. A marker may be checked only when it is evaluated."""
     if len(text) > _LONGEST:
         raise InvalidRequirement(f"it is longer than {_LONGEST} characters: {text[:60]!r}…")
     match = _PLAIN.fullmatch(text)
@@ -107,7 +106,7 @@ def _ask_packaging(text: str) -> Requirement:
 
 
 class Environment:
-    """Marker variables of one target, with every answer remembered."""
+    """The marker variables of one target, and a cache of evaluated markers."""
 
     __slots__ = ("_answers", "variables")
 
@@ -116,16 +115,16 @@ class Environment:
         self._answers: dict[tuple[str, str], bool] = {}
 
     def admits(self, marker: str, extra: str = "") -> bool:
-        """Whether *marker* is true here when *extra* is asked for; raises InvalidRequirement for what is no marker."""
+        """Whether *marker* is true for the target when *extra* is requested; raises InvalidRequirement."""
         if not marker:
             return True
-        asked = (marker, extra)
-        answer = self._answers.get(asked)
+        key = (marker, extra)
+        answer = self._answers.get(key)
         if answer is None:
-            answer = self._answers[asked] = self._compatibility(marker, extra)
+            answer = self._answers[key] = self._evaluate(marker, extra)
         return answer
 
-    def _compatibility(self, marker: str, extra: str) -> bool:
+    def _evaluate(self, marker: str, extra: str) -> bool:
         tree = _tree(marker)
         if tree is not None:
             try:
@@ -142,13 +141,13 @@ class Environment:
 
 @cache
 def may_admit(marker: str, extra: str) -> bool:
-    """False where no target admits *marker* when *extra* is asked for, whatever its other variables are."""
+    """False if *marker* is false for every target when *extra* is requested."""
     tree = _tree(marker) if marker else None
     return tree is None or _allows(tree, extra)
 
 
 def _allows(tree: Any, extra: str) -> bool:
-    # Markers have no "not": what is false with all else true is never true.
+    # Markers have no "not": one that is false while all other comparisons are true is always false.
     match tree:
         case ("or", *parts):
             return any(_allows(part, extra) for part in parts)
@@ -176,12 +175,12 @@ _PLAIN_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:\.\*)?", re.ASCII)
 
 
 class _NotPlain(Exception):
-    """The marker is not in the plain form."""
+    """The marker is not in a form that is parsed here."""
 
 
 @cache
 def _tree(marker: str) -> Any:
-    """``("or", …)``, ``("and", …)`` and (variable, operator, value) leaves; None where packaging must decide."""
+    """``("or", …)``, ``("and", …)`` and (variable, operator, value) tuples; None if packaging has to parse it."""
     tokens: list[tuple[str, str]] = []
     position = 0
     while position < len(marker):
@@ -237,5 +236,5 @@ def _evaluate(tree: Any, variables: Mapping[str, str], extra: str) -> bool:
     variable, operator, value = tree
     if variable in _VERSIONS:
         return versions.contains(operator + value, variables[variable])
-    found = extra if variable == "extra" else variables[variable]
-    return bool((found == value) == (operator == "=="))
+    actual = extra if variable == "extra" else variables[variable]
+    return bool((actual == value) == (operator == "=="))

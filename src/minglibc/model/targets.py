@@ -1,4 +1,4 @@
-"""What an old machine accepts: Target → environment markers and the ordered tags within the cap on its C library."""
+"""Targets: environment markers, and the ordered tags within the cap on the C library."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minglibc.errors import TargetError
 
-# PEP 513, 571 and 599: the legacy name stands right after its perennial one (PEP 600).
+# PEP 513, 571 and 599: the legacy name comes right after its perennial one (PEP 600).
 LEGACY_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 # The oldest glibc minor version that a manylinux tag of this architecture can name, then the legacy names it has.
@@ -24,9 +24,9 @@ ARCHITECTURES = {
     "riscv64": _SINCE_2014,
     "loongarch64": _SINCE_2014,
 }
-# glibc came to these architectures later than the first manylinux tag that packaging lists for them.
+# The first glibc for these architectures is newer than the first manylinux tag that packaging has for them.
 FIRST_GLIBC = {"riscv64": 27, "loongarch64": 36}
-# PEP 656 has tags from musl 1.0 on; the first that any wheel was ever built for is 1.1.
+# PEP 656 allows tags from musl 1.0 on; no wheels exist for less than 1.1.
 FIRST_MUSL, FIRST_MUSL_OF = 1, {"loongarch64": 2}
 OTHER_NAMES = {
     "amd64": "x86_64",
@@ -45,7 +45,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 
 _VERSION = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
-# Compiled when they are needed, which few are.
+# Compiled on first use, because most projects use plain numbers.
 _MUSLLINUX = r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
 _MANYLINUX = r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
 _PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
@@ -135,7 +135,7 @@ class PythonVersion(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "PythonVersion":
-        """The interpreter that ``3.9``, ``3.9.2`` or ``3.13t`` names; raises TargetError."""
+        """The interpreter ``3.9``, ``3.9.2`` or ``3.13t``; raises TargetError."""
         match = _PYTHON.fullmatch(text)
         if not match or not text.isascii():
             raise TargetError(f'{text!r} is not a CPython version; write "3.9", "3.9.2" or "3.13t"')
@@ -148,12 +148,12 @@ class PythonVersion(NamedTuple):
 
     @property
     def short(self) -> str:
-        """``3.9``, as the marker variable ``python_version`` says it."""
+        """``3.9``, the value of the marker variable ``python_version``."""
         return f"3.{self.minor}"
 
     @property
     def full(self) -> str:
-        """The patch release that markers and Requires-Python are judged at."""
+        """The patch release for which markers and Requires-Python are evaluated."""
         return f"3.{self.minor}.{NEWEST_PATCH[self.minor] if self.patch is None else self.patch}"
 
     def __str__(self) -> str:
@@ -162,7 +162,7 @@ class PythonVersion(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One kind of machine that a lock serves: an interpreter, an architecture and the highest glibc, or musl, allowed there."""
+    """A machine that a lock is for: interpreter, architecture, and the newest glibc or musl that is allowed."""
 
     python: PythonVersion
     architecture: str
@@ -170,21 +170,21 @@ class Target(NamedTuple):
 
     @property
     def kind(self) -> tuple[PythonVersion, str, str]:
-        """What stays the same whatever the cap is: interpreter, architecture and C library."""
+        """Interpreter, architecture and C library, without its version."""
         return self.python, self.architecture, self.cap.libc
 
     @property
     def table(self) -> dict[str, str]:
-        """The target as locks and JSON outputs have it."""
+        """The target as in locks and JSON output."""
         return {"python": str(self.python), "architecture": self.architecture, self.cap.libc: str(self.cap)}
 
     def raised(self, cap: Cap) -> "Target":
-        """The same kind of machine with at least *cap*; a cap of another C library changes nothing."""
+        """The target with *cap* if that is higher; unchanged if *cap* is for the other C library."""
         return self._replace(cap=max(self.cap, cap)) if self.cap.libc == cap.libc else self
 
     @property
     def uncapped(self) -> "Target":
-        """The same kind of machine with the newest C library that is known."""
+        """The target with the newest known version of its C library."""
         return self.raised(newest(self.cap))
 
     @property
@@ -206,12 +206,12 @@ class Target(NamedTuple):
 
     @property
     def marker(self) -> str:
-        """The marker of this target's environments, in the form that every reader of pylock.toml accepts."""
+        """The marker for this target's environments, in a form that all readers of pylock.toml accept."""
         return f"{MACHINE_MARKER} and platform_machine == '{self.architecture}' and {self.python_marker}"
 
     @property
     def python_marker(self) -> str:
-        """The part of the marker that tells this target's interpreter from other CPythons."""
+        """The part of the marker for the Python version."""
         if self.python.patch is None:
             return f"python_version == '{self.python.short}'"
         return f"python_full_version == '{self.python.full}'"
@@ -225,7 +225,7 @@ MACHINE_MARKER = "sys_platform == 'linux' and platform_system == 'Linux' and imp
 
 
 def shortest_marker(served: Sequence[Target], targets: Sequence[Target]) -> str:
-    """A marker that is true on *served* and on no other of *targets*: of the Python or the machine alone where that will do."""
+    """A marker that is true for *served* and false for the other *targets*, as short as possible."""
     if {target.marker for target in served} == {target.marker for target in targets}:
         return ""
     for part in (_python_part, _machine_part):
@@ -244,7 +244,7 @@ def _machine_part(target: Target) -> str:
 
 
 def check_architecture(name: str) -> str:
-    """*name* itself when it is an architecture that manylinux tags know; raises TargetError."""
+    """*name* if there are manylinux tags for it; raises TargetError."""
     if name in ARCHITECTURES:
         return name
     known = ", ".join(ARCHITECTURES)
@@ -254,25 +254,25 @@ def check_architecture(name: str) -> str:
 
 
 def newest(cap: Cap) -> Cap:
-    """The newest release that is known of the C library of *cap*."""
+    """The newest known version of the C library of *cap*."""
     return NEWEST_MUSL if isinstance(cap, MuslVersion) else NEWEST_GLIBC
 
 
 def oldest_glibc(architecture: str) -> GlibcVersion:
-    """The lowest cap that a target of *architecture* with glibc can have."""
+    """The lowest glibc cap that is possible for *architecture*."""
     floor, _ = ARCHITECTURES[architecture]
     return GlibcVersion(2, max(floor, FIRST_GLIBC.get(architecture, 0)))
 
 
 def oldest(architecture: str, libc: str) -> Cap:
-    """The lowest cap that a target of *architecture* with the C library *libc* can have."""
+    """The lowest cap on the C library *libc* that is possible for *architecture*."""
     if libc == "musl":
         return MuslVersion(1, FIRST_MUSL_OF.get(architecture, FIRST_MUSL))
     return oldest_glibc(architecture)
 
 
 def check_cap(cap: Cap, architecture: str) -> Cap:
-    """*cap* itself when *architecture* has existed with it; raises TargetError."""
+    """*cap* if it is possible for *architecture*; raises TargetError."""
     floor = oldest(architecture, cap.libc)
     if cap < floor:
         raise TargetError(f"{cap.named} is too old for {architecture}, which has wheels from {floor.named} on")
@@ -280,7 +280,7 @@ def check_cap(cap: Cap, architecture: str) -> Cap:
 
 
 def platform_tags(architecture: str, cap: Cap) -> list[str]:
-    """The platform tags (PEP 600, 656) that a machine with exactly the C library *cap* accepts, newest first."""
+    """The platform tags (PEP 600, 656) of a machine with the C library version *cap*, newest first."""
     if isinstance(cap, MuslVersion):
         return [f"musllinux_{cap.major}_{minor}_{architecture}" for minor in range(cap.minor, -1, -1)]
     floor, legacy = ARCHITECTURES[architecture]
@@ -294,7 +294,7 @@ def platform_tags(architecture: str, cap: Cap) -> list[str]:
 
 @cache
 def compatible_tags(target: Target, *, linux: bool = False) -> tuple[str, ...]:
-    """The tags (PEP 425) that *target* accepts, best first; *linux* admits ``linux_ARCH``, whose C library is unknown, last."""
+    """The tags (PEP 425) of *target*, best first; *linux* adds ``linux_ARCH``, whose C library is unknown, as the last platform."""
     platforms = platform_tags(target.architecture, target.cap)
     if linux:
         platforms.append(f"linux_{target.architecture}")

@@ -1,7 +1,7 @@
-"""PEP 440 in bulk: packaging's order and packaging's containment, over a whole project's versions at once.
+"""Versions and specifiers (PEP 440) for all versions of a project at once.
 
-A plain version or specifier is judged here by tuples and bisection; everything else is handed to packaging, which
-is imported only then. The answers are the same: tests/test_versions.py holds one against the other.
+Common forms are evaluated here with tuples and bisection; everything else by packaging, which is only imported then.
+tests/model/test_versions.py checks that the results are equal.
 """
 
 import re
@@ -20,7 +20,7 @@ _CANONICAL = re.compile(
     rf"(?:\.post(?P<post>{_NUMBER}))?(?:\.dev(?P<dev>{_NUMBER}))?"
     r"(?:\+(?P<local>[a-z0-9.]+))?"
 )
-# A pattern of its own, compiled where there is a local label: the more a pattern says, the longer that takes at each start.
+# A separate pattern, compiled if there is a local label: compiling a longer pattern takes longer at each start.
 _LABEL = rf"(?:{_NUMBER}|[0-9]*[a-z][a-z0-9]*)"
 _LOCAL = rf"{_LABEL}(?:\.{_LABEL})*"
 _CLAUSE = re.compile(
@@ -30,7 +30,7 @@ _CLAUSE = re.compile(
     re.ASCII,
 )
 
-# A version is a part of a file's name, which no file system lets be longer; int() has a bound of its own far above.
+# The longest file name of common file systems, which versions are a part of; int() has a limit far above it.
 _LONGEST = 255
 _LETTER = re.compile("[a-zA-Z]")
 _PHASE = re.compile(r"\.?(a|b|rc)\.?")
@@ -43,12 +43,12 @@ _NO_LOCAL: tuple[Any, ...] = ()
 
 
 def normalize(text: str) -> str | None:
-    """The canonical form of a version, or None where PEP 440 knows no such version."""
+    """The canonical form of a version, or None if PEP 440 does not allow it."""
     if len(text) > _LONGEST:
         return None
     if _canonical(text):
         return text
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions come here, most locks have none
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  few versions need it
 
     try:
         return str(Version(text))
@@ -57,14 +57,14 @@ def normalize(text: str) -> str | None:
 
 
 def _canonical(text: str) -> re.Match[str] | None:
-    """The parts of a version in its canonical form; None for what is none."""
+    """The parts of a canonical version; None for any other text."""
     match = _CANONICAL.fullmatch(text)
     return match if match and (match["local"] is None or re.fullmatch(_LOCAL, match["local"])) else None
 
 
 @cache
 def key(version: str) -> Key:
-    """What sorts canonical versions as ``packaging.version.Version`` does; equal exactly where those are equal."""
+    """A sort key with the order and equality of ``packaging.version.Version``; raises ValueError."""
     match = _canonical(version)
     if match is None:
         canonical = normalize(version)
@@ -104,7 +104,7 @@ def is_prerelease(version: str) -> bool:
 
 
 class Versions(Sequence[str]):
-    """A project's versions, oldest first; sets of them are bit masks, so that requirements meet by ``&``."""
+    """A project's versions, oldest first; sets of them are bit masks, so that requirements are combined with ``&``."""
 
     __slots__ = ("_masks", "_places", "_prereleases", "all", "texts")
 
@@ -126,20 +126,20 @@ class Versions(Sequence[str]):
     def prereleases(self) -> int:
         """The mask of the versions that are pre-releases."""
         if self._prereleases is None:
-            # A canonical version that is a pre-release has one of these letters; else only a local label may have them.
+            # The canonical form of every pre-release has one of these letters; other versions only have them in local labels.
             suspects = ((i, t) for i, t in enumerate(self.texts) if "a" in t or "b" in t or "c" in t or "d" in t)
             self._prereleases = sum(1 << i for i, text in suspects if "+" not in text or is_prerelease(text))
         return self._prereleases
 
     def mask(self, specifier: str) -> int:
-        """The versions that *specifier* contains, pre-releases as any other; raises ValueError for a bad specifier."""
+        """The mask of the versions that *specifier* contains, including pre-releases; raises ValueError if it is invalid."""
         found = self._masks.get(specifier)
         if found is None:
             found = self._masks[specifier] = self._measure(specifier)
         return found
 
     def index_of(self, version: str) -> int | None:
-        """The place of *version*, in whatever spelling; None where it is not there."""
+        """The position of *version* in any spelling; None if the project does not have it."""
         if version not in self._places:
             wanted = key(version)
             place = self._first_from(wanted)
@@ -173,7 +173,7 @@ class Versions(Sequence[str]):
 
 @cache
 def is_plain(clause: str) -> bool:
-    """Whether *clause*, one of a specifier, is right and of a form that is judged here; packaging has the word on others."""
+    """Whether *clause* of a specifier is valid and has a form that is evaluated without packaging."""
     match = _CLAUSE.fullmatch(clause)
     return match is not None and _is_plain(match)
 
@@ -190,7 +190,7 @@ _HIGHEST: Key = (inf,)
 
 
 def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one operator a line
-    """The half-open range of keys that a plain clause spans (``!=``: that it leaves out)."""
+    """The half-open range of keys that a plain clause contains, or for ``!=`` excludes."""
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
         return _start(release), _start(_bumped(release))
@@ -210,13 +210,13 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one oper
 
 
 def _as_meant(suffix: str) -> str:
-    """What follows a release, as it is mostly meant: of "2.0a.0" that is a0, of "1.0-1" .post1, of "6.0dev" .dev0."""
+    """The canonical form of what follows a release: a0 for "2.0a.0", .post1 for "1.0-1", .dev0 for "6.0dev"."""
     plain, dev, number = _PHASE.sub(r"\1", suffix).replace("-", ".post").partition("dev")
     return f"{plain.removesuffix('.')}.dev{number or 0}" if dev else plain
 
 
 def _below(exact: Key) -> Key:
-    """Where ``<`` ends: a final or post-release keeps out its own pre-releases too."""
+    """The upper bound of ``<``, which excludes the pre-releases of a final or post-release too."""
     _, _, stage, post, dev, _ = exact
     if stage != _FINAL or dev != inf:
         return exact
@@ -224,7 +224,7 @@ def _below(exact: Key) -> Key:
 
 
 def _above(exact: Key) -> Key:
-    """Where ``>`` begins: what is no post-release keeps out its own post-releases too."""
+    """The lower bound of ``>``, which excludes the post-releases of any other version too."""
     return (*exact[:5], _AFTER_ANY_LOCAL) if exact[3] >= 0 or exact[4] != inf else (*exact[:3], inf)
 
 
@@ -238,7 +238,7 @@ def _bumped(release: list[int]) -> list[int]:
 
 @cache
 def names_prerelease(specifier: str) -> bool:
-    """Whether *specifier* mentions a pre-release, which admits pre-releases (PEP 440)."""
+    """Whether *specifier* mentions a pre-release, and therefore allows pre-releases (PEP 440)."""
     if specifier.isascii() and not _LETTER.search(specifier):
         return False
     clauses = [_CLAUSE.fullmatch(clause) for clause in specifier.split(",")]
@@ -252,5 +252,5 @@ def names_prerelease(specifier: str) -> bool:
 
 @cache
 def contains(specifier: str, version: str) -> bool:
-    """Whether *specifier* holds *version*, a pre-release as any other; raises ValueError for a bad specifier."""
+    """Whether *specifier* contains *version*, also if it is a pre-release; raises ValueError if the specifier is invalid."""
     return bool(Versions((version,)).mask(specifier))
