@@ -138,7 +138,7 @@ def test_compiled_build_within_the_cap(project: LockedProject, index: IndexServe
     check_whole(project.venv)
     assert "Nothing to do" in project.sync().err
     ran = project.command("check")
-    assert (0, "Held 1 binaries of 1 wheel against glibc 2.17: 0 findings") == (
+    assert (0, "Checked 1 binary in 1 wheel against glibc 2.17: 0 findings") == (
         ran.code,
         ran.err.strip() or ran.out.strip(),
     )

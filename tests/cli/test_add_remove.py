@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minglibc.cli import sync
-from minglibc.cli.options import Namespace
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import Reporter
+from minglibc.app.sync_options import SyncOptions
+from minglibc.cli import add
 from minglibc.config import edit, project_files
 from minglibc.config.edit import Place
-from minglibc.errors import LockError
+from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.model.requirements import parse
 from tests.support.commands import Ran, minglibc, read_lock
 from tests.support.index import IndexServer
@@ -202,21 +204,19 @@ def test_crlf_and_byte_order_mark(project: Path) -> None:
     assert before.replace('    "Gamma"', '    "beta>=1.5",\r\n    "Gamma"') == text_of(project)
 
 
-def test_the_environment_is_synced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --no-sync, sync runs in the same project and with the same cache, for the group that was changed."""
-    ran = []
+def test_environment_is_synced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --no-sync, the same project is synced with the same cache and the group that was changed."""
+    calls: list[tuple[CommonOptions, SyncOptions]] = []
 
-    def note(arguments: Namespace) -> int:
-        ran.append(arguments)
-        return 5
+    def refuse(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> None:
+        calls.append((common, options))
+        raise EnvironmentProblem("not now")
 
-    monkeypatch.setattr(sync, "run", note)
-    assert 5 == minglibc("add", "--project", str(project), "--offline", "-q", "--group", "dev", "alpha").code
-    (arguments,) = ran
-    assert str(project) == arguments.project
-    assert (["dev"], True, True) == (arguments.group, arguments.offline, arguments.quiet)
-    assert 5 == minglibc("remove", "--project", str(project), "--group", "dev", "alpha").code
-    assert ["dev"] == ran[1].group
+    monkeypatch.setattr(add, "sync", refuse)
+    assert 1 == minglibc("add", "--project", str(project), "--offline", "-q", "--group", "dev", "alpha").code
+    assert 1 == minglibc("remove", "--project", str(project), "--group", "dev", "alpha").code
+    assert [(str(project), True), (str(project), False)] == [(common.project, common.offline) for common, _ in calls]
+    assert [("dev",), ("dev",)] == [options.selection.groups for _, options in calls]
 
 
 def test_environment_is_updated(tmp_path: Path, index: IndexServer) -> None:

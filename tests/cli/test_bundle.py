@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.app import bundle as use_case
 from minglibc.bundle import contents as contents_module
 from minglibc.bundle.contents import SUMS, check_pip
-from minglibc.cli import bundle as command
 from minglibc.errors import EnvironmentProblem
 from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.model.core_metadata import parse_metadata
@@ -132,7 +132,7 @@ def test_install_with_python_alone(
     publish_pip(index, executable)
     if python == "3.6":
         # Its pip supports only manylinux1, which is enough here; real bundles use 21.3.1 from the index.
-        monkeypatch.setattr(command, "check_pip", lambda filename, target: filename)
+        monkeypatch.setattr(use_case, "check_pip", lambda filename, target: filename)
     folder = write_project(
         tmp_path / "project", index, ["app", "native"], python=[python], architectures=[platform.machine()]
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minglibc.cache.maintenance import CURRENT
-from minglibc.cli.cache import human
+from minglibc.cli.cache import format_size
 from tests.support.commands import minglibc
 from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
@@ -157,10 +157,10 @@ def test_unknown_action() -> None:
 )
 def test_human_readable_sizes(size: int, expected: str) -> None:
     """Sizes have up to three digits and a unit."""
-    assert expected == human(size)
+    assert expected == format_size(size)
 
 
 @given(st.integers(0, 10**14))
 def test_sizes_have_no_exponent(size: int) -> None:
     """No size is formatted as 1e+03."""
-    assert "e" not in human(size)
+    assert "e" not in format_size(size)

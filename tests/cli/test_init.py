@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.cli import init
-from minglibc.cli.options import Parser
+from minglibc.cli.args import ArgumentParser
 from minglibc.config import parser
 from minglibc.errors import SettingsError
 from minglibc.model.targets import GlibcVersion
@@ -32,7 +32,7 @@ dev = ["ruff"]
 
 def run(folder: Path, *arguments: str) -> dict[str, object]:
     """The new table after `minglibc init`."""
-    parser = Parser()
+    parser = ArgumentParser()
     parser.add_argument("--project")
     init.configure(parser)
     assert 0 == init.run(parser.parse_args(["--project", str(folder), *arguments]))
@@ -52,7 +52,7 @@ def test_an_empty_folder_becomes_a_project(tmp_path: Path, capsys: pytest.Captur
     assert ("my-pp", f">={HERE}") == (found.project, found.requires_python)
     said = capsys.readouterr()
     assert f'glibc = "{GLIBC}"' in said.out
-    assert "write the oldest machine's there" in said.err
+    assert "change it to the oldest machine's" in said.err
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [
-        ('[tool.minglibc]\nglibc = "2.17"\n', [], "has a [tool.minglibc] table already"),
+        ('[tool.minglibc]\nglibc = "2.17"\n', [], "already has a [tool.minglibc] table"),
         ("a = [", [], "is not valid TOML"),
         ("tool = {}\n", [], "can't be added at the end"),
         ("tool = 1\n", [], "tool is not a table"),
@@ -158,10 +158,10 @@ default = true
     found = parser.parse((tmp_path / "pyproject.toml").read_text())
     assert (GlibcVersion(2, 27), ("dev",)) == (found.targets[0].cap, found.default_groups)
     said = capsys.readouterr().err
-    assert "took tool.uv.minimum-libc-version as glibc" in said
-    assert "left tool.uv.package" in said
-    assert "left tool.uv.index[0]" in said
-    assert "this machine's own" not in said
+    assert "Imported tool.uv.minimum-libc-version as glibc" in said
+    assert "Skipped tool.uv.package" in said
+    assert "Skipped tool.uv.index[0]" in said
+    assert "this machine's version" not in said
 
 
 def test_uv_indexes_and_sources_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,8 +196,8 @@ format = "flat"
     ]
     assert {"corp": "works"} == found.sources
     said = capsys.readouterr().err
-    for source in ("sources.other: its index", "sources.tool", "index[0].ignore-error-codes", "index[1]: it holds"):
-        assert f"left tool.uv.{source}" in said
+    for source in ("sources.other: its index", "sources.tool", "index[0].ignore-error-codes", "index[1]: it contains"):
+        assert f"Skipped tool.uv.{source}" in said
     assert "hunter2" not in said + text.partition("[tool.minglibc]")[2]
 
 
@@ -217,7 +217,7 @@ url = "https://example.invalid/simple"
     table = run(tmp_path, "--glibc", "2.17")
     assert (["a==1.0", "b>=2"], ["six"], True) == (table["overrides"], table["excludes"], table["prereleases"])
     assert "https://example.invalid/simple" == table["index-url"]
-    assert "left tool.pdm.distribution" in capsys.readouterr().err
+    assert "Skipped tool.pdm.distribution" in capsys.readouterr().err
 
 
 def test_secrets_and_nonsense_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,8 +232,8 @@ minimum-libc-version = {{ glibc = "2.17" }}
     assert {"glibc", "default-groups"} == set(run(tmp_path, "--glibc", "2.28")) - {"python"}
     said = capsys.readouterr()
     assert "hunter2" not in said.out + said.err
-    assert "left tool.uv.constraint-dependencies: tool.minglibc.constraints[0] is 'a=1'" in said.err
-    assert "left tool.uv.minimum-libc-version: --glibc says it" in said.err
+    assert "Skipped tool.uv.constraint-dependencies: tool.minglibc.constraints[0] is 'a=1'" in said.err
+    assert "Skipped tool.uv.minimum-libc-version: --glibc overrides it" in said.err
 
 
 def test_what_lock_would_refuse_is_said_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

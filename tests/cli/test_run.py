@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import minglibc
+from minglibc.app.sync_options import SyncOptions
 from minglibc.install import proof
 from tests.support.environments import LockedProject, installed
 from tests.support.index import IndexServer
@@ -114,8 +115,8 @@ def test_what_cannot_be_run_is_named(project: LockedProject, tmp_path: Path) -> 
     plain = tmp_path / "plain"
     plain.write_text("x", encoding="utf-8")
     for arguments, code, words in (
-        ([], 2, "no command to run"),
-        (["no-such-command"], 127, "there is no command no-such-command"),
+        ([], 2, "no command was given"),
+        (["no-such-command"], 127, "on PATH: no-such-command"),
         ([str(plain)], 126, "can't run"),
     ):
         ran = run(project, *arguments)
@@ -129,7 +130,7 @@ def matches(project: LockedProject, **changes: str) -> bool:
     request = proof.Request(
         lock=proof.digest((project.folder / "pylock.toml").read_text(encoding="utf-8")),
         pyproject=proof.digest((project.folder / "pyproject.toml").read_text(encoding="utf-8")),
-        selection=repr(("", [], [], (False, False, False))),
+        selection=SyncOptions().key,
     )
     return proof.matches(str(project.venv), request._replace(**changes))
 

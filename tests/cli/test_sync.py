@@ -340,7 +340,7 @@ def test_a_folder_that_is_no_environment_is_not_touched(synced: LockedProject, t
     """A folder with other people's files is refused, a missing interpreter is named, a broken .venv says what to do."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "precious").touch()
-    refused(synced, "--python", str(tmp_path / "home"), words="is no environment")
+    refused(synced, "--python", str(tmp_path / "home"), words="is neither empty nor an environment")
     refused(synced, "--python", str(tmp_path / "none" / "bin" / "python"), words="there is no interpreter")
     refused(synced, "--python", "no-such-python", words="there is no no-such-python on PATH")
     (synced.venv / "bin" / "python").unlink()

@@ -59,7 +59,7 @@ app==1.0
 tool==1.0
 """
     assert expected == ran.out
-    assert "(*) what is below stands above already" in ran.err
+    assert "(*) already shown above" in ran.err
 
 
 def test_inverted(project: Path) -> None:
@@ -116,7 +116,7 @@ def test_json(project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "expected"),
     [
-        (["--invert", "nope"], 2, "nope is not locked"),
+        (["--invert", "nope"], 2, "nope is not in the lock"),
         (["--target", "nope"], 2, "cp39-x86_64-glibc2.17"),
         (["--depth", "-1"], 2, "not a number"),
     ],

@@ -324,7 +324,7 @@ def test_check_uses_the_c_library_of_the_tag(project: LockedProject, tmp_path: P
     project.lock("a", "b", more=BOTH)
     checked = project.command("check")
     assert 0 == checked.code, checked.out
-    assert "Held 4 binaries of 4 wheels against glibc 2.17 and musl 1.2: 0 findings" in checked.err
+    assert "Checked 4 binaries in 4 wheels against glibc 2.17 and musl 1.2: 0 findings" in checked.err
     assert "note: musl before 1.2.4 can't load files of b 1.0 (DT_RELR)" in checked.err
     understated = build_wheel("c", "1.0", "py3-none-musllinux_1_2_x86_64", files={"c.so": elf()})
     (tmp_path / understated.filename).write_bytes(understated.content)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minglibc
+from minglibc.app.sync_options import SyncOptions
 from minglibc.install import proof
 from tests.support.environments import LockedProject, locked_pair
 from tests.support.index import IndexServer
@@ -23,8 +24,8 @@ from minglibc.cli import main
 code = main(sys.argv[1:])
 json.dump([code, sorted(sys.modules)], open(os.environ["IMPORTED"], "w"))
 """
-SELECTION = "('', [], [], (False, False, False))"
-HEAVY = {"dataclasses", "httpx", "importlib.resources", "installer", "minglibc.cli.syncing", "minglibc.lock.reader"}
+SELECTION = SyncOptions().key
+HEAVY = {"dataclasses", "httpx", "importlib.resources", "installer", "minglibc.app.sync", "minglibc.lock.reader"}
 HEAVY |= {"msgspec", "packaging", "shutil", "subprocess", "tempfile", "tomllib"}
 
 
@@ -47,7 +48,7 @@ def is_full_sync(project: LockedProject, *arguments: str, **variables: str) -> b
     code, modules = json.loads(output.read_text(encoding="utf-8"))
     assert code == 0, ran.stderr
     heavy = HEAVY & set(modules)
-    assert ("minglibc.cli.syncing" in heavy) == bool(heavy), heavy
+    assert ("minglibc.app.sync" in heavy) == bool(heavy), heavy
     assert "Nothing to do: 2 packages" in ran.stderr or heavy
     return bool(heavy)
 

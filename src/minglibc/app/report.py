@@ -1,26 +1,20 @@
 """The use case of `report`: what `caps`, `outdated` and `check` find, for one page."""
 
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from minglibc import __version__
 from minglibc.app.caps import compare_session
+from minglibc.app.check import CheckOptions, check_lock
 from minglibc.app.explain import ExplainedLock, ExplainOptions, open_lock
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.audit.rules import Finding
 from minglibc.insight.report import LockedWheel, ReportData
 from minglibc.lock.locked_files import version_of
-from minglibc.lock.reader import Lock
 from minglibc.model.platform_tags import lowest_libcs
 
-CheckLock = Callable[[Lock, str], Sequence[Finding]]
-"""Checks the files of a lock in a folder."""
 
-
-def gather_report(
-    options: ExplainOptions, reporter: Reporter = SILENT, *, check: CheckLock | None = None
-) -> ReportData:
-    """The contents of the report; without *check* the locked files are not read."""
+def gather_report(options: ExplainOptions, reporter: Reporter = SILENT, *, check_files: bool = True) -> ReportData:
+    """The contents of the report; without *check_files* the locked files are not downloaded."""
     with open_lock(options, reporter) as explained:
         session = explained.session
         caps = compare_session(session, options.common, reporter)
@@ -32,9 +26,14 @@ def gather_report(
             ranges=caps.ranges,
             newest=caps.newest,
             statuses=explained.outdated(),
-            findings=None if check is None else check(explained.lock, session.inputs.folder),
+            findings=_findings(explained, options, reporter) if check_files else None,
             wheels=_wheels(explained),
         )
+
+
+def _findings(explained: ExplainedLock, options: ExplainOptions, reporter: Reporter) -> list[Finding]:
+    checked = CheckOptions(options.common, options.lock, options.overrides)
+    return check_lock(explained.lock, explained.session.inputs.folder, checked, reporter, builds=False).findings
 
 
 def _wheels(explained: ExplainedLock) -> list[LockedWheel]:

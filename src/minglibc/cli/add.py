@@ -3,17 +3,16 @@
 import gc
 from argparse import Namespace
 from collections.abc import Callable
-from importlib import import_module
 
 from minglibc.app.edit import EditOptions, add_requirements
 from minglibc.app.lock import LockResult
 from minglibc.app.reporter import Reporter
-from minglibc.cli.args import ArgumentParser, add_common, add_index, common_options
+from minglibc.app.sync import sync
+from minglibc.cli.args import ArgumentParser, add_index, add_selection, common_options, sync_options
 from minglibc.cli.lock import print_result
 from minglibc.cli.output import Terminal
+from minglibc.cli.sync import print_outcome
 from minglibc.config.edit import Place
-
-_COMMON = ("project", "cache_dir", "offline", "quiet", "verbose", "color")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -48,13 +47,12 @@ def edit_and_sync(arguments: Namespace, edit: Callable[[EditOptions, Reporter], 
 
 
 def _sync(arguments: Namespace, place: Place) -> int:
-    """`sync` with its default options and the extra or group that was changed."""
-    command = import_module("minglibc.cli.sync")
-    parser = ArgumentParser(prog="minglibc sync")
-    command.configure(parser)
-    add_common(parser)
-    given = parser.parse_args(place.option.split())
-    for name in _COMMON:
-        setattr(given, name, getattr(arguments, name))
-    code: int = command.run(given)
-    return code
+    """Sync as `sync` would without options, but with the extra or group that was changed."""
+    # The parser reads the environment variables of these options.
+    parser = ArgumentParser()
+    add_selection(parser)
+    options = sync_options(parser.parse_args(place.option.split()))
+    with Terminal.of(arguments) as terminal:
+        outcome = sync(common_options(arguments), options, terminal)
+    print_outcome(outcome, terminal)
+    return 0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minglibc.app.options import CommonOptions
+from minglibc.app.sync_options import COPY, HARDLINK, SelectionOptions, SyncOptions
 from minglibc.cli import output
 from minglibc.errors import EXIT_USAGE
 
@@ -140,8 +141,8 @@ def add_selection(parser: ArgumentParser) -> None:
     add("--inexact", action="store_true", help="keep packages that are not in the lock")
     add(
         "--link-mode",
-        choices=["hardlink", "copy"],
-        default="hardlink",
+        choices=[HARDLINK, COPY],
+        default=HARDLINK,
         help="how to install files from the cache (default: hardlink)",
     )
     add("--no-install-project", action="store_true", help="do not install the project itself")
@@ -156,6 +157,30 @@ def common_options(arguments: Namespace) -> CommonOptions:
         getattr(arguments, "refresh", False),
         # Commands without the option also use the variable: to build sources, and for the credentials in it.
         getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
+    )
+
+
+def selection_options(arguments: Namespace) -> SelectionOptions:
+    """The options of ``add_lock_part``, typed."""
+    return SelectionOptions(
+        arguments.lock,
+        arguments.target,
+        tuple(arguments.extra or ()),
+        arguments.all_extras,
+        tuple(arguments.group or ()),
+        not arguments.no_default_groups,
+        arguments.frozen,
+    )
+
+
+def sync_options(arguments: Namespace) -> SyncOptions:
+    """The options of ``add_selection``, typed."""
+    return SyncOptions(
+        selection_options(arguments),
+        arguments.python,
+        arguments.inexact,
+        arguments.link_mode,
+        not arguments.no_install_project,
     )
 
 

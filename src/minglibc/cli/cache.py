@@ -1,60 +1,46 @@
-"""`minglibc cache`: where the cache is, how large, and how to clear it."""
+"""`minglibc cache`: show the cache's location or size, or clear it."""
 
-import os
-import time
+from argparse import Namespace
 
-from minglibc.cache import maintenance
-from minglibc.cli.options import Namespace, Parser, cache_folder, talk
-from minglibc.errors import MinglibcError
-
-_DAYS = 30
-_DAY = 86_400
+from minglibc.app import cache
+from minglibc.cli.args import ArgumentParser, common_options
+from minglibc.cli.output import Terminal, plural
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `cache`."""
     parser.add_argument(
         "action",
         choices=["dir", "size", "prune", "clear"],
-        help=f"dir and size print; prune removes what was not used for {_DAYS} days; clear removes all",
+        help="print the folder; print its size; remove files that were not used for "
+        f"{cache.UNUSED_DAYS} days; remove everything",
     )
 
 
 def run(arguments: Namespace) -> int:
-    """Say where the cache is or how large it is, or make it smaller."""
-    folder = os.path.abspath(cache_folder(arguments))
-    try:
-        match arguments.action:
-            case "dir":
-                print(folder)
-            case "size":
-                size = sum(entry.size for entry in maintenance.entries(folder))
-                print(f"{size} ({human(size)})")
-            case "prune":
-                _prune(folder, arguments)
-            case _:
-                freed = sum(maintenance.remove_folder(path) for path in maintenance.formats(folder))
-                talk(arguments, f"Cleared {folder}: {human(freed)}")
-    except OSError as error:
-        raise MinglibcError(
-            f"can't {arguments.action} the cache {folder}: {error.filename or ''} {error.strerror}",
-            hint="look who owns it; --cache-dir names another",
-        ) from error
+    """Print where the cache is or how large it is, or remove files from it."""
+    common, terminal = common_options(arguments), Terminal.of(arguments)
+    folder = cache.folder(common)
+    match arguments.action:
+        case "dir":
+            print(folder)
+        case "size":
+            size = cache.size(common)
+            print(f"{size} ({format_size(size)})")
+        case "prune":
+            pruned = cache.prune(common)
+            files = plural(pruned.files, "unused file")
+            terminal.info(f"Pruned {folder}: {files} and older formats, {format_size(pruned.bytes)}")
+        case _:
+            terminal.info(f"Cleared {folder}: {format_size(cache.clear(common))}")
     return 0
 
 
-def _prune(folder: str, arguments: Namespace) -> None:
-    freed = sum(maintenance.remove_folder(path) for path in maintenance.older_formats(folder))
-    count, size = maintenance.remove_unused(folder, since=time.time() - _DAYS * _DAY)
-    plural = "" if count == 1 else "s"
-    talk(arguments, f"Pruned {folder}: {count} unused file{plural} and older formats, {human(freed + size)}")
-
-
-def human(size: int) -> str:
-    """*size* bytes with three digits and a unit of a thousand."""
+def format_size(size: int) -> str:
+    """*size* bytes with three digits and a decimal unit."""
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:  # a thousand once rounded
+        if amount < 999.5:  # would be rounded to 1000
             return f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} TB"

@@ -4,12 +4,10 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from minglibc.app.report import CheckLock, gather_report
-from minglibc.audit.rules import Finding
+from minglibc.app.report import gather_report
 from minglibc.cli import caps, check, outdated
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
 from minglibc.cli.output import Terminal
@@ -18,7 +16,6 @@ from minglibc.cli.why import explain_options
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError
 from minglibc.insight.report import ReportData, render
-from minglibc.lock.reader import Lock
 
 OUTPUT = "minglibc-report.html"
 
@@ -40,8 +37,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Gather the contents and write the page."""
     with Terminal.of(arguments) as terminal:
-        checker = None if arguments.no_files else _checker(arguments)
-        data = gather_report(explain_options(arguments), terminal, check=checker)
+        data = gather_report(explain_options(arguments), terminal, check_files=not arguments.no_files)
     if arguments.json:
         print(json.dumps(as_json(data), indent=2))
         return 0
@@ -55,13 +51,6 @@ def run(arguments: Namespace) -> int:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     terminal.info(f"Wrote {arguments.output}, {len(text.encode()) / 1000:.0f} kB")
     return 0
-
-
-def _checker(arguments: Namespace) -> CheckLock:
-    def check_lock(lock: Lock, folder: str) -> Sequence[Finding]:
-        return check.check_lock(lock, folder, arguments, builds=False).findings
-
-    return check_lock
 
 
 def as_json(data: ReportData) -> dict[str, Any]:

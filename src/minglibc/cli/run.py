@@ -1,137 +1,69 @@
-"""`minglibc run`: a command in the environment, which is synced first if it is not known to match the lock."""
+"""`minglibc run`: run a command in the environment, syncing it first if needed."""
 
-# What stands between a person and the command: nothing is imported here that the common case can do without.
-
+import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from argparse import Namespace
+from typing import NoReturn
 
-from minglibc.cli.options import Namespace
-from minglibc.config import project_files
-from minglibc.errors import LockError, MinglibcError, SettingsError
-from minglibc.install import proof
-from minglibc.lock import source_files
+from minglibc.app.run import ReadyEnvironment, prepare_environment, prepare_script, variables_for
+from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
+from minglibc.cli.output import Terminal
+from minglibc.errors import MinglibcError, SettingsError
 
-if TYPE_CHECKING:
-    from minglibc.cli.options import Parser
-
-_ALL_THE_REST = "..."  # argparse.REMAINDER, which is imported where it is used
 _EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
 
 
-def configure(parser: "Parser") -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `run`."""
-    from minglibc.cli.selection import add_selection  # noqa: PLC0415  paid for only where it is needed
-
     add_selection(parser)
-    # What comes after it is the script's own, and no variable names a script.
+    # All arguments after the script's name are its own; no environment variable names a script.
     parser.add_argument(
         "--script",
         variable=False,
-        nargs=_ALL_THE_REST,
+        nargs=argparse.REMAINDER,
         metavar="FILE",
-        help="run a script with its arguments, in an environment of its own lock",
+        help="run a script with its arguments, in an environment for its own lock",
     )
-    parser.add_argument(
-        "command", nargs=_ALL_THE_REST, metavar="COMMAND", help="the command and its arguments, as they are"
-    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
 
 
 def run(arguments: Namespace) -> NoReturn:
-    """Become the command; its exit code and its signals are this process's."""
+    """Replace this process by the command, so that its exit code and signals are this process's."""
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    if arguments.script:
-        _run_script(arguments, *arguments.script)
-    if not command:
-        raise SettingsError("there is no command to run", hint="minglibc run [--] COMMAND [ARGUMENTS]")
-    prefix = _known_to_match(arguments)
-    if prefix is None:
-        prefix = _synchronized(arguments)
-    _become(command, prefix)
+    script = arguments.script or []
+    if not command and not script:
+        raise SettingsError("no command was given", hint="minglibc run [--] COMMAND [ARGUMENTS]")
+    common, options = common_options(arguments), sync_options(arguments)
+    with Terminal.of(arguments) as terminal:
+        if script:
+            ready = prepare_script(script[0], common, options, terminal)
+            command = [os.path.join(ready.prefix, "bin", "python"), *script]
+        else:
+            ready = prepare_environment(common, options, terminal)
+    _print_outcome(ready, terminal)
+    _replace_process(command, ready.prefix)
 
 
-def _run_script(arguments: Namespace, script: str, *rest: str) -> NoReturn:
-    """Become the script, in an environment of the cache that is its lock's and nobody else's."""
-    from minglibc.cli.options import cache_folder  # noqa: PLC0415  the same
-    from minglibc.cli.selection import selection  # noqa: PLC0415  the same
-    from minglibc.config import inputs  # noqa: PLC0415  paid for only where it is needed
-    from minglibc.config.lock_source import LockSource  # noqa: PLC0415  the same
+def _print_outcome(ready: ReadyEnvironment, terminal: Terminal) -> None:
+    if ready.outcome and ready.outcome.changed:
+        from minglibc.cli.sync import print_outcome  # noqa: PLC0415  only after a sync
 
-    arguments.lock = inputs.script_lock(script)
-    lock = project_files.read_lock(arguments.lock)
-    if lock is None:
-        raise LockError(f"{script} has no lock {arguments.lock}", hint=f"run `minglibc lock --script {script}`")
-    known = proof.digest(lock + selection(arguments))[:16]
-    prefix = os.path.join(os.path.abspath(cache_folder(arguments)), inputs.SCRIPTS, known)
-    if arguments.python is None:
-        arguments.python = prefix
-        asks = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(arguments.lock))
-        # What lies beside the lock is looked at by the sync.
-        if source_files.lists_any(lock) or not proof.matches(prefix, _request(lock, asks.pyproject, arguments)):
-            _synchronized(arguments)
-    else:
-        prefix = _synchronized(arguments)
-    _become([os.path.join(prefix, "bin", "python"), script, *rest], prefix)
+        print_outcome(ready.outcome, terminal)
 
 
-def _known_to_match(arguments: Namespace) -> str | None:
-    """The environment, if its proof says that it matches the lock."""
-    from minglibc.cli.selection import ENVIRONMENT  # noqa: PLC0415  paid for only where it is needed
-
-    if arguments.lock:
-        return None  # what it was made from is for the sync to find
-    try:
-        folder = project_files.find(arguments.project)
-        lock, pyproject = project_files.read_lock(project_files.lock_path(folder)), project_files.read_pyproject(folder)
-    except MinglibcError:
-        return None  # the sync says it better
-    given = arguments.python or os.path.join(folder, ENVIRONMENT)
-    prefix = os.path.abspath(given if os.path.isdir(given) else os.path.dirname(os.path.dirname(given)))
-    # What lies beside the lock is looked at by the sync.
-    holds = (
-        lock is not None
-        and not source_files.lists_any(lock)
-        and proof.matches(prefix, _request(lock, pyproject, arguments))
-    )
-    return prefix if holds and os.path.exists(os.path.join(prefix, "bin", "python")) else None
-
-
-def _request(lock: str, pyproject: str | None, arguments: Namespace) -> proof.Request:
-    from minglibc.cli.selection import selection  # noqa: PLC0415  paid for only where it is needed
-
-    known = None if arguments.frozen else proof.digest(pyproject)
-    return proof.Request(proof.digest(lock), known, selection(arguments))
-
-
-def _synchronized(arguments: Namespace) -> str:
-    from minglibc.cli import sync, syncing  # noqa: PLC0415  paid for only where it is needed
-
-    vars(arguments).update(dry_run=False, check=False, json=False, compile_bytecode=False)
-    outcome = syncing.synchronize(arguments)
-    if outcome.changed:
-        sync.tell(outcome, arguments)
-    return outcome.prefix
-
-
-def _become(command: list[str], prefix: str) -> NoReturn:
-    environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), os.environ.get("PATH", os.defpath)])
-    if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
-        environment["VIRTUAL_ENV"] = prefix
-    # It would lead the environment's interpreter to another one's library.
-    environment.pop("PYTHONHOME", None)
+def _replace_process(command: list[str], prefix: str) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606  that is the purpose
+        os.execvpe(command[0], command, variables_for(prefix))  # noqa: S606  the purpose of `run`
     except FileNotFoundError:
-        missing = _refusal(f"there is no command {command[0]} in {prefix} or on PATH", _EXIT_NOT_FOUND)
-        raise missing from None
+        raise _error(f"command not found in {prefix} or on PATH: {command[0]}", _EXIT_NOT_FOUND) from None
     except OSError as error:
-        raise _refusal(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE) from error
+        raise _error(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE) from error
 
 
-def _refusal(message: str, exit_code: int) -> MinglibcError:
-    error = MinglibcError(message, hint="a package of the lock may bring it; `minglibc tree` lists them")
+def _error(message: str, exit_code: int) -> MinglibcError:
+    error = MinglibcError(message, hint="it may be provided by a group or extra, e.g. `--group dev`")
     error.exit_code = exit_code
     return error

@@ -1,123 +1,91 @@
-"""`minglibc sync`: an environment that holds exactly the lock's wheels."""
+"""`minglibc sync`: update an environment to match the lock."""
 
-# Most syncs have nothing to do: what finds that out is all that is imported here.
+# Most syncs change nothing; app.sync and what it needs are imported only where a full sync has to decide.
 
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
 
-from minglibc.cli.options import Namespace, Parser, talk
-from minglibc.cli.selection import ENVIRONMENT, add_selection, selection
-from minglibc.config import project_files
-from minglibc.errors import EXIT_CANNOT, MinglibcError
-from minglibc.install import proof
-from minglibc.lock import source_files
+from minglibc.app.unchanged_environment import find_unchanged
+from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
+from minglibc.cli.output import Terminal, plural
+from minglibc.errors import EXIT_CANNOT
 
 if TYPE_CHECKING:
-    from minglibc.cli.syncing import Outcome
+    from minglibc.app.sync import SyncOutcome
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `sync`."""
     add_selection(parser)
     add = parser.add_argument
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
-    add("--check", action="store_true", help="exit 1 if the environment does not match the lock; changes nothing")
-    add("--json", action="store_true", help="print the outcome as JSON on stdout")
-    add("--compile-bytecode", action="store_true", help="compile what is installed for a faster first import")
-
-
-class _Settled(NamedTuple):
-    """An environment that is as the last sync for just this left it."""
-
-    prefix: str
-    packages: int
+    add("--check", action="store_true", help="exit with 1 if the environment does not match the lock; changes nothing")
+    add("--json", action="store_true", help="print the result as JSON to stdout")
+    add("--compile-bytecode", action="store_true", help="compile installed files for a faster first import")
 
 
 def run(arguments: Namespace) -> int:
-    """Make the environment match the lock, or say whether it does."""
-    settled = _settled(arguments)
-    if settled is not None:
-        talk(arguments, _nothing_to_do("Nothing to do", settled.packages, settled.prefix))
+    """Update the environment, or with --check report whether it matches the lock."""
+    common, options = common_options(arguments), sync_options(arguments)
+    options = options._replace(
+        dry_run=arguments.dry_run or arguments.check, compile_bytecode=arguments.compile_bytecode
+    )
+    unchanged = None if arguments.json else find_unchanged(common, options)
+    if unchanged is not None:
+        Terminal.of(arguments).info(_unchanged_line("Nothing to do", unchanged.packages, unchanged.prefix))
         return 0
-    from minglibc.cli.syncing import synchronize  # noqa: PLC0415  paid for only where something may have to be done
+    from minglibc.app.sync import sync  # noqa: PLC0415  100 ms
 
-    outcome = synchronize(arguments)
-    tell(outcome, arguments)
+    with Terminal.of(arguments) as terminal:
+        outcome = sync(common, options, terminal)
+    if arguments.json:
+        import json  # noqa: PLC0415
+
+        print(json.dumps(as_json(outcome, dry_run=options.dry_run), indent=2))
+    print_outcome(outcome, terminal, dry_run=options.dry_run, on_stdout=options.dry_run and not arguments.json)
     return EXIT_CANNOT if arguments.check and outcome.changed else 0
 
 
-def _settled(arguments: Namespace) -> _Settled | None:
-    """The environment, where nothing that a sync looks at has changed since the last one; None where it has to look."""
-    if arguments.json or arguments.compile_bytecode or arguments.lock:
-        return None
-    try:
-        folder = project_files.find(arguments.project)
-        lock, pyproject = project_files.read_lock(project_files.lock_path(folder)), project_files.read_pyproject(folder)
-    except MinglibcError:
-        return None  # the whole sync says it better
-    given = os.path.abspath(arguments.python or os.path.join(folder, ENVIRONMENT))
-    # What lies beside the lock is looked at by the whole sync.
-    if lock is None or source_files.lists_any(lock) or not os.path.isdir(given):
-        return None
-    known = proof.digest(pyproject)
-    packages = proof.unchanged_packages(
-        given,
-        proof.Request(proof.digest(lock), None if arguments.frozen else known, selection(arguments)),
-        project=folder,
-        pyproject=known,
-        executable=os.path.join(given, "bin", "python"),
-    )
-    return None if packages is None else _Settled(os.path.realpath(given), packages)
+def print_outcome(
+    outcome: "SyncOutcome", terminal: Terminal, *, dry_run: bool = False, on_stdout: bool = False
+) -> None:
+    """Print the number of changes, and a line for each with its reason."""
+    from minglibc.install.plan import Action  # noqa: PLC0415  not needed where nothing changed
 
-
-# What is said
-
-
-def tell(outcome: "Outcome", arguments: Namespace) -> None:
-    """The summary, as uv words it: how many, how long, and a line for each change with its reason."""
-    from minglibc.install.plan import Action  # noqa: PLC0415  paid for only where something was done
-
-    if arguments.json:
-        import json  # noqa: PLC0415  the same
-
-        print(json.dumps(as_json(outcome, arguments), indent=2))
-    steps = outcome.plan
-    only_looked = arguments.dry_run or arguments.check
+    plan = outcome.plan
     counts = {
-        "uninstall": len(steps.names(Action.REMOVE)),
-        "reinstall": len(steps.names(Action.REINSTALL)),
-        "install": len(steps.names(Action.INSTALL)),
+        "uninstall": len(plan.names(Action.REMOVE)),
+        "reinstall": len(plan.names(Action.REINSTALL)),
+        "install": len(plan.names(Action.INSTALL)),
     }
     for verb, count in counts.items():
         if count:
-            done = f"Would {verb}" if only_looked else f"{verb.capitalize()}ed"
-            talk(arguments, f"{done} {count} package{'' if count == 1 else 's'} in {outcome.seconds:.2f}s")
-    for step in steps.changes:
-        for line in step.lines:
-            if only_looked and not arguments.json:
-                print(f" {line}")
-            else:
-                talk(arguments, f" {line}")
-    if not steps.changes:
-        kept = len(steps.names(Action.KEEP))
-        what = "Nothing to do" if not outcome.changed else "Nothing else to do"
-        talk(arguments, _nothing_to_do(what, kept, outcome.prefix))
+            done = f"Would {verb}" if dry_run else f"{verb.capitalize()}ed"
+            terminal.info(f"{done} {plural(count, 'package')} in {outcome.seconds:.2f}s")
+    for line in (line for step in plan.changes for line in step.lines):
+        if on_stdout:
+            print(f" {line}")
+        else:
+            terminal.info(f" {line}")
+    if not plan.changes:
+        what = "Nothing else to do" if outcome.changed else "Nothing to do"
+        terminal.info(_unchanged_line(what, len(plan.names(Action.KEEP)), outcome.prefix))
 
 
-def _nothing_to_do(what: str, packages: int, prefix: str) -> str:
-    return f"{what}: {packages} package{'' if packages == 1 else 's'} at {prefix} match the lock"
+def _unchanged_line(what: str, packages: int, prefix: str) -> str:
+    return f"{what}: {plural(packages, 'package')} at {prefix} match the lock"
 
 
-def as_json(outcome: "Outcome", arguments: Namespace) -> dict[str, Any]:
-    """The outcome in the form that docs/reference describes."""
-    from minglibc.lock.selection import target_name  # noqa: PLC0415  paid for only where it is asked for
+def as_json(outcome: "SyncOutcome", *, dry_run: bool) -> dict[str, Any]:
+    """The outcome in the form of docs/reference/json/sync.schema.json."""
+    from minglibc.lock.selection import target_name  # noqa: PLC0415  only for --json
 
     return {
         "environment": outcome.prefix,
         "python": outcome.executable,
         "target": target_name(outcome.target),
-        "changed": outcome.changed and not (arguments.dry_run or arguments.check),
-        "matches": not outcome.changed or not (arguments.dry_run or arguments.check),
+        "changed": outcome.changed and not dry_run,
+        "matches": not outcome.changed or not dry_run,
         "steps": [
             {
                 "action": step.action.value,

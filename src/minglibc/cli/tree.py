@@ -1,74 +1,49 @@
-"""`minglibc tree`: what requires what, from the lock alone."""
+"""`minglibc tree`: show the dependency tree."""
 
 import json
-from typing import TYPE_CHECKING
+from argparse import ArgumentTypeError, Namespace
 
-from minglibc.cli.options import Namespace, Parser, talk
-from minglibc.cli.selection import add_lock, asked_lock
-from minglibc.errors import SettingsError
-from minglibc.lock.reader import Lock
-from minglibc.lock.selection import find_targets
-from minglibc.lock.tree import CYCLE, SHOWN, Graph, Node, drawn, graph, nested, rows
-from minglibc.model.requirements import normalize_name
-
-if TYPE_CHECKING:
-    from packaging.pylock import Package
+from minglibc.app.tree import tree
+from minglibc.cli.args import ArgumentParser, add_lock, common_options
+from minglibc.cli.output import Terminal
+from minglibc.lock.tree import CYCLE, SHOWN, drawn, nested
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: ArgumentParser) -> None:
     """The arguments of `tree`."""
     add = parser.add_argument
-    add("--invert", action="append", metavar="NAME", help="show what requires NAME; repeat for more")
-    add("--depth", type=_depth, metavar="NUMBER", help="go no deeper than this")
+    add("--invert", action="append", metavar="NAME", help="show what requires NAME; can be repeated")
+    add("--depth", type=_depth, metavar="NUMBER", help="the maximum depth")
     add_lock(parser)
-    add("--target", metavar="NAME", help="only what this target installs, such as cp39-x86_64-glibc2.27")
+    add("--target", metavar="NAME", help="show only what this target installs, e.g. cp39-x86_64-glibc2.27")
     add("--json", action="store_true", help="print JSON")
 
 
 def _depth(text: str) -> int:
     if not text.isascii() or not text.isdecimal():
-        from argparse import ArgumentTypeError  # noqa: PLC0415  only argparse asks
-
         raise ArgumentTypeError(f"{text!r} is not a number of levels")
     return int(text)
 
 
 def run(arguments: Namespace) -> int:
-    """Print the lock's trees, or for --invert those that lead to one package."""
-    found = graph(_packages(arguments))
-    roots = found.roots()
-    if arguments.invert:
-        found = found.inverted()
-        roots = [node for name in arguments.invert for node in _named(found, name)]
-    lines = list(rows(found, roots, depth=arguments.depth))
+    """Print the tree."""
+    invert = arguments.invert or ()
+    rows = tree(
+        common_options(arguments),
+        lock=arguments.lock,
+        target=arguments.target,
+        invert=invert,
+        depth=arguments.depth,
+    )
     if arguments.json:
-        print(json.dumps(nested(lines, "required-by" if arguments.invert else "requires"), indent=2))
+        print(json.dumps(nested(rows, "required-by" if invert else "requires"), indent=2))
         return 0
-    for line in drawn(lines):
+    for line in drawn(rows):
         print(line)
-    marks = {row.mark for row in lines}
+    marks = {row.mark for row in rows}
+    terminal = Terminal.of(arguments)
     if SHOWN in marks:
-        talk(arguments, f"({SHOWN}) what is below stands above already")
+        terminal.info(f"({SHOWN}) already shown above")
     if CYCLE in marks:
-        talk(arguments, f"({CYCLE}) it leads back to itself")
+        terminal.info(f"({CYCLE}) circular dependency")
     return 0
-
-
-def _packages(arguments: Namespace) -> "list[Package]":
-    lock = asked_lock(arguments).lock
-    if arguments.target:
-        return _of_target(lock, arguments.target)
-    return list(lock.pylock.packages)
-
-
-def _of_target(lock: Lock, name: str) -> "list[Package]":
-    target = find_targets(name, lock.targets, lock.names)[0]
-    everything = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
-    return [package for package, _ in everything]
-
-
-def _named(found: Graph, name: str) -> list[Node]:
-    nodes = [node for node in found.edges if node.name == normalize_name(name)]
-    if not nodes:
-        raise SettingsError(f"{name} is not locked", hint="`minglibc tree` shows what is")
-    return nodes

@@ -1,0 +1,70 @@
+"""The use case of `run`: an environment that matches its lock, for a command or a script."""
+
+# Imported before every command that `run` starts: nothing that takes long to import.
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.sync_options import SyncOptions
+from minglibc.app.unchanged_environment import find_matching, script_matches
+from minglibc.config import project_files
+from minglibc.errors import LockError
+from minglibc.install import proof
+
+if TYPE_CHECKING:
+    from minglibc.app.sync import SyncOutcome
+
+
+class ReadyEnvironment(NamedTuple):
+    """An environment that matches its lock, and the outcome of the sync if one was needed."""
+
+    prefix: str
+    outcome: "SyncOutcome | None" = None
+
+
+def prepare_environment(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> ReadyEnvironment:
+    """The environment to run a command in, synced if it is not known to match the lock."""
+    prefix = find_matching(common, options)
+    return ReadyEnvironment(prefix) if prefix is not None else _sync(common, options, reporter)
+
+
+def prepare_script(
+    script: str, common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT
+) -> ReadyEnvironment:
+    """The environment to run *script* in, which belongs to its lock and is in the cache unless *options* names one."""
+    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms), and most commands are no scripts
+    from minglibc.config.lock_source import LockSource  # noqa: PLC0415  the same
+
+    path = inputs.script_lock(script)
+    lock = project_files.read_lock(path)
+    if lock is None:
+        raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
+    options = options._replace(selection=options.selection._replace(lock=path))
+    if options.python is not None:
+        return _sync(common, options, reporter)
+    key = proof.digest(lock + options.key)[:16]
+    prefix = os.path.join(os.path.abspath(common.cache_folder), inputs.SCRIPTS, key)
+    source = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(path))
+    if script_matches(prefix, lock, source.pyproject, options):
+        return ReadyEnvironment(prefix)
+    return _sync(common, options._replace(python=prefix), reporter)
+
+
+def _sync(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> ReadyEnvironment:
+    from minglibc.app.sync import sync  # noqa: PLC0415  100 ms, and most environments match their lock
+
+    outcome = sync(common, options, reporter)
+    return ReadyEnvironment(outcome.prefix, outcome)
+
+
+def variables_for(prefix: str) -> dict[str, str]:
+    """The variables of a command that runs in the environment at *prefix*."""
+    variables = dict(os.environ)
+    variables["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), os.environ.get("PATH", os.defpath)])
+    if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        variables["VIRTUAL_ENV"] = prefix
+    # With the caller's PYTHONHOME the environment's interpreter would use another one's library.
+    variables.pop("PYTHONHOME", None)
+    return variables

@@ -1,0 +1,68 @@
+"""Warnings about environments that old machines can't use although all of their wheels are compatible."""
+
+import os
+import re
+from contextlib import suppress
+
+from minglibc.app.environment_selection import EnvironmentChoice
+from minglibc.app.options import CommonOptions
+from minglibc.app.reporter import Reporter
+from minglibc.install.environment import Environment
+from minglibc.install.plan import Action, Plan
+from minglibc.model.targets import GlibcVersion
+
+
+def warn_of_interpreter(choice: EnvironmentChoice, common: CommonOptions, reporter: Reporter) -> None:
+    """Warn if the interpreter itself needs a newer glibc than the cap."""
+    cap = choice.target.cap
+    needs = _glibc_of(choice.interpreter.executable, common) if isinstance(cap, GlibcVersion) else None
+    if needs and isinstance(cap, GlibcVersion) and needs > cap:
+        reporter.warn(
+            f"the interpreter {choice.interpreter.executable} needs glibc {needs}, the cap is {cap}: "
+            "older machines that share this environment need their own Python at that path"
+        )
+
+
+def _glibc_of(program: str, common: CommonOptions) -> GlibcVersion | None:
+    """The glibc that *program* needs, cached as long as the file is unchanged."""
+    from minglibc.cache.pages import Store  # noqa: PLC0415  only a sync that changes something warns
+
+    try:
+        with open(os.path.realpath(program), "rb") as file:
+            status = os.fstat(file.fileno())
+            identity = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+            store = Store(common.cache_folder)
+            needs = store.recall("interpreters", identity)
+            if needs is None:
+                from minglibc.audit.elf import MalformedElf, read_elf  # noqa: PLC0415  20 ms, if it is not cached
+                from minglibc.audit.rules import highest_glibc  # noqa: PLC0415  the same
+
+                with suppress(MalformedElf):
+                    needs = highest_glibc(read_elf(file))
+                store.note("interpreters", identity, needs or [])
+    except OSError:
+        return None
+    return GlibcVersion(*needs) if needs else None
+
+
+def warn_of_relocations(environment: Environment, plan: Plan, reporter: Reporter) -> None:
+    """Warn of installed files with packed relocations (DT_RELR), which musl before 1.2.4 ignores, so that imports crash.
+
+    No tag says that a wheel has them.
+    """
+    libc = environment.interpreter.libc
+    if not re.match(r"musl 1\.(?:[01]\.|2\.[0-3](?![0-9]))", libc):
+        return
+    from minglibc.audit.elf import ElfFile  # noqa: PLC0415  only for old versions of musl
+
+    installed = set(plan.names(Action.INSTALL, Action.REINSTALL))
+    packed = [
+        f"{distribution.name} {distribution.version}"
+        for distribution in environment.distributions()
+        if distribution.name in installed
+        and any(isinstance(one.content, ElfFile) and one.content.relr for one in environment.binaries(distribution))
+    ]
+    if packed:
+        reporter.warn(
+            f"this machine has {libc}, which can't load files of {', '.join(packed)}: DT_RELR needs musl 1.2.4 or newer"
+        )
