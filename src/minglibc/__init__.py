@@ -1,3 +1,3 @@
 """One setting, ``glibc = "2.27"``, and every machine installs wheels that run there."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
