@@ -212,7 +212,7 @@ def test_environment_is_synced(project: Path, monkeypatch: pytest.MonkeyPatch) -
         calls.append((common, options))
         raise EnvironmentProblem("not now")
 
-    monkeypatch.setattr(add, "sync", refuse)
+    monkeypatch.setattr(add, "sync_environment", refuse)
     assert 1 == minglibc("add", "--project", str(project), "--offline", "-q", "--group", "dev", "alpha").code
     assert 1 == minglibc("remove", "--project", str(project), "--group", "dev", "alpha").code
     assert [(str(project), True), (str(project), False)] == [(common.project, common.offline) for common, _ in calls]

@@ -6,18 +6,25 @@ They print nothing, return what they did, and raise ``minglibc.errors.MinglibcEr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minglibc.app.bundle import create_bundle
     from minglibc.app.caps import CapComparison, compare_caps
+    from minglibc.app.check import CheckOptions, CheckResult, check_environment, check_locked_files, check_wheels
     from minglibc.app.edit import EditOptions, add_requirements, remove_requirements
     from minglibc.app.explain import ExplainOptions, explain_selection, find_outdated
+    from minglibc.app.export import export_lock
     from minglibc.app.lock import Freshness, LockOptions, LockResult, check_freshness, lock_project
     from minglibc.app.options import CommonOptions
     from minglibc.app.report import gather_report
     from minglibc.app.reporter import Reporter, SilentReporter
+    from minglibc.app.sync import SyncOutcome, sync_environment
+    from minglibc.app.sync_options import SelectionOptions, SyncOptions
     from minglibc.config.edit import Place
     from minglibc.config.settings import Overrides
 
 __all__ = [
     "CapComparison",
+    "CheckOptions",
+    "CheckResult",
     "CommonOptions",
     "EditOptions",
     "ExplainOptions",
@@ -27,26 +34,46 @@ __all__ = [
     "Overrides",
     "Place",
     "Reporter",
+    "SelectionOptions",
     "SilentReporter",
+    "SyncOptions",
+    "SyncOutcome",
     "add_requirements",
+    "check_environment",
     "check_freshness",
+    "check_locked_files",
+    "check_wheels",
     "compare_caps",
+    "create_bundle",
     "explain_selection",
+    "export_lock",
     "find_outdated",
     "gather_report",
     "lock_project",
     "remove_requirements",
+    "sync_environment",
 ]
 
 # Imported on first use: the command line imports a module of this package for every command.
 _MODULES = {
+    "minglibc.app.bundle": ("create_bundle",),
     "minglibc.app.caps": ("CapComparison", "compare_caps"),
+    "minglibc.app.check": (
+        "CheckOptions",
+        "CheckResult",
+        "check_environment",
+        "check_locked_files",
+        "check_wheels",
+    ),
     "minglibc.app.edit": ("EditOptions", "add_requirements", "remove_requirements"),
     "minglibc.app.explain": ("ExplainOptions", "explain_selection", "find_outdated"),
+    "minglibc.app.export": ("export_lock",),
     "minglibc.app.lock": ("Freshness", "LockOptions", "LockResult", "check_freshness", "lock_project"),
     "minglibc.app.options": ("CommonOptions",),
     "minglibc.app.report": ("gather_report",),
     "minglibc.app.reporter": ("Reporter", "SilentReporter"),
+    "minglibc.app.sync": ("SyncOutcome", "sync_environment"),
+    "minglibc.app.sync_options": ("SelectionOptions", "SyncOptions"),
     "minglibc.config.edit": ("Place",),
     "minglibc.config.settings": ("Overrides",),
 }

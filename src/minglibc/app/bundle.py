@@ -50,7 +50,7 @@ class BundleOutcome(NamedTuple):
     """The digest of an archive; empty for a folder."""
 
 
-def bundle(
+def create_bundle(
     common: CommonOptions, options: SelectionOptions, output: str | None = None, reporter: Reporter = SILENT
 ) -> BundleOutcome:
     """Write the bundle to *output*, a folder or X.tar.gz (default: bundle-TARGET); raises MinglibcError."""

@@ -55,7 +55,7 @@ class CheckResult(NamedTuple):
     """The distributions for musl with packed relocations, which musl before 1.2.4 can't load."""
 
 
-def check_project_lock(options: CheckOptions, reporter: Reporter = SILENT) -> CheckResult:
+def check_locked_files(options: CheckOptions, reporter: Reporter = SILENT) -> CheckResult:
     """Check every wheel of the lock."""
     file = read_lock_file(options.common, options.lock)
     return check_lock(file.lock, file.folder, options, reporter)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Format = Literal["requirements", "cyclonedx"]
 
 
-def export(common: CommonOptions, options: SelectionOptions, style: Format, *, index: bool = False) -> str:
+def export_lock(common: CommonOptions, options: SelectionOptions, style: Format, *, index: bool = False) -> str:
     """The text of the lock in another format; with *index*, requirements name versions instead of URLs."""
     if index and style != "requirements":
         raise SettingsError("--index only applies to --format requirements", hint="omit one of the two")

@@ -53,9 +53,9 @@ def prepare_script(
 
 
 def _sync(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> ReadyEnvironment:
-    from minglibc.app.sync import sync  # noqa: PLC0415  100 ms, and most environments match their lock
+    from minglibc.app.sync import sync_environment  # noqa: PLC0415  100 ms, and most environments match their lock
 
-    outcome = sync(common, options, reporter)
+    outcome = sync_environment(common, options, reporter)
     return ReadyEnvironment(outcome.prefix, outcome)
 
 

@@ -35,7 +35,7 @@ class SyncOutcome(NamedTuple):
     seconds: float
 
 
-def sync(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> SyncOutcome:
+def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> SyncOutcome:
     """Make the environment match the lock; with *dry_run*, only find out what that would change.
 
     Raises MinglibcError, and has changed nothing then.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from minglibc.app.edit import EditOptions, add_requirements
 from minglibc.app.lock import LockResult
 from minglibc.app.reporter import Reporter
-from minglibc.app.sync import sync
+from minglibc.app.sync import sync_environment
 from minglibc.cli.args import ArgumentParser, add_index, add_selection, common_options, sync_options
 from minglibc.cli.lock import print_result
 from minglibc.cli.output import Terminal
@@ -53,6 +53,6 @@ def _sync(arguments: Namespace, place: Place) -> int:
     add_selection(parser)
     options = sync_options(parser.parse_args(place.option.split()))
     with Terminal.of(arguments) as terminal:
-        outcome = sync(common_options(arguments), options, terminal)
+        outcome = sync_environment(common_options(arguments), options, terminal)
     print_outcome(outcome, terminal)
     return 0

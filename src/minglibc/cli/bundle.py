@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 
-from minglibc.app.bundle import bundle
+from minglibc.app.bundle import create_bundle
 from minglibc.cli.args import ArgumentParser, add_index, add_lock_part, common_options, selection_options
 from minglibc.cli.output import Terminal, plural
 
@@ -20,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Create the bundle and print its path."""
     with Terminal.of(arguments) as terminal:
-        outcome = bundle(common_options(arguments), selection_options(arguments), arguments.output, terminal)
+        outcome = create_bundle(common_options(arguments), selection_options(arguments), arguments.output, terminal)
     if outcome.sha256:
         terminal.info(f"sha256 {outcome.sha256}")
     terminal.info(f"Bundled {plural(outcome.packages, 'package')} and {outcome.pip} for {outcome.target}")

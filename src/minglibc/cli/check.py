@@ -4,7 +4,7 @@ import json
 from argparse import Namespace
 from typing import Any
 
-from minglibc.app.check import Caps, CheckOptions, CheckResult, check_environment, check_project_lock, check_wheels
+from minglibc.app.check import Caps, CheckOptions, CheckResult, check_environment, check_locked_files, check_wheels
 from minglibc.audit.rules import Finding, Kind
 from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_message
@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
         elif arguments.path:
             result = check_wheels(arguments.path, options)
         else:
-            result = check_project_lock(options, terminal)
+            result = check_locked_files(options, terminal)
     if arguments.json:
         print(json.dumps(as_json(result), indent=2))
     else:

@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 
-from minglibc.app.export import export
+from minglibc.app.export import export_lock
 from minglibc.cli.args import ArgumentParser, add_lock_part, common_options, selection_options
 from minglibc.cli.output import Terminal
 from minglibc.config import project_files
@@ -21,7 +21,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the lock in the chosen format."""
-    text = export(common_options(arguments), selection_options(arguments), arguments.format, index=arguments.index)
+    text = export_lock(common_options(arguments), selection_options(arguments), arguments.format, index=arguments.index)
     if not arguments.output:
         print(text, end="")
         return 0

@@ -34,10 +34,10 @@ def run(arguments: Namespace) -> int:
     if unchanged is not None:
         Terminal.of(arguments).info(_unchanged_line("Nothing to do", unchanged.packages, unchanged.prefix))
         return 0
-    from minglibc.app.sync import sync  # noqa: PLC0415  100 ms
+    from minglibc.app.sync import sync_environment  # noqa: PLC0415  100 ms
 
     with Terminal.of(arguments) as terminal:
-        outcome = sync(common, options, terminal)
+        outcome = sync_environment(common, options, terminal)
     if arguments.json:
         import json  # noqa: PLC0415
 
