@@ -261,7 +261,7 @@ def test_lock_of_requirements_stores_musl(project: LockedProject, tmp_path: Path
     assert 0 == ran.code, ran.err
     lock = loads((tmp_path / "pylock.toml").read_text(encoding="utf-8"))
     assert [MuslVersion(1, 2)] == [target.cap for target in lock.targets]
-    assert ("--musl=1.2", "--python=3.11") == lock.origin.options
+    assert ("--musl=1.2", "--python=3.11") == lock.source.options
     assert "up to date" in minglibc(*options).err
 
 

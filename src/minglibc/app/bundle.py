@@ -121,7 +121,7 @@ def _locked_pip(selected: "Selection", folder: str) -> LockedFile | None:
 
 def _newest_pip(project: LockedProject, target: Target, common: CommonOptions, reporter: Reporter) -> LockedFile:
     """The newest pip that supports *target*, as the project's settings allow."""
-    overrides = overrides_from(project.lock.origin.given)
+    overrides = overrides_from(project.lock.source.given)
     settings = parse(project.pyproject, overrides=overrides) if project.pyproject is not None else None
     compatibility = compatibilities_of(settings, [target])[0] if settings else TargetCompatibility(target)
     roots = (Root(Requirement(_PIP), "the bundle"),)

@@ -30,7 +30,7 @@ _HINT = "fix the project, or exclude it with --no-install-project"
 
 def step(project: LockedProject, distributions: Sequence[Distribution]) -> Step | None:
     """How to install the project; None where it has no backend, is up to date, or was installed by hand."""
-    if project.pyproject is None or not project.lock.origin.is_project or not has_backend(project.pyproject):
+    if project.pyproject is None or not project.lock.source.is_project or not has_backend(project.pyproject):
         return None
     table = tomllib.loads(project.pyproject)["project"]
     name, version = normalize_name(str(table.get("name", ""))), str(table.get("version", "dynamic"))

@@ -96,7 +96,7 @@ def explain_selection(name: str, options: ExplainOptions, reporter: Reporter = S
 
 def _not_locked(name: str, lock: Lock) -> SettingsError:
     close = get_close_matches(name, [str(package.name) for package in lock.pylock.packages], 1)
-    source = lock.origin
+    source = lock.source
     hint = f"did you mean {close[0]}?" if close else f"nothing in {source.name} requires it for any target"
     return SettingsError(f"{name} is not in {source.lock}", hint=hint)
 

@@ -87,7 +87,7 @@ def script_request(script: str, overrides: Overrides, reporter: Reporter) -> Loc
 
 def request_of(lock_file: LockFile, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
     """The request that makes *lock_file* again, from the current contents of its source."""
-    source = lock_file.lock.origin
+    source = lock_file.lock.source
     merged = overrides_from({**source.given, **overrides.given})
     return LockRequest(lock_file.path, source, "", merged).reread()
 

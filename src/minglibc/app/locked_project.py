@@ -54,11 +54,11 @@ def read_locked_project(common: CommonOptions, options: SelectionOptions) -> Loc
 def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
     """The source of *lock* as a pyproject.toml; None where it is missing and *optional*."""
     try:
-        if lock.origin.is_project:
+        if lock.source.is_project:
             return project_files.read_pyproject(folder)
         from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
 
-        return inputs.read(lock.origin, folder).pyproject
+        return inputs.read(lock.source, folder).pyproject
     except SettingsError:
         if optional:
             return None
@@ -69,16 +69,16 @@ def _check_fresh(file: LockFile, pyproject: str) -> None:
     """Raise LockError where the source of a lock, or a file that it lists, has changed."""
     changed = source_files.changed(file.text, file.folder) if source_files.lists_any(file.text) else []
     if not _is_fresh(file.lock, pyproject):
-        changed = [*changed, file.lock.origin.name]
+        changed = [*changed, file.lock.source.name]
     if changed:
         raise LockError(
             f"{file.name} is stale: {changed[-1]} has changed",
-            hint=f"run `{file.lock.origin.command}`, or use the lock as it is with --frozen",
+            hint=f"run `{file.lock.source.command}`, or use the lock as it is with --frozen",
         )
 
 
 def _is_fresh(lock: Lock, pyproject: str) -> bool:
-    if is_current(lock.inputs, pyproject) or is_current(lock.inputs, pyproject, lock.origin.given):
+    if is_current(lock.inputs, pyproject) or is_current(lock.inputs, pyproject, lock.source.given):
         return True
     # `lock` takes targets from these variables.
     variables = (os.environ.get(name, "") for name in proof.TARGET_VARIABLES)
@@ -144,18 +144,18 @@ def open_builder(
     builds: bool = True,
 ) -> "SourceBuilder":
     """The builder for the sources of a lock; with *frozen*, an invalid pyproject.toml is ignored."""
-    # 60 ms, and few locks have sources.
+    # 150 ms, and few locks have sources.
     from minglibc.app.build_environment import BuildContext  # noqa: PLC0415
     from minglibc.app.indexes import credentials_for, index_of_lock  # noqa: PLC0415
     from minglibc.app.lock_request import overrides_from  # noqa: PLC0415
     from minglibc.app.source_builds import SourceBuilder  # noqa: PLC0415
     from minglibc.config.parser import parse  # noqa: PLC0415
 
-    origin = project.lock.origin
+    source = project.lock.source
     settings = None
     with suppress(*([SettingsError] if frozen else [])):
         if project.pyproject is not None:
-            settings = parse(project.pyproject, overrides=overrides_from(origin.given), written=origin.is_project)
+            settings = parse(project.pyproject, overrides=overrides_from(source.given), written=source.is_project)
     credentials = credentials_for(project.pyproject, project.lock, common.index_url)
     context = BuildContext(common, project.folder, credentials, settings, index_of_lock(project.lock), reporter)
     return SourceBuilder(context, targets, builds=builds)
@@ -169,7 +169,7 @@ def build(
     interpreter: "Interpreter | None" = None,
 ) -> "Built":
     """The wheel built for *target* from a source of the lock in *folder*; raises IncompatibleBuild and MinglibcError."""
-    from minglibc.app.source_builds import LocalProject, Release  # noqa: PLC0415  60 ms, and few locks have sources
+    from minglibc.app.source_builds import LocalProject, Release  # noqa: PLC0415  150 ms, and few locks have sources
 
     package, file = locked
     if isinstance(file, LockedFolder):

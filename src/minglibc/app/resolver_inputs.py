@@ -1,4 +1,4 @@
-"""Settings as the resolver takes them: requirements with their origin, compatibility checks, and the selection policy."""
+"""Settings as the resolver takes them: requirements with their parents, compatibility checks, and the selection policy."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

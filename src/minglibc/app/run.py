@@ -34,7 +34,7 @@ def prepare_script(
     script: str, common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT
 ) -> ReadyEnvironment:
     """The environment to run *script* in, which belongs to its lock and is in the cache unless *options* names one."""
-    from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms), and most commands are no scripts
+    from minglibc.config import inputs  # noqa: PLC0415  3 ms, and most commands are no scripts
     from minglibc.config.lock_source import LockSource  # noqa: PLC0415  the same
 
     path = inputs.script_lock(script)

@@ -25,13 +25,13 @@ class Text(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read(origin: LockSource, folder: str) -> Text:
-    """The text of *origin*, whose files are relative to *folder*; raises SettingsError with every mistake."""
-    if origin.is_project:
+def read(source: LockSource, folder: str) -> Text:
+    """The text of *source*, whose files are relative to *folder*; raises SettingsError with every mistake."""
+    if source.is_project:
         return Text(read_pyproject(folder))
-    if origin.script:
-        return Text(_of_script(origin, folder))
-    return _of_requirements(origin, folder)
+    if source.script:
+        return Text(_of_script(source, folder))
+    return _of_requirements(source, folder)
 
 
 def script_lock(script: str) -> str:
@@ -40,8 +40,8 @@ def script_lock(script: str) -> str:
     return os.path.join(head, f"pylock.{name.removesuffix('.py').replace('.', '-')}.toml")
 
 
-def _of_script(origin: LockSource, folder: str) -> str:
-    path = origin.script
+def _of_script(source: LockSource, folder: str) -> str:
+    path = source.script
     text = _required(os.path.join(folder, path), path)
     try:
         block = script_block(text)
@@ -56,15 +56,15 @@ def _of_script(origin: LockSource, folder: str) -> str:
     return tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
 
 
-def _of_requirements(origin: LockSource, folder: str) -> Text:
+def _of_requirements(source: LockSource, folder: str) -> Text:
     found = _Reading(folder)
-    for path in origin.requirements:
+    for path in source.requirements:
         found.read(path, constraints=False)
     if found.problems:
         listed = "\n".join(f"  {problem}" for problem in found.problems)
-        raise SettingsError(f"{origin.name} is invalid:\n{listed}")
-    document = _pyproject_beside(os.path.dirname(os.path.join(folder, origin.requirements[0])))
-    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(origin.requirements[0]))
+        raise SettingsError(f"{source.name} is invalid:\n{listed}")
+    document = _pyproject_beside(os.path.dirname(os.path.join(folder, source.requirements[0])))
+    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(source.requirements[0]))
     table.pop("default-groups", None)
     if found.constraints:
         table["constraints"] = [*table.get("constraints", []), *found.constraints]
@@ -77,18 +77,18 @@ def _of_requirements(origin: LockSource, folder: str) -> Text:
     return Text(text, tuple(dict.fromkeys(found.notes)))
 
 
-def check_targets(origin: LockSource, pyproject: str) -> None:
-    """Raise SettingsError if neither the text nor the options of *origin* have a cap and Python versions."""
+def check_targets(source: LockSource, pyproject: str) -> None:
+    """Raise SettingsError if neither the text nor the options of *source* have a cap and Python versions."""
     document = load(pyproject)
-    table, given = document["tool"]["minglibc"], origin.given
+    table, given = document["tool"]["minglibc"], source.given
     if not isinstance(table, dict) or "target" in table:
         return
-    where = "[tool.minglibc] of its script block" if origin.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
+    where = "[tool.minglibc] of its script block" if source.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
     if not {"glibc", "musl"} & {*table, *given}:
-        raise SettingsError(f"there is no cap for {origin.name}", hint=f"give --glibc, or write glibc in {where}")
+        raise SettingsError(f"there is no cap for {source.name}", hint=f"give --glibc, or write glibc in {where}")
     if "python" not in table and "python" not in given and "requires-python" not in document["project"]:
         raise SettingsError(
-            f"there are no Python versions for {origin.name}", hint=f"give --python, or write python in {where}"
+            f"there are no Python versions for {source.name}", hint=f"give --python, or write python in {where}"
         )
 
 

@@ -67,7 +67,7 @@ class Lock(NamedTuple):
     targets: tuple[Target, ...]
     inputs: str
     names: Mapping[str, Target] = {}
-    origin: LockSource = PROJECT_FILE
+    source: LockSource = PROJECT_FILE
     unknown: Unknown = Unknown()
     indexes: Mapping[str, str] = {}
 
