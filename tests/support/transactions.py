@@ -39,6 +39,7 @@ def install(environment: Environment, folder: Path, *wheels: BuiltWheel, leaving
         present = environment.distributions()
         names = {wheel.project for wheel in wheels} | set(leaving)
         staying = [distribution for distribution in present if distribution.name not in names]
+        replaced = [distribution for distribution in present if distribution.name in names]
         with transaction.begin(environment) as change:
-            change.prepare([stored(folder, wheel) for wheel in wheels], staying)
-            change.apply([distribution for distribution in present if distribution.name in names], staying)
+            change.prepare([stored(folder, wheel) for wheel in wheels], staying, replaced)
+            change.apply(replaced, staying)

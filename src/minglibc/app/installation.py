@@ -51,7 +51,7 @@ class Installation(NamedTuple):
             built = self._build(sources, stack)
             if project_name(self.locked.project.pyproject) in arriving:
                 built.append(self._build_project(stack))
-            installed = change.prepare(built, steps.kept)
+            installed = change.prepare(built, steps.kept, steps.removed)
             self._check(installed)
             with _signals_blocked():
                 change.apply(steps.removed, steps.kept)

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # minglibc's own files, below the prefix.
@@ -12,7 +13,9 @@ ORIGIN = "minglibc.json"
 DIRECT_URL = "direct_url.json"
 
 # Files of the environment itself, which wheels must not replace (PEP 405 and the venv module).
-_INTERPRETER = re.compile(r"(?:python|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?")
+_INTERPRETER = re.compile(
+    r"(?:python|\U0001d70bthon|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?", re.IGNORECASE
+)
 _ACTIVATION = re.compile(r"activate(?:_this)?(?:\.[a-z0-9]+)?|deactivate(?:\.[a-z0-9]+)?|pydoc\.bat", re.IGNORECASE)
 
 
@@ -34,8 +37,24 @@ class Layout(NamedTuple):
         return str(getattr(self, scheme))
 
     def protector(self, path: str) -> str:
-        """The owner of *path*, relative to the prefix, if no distribution may write or remove it; else empty."""
-        folder, _, name = path.rpartition("/")
-        if folder == self.scripts and (_INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name)):
-            return "the interpreter"
-        return "the environment" if path == "pyvenv.cfg" or path.partition("/")[0] == HOME else ""
+        """The owner of *path*, relative to the prefix, if no distribution may write or remove it; else empty.
+
+        Everything that a file, folder or link at *path* would replace or hide is protected too.
+        """
+        if not path or path == "lib64" or path.partition("/")[0].casefold() in ("pyvenv.cfg", HOME):
+            return "the environment"
+        if any(f"{folder}/".startswith(f"{path}/") for folder in (self.purelib, self.platlib, self.scripts)):
+            return "the environment"
+        name = path.removeprefix(f"{self.scripts}/").partition("/")[0] if path.startswith(f"{self.scripts}/") else ""
+        return "the interpreter" if _INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name) else ""
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """Every folder that contains one of *paths*, without the prefix itself."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders

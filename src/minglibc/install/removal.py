@@ -30,9 +30,14 @@ class _Removal:
         for folder in tops:
             self._remove_from(folder)
         for path in self._paths:
-            if posixpath.dirname(path) in self._roots:
+            # RECORD lists files; a folder with such a name may contain files of other distributions.
+            if posixpath.dirname(path) in self._roots and not self._is_folder(path):
                 self._remove(path)
                 self._remove_bytecode(path)
+
+    def _is_folder(self, path: str) -> bool:
+        full = os.path.join(self._prefix, path)
+        return os.path.isdir(full) and not os.path.islink(full)
 
     def _parents(self) -> set[str]:
         folders: set[str] = set()
@@ -45,7 +50,7 @@ class _Removal:
 
     def _remove_from(self, folder: str) -> None:
         full = os.path.join(self._prefix, folder)
-        if os.path.islink(full) or not os.path.isdir(full):
+        if not self._is_folder(folder):
             return
         if self._is_removed_entirely(folder):
             self._remove(folder)

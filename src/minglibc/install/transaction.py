@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from minglibc.config import project_files
-from minglibc.errors import EnvironmentProblem, LockError, WheelError
+from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.install import proof
 from minglibc.install.environment import Distribution, Environment
+from minglibc.install.file_conflicts import check_conflicts
 from minglibc.install.interpreter import check_changeable
-from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout
+from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout, folders_of
 from minglibc.install.removal import remove_files
 
 if TYPE_CHECKING:
@@ -152,27 +153,32 @@ class Transaction:
         if waiting:
             self._wheels += map(prepare(), [waiting[position] for position in sorted(waiting)])
 
-    def prepare(self, wheels: Sequence[Prepared], staying: Sequence[Distribution]) -> "list[CheckedWheel]":
-        """All unpacked wheels, after unpacking *wheels* too; raises WheelError if one conflicts with another or with *staying*."""
+    def prepare(
+        self, wheels: Sequence[Prepared], staying: Sequence[Distribution], leaving: Sequence[Distribution] = ()
+    ) -> "list[CheckedWheel]":
+        """All unpacked wheels, after unpacking *wheels* too; raises WheelError if their files conflict (``file_conflicts``).
+
+        They may replace files of *leaving*, which will be removed, but not those of *staying*.
+        """
         with self.unpacking([os.path.getsize(wheel.path) for wheel in wheels]) as submit:
             for position, wheel in enumerate(wheels):
                 submit(position, wheel)
-        _check_owners(self._wheels, staying, self._layout)
+        check_conflicts(self._wheels, staying, leaving, self._layout)
         return self._wheels
 
     def apply(self, leaving: Sequence[Distribution], staying: Sequence[Distribution]) -> None:
         """Install the unpacked wheels and remove *leaving*; ``recover`` undoes an interrupted call."""
         self._staying = staying
         arriving = {wheel.name: wheel for wheel in self._wheels}
-        claimed = {path for wheel in self._wheels for path in wheel.owned}
+        claims = _Claims(self._wheels)
         applied = os.path.join(self._prefix, HOME, _APPLY)
         os.rename(self._folder, applied)
         self._folder = applied
         replaced: dict[str, list[Distribution]] = {}
         for old in leaving:
             wheel = arriving.get(old.name)
-            if wheel is None or (claimed - wheel.owned.keys()) & old.record.keys():
-                self._remove(old)  # first, because it is not replaced, or another wheel takes over its files
+            if wheel is None or claims.are_on(old, wheel):
+                self._remove(old)  # first, because it is not replaced, or another wheel takes over its paths
             else:
                 replaced.setdefault(old.name, []).append(old)
         for wheel in self._wheels:
@@ -230,6 +236,25 @@ class Transaction:
             os.rename(entry.path, path)
 
 
+class _Claims:
+    """The paths that wheels will own."""
+
+    def __init__(self, wheels: "Sequence[CheckedWheel]") -> None:
+        self._files = {path for wheel in wheels for path in wheel.owned}
+        self._folders: dict[str, set[str]] = {}
+        for wheel in wheels:
+            for folder in folders_of(wheel.owned):
+                self._folders.setdefault(folder, set()).add(wheel.name)
+
+    def are_on(self, old: Distribution, replacement: "CheckedWheel") -> bool:
+        """Whether a wheel other than *replacement* will own a path of *old*, a folder there, or a file in place of its folder."""
+        own = replacement.owned
+        return any(
+            (path in self._files and path not in own) or self._folders.get(path, set()) - {replacement.name}
+            for path in old.record
+        ) or any(folder in self._files and folder not in own for folder in folders_of(old.record))
+
+
 def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWheel]":
     """A function that checks a wheel and unpacks it below *folder*."""
     # Imports installer and zipfile, which most syncs don't need.
@@ -250,28 +275,6 @@ def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWhee
         return replace(wheel, record={}, sizes=sizes)
 
     return prepare
-
-
-def _check_owners(arriving: "Sequence[CheckedWheel]", staying: Sequence[Distribution], layout: Layout) -> None:
-    """Raise WheelError if two distributions would own a path with different content, or an unowned file is in the way."""
-    owners: dict[str, tuple[str, str]] = {}
-    for distribution in staying:
-        owners.update((path, (distribution.name, digest)) for path, digest in distribution.record.items())
-    replaceable = (f"{layout.purelib}/", f"{layout.platlib}/", f"{layout.scripts}/")
-    for wheel in arriving:
-        for path, digest in wheel.owned.items():
-            other, content = owners.get(path, ("", ""))
-            if other and (not digest or digest != content):
-                raise WheelError(
-                    f"{wheel.filename} would overwrite {path}, which belongs to {other}",
-                    hint=f"nothing was installed; lock {wheel.name} or {other}, but not both",
-                )
-            if not other and not path.startswith(replaceable) and os.path.lexists(os.path.join(layout.prefix, path)):
-                raise WheelError(
-                    f"{wheel.filename} would overwrite {path}, which exists and belongs to no distribution",
-                    hint=f"nothing was installed; move {os.path.join(layout.prefix, path)} away and run again",
-                )
-            owners[path] = (wheel.name, digest)
 
 
 def _additional_files(prepared: Prepared) -> dict[str, bytes]:

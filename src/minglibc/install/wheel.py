@@ -18,7 +18,7 @@ from typing import IO, NoReturn, cast
 from installer.utils import SCHEME_NAMES
 
 from minglibc.errors import WheelError
-from minglibc.install.layout import ORIGIN, Layout
+from minglibc.install.layout import ORIGIN, Layout, folders_of
 from minglibc.model.core_metadata import headers
 from minglibc.model.platform_tags import expand_tags
 from minglibc.model.requirements import normalize_name
@@ -300,6 +300,9 @@ class _WheelCheck:
             self._add(owned, "scripts", script, "")
         for name in ("INSTALLER", ORIGIN, "RECORD", *self._additional):
             owned[posixpath.join(self._layout.folder(root, self._name), f"{self._stem}.dist-info", name)] = ""
+        # Files of different schemes, and generated ones, may meet in the environment only.
+        for folder in folders_of(owned) & owned.keys():
+            self._reject(f"has {folder} both as a file and as a folder")
         return owned
 
     def _scheme(self, name: str, root: str) -> tuple[str, str]:
