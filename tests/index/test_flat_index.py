@@ -203,7 +203,7 @@ def test_page_of_links(lock: Lock, tmp_path: Path, wheels: Path, public: IndexSe
     (wheels / "links.html").write_text(page.format("0" * 64))
     ran = lock("-U", url="file:wheels/links.html")
     assert EXIT_CANNOT == ran.code
-    assert f"corp-1.0-py3-none-any.whl is not the file that is asked for: its hash is sha256:{digest}" in ran.err
+    assert f"corp-1.0-py3-none-any.whl is not the expected file: its hash is sha256:{digest}" in ran.err
     (wheels / "links.html").write_text("<form>Password:</form>")
     assert "lists no files" in lock("-U", url="file:wheels/links.html").err
 
@@ -232,7 +232,7 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
         ("../wheels", "the index works, ../wheels, is outside the project's folder; copy it there"),
         ("/srv/wheels", "is outside the project's folder"),
         ("file://server/wheels", "is on another machine"),
-        ("./missing", "missing can't be read: No such file or directory"),
+        ("./missing", "missing: No such file or directory"),
     ],
 )
 def test_folder_that_cannot_be_an_index(lock: Lock, public: IndexServer, url: str, said: str) -> None:

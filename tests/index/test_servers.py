@@ -361,7 +361,7 @@ def test_a_real_keyring(tmp_path: Path, index: IndexServer, monkeypatch: pytest.
     )
     refused = minglibc("lock", "--project", str(project))
     assert 3 == refused.code
-    assert "keyring has no password of user" in refused.err
+    assert "keyring has no password for user" in refused.err
     name = index.url if service == "address" else "127.0.0.1"
     subprocess.run(["keyring", "set", name, "user"], input=secret.encode(), check=True)
     for command in ("lock", "sync"):

@@ -531,7 +531,7 @@ def test_netrc_that_is_broken_is_named_in_the_refusal(
     private.credentials = ("user", SECRET)
     ran = lock("--upgrade", "--refresh")
     assert EXIT_UNREACHABLE == ran.code
-    assert f"{netrc} can't be read (line" in ran.err
+    assert f"{netrc} is invalid (line" in ran.err
     assert SECRET not in ran.err
 
 
@@ -565,11 +565,11 @@ def test_keyring_that_is_not_there_is_said(lock: Lock, private: IndexServer, mon
     monkeypatch.setenv("PATH", "/nonexistent")
     ran = lock(url=private.url.replace("http://", "http://user@"))
     assert EXIT_UNREACHABLE == ran.code
-    assert "the keyring command could not be asked" in ran.err
+    assert "the keyring command failed" in ran.err
     monkeypatch.setenv("MINGLIBC_KEYRING_PROVIDER", "import")
     ran = lock(url=private.url.replace("http://", "http://user@"))
     assert 2 == ran.code
-    assert "choose from disabled, subprocess" in ran.err
+    assert "expected one of disabled, subprocess" in ran.err
 
 
 def test_refusal_names_the_index_and_the_ways(lock: Lock, private: IndexServer, tmp_path: Path) -> None:
@@ -578,7 +578,7 @@ def test_refusal_names_the_index_and_the_ways(lock: Lock, private: IndexServer, 
     ran = lock()
     assert EXIT_UNREACHABLE == ran.code
     ways = (
-        "it was given none",
+        "none are set",
         "netrc (machine 127.0.0.1)",
         "MINGLIBC_INDEX_WORKS_USERNAME",
         "MINGLIBC_INDEX_WORKS_PASSWORD",
@@ -597,7 +597,7 @@ def test_sync_says_how_to_give_credentials(
     ran = minglibc("sync", "--project", str(tmp_path))
     assert EXIT_UNREACHABLE == ran.code
     assert "corp-1.0-py3-none-any.whl is denied (HTTP 401)" in ran.err
-    assert "it refuses those that it was given; give them by netrc (machine 127.0.0.1)" in ran.err
+    assert "it rejected those that were sent; set them in netrc (machine 127.0.0.1)" in ran.err
     assert [] == list(tmp_path.glob(".venv/lib/python3*/site-packages/corp*"))
 
 

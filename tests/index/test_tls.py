@@ -153,7 +153,7 @@ def test_missing_authority_file_is_named(secured: IndexServer, project: Path, mo
     """OpenSSL passes over an SSL_CERT_FILE that is not there in silence; minglibc says so."""
     monkeypatch.setenv("SSL_CERT_FILE", str(project / "nowhere.pem"))
     said = _lock(project, secured, expected=EXIT_UNREACHABLE)
-    assert f"SSL_CERT_FILE names {project / 'nowhere.pem'}, which is not there" in said
+    assert f"SSL_CERT_FILE names {project / 'nowhere.pem'}, which does not exist" in said
 
 
 def test_wrong_host_name_names_both(project: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_client_certificate(project: Path, authority: Authority, monkeypatch: py
         _lock(project, server)
 
 
-@pytest.mark.parametrize(("shown", "said"), [("", "was shown none"), ("mine.pem", "refuses the one that it was shown")])
+@pytest.mark.parametrize(("shown", "said"), [("", "none was sent"), ("mine.pem", "rejected the one that was sent")])
 def test_wanted_client_certificate_is_said(monkeypatch: pytest.MonkeyPatch, shown: str, said: str) -> None:
     """An alert that asks for a client certificate is put into words, whatever exception it comes wrapped in."""
     monkeypatch.setenv("MINGLIBC_CLIENT_CERT", shown)
@@ -199,7 +199,7 @@ def test_wanted_client_certificate_is_said(monkeypatch: pytest.MonkeyPatch, show
     wrapped.__cause__ = alert
     found = certificate_error(wrapped, "https://index.example.invalid/simple/a/")
     assert found is not None
-    assert f"https://index.example.invalid: the server wants a client certificate, and {said}" == found.message
+    assert f"https://index.example.invalid: the server requires a client certificate, and {said}" == found.message
     assert certificate_error(OSError("another failure"), "https://index.example.invalid/simple/a/") is None
 
 
@@ -210,7 +210,7 @@ def test_client_certificate_that_is_none(secured: IndexServer, project: Path, mo
     assert "MINGLIBC_CLIENT_CERT names" in said
     assert "No such file" in said
     monkeypatch.setenv("MINGLIBC_CLIENT_CERT", str(project / "pyproject.toml"))
-    assert "no such PEM file" in _lock(project, secured, expected=EXIT_USAGE)
+    assert "not such a PEM file" in _lock(project, secured, expected=EXIT_USAGE)
 
 
 @pytest.mark.parametrize(("host", "said"), [("index.invalid", "index.invalid"), ("127.0.0.1:1", "127.0.0.1")])

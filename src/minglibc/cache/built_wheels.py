@@ -1,4 +1,4 @@
-"""Wheels that were built on this machine, kept by the digest of their source and by what built them."""
+"""The cache of wheels that were built on this machine, by the digest of their source and their builder."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from minglibc.lock.selection import Machine
 
-# A cache of another format lies beside this one and is never read.
+# Each format has a folder of its own; those of other formats are never read.
 FOLDER = "built-1"
 
 
 class Built(NamedTuple):
-    """A built wheel: where it is, its file name, its SHA-256, and what built it (``cp311-x86_64-glibc2.36``)."""
+    """A built wheel: its path, its file name, its SHA-256, and its builder (``cp311-x86_64-glibc2.36``)."""
 
     path: str
     filename: str
@@ -24,25 +24,25 @@ class Built(NamedTuple):
 
     @property
     def is_pure(self) -> bool:
-        """Whether it is for every platform and ABI, as far as its name tells."""
+        """Whether its name has no platform and no ABI."""
         return self.filename.endswith("-none-any.whl")
 
 
 def builder_name(machine: Machine) -> str:
-    """What tells the builds of one machine and interpreter from those of others."""
+    """The name of a machine and interpreter, whose builds are kept apart from others."""
     threads = "t" if machine.python.free_threaded else ""
     libc = f"{machine.libc.libc}{machine.libc}" if machine.libc else ""
     return f"cp3{machine.python.minor}{threads}-{machine.architecture}-{libc}"
 
 
 class BuiltWheels:
-    """The wheels below *cache_dir*; what somebody else put there, or what was changed since, is as good as absent."""
+    """The wheels below *cache_dir*; files of other users and changed files are ignored."""
 
     def __init__(self, cache_dir: str) -> None:
         self._folder = os.path.join(cache_dir, FOLDER)
 
     def of(self, digest: str) -> list[Built]:
-        """What was built of the source with this *digest* (``sha256:…``)."""
+        """The wheels that were built from the source with this *digest* (``sha256:…``)."""
         return list(self._of(os.path.join(self._folder, digest.replace(":", "-"))))
 
     def _of(self, home: str) -> Iterator[Built]:
@@ -50,35 +50,35 @@ class BuiltWheels:
             for sha256 in _listing(os.path.join(home, builder)):
                 folder = os.path.join(home, builder, sha256)
                 for filename in _listing(folder):
-                    if filename.endswith(".whl") and _is_right(os.path.join(folder, filename), sha256):
+                    if filename.endswith(".whl") and _is_valid(os.path.join(folder, filename), sha256):
                         yield Built(os.path.join(folder, filename), filename, sha256, builder)
 
     def keep(self, digest: str, builder: str, path: str) -> Built:
-        """Take the wheel at *path* in; where the disk refuses, it stays where it is."""
+        """Copy the wheel at *path* to the cache; where that is not possible, it stays where it is."""
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         filename = os.path.basename(path)
         home = os.path.join(self._folder, digest.replace(":", "-"), builder)
         try:
             os.makedirs(home, exist_ok=True)
-            room = tempfile.mkdtemp(prefix=".part-", dir=home)
+            temporary = tempfile.mkdtemp(prefix=".part-", dir=home)
             try:
-                shutil.copyfile(path, os.path.join(room, filename))
-                os.chmod(room, 0o755)  # noqa: S103  as the folders around it
-                _place(room, os.path.join(home, sha256), filename)
+                shutil.copyfile(path, os.path.join(temporary, filename))
+                os.chmod(temporary, 0o755)  # noqa: S103  as the other folders of the cache
+                _rename(temporary, os.path.join(home, sha256), filename)
             finally:
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
         except OSError:
             return Built(path, filename, sha256, builder)
         return Built(os.path.join(home, sha256, filename), filename, sha256, builder)
 
 
-def _place(room: str, final: str, filename: str) -> None:
-    """Give *room* its name, unless another process has done so with the same; what is wrong there makes way."""
-    if os.path.isdir(final) and not _is_right(os.path.join(final, filename), os.path.basename(final)):
+def _rename(temporary: str, final: str, filename: str) -> None:
+    """Rename *temporary* to *final*, unless another process has stored the same wheel; a damaged one is replaced."""
+    if os.path.isdir(final) and not _is_valid(os.path.join(final, filename), os.path.basename(final)):
         shutil.rmtree(final)
     try:
-        os.rename(room, final)
+        os.rename(temporary, final)
     except OSError:
         if not os.path.isdir(final):
             raise
@@ -91,11 +91,11 @@ def _listing(folder: str) -> list[str]:
         return []
 
 
-def _is_right(path: str, sha256: str) -> bool:
+def _is_valid(path: str, sha256: str) -> bool:
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
             status = os.fstat(file.fileno())
-            # Its bytes are no lock's: who wrote them is all that speaks for them.
+            # No lock has their hash, so only files of this user or root are trusted.
             own = stat.S_ISREG(status.st_mode) and status.st_uid in {os.geteuid(), 0}
             return own and hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:

@@ -1,4 +1,4 @@
-"""What the cache folder holds, and how it is emptied: only folders that minglibc names, and never through a link."""
+"""The size of the cache, and its removal: only minglibc's own folders, and never through a symbolic link."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from minglibc.lock import digest
 CURRENT = (pages.FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER)
 _KINDS = (*CURRENT, inputs.SCRIPTS)
 
-# Each kind of cache with the number of its format; whatever else stands beside them is not ours.
-_OURS = re.compile(r"(index-v|wheels-|unpacked-|built-|digests-|scripts-)([0-9]{1,6})")
+# Each kind of cache with the number of its format; other folders are never touched.
+_FORMAT = re.compile(r"(index-v|wheels-|unpacked-|built-|digests-|scripts-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):
@@ -28,38 +28,39 @@ class Entry(NamedTuple):
 
 def entries(folder: str) -> Iterator[Entry]:
     """Every file of every format below *folder*."""
-    for kept in _formats(folder):
-        yield from _below(kept)
+    for path in formats(folder):
+        yield from _below(path)
 
 
 def older_formats(folder: str) -> list[str]:
-    """The folders of formats that this minglibc no longer reads; those of newer ones are another minglibc's."""
+    """The folders of formats that this version no longer reads; newer formats belong to another version."""
     newest = {kind: int(number) for kind, number in (_split(name) for name in _KINDS)}
-    found = []
-    for path in _formats(folder):
+    older = []
+    for path in formats(folder):
         kind, number = _split(os.path.basename(path))
         if int(number) < newest[kind]:
-            found.append(path)
-    return found
+            older.append(path)
+    return older
 
 
 def remove_folder(path: str) -> int:
-    """Remove a format's folder; how many bytes that freed."""
+    """Remove the folder of a format, and return its size."""
     size = sum(entry.size for entry in _below(path))
-    # rmtree follows no link, even one that is put there while it works.
+    # rmtree follows no symbolic link, even one that is created meanwhile.
     shutil.rmtree(path)
     return size
 
 
 def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
-    """Remove the files that nobody has read or written *since* then; how many, and how many bytes."""
+    """Remove the files that were neither read nor written *since* then, and return their number and size."""
     count = size = 0
     for path in _environments(folder):
-        # An environment is whole or gone.
+        # An environment is removed completely or not at all.
         if all(entry.used < since for entry in _below(path)):
             count += sum(1 for _ in _below(path))
             size += remove_folder(path)
-    for entry in [each for path in _formats(folder) if not _holds_environments(path) for each in _below(path)]:
+    files = [entry for path in formats(folder) if not _has_environments(path) for entry in _below(path)]
+    for entry in files:
         if entry.used < since:
             with suppress(FileNotFoundError):
                 os.unlink(entry.path)
@@ -69,7 +70,7 @@ def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
 
 
 def _remove_empty(path: str, cache: str) -> None:
-    """Remove the folders from *path* upwards, below *cache*, that hold nothing any more."""
+    """Remove *path* and the folders above it, up to *cache*, that are empty."""
     with suppress(OSError):
         while path.startswith(f"{cache}/"):
             os.rmdir(path)
@@ -77,33 +78,28 @@ def _remove_empty(path: str, cache: str) -> None:
 
 
 def _environments(folder: str) -> Iterator[str]:
-    for kept in filter(_holds_environments, _formats(folder)):
-        with os.scandir(kept) as found:
-            yield from sorted(entry.path for entry in found if entry.is_dir(follow_symlinks=False))
+    for path in filter(_has_environments, formats(folder)):
+        with os.scandir(path) as items:
+            yield from sorted(entry.path for entry in items if entry.is_dir(follow_symlinks=False))
 
 
-def _holds_environments(path: str) -> bool:
+def _has_environments(path: str) -> bool:
     return os.path.basename(path).startswith("scripts-")
 
 
 def formats(folder: str) -> list[str]:
     """The folders of every format below *folder*, newer ones too."""
-    return list(_formats(folder))
-
-
-def _formats(folder: str) -> Iterator[str]:
     try:
-        with os.scandir(folder) as found:
-            ours = [
-                entry.path for entry in found if _OURS.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
+        with os.scandir(folder) as items:
+            return sorted(
+                entry.path for entry in items if _FORMAT.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
     except FileNotFoundError:
-        return
-    yield from sorted(ours)
+        return []
 
 
 def _split(name: str) -> tuple[str, str]:
-    match = _OURS.fullmatch(name)
+    match = _FORMAT.fullmatch(name)
     assert match is not None
     return match[1], match[2]
 

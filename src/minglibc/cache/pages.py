@@ -1,4 +1,4 @@
-"""Pages and metadata kept on disk; an entry that is not exactly what was written is as good as absent."""
+"""The cache of pages and metadata; entries have checksums, and a damaged entry is treated as missing."""
 
 import contextlib
 import json
@@ -14,23 +14,29 @@ from minglibc.errors import CacheDamaged
 if TYPE_CHECKING:
     from minglibc.model.project_page import ProjectPage
 
-# A folder per format: an older or newer minglibc never reads this one's entries.
+# Each format has a folder of its own; those of other formats are never read.
 FORMAT = "index-v4"
-# Most heads come with the first read.
+# Most heads fit into the first read.
 _FIRST_READ = 16 << 10
-# Both checksum and length of the head in hexadecimal digits, each with its blank.
+# The checksum and the length of the head in hexadecimal digits, each followed by a space.
 _PREFIX = 18
-# A process may have a thousand files open, as a rule.
+# The usual limit of open files is a thousand.
 _MOST_OPEN = 200
-# What this process found damaged, on a disk that may not let it be deleted.
-_distrusted: set[str] = set()
+# Entries that this process found damaged; on a read-only disk they cannot be deleted.
+_damaged: set[str] = set()
 _DAY = 86_400
-# A journal that has grown beyond this is begun anew.
+# A journal that is larger is deleted.
 MAX_JOURNAL = 32 << 20
 
 
+def default_folder() -> str:
+    """The user's cache folder for minglibc (XDG base directories); the import of platformdirs would take 20 ms."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(home if os.path.isabs(home) else os.path.expanduser("~/.cache"), "minglibc")
+
+
 class Entry(NamedTuple):
-    """What was written, and when it was last known to hold (seconds since the epoch, by this machine's clock)."""
+    """What was written, and when it was last confirmed (seconds since the epoch)."""
 
     head: Any
     lines: Sequence[bytes]
@@ -38,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class Store:
-    """Entries of a JSON head and lines, each in a file of its own, replaced whole."""
+    """Entries with a JSON head and lines, each in a file that is replaced atomically."""
 
     def __init__(self, folder: str, *, on_trouble: Callable[[str], None] = lambda message: None) -> None:  # noqa: ARG005
         self.folder = folder
@@ -46,31 +52,31 @@ class Store:
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
         self._open: list[BinaryIO] = []
-        self._swept = False
+        self._has_removed = False
         self._on_trouble = on_trouble
-        self._trusted = not _is_strangers(self._folder)
+        self._trusted = not _is_foreign(self._folder)
         self._writable = self._trusted
         if not self._trusted:
             on_trouble(f"the cache in {self._folder} belongs to another user; continuing without it")
 
     def close(self) -> None:
-        """Close the files whose lines may still be asked for."""
+        """Close the files of the entries that were read."""
         while self._open:
             self._open.pop().close()
 
     @property
     def is_writable(self) -> bool:
-        """Whether what is written is kept, as far as is known."""
+        """Whether nothing has failed to be written so far."""
         return self._writable
 
     def be_silent(self) -> None:
-        """Tell nobody of trouble from now on."""
+        """Report no further problems."""
         self._on_trouble = lambda message: None  # noqa: ARG005
 
     def read(self, kind: str, name: str) -> Entry | None:
-        """An entry, of which a line is read when it is looked at; None where there is none, or one that is damaged or of another user."""
+        """An entry, whose lines are read on access; None where it is missing, damaged or another user's."""
         path = os.path.join(self._folder, kind, name)
-        if not self._trusted or path in _distrusted:
+        if not self._trusted or path in _damaged:
             return None
         try:
             with contextlib.ExitStack() as stack:
@@ -87,54 +93,54 @@ class Store:
             return None
 
     def write(self, kind: str, name: str, head: Any, lines: Sequence[bytes] = ()) -> None:
-        """Keep an entry; where the disk refuses, say so once and go on without."""
+        """Write an entry; where that fails, report it once and continue."""
         if not self._writable:
             return
         parts = [[len(line), crc32(line)] for line in lines]
         content = json.dumps([head, parts], separators=(",", ":")).encode()
-        place = os.path.join(self._folder, kind, name)
-        temporary = f"{place}.{os.getpid()}.tmp"
-        with self._going_on():
-            self._make(os.path.dirname(place))
-            self._sweep()
+        path = os.path.join(self._folder, kind, name)
+        temporary = f"{path}.{os.getpid()}.tmp"
+        with self._reporting():
+            self._make(os.path.dirname(path))
+            self._remove_temporary_files()
             try:
                 prefix = b"%08x %08x " % (crc32(content), len(content))
                 _write(temporary, "wb", b"".join((prefix, content, *lines)))
-                os.replace(temporary, place)
-                _distrusted.discard(place)
+                os.replace(temporary, path)
+                _damaged.discard(path)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise
 
     def write_page(self, kind: str, page: "ProjectPage", entry: Mapping[str, Any]) -> None:
-        """Keep *page*, and *entry*, which is what is said beside it, in the same way."""
+        """Write *page*, with the other fields of its *entry*."""
         head, lines = page.dump()
         self.write(kind, page.name, {**entry, "page": head}, lines)
 
-    def _sweep(self) -> None:
-        """Remove what killed writers left, once a day at most: nobody takes that long to write an entry."""
-        if self._swept:
+    def _remove_temporary_files(self) -> None:
+        """Remove the temporary files of processes that were killed, once a day at most."""
+        if self._has_removed:
             return
-        self._swept = True
+        self._has_removed = True
         try:
-            # The folder's own time says when it was swept, and by the files' own clock how old they are.
+            # The folder's time is that of the last removal. It is set, so that ages are measured with the clock of the disk.
             if abs(time.time() - os.stat(self._folder).st_mtime) < _DAY:
                 return
             os.utime(self._folder)
             now = os.stat(self._folder).st_mtime
         except OSError:
             return
-        for here, _, names in os.walk(self._folder):
+        for folder, _, names in os.walk(self._folder):
             for name in names:
                 if name.endswith(".tmp"):
-                    path = os.path.join(here, name)
+                    path = os.path.join(folder, name)
                     with contextlib.suppress(OSError):
                         if now - os.lstat(path).st_mtime > _DAY:
                             os.unlink(path)
 
     def recall(self, journal: str, name: str) -> Any:
-        """What ``note`` wrote last under *name*; None where it wrote nothing, or what is there is damaged."""
+        """The last value that ``note`` wrote for *name*; None where there is none or it is damaged."""
         line = self._journal(journal).get(name.encode())
         if line is None or line[:8] != b"%08x" % crc32(line[9:]):
             return None
@@ -144,15 +150,15 @@ class Store:
             return None
 
     def note(self, journal: str, name: str, value: Any) -> None:
-        """Add a small entry to a file that many share: where a file costs a millisecond to make, a line costs none."""
+        """Append a small value to a shared file: a file of its own would take a millisecond to create."""
         if not self._writable:
             return
         known = self._journal(journal)
         content = f"{name} {json.dumps(value, separators=(',', ':'))}".encode()
         line = known[name.encode()] = b"%08x %b" % (crc32(content), content)
-        with self._going_on():
+        with self._reporting():
             self._make(self._folder)
-            # The newline before parts it from what a killed process left unfinished.
+            # The newline before it ends a line that a killed process did not complete.
             _write(os.path.join(self._folder, journal), "ab", b"\n%b\n" % line)
 
     def _journal(self, name: str) -> dict[bytes, bytes]:
@@ -172,8 +178,8 @@ class Store:
         return known
 
     @contextlib.contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Where the disk refuses, say so once and go on without it."""
+    def _reporting(self) -> Iterator[None]:
+        """Report the first error of the disk, and write nothing from then on."""
         try:
             yield
         except OSError as error:
@@ -183,13 +189,11 @@ class Store:
             )
 
     def confirm(self, kind: str, name: str) -> None:
-        """An entry holds as of now."""
+        """Mark an entry as fresh now."""
         now = time.time()
         with contextlib.suppress(OSError):
             os.utime(os.path.join(self._folder, kind, name), (now, now), follow_symlinks=False)
-            # Whoever wonders whether there is something to ask looks at the folder's time.
-            os.utime(os.path.join(self._folder, kind), (now, now), follow_symlinks=False)
-            self._sweep()
+            self._remove_temporary_files()
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
@@ -198,14 +202,14 @@ class Store:
 
 
 def _entry(file: BinaryIO, path: str) -> Entry | None:
-    """The entry in *file*; None where its head is damaged, its end is missing, or it is another user's."""
+    """The entry in *file*; None where its head is damaged, it is truncated, or it belongs to another user."""
     status = os.fstat(file.fileno())
-    found = _parsed(file, path) if _is_own(status) else None
-    return Entry(*found, status.st_mtime) if found else None
+    parsed = _parsed(file, path) if _is_own(status) else None
+    return Entry(*parsed, status.st_mtime) if parsed else None
 
 
 def _parsed(file: BinaryIO, path: str) -> "tuple[Any, _Lines] | None":
-    """The head and the lines of the entry in *file*; None where its head is damaged or its end is missing."""
+    """The head and the lines of the entry in *file*; None where its head is damaged or it is truncated."""
     start = file.read(_FIRST_READ)
     end = _PREFIX + int(start[9:17], 16)
     if end > len(start):
@@ -219,7 +223,7 @@ def _parsed(file: BinaryIO, path: str) -> "tuple[Any, _Lines] | None":
 
 
 class _Lines(Sequence[bytes]):
-    """An entry's lines, each read when it is looked at, and held against its checksum; raises CacheDamaged."""
+    """The lines of an entry, each read and verified on access; raises CacheDamaged."""
 
     __slots__ = ("_file", "_parts", "_path", "_starts", "end")
 
@@ -236,12 +240,12 @@ class _Lines(Sequence[bytes]):
     def __getitem__(self, index: Any) -> Any:
         line = self._read(index)
         if line is None:
-            _distrust(self._path)
-            raise CacheDamaged(f"the cache was damaged: {self._path}", hint="run it again")
+            _remove_damaged(self._path)
+            raise CacheDamaged(f"the cache is damaged: {self._path}", hint="run the command again")
         return line
 
-    def are_whole(self) -> bool:
-        """Whether each line is as it was written."""
+    def are_valid(self) -> bool:
+        """Whether the checksum of every line is right."""
         return all(self._read(index) is not None for index in range(len(self)))
 
     def _read(self, index: int) -> bytes | None:
@@ -253,32 +257,32 @@ class _Lines(Sequence[bytes]):
         return line if len(line) == length and crc32(line) == checksum else None
 
 
-def _distrust(path: str) -> None:
-    """Be done with a damaged entry, wherever it can't be deleted too, and with those around it that are no better."""
+def _remove_damaged(path: str) -> None:
+    """Delete a damaged entry, and other damaged entries of its folder; ignore them where they cannot be deleted."""
     folder = os.path.dirname(path)
     for name in os.listdir(folder):
-        found = os.path.join(folder, name)
-        if found == path or not _is_whole(found):
-            _distrusted.add(found)
+        entry = os.path.join(folder, name)
+        if entry == path or not _is_valid(entry):
+            _damaged.add(entry)
             with contextlib.suppress(OSError):
-                os.unlink(found)
+                os.unlink(entry)
 
 
-def _is_whole(path: str) -> bool:
+def _is_valid(path: str) -> bool:
     try:
         with open(path, "rb", buffering=0) as file:
-            found = _parsed(file, path)
-            return found is not None and found[1].are_whole()
+            parsed = _parsed(file, path)
+            return parsed is not None and parsed[1].are_valid()
     except (OSError, ValueError, TypeError):
         return False
 
 
 def _is_own(status: os.stat_result) -> bool:
-    """Whether a file is this user's or root's; what anybody else wrote may say what it likes."""
+    """Whether a file belongs to this user or root; files of other users are not trusted."""
     return status.st_uid in {os.geteuid(), 0}
 
 
-def _is_strangers(folder: str) -> bool:
+def _is_foreign(folder: str) -> bool:
     try:
         return not _is_own(os.stat(folder))
     except OSError:
@@ -292,5 +296,5 @@ def _write(path: str, mode: str, content: bytes) -> None:
 
 
 def _open(path: str, flags: int) -> int:
-    # A link, in a cache that others may write in, would lead to a file of somebody's.
+    # In a cache that other users can write, a symbolic link could lead to any file of this user.
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -1,7 +1,7 @@
-"""Wheels' files, unpacked once in the cache and linked into environments: an accelerator that is never taken at its word.
+"""The files of wheels, unpacked once in the cache and linked into environments.
 
-What is linked is hashed in its new place against the RECORD of the wheel, which itself was hashed just now. So a file that
-was edited through one of its links, or that was cut by a crash, is noticed here, forgotten, and unpacked anew.
+Each link is hashed at its destination and compared with the RECORD of the wheel, whose own hash was checked before. A file
+that was edited through one of its links, or truncated by a crash, is removed and unpacked again.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ import stat
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 
-# A cache of another format lies beside this one and is never read.
+# Each format has a folder of its own; those of other formats are never read.
 FOLDER = "unpacked-1"
 
 _CHUNK = 1 << 20
 
 
 def home(cache_dir: str, prefix: str) -> str:
-    """Where the cache has unpacked wheels, if links lead from there to *prefix*; else empty."""
+    """The folder of unpacked wheels, if files there can be linked to *prefix*; else empty."""
     path = os.path.join(os.path.abspath(cache_dir), FOLDER)
     try:
         os.makedirs(path, exist_ok=True)
@@ -27,7 +27,7 @@ def home(cache_dir: str, prefix: str) -> str:
 
 
 class Unpacked:
-    """The files of one wheel in *folder*, whose modes are those that this *umask* gives."""
+    """The files of one wheel in *folder*, with the modes that *umask* gives."""
 
     def __init__(self, folder: str, umask: int) -> None:
         self._folder = folder
@@ -36,58 +36,58 @@ class Unpacked:
         self._made: set[str] = set()
         self._usable = bool(folder)
 
-    def take(self, name: str, place: str, *, digest: str, size: int, executable: bool) -> bool:
-        """Link the member *name* to *place*, where it is just what *digest* (as RECORD has it) and *size* say; whether it is."""
+    def take(self, name: str, path: str, *, digest: str, size: int, executable: bool) -> bool:
+        """Link the member *name* to *path* and return True, if it has the *digest* of RECORD and the *size*."""
         if not self._usable:
             return False
-        kept = f"{self._folder}/{name}"
+        cached = f"{self._folder}/{name}"
         try:
-            os.link(kept, place, follow_symlinks=False)
+            os.link(cached, path, follow_symlinks=False)
         except FileNotFoundError:
             return False
         except OSError:
-            self._usable = False  # another file system, too many links, somebody else's file
+            self._usable = False  # another file system, too many links, a file of another user
             return False
-        # It is the very file at its new place that is looked at: the path in the cache may lead elsewhere by now.
-        if self._is_right(place, digest, size, executable=executable):
+        # The file is checked at its destination: the path in the cache may have changed meanwhile.
+        if self._is_valid(path, digest, size, executable=executable):
             return True
-        os.unlink(place)
+        os.unlink(path)
         with suppress(OSError):
-            os.unlink(kept)
+            os.unlink(cached)
         return False
 
-    def keep(self, name: str, place: str) -> None:
-        """Let the member *name*, just written to *place* and right, be taken from here next time."""
+    def keep(self, name: str, path: str) -> None:
+        """Add the member *name*, which was just written to *path* and checked, to the cache."""
         if not self._usable:
             return
-        kept = f"{self._folder}/{name}"
-        parent = os.path.dirname(kept)
+        cached = f"{self._folder}/{name}"
+        parent = os.path.dirname(cached)
         try:
             if parent not in self._made:
                 os.makedirs(parent, exist_ok=True)
                 self._made.add(parent)
-            os.link(place, kept)
+            os.link(path, cached)
         except FileExistsError:
-            pass  # another sync was faster
+            pass  # another sync has added it
         except OSError:
             self._usable = False
 
-    def _is_right(self, place: str, digest: str, size: int, *, executable: bool) -> bool:
+    def _is_valid(self, path: str, digest: str, size: int, *, executable: bool) -> bool:
         try:
-            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return False
         try:
-            found = os.fstat(descriptor)
+            status = os.fstat(descriptor)
             mode = stat.S_IFREG | ((0o777 if executable else 0o666) & ~self._umask)
-            if (found.st_mode, found.st_size, found.st_uid) != (mode, size, self._user):
+            if (status.st_mode, status.st_size, status.st_uid) != (mode, size, self._user):
                 return False
             algorithm, _, expected = digest.partition("=")
             hasher = hashlib.new(algorithm)
-            left = size
-            while left and (chunk := os.read(descriptor, min(left, _CHUNK))):
+            remaining = size
+            while remaining and (chunk := os.read(descriptor, min(remaining, _CHUNK))):
                 hasher.update(chunk)
-                left -= len(chunk)
+                remaining -= len(chunk)
         except OSError:
             return False
         finally:

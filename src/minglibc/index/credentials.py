@@ -1,4 +1,4 @@
-"""Users and passwords of indexes: each goes to the host that it was given for, and into nothing that is kept or said."""
+"""Credentials of indexes: each is sent only to its own host, and is never written to a file or a message."""
 
 import os
 from _thread import allocate_lock  # threading's own; a lock that uses no network does not import that
@@ -8,52 +8,53 @@ from minglibc.model.artifacts import printable
 
 KEYRING = "MINGLIBC_KEYRING_PROVIDER"
 _KEYRING_CHOICES = ("disabled", "subprocess")
-_KEYRING_PATIENCE = 30.0
-_LONGEST = 200
+_KEYRING_TIMEOUT = 30.0
+_MAX_MESSAGE = 200
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# What makes an address more than a bare one: credentials, and brackets, which urllib may refuse.
-_TELLING = frozenset("@[]")
+# URLs without these characters have no credentials, and no brackets, which urllib may reject.
+_SPECIAL = frozenset("@[]")
 
-# Scheme, host and port: what a browser calls an origin.
+# Scheme, host and port (RFC 6454).
 Origin = tuple[str, str, int]
 
 
 class Credentials:
-    """What each host is told: from the URLs and variables it was made with, else from netrc, else from keyring."""
+    """The credentials of each host: from URLs and environment variables, else from netrc, else from keyring."""
 
     def __init__(self) -> None:
-        self.trouble = ""
+        # What is wrong with netrc or keyring.
+        self.problem = ""
         self._indexes: dict[Origin, tuple[str, str]] = {}
         self._users: dict[Origin, str] = {}
         self._known: dict[Origin, str] = {}
         self._netrc: dict[str, tuple[str, str]] | None = None
-        self._bare: list[str] = []
+        self._plain_urls: list[str] = []
         # Worker threads ask for headers.
         self._lock = allocate_lock()
 
     def take(self, url: str, *, name: str = "") -> str:
-        """*url* without its user and password, which are remembered for its host; the variables of *name* win over them."""
-        if not name and url.isascii() and not _TELLING.intersection(url):
-            self._bare.append(url)
+        """*url* without its user and password, which are remembered for its host; the variables of *name* override them."""
+        if not name and url.isascii() and not _SPECIAL.intersection(url):
+            self._plain_urls.append(url)
             return url
-        from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415  3 ms, where most addresses are bare
+        from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415  3 ms; most URLs have no credentials
 
         try:
             parts = urlsplit(url)
         except ValueError as error:
-            # What urllib says of it may hold the password.
-            raise SettingsError("the index's address can't be read", hint="check index-url") from error
+            # The message of urllib may contain the password.
+            raise SettingsError("the index URL is invalid", hint="check index-url") from error
         secret, _, host = parts.netloc.rpartition("@")
         plain = urlunsplit(parts._replace(netloc=host)) if secret else url
         user, colon, password = secret.partition(":")
         user, password = unquote(user), unquote(password)
         if name:
             user = os.environ.get(variable(name, "USERNAME"), user)
-            given = os.environ.get(variable(name, "PASSWORD"))
-            password, colon = (password, colon) if given is None else (given, ":")
+            override = os.environ.get(variable(name, "PASSWORD"))
+            password, colon = (password, colon) if override is None else (override, ":")
         origin = _origin(plain)
-        self._name_bare()
+        self._add_plain_urls()
         self._indexes.setdefault(origin, (name, plain))
         if colon:
             self._known[origin] = _basic(user, password)
@@ -62,14 +63,14 @@ class Credentials:
             self._known.pop(origin, None)
         return plain
 
-    def _name_bare(self) -> None:
-        """Addresses that tell nothing are told apart when somebody asks."""
-        for url in self._bare:
+    def _add_plain_urls(self) -> None:
+        """Parse the URLs without credentials, which is only needed to look them up."""
+        for url in self._plain_urls:
             self._indexes.setdefault(_origin(url), ("", url))
-        self._bare.clear()
+        self._plain_urls.clear()
 
     def headers(self, url: str) -> dict[str, str]:
-        """The Authorization header for *url*, where its host has one."""
+        """The Authorization header for *url*, if its host has credentials."""
         if not self._known and not self._users and not self._machines():
             return {}
         origin = _origin(url)
@@ -80,17 +81,17 @@ class Credentials:
         return {"Authorization": known} if known else {}
 
     def advice(self, url: str) -> str:
-        """What to do about the server of *url*, which wants credentials, or better ones."""
-        self._name_bare()
+        """How to set the credentials for the server of *url*, which requires them or has rejected them."""
+        self._add_plain_urls()
         origin = _origin(url)
         name, _ = self._indexes.get(origin, ("", ""))
-        ways = [f"netrc (machine {origin[1]})"]
+        options = [f"netrc (machine {origin[1]})"]
         if name:
-            ways.append(f"{variable(name, 'USERNAME')} and {variable(name, 'PASSWORD')}")
+            options.append(f"{variable(name, 'USERNAME')} and {variable(name, 'PASSWORD')}")
         else:
-            ways.append("user and password in MINGLIBC_INDEX_URL")
-        told = "it refuses those that it was given" if self._known.get(origin) else "it was given none"
-        return f"{told}; give them by {', or by '.join(ways)}{self.trouble and f'; {self.trouble}'}"
+            options.append("user and password in MINGLIBC_INDEX_URL")
+        state = "it rejected those that were sent" if self._known.get(origin) else "none are set"
+        return f"{state}; set them in {', or in '.join(options)}{self.problem and f'; {self.problem}'}"
 
     def _look_up(self, origin: Origin) -> str:
         user = self._users.get(origin)
@@ -102,7 +103,7 @@ class Credentials:
         return _basic(user, self._from_keyring(origin, user))
 
     def _machines(self) -> dict[str, tuple[str, str]]:
-        """The entries of netrc by host. Its ``default`` is left out: it would go to any host at all."""
+        """The entries of netrc by host, without ``default``, which would be sent to any host."""
         if self._netrc is None:
             self._netrc = self._read_netrc()
         return self._netrc
@@ -111,29 +112,29 @@ class Credentials:
         path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
         if not os.path.isfile(path):
             if os.environ.get("NETRC"):
-                self.trouble = f"NETRC names {path}, which is not there"
+                self.problem = f"NETRC names {path}, which does not exist"
             return {}
-        import netrc  # noqa: PLC0415  few have one
+        import netrc  # noqa: PLC0415  few users have one
 
         try:
             hosts = netrc.netrc(path).hosts
         except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
-            # The parser's own words may quote a password.
+            # The message of the parser may contain a password.
             line = getattr(error, "lineno", None)
-            self.trouble = f"{path} can't be read{f' (line {line})' if line else ''} and was passed over"
+            self.problem = f"{path} is invalid{f' (line {line})' if line else ''} and was ignored"
             return {}
         return {host.lower(): (login, password) for host, (login, _, password) in hosts.items() if host != "default"}
 
     def _from_keyring(self, origin: Origin, user: str) -> str:
-        """The password by the ``keyring`` command, under the index's address or its host; empty where there is none."""
+        """The password from the ``keyring`` command, for the index URL or its host; empty where there is none."""
         provider = os.environ.get(KEYRING) or "disabled"
         if provider not in _KEYRING_CHOICES:
-            raise SettingsError(f"{KEYRING} is {provider!r}", hint=f"choose from {', '.join(_KEYRING_CHOICES)}")
+            raise SettingsError(f"{KEYRING} is {provider!r}", hint=f"expected one of {', '.join(_KEYRING_CHOICES)}")
         if provider == "disabled":
             return ""
-        import subprocess  # noqa: PLC0415  few have one
+        import subprocess  # noqa: PLC0415  few users have one
 
-        self._name_bare()
+        self._add_plain_urls()
         _, url = self._indexes.get(origin, ("", ""))
         for service in dict.fromkeys((url, origin[1])):
             try:
@@ -142,18 +143,18 @@ class Credentials:
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     text=True,
-                    timeout=_KEYRING_PATIENCE,
+                    timeout=_KEYRING_TIMEOUT,
                     check=False,
                 )
             except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-                why = getattr(error, "strerror", "") or type(error).__name__
-                self.trouble = f"the keyring command could not be asked ({why})"
+                reason = getattr(error, "strerror", "") or type(error).__name__
+                self.problem = f"the keyring command failed ({reason})"
                 return ""
             if ran.returncode == 0 and ran.stdout.strip("\r\n"):
                 return ran.stdout.strip("\r\n")
-        # A keyring without a backend says so in the last line of its traceback.
-        said = printable(ran.stderr.strip().rpartition("\n")[2])[:_LONGEST]
-        self.trouble = f"keyring has no password of {user}{f' ({said})' if said else ''}"
+        # The error of a keyring without a backend is the last line of a traceback.
+        message = printable(ran.stderr.strip().rpartition("\n")[2])[:_MAX_MESSAGE]
+        self.problem = f"keyring has no password for {user}{f' ({message})' if message else ''}"
         return ""
 
 
@@ -163,18 +164,18 @@ def variable(name: str, what: str) -> str:
 
 
 def _basic(user: str, password: str) -> str:
-    from base64 import b64encode  # noqa: PLC0415  few indexes want any
+    from base64 import b64encode  # noqa: PLC0415  few indexes require any
 
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def without_credentials(url: str) -> str:
-    """*url* without user and password, as it may be written down."""
+    """*url* without user and password."""
     return Credentials().take(url)
 
 
 def _origin(url: str) -> Origin:
-    from urllib.parse import urlsplit  # noqa: PLC0415  as above
+    from urllib.parse import urlsplit  # noqa: PLC0415  3 ms; most URLs have no credentials
 
     try:
         parts = urlsplit(url)

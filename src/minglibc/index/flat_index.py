@@ -16,14 +16,14 @@ from minglibc.model.project_page import NamedFile, ProjectPage, project_of, redu
 
 
 class _File(msgspec.Struct, gc=False):
-    """A file of the folder as PEP 691 would have it; its hash and its metadata are read where they are asked for."""
+    """A file of the folder in the form of PEP 691; its hash and its metadata are read when they are needed."""
 
     filename: str
     url: str
 
 
 class LocalPage(ProjectPage):
-    """A project's files on this machine; no lock may name those that lie elsewhere than below *root*."""
+    """A project's files on this machine; those outside *root* cannot be locked."""
 
     __slots__ = ("_root",)
 
@@ -32,10 +32,8 @@ class LocalPage(ProjectPage):
         self._root = root
 
     def wheel(self, index: int, place: int) -> Wheel:
-        """One of the wheels of a version that some Linux may run, as a local one where a lock may name it as such."""
-        return self._placed(super().wheel(index, place))
-
-    def _placed(self, wheel: Wheel) -> Wheel:
+        """One of the Linux wheels of a version, as a local wheel if it is below *root*."""
+        wheel = super().wheel(index, place)
         path = posixpath.normpath(path_of(wheel.url))
         if not wheel.url.startswith("file:///") or not path.startswith(f"{self._root.rstrip('/')}/"):
             return wheel
@@ -43,7 +41,7 @@ class LocalPage(ProjectPage):
 
 
 class LocalIndex:
-    """The index at the ``file:`` URL *url*, looked at once; its wheels lie below the folder *root*."""
+    """The index at the ``file:`` URL *url*, read once; its wheels are below the folder *root*."""
 
     def __init__(self, url: str, root: str) -> None:
         self._url = self._base = url
@@ -51,7 +49,7 @@ class LocalIndex:
         self._files: Mapping[str, Sequence[NamedFile]] | None = None
 
     def project(self, name: str) -> ProjectPage | None:
-        """The page of a project; None where there is none of its files. Raises SettingsError where there is no such index."""
+        """The page of a project; None where the index has none of its files. Raises SettingsError where there is no index."""
         if self._files is None:
             self._files = self._read()
         page = reduce_files(name, self._files.get(name, ()), base_url=self._base, make=partial(LocalPage, self._root))
@@ -66,15 +64,15 @@ class LocalIndex:
                 for name in sorted(os.listdir(path)):
                     files.setdefault(project_of(name), []).append(_File(name, quote(name)))
                 return files
-            with open(path, "rb") as page:
-                content = page.read()
+            with open(path, "rb") as stream:
+                content = stream.read()
         except OSError as error:
             raise SettingsError(
-                f"the index {path} can't be read: {error.strerror}", hint="make it, or mend the url of its table"
+                f"can't read the index {path}: {error.strerror}", hint="create it, or fix the url of its table"
             ) from error
         from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  a folder needs no parser
         from minglibc.index.response import Response  # noqa: PLC0415  as above
 
-        flat = read_flat_page(Response(self._url, 200, {"content-type": "text/html"}, content))
-        self._base = flat.base_url
-        return flat.files
+        page = read_flat_page(Response(self._url, 200, {"content-type": "text/html"}, content))
+        self._base = page.base_url
+        return page.files

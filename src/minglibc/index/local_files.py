@@ -1,4 +1,4 @@
-"""Wheels and source distributions that lie in the project's folder, read for a lock."""
+"""Wheels and source distributions on this machine, read for a lock."""
 
 import hashlib
 import os
@@ -17,10 +17,10 @@ AnyFile = TypeVar("AnyFile", bound=Artifact)
 def read(wheel: Wheel) -> tuple[Wheel, CoreMetadata]:
     """*wheel*, whose URL is a file's, with the hash and the size of its bytes, and its metadata; raises WheelError."""
     try:
-        found = metadata(wheel)
+        content = metadata(wheel)
     except ValueError as error:
-        raise WheelError(f"{path_of(wheel.url)} can't be used: {error}") from error
-    return hashed(wheel), found
+        raise WheelError(f"{path_of(wheel.url)} is unusable: {error}") from error
+    return hashed(wheel), content
 
 
 def metadata(wheel: Artifact) -> CoreMetadata:
@@ -30,13 +30,13 @@ def metadata(wheel: Artifact) -> CoreMetadata:
 
 
 def hashed(wheel: AnyFile) -> AnyFile:
-    """*wheel*, whose URL is a file's, with the hash and the size of its bytes; raises WheelError where it is promised another."""
+    """*wheel*, whose URL is a file's, with the hash and the size of its bytes; raises WheelError where it has another than expected."""
     algorithm = wheel.hash.partition(":")[0] or "sha256"
     with _opened(wheel) as file:
         digest = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
         size = file.tell()
     if wheel.hash and wheel.hash.lower() != digest:
-        raise WheelError(f"{path_of(wheel.url)} is not the file that is asked for: its hash is {digest}")
+        raise WheelError(f"{path_of(wheel.url)} is not the expected file: its hash is {digest}")
     return wheel._replace(hash=digest, size=size)
 
 
@@ -46,15 +46,15 @@ def _opened(wheel: Artifact) -> BufferedReader:
         return open(path, "rb")
     except OSError as error:
         raise WheelError(
-            f"can't read {path}: {error.strerror}", hint="build the wheel first, or mend its path"
+            f"can't read {path}: {error.strerror}", hint="build the wheel first, or fix its path"
         ) from error
 
 
 def path_of(url: str) -> str:
-    """The path that a ``file:`` URL is about."""
+    """The path of a ``file:`` URL."""
     return unquote(urlsplit(url).path)
 
 
 def url_of(url: str | None, path: str | None, folder: str) -> str:
-    """The URL of a locked wheel, whose *path* counts from the lock's *folder*."""
+    """The URL of a locked wheel, whose *path* is relative to the lock's *folder*."""
     return url or f"file://{quote(os.path.join(os.path.abspath(folder), path or ''))}"

@@ -1,4 +1,4 @@
-"""TLS as the machine trusts it, and what is wrong with a certificate in words."""
+"""TLS with the certificates that the machine trusts, and messages for certificate errors."""
 
 import os
 import socket
@@ -13,13 +13,13 @@ from urllib.request import getproxies
 from minglibc.errors import IndexUnreachable, SettingsError
 
 CLIENT_CERTIFICATE = "MINGLIBC_CLIENT_CERT"
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
-_OF_ANOTHER_NAME = frozenset((62, 64))
+_NAME_MISMATCHES = frozenset((62, 64))
 
 
 def context() -> ssl.SSLContext:
-    """What https is spoken with, made once: the machine's trust, SSL_CERT_FILE and SSL_CERT_DIR, and a client certificate."""
+    """The context for https: the machine's trust store, SSL_CERT_FILE and SSL_CERT_DIR, and a client certificate."""
     return _context(*(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", CLIENT_CERTIFICATE)))
 
 
@@ -27,9 +27,9 @@ def context() -> ssl.SSLContext:
 def _context(*_variables: str | None) -> ssl.SSLContext:
     import truststore  # noqa: PLC0415  plain http needs no certificates
 
-    made: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _load_client_certificate(made)
-    return made
+    context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _load_client_certificate(context)
+    return context
 
 
 def _load_client_certificate(context: ssl.SSLContext) -> None:
@@ -37,55 +37,55 @@ def _load_client_certificate(context: ssl.SSLContext) -> None:
     if not path:
         return
     try:
-        # Without a password here, OpenSSL would ask the terminal for one.
+        # Without a password here, OpenSSL would prompt for one.
         context.load_cert_chain(path, password=lambda: b"")
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{CLIENT_CERTIFICATE} names {path}, which can't be used: {_reason(error)}",
-            hint="a PEM file with a certificate and its key, without a password, is due",
+            f"{CLIENT_CERTIFICATE} names {path}, which is unusable: {_reason(error)}",
+            hint="expected a PEM file with a certificate and its key, without a password",
         ) from error
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return "it is no such PEM file"
+        return "it is not such a PEM file"
     return getattr(error, "strerror", None) or str(error)
 
 
 def certificate_error(error: BaseException, url: str) -> IndexUnreachable | None:
-    """What to say where *error* came of a certificate, of the server of *url* or of this side; None where it did not."""
+    """The error where *error* was caused by the certificate of the server of *url* or of the client; else None."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     parts = urlsplit(url)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return _distrusted(cause, parts)
-    if cause is not None and _is_about_ours(cause.reason):
-        refused = "refuses the one that it was shown" if os.environ.get(CLIENT_CERTIFICATE) else "was shown none"
+        return _verification_error(cause, parts)
+    if cause is not None and _is_about_client(cause.reason):
+        state = "rejected the one that was sent" if os.environ.get(CLIENT_CERTIFICATE) else "none was sent"
         return IndexUnreachable(
-            f"{parts.scheme}://{parts.hostname}: the server wants a client certificate, and {refused}",
-            hint=f"name a PEM file with a certificate and its key by {CLIENT_CERTIFICATE}",
+            f"{parts.scheme}://{parts.hostname}: the server requires a client certificate, and {state}",
+            hint=f"set {CLIENT_CERTIFICATE} to a PEM file with a certificate and its key",
         )
     return None
 
 
-def _is_about_ours(reason: str | None) -> bool:
+def _is_about_client(reason: str | None) -> bool:
     return bool(reason) and "ALERT" in str(reason) and "CERTIFICATE" in str(reason)
 
 
-def _distrusted(cause: ssl.SSLCertVerificationError, parts: SplitResult) -> IndexUnreachable:
+def _verification_error(cause: ssl.SSLCertVerificationError, parts: SplitResult) -> IndexUnreachable:
     host = parts.hostname or ""
-    certificate = _presented(host, parts.port or 443)
+    certificate = _server_certificate(host, parts.port or 443)
     names = ", ".join(_names(certificate))
-    if cause.verify_code in _OF_ANOTHER_NAME:
-        whose = f"the certificate is for {names}" if names else "the certificate is for another name"
+    if cause.verify_code in _NAME_MISMATCHES:
+        subject = f"the certificate is for {names}" if names else "the certificate is for another name"
         return IndexUnreachable(
-            f"{parts.scheme}://{host}: {whose}, not for {host}",
-            hint="name the index as its certificate does",
+            f"{parts.scheme}://{host}: {subject}, not for {host}",
+            hint="use the host name in the certificate for the index",
         )
-    whose = f"the certificate for {names}, issued by {_issuer(certificate)}," if names else "its certificate"
+    subject = f"the certificate for {names}, issued by {_issuer(certificate)}," if names else "its certificate"
     return IndexUnreachable(
-        f"{parts.scheme}://{host}: {whose} is not trusted: {cause.verify_message}", hint=_trust_hint()
+        f"{parts.scheme}://{host}: {subject} is not trusted: {cause.verify_message}", hint=_trust_hint()
     )
 
 
@@ -93,23 +93,23 @@ def _trust_hint() -> str:
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(variable)
         if path and not os.path.exists(path):
-            return f"{variable} names {path}, which is not there"
-    return "where the index has a CA of its own, name that CA's file by SSL_CERT_FILE, or have the machine trust it"
+            return f"{variable} names {path}, which does not exist"
+    return "if the index has its own CA, set SSL_CERT_FILE to the CA's file, or add it to the machine's trust store"
 
 
-def _presented(host: str, port: int) -> Mapping[str, Any]:
-    """The certificate that a server shows, whoever signed it; empty where it can't be had."""
+def _server_certificate(host: str, port: int) -> Mapping[str, Any]:
+    """The certificate of a server, whether or not it is trusted; empty where it is not available."""
     if getproxies():
         return {}
     with suppress(OSError, ValueError):
-        leaf = ssl.get_server_certificate((host, port), timeout=_PATIENCE)
-        # Only a trusted certificate is decoded, so it is its own anchor here; nothing is sent over this connection.
+        leaf = ssl.get_server_certificate((host, port), timeout=_TIMEOUT)
+        # Python only decodes trusted certificates, so it is its own trust anchor here; no data is sent over this connection.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.load_verify_locations(cadata=leaf)
         with (
-            socket.create_connection((host, port), timeout=_PATIENCE) as plain,
+            socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
             context.wrap_socket(plain, server_hostname=host) as connection,
         ):
             return connection.getpeercert() or {}
@@ -122,8 +122,8 @@ def _names(certificate: Mapping[str, Any]) -> list[str]:
 
 
 def _issuer(certificate: Mapping[str, Any]) -> str:
-    known = _fields(certificate, "issuer", "commonName") or _fields(certificate, "issuer", "organizationName")
-    return known[0] if known else "nobody by name"
+    names = _fields(certificate, "issuer", "commonName") or _fields(certificate, "issuer", "organizationName")
+    return names[0] if names else "an unnamed issuer"
 
 
 def _fields(certificate: Mapping[str, Any], part: str, field: str) -> list[str]:
