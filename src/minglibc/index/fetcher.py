@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.errors import IndexAnswerError
 from minglibc.index.connection import Connection
-from minglibc.index.page_workers import PageWorkers
+from minglibc.index.page_worker import PageWorker
 from minglibc.index.response import ACCEPT, Response, display_url, max_age, validators
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
@@ -41,12 +41,12 @@ class Fetcher:
 
     def __init__(
         self,
-        workers: PageWorkers | None,
+        worker: PageWorker | None,
         *,
         headers: Callable[[str], dict[str, str]],
         advice: Callable[[str], str],
     ) -> None:
-        self._workers = workers
+        self._worker = worker
         self._credentials = headers
         self._advice = advice
         self._missing_metadata = 0
@@ -82,9 +82,9 @@ class Fetcher:
             return FetchedPage(entry, is_absent=True, refusal=_no_format(response))
         if response.status != 200:
             raise self._unexpected(response, f"the page of {name}")
-        if folder and self._workers is not None and self._workers.store_page(response, folder, name):
+        if folder and self._worker is not None and self._worker.store_page(response, folder, name):
             return FetchedPage(entry, is_stored=True)
-        from minglibc.index.pages import read_page  # noqa: PLC0415  msgspec takes 10 ms; page workers import it meanwhile
+        from minglibc.index.pages import read_page  # noqa: PLC0415  msgspec takes 10 ms; the page worker has imported it
 
         return FetchedPage(entry, read_page(response, name))
 

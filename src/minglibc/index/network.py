@@ -1,8 +1,8 @@
-"""The network of one lock: worker threads and processes, and a task for each thing that is fetched."""
+"""The network of one lock: worker threads and a page worker, and a task for each thing that is fetched."""
 
 from typing import TYPE_CHECKING, TypeVar
 
-from minglibc.index import page_workers
+from minglibc.index import page_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,17 +22,17 @@ class Network:
     """Fetches things once, in parallel."""
 
     def __init__(self, store: "Store", credentials: "Credentials") -> None:
-        self._workers = page_workers.start(store)
+        self._worker = page_worker.start(store)
         try:
-            from minglibc.index.connection import Limits  # noqa: PLC0415  httpx, 80 ms; the page workers start meanwhile
+            from minglibc.index.connection import Limits  # noqa: PLC0415  httpx, 80 ms; the page worker starts meanwhile
             from minglibc.index.fetcher import Fetcher  # noqa: PLC0415  as above
             from minglibc.index.transport import Transport  # noqa: PLC0415  as above
 
             self._transport = Transport(Limits.from_environment(), size=_THREADS, reserved=_RESERVED)
         except BaseException:
-            self._close_workers()
+            self._close_worker()
             raise
-        self.fetcher = Fetcher(self._workers, headers=credentials.headers, advice=credentials.advice)
+        self.fetcher = Fetcher(self._worker, headers=credentials.headers, advice=credentials.advice)
         self.tasks: dict[tuple[str, str], Task[None]] = {}
 
     def start(self, key: tuple[str, str], job: "Callable[[Connection], None]") -> None:
@@ -53,8 +53,8 @@ class Network:
     def close(self) -> None:
         """Cancel all tasks; a page that is being written to the cache is completed."""
         self._transport.close()
-        self._close_workers()
+        self._close_worker()
 
-    def _close_workers(self) -> None:
-        if self._workers is not None:
-            self._workers.close()
+    def _close_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
