@@ -93,21 +93,8 @@ def test_imports_of_a_warm_lock(project: Path, index: IndexServer) -> None:
 UNUSED = {"asyncio", "packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is no second process")
-def test_imports_of_a_cold_lock_with_a_network_process(project: Path, index: IndexServer) -> None:
-    """A lock with an empty cache imports the page parser, and no HTTP client."""
+def test_imports_of_a_cold_lock(project: Path, index: IndexServer) -> None:
+    """A lock with an empty cache imports httpx, and not packaging, rich, tomlkit or zipfile."""
     modules = _lock(project, index)
-    assert "msgspec" in modules
-    assert set() == modules & (UNUSED | {"httpx", "httpcore", "ssl", "urllib.request"})
-
-
-def test_imports_of_a_cold_lock_on_one_core(project: Path, index: IndexServer) -> None:
-    """On one core a lock imports httpx, and not packaging, rich, tomlkit or zipfile."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        modules = _lock(project, index)
-    finally:
-        os.sched_setaffinity(0, before)
     assert "httpx" in modules
     assert set() == modules & UNUSED
