@@ -1,14 +1,22 @@
 """The worker threads: their number, their order, and how they end."""
 
+import importlib.util
+import socket
 import threading
 import time
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
-from minglibc.index.connection import Connection, Limits
+from minglibc.errors import IndexUnreachable, SettingsError
+from minglibc.index.connection import Connection, Limits, Request
 from minglibc.index.transport import Task, Transport
+from tests.support.environments import LockedProject
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
 
 PATIENCE = 30
 
@@ -90,3 +98,160 @@ def test_close_cancels_what_has_not_begun() -> None:
     before = threading.active_count()
     transport.close()
     assert before - 1 == threading.active_count()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_connection_that_cannot_be_made_is_an_error(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who wait get the error of the connection, whatever it is, and a later connection is tried again."""
+    failures = [OSError("no sockets"), ImportError("no module"), MemoryError()]
+
+    def fail(*_: Any, **__: Any) -> Connection:
+        raise failures[0]
+
+    transport = Transport(Limits(), size=size)
+    with monkeypatch.context() as patch:
+        patch.setattr("minglibc.index.transport.Connection", fail)
+        for _ in range(len(failures)):
+            tasks = [transport.submit(lambda _: 1) for _ in range(5)]
+            for task in tasks:
+                with pytest.raises(type(failures[0])):
+                    transport.wait(task)
+            failures.append(failures.pop(0))
+    assert transport.wait(transport.submit(lambda _: 1)) == 1
+    transport.close()
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_the_limit_on_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no further thread starts, the workers that there are run all tasks; without any, tasks fail."""
+    transport = Transport(Limits(), size=4)
+    start, remaining = threading.Thread.start, [None] * threads
+
+    def limited(thread: threading.Thread) -> None:
+        if not remaining:
+            raise RuntimeError("can't start new thread")
+        remaining.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    tasks = [transport.submit(lambda _: 1) for _ in range(5)]
+    if threads:
+        assert transport.wait_all(tasks) == [1] * 5
+    else:
+        with pytest.raises(IndexUnreachable, match="thread"):
+            transport.wait_all(tasks)
+    transport.close()
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy", "HTTPS_PROXY"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("foo://h", "http://[::1", "://", "http://", "http:///x", "http://h:abc", "h:99999", "socks4://h:1"),
+        *("http://é..x", "http://u:s3cr3t@h:port", "\x01", "http://h\nx", "//"),
+    ],
+)
+def test_unusable_proxies(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable that is no URL of a proxy is named in an error, without its value, which may have a password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable} ") as caught:
+        Connection(Limits())
+    assert "s3cr3t" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_socks_proxies(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SOCKS proxies need a package; the error names it and the variable."""
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:1080")
+    if importlib.util.find_spec("socksio"):
+        Connection(Limits()).close()
+    else:
+        with pytest.raises(SettingsError, match=r"ALL_PROXY.*socksio"):
+            Connection(Limits())
+
+
+def test_usable_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host and a port are enough, and an empty variable names no proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
+    monkeypatch.setenv("ALL_PROXY", "")
+    monkeypatch.setenv("no_proxy", "localhost, .example, 127.0.0.1, ::1")
+    Connection(Limits()).close()
+
+
+@pytest.mark.parametrize("command", ["lock", "sync"])
+@pytest.mark.parametrize("value", ["socks5://127.0.0.1:1", "foo://h", "http://[::1"])
+def test_commands_with_an_unusable_proxy(
+    command: str, value: str, index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command ends at once with an error that names the variable."""
+    project = LockedProject(tmp_path / "project", index)
+    index.add(build_wheel("b", "1.0"))
+    project.lock("b")
+    monkeypatch.setenv("ALL_PROXY", value)
+    if value.startswith("socks5") and importlib.util.find_spec("socksio"):
+        pytest.skip("SOCKS proxies are supported")
+    ran = project.command(command, *(["--refresh", "--upgrade"] if command == "lock" else []))
+    assert ran.code == 2
+    assert "ALL_PROXY" in ran.err
+
+
+@pytest.mark.parametrize("part", ["body", "headers"])
+@pytest.mark.parametrize("redirects", [0, 2])
+def test_a_slow_response_is_not_requested_again(part: str, redirects: int) -> None:
+    """A server that sends a byte at a time keeps a request for its deadline and one timeout more, once."""
+    with TricklingServer(part, redirects) as server:
+        transport = Transport(Limits(timeout=0.5, deadline=1.5, retries=3), size=1)
+        started = time.monotonic()
+        with pytest.raises(IndexUnreachable, match=r"no complete response within 1.5 s"):
+            transport.wait(transport.submit(lambda connection: connection.get(server.url, {})))
+        assert time.monotonic() - started < 6
+        assert len(server.requests) == 1 + (redirects if part == "body" else 0)
+        transport.close()
+
+
+def test_a_size_that_the_server_promises_is_no_allowance() -> None:
+    """A large file gets more time only as its bytes arrive."""
+    with TricklingServer("body", 0) as server:
+        transport = Transport(Limits(timeout=0.5, deadline=1, retries=3), size=1)
+        request = Request(server.url, {}, size=1 << 40)
+        with pytest.raises(IndexUnreachable, match="no complete response within 1 s"):
+            transport.wait(transport.submit(lambda c: c.send(request, lambda _, chunks: b"".join(chunks))))
+        transport.close()
+
+
+class TricklingServer:
+    """A server that redirects some times, then sends one byte of its headers or body every tenth of a second."""
+
+    def __init__(self, part: str, redirects: int) -> None:
+        self._part = part
+        self._redirects = redirects
+        self.requests: list[int] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+
+    def _answer(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            while client.recv(65536):
+                self.requests.append(1)
+                if self._part == "body" and len(self.requests) <= self._redirects:
+                    client.sendall(f"HTTP/1.1 302 Found\r\nLocation: {self.url}\r\nContent-Length: 0\r\n\r\n".encode())
+                    continue
+                client.sendall(b"HTTP/1.1 200 OK\r\n")
+                if self._part == "body":
+                    client.sendall(b"Content-Length: 100000\r\n\r\n")
+                for _ in range(1000):
+                    client.sendall(b"x")
+                    time.sleep(0.1)

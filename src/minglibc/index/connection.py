@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies
 
 import httpx
 
 from minglibc import __version__
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 from minglibc.index import tls
+from minglibc.index.proxies import proxied_client
 from minglibc.index.response import MIB, Response, decompressed, display_url
 
 MAX_REDIRECTS = 10
@@ -25,6 +25,8 @@ _SHORT_BODY = 64 * 1024
 _POOL_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4)
 _HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
 _MAX_NUMBER = 3600
+# From a large file: a slower connection exceeds its deadline.
+_BYTES_PER_SECOND = 50_000
 _HINT = "check the network and the index; what is already cached can be used with --offline"
 T = TypeVar("T")
 
@@ -63,8 +65,8 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     subject: str = ""
     hint: str = _HINT
-    # Seconds beyond the deadline, for large files.
-    extra_time: float = 0.0
+    # The bytes of a large file, which extend the deadline as they arrive.
+    size: int = 0
 
     @property
     def name(self) -> str:
@@ -83,8 +85,7 @@ class Connection:
         self._is_closing = is_closing
         self._extensions = {"timeout": httpx.Timeout(limits.timeout).as_dict()}
         self._transports: dict[str, httpx.HTTPTransport] = {}
-        # httpx.Client decides which proxy is for which host.
-        self._proxied = httpx.Client(verify=_ssl_context("https"), limits=_POOL_LIMITS) if getproxies() else None
+        self._proxied = proxied_client(_ssl_context, _POOL_LIMITS)
         # The request in progress, and by when its response must be complete.
         self._current: tuple[Request, float] | None = None
 
@@ -98,18 +99,19 @@ class Connection:
         problem = ""
         for attempt in range(self.limits.retries + 1):
             delay = _backoff(attempt)
-            deadline = self.limits.deadline + request.extra_time
-            expires = time.monotonic() + deadline
-            self._current = request, expires
+            self._current = request, time.monotonic() + self.limits.deadline
             try:
                 response = self._follow(request)
                 try:
                     if response.status_code not in _RETRIED:
-                        return read(response, self._chunks(response, expires))
+                        return read(response, self._chunks(response, request))
                 finally:
                     response.close()
-            except (TimeoutError, ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
-                problem = self._temporary_problem(error, request, deadline)
+            except TimeoutError as error:
+                # Without another try: the total time of a request is limited.
+                raise self._overdue_error(request) from error
+            except (ssl.SSLError, httpx.HTTPError, httpx.InvalidURL) as error:
+                problem = self._temporary_problem(error, request)
             else:
                 problem, wait = _refusal(response)
                 if wait > MAX_RETRY_AFTER:
@@ -132,10 +134,13 @@ class Connection:
         current = self._current
         if current is None or time.monotonic() <= current[1] + self.limits.timeout:
             return None
-        request = current[0]
+        return self._overdue_error(current[0])
+
+    def _overdue_error(self, request: Request) -> IndexUnreachable:
+        slow = f", or less than {_BYTES_PER_SECOND // 1000} kB per second from then on" if request.size else ""
         return IndexUnreachable(
-            f"{request.name}: no complete response within {self.limits.deadline + request.extra_time:g} s",
-            hint="check the network and the index",
+            f"{request.name}: no complete response within {self.limits.deadline:g} s{slow}",
+            hint="check the network and the index, or set MINGLIBC_HTTP_TIMEOUT to more seconds",
         )
 
     def close(self) -> None:
@@ -161,6 +166,8 @@ class Connection:
                 raise httpx.InvalidURL(str(error)) from error
             finally:
                 _discard(response)
+            if urlsplit(target).scheme not in {"http", "https"}:
+                raise IndexAnswerError(f"{asked.name}: redirects to {display_url(target)}, which is not http(s)")
             url = target
         raise httpx.TooManyRedirects("too many redirects", request=request)
 
@@ -178,10 +185,15 @@ class Connection:
         response.request = request
         return response
 
-    def _chunks(self, response: httpx.Response, expires: float) -> Iterator[bytes]:
+    def _chunks(self, response: httpx.Response, request: Request) -> Iterator[bytes]:
+        assert self._current is not None
+        deadline, received = self._current[1], 0
         for chunk in response.iter_raw():
+            received += len(chunk)
+            expires = deadline + min(received, request.size) / _BYTES_PER_SECOND
             if time.monotonic() > expires or self._is_closing():
                 raise TimeoutError
+            self._current = request, expires
             yield chunk
 
     def _read_all(self, response: httpx.Response, chunks: Iterator[bytes]) -> Response:
@@ -193,25 +205,25 @@ class Connection:
                 raise IndexAnswerError(f"{display_url(str(response.url))}: the response is larger than {size} MiB")
         return Response(str(response.url), response.status_code, dict(response.headers.items()), bytes(body))
 
-    def _temporary_problem(self, error: Exception, request: Request, deadline: float) -> str:
+    def _temporary_problem(self, error: Exception, request: Request) -> str:
         """What happened, where a retry may help; raises IndexAnswerError, IndexUnreachable where it cannot."""
         match error:
             case httpx.TooManyRedirects():
                 raise IndexAnswerError(f"{request.name}: redirect loop (over {MAX_REDIRECTS} redirects)") from error
             case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-                raise IndexAnswerError(f"{request.name}: leads to a URL that is not http(s): {error}") from error
+                # The message of httpx would quote parts of the URL, which may be a password.
+                raise IndexAnswerError(f"{request.name}: leads to a URL that is not http(s) or is invalid") from error
             case httpx.ConnectTimeout():
                 return f"no connection within {self.limits.timeout:g} s"
             case httpx.TimeoutException():
                 return f"no response for {self.limits.timeout:g} s"
-            case TimeoutError():
-                return f"no complete response within {deadline:.3g} s"
             case httpx.RemoteProtocolError():
                 cut = "peer closed" in str(error)
                 return "the response was cut short" if cut else f"the response is not valid HTTP: {error}"
         _raise_certificate_error(error, request.url)
         if isinstance(error, httpx.ConnectError):
-            return f"no connection to {error.request.url.host}: {error}"
+            proxy = " through the proxy" if self._proxied else ""
+            return f"no connection to {error.request.url.host}{proxy}: {error}"
         return f"the connection was lost: {str(error) or type(error).__name__}"
 
 

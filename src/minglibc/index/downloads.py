@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from minglibc.index.credentials import Credentials
 
 _PARALLEL = 8
-# A large file gets more time than other requests, for a slow connection.
-_BYTES_PER_SECOND = 50_000
 # The first bytes of the files in a lock: wheels and other zip archives, and .tar.gz.
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _HINT = "nothing was changed; check the connection and try again"
@@ -111,7 +109,7 @@ class Wheelhouse:
         if self._credentials:
             headers |= self._credentials.headers(file.url)
         subject = f"can't download {file.filename} from {display_url(file.url)}"
-        request = Request(file.url, headers, subject, _HINT, extra_time=_size(file) / _BYTES_PER_SECOND)
+        request = Request(file.url, headers, subject, _HINT, size=_size(file))
         return connection.send(request, partial(self._store, file))
 
     def _store(self, file: LockedFile, response: "httpx.Response", chunks: Iterator[bytes]) -> str:

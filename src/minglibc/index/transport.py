@@ -3,9 +3,10 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from minglibc.errors import IndexUnreachable
 from minglibc.index.connection import Connection, Limits
 
 # Seconds after which a waiting thread checks the deadlines of what it waits for.
@@ -105,8 +106,21 @@ class Transport:
             self._submitted.notify()
         elif len(self._threads) < self._size and (task := self._next()) is not None:
             thread = threading.Thread(target=self._work, args=(task,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                self._return(task)
+            else:
+                self._threads.append(thread)
+
+    def _return(self, task: Task[Any]) -> None:
+        """Leave *task* to the other workers, as the limit on threads is reached; it fails if there are none."""
+        self._busy -= 1
+        if self._threads:
+            (self._urgent if task.urgent else self._later).appendleft(task)
+        else:
+            task.error = IndexUnreachable("can't start a thread for requests", hint="raise the limit on processes")
+            task.is_done = True
 
     def _next(self) -> Task[Any] | None:
         """The task to run now, if there is one and it may occupy another worker."""
@@ -119,16 +133,20 @@ class Transport:
         return task
 
     def _work(self, first: Task[Any]) -> None:
-        """Run tasks in a thread of its own."""
+        """Run tasks in a thread of its own; a task also fails with the error of the connection that it needs."""
         task: Task[Any] | None = first
-        with closing(Connection(self._limits, is_closing=lambda: self.is_closing)) as connection:
-            while task is not None:
+        connection: Connection | None = None
+        while task is not None:
+            try:
+                if connection is None:
+                    connection = Connection(self._limits, is_closing=lambda: self.is_closing)
                 task.connection = connection
-                try:
-                    task.result = task.job(connection)
-                except BaseException as error:  # noqa: BLE001  the waiting thread raises it
-                    task.error = error
-                task = self._finish(task)
+                task.result = task.job(connection)
+            except BaseException as error:  # noqa: BLE001  the waiting thread raises it
+                task.error = error
+            task = self._finish(task)
+        if connection is not None:
+            connection.close()
 
     def _finish(self, task: Task[Any]) -> Task[Any] | None:
         """Mark *task* as done; the task to run next, or None when the transport is closed."""
