@@ -223,7 +223,7 @@ def test_children_of_a_backend_are_killed(project: LockedProject, index: IndexSe
 
 @pytest.mark.parametrize(
     ("name", "version", "problem"),
-    [("other", "1.0", "its METADATA is of other"), ("a", "1.1", "its METADATA says version 1.1")],
+    [("other", "1.0", "its METADATA is of other"), ("a", "1.1", "its METADATA has version 1.1")],
 )
 def test_build_of_another_release(
     project: LockedProject, index: IndexServer, name: str, version: str, problem: str

@@ -12,7 +12,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.cli import add
 from minglibc.config import edit, project_files
-from minglibc.config.edit import Place
+from minglibc.config.edit import DependencyList
 from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.model.requirements import parse
 from tests.support.commands import Ran, minglibc, read_lock
@@ -234,7 +234,7 @@ NAMES = st.sampled_from(["aa", "b-b", "B_b", "cc", "d.d", "ee"])
 REQUIREMENTS = st.builds(
     lambda name, tail: name + tail, NAMES, st.sampled_from(["", ">=1", "==1.*", "[x]<2", "; python_version < '3'"])
 )
-PLACES = st.sampled_from([Place(), Place(extra="x"), Place(group="dev")])
+DEPENDENCY_LISTS = st.sampled_from([DependencyList(), DependencyList(extra="x"), DependencyList(group="dev")])
 
 
 @st.composite
@@ -257,25 +257,25 @@ def pyprojects(draw: st.DrawFn) -> str:
     return f'[project]\nname = "p"\n{dependencies}{extra}{group}{after}'
 
 
-def entries_at(text: str, place: Place) -> list[str]:
-    """The requirements at *place*."""
+def entries_in(text: str, dependency_list: DependencyList) -> list[str]:
+    """The requirements in *dependency_list*."""
     document = tomllib.loads(text)
-    if place.extra:
-        entries = document["project"].get("optional-dependencies", {}).get(place.extra, [])
-    elif place.group:
-        entries = document.get("dependency-groups", {}).get(place.group, [])
+    if dependency_list.extra:
+        entries = document["project"].get("optional-dependencies", {}).get(dependency_list.extra, [])
+    elif dependency_list.group:
+        entries = document.get("dependency-groups", {}).get(dependency_list.group, [])
     else:
         entries = document["project"].get("dependencies", [])
     return [str(entry) for entry in entries]
 
 
-def without_place(text: str, place: Place) -> object:
-    """The document without the requirements at *place*."""
+def without_list(text: str, dependency_list: DependencyList) -> object:
+    """The document without *dependency_list*."""
     document = tomllib.loads(text)
-    if place.group:
-        document.get("dependency-groups", {}).pop(place.group, None)
-    elif place.extra:
-        document["project"].get("optional-dependencies", {}).pop(place.extra, None)
+    if dependency_list.group:
+        document.get("dependency-groups", {}).pop(dependency_list.group, None)
+    elif dependency_list.extra:
+        document["project"].get("optional-dependencies", {}).pop(dependency_list.extra, None)
     else:
         document["project"].pop("dependencies", None)
     document["project"].setdefault("optional-dependencies", {})
@@ -283,28 +283,30 @@ def without_place(text: str, place: Place) -> object:
     return document
 
 
-@given(pyprojects(), REQUIREMENTS, PLACES)
-def test_add_changes_one_entry(text: str, wanted: str, place: Place) -> None:
+@given(pyprojects(), REQUIREMENTS, DEPENDENCY_LISTS)
+def test_add_changes_one_entry(text: str, wanted: str, dependency_list: DependencyList) -> None:
     """In any layout the requirement is added, other requirements and comments stay, and the rest is equal."""
-    edited = edit.add(text, [wanted], place)
+    edited = edit.add(text, [wanted], dependency_list)
     name = parse(wanted).name
-    before, after = entries_at(text, place), entries_at(edited, place)
+    before, after = entries_in(text, dependency_list), entries_in(edited, dependency_list)
     assert name in {parse(entry).name for entry in after}
     assert [entry for entry in before if parse(entry).name != name] == [
         entry for entry in after if parse(entry).name != name
     ]
-    assert without_place(text, place) == without_place(edited, place)
+    assert without_list(text, dependency_list) == without_list(edited, dependency_list)
     assert text.count("#") == edited.count("#")
-    assert edited == edit.add(edited, [wanted], place)
+    assert edited == edit.add(edited, [wanted], dependency_list)
 
 
-@given(pyprojects(), REQUIREMENTS, PLACES)
-def test_remove_changes_one_name(text: str, wanted: str, place: Place) -> None:
+@given(pyprojects(), REQUIREMENTS, DEPENDENCY_LISTS)
+def test_remove_changes_one_name(text: str, wanted: str, dependency_list: DependencyList) -> None:
     """In any layout no requirement of the name is left, and the others stay."""
-    edited = edit.remove(edit.add(text, [wanted], place), [wanted], place)
+    edited = edit.remove(edit.add(text, [wanted], dependency_list), [wanted], dependency_list)
     name = parse(wanted).name
-    assert [entry for entry in entries_at(text, place) if parse(entry).name != name] == entries_at(edited, place)
-    assert without_place(text, place) == without_place(edited, place)
+    assert [entry for entry in entries_in(text, dependency_list) if parse(entry).name != name] == entries_in(
+        edited, dependency_list
+    )
+    assert without_list(text, dependency_list) == without_list(edited, dependency_list)
 
 
 @pytest.mark.parametrize("last", [",", ""])
@@ -314,13 +316,13 @@ def test_trailing_comma(last: str) -> None:
     expected = (
         f'[project]\nname = "p"\ndependencies = [\n  "bb", # why, not\n  "aa", # last\n  "cc",\n  "dd"{last}\n]\n'
     )
-    assert expected == edit.add(text, ["cc", "dd"], Place())
+    assert expected == edit.add(text, ["cc", "dd"], DependencyList())
 
 
 def test_comment_above_an_entry() -> None:
     """A new entry is never inserted between an entry and the comment above it."""
     text = '[project]\nname = "p"\ndependencies = [\n  "aa",\n  # of cc\n  "cc",\n]\n'
-    assert text.replace('"cc",', '"cc",\n  "bb",') == edit.add(text, ["bb"], Place())
+    assert text.replace('"cc",', '"cc",\n  "bb",') == edit.add(text, ["bb"], DependencyList())
 
 
 def test_list_on_one_line() -> None:
@@ -331,7 +333,7 @@ def test_list_on_one_line() -> None:
         ("cc", """['bb', "cc", "dd"]"""),
         ("ee", """['bb', "dd", "ee"]"""),
     ]:
-        assert f"dependencies = {expected}\n" in edit.add(text, [name], Place())
+        assert f"dependencies = {expected}\n" in edit.add(text, [name], DependencyList())
 
 
 def test_with_bound() -> None:

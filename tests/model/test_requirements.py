@@ -70,7 +70,7 @@ def test_requirements_match_packaging() -> None:
     def check(name: str, listed: str, specifier: str, marker: str, blank: str) -> None:
         text = f"{name}{listed}{blank}{specifier}{f'{blank}; {marker}' if marker else ''}{blank}"
         expected = PackagingRequirement(text)
-        with mock.patch.object(requirements, "_ask_packaging", wraps=requirements._ask_packaging) as slow:
+        with mock.patch.object(requirements, "_parse_by_packaging", wraps=requirements._parse_by_packaging) as slow:
             parsed = parse(text)
         assert requirements.normalize_name(expected.name) == parsed.name
         assert {requirements.normalize_name(extra) for extra in expected.extras} == set(parsed.extras)

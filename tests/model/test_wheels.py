@@ -251,7 +251,7 @@ def test_a_glance_sees_nothing_that_a_look_does_not(
 def test_a_glance_sees_releases_for_other_pythons(python: str | None, seen: bool) -> None:  # noqa: FBT001  a parameter of the table
     """That a release is for other Pythons is seen without decoding its files, where all of them say the same."""
     page = _page("a-1-py3-none-any.whl", "a-1-cp310-cp310-win32.whl", requires_python=python)
-    assert seen is page.is_only_for(0, TargetCompatibility(TARGET)._is_for_others)
+    assert seen is page.is_excluded(0, TargetCompatibility(TARGET)._excludes_python)
 
 
 @pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])

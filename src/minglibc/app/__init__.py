@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from minglibc.app.reporter import Reporter, SilentReporter
     from minglibc.app.sync import SyncOutcome, sync_environment
     from minglibc.app.sync_options import SelectionOptions, SyncOptions
-    from minglibc.config.edit import Place
+    from minglibc.config.edit import DependencyList
     from minglibc.config.settings import Overrides
 
 __all__ = [
@@ -26,13 +26,13 @@ __all__ = [
     "CheckOptions",
     "CheckResult",
     "CommonOptions",
+    "DependencyList",
     "EditOptions",
     "ExplainOptions",
     "Freshness",
     "LockOptions",
     "LockResult",
     "Overrides",
-    "Place",
     "Reporter",
     "SelectionOptions",
     "SilentReporter",
@@ -74,7 +74,7 @@ _MODULES = {
     "minglibc.app.reporter": ("Reporter", "SilentReporter"),
     "minglibc.app.sync": ("SyncOutcome", "sync_environment"),
     "minglibc.app.sync_options": ("SelectionOptions", "SyncOptions"),
-    "minglibc.config.edit": ("Place",),
+    "minglibc.config.edit": ("DependencyList",),
     "minglibc.config.settings": ("Overrides",),
 }
 

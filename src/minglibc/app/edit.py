@@ -8,7 +8,7 @@ from minglibc.app.lock_request import project_request
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.config import edit, project_files
-from minglibc.config.edit import Place
+from minglibc.config.edit import DependencyList
 from minglibc.lock.reader import Lock, loads
 from minglibc.model import versions
 
@@ -18,7 +18,7 @@ class EditOptions(NamedTuple):
 
     requirements: Sequence[str]
     common: CommonOptions = CommonOptions()
-    place: Place = Place()
+    dependency_list: DependencyList = DependencyList()
     """An extra or a dependency group; otherwise project.dependencies."""
 
 
@@ -31,14 +31,14 @@ def add_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockR
 
     def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
         names = list(options.requirements)
-        unbounded_text = edit.add(text, names, options.place)
+        unbounded_text = edit.add(text, names, options.dependency_list)
         result = resolve(unbounded_text, old, reporter)
-        unbounded = edit.unbounded(unbounded_text, names, options.place)
+        unbounded = edit.unbounded(unbounded_text, names, options.dependency_list)
         if not unbounded:
             return unbounded_text, result
         lock = loads(result.text)
         bounded = [_with_bound(name, lock) if name in unbounded else name for name in names]
-        bounded_text = edit.add(text, bounded, options.place)
+        bounded_text = edit.add(text, bounded, options.dependency_list)
         # The resolution stays the same, but the lock's digest is that of the text that is written. All pages are cached.
         return bounded_text, result._replace(text=resolve(bounded_text, result.text, SILENT).text)
 
@@ -49,7 +49,7 @@ def remove_requirements(options: EditOptions, reporter: Reporter = SILENT) -> Lo
     """Remove the requirements with these names from pyproject.toml and update the lock."""
 
     def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
-        new = edit.remove(text, list(options.requirements), options.place)
+        new = edit.remove(text, list(options.requirements), options.dependency_list)
         return new, resolve(new, old, reporter)
 
     return _edit(options, edited, reporter)

@@ -53,7 +53,7 @@ def _index_url(index: NamedIndex, credentials: Credentials, folder: str) -> str:
     from minglibc.model import direct_references  # noqa: PLC0415  5 ms; few projects have local indexes
 
     try:
-        return direct_references.place(index.url, folder)[0]
+        return direct_references.local_url(index.url, folder)[0]
     except ValueError as error:
         raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
 

@@ -99,10 +99,10 @@ def check_machine(architecture: str, elf: str, libc: str, cap: str) -> None:
                 f"this interpreter runs on {os.uname()[4]}, the bundle is for {architecture}",
                 "make a bundle for this architecture",
             )
-        found = find_libc(find_loader(header, file))
-    if found is None:
+        libc_version = find_libc(find_loader(header, file))
+    if libc_version is None:
         raise failure(f"this machine has no {libc}, which the bundle is for", f"use a system based on {libc}")
-    name, version = found
+    name, version = libc_version
     if name != libc:
         raise failure(f"this machine has {name}, the bundle is for {libc}", f"make a bundle for a target with {name}")
     if version < tuple(int(part) for part in cap.split(".")):

@@ -12,21 +12,21 @@ from minglibc.cli.args import ArgumentParser, add_index, add_selection, common_o
 from minglibc.cli.lock import print_result
 from minglibc.cli.output import Terminal
 from minglibc.cli.sync import print_outcome
-from minglibc.config.edit import Place
+from minglibc.config.edit import DependencyList
 
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `add`."""
     parser.add_argument("names", nargs="+", metavar="NAME", help='a requirement, such as foo, "foo>=1.2" or "foo[bar]"')
-    add_place(parser, "to")
+    add_list_options(parser, "to")
 
 
-def add_place(parser: ArgumentParser, preposition: str) -> None:
+def add_list_options(parser: ArgumentParser, preposition: str) -> None:
     """The arguments that `add` and `remove` have in common."""
     # No environment variable selects where pyproject.toml is edited: MINGLIBC_GROUP is for `sync`.
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--group", metavar="NAME", help=f"{preposition} this dependency group")
-    place.add_argument("--extra", metavar="NAME", help=f"{preposition} this extra of the project")
+    options = parser.add_mutually_exclusive_group()
+    options.add_argument("--group", metavar="NAME", help=f"{preposition} this dependency group")
+    options.add_argument("--extra", metavar="NAME", help=f"{preposition} this extra of the project")
     parser.add_argument("--no-sync", action="store_true", help="don't sync the environment")
     add_index(parser)
 
@@ -39,19 +39,19 @@ def run(arguments: Namespace) -> int:
 def edit_and_sync(arguments: Namespace, edit: Callable[[EditOptions, Reporter], LockResult]) -> int:
     """Edit pyproject.toml and its lock, print the result, and sync unless --no-sync."""
     gc.disable()  # as `lock`
-    place = Place(extra=arguments.extra or "", group=arguments.group or "")
+    dependency_list = DependencyList(extra=arguments.extra or "", group=arguments.group or "")
     with Terminal.of(arguments) as terminal:
-        result = edit(EditOptions(arguments.names, common_options(arguments), place), terminal)
+        result = edit(EditOptions(arguments.names, common_options(arguments), dependency_list), terminal)
     print_result(result, terminal)
-    return 0 if arguments.no_sync else _sync(arguments, place)
+    return 0 if arguments.no_sync else _sync(arguments, dependency_list)
 
 
-def _sync(arguments: Namespace, place: Place) -> int:
+def _sync(arguments: Namespace, dependency_list: DependencyList) -> int:
     """Sync as `sync` would without options, but with the extra or group that was changed."""
     # The parser reads the environment variables of these options.
     parser = ArgumentParser()
     add_selection(parser)
-    options = sync_options(parser.parse_args(place.option.split()))
+    options = sync_options(parser.parse_args(dependency_list.option.split()))
     with Terminal.of(arguments) as terminal:
         outcome = sync_environment(common_options(arguments), options, terminal)
     print_outcome(outcome, terminal)

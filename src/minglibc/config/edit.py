@@ -17,8 +17,8 @@ _COMMENT_ABOVE = re.compile(r"^[ \t]*#[^\n]*\n\s*\Z", re.MULTILINE)
 _LAST_COMMA = re.compile(r",\s*\]$")
 
 
-class Place(NamedTuple):
-    """The list in pyproject.toml that a requirement is in: the project's dependencies, an extra, or a dependency group."""
+class DependencyList(NamedTuple):
+    """A list of requirements in pyproject.toml: the project's dependencies, an extra, or a dependency group."""
 
     extra: str = ""
     group: str = ""
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
     @property
     def option(self) -> str:
-        """The command-line option for it."""
+        """The command-line option that selects it."""
         return f"--extra {self.extra}" if self.extra else f"--group {self.group}" if self.group else ""
 
 
@@ -50,29 +50,29 @@ def with_bound(text: str, version: str) -> str:
     return f"{name.rstrip()}>={version.partition('+')[0]}{'; ' if semicolon else ''}{marker.strip()}"
 
 
-def unbounded(pyproject: str, texts: list[str], place: Place) -> list[str]:
-    """Those of *texts* without a version whose entry at *place* in *pyproject* has none either."""
-    array = _array(tomlkit.parse(pyproject.removeprefix("\ufeff")), place)
+def unbounded(pyproject: str, texts: list[str], dependency_list: DependencyList) -> list[str]:
+    """Those of *texts* without a version whose entry in *dependency_list* has none either."""
+    array = _array(tomlkit.parse(pyproject.removeprefix("\ufeff")), dependency_list)
     bare = {entry.name for _, entry in _entries(array) if not _is_bound(entry)}
     return [text for text in texts if not _is_bound(parse(text)) and parse(text).name in bare]
 
 
-def add(pyproject: str, texts: list[str], place: Place) -> str:
-    """*pyproject* with *texts* at *place*; each replaces an entry with the same name and marker."""
+def add(pyproject: str, texts: list[str], dependency_list: DependencyList) -> str:
+    """*pyproject* with *texts* added to *dependency_list*; each replaces an entry with the same name and marker."""
 
     def edit(document: Any) -> None:
         for text in texts:
-            _put(_array(document, place), text)
+            _put(_array(document, dependency_list), text)
 
     return _edited(pyproject, edit)
 
 
-def remove(pyproject: str, names: list[str], place: Place) -> str:
-    """*pyproject* without the requirements *names* at *place*; raises SettingsError if one is missing."""
+def remove(pyproject: str, names: list[str], dependency_list: DependencyList) -> str:
+    """*pyproject* without the requirements *names* in *dependency_list*; raises SettingsError if one is missing."""
 
     def edit(document: Any) -> None:
         for name in names:
-            _take(document, name, place)
+            _delete(document, name, dependency_list)
 
     return _edited(pyproject, edit)
 
@@ -93,19 +93,21 @@ def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
     return mark + (edited.replace("\n", "\r\n") if windows else edited)
 
 
-def _array(document: Any, place: Place) -> Array:
-    """The array at *place*, which is created if it is missing."""
-    if not place.group:
+def _array(document: Any, dependency_list: DependencyList) -> Array:
+    """The array of *dependency_list*, which is created if it is missing."""
+    if not dependency_list.group:
         table = document.get("project")
         if not isinstance(table, dict):
-            raise SettingsError("pyproject.toml has no [project] table", hint="`minglibc init` shows how to begin")
-        if not place.extra:
-            return _list(table, "dependencies", place)
+            raise SettingsError("pyproject.toml has no [project] table", hint="create one with `minglibc init`")
+        if not dependency_list.extra:
+            return _list(table, "dependencies", dependency_list)
         return _list(
-            _table(table, "optional-dependencies"), _spelling(table["optional-dependencies"], place.extra), place
+            _table(table, "optional-dependencies"),
+            _spelling(table["optional-dependencies"], dependency_list.extra),
+            dependency_list,
         )
     table = _table(document, "dependency-groups")
-    return _list(table, _spelling(table, place.group), place)
+    return _list(table, _spelling(table, dependency_list.group), dependency_list)
 
 
 def _table(parent: Any, key: str) -> Any:
@@ -124,50 +126,50 @@ def _spelling(table: Any, name: str) -> str:
     return next((str(key) for key in table if normalize_name(str(key)) == normalize_name(name)), name)
 
 
-def _list(table: Any, key: str, place: Place) -> Array:
+def _list(table: Any, key: str, dependency_list: DependencyList) -> Array:
     if key not in table:
         table[key] = tomlkit.array()
         if len(table) == 1:
-            table.add(tomlkit.nl())  # between this table, which is new, and the next
-    found = table[key]
-    if not isinstance(found, Array):
-        raise SettingsError(f"{place} of pyproject.toml is not a list")
-    return found
+            table.add(tomlkit.nl())  # a blank line after the new table
+    array = table[key]
+    if not isinstance(array, Array):
+        raise SettingsError(f"{dependency_list} of pyproject.toml is not a list")
+    return array
 
 
 def _put(array: Array, text: str) -> None:
     wanted = parse(text)
-    entries = [(place, entry) for place, entry in _entries(array) if entry.name == wanted.name]
-    same = [(place, entry) for place, entry in entries if _marker(entry) == _marker(wanted)]
-    # Without a marker it is meant wherever the one entry is; a new marker makes another entry.
+    entries = [(position, entry) for position, entry in _entries(array) if entry.name == wanted.name]
+    same = [(position, entry) for position, entry in entries if _marker(entry) == _marker(wanted)]
+    # A requirement without a marker replaces the only entry whatever its marker; a new marker adds an entry.
     if not same and not wanted.marker and len(entries) == 1:
         same = entries
     if same:
-        place, entry = same[0]
-        array[place] = _merged(text, wanted, str(array[place]), entry)
+        position, entry = same[0]
+        array[position] = _merged(text, wanted, str(array[position]), entry)
     elif _is_sorted(array):
-        _insert(array, _sorted_place(array, wanted.name), text)
+        _insert(array, _sorted_position(array, wanted.name), text)
     else:
         _insert(array, len(array), text)
 
 
-def _insert(array: Array, place: int, text: str) -> None:
-    written = array.as_string()
+def _insert(array: Array, position: int, text: str) -> None:
+    formatted = array.as_string()
     # tomlkit drops the comma after a new last entry, and keeps the one before an entry that is deleted.
-    keeps_comma = place == len(array) and _LAST_COMMA.search(_COMMENT.sub("", written))
-    if place == 0 and len(array) and "\n" not in written:
-        # At the front of a line it would leave no blank after the comma.
+    keeps_comma = position == len(array) and _LAST_COMMA.search(_COMMENT.sub("", formatted))
+    if position == 0 and len(array) and "\n" not in formatted:
+        # tomlkit would write no space after the comma of a new first entry.
         array.insert(1, array[0])
         array[0] = text
         return
-    array.insert(place, text)
+    array.insert(position, text)
     if keeps_comma:
         array.append(text)
         del array[-1]
 
 
 def _merged(text: str, wanted: Requirement, present: str, entry: Requirement) -> str:
-    """*text* in the stead of *present*, whose specifier a bare name leaves as it is."""
+    """The replacement of *present* by *text*; a bare name keeps the specifier."""
     if _is_bound(wanted) or not _is_bound(entry):
         return text
     extras = ",".join(sorted({*entry.extras, *wanted.extras}))
@@ -186,11 +188,11 @@ def _marker(entry: Requirement) -> str:
 
 
 def _entries(array: Array) -> Iterator[tuple[int, Requirement]]:
-    """The requirements of *array* with their places; what is none of them (``include-group``) is passed over."""
-    for place, item in enumerate(array):
+    """The requirements in *array* with their positions; other items (``include-group``) are skipped."""
+    for position, item in enumerate(array):
         if isinstance(item, str):
             try:
-                yield place, requirements.parse(str(item))
+                yield position, requirements.parse(str(item))
             except InvalidRequirement:
                 continue
 
@@ -200,53 +202,53 @@ def _is_sorted(array: Array) -> bool:
     return len(names) > 1 and names == sorted(names)
 
 
-def _sorted_place(array: Array, name: str) -> int:
-    place = next((place for place, entry in _entries(array) if entry.name > name), len(array))
-    if place < len(array):
-        before = array.as_string().partition(array[place].as_string())[0]
+def _sorted_position(array: Array, name: str) -> int:
+    position = next((position for position, entry in _entries(array) if entry.name > name), len(array))
+    if position < len(array):
+        before = array.as_string().partition(array[position].as_string())[0]
         if _COMMENT_ABOVE.search(before):
-            # Anything put here would come between that comment and what it speaks of.
+            # A new entry here would separate the comment from its entry.
             return len(array)
-    return place
+    return position
 
 
-def _take(document: Any, name: str, place: Place) -> None:
+def _delete(document: Any, name: str, dependency_list: DependencyList) -> None:
     wanted = parse(name).name
-    array = _existing(document, place)
-    found = [at for at, entry in _entries(array) if entry.name == wanted] if array is not None else []
-    if not found or array is None:
-        elsewhere = [other for other in _places(document) if _holds(document, other, wanted)]
-        where = ", ".join(f"in {other}{f': say {other.option}' if other.option else ''}" for other in elsewhere)
+    array = _existing(document, dependency_list)
+    positions = [i for i, entry in _entries(array) if entry.name == wanted] if array is not None else []
+    if not positions or array is None:
+        others = [other for other in _lists(document) if _contains(document, other, wanted)]
+        where = ", ".join(f"in {other}{f' (use {other.option})' if other.option else ''}" for other in others)
         raise SettingsError(
-            f"{name} is not in {place}",
-            hint=f"it is {where}" if where else "`minglibc tree` shows who else requires it",
+            f"{name} is not in {dependency_list}",
+            hint=f"it is {where}" if where else "`minglibc tree` shows which packages require it",
         )
-    for at in reversed(found):
-        del array[at]
+    for position in reversed(positions):
+        del array[position]
 
 
-def _existing(document: Any, place: Place) -> Array | None:
+def _existing(document: Any, dependency_list: DependencyList) -> Array | None:
     project = document.get("project", {})
-    if place.extra:
+    if dependency_list.extra:
         table = project.get("optional-dependencies", {})
-        found = table.get(_spelling(table, place.extra))
-    elif place.group:
+        array = table.get(_spelling(table, dependency_list.extra))
+    elif dependency_list.group:
         table = document.get("dependency-groups", {})
-        found = table.get(_spelling(table, place.group))
+        array = table.get(_spelling(table, dependency_list.group))
     else:
-        found = project.get("dependencies")
-    return found if isinstance(found, Array) else None
+        array = project.get("dependencies")
+    return array if isinstance(array, Array) else None
 
 
-def _places(document: Any) -> Iterator[Place]:
+def _lists(document: Any) -> Iterator[DependencyList]:
     project = document.get("project", {})
-    yield Place()
+    yield DependencyList()
     for extra in project.get("optional-dependencies", {}):
-        yield Place(extra=str(extra))
+        yield DependencyList(extra=str(extra))
     for group in document.get("dependency-groups", {}):
-        yield Place(group=str(group))
+        yield DependencyList(group=str(group))
 
 
-def _holds(document: Any, place: Place, name: str) -> bool:
-    array = _existing(document, place)
+def _contains(document: Any, dependency_list: DependencyList, name: str) -> bool:
+    array = _existing(document, dependency_list)
     return array is not None and any(entry.name == name for _, entry in _entries(array))

@@ -57,24 +57,24 @@ def _of_script(source: LockSource, folder: str) -> str:
 
 
 def _of_requirements(source: LockSource, folder: str) -> Text:
-    found = _Reading(folder)
+    files = _RequirementsFiles(folder)
     for path in source.requirements:
-        found.read(path, constraints=False)
-    if found.problems:
-        listed = "\n".join(f"  {problem}" for problem in found.problems)
+        files.read(path, constraints=False)
+    if files.problems:
+        listed = "\n".join(f"  {problem}" for problem in files.problems)
         raise SettingsError(f"{source.name} is invalid:\n{listed}")
     document = _pyproject_beside(os.path.dirname(os.path.join(folder, source.requirements[0])))
     table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(source.requirements[0]))
     table.pop("default-groups", None)
-    if found.constraints:
-        table["constraints"] = [*table.get("constraints", []), *found.constraints]
-    if found.prereleases:
+    if files.constraints:
+        table["constraints"] = [*table.get("constraints", []), *files.constraints]
+    if files.prereleases:
         table["prereleases"] = True
-    metadata: dict[str, Any] = {"dependencies": found.requirements}
+    metadata: dict[str, Any] = {"dependencies": files.requirements}
     if "requires-python" in document.get("project", {}):
         metadata["requires-python"] = document["project"]["requires-python"]
     text = tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
-    return Text(text, tuple(dict.fromkeys(found.notes)))
+    return Text(text, tuple(dict.fromkeys(files.notes)))
 
 
 def check_targets(source: LockSource, pyproject: str) -> None:
@@ -96,7 +96,7 @@ def _pyproject_beside(folder: str) -> dict[str, Any]:
     text = read_file(os.path.join(folder, PYPROJECT))
     document = load(text) if text is not None else {}
     tables = document.get("tool", {}), document.get("project", {})
-    if not all(isinstance(each, dict) for each in (*tables, tables[0].get("minglibc", {}))):
+    if not all(isinstance(table, dict) for table in (*tables, tables[0].get("minglibc", {}))):
         raise SettingsError(f"the {PYPROJECT} beside it can't be used", hint="[project] and [tool.minglibc] are tables")
     return document
 
@@ -120,7 +120,7 @@ def _rebased_indexes(table: dict[str, Any], folder: str) -> dict[str, Any]:
     indexes = table.get("index")
     if not folder or not isinstance(indexes, list):
         return dict(table)
-    return {**table, "index": [_rebased_index(each, folder) for each in indexes]}
+    return {**table, "index": [_rebased_index(index, folder) for index in indexes]}
 
 
 def _rebased_index(index: Any, folder: str) -> Any:
@@ -131,7 +131,7 @@ def _rebased_index(index: Any, folder: str) -> Any:
     return {**index, "url": os.path.normpath(os.path.join(folder, path))}
 
 
-class _Reading:
+class _RequirementsFiles:
     """Reads requirements files and the files that they include, each once."""
 
     def __init__(self, folder: str) -> None:
@@ -145,14 +145,14 @@ class _Reading:
 
     def read(self, path: str, *, constraints: bool) -> None:
         """Read the file at *path*, relative to the folder; files that a constraints file includes are constraints too."""
-        place = os.path.realpath(os.path.join(self.folder, path))
-        if (place, constraints) in self._seen:
+        real_path = os.path.realpath(os.path.join(self.folder, path))
+        if (real_path, constraints) in self._seen:
             return
-        self._seen.add((place, constraints))
-        for line in lines(_required(place, path)):
-            self._take(line, path, constraints=constraints)
+        self._seen.add((real_path, constraints))
+        for line in lines(_required(real_path, path)):
+            self._add(line, path, constraints=constraints)
 
-    def _take(self, line: Line, path: str, *, constraints: bool) -> None:
+    def _add(self, line: Line, path: str, *, constraints: bool) -> None:
         where = f"{path}:{line.number}"
         match line.kind:
             case Kind.REQUIREMENT if constraints:

@@ -55,14 +55,14 @@ class Line(NamedTuple):
     number: int
 
 
-def lines(text: str) -> Iterator[Line]:
+def lines(content: str) -> Iterator[Line]:
     """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments."""
-    for number, joined in _joined(text):
-        found = _COMMENT.sub("", joined).strip()
-        if found.startswith("-"):
-            yield Line(*_option(found), number)
-        elif found:
-            yield from (Line(kind, said, number) for kind, said in _requirement(found))
+    for number, joined in _joined(content):
+        line = _COMMENT.sub("", joined).strip()
+        if line.startswith("-"):
+            yield Line(*_option(line), number)
+        elif line:
+            yield from (Line(kind, text, number) for kind, text in _requirement(line))
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
-# The folder of the cache for the answers of is_current_cached.
+# The folder of the cache for the results of is_current_cached.
 FOLDER = "digests-1"
 # Increase it when the same inputs should lead to another lock.
 FORMAT = 2
@@ -66,14 +66,14 @@ def is_current(inputs: str, pyproject: str, overrides: Mapping[str, object] | No
 
 
 def is_current_cached(inputs: str, pyproject: str, *, cache: str, folder: str) -> bool:
-    """As ``is_current``; the *cache* folder keeps the last positive answer for the project in *folder*, to save parsing."""
+    """As ``is_current``; the *cache* folder stores the last positive result for the project in *folder*, to save parsing."""
     path = os.path.join(cache, FOLDER, hexdigest(os.fsencode(folder))[:32])
-    answer = _digest(f"{FORMAT}\n{inputs}\n{pyproject}")
-    if _read(path) == answer:
+    result = _digest(f"{FORMAT}\n{inputs}\n{pyproject}")
+    if _read(path) == result:
         return True
     if not is_current(inputs, pyproject):
         return False
-    _write(path, answer)
+    _write(path, result)
     return True
 
 
@@ -125,13 +125,13 @@ def _canonical(value: object) -> object:
 
 
 def seal(body: str, inputs: str) -> str:
-    """The lock *body*, which ends inside its ``[tool.minglibc]`` table, closed with both digests."""
+    """The lock *body*, which ends inside its ``[tool.minglibc]`` table, followed by both digests."""
     sealed = f'{body}inputs = "{inputs}"\n'
     return f'{sealed}text = "{_digest(sealed)}"\n'
 
 
 def lock_digests(lock: str) -> LockDigests | None:
-    """What the last two lines of *lock* say, or None where a lock does not end as minglibc ends one."""
+    """The digests in the last two lines of *lock*; None if it does not end with them."""
     text = lock.replace("\r\n", "\n")
     sealed = text[-_SEAL_LENGTH:]
     inputs, written = sealed[len('inputs = "') :][:71], sealed[-len(f'{64 * "0"}sha256:"\n') : -len('"\n')]
@@ -145,7 +145,7 @@ def _is_digest(text: str) -> bool:
 
 
 def hexdigest(content: bytes) -> str:
-    """The SHA-256 of *content*, by what is imported already."""
+    """The SHA-256 of *content*, by the implementation that is already imported."""
     digest: str = sha256(content).hexdigest()
     return digest
 

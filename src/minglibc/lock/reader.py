@@ -57,7 +57,7 @@ def _unknown(document: Mapping[str, Any]) -> Unknown:
         return {key: value for key, value in table.items() if key not in known}
 
     packages = {(p["name"], p.get("version", "")): others(p, _PACKAGE_KEYS) for p in document["packages"]}
-    return Unknown(others(document, _KEYS), {key: found for key, found in packages.items() if found})
+    return Unknown(others(document, _KEYS), {package: keys for package, keys in packages.items() if keys})
 
 
 class Lock(NamedTuple):

@@ -83,17 +83,17 @@ def digest_of(file: "LockedFile") -> str:
 
 def dumps(selections: Selections, *, index: bool = False) -> str:
     """The text of requirements.txt: direct URLs, or names and versions for an *index*."""
-    found = lines(selections)
+    entries = lines(selections)
     names = ", ".join(target_name(target) for target in selections)
-    sources = list(dict.fromkeys(line.name for line in found if line.from_source))
+    sources = list(dict.fromkeys(line.name for line in entries if line.from_source))
     header = [
-        "# Made by minglibc from pylock.toml: don't edit it, `minglibc export` makes it anew.",
-        f"# For {names}; each line is the one {'file' if sources else 'wheel'} that keeps within the cap.",
+        "# Made by minglibc from pylock.toml: don't edit it, `minglibc export` creates it again.",
+        f"# For {names}; each line is a {'file' if sources else 'wheel'} that is compatible with the cap.",
     ]
     if sources:
         header.append(
             f"# pip builds {', '.join(sources)} from source, and what that needs is the building machine's glibc."
         )
     header.append("--only-binary :all:" if index and not sources else "--require-hashes")
-    body = [line.pinned if index else line.direct for line in found]
+    body = [line.pinned if index else line.direct for line in entries]
     return "".join(f"{line}\n" for line in [*header, *body])

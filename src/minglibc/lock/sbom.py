@@ -36,12 +36,12 @@ def dumps(selections: "Selections", *, pyproject: str | None, lock: str) -> str:
         components=components.values(),
         metadata=BomMetaData(component=project, tools=ToolRepository(components=[_tool()])),
     )
-    bom.metadata.properties.update(Property(name="minglibc:target", value=target_name(each)) for each in selections)
-    found = graph(packages.values())
-    for node, needed in found.edges.items():
-        bom.register_dependency(components[node], [components[each] for each in needed])
+    bom.metadata.properties.update(Property(name="minglibc:target", value=target_name(target)) for target in selections)
+    dependencies = graph(packages.values())
+    for node, needed in dependencies.edges.items():
+        bom.register_dependency(components[node], [components[dependency] for dependency in needed])
     if project:
-        bom.register_dependency(project, [components[each] for each in found.roots()])
+        bom.register_dependency(project, [components[root] for root in dependencies.roots()])
     bom.serial_number = uuid5(NAMESPACE_OID, "\n".join([lock, *map(str, components)]))
     document = json.loads(JsonV1Dot6(bom).output_as_string())
     # Optional, and omitted so that equal locks have equal SBOMs.

@@ -31,13 +31,13 @@ class Graph(NamedTuple):
         """The graph in the other direction: each release with those that depend on it."""
         edges: dict[Node, list[Node]] = {node: [] for node in self.edges}
         for node, needed in self.edges.items():
-            for each in needed:
-                edges[each].append(node)
-        return Graph({node: tuple(sorted(found)) for node, found in edges.items()})
+            for dependency in needed:
+                edges[dependency].append(node)
+        return Graph({node: tuple(sorted(dependents)) for node, dependents in edges.items()})
 
     def roots(self) -> list[Node]:
         """The releases that nothing depends on, and one of each cycle that is not reached from them."""
-        required = {each for needed in self.edges.values() for each in needed}
+        required = {dependency for needed in self.edges.values() for dependency in needed}
         roots = [node for node in self.edges if node not in required]
         reached = self._reached(roots)
         for node in self.edges:
@@ -67,24 +67,24 @@ class Row(NamedTuple):
 
 def graph(packages: "Iterable[Package]") -> Graph:
     """The dependency graph of the locked *packages*."""
-    found = {Node(package.name, version_of(package)): package for package in packages}
+    packages_by_node = {Node(package.name, version_of(package)): package for package in packages}
     by_name: dict[str, list[Node]] = {}
-    for node in found:
+    for node in packages_by_node:
         by_name.setdefault(node.name, []).append(node)
     edges = {}
-    for node, package in found.items():
-        needed = {each for needs in package.dependencies or () for each in _named(needs, by_name)}
+    for node, package in packages_by_node.items():
+        needed = {other for needs in package.dependencies or () for other in _matching(needs, by_name)}
         edges[node] = tuple(sorted(needed - {node}))
     return Graph(dict(sorted(edges.items())))
 
 
-def _named(needs: Mapping[str, Any], by_name: Mapping[str, Sequence[Node]]) -> list[Node]:
+def _matching(needs: Mapping[str, Any], by_name: Mapping[str, Sequence[Node]]) -> list[Node]:
     # A lock has the version of a dependency only if it has several packages of that name.
     version = needs.get("version")
     return [node for node in by_name.get(needs["name"], ()) if version in (None, node.version)]
 
 
-def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> Iterator[Row]:
+def rows(dependencies: Graph, roots: Iterable[Node], *, depth: int | None = None) -> Iterator[Row]:
     """The lines of the trees from *roots*; the dependencies of a release are shown once."""
     shown: set[Node] = set()
     path: list[Node] = []
@@ -92,7 +92,7 @@ def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> It
     while waiting:
         row = waiting.pop()
         del path[row.depth :]
-        below = found.edges[row.node]
+        below = dependencies.edges[row.node]
         if row.node in path:
             yield row._replace(mark=CYCLE)
             continue
@@ -104,7 +104,7 @@ def rows(found: Graph, roots: Iterable[Node], *, depth: int | None = None) -> It
             continue
         shown.add(row.node)
         path.append(row.node)
-        waiting += [Row(each, row.depth + 1, last=each == below[-1]) for each in reversed(below)]
+        waiting += [Row(node, row.depth + 1, last=node == below[-1]) for node in reversed(below)]
 
 
 def drawn(lines: Iterable[Row]) -> Iterator[str]:

@@ -242,7 +242,7 @@ class TargetCompatibility:
             return Rejection(Reason.NO_UPLOAD_TIME)
         return Rejection(Reason.TOO_NEW, file.upload_time[:10]) if file.upload_time >= cutoff else None
 
-    def _is_for_others(self, requires_python: str) -> bool:
+    def _excludes_python(self, requires_python: str) -> bool:
         try:
             return not versions.contains(requires_python, self.target.python.full)
         except ValueError:
@@ -258,7 +258,7 @@ class TargetCompatibility:
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Artifact | None:
         """The best wheel of a version, else its source distribution if that is allowed; yanked files only if *yanked* is true."""
-        if page.is_only_for(index, self._is_for_others):
+        if page.is_excluded(index, self._excludes_python):
             return None
         if trees := page.source_trees(index):
             return trees[0]
@@ -284,7 +284,7 @@ class TargetCompatibility:
 
     def _sdists(self, page: ProjectPage, index: int) -> tuple[Sdist, ...]:
         # At most one, the same for all targets: a package of a lock has one sdist (PEP 751).
-        return page.sdists(index)[:1] if page.is_named or self.allows_sdist(page.name) else ()
+        return page.sdists(index)[:1] if page.is_direct or self.allows_sdist(page.name) else ()
 
     def rejections(self, page: ProjectPage, index: int) -> list[Rejection]:
         """Why each file of a version is rejected, the one closest to compatible first; empty if one is compatible."""
@@ -315,7 +315,7 @@ class TargetCompatibility:
         if self._rejected:
             return caps_of(self.rejections(page, index))  # a built wheel can need more than its tags say
         cap = self.target.cap
-        if page.is_only_for(index, self._is_for_others):
+        if page.is_excluded(index, self._excludes_python):
             return set()
         if not any(needs.libc == cap.libc and needs > cap for needs in page.libcs(index)):
             return set()

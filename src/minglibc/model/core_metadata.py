@@ -24,23 +24,23 @@ class DynamicMetadata(ValueError):
 
 # PEP 643: from this metadata version on, fields that are not dynamic are the same in every wheel built from the source.
 _STATIC_SINCE = (2, 2)
-_ASKED = frozenset(("requires-dist", "requires-python", "provides-extra"))
+_RESOLVER_FIELDS = frozenset(("requires-dist", "requires-python", "provides-extra"))
 _FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
 
 
 def parse_metadata(text: str) -> CoreMetadata:
     """The fields of a METADATA file; raises ValueError if it has no name or version."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     lists: dict[str, list[str]] = {"requires-dist": [], "provides-extra": []}
     for field, value in headers(text):
         if field in lists:
             lists[field].append(value)
         elif field in _FIELDS:
-            found.setdefault(_FIELDS[field], value)
-    if not found.get("name") or not found.get("version"):
+            fields.setdefault(_FIELDS[field], value)
+    if not fields.get("name") or not fields.get("version"):
         raise ValueError("its METADATA has no Name or no Version")
     return CoreMetadata(
-        **found, requires_dist=tuple(lists["requires-dist"]), provides_extra=tuple(lists["provides-extra"])
+        **fields, requires_dist=tuple(lists["requires-dist"]), provides_extra=tuple(lists["provides-extra"])
     )
 
 
@@ -54,7 +54,7 @@ def parse_pkg_info(text: str) -> CoreMetadata | None:
             dynamic.add(value.lower())
     numbers = version.split(".")
     static = len(numbers) == 2 and all(number.isdecimal() and number.isascii() for number in numbers)
-    if not static or (int(numbers[0]), int(numbers[1])) < _STATIC_SINCE or dynamic & _ASKED:
+    if not static or (int(numbers[0]), int(numbers[1])) < _STATIC_SINCE or dynamic & _RESOLVER_FIELDS:
         return None
     return parse_metadata(text)
 
@@ -83,5 +83,5 @@ def check_metadata(metadata: CoreMetadata, wheel: Artifact) -> str:
     if normalize_name(metadata.name) != wheel.name:
         return f"its METADATA is of {metadata.name}"
     if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):
-        return f"its METADATA says version {metadata.version}"
+        return f"its METADATA has version {metadata.version}"
     return ""

@@ -29,7 +29,7 @@ class DirectPage(ProjectPage):
     """A project whose only files are those that direct references name."""
 
     __slots__ = ("_references",)
-    is_named = True
+    is_direct = True
 
     def __init__(self, name: str, references: Sequence[Direct]) -> None:
         texts = sorted({reference.artifact.version for reference in references}, key=versions.key)
@@ -71,30 +71,33 @@ def directs(
     requirements: Iterable[Requirement], folder: str, paths: Mapping[str, str] = NO_PATHS
 ) -> dict[str, list[Direct]]:
     """The direct references of *requirements* and of *paths* (by name), by project; raises SettingsError with every mistake."""
-    found: dict[str, list[Direct]] = {}
+    references: dict[str, list[Direct]] = {}
     problems: list[str] = []
     for name, path in paths.items():
         try:
-            found[name] = [_direct(Requirement(name, url=path), folder, local=True)]
+            references[name] = [_direct(Requirement(name, url=path), folder, local=True)]
         except ValueError as error:
             problems.append(f"tool.minglibc.sources.{name}: {path} {error}")
-    for requirement in dict.fromkeys(each for each in requirements if each.url):
+    for requirement in dict.fromkeys(requirement for requirement in requirements if requirement.url):
         try:
             direct = _direct(requirement, folder)
         except ValueError as error:
             problems.append(f"{requirement.without_marker} {error}")
             continue
-        others = found.setdefault(requirement.name, [])
+        others = references.setdefault(requirement.name, [])
         if requirement.name in paths and direct.artifact.url != others[0].artifact.url:
             problems.append(f"{requirement.without_marker} has another path in tool.minglibc.sources")
         elif any(
-            o.artifact.filename == direct.artifact.filename and o.artifact.url != direct.artifact.url for o in others
+            other.artifact.filename == direct.artifact.filename and other.artifact.url != direct.artifact.url
+            for other in others
         ):
             problems.append(f"{requirement.without_marker} has another URL elsewhere")
         others.append(direct)
     if problems:
-        raise SettingsError("these direct references can't be locked:\n" + "\n".join(f"  {each}" for each in problems))
-    return found
+        raise SettingsError(
+            "these direct references can't be locked:\n" + "\n".join(f"  {problem}" for problem in problems)
+        )
+    return references
 
 
 def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Direct:
@@ -105,7 +108,7 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
             raise ValueError("contains credentials, which a lock must not have; store them in netrc")
         url, path = address, ""
     elif scheme in {"", "file"}:
-        url, path = place(address, folder)
+        url, path = local_url(address, folder)
     else:
         raise ValueError("is not the URL of a wheel (https, http, file, or a path)")
     digest = next((f"{m[1]}:{m[2].lower()}" for part in fragment.split("&") if (m := _HASH.fullmatch(part))), "")
@@ -130,7 +133,7 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
     return Direct(requirement.url, SourceTree(requirement.name, "0", path, url), path)
 
 
-def place(address: str, folder: str) -> tuple[str, str]:
+def local_url(address: str, folder: str) -> tuple[str, str]:
     """The file: URL of the local *address*, and its path from the lock's *folder*; raises ValueError."""
     path = address
     if address.lower().startswith("file:"):
@@ -146,7 +149,7 @@ def place(address: str, folder: str) -> tuple[str, str]:
 
 
 def _wheel_version(requirement: Requirement, filename: str) -> str:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  few projects name addresses
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  few projects have direct references
 
     try:
         name, version, _, _ = parse_wheel_filename(filename)

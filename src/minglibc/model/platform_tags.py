@@ -20,20 +20,20 @@ def needed_libc(platform: str) -> Cap | None:
     return next((GlibcVersion(2, minor) for minor, legacy in LEGACY_NAMES.items() if legacy == name), None)
 
 
-def lowest_libcs(tail: str) -> dict[str, Cap]:
+def lowest_libcs(tag_set: str) -> dict[str, Cap]:
     """The oldest version of each C library, by name, that a compressed tag set is for."""
-    found: dict[str, Cap] = {}
-    for platform in tail.rsplit("-", 1)[-1].split("."):
+    lowest: dict[str, Cap] = {}
+    for platform in tag_set.rsplit("-", 1)[-1].split("."):
         needs = needed_libc(platform)
         if needs is not None:
-            found[needs.libc] = min(needs, found.get(needs.libc, needs))
-    return found
+            lowest[needs.libc] = min(needs, lowest.get(needs.libc, needs))
+    return lowest
 
 
 @cache
-def libcs_of(tail: str) -> frozenset[Cap]:
+def libcs_of(tag_set: str) -> frozenset[Cap]:
     """Every C library version in a compressed tag set."""
-    return frozenset(needs for platform in tail.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
+    return frozenset(needs for platform in tag_set.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
 
 
 @cache

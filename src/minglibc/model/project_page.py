@@ -12,18 +12,18 @@ from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
 
-# Eggs and installers of old are no distributions that anybody looks for.
+# Other formats, such as eggs and Windows installers, are ignored.
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
-# No file system lets a name be longer.
+# The maximum length of a file name on Linux.
 _LONGEST = 255
 _HEX = re.compile("[0-9a-fA-F]+")
-# How these keys stand in a line of a page.
+# These keys as they are encoded in a line of a page.
 _REQUIRES_PYTHON, _FILENAME = b'"requires-python":"', b'"filename":"'
 _TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
 
 
 class NamedFile(Protocol):
-    """An entry of ``files`` in a project page, of which only the name is looked at."""
+    """An entry of ``files`` in a project page; only its name is used here."""
 
     filename: str
 
@@ -34,13 +34,13 @@ AnyFile = TypeVar("AnyFile", bound=Artifact)
 
 
 class ProjectPage:
-    """A project's files by version, a line of JSON for each: of thousands, few are ever looked at and become objects."""
+    """A project's files by version, one line of JSON per version; only the lines that are needed are decoded."""
 
     __slots__ = (
-        "_glanced_at",
+        "_files",
         "_libcs",
+        "_line_cache",
         "_lines",
-        "_looked_at",
         "base_url",
         "name",
         "skipped",
@@ -48,8 +48,8 @@ class ProjectPage:
         "status_reason",
         "versions",
     )
-    # Whether its files are those that requirements name by their addresses.
-    is_named = False
+    # Whether its files are those of direct references.
+    is_direct = False
 
     def __init__(
         self,
@@ -70,8 +70,8 @@ class ProjectPage:
         self.skipped = skipped
         self._lines = lines
         self._libcs: dict[int, frozenset[Cap]] = {}
-        self._looked_at: dict[int, _Files] = {}
-        self._glanced_at: dict[int, bytes] = {}
+        self._files: dict[int, _Files] = {}
+        self._line_cache: dict[int, bytes] = {}
 
     @classmethod
     def empty(cls, name: str) -> "ProjectPage":
@@ -79,106 +79,108 @@ class ProjectPage:
         return cls(name, (), (), base_url="")
 
     def wheels(self, index: int) -> tuple[Wheel, ...]:
-        """The wheels of one version that some Linux may run."""
-        return tuple(self.wheel(index, place) for place in range(len(self.tag_sets(index))))
+        """The wheels of one version that are for Linux or for any platform."""
+        return tuple(self.wheel(index, position) for position in range(len(self.tag_sets(index))))
 
     def tag_sets(self, index: int) -> tuple[str, ...]:
         """The compressed tag sets of ``wheels``, which decide most cases without creating Wheel objects."""
-        return self._look(index).tag_sets
+        return self._files_of(index).tag_sets
 
-    def wheel(self, index: int, place: int) -> Wheel:
-        """The one of ``wheels`` at *place*."""
-        made = self._look(index).made
-        found = made.get(place)
-        if found is None:
-            found = made[place] = self._file(Wheel, self._look(index).entries[place], index)
-        return found
+    def wheel(self, index: int, position: int) -> Wheel:
+        """The wheel at *position* in ``wheels``."""
+        files = self._files_of(index)
+        wheel = files.wheels.get(position)
+        if wheel is None:
+            wheel = files.wheels[position] = self._file(Wheel, files.entries[position], index)
+        return wheel
 
-    def is_only_for(self, index: int, others: Callable[[str], bool]) -> bool:
-        """Whether all files of one version have one Requires-Python, of which *others* is true, as far as a glance tells: false says nothing."""
-        if self.is_named or index in self._looked_at:
+    def is_excluded(self, index: int, excludes: Callable[[str], bool]) -> bool:
+        """True if all files of one version have the same Requires-Python and *excludes* is true for it; false if unknown.
+
+        It only searches the encoded line, which is faster than decoding it.
+        """
+        if self.is_direct or index in self._files:
             return False
         line = self._line(index)
         start = line.find(_REQUIRES_PYTHON)
-        told = line[start : line.find(b'"', start + len(_REQUIRES_PYTHON)) + 1]
-        # A quote within a text is written with a backslash: what looks like a key is one, if only among a file's hashes, where an
-        # index that puts it there hides nothing but its own files.
-        if start < 0 or b"\\" in told or not others(told[len(_REQUIRES_PYTHON) : -1].decode()):
+        field = line[start : line.find(b'"', start + len(_REQUIRES_PYTHON)) + 1]
+        # Quotes in values are escaped, so this is a key. If it is a key of a nested table, the index only hides its own files.
+        if start < 0 or b"\\" in field or not excludes(field[len(_REQUIRES_PYTHON) : -1].decode()):
             return False
-        return line.count(told) == line.count(_FILENAME)
+        return line.count(field) == line.count(_FILENAME)
 
     def foreign(self, index: int) -> tuple[str, ...]:
-        """The tails of one version's wheels for other systems."""
-        return self._look(index).foreign
+        """The tag sets of one version's wheels for other systems."""
+        return self._files_of(index).foreign
 
-    def source_trees(self, index: int) -> tuple[SourceTree, ...]:  # noqa: ARG002  an index lists files only
-        """The local folders that have one version: none, unless direct references name them."""
+    def source_trees(self, index: int) -> tuple[SourceTree, ...]:  # noqa: ARG002  an index only has files
+        """The source trees of one version; only direct references have any."""
         return ()
 
     def sdists(self, index: int) -> tuple[Sdist, ...]:
-        """The source distributions of one version, the one that would be built first."""
-        return tuple(self._file(Sdist, entry, index) for entry in self._look(index).sources)
+        """The source distributions of one version, the preferred one first."""
+        return tuple(self._file(Sdist, entry, index) for entry in self._files_of(index).sources)
 
     def libcs(self, index: int) -> frozenset[Cap]:
         """The C libraries that the tags of one version's wheels name."""
-        found = self._libcs.get(index)
-        if found is None:
-            found = self._libcs[index] = frozenset[Cap]().union(*map(libcs_of, self.tag_sets(index)))
-        return found
+        libcs = self._libcs.get(index)
+        if libcs is None:
+            libcs = self._libcs[index] = frozenset[Cap]().union(*map(libcs_of, self.tag_sets(index)))
+        return libcs
 
-    def _look(self, index: int) -> "_Files":
-        found = self._looked_at.get(index)
-        if found is None:
-            found = self._looked_at[index] = _Files(self._line(index))
-            self._glanced_at.pop(index, None)
-        return found
+    def _files_of(self, index: int) -> "_Files":
+        files = self._files.get(index)
+        if files is None:
+            files = self._files[index] = _Files(self._line(index))
+            self._line_cache.pop(index, None)
+        return files
 
     def _line(self, index: int) -> bytes:
-        line = self._glanced_at.get(index)
+        line = self._line_cache.get(index)
         if line is None:
-            line = self._glanced_at[index] = self._lines[index]
+            line = self._line_cache[index] = self._lines[index]
         return line
 
     def _file(self, kind: type[AnyFile], entry: Mapping[str, Any], index: int) -> AnyFile:
         filename, url, *rest = _row(entry)
         if not url.startswith(("https://", "http://")):
-            with suppress(ValueError):  # what is no address stays as it is, and is refused where it is judged
-                from urllib.parse import urljoin  # noqa: PLC0415  3 ms, where nearly every URL is absolute
+            with suppress(ValueError):  # an invalid URL is rejected by the compatibility check
+                from urllib.parse import urljoin  # noqa: PLC0415  3 ms, and nearly every URL is absolute
 
                 url = urljoin(self.base_url, url)
         return kind(self.name, self.versions.texts[index], filename, url, *rest)
 
-    def at(self, url: str) -> int:  # noqa: ARG002  no page of an index is asked by addresses
-        """The mask of the versions that a requirement on the address *url* may have: none of an index's."""
+    def at(self, url: str) -> int:  # noqa: ARG002  the files of an index are not direct references
+        """The mask of the versions that a direct reference to *url* allows; empty for the pages of an index."""
         return 0
 
     def dump(self) -> tuple[list[Any], Sequence[bytes]]:
-        """The page as a head of JSON values, and a line of JSON for each version: its files."""
+        """The page as a list of JSON values, and one line of JSON with the files of each version."""
         head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped)]
         return [*head, list(self.versions.texts)], self._lines
 
     @classmethod
     def load(cls, head: list[Any], lines: Sequence[bytes]) -> "ProjectPage":
-        """The page that ``dump`` gave; only the lines that are looked at are asked for and decoded."""
+        """The page from the result of ``dump``; only the lines that are needed are read and decoded."""
         name, base_url, status, status_reason, skipped, texts = head
         if len(texts) != len(lines):
-            raise ValueError("not each version has its line")
+            raise ValueError("the numbers of versions and lines differ")
         return cls(name, texts, lines, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
 
 
 class _Files:
-    """One version's files as its line lists them; *made* has the wheels that were looked at, by their places."""
+    """The files of one version; *wheels* caches Wheel objects by position."""
 
-    __slots__ = ("entries", "foreign", "made", "sources", "tag_sets")
+    __slots__ = ("entries", "foreign", "sources", "tag_sets", "wheels")
 
     def __init__(self, line: bytes) -> None:
         listed: list[dict[str, Any] | str] = json.loads(line.decode())
         files = [file for file in listed if not isinstance(file, str)]
         self.entries = [file for file in files if file["filename"].endswith(".whl")]
         self.tag_sets = tuple(tag_set(entry["filename"]) for entry in self.entries)
-        self.made: dict[int, Wheel] = {}
+        self.wheels: dict[int, Wheel] = {}
         self.foreign = tuple(file for file in listed if isinstance(file, str))
-        # PEP 625 knows .tar.gz alone.
+        # PEP 625 only allows .tar.gz.
         self.sources = sorted(
             (file for file in files if not file["filename"].endswith(".whl")),
             key=lambda file: (not file["filename"].endswith(".tar.gz"), file["filename"]),
@@ -195,7 +197,7 @@ def reduce_files(
     make: Callable[..., ProjectPage] = ProjectPage,
 ) -> ProjectPage:
     """The page of *name* with each file under its version; a file of another project or of no version is skipped."""
-    from msgspec.json import Encoder  # noqa: PLC0415  who has a page to reduce has decoded it by msgspec
+    from msgspec.json import Encoder  # noqa: PLC0415  already imported to decode the page
 
     releases = _Releases(name)
     releases.add(files)
@@ -284,10 +286,10 @@ def split_sdist(filename: str) -> tuple[str, str]:
 
 
 def _is_foreign(platform: str) -> bool | None:
-    """Whether a compressed platform tag is only of other systems; None for what is no tag."""
+    """Whether a compressed platform tag is only of other systems; None if it is invalid."""
     if not 0 < len(platform) <= _LONGEST or not _TAG_CHARACTERS.issuperset(platform):
         return None
-    return all(each.startswith(FOREIGN_PLATFORMS) for each in platform.split("."))
+    return all(tag.startswith(FOREIGN_PLATFORMS) for tag in platform.split("."))
 
 
 def _ordered(by_version: Mapping[str, Sequence[Any]]) -> list[list[str]]:
@@ -317,7 +319,7 @@ def _row(entry: Mapping[str, Any]) -> Row:
 
 
 def _strongest(hashes: object) -> str:
-    """``algorithm:hex``; empty where there is no hash that a lock may rely on, or no table of hashes at all."""
+    """``algorithm:hex``; empty if there is no valid hash of a strong algorithm."""
     if isinstance(hashes, dict):
         for name in HASH_ALGORITHMS:
             digest = hashes.get(name)

@@ -67,12 +67,12 @@ def parse(text: str) -> Requirement:
         raise InvalidRequirement(f"it is longer than {_LONGEST} characters: {text[:60]!r}…")
     match = _PLAIN.fullmatch(text)
     if match is None:
-        return _ask_packaging(text)
+        return _parse_by_packaging(text)
     name, listed, _, specifier, marker = match.groups()
     inner = listed.strip(whitespace) if listed else ""
     extras = [extra.strip(whitespace) for extra in inner.split(",")] if inner else []
     if not _are_plain(specifier, extras):
-        return _ask_packaging(text)
+        return _parse_by_packaging(text)
     return Requirement(
         normalize_name(name),
         tuple(sorted({normalize_name(extra) for extra in extras})),
@@ -87,7 +87,7 @@ def _are_plain(specifier: str, extras: Sequence[str]) -> bool:
     return all(re.fullmatch(_NAME, extra, re.ASCII) for extra in extras)
 
 
-def _ask_packaging(text: str) -> Requirement:
+def _parse_by_packaging(text: str) -> Requirement:
     from packaging import requirements  # noqa: PLC0415  most requirements are plain
 
     try:
@@ -108,21 +108,21 @@ def _ask_packaging(text: str) -> Requirement:
 class Environment:
     """The marker variables of one target, and a cache of evaluated markers."""
 
-    __slots__ = ("_answers", "variables")
+    __slots__ = ("_results", "variables")
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = dict(variables)
-        self._answers: dict[tuple[str, str], bool] = {}
+        self._results: dict[tuple[str, str], bool] = {}
 
     def admits(self, marker: str, extra: str = "") -> bool:
         """Whether *marker* is true for the target when *extra* is requested; raises InvalidRequirement."""
         if not marker:
             return True
         key = (marker, extra)
-        answer = self._answers.get(key)
-        if answer is None:
-            answer = self._answers[key] = self._evaluate(marker, extra)
-        return answer
+        result = self._results.get(key)
+        if result is None:
+            result = self._results[key] = self._evaluate(marker, extra)
+        return result
 
     def _evaluate(self, marker: str, extra: str) -> bool:
         tree = _tree(marker)

@@ -99,21 +99,21 @@ def _local(text: str) -> tuple[tuple[int, int | str], ...]:
 
 def is_prerelease(version: str) -> bool:
     """Whether a canonical *version* is a pre-release or a development release."""
-    found = key(version)
-    return bool(found[2] < _FINAL or found[4] != inf)
+    _, _, stage, _, dev, _ = key(version)
+    return bool(stage < _FINAL or dev != inf)
 
 
 class Versions(Sequence[str]):
     """A project's versions, oldest first; sets of them are bit masks, so that requirements are combined with ``&``."""
 
-    __slots__ = ("_masks", "_places", "_prereleases", "all", "texts")
+    __slots__ = ("_masks", "_positions", "_prereleases", "all", "texts")
 
     def __init__(self, texts: Sequence[str]) -> None:
         """*texts* are canonical, sorted by ``key``, and no two are equal."""
         self.texts = texts
         self.all = (1 << len(texts)) - 1
         self._masks: dict[str, int] = {"": self.all}
-        self._places: dict[str, int | None] = {}
+        self._positions: dict[str, int | None] = {}
         self._prereleases: int | None = None
 
     def __len__(self) -> int:
@@ -133,26 +133,26 @@ class Versions(Sequence[str]):
 
     def mask(self, specifier: str) -> int:
         """The mask of the versions that *specifier* contains, including pre-releases; raises ValueError if it is invalid."""
-        found = self._masks.get(specifier)
-        if found is None:
-            found = self._masks[specifier] = self._measure(specifier)
-        return found
+        mask = self._masks.get(specifier)
+        if mask is None:
+            mask = self._masks[specifier] = self._compute_mask(specifier)
+        return mask
 
     def index_of(self, version: str) -> int | None:
         """The position of *version* in any spelling; None if the project does not have it."""
-        if version not in self._places:
+        if version not in self._positions:
             wanted = key(version)
-            place = self._first_from(wanted)
-            found = place < len(self.texts) and key(self.texts[place]) == wanted
-            self._places[version] = place if found else None
-        return self._places[version]
+            position = self._first_from(wanted)
+            exists = position < len(self.texts) and key(self.texts[position]) == wanted
+            self._positions[version] = position if exists else None
+        return self._positions[version]
 
-    def _measure(self, specifier: str) -> int:
+    def _compute_mask(self, specifier: str) -> int:
         result = self.all
         for clause in specifier.split(","):
             match = _CLAUSE.fullmatch(clause)
             if match is None or not _is_plain(match):
-                return self._ask_packaging(specifier)
+                return self._mask_by_packaging(specifier)
             low, high = map(self._first_from, _bounds(match))
             between = ((1 << high) - 1) & ~((1 << low) - 1) if high > low else 0
             result &= self.all & ~between if match["operator"] == "!=" else between
@@ -161,7 +161,7 @@ class Versions(Sequence[str]):
     def _first_from(self, bound: Key) -> int:
         return bisect_left(self.texts, bound, key=key)
 
-    def _ask_packaging(self, specifier: str) -> int:
+    def _mask_by_packaging(self, specifier: str) -> int:
         from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415  the rare specifiers
 
         try:
@@ -189,12 +189,12 @@ _LOWEST: Key = (-1,)
 _HIGHEST: Key = (inf,)
 
 
-def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one operator a line
+def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one return per operator
     """The half-open range of keys that a plain clause contains, or for ``!=`` excludes."""
     release = [int(part) for part in match["release"].split(".")]
     if match["prefix"]:
         return _start(release), _start(_bumped(release))
-    exact = key(".".join(map(str, release)) + _as_meant(match["suffix"]))
+    exact = key(".".join(map(str, release)) + _canonical_suffix(match["suffix"]))
     match match["operator"]:
         case "==" | "!=":
             return exact, (*exact[:5], _AFTER_ANY_LOCAL)
@@ -209,7 +209,7 @@ def _bounds(match: re.Match[str]) -> tuple[Key, Key]:  # noqa: PLR0911  one oper
     return _above(exact), _HIGHEST
 
 
-def _as_meant(suffix: str) -> str:
+def _canonical_suffix(suffix: str) -> str:
     """The canonical form of what follows a release: a0 for "2.0a.0", .post1 for "1.0-1", .dev0 for "6.0dev"."""
     plain, dev, number = _PHASE.sub(r"\1", suffix).replace("-", ".post").partition("dev")
     return f"{plain.removesuffix('.')}.dev{number or 0}" if dev else plain
