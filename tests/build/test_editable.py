@@ -161,7 +161,7 @@ def test_build_above_the_cap(folder: Path) -> None:
     (folder / "native.so").write_bytes(elf(needs={"libc.so.6": ["GLIBC_2.34"]}))
     ran = sync(folder)
     assert 1 == ran.code
-    assert "demo_native.so needs" in ran.err
+    assert "demo_native.so of the project needs GLIBC_2.34" in ran.err
     assert "2.34" in ran.err
     assert {} == installed(folder / ".venv")
 

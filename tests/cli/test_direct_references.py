@@ -96,7 +96,7 @@ def test_path(tmp_path: Path, index: IndexServer, written: str) -> None:
     assert 0 == run(folder, "check").code
     refused = run(folder, "export")
     assert 2 == refused.code
-    assert "a lies on this machine" in refused.err
+    assert "a is a file on this machine" in refused.err
 
 
 def test_changed_local_wheel(tmp_path: Path, index: IndexServer) -> None:
@@ -108,7 +108,7 @@ def test_changed_local_wheel(tmp_path: Path, index: IndexServer) -> None:
     assert 1 == run(folder, "lock", "--check").code
     refused = run(folder, "sync")
     assert 1 == refused.code
-    assert "pylock.toml is stale: a-1.0-py3-none-any.whl has changed since" in refused.err
+    assert "pylock.toml is stale: a-1.0-py3-none-any.whl has changed" in refused.err
     refused = run(folder, "sync", "--frozen")
     assert 1 == refused.code
     assert "is not the file that was locked" in refused.err
@@ -150,7 +150,7 @@ def test_invalid_reference(tmp_path: Path, index: IndexServer, requirement: str,
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(None, "can't read"), (b"no wheel", "can't be used"), (build_wheel("a", "1.0").content, "is not the file that")],
+    [(None, "can't read"), (b"no wheel", "is unusable"), (build_wheel("a", "1.0").content, "is not the expected file")],
 )
 def test_invalid_local_wheel(tmp_path: Path, index: IndexServer, content: bytes | None, problem: str) -> None:
     """A local wheel that is missing, broken, or has another hash is an error with its path."""
