@@ -301,11 +301,14 @@ def test_a_lock_for_other_machines_is_refused(project: LockedProject, index: Ind
 
 
 def impostor(folder: Path, **changes: object) -> Path:
-    """A program that describes itself as this interpreter does, but for *changes*."""
+    """The interpreter of an environment in *folder* that describes itself as this one does, but for *changes*."""
     script = Path(interpreter.__file__).with_name("_probe.py")
-    facts = json.loads(subprocess.check_output([sys.executable, "-I", "-S", script]))
-    facts.update(changes)
-    program = folder / "python"
+    text = subprocess.check_output([sys.executable, "-I", "-S", script], text=True)
+    facts = json.loads(text.replace(json.loads(text)["prefix"], str(folder)))
+    facts.update({"environment": True, **changes})
+    program = folder / "bin" / "python"
+    program.parent.mkdir()
+    (folder / "pyvenv.cfg").touch()
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(facts)}\nEND\n", encoding="utf-8")
     program.chmod(0o755)
     return program
@@ -326,7 +329,7 @@ I686 = {"bits": 32, "little": True, "machine": 3, "flags": 0, "loader": "/lib/ld
         ({"implementation": "pypy"}, "this interpreter is pypy"),
         ({"version": [3, 5, 2]}, "minglibc requires 3.6 or newer"),
         ({"version": [2, 7, 18]}, "minglibc requires 3.6 or newer"),
-        ({"environment": False, "externally_managed": True}, "package manager"),
+        ({"externally_managed": True}, "package manager"),
     ],
 )
 def test_an_unsuitable_interpreter_is_refused(

@@ -177,6 +177,7 @@ def test_proof_is_for_one_musl(tmp_path: Path) -> None:
     """The proof is valid as long as musl's loader is unchanged."""
     program = loader(tmp_path, "")
     request = proof.Request("1", "2", "3")
+    (tmp_path / "pyvenv.cfg").touch()
     (tmp_path / ".minglibc").mkdir()
     (tmp_path / "site").mkdir()
     proof.write(str(tmp_path), request, cap="1.2", folders=["site"], musl_loader=str(program))

@@ -79,7 +79,6 @@ CHANGES: dict[str, Callable[[LockedProject], object]] = {
     "an egg-info was added": lambda p: (p.site / "c.egg-info").write_text("Name: c\nVersion: 1\n"),
     "a distribution was deleted": lambda p: shutil.rmtree(p.site / "b-1.0.dist-info"),
     "pyvenv.cfg was rewritten": lambda p: _touch(p.venv / "pyvenv.cfg"),
-    "another pyvenv.cfg was added": lambda p: shutil.copy(p.venv / "pyvenv.cfg", p.venv / "bin" / "pyvenv.cfg"),
     "a killed sync left a change": lambda p: (p.venv / ".minglibc" / "apply").mkdir(),
     "the proof was deleted": lambda p: (p.venv / ".minglibc" / "proof").unlink(),
 }
@@ -90,8 +89,15 @@ def test_changes_are_detected(project: LockedProject, change: str) -> None:
     """After any change that a sync depends on, the next sync is a full one, and the one after that is not."""
     CHANGES[change](project)
     assert is_full_sync(project)
-    if not change.startswith("another"):  # then the environment is another one, too
-        assert not is_full_sync(project)
+    assert not is_full_sync(project)
+
+
+def test_another_configuration_is_detected(project: LockedProject) -> None:
+    """With a pyvenv.cfg beside the interpreter, that folder is the environment (PEP 405), and not .venv."""
+    shutil.copy(project.venv / "pyvenv.cfg", project.venv / "bin" / "pyvenv.cfg")
+    ran = project.sync()
+    assert ran.code == 1
+    assert f"its interpreter belongs to {project.venv / 'bin'}" in ran.err
 
 
 @pytest.mark.parametrize("name", ["MINGLIBC_GLIBC", "LD_LIBRARY_PATH"])
@@ -136,6 +142,7 @@ def _unchanged(prefix: Path) -> int | None:
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
     """A folder with an interpreter, a package, and a proof for both."""
+    (tmp_path / "pyvenv.cfg").touch()
     (tmp_path / ".minglibc").mkdir()
     (tmp_path / "site" / "a-1.dist-info").mkdir(parents=True)
     for name in ("python", "site/a.py", "site/a-1.dist-info/RECORD"):
@@ -202,3 +209,12 @@ def test_files_of_the_previous_version_are_ignored(project: LockedProject) -> No
     assert is_full_sync(project)
     assert {"proof"} == set(os.listdir(home))
     assert not is_full_sync(project)
+
+
+def test_proof_needs_the_environment(prefix: Path) -> None:
+    """Without pyvenv.cfg the interpreter is a base interpreter, which `run` must not use; conda's environments have none."""
+    proof.write(str(prefix), REQUEST, cap="2.17", folders=["site"])
+    (prefix / "pyvenv.cfg").unlink()
+    assert not proof.matches(str(prefix), REQUEST)
+    (prefix / "conda-meta").mkdir()
+    assert proof.matches(str(prefix), REQUEST)

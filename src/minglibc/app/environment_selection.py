@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from minglibc.app.locked_project import LockedProject
 from minglibc.app.reporter import Reporter
-from minglibc.app.sync_options import DEFAULT_ENVIRONMENT, SyncOptions
+from minglibc.app.sync_options import SyncOptions
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.install import interpreter as interpreters
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import Interpreter
-from minglibc.lock.selection import MachineProblem, choose_target, describe_targets, find_targets
-from minglibc.model.targets import Target
+from minglibc.lock.selection import MachineProblem, choose_target, describe_targets, find_targets, is_same_python
+from minglibc.model.targets import PythonVersion, Target
 
 
 class EnvironmentChoice(NamedTuple):
@@ -49,25 +49,32 @@ def _import_for_changes() -> None:
 
 
 def select_environment(project: LockedProject, options: SyncOptions) -> EnvironmentChoice:
-    """The environment to sync; raises EnvironmentProblem where there is none, or none of the lock's targets fits."""
+    """The environment to sync; raises EnvironmentProblem where there is none, or none of the lock's targets fits.
+
+    It is in the folder that was requested: base interpreters are only used to create environments.
+    """
     search = _Search(project, options)
-    path = options.python or os.path.join(project.folder, DEFAULT_ENVIRONMENT)
-    if options.python and os.sep not in path and not os.path.isdir(path):
-        return _existing(_on_path(path), search)
+    path, default = options.python, options.folder_in(project.folder)
+    if path is None:
+        return _existing(default, search) or _new(default, search)
+    if version := _version(path):
+        return _existing_for(default, version, search) or _new(default, search, version)
+    if os.sep not in path and not os.path.isdir(path):
+        path = _on_path(path)
     if os.path.isfile(path):
-        return _existing(path, search)
+        return _of_interpreter(path, search)
     path = os.path.abspath(path)
-    executable = os.path.join(path, "bin", "python")
-    if not interpreters.is_creatable(path):
-        if not os.path.lexists(executable):
-            hint = "choose another folder, or delete this one"
-            raise EnvironmentProblem(f"{path} is neither empty nor an environment", hint=hint)
-        return _existing(executable, search, path)
-    if options.python and os.path.basename(os.path.dirname(path)) == "bin":
+    if os.path.basename(os.path.dirname(path)) == "bin" and not os.path.lexists(path):
         raise EnvironmentProblem(
             f"there is no interpreter {path}", hint="choose an existing one, or a folder for a new environment"
         )
-    return _new(path, search)
+    return _existing(path, search, is_default=False) or _new(path, search)
+
+
+def _version(text: str) -> PythonVersion | None:
+    if not text[:1].isdigit() or os.sep in text:
+        return None
+    return PythonVersion.parse(text)
 
 
 def _on_path(name: str) -> str:
@@ -79,44 +86,96 @@ def _on_path(name: str) -> str:
     return executable
 
 
-def _existing(executable: str, search: _Search, folder: str = "") -> EnvironmentChoice:
-    """The environment of *executable*; *folder* is its folder where sync could create it again."""
+def _existing(folder: str, search: _Search, *, is_default: bool = True) -> EnvironmentChoice | None:
+    """The environment in *folder*, or None if one can be created there."""
+    if interpreters.is_creatable(folder):
+        return None
+    executable = os.path.join(folder, "bin", "python")
+    if not os.path.lexists(executable):
+        hint = "choose another folder, or delete this one"
+        raise EnvironmentProblem(f"{folder} is neither empty nor an environment", hint=hint)
     recreate = f"delete {folder} to let sync create it again"
     try:
         interpreter = search.inspect(executable)
     except EnvironmentProblem as error:
-        if not folder:
-            raise
         raise EnvironmentProblem(error.message, hint=recreate) from error
-    if interpreter.externally_managed:
-        raise EnvironmentProblem(
-            f"{executable} is managed by the system's package manager (PEP 668)",
-            hint="omit --python to create an environment, or name a folder for one",
-        )
+    if not is_default and interpreters.is_base(interpreter, folder):
+        return _with_base(interpreter, search)
+    interpreters.check_location(interpreter, folder)
     try:
-        return EnvironmentChoice(None, interpreter, search.target_for(interpreter))
+        return _choice(interpreter, search)
     except MachineProblem:
         raise
     except EnvironmentProblem as error:
-        if not folder:
-            raise
         raise EnvironmentProblem(error.message, hint=f"{error.hint}; or {recreate}") from error
 
 
-def _new(folder: str, search: _Search) -> EnvironmentChoice:
+def _of_interpreter(executable: str, search: _Search) -> EnvironmentChoice:
+    """The environment that *executable* belongs to, or the default one, created from the base interpreter *executable*."""
+    interpreter = search.inspect(executable)
+    scripts = os.path.dirname(os.path.abspath(executable))
+    folder = os.path.dirname(scripts)
+    if not interpreters.is_changeable(interpreter) and not interpreters.has_environment_files(folder):
+        return _with_base(interpreter, search)
+    if interpreter.layout.prefix != os.path.realpath(scripts):  # PEP 405 allows pyvenv.cfg beside the interpreter
+        interpreters.check_location(interpreter, folder)
+    return _choice(interpreter, search)
+
+
+def _choice(interpreter: Interpreter, search: _Search) -> EnvironmentChoice:
+    if interpreter.externally_managed:
+        raise EnvironmentProblem(
+            f"{interpreter.layout.prefix} is managed by another package manager (PEP 668)",
+            hint="omit --python to create an environment, or name a folder for one",
+        )
+    return EnvironmentChoice(None, interpreter, search.target_for(interpreter))
+
+
+def _with_base(interpreter: Interpreter, search: _Search) -> EnvironmentChoice:
+    """The default environment, which is created with the base *interpreter* unless it has the same Python."""
+    target = search.target_for(interpreter)
+    folder = search.options.folder_in(search.project.folder)
+    existing = _existing(folder, search)
+    if existing is None:
+        return EnvironmentChoice(folder, interpreter, target)
+    if existing.interpreter.machine != interpreter.machine:
+        raise _other_python(folder, existing, interpreter.machine.description)
+    return existing
+
+
+def _existing_for(folder: str, version: PythonVersion, search: _Search) -> EnvironmentChoice | None:
+    existing = _existing(folder, search)
+    if existing and not is_same_python(existing.interpreter.machine.python, version):
+        raise _other_python(folder, existing, f"CPython {version}")
+    return existing
+
+
+def _other_python(folder: str, existing: EnvironmentChoice, requested: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{folder} has {existing.interpreter.machine.description}, and --python requests {requested}",
+        hint=f"delete {folder} to let sync create it again",
+    )
+
+
+def _new(folder: str, search: _Search, version: PythonVersion | None = None) -> EnvironmentChoice:
+    """A new environment in *folder*, with an interpreter on PATH of *version* or of one of the lock's targets."""
     lock, name = search.project.lock, search.options.selection.target or ""
     failures: list[str] = []
     targets = find_targets(name, lock.targets, lock.names)
-    for executable in interpreters.find_interpreters(target.python for target in targets):
+    for executable in interpreters.find_interpreters([version] if version else [target.python for target in targets]):
         try:
             interpreter = interpreters.inspect(executable, _import_for_changes)
+            if version and not is_same_python(interpreter.machine.python, version):
+                failures.append(f"{executable}: it is {interpreter.machine.description}")
+                continue
             return EnvironmentChoice(folder, interpreter, search.target_for(interpreter))
         except (MachineProblem, SettingsError):
             raise
         except EnvironmentProblem as error:
             failures.append(f"{executable}: {error.message}")
+    wanted = f"is CPython {version} and matches" if version else "matches"
     raise EnvironmentProblem(
-        "no interpreter on PATH matches a target of the lock:\n" + "\n".join(f"  {line}" for line in failures),
+        f"no interpreter on PATH {wanted} a target of the lock:\n" + "\n".join(f"  {line}" for line in failures),
         hint=f"{describe_targets(lock.targets, lock.names)}; put a matching Python on PATH, or name it with --python",
     )
 
@@ -126,7 +185,9 @@ def open_environment(choice: EnvironmentChoice, reporter: Reporter) -> Environme
     if choice.create is None:
         return Environment(choice.interpreter)
     if not interpreters.is_creatable(choice.create):  # another process created it in the meantime
-        return Environment(interpreters.inspect(os.path.join(choice.create, "bin", "python")))
+        interpreter = interpreters.inspect(os.path.join(choice.create, "bin", "python"))
+        interpreters.check_location(interpreter, choice.create)
+        return Environment(interpreter)
     python = choice.interpreter.machine.python
     reporter.info(f"Creating an environment at {choice.create} with CPython {python}")
     return Environment(interpreters.create(choice.create, choice.interpreter.executable))

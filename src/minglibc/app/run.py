@@ -42,14 +42,14 @@ def prepare_script(
     if lock is None:
         raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
     options = options._replace(selection=options.selection._replace(lock=path))
-    if options.python is not None:
-        return _sync(common, options, reporter)
     key = proof.digest(lock + options.key)[:16]
     prefix = os.path.join(os.path.abspath(common.cache_folder), inputs.SCRIPTS, key)
+    if options.python is not None:
+        return _sync(common, options._replace(environment=prefix), reporter)
     source = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(path))
     if script_matches(prefix, lock, source.pyproject, options):
         return ReadyEnvironment(prefix)
-    return _sync(common, options._replace(python=prefix), reporter)
+    return _sync(common, options._replace(environment=prefix), reporter)
 
 
 def _sync(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> ReadyEnvironment:

@@ -2,6 +2,7 @@
 
 # Imported by every `run` and `sync`.
 
+import os
 from typing import NamedTuple
 
 DEFAULT_ENVIRONMENT = ".venv"
@@ -32,7 +33,7 @@ class SyncOptions(NamedTuple):
 
     selection: SelectionOptions = _DEFAULT_SELECTION
     python: str | None = None
-    """An interpreter, or the folder of an environment; None: .venv beside the lock."""
+    """An environment or its interpreter; or a version or a base interpreter to create *environment* from."""
     inexact: bool = False
     """Whether to keep packages that are not in the lock."""
     link_mode: str = HARDLINK
@@ -40,6 +41,12 @@ class SyncOptions(NamedTuple):
     compile_bytecode: bool = False
     dry_run: bool = False
     """Whether to change nothing, and only report what would change."""
+    environment: str | None = None
+    """The folder of the environment if *python* is not one; None: .venv beside the lock."""
+
+    def folder_in(self, project: str) -> str:
+        """The environment's folder if *python* does not name one, for a lock in the folder *project*."""
+        return os.path.abspath(self.environment or os.path.join(project, DEFAULT_ENVIRONMENT))
 
     @property
     def key(self) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from minglibc.app.options import CommonOptions
-from minglibc.app.sync_options import DEFAULT_ENVIRONMENT, SyncOptions
+from minglibc.app.sync_options import SyncOptions
 from minglibc.config import project_files
 from minglibc.errors import MinglibcError
 from minglibc.install import proof
@@ -26,8 +26,8 @@ def find_unchanged(common: CommonOptions, options: SyncOptions) -> UnchangedEnvi
     if texts is None:
         return None
     folder, lock, pyproject = texts
-    prefix = os.path.abspath(options.python or os.path.join(folder, DEFAULT_ENVIRONMENT))
-    if not os.path.isdir(prefix):
+    prefix = os.path.abspath(options.python or options.folder_in(folder))
+    if _is_version(options.python) or not os.path.isdir(prefix):
         return None
     packages = proof.unchanged_packages(
         prefix,
@@ -48,7 +48,9 @@ def find_matching(common: CommonOptions, options: SyncOptions) -> str | None:
     if texts is None:
         return None
     folder, lock, pyproject = texts
-    path = options.python or os.path.join(folder, DEFAULT_ENVIRONMENT)
+    if _is_version(options.python):
+        return None
+    path = options.python or options.folder_in(folder)
     prefix = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(os.path.dirname(path)))
     matches = proof.matches(prefix, _request(lock, pyproject, options))
     return prefix if matches and os.path.exists(os.path.join(prefix, "bin", "python")) else None
@@ -57,6 +59,11 @@ def find_matching(common: CommonOptions, options: SyncOptions) -> str | None:
 def script_matches(prefix: str, lock: str, pyproject: str, options: SyncOptions) -> bool:
     """Whether a script's environment at *prefix* was synced to the text *lock* and nothing was installed since."""
     return not source_files.lists_any(lock) and proof.matches(prefix, _request(lock, pyproject, options))
+
+
+def _is_version(python: str | None) -> bool:
+    """Whether the option is a version; which environment it stands for is decided by the full sync."""
+    return python is not None and python[:1].isdigit() and os.sep not in python
 
 
 def _request(lock: str, pyproject: str, options: SyncOptions) -> proof.Request:

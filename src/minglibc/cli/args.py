@@ -129,12 +129,12 @@ def add_lock_part(parser: ArgumentParser) -> None:
 
 def add_selection(parser: ArgumentParser) -> None:
     """What `sync` and `run` both take: the environment, the part of the lock, and how to install."""
-    # MINGLIBC_PYTHON is a version, for `lock`; this is a path and has no variable.
+    # MINGLIBC_PYTHON lists versions, for `lock`; this is one environment and has no variable.
     parser.add_argument(
         "--python",
         variable=False,
-        metavar="PATH",
-        help="an interpreter, or the folder of an environment (default: .venv)",
+        metavar="PYTHON",
+        help="an environment or its interpreter; or a version or base interpreter to create .venv from (default: .venv)",
     )
     add_lock_part(parser)
     add = parser.add_argument

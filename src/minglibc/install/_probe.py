@@ -113,6 +113,7 @@ def main() -> None:
         "implementation": sys.implementation.name,
         "free_threaded": "t" in getattr(sys, "abiflags", ""),
         "prefix": prefix or sys.prefix,
+        "base_prefix": sys.base_prefix,
         "environment": prefix is not None,
         "externally_managed": prefix is None and os.path.exists(marker),
         "paths": {name: folders[name] for name in ("purelib", "platlib", "scripts", "data")},

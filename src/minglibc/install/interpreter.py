@@ -33,6 +33,8 @@ class Interpreter:
     layout: Layout
     is_environment: bool
     externally_managed: bool = False
+    base_prefix: str = ""
+    """The prefix of the base interpreter, which may be its own."""
     loader: str = ""
     """The program that loads it (PT_INTERP)."""
     libc: str = ""
@@ -110,6 +112,7 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
         _layout(facts, python),
         bool(facts["environment"]),
         bool(facts["externally_managed"]),
+        os.path.realpath(str(facts["base_prefix"])),
         str(elf.get("loader", "")),
         libc,
         files,
@@ -168,20 +171,55 @@ def create(folder: str, executable: str) -> Interpreter:
             hint="some systems package the venv module separately (python3-venv); or choose another --python",
         )
     interpreter = inspect(os.path.join(folder, "bin", "python"))
+    check_location(interpreter, folder)
     os.unlink(marker)
     return interpreter
 
 
-def check_changeable(interpreter: Interpreter) -> None:
-    """Raise EnvironmentProblem unless *interpreter* is in a virtual or conda environment; base interpreters are never changed."""
-    prefix = interpreter.layout.prefix
-    if interpreter.is_environment and os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
-        return
-    if interpreter.is_environment or not is_conda_environment(prefix):
+def check_location(interpreter: Interpreter, folder: str) -> None:
+    """Raise EnvironmentProblem unless *interpreter*, found in *folder*, is that of a virtual or conda environment there."""
+    if is_base(interpreter, folder):
         raise EnvironmentProblem(
-            f"{prefix} is not a virtual environment",
+            f"{folder} is a base interpreter, not a virtual environment",
+            hint="minglibc does not change base interpreters; choose another folder with --python",
+        )
+    if not is_changeable(interpreter):
+        reason = f"pyvenv.cfg is missing, and its interpreter is the base interpreter in {interpreter.base_prefix}"
+    elif interpreter.layout.prefix != os.path.realpath(folder):
+        reason = f"its interpreter belongs to {interpreter.layout.prefix}"
+    else:
+        return
+    raise EnvironmentProblem(
+        f"{folder} is a broken environment: {reason}", hint=f"delete {folder} to let sync create it again"
+    )
+
+
+def is_base(interpreter: Interpreter, folder: str) -> bool:
+    """Whether *folder* is the prefix of a base interpreter, and *interpreter* is that interpreter."""
+    return not is_changeable(interpreter) and interpreter.base_prefix == os.path.realpath(folder)
+
+
+def is_changeable(interpreter: Interpreter) -> bool:
+    """Whether *interpreter* is in a virtual or conda environment; base interpreters are never changed."""
+    prefix = interpreter.layout.prefix
+    if interpreter.is_environment:
+        return os.path.isfile(os.path.join(prefix, "pyvenv.cfg"))
+    return is_conda_environment(prefix)
+
+
+def check_changeable(interpreter: Interpreter) -> None:
+    """Raise EnvironmentProblem unless *interpreter* is in an environment now."""
+    if not is_changeable(interpreter):
+        raise EnvironmentProblem(
+            f"{interpreter.layout.prefix} is not a virtual environment",
             hint="nothing was changed: minglibc does not change the packages of base interpreters",
         )
+
+
+def has_environment_files(folder: str) -> bool:
+    """Whether *folder* looks like a virtual environment, even a broken one."""
+    names = ("pyvenv.cfg", HOME, os.path.join("bin", "activate"))
+    return any(os.path.lexists(os.path.join(folder, name)) for name in names)
 
 
 def is_conda_environment(prefix: str) -> bool:
@@ -201,7 +239,9 @@ def is_creatable(folder: str) -> bool:
         return True
     except OSError:
         return False
-    return entries <= {HOME} or os.path.exists(os.path.join(folder, HOME, _CREATING))
+    # The venv module follows links.
+    has_links = any(os.path.islink(os.path.join(folder, name)) for name in (HOME, "bin", "lib", "include"))
+    return not has_links and (entries <= {HOME} or os.path.exists(os.path.join(folder, HOME, _CREATING)))
 
 
 def find_interpreters(pythons: Iterable[PythonVersion]) -> Iterator[str]:

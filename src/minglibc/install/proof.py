@@ -120,6 +120,9 @@ def matches(prefix: str, request: Request) -> bool:
     package's files is not detected; `sync` detects it.
     """
     real = os.path.realpath(prefix)
+    # Without pyvenv.cfg the interpreter is not the environment's; conda's environments have none.
+    if not os.path.isfile(f"{real}/pyvenv.cfg") and not os.path.isdir(f"{real}/conda-meta"):
+        return False
     try:
         with open(os.path.join(real, PLACE), encoding="utf-8", errors="surrogateescape", newline="") as file:
             if not file.readline().startswith(f"{_HEAD} "):

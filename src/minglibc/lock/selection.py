@@ -73,7 +73,7 @@ def choose_target(
     if not candidates:
         hint = f"{known}; add {machine.architecture} to tool.minglibc.architectures and run `minglibc lock`"
         raise EnvironmentProblem(f"the lock has no target for {machine.architecture}", hint=hint)
-    candidates = [target for target in candidates if _is_same_python(machine.python, target.python)]
+    candidates = [target for target in candidates if is_same_python(machine.python, target.python)]
     if not candidates:
         hint = f"{known}; choose another interpreter with --python, or add this one to tool.minglibc.python"
         raise EnvironmentProblem(f"the lock has no target for {machine.description}", hint=hint)
@@ -91,7 +91,8 @@ def _with_libc(libc: Cap, targets: Sequence[Target], known: str) -> list[Target]
     return matches
 
 
-def _is_same_python(machine: PythonVersion, target: PythonVersion) -> bool:
+def is_same_python(machine: PythonVersion, target: PythonVersion) -> bool:
+    """Whether an interpreter of version *machine* is the version *target*, which may be any patch release."""
     same_build = (machine.minor, machine.free_threaded) == (target.minor, target.free_threaded)
     return same_build and target.patch in (None, machine.patch)
 

@@ -1,0 +1,165 @@
+"""Which environment is synced: a base interpreter's packages are never changed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.base_interpreter import make_base
+from tests.support.environments import RUNNING, LockedProject, check_whole, installed, locked_pair, snapshot
+from tests.support.index import IndexServer
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A base interpreter; no test may change it."""
+    executable = make_base(tmp_path_factory.mktemp("base"))
+    site = executable.parents[1] / "lib" / executable.name / "site-packages"
+    before = snapshot(site)
+    yield executable
+    assert before == snapshot(site)
+    assert not (executable.parents[1] / ".minglibc").exists()
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> LockedProject:
+    """A locked project without an environment."""
+    return locked_pair(tmp_path / "project", index)
+
+
+def make_environment(base: Path, folder: Path) -> None:
+    """Create an environment of *base* in *folder*."""
+    subprocess.run([base, "-m", "venv", "--without-pip", folder], check=True)
+
+
+def refused(project: LockedProject, *arguments: str) -> str:
+    """The error of `sync`, which all other ways to sync report too, and which changes nothing."""
+    before = snapshot(project.folder)
+    ran = project.sync(*arguments)
+    assert (1, "") == (ran.code, ran.out)
+    for name, *others in (("sync", "--check"), ("sync", "--dry-run"), ("sync", "--frozen"), ("run", "--inexact")):
+        command = ["--", "true"] if name == "run" else []
+        assert ran.err == project.command(name, *others, *arguments, *command).err
+    assert before == snapshot(project.folder)
+    return ran.err
+
+
+@pytest.mark.parametrize("replacement", ["nothing", "a folder", "a dangling link"])
+@pytest.mark.parametrize("synced", [False, True])
+def test_environment_without_configuration(
+    replacement: str,
+    synced: bool,  # noqa: FBT001  parametrized
+    base: Path,
+    project: LockedProject,
+) -> None:
+    """Without pyvenv.cfg the environment's interpreter is the base interpreter: nothing is changed, and sync says why."""
+    make_environment(base, project.venv)
+    if synced:
+        assert project.sync().code == 0
+    configuration = project.venv / "pyvenv.cfg"
+    configuration.unlink()
+    if replacement == "a folder":
+        configuration.mkdir()
+    elif replacement == "a dangling link":
+        configuration.symlink_to("nowhere")
+    error = refused(project)
+    assert f"{project.venv} is a broken environment: pyvenv.cfg is missing" in error
+    assert str(base.parents[1]) in error
+    assert f"hint: delete {project.venv} to let sync create it again" in error
+    for path in (project.venv, project.venv / "bin" / "python"):
+        assert "is a broken environment: pyvenv.cfg is missing" in refused(project, "--python", str(path))
+
+
+def test_link_to_a_base_interpreter(base: Path, project: LockedProject) -> None:
+    """A .venv that is a link to a base prefix, or a base interpreter itself, is refused; deleting it is not suggested."""
+    project.venv.symlink_to(base.parents[1])
+    error = refused(project)
+    assert f"{project.venv} is a base interpreter, not a virtual environment" in error
+    assert "delete" not in error
+
+
+def test_interpreter_of_another_environment(base: Path, project: LockedProject, tmp_path: Path) -> None:
+    """An interpreter that belongs to another environment than the folder it is in is refused."""
+    make_environment(base, tmp_path / "other")
+    for folder in (project.venv, tmp_path / "third"):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "pyvenv.cfg").touch()
+        wrapper = folder / "bin" / "python"
+        wrapper.write_text(f'#!/bin/sh\nexec {tmp_path}/other/bin/python "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+    assert f"its interpreter belongs to {tmp_path}/other" in refused(project)
+    third = tmp_path / "third"
+    assert f"{third} is a broken environment" in refused(project, "--python", str(third / "bin" / "python"))
+    assert f"{third} is a broken environment" in refused(project, "--python", str(third))
+
+
+@pytest.mark.parametrize("way", ["executable", "folder", "version", "name", "patch release"])
+def test_base_interpreter_creates_the_environment(
+    way: str, base: Path, project: LockedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version or a base interpreter is what .venv is created from; then its environment is kept up to date."""
+    monkeypatch.setenv("PATH", f"{base.parent}:{os.environ['PATH']}")
+    python = {
+        "executable": str(base),
+        "folder": str(base.parents[1]),
+        "version": RUNNING,
+        "name": base.name,
+        "patch release": ".".join(map(str, sys.version_info[:3])),
+    }[way]
+    ran = project.sync("--python", python)
+    assert ran.code == 0, ran.err
+    check_whole(project.venv)
+    assert installed(project.venv) == {"a": "1.0", "b": "1.0"}
+    if way in {"executable", "folder", "name"}:
+        assert f"home = {base.parent}" in (project.venv / "pyvenv.cfg").read_text(encoding="utf-8")
+    assert "Nothing to do" in project.sync("--python", python).err
+    assert project.command("sync", "--check", "--python", python).code == 0
+
+
+def test_run_uses_the_environment_of_a_base_interpreter(base: Path, project: LockedProject) -> None:
+    """`run --python` with a base interpreter runs the command in .venv."""
+    command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), "--python", str(base)]
+    command += ["python", "-c", "import a, sys; print(sys.prefix)"]
+    for _ in range(2):
+        assert f"{project.venv}\n" == subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+
+
+def test_existing_environment_has_another_python(base: Path, project: LockedProject) -> None:
+    """If .venv has another Python than --python requests, sync says so and changes nothing."""
+    make_environment(base, project.venv)
+    other = f"3.{sys.version_info.minor - 1}"
+    error = refused(project, "--python", other)
+    assert f"{project.venv} has CPython {RUNNING}." in error
+    assert f"--python requests CPython {other}" in error
+    assert "hint: delete" in error
+
+
+def test_invalid_versions(project: LockedProject) -> None:
+    """A version that does not exist is an error of the command line."""
+    for version in ("2.7", "3.99", "3.x"):
+        ran = project.sync("--python", version)
+        assert ran.code == 2, ran.err
+    assert not project.venv.exists()
+
+
+def test_links_to_environments(base: Path, project: LockedProject, tmp_path: Path) -> None:
+    """.venv, and a path for --python, may be links to an environment."""
+    make_environment(base, tmp_path / "shared")
+    project.venv.symlink_to(tmp_path / "shared")
+    assert project.sync().code == 0
+    assert installed(tmp_path / "shared") == {"a": "1.0", "b": "1.0"}
+    for path in (project.venv, project.venv / "bin" / "python", tmp_path / "shared" / "bin" / "python3"):
+        assert "Nothing to do" in project.sync("--python", str(path)).err
+
+
+def test_interrupted_creation_does_not_follow_links(project: LockedProject, tmp_path: Path) -> None:
+    """A folder with the marker of an interrupted creation, whose bin is a link, is not completed."""
+    (tmp_path / "bin").mkdir()
+    (project.venv / ".minglibc").mkdir(parents=True)
+    (project.venv / ".minglibc" / "creating").touch()
+    (project.venv / "bin").symlink_to(tmp_path / "bin")
+    assert "is neither empty nor an environment" in refused(project)
+    assert list((tmp_path / "bin").iterdir()) == []
