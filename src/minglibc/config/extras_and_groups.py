@@ -53,7 +53,10 @@ class RequirementParser:
             if version is None:
                 continue
             other = pins.setdefault((requirement.name, requirement.marker), requirement)
-            if _pinned(other) != version:
+            # PEP 440: "==1.0" contains 1.0+local as well.
+            if not versions.contains(other.specifier, version) and not versions.contains(
+                requirement.specifier, _pinned(other) or ""
+            ):
                 message = f"is {str(requirement)!r}, which conflicts with {str(other)!r}; keep one of them"
                 self.problems.add(where, message)
 

@@ -272,7 +272,7 @@ class TargetCompatibility:
                 continue
             number, suffix = wheel.build
             order = (-rank, number, suffix)
-            if best is None or order > best[0]:
+            if best is None or order > best[0] or (order == best[0] and wheel.filename < best[1].filename):
                 best = order, wheel
         return best[1] if best else self._best_sdist(page, index, yanked=yanked)
 

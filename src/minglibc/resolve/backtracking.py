@@ -20,6 +20,7 @@ from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
 # What may be read before "no", for a dependency that would admit a pre-release or a yanked release.
 _MOST_READ = 200
 _CONTESTED = 5
+_REORDER = 5
 
 Pins = dict[str, Candidate]
 Dependencies = dict[str, list[Dependency]]
@@ -42,6 +43,9 @@ class Search:
         self._hopes: dict[str, int] = {}
         # The variables about which something was concluded from the edges that are known.
         self._concluded: dict[str, list[tuple[int, int] | None]] = {}
+        # How often the choice of one project has excluded versions of another, and what is decided early for that.
+        self._rejected: dict[tuple[int, int], int] = {}
+        self._early: dict[int, int] = {}
         self._began = time.monotonic()
         self._patience = patience
         self._on_try = on_try
@@ -82,7 +86,7 @@ class Search:
         if seconds > self._patience:
             raise Unresolvable((), self._provider, contested=self.contested(), seconds=seconds)
         if not self._solver.propagate():
-            self._waiting.clear()
+            self._learn_order()
             return None
         number = self._next()
         if number is not None:
@@ -104,7 +108,7 @@ class Search:
 
     def _next(self) -> int | None:
         """The variable to decide next: one without a choice first, then the roots, then what conflicted most."""
-        best, best_activity, best_rank = None, -1.0, len(self._roots)
+        best, best_weight, best_rank = None, (-1, -1.0), len(self._roots)
         domains, activity = self._solver.domains, self._solver.activity
         for number in range(1, len(domains)):
             domain = domains[number]
@@ -121,9 +125,26 @@ class Search:
             if variable.rank is not None:
                 if variable.rank < best_rank:
                     best, best_rank = number, variable.rank
-            elif best_rank == len(self._roots) and activity[number] > best_activity:
-                best, best_activity = number, activity[number]
+            elif best_rank == len(self._roots):
+                weight = (self._early.get(number, 0), activity[number])
+                if weight > best_weight:
+                    best, best_weight = number, weight
         return best
+
+    def _learn_order(self) -> None:
+        """Decide a project earlier than another whose choice has excluded its versions again and again."""
+        self._waiting.clear()
+        pairs = self._solver.pairs
+        while pairs:
+            affected, culprit = pair = pairs.pop()
+            one, other = self._by_number[affected], self._by_number[culprit] if culprit > 0 else None
+            if one is None or other is None or one.extra or other.extra or other.rank is not None:
+                continue
+            self._rejected[pair] = self._rejected.get(pair, 0) + 1
+            if self._rejected[pair] == _REORDER:
+                self._rejected[pair] = 0
+                self._early[affected] = max(self._early.get(affected, 0), self._early.get(culprit, 0) + 1)
+                self._solver.backjump(max(self._solver.level_of(culprit) - 1, 0))
 
     def _is_settled(self, variable: Variable, domain: int) -> bool:
         """Whether the one version that is left was read with its extras, and is admitted."""
@@ -149,7 +170,7 @@ class Search:
             if not all(self._read_candidate(candidate) for candidate in candidates):
                 return True
             if not solver.propagate():
-                self._waiting.clear()
+                self._learn_order()
                 return True
             domain, value = solver.domains[number], 1 << index + 1
             if domain & value and domain != value:

@@ -124,6 +124,10 @@ class Project:
             self._best[index, yanked] = self._compatibility.best(self.page, index, yanked=yanked)
         return self._best[index, yanked]
 
+    def rejected(self) -> list[int]:
+        """The versions that were considered and have no file for the target."""
+        return [index for (index, yanked), wheel in self._best.items() if wheel is None and not yanked]
+
     def candidate(self, extra: str, index: int, wheel: Artifact) -> Candidate:
         """The candidate for a version of the project or of one of its extras, made once."""
         candidate = self._candidates.get((extra, index))

@@ -104,12 +104,12 @@ def lowest_cap(provider: Provider, works: Callable[[Cap], bool]) -> Cap | None:
 
 
 def wanted_caps(provider: Provider) -> list[Cap]:
-    """The higher caps that refused wheels of everything that was looked at ask for, lowest first; none that there is no C library for."""
+    """The higher caps that rejected releases need, lowest first; only those of C libraries that exist."""
     compatibility = provider.compatibility
     caps = {
         cap
         for project in provider.seen()
-        for position in range(len(project.page.versions))
+        for position in project.rejected()
         for cap in compatibility.wanted_caps(project.page, position)
     }
     return sorted(cap for cap in caps if cap <= newest(cap))

@@ -5,14 +5,14 @@ mask, that can't all hold at once. Where all terms but one hold, the values of t
 the conflict is resolved with the reasons of what led to it, until what is left would have prevented an earlier decision.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 
 class Incompatibility:
     """Terms that can't hold at once, what they come from, and the assumptions that they depend on."""
 
-    __slots__ = ("assumptions", "first", "origin", "second", "sources", "terms")
+    __slots__ = ("assumptions", "first", "first_key", "origin", "second", "second_key", "sources", "terms")
 
     def __init__(
         self,
@@ -26,8 +26,10 @@ class Incompatibility:
         self.origin = origin
         self.sources = sources
         self.assumptions = assumptions
-        # The two variables whose domains are watched.
+        # The two variables that are watched, and for each a value outside its term: while that one is possible, the
+        # term does not hold. A term of one value is watched for that value being the last one; its key is negative.
         self.first = self.second = -1
+        self.first_key = self.second_key = 0
 
 
 class Change(NamedTuple):
@@ -58,10 +60,14 @@ class Solver:
         self._bump = 1.0
         self.initial: list[int] = []
         self._history: list[list[Change]] = []
-        self._watching: list[list[Incompatibility]] = []
+        self._watching: list[dict[int, list[Incompatibility]]] = []
         self._trail: list[int] = []
         self._starts: list[int] = []
-        self._changed: list[int] = []
+        # The domains before the changes that were not propagated yet.
+        self._changed: dict[int, int] = {}
+        # Of each conflict: the variable that it excludes values of, and the one whose change it depends on last.
+        self.pairs: list[tuple[int, int]] = []
+        self._facts: dict[int, Incompatibility] = {}
         self._learned: list[Incompatibility] = []
         self._given: list[Incompatibility] = []
         # What became a unit below the level at which it was added: applied again after a backjump.
@@ -74,7 +80,7 @@ class Solver:
         self.activity.append(0.0)
         self.initial.append(domain)
         self._history.append([])
-        self._watching.append([])
+        self._watching.append({})
         return len(self.domains) - 1
 
     def add(self, incompatibility: Incompatibility) -> None:
@@ -152,12 +158,13 @@ class Solver:
         self._pending = [*self._given, *self._learned]
         for pending in self._pending:
             pending.first = pending.second = -1
+            pending.first_key = pending.second_key = 0
 
     def _assign(self, var: int, domain: int, reason: Incompatibility | None) -> None:
         self._history[var].append(Change(len(self._trail), self.level, self.domains[var], reason))
         self._trail.append(var)
+        self._changed.setdefault(var, self.domains[var])
         self.domains[var] = domain
-        self._changed.append(var)
 
     def _propagate(self) -> Incompatibility | None:
         """The first incompatibility all of whose terms hold; None where there is none and nothing is left to remove."""
@@ -168,24 +175,40 @@ class Solver:
                 if conflict is not None:
                     return conflict
             if changed:
-                conflict = self._visit(changed.pop())
+                conflict = self._visit(*changed.popitem())
                 if conflict is not None:
                     return conflict
         return None
 
-    def _visit(self, var: int) -> Incompatibility | None:
-        domains, watching = self.domains, self._watching[var]
-        domain = domains[var]
+    def _visit(self, var: int, before: int) -> Incompatibility | None:
+        """Look at what watches a value that *var* has lost, or waits for the one that it has kept."""
+        domain, watching = self.domains[var], self._watching[var]
+        lost = before & ~domain
+        keys = [key for key in watching if key > 0 and key & lost]
+        if not domain & (domain - 1) and -domain in watching:
+            keys.append(-domain)
+        for key in keys:
+            conflict = self._visit_watchers(var, key)
+            if conflict is not None:
+                # What was not looked at yet is looked at after the conflict, where its values are lost again.
+                return conflict
+        return None
+
+    def _visit_watchers(self, var: int, key: int) -> Incompatibility | None:
+        domains, watchers = self.domains, self._watching[var][key]
         kept: list[Incompatibility] = []
-        for place, incompatibility in enumerate(watching):
+        self._watching[var][key] = kept
+        for position, incompatibility in enumerate(watchers):
+            if incompatibility.first == var and incompatibility.first_key == key:
+                other = incompatibility.second
+            elif incompatibility.second == var and incompatibility.second_key == key:
+                other = incompatibility.first
+            else:
+                continue  # it watches something else by now
             terms = incompatibility.terms
-            if domain & ~terms[var]:
-                kept.append(incompatibility)
+            if domains[var] & ~terms[var]:
+                self._place(incompatibility, var)
                 continue
-            first, second = incompatibility.first, incompatibility.second
-            if var not in {first, second}:
-                continue
-            other = second if var == first else first
             mask = terms[other]
             rest = domains[other] & ~mask
             if rest == domains[other]:
@@ -194,69 +217,153 @@ class Solver:
             if len(terms) > 2:
                 spare = next((v for v, m in terms.items() if domains[v] & ~m and v != other), -1)
                 if spare >= 0:
-                    incompatibility.first, incompatibility.second = other, spare
-                    self._watching[spare].append(incompatibility)
+                    if incompatibility.first == var:
+                        incompatibility.first = spare
+                    else:
+                        incompatibility.second = spare
+                    self._place(incompatibility, spare)
                     continue
             kept.append(incompatibility)
             if not rest:
-                kept.extend(watching[place + 1 :])
-                self._watching[var] = kept
+                kept.extend(watchers[position + 1 :])
                 return incompatibility
             self._assign(other, rest, incompatibility)
-        self._watching[var] = kept
         return None
 
     def _attach(self, incompatibility: Incompatibility) -> Incompatibility | None:
-        """Watch a new or changed incompatibility; remove what it excludes by itself, or give it where all its terms hold."""
+        """Watch a new or changed incompatibility; apply it if one term is left, and return it if all its terms hold."""
         domains, terms = self.domains, incompatibility.terms
         open_terms = [var for var, mask in terms.items() if domains[var] & ~mask]
-        if len(open_terms) < 2:
-            held = [var for var in terms if var not in open_terms]
-            held.sort(key=lambda var: self._since(var, terms[var]).position, reverse=True)
-            self._watch(incompatibility, [*open_terms, *held])
-            if not open_terms:
-                return incompatibility
-            var = open_terms[0]
-            rest = domains[var] & ~terms[var]
-            if rest != domains[var]:
-                unit = self._since(held[0], terms[held[0]]).level if held else 0
-                if unit < self.level:
-                    self._late.append((unit, incompatibility))
-                self._assign(var, rest, incompatibility)
+        if len(open_terms) > 1:
+            self._watch(incompatibility, open_terms)
             return None
-        self._watch(incompatibility, open_terms)
+        held = [var for var in terms if var not in open_terms]
+        held.sort(key=lambda var: self._since(var, terms[var]).position, reverse=True)
+        self._watch(incompatibility, [*open_terms, *held])
+        if not open_terms:
+            return incompatibility
+        var = open_terms[0]
+        rest = domains[var] & ~terms[var]
+        unit = self._since(held[0], terms[held[0]]).level if held else 0
+        if rest == domains[var] and unit >= self._since(var, self.initial[var] & ~terms[var]).level:
+            return None
+        if self.level and not unit and held:
+            self._add_fact(var, incompatibility)
+            return None
+        if unit < self.level:
+            self._late.append((unit, incompatibility))
+        if rest != domains[var]:
+            self._assign(var, rest, incompatibility)
         return None
 
+    def _add_fact(self, var: int, incompatibility: Incompatibility) -> None:
+        """Add to what is excluded for *var* whatever is decided; one incompatibility for all, as it is applied again and again."""
+        terms: dict[int, int] = {}
+        since: dict[int, Change] = {}
+        self._merge(terms, since, incompatibility.terms, var)
+        sources, assumptions, mask = [incompatibility], incompatibility.assumptions, incompatibility.terms[var]
+        while since:
+            number = max(since, key=lambda name: since[name].position)
+            reason = since[number].reason
+            assert reason is not None
+            sources.append(reason)
+            assumptions |= reason.assumptions
+            held = terms.pop(number) | reason.terms[number]
+            del since[number]
+            self._merge(terms, since, {number: held}, -1)
+            self._merge(terms, since, {n: m for n, m in reason.terms.items() if n != var}, number)
+            mask &= reason.terms.get(var, -1)
+        if assumptions:
+            fact = Incompatibility({var: mask}, sources=tuple(sources), assumptions=assumptions)
+        else:
+            known = self._facts.get(var)
+            fact = Incompatibility({var: mask | (known.terms[var] if known else 0)}, sources=tuple(sources))
+            if known is not None:
+                fact.sources = (*known.sources, *sources)
+                self._learned.remove(known)
+                self._late = [(unit, late) for unit, late in self._late if late is not known]
+            self._facts[var] = fact
+        self._learned.append(fact)
+        self._pending.append(fact)
+
     def _watch(self, incompatibility: Incompatibility, variables: list[int]) -> None:
-        first = variables[0]
-        second = variables[1] if len(variables) > 1 else first
-        for var in {first, second} - {incompatibility.first, incompatibility.second}:
-            self._watching[var].append(incompatibility)
-        incompatibility.first, incompatibility.second = first, second
+        known = {
+            (incompatibility.first, incompatibility.first_key),
+            (incompatibility.second, incompatibility.second_key),
+        }
+        incompatibility.first = variables[0]
+        incompatibility.second = variables[1] if len(variables) > 1 else variables[0]
+        for var in {incompatibility.first, incompatibility.second}:
+            self._place(incompatibility, var, known)
+
+    def _place(self, incompatibility: Incompatibility, var: int, known: Collection[tuple[int, int]] = ()) -> None:
+        """Put an incompatibility where the change of *var* is seen that may make its term hold, unless it is there."""
+        mask = incompatibility.terms[var]
+        if not mask & (mask - 1):
+            key = -mask
+        else:
+            spare = self.domains[var] & ~mask or self._since(var, mask).before & ~mask
+            # The lowest: absence and old versions are excluded last.
+            key = spare & -spare
+        if incompatibility.first == var:
+            incompatibility.first_key = key
+        if incompatibility.second == var:
+            incompatibility.second_key = key
+        if (var, key) not in known:
+            self._watching[var].setdefault(key, []).append(incompatibility)
 
     def _since(self, var: int, mask: int) -> Change:
         """The change since which *var* is within *mask*."""
-        since = _ALWAYS
-        for change in reversed(self._history[var]):
-            since = change
-            if change.before & ~mask:
-                return since
-        return _ALWAYS
+        history = self._history[var]
+        if not history or not history[0].before & ~mask:
+            return _ALWAYS
+        # Domains only shrink: bisect for the last change before which there was a value outside the mask.
+        low, high = 0, len(history)
+        if history[-1].before & ~mask:
+            return history[-1]
+        while high - low > 1:
+            middle = (low + high) // 2
+            if history[middle].before & ~mask:
+                low = middle
+            else:
+                high = middle
+        return history[low]
 
     def _learn(self, conflict: Incompatibility) -> None:
         self.conflicts += 1
         learned, level = self._resolve(conflict)
         if not learned.terms:
             raise Unsatisfiable(learned)
+        self.pairs.append(self._involved(learned))
+        for var in self._leading_to(learned, level):
+            self.activity[var] += self._bump
         self.backjump(level)
         self._learned.append(learned)
         self._pending.append(learned)
-        for var in learned.terms:
-            self.activity[var] += self._bump
         self._bump *= 1.02
         if self._bump > 1e100:
             self.activity = [activity * 1e-100 for activity in self.activity]
             self._bump = 1.0
+
+    def _involved(self, learned: Incompatibility) -> tuple[int, int]:
+        """Of a learned incompatibility, the variable that changed last and the one before it."""
+        latest = sorted(learned.terms, key=lambda var: self._since(var, learned.terms[var]).position)
+        return latest[-1], latest[-2] if len(latest) > 1 else -1
+
+    def _leading_to(self, learned: Incompatibility, level: int) -> set[int]:
+        """The variables of *learned*, and those whose changes above *level* led to it.
+
+        They are decided again soon, before what has no part in the conflict.
+        """
+        seen: set[int] = set()
+        waiting = list(learned.terms)
+        while waiting:
+            var = waiting.pop()
+            if var not in seen:
+                seen.add(var)
+                reasons = [change.reason for change in self._history[var] if change.level > level and change.reason]
+                waiting += [other for reason in reasons for other in reason.terms]
+        return seen
 
     def _resolve(self, conflict: Incompatibility) -> tuple[Incompatibility, int]:
         """What *conflict* and its reasons say of the decisions, and the level at which it leaves one value out."""

@@ -14,6 +14,7 @@ MOST_TRIES = 40
 # Seconds of processor; and for all tries together, with the network.
 _WORK = 1.0
 PATIENCE = 10.0
+_PATIENCE_OF_ONE = 3.0
 _MOST_OFFERS = 4
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
@@ -53,7 +54,7 @@ def offers(
         if tries == MOST_TRIES or len(found) == _MOST_OFFERS or patience < 0 or time.process_time() > work:
             break
         tries += 1
-        answers = attempt(proposal, patience)
+        answers = attempt(proposal, min(patience, _PATIENCE_OF_ONE))
         if answers is not None:
             found.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
