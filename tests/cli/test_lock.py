@@ -170,7 +170,7 @@ def test_json(project: Project) -> None:
 def test_offline(project: Project) -> None:
     """`--offline` locks from the cache; it exits with 3 and names what is missing."""
     stderr = project.lock("--offline", code=3)
-    assert "the page of a is not in the cache, and --offline forbids asking the index" in stderr
+    assert "the page of a is not in the cache, and --offline prevents requests" in stderr
     project.lock()
     before = project.path.read_bytes()
     project.path.unlink()

@@ -570,7 +570,7 @@ def test_what_did_not_come_is_said_before_what_is_bad(project: LockedProject, in
     project.lock("late", "one", "two")
     index.fault("*/late-1.0*.whl", Fault.status(404), times=1)
     told = [subprocess.run(command(project), check=False, capture_output=True, text=True).stderr for _ in range(4)]
-    assert "error: late-1.0-py3-none-any.whl is gone" in told[0]
+    assert "error: late-1.0-py3-none-any.whl is no longer on its index" in told[0]
     for text in told[1:]:
         assert "error: one-1.0-py3-none-any.whl has a file that its RECORD does not list" in text
     assert installed(project.venv) == {}

@@ -52,7 +52,7 @@ def explained(*arguments: str) -> Ran:
 def test_lock_option(path: str) -> None:
     """`check`, `why`, `outdated`, `caps`, `report` and `tree` use the lock of --lock, from any folder."""
     given = ("--lock", path)
-    assert "of 2 wheels against glibc 2.17" in explained("check", *given).err
+    assert "in 2 wheels against glibc 2.17" in explained("check", *given).err
     assert "the project → app → lib" in explained("why", "lib", *given).out.replace(" (1.0)", "")
     assert [("lib", "1.0", "2.0", "2.28")] == [
         (row["name"], row["locked"], row["newest"], row["needs"])

@@ -184,7 +184,9 @@ class Index:
             self._pages[name] = self._not_found(name, indexes[-1])
             return
         if self._offline:
-            self._pages[name] = IndexUnreachable(f"the page of {name} is not in the cache, which --offline requires")
+            self._pages[name] = IndexUnreachable(
+                f"the page of {name} is not in the cache, and --offline prevents requests"
+            )
             return
         self._online().start(("page", name), partial(self._fetch_page, name=name, indexes=indexes))
         if cached is not None and cached.page is not None:
@@ -235,7 +237,7 @@ class Index:
             return
         elif self._offline:
             self._metadata[key] = IndexUnreachable(
-                f"the metadata of {wheel.filename} is not in the cache, which --offline requires"
+                f"the metadata of {wheel.filename} is not in the cache, and --offline prevents requests"
             )
         else:
             self._online().start(("metadata", key), partial(self._fetch_metadata, wheel=wheel))
