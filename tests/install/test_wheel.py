@@ -157,7 +157,7 @@ def _unpacked(wheel: Prepared, environment: Environment, folder: Path) -> dict[s
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with opened(wheel.path, wheel.filename, environment.layout) as (checked, archive):
-            nothing = Unpacked("", 0o022)
+            nothing = Unpacked("", 0o022, 0)
             unpack(checked, archive, str(folder), environment.layout, additional={}, unpacked=nothing)
     except WheelError as refused:
         return refused.message

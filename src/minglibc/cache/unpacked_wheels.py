@@ -27,11 +27,13 @@ def home(cache_dir: str, prefix: str) -> str:
 
 
 class Unpacked:
-    """The files of one wheel in *folder*, with the modes that *umask* gives."""
+    """The files of one wheel in *folder*, with the modes that *umask* gives, for an environment of *group*."""
 
-    def __init__(self, folder: str, umask: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, umask: int, group: int) -> None:
+        # A link has the group of the cached file, so each group has files of its own.
+        self._folder = folder if not folder or group == os.getegid() else f"{folder}-{group}"
         self._umask = umask
+        self._group = group
         self._user = os.geteuid()
         self._made: set[str] = set()
         self._usable = bool(folder)
@@ -80,7 +82,8 @@ class Unpacked:
         try:
             status = os.fstat(descriptor)
             mode = stat.S_IFREG | ((0o777 if executable else 0o666) & ~self._umask)
-            if (status.st_mode, status.st_size, status.st_uid) != (mode, size, self._user):
+            expected_status = (mode, size, self._user, self._group)
+            if (status.st_mode, status.st_size, status.st_uid, status.st_gid) != expected_status:
                 return False
             algorithm, _, expected = digest.partition("=")
             hasher = hashlib.new(algorithm)

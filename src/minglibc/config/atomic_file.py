@@ -15,7 +15,7 @@ def replace(path: str, content: bytes) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with open(descriptor, "wb") as file:
             with suppress(FileNotFoundError):
-                os.fchmod(descriptor, os.stat(path).st_mode & 0o7777)
+                _copy_permissions(os.stat(path), descriptor)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -33,6 +33,12 @@ def replace(path: str, content: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _copy_permissions(old: os.stat_result, descriptor: int) -> None:
+    with suppress(PermissionError):  # the user is not in the old file's group
+        os.fchown(descriptor, -1, old.st_gid)
+    os.fchmod(descriptor, old.st_mode & 0o7777)
 
 
 def remove_leftovers(folder: str, name: str) -> None:

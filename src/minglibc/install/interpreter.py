@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from minglibc.errors import EnvironmentProblem, TargetError
 from minglibc.install.layout import HOME, Layout
+from minglibc.install.permissions import apply_umask
 from minglibc.lock.selection import Machine
 from minglibc.model.architectures import ARCHITECTURE_OF, ElfIdentity
 from minglibc.model.targets import LIBCS, Cap, PythonVersion
@@ -172,6 +173,7 @@ def create(folder: str, executable: str) -> Interpreter:
         )
     interpreter = inspect(os.path.join(folder, "bin", "python"))
     check_location(interpreter, folder)
+    apply_umask(folder)
     os.unlink(marker)
     return interpreter
 

@@ -25,6 +25,7 @@ from minglibc.install.environment import Distribution, Environment
 from minglibc.install.file_conflicts import check_conflicts
 from minglibc.install.interpreter import check_changeable
 from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout, folders_of
+from minglibc.install.permissions import make_unique_folder, umask
 from minglibc.install.removal import remove_files
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def begin(environment: Environment) -> Iterator["Transaction"]:
     home = _home(environment)
     with _reported(environment.prefix):
         os.makedirs(home, exist_ok=True)
-        folder = mkdtemp(prefix=_UNPACK, dir=home)
-        # mkdtemp's folders are private, but folders are moved from here into an environment that others read.
-        os.chmod(folder, 0o777 & ~_umask())
+        folder = make_unique_folder(home, _UNPACK)
     try:
         with _reported(environment.prefix):
             yield Transaction(environment, folder)
@@ -262,13 +261,13 @@ def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWhee
     from minglibc.install.unpack import unpack  # noqa: PLC0415
     from minglibc.install.wheel import opened  # noqa: PLC0415
 
-    umask = _umask()
+    mask, group = umask(), os.stat(folder).st_gid
 
     def prepare(prepared: Prepared) -> "CheckedWheel":
         additional = [DIRECT_URL] if prepared.direct_url else []
         with opened(prepared.path, prepared.filename, layout, additional=additional) as (wheel, archive):
             target = os.path.join(folder, wheel.name, "files")
-            unpacked = Unpacked(prepared.unpacked, umask)
+            unpacked = Unpacked(prepared.unpacked, mask, group)
             files = _additional_files(prepared)
             sizes = unpack(wheel, archive, target, layout, additional=files, unpacked=unpacked)
         # The record is large and no longer needed; a worker process would have to send it.
@@ -312,12 +311,3 @@ def _finish(applied: str) -> str:
     name = mkdtemp(prefix=_DONE, dir=os.path.dirname(applied))
     os.rename(applied, name)
     return name
-
-
-def _umask() -> int:
-    # Reading it with os.umask would change it for other threads for a moment.
-    with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith("Umask:"):
-                return int(line.partition(":")[2], 8)
-    return 0o022
