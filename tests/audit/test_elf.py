@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from minglibc.audit.elf import DT_RELR_VERSION, ElfFile, MalformedElf, Need, read_elf
 from minglibc.audit.rules import highest_glibc
-from minglibc.model.targets import ARCHITECTURES, GlibcVersion
+from minglibc.model.architectures import ARCHITECTURES
+from minglibc.model.targets import GlibcVersion
 from tests.support.elves import DT_RELR, DT_RUNPATH, DT_VERNEEDNUM, MACHINES, elf
 
 only_x86_64_glibc = pytest.mark.skipif(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import minglibc
-from minglibc.config import project_files as files
+from minglibc.config import files
 from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -19,28 +19,28 @@ from tests.support.wheels import build_wheel
 # Increments the number in a file while it has locked the folder.
 COUNT = """
 import sys, time
-from minglibc.config import project_files as project
+from minglibc.config import atomic_file, folder_lock
 folder, times = sys.argv[1], int(sys.argv[2])
 for _ in range(times):
-    with project.lock(folder):
+    with folder_lock.lock(folder):
         with open(f"{folder}/count") as file:
             number = int(file.read())
         time.sleep(0.002)
-        project.replace(f"{folder}/count", str(number + 1).encode())
+        atomic_file.replace(f"{folder}/count", str(number + 1).encode())
 """
 HOLD = """
 import sys, time
-from minglibc.config import project_files as project
-with project.lock(sys.argv[1]):
+from minglibc.config import folder_lock
+with folder_lock.lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """
 TRY = """
 import sys
-from minglibc.config import project_files as project
+from minglibc.config import folder_lock
 from minglibc.errors import LockError
 try:
-    with project.lock(sys.argv[1], patience=0.3):
+    with folder_lock.lock(sys.argv[1], patience=0.3):
         print("entered")
 except LockError as error:
     print(error.message, error.hint)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from packaging import _manylinux, _musllinux, tags
 
 from minglibc.errors import TargetError
+from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import (
-    ARCHITECTURES,
     NEWEST_PYTHON,
     OLDEST_PYTHON,
     Cap,

@@ -15,7 +15,7 @@ from minglibc.audit.binaries import Binaries, is_conda, of_environment, of_wheel
 from minglibc.audit.elf import ElfFile
 from minglibc.audit.rules import Binary, Finding, Tally, audit, tally
 from minglibc.cache.pages import Store
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides
 from minglibc.errors import EnvironmentProblem
@@ -24,8 +24,9 @@ from minglibc.install.environment import Environment
 from minglibc.install.interpreter import inspect
 from minglibc.lock.locked_files import without_editable
 from minglibc.lock.reader import Lock
+from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.platform_tags import lowest_libcs
-from minglibc.model.targets import ARCHITECTURES, LIBCS, Cap, Target, check_architecture, oldest
+from minglibc.model.targets import LIBCS, Cap, Target, check_architecture, oldest
 
 if TYPE_CHECKING:
     from minglibc.lock.locked_files import Selection
@@ -191,7 +192,7 @@ def _caps(options: CheckOptions) -> Caps:
         return {(cap.libc, name): cap for cap in caps for name in architectures or ARCHITECTURES}
     if options.lock:
         return _lowest(read_lock_file(options.common, options.lock).lock.targets)
-    project = project_files.read_pyproject(options.common.project_folder)
+    project = files.read_pyproject(options.common.project_folder)
     return _lowest(
         parse(project, overrides=Overrides(python=overrides.python, architectures=tuple(architectures))).targets
     )

@@ -7,7 +7,7 @@ from minglibc.app.lock import LockOptions, LockResult, report_wait, resolve_lock
 from minglibc.app.lock_request import project_request
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
-from minglibc.config import edit, project_files
+from minglibc.config import edit, files, folder_lock, project_files
 from minglibc.config.edit import DependencyList
 from minglibc.lock.reader import Lock, loads
 from minglibc.model import versions
@@ -69,13 +69,13 @@ def _edit(
 ) -> LockResult:
     """Write the edited pyproject.toml and its lock, both or neither."""
     folder = options.common.project_folder
-    with project_files.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
+    with folder_lock.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
         request = project_request(options.common)
 
         def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:
             return resolve_lock(request._replace(pyproject=text), old, LockOptions(options.common), reporter)
 
-        text, result = edited(request.pyproject, project_files.read_lock(request.path), resolve)
+        text, result = edited(request.pyproject, files.read_lock(request.path), resolve)
         project_files.write_pyproject(folder, text)
         try:
             project_files.write_lock(request.path, result.text)

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import tomlkit
 
-from minglibc.config import parser, project_files, settings, toml_file
+from minglibc.config import files, parser, project_files, settings, toml_file
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
 from minglibc.errors import SettingsError, TargetError
 from minglibc.model import versions
-from minglibc.model.targets import ARCHITECTURES, LIBCS, PythonVersion, check_architecture, check_cap
+from minglibc.model.architectures import ARCHITECTURES
+from minglibc.model.targets import LIBCS, PythonVersion, check_architecture, check_cap
 
 _INVALID_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_WIDTH = 80
@@ -50,7 +51,7 @@ class InitOutcome(NamedTuple):
 def init(options: InitOptions) -> InitOutcome:
     """Add the table, or create the file; raises SettingsError and has changed nothing then."""
     folder, text = _open(options)
-    path = project_files.pyproject_path(folder)
+    path = files.pyproject_path(folder)
     document = toml_file.load(text.removeprefix("\ufeff"))
     tool = document.get("tool", {})
     if not isinstance(tool, dict):
@@ -69,13 +70,13 @@ def init(options: InitOptions) -> InitOutcome:
 def _open(options: InitOptions) -> tuple[str, str]:
     """The project's folder and the text of its pyproject.toml, or of a new one."""
     try:
-        folder = project_files.find(options.project)
+        folder = files.find(options.project)
     except SettingsError:
         folder = os.path.abspath(options.project or ".")
         if not os.path.isdir(folder):
             raise
         return folder, _new_text(folder, options.python)
-    return folder, project_files.read_pyproject(folder)
+    return folder, files.read_pyproject(folder)
 
 
 def _new_text(folder: str, pythons: tuple[str, ...]) -> str:
@@ -173,7 +174,7 @@ def _appended(text: str, added: str) -> str:
 def _problem(folder: str) -> str:
     """Why `minglibc lock` would fail."""
     try:
-        parser.parse(project_files.read_pyproject(folder))
+        parser.parse(files.read_pyproject(folder))
     except SettingsError as error:
         return error.message
     return ""

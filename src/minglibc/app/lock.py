@@ -15,7 +15,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session, open_session
-from minglibc.config import project_files
+from minglibc.config import files, folder_lock, project_files
 from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
@@ -75,18 +75,18 @@ class Freshness(NamedTuple):
 def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResult:
     """Update the lock that *options* describe, unless it is up to date; raises MinglibcError."""
     request = request_for(options, reporter)
-    old = project_files.read_lock(request.path)
+    old = files.read_lock(request.path)
     if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
-        project_files.tidy(request.folder)
+        project_files.remove_stale_files(request.folder)
         return LockResult(request.name, old, up_to_date=True)
     if old is not None:
         check_lock_source(old, request)
     if options.dry_run:
         return resolve_lock(request, old, options, reporter)
-    with project_files.lock(request.folder, on_wait=lambda holder: report_wait(reporter, holder)):
+    with folder_lock.lock(request.folder, on_wait=lambda holder: report_wait(reporter, holder)):
         # Another process may have changed both files while this one waited.
         request = request.reread()
-        result = resolve_lock(request, project_files.read_lock(request.path), options, reporter)
+        result = resolve_lock(request, files.read_lock(request.path), options, reporter)
         project_files.write_lock(request.path, result.text)
     return result
 
@@ -95,7 +95,7 @@ def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshn
     """Whether the lock that *options* describe is up to date, without network access; raises LockError where there is none."""
     request = request_for(options, reporter)
     command = request.source.command
-    old = project_files.read_lock(request.path)
+    old = files.read_lock(request.path)
     if old is None:
         raise LockError(f"there is no {request.name}", hint=f"run `{command}` and commit the file")
     if is_fresh(request, old):

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.options import CommonOptions
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.errors import LockError, SettingsError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read_lock_file(common: CommonOptions, lock: str | None = None) -> LockFile:
 
     path = os.path.abspath(lock) if lock else _project_lock(common)
     folder, name = os.path.split(path)
-    text = project_files.read_lock(path)
+    text = files.read_lock(path)
     if text is None:
         raise LockError(f"there is no {name} in {folder}", hint="run `minglibc lock` and commit the file")
     return LockFile(folder, name, text, loads(text, name=name))
@@ -39,11 +39,11 @@ def read_lock_file(common: CommonOptions, lock: str | None = None) -> LockFile:
 
 def _project_lock(common: CommonOptions) -> str:
     try:
-        return project_files.lock_path(common.project_folder)
+        return files.lock_path(common.project_folder)
     except SettingsError:
         # A lock can be installed without its pyproject.toml: locks of requirements files have none, and a frozen lock
         # may be copied to machines that only install it.
-        path = project_files.lock_path(os.path.abspath(common.project or "."))
+        path = files.lock_path(os.path.abspath(common.project or "."))
         if not os.path.exists(path):
             raise
         return path

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
@@ -60,8 +60,8 @@ class LockRequest(NamedTuple):
 def project_request(common: CommonOptions, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
     """The request for the project's own lock."""
     folder = common.project_folder
-    path = project_files.lock_path(folder)
-    return LockRequest(path, PROJECT_FILE, project_files.read_pyproject(folder), overrides)
+    path = files.lock_path(folder)
+    return LockRequest(path, PROJECT_FILE, files.read_pyproject(folder), overrides)
 
 
 def requirements_request(
@@ -107,14 +107,14 @@ def _request(path: str, source: LockSource, overrides: Overrides, reporter: Repo
 
 def _recorded(source: LockSource, path: str) -> Mapping[str, Any]:
     """The overrides that an existing lock of the same source records."""
-    old = project_files.read_lock(path)
+    old = files.read_lock(path)
     recorded = recorded_source(old, os.path.basename(path)) if old is not None else None
     return recorded.given if recorded is not None and _is_same(recorded, source) else {}
 
 
 def _read(source: LockSource, folder: str) -> str:
     if source.is_project:
-        return project_files.read_pyproject(folder)
+        return files.read_pyproject(folder)
     from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
     return inputs.read(source, folder).pyproject
@@ -156,7 +156,7 @@ def overrides_from(given: Mapping[str, Any]) -> Overrides:
 
 def _output(requirements: str, output: str | None) -> str:
     if output is None:
-        return os.path.join(os.path.dirname(os.path.abspath(requirements)), project_files.LOCK)
+        return os.path.join(os.path.dirname(os.path.abspath(requirements)), files.LOCK)
     path = os.path.abspath(output)
     if not _LOCK_NAME.fullmatch(os.path.basename(path)):
         raise SettingsError(

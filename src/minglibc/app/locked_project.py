@@ -11,7 +11,7 @@ from minglibc.app.lock_file import LockFile, read_lock_file
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import SelectionOptions
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, SettingsError
 from minglibc.install import proof
@@ -55,7 +55,7 @@ def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
     """The source of *lock* as a pyproject.toml; None where it is missing and *optional*."""
     try:
         if lock.source.is_project:
-            return project_files.read_pyproject(folder)
+            return files.read_pyproject(folder)
         from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects
 
         return inputs.read(lock.source, folder).pyproject

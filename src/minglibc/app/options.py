@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from minglibc.cache.location import default_folder
-from minglibc.config import project_files
+from minglibc.config import files
 
 
 class CommonOptions(NamedTuple):
@@ -23,7 +23,7 @@ class CommonOptions(NamedTuple):
     @property
     def project_folder(self) -> str:
         """The folder of pyproject.toml; raises SettingsError where there is none."""
-        return project_files.find(self.project)
+        return files.find(self.project)
 
     @property
     def cache_folder(self) -> str:

@@ -9,7 +9,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.app.unchanged_environment import find_matching, script_matches
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.errors import LockError
 from minglibc.install import proof
 
@@ -38,7 +38,7 @@ def prepare_script(
     from minglibc.config.lock_source import LockSource  # noqa: PLC0415  the same
 
     path = inputs.script_lock(script)
-    lock = project_files.read_lock(path)
+    lock = files.read_lock(path)
     if lock is None:
         raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
     options = options._replace(selection=options.selection._replace(lock=path))

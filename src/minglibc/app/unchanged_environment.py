@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minglibc.app.options import CommonOptions
 from minglibc.app.sync_options import SyncOptions
-from minglibc.config import project_files
+from minglibc.config import files
 from minglibc.errors import MinglibcError
 from minglibc.install import proof
 from minglibc.lock import source_files
@@ -75,7 +75,7 @@ def _read(common: CommonOptions) -> tuple[str, str, str] | None:
     """The project's folder, its lock and its pyproject.toml; None where the full sync has to look at them."""
     try:
         folder = common.project_folder
-        lock, pyproject = project_files.read_lock(project_files.lock_path(folder)), project_files.read_pyproject(folder)
+        lock, pyproject = files.read_lock(files.lock_path(folder)), files.read_pyproject(folder)
     except MinglibcError:
         return None  # the full sync reports it
     # Only the full sync compares the files that a lock lists.

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import IO, Protocol
 
 from minglibc.bundle import contents
-from minglibc.config import project_files
+from minglibc.config import folder_lock
 from minglibc.errors import EnvironmentProblem, MinglibcError
 
 _CHUNK = 1 << 20
@@ -160,7 +160,7 @@ def _beside(path: str) -> Iterator[str]:
     parent = os.path.dirname(path)
     os.makedirs(parent, exist_ok=True)
     scratch = os.path.join(parent, f"{_SCRATCH}{os.path.basename(path)}")
-    with project_files.lock(parent, patience=_LOCK_TIMEOUT):
+    with folder_lock.lock(parent, patience=_LOCK_TIMEOUT):
         _clear(scratch, path)
         os.mkdir(scratch)
         try:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from minglibc.app.export import export_lock
 from minglibc.cli.args import ArgumentParser, add_lock_part, common_options, selection_options
 from minglibc.cli.output import Terminal
-from minglibc.config import project_files
+from minglibc.config import atomic_file
 from minglibc.errors import MinglibcError
 
 
@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
         print(text, end="")
         return 0
     try:
-        project_files.replace(os.path.realpath(arguments.output), text.encode())
+        atomic_file.replace(os.path.realpath(arguments.output), text.encode())
     except OSError as error:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     Terminal.of(arguments).info(f"Wrote {arguments.output}")

@@ -13,7 +13,7 @@ from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
 from minglibc.cli.output import Terminal
 from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
-from minglibc.config import project_files
+from minglibc.config import atomic_file
 from minglibc.errors import MinglibcError
 from minglibc.insight.report import ReportData, render
 
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        project_files.replace(os.path.abspath(arguments.output), text.encode())
+        atomic_file.replace(os.path.abspath(arguments.output), text.encode())
     except OSError as error:
         raise MinglibcError(f"can't write {arguments.output}: {error.strerror}") from error
     terminal.info(f"Wrote {arguments.output}, {len(text.encode()) / 1000:.0f} kB")

@@ -1,28 +1,12 @@
-"""Reading and atomically writing pyproject.toml and pylock.toml, one writer at a time."""
+"""Writing pyproject.toml and pylock.toml."""
 
 import os
 from contextlib import suppress
 
 from minglibc.config.atomic_file import remove_leftovers, replace
-from minglibc.config.files import BUSY, LOCK, PYPROJECT, find, lock_path, pyproject_path, read_lock, read_pyproject
-from minglibc.config.folder_lock import lock, remove_stale
+from minglibc.config.files import LOCK, PYPROJECT, pyproject_path
+from minglibc.config.folder_lock import remove_stale
 from minglibc.errors import LockError, MinglibcError, SettingsError
-
-__all__ = [
-    "BUSY",
-    "LOCK",
-    "PYPROJECT",
-    "find",
-    "lock",
-    "lock_path",
-    "pyproject_path",
-    "read_lock",
-    "read_pyproject",
-    "replace",
-    "tidy",
-    "write_lock",
-    "write_pyproject",
-]
 
 
 def write_pyproject(folder: str, text: str) -> None:
@@ -35,8 +19,8 @@ def write_lock(path: str, text: str) -> None:
     _write(path, text, LockError)
 
 
-def tidy(folder: str) -> None:
-    """Remove what killed processes of this machine left in *folder*, as far as that is possible without waiting."""
+def remove_stale_files(folder: str) -> None:
+    """Remove the files that killed processes of this machine left in *folder*, without waiting for other processes."""
     with suppress(LockError, OSError):
         remove_stale(folder)
         for name in (PYPROJECT, LOCK):

@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from minglibc.config import project_files
+from minglibc.config import folder_lock
 from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.install import proof
 from minglibc.install.environment import Distribution, Environment
@@ -66,7 +66,7 @@ def locked(prefix: str, on_wait: Callable[[str], None] = lambda _holder: None) -
         raise EnvironmentProblem(f"can't write in {prefix}: {error.strerror}", hint="nothing was changed") from error
     with ExitStack() as stack:
         try:
-            stack.enter_context(project_files.lock(home, patience=_LOCK_TIMEOUT, on_wait=on_wait))
+            stack.enter_context(folder_lock.lock(home, patience=_LOCK_TIMEOUT, on_wait=on_wait))
         except LockError as error:
             raise EnvironmentProblem(error.message, hint=error.hint or "nothing was changed") from error
         yield

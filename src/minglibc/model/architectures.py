@@ -1,4 +1,4 @@
-"""How ELF headers identify the architectures that manylinux and musllinux tags name."""
+"""The architectures that manylinux and musllinux tags can name."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,36 @@ class ElfIdentity(NamedTuple):
     little_endian: bool
 
 
-ELF_IDENTITIES = {
-    "x86_64": ElfIdentity(62, 64, True),
-    "i686": ElfIdentity(3, 32, True),
-    "aarch64": ElfIdentity(183, 64, True),
-    "armv7l": ElfIdentity(40, 32, True),
-    "ppc64": ElfIdentity(21, 64, False),
-    "ppc64le": ElfIdentity(21, 64, True),
-    "s390x": ElfIdentity(22, 64, False),
-    "riscv64": ElfIdentity(243, 64, True),
-    "loongarch64": ElfIdentity(258, 64, True),
+class Architecture(NamedTuple):
+    """How ELF headers identify an architecture, and the C library versions that its tags can name."""
+
+    elf: ElfIdentity
+    oldest_tag: int = 17
+    """The minor version in the oldest manylinux tag (PEP 599; PEP 513 for x86)."""
+    first_glibc: int = 0
+    """The minor version of the first glibc for the architecture, if it is newer than the oldest tag."""
+    first_musl: int = 1
+    """The minor version of the first musl; PEP 656 allows 1.0, but no wheels exist for it."""
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture(ElfIdentity(62, 64, True), oldest_tag=5),
+    "i686": Architecture(ElfIdentity(3, 32, True), oldest_tag=5),
+    "aarch64": Architecture(ElfIdentity(183, 64, True)),
+    "armv7l": Architecture(ElfIdentity(40, 32, True)),
+    "ppc64": Architecture(ElfIdentity(21, 64, False)),
+    "ppc64le": Architecture(ElfIdentity(21, 64, True)),
+    "s390x": Architecture(ElfIdentity(22, 64, False)),
+    "riscv64": Architecture(ElfIdentity(243, 64, True), first_glibc=27),
+    "loongarch64": Architecture(ElfIdentity(258, 64, True), first_glibc=36, first_musl=2),
 }
-ARCHITECTURE_OF = {identity: name for name, identity in ELF_IDENTITIES.items()}
+BY_ELF_IDENTITY = {architecture.elf: name for name, architecture in ARCHITECTURES.items()}
+OTHER_NAMES = {
+    "amd64": "x86_64",
+    "x86-64": "x86_64",
+    "x64": "x86_64",
+    "arm64": "aarch64",
+    "i386": "i686",
+    "i586": "i686",
+    "armhf": "armv7l",
+}

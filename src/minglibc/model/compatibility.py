@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 from minglibc.model import versions
+from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printable
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, expand_tags, needed_libc
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.targets import ARCHITECTURES, Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
+from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
 
 
 class Reason(Enum):

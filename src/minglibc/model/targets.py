@@ -6,37 +6,10 @@ from functools import cache
 from typing import NamedTuple
 
 from minglibc.errors import TargetError
+from minglibc.model.architectures import ARCHITECTURES, OTHER_NAMES
 
 # PEP 513, 571 and 599: the legacy name comes right after its perennial one (PEP 600).
 LEGACY_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
-
-# The oldest glibc minor version that a manylinux tag of this architecture can name, then the legacy names it has.
-_X86 = (5, (5, 12, 17))
-_SINCE_2014 = (17, (17,))
-ARCHITECTURES = {
-    "x86_64": _X86,
-    "i686": _X86,
-    "aarch64": _SINCE_2014,
-    "armv7l": _SINCE_2014,
-    "ppc64": _SINCE_2014,
-    "ppc64le": _SINCE_2014,
-    "s390x": _SINCE_2014,
-    "riscv64": _SINCE_2014,
-    "loongarch64": _SINCE_2014,
-}
-# The first glibc for these architectures is newer than the first manylinux tag that packaging has for them.
-FIRST_GLIBC = {"riscv64": 27, "loongarch64": 36}
-# PEP 656 allows tags from musl 1.0 on; no wheels exist for less than 1.1.
-FIRST_MUSL, FIRST_MUSL_OF = 1, {"loongarch64": 2}
-OTHER_NAMES = {
-    "amd64": "x86_64",
-    "x86-64": "x86_64",
-    "x64": "x86_64",
-    "arm64": "aarch64",
-    "i386": "i686",
-    "i586": "i686",
-    "armhf": "armv7l",
-}
 
 # Newest patch release of each CPython minor version, as of November 2026: "3.9" means 3.9.25, because
 # Requires-Python and python_full_version are judged there (some wheels refuse 3.9.0 and 3.9.1 by name).
@@ -260,14 +233,14 @@ def newest(cap: Cap) -> Cap:
 
 def oldest_glibc(architecture: str) -> GlibcVersion:
     """The lowest glibc cap that is possible for *architecture*."""
-    floor, _ = ARCHITECTURES[architecture]
-    return GlibcVersion(2, max(floor, FIRST_GLIBC.get(architecture, 0)))
+    facts = ARCHITECTURES[architecture]
+    return GlibcVersion(2, max(facts.oldest_tag, facts.first_glibc))
 
 
 def oldest(architecture: str, libc: str) -> Cap:
     """The lowest cap on the C library *libc* that is possible for *architecture*."""
     if libc == "musl":
-        return MuslVersion(1, FIRST_MUSL_OF.get(architecture, FIRST_MUSL))
+        return MuslVersion(1, ARCHITECTURES[architecture].first_musl)
     return oldest_glibc(architecture)
 
 
@@ -283,11 +256,10 @@ def platform_tags(architecture: str, cap: Cap) -> list[str]:
     """The platform tags (PEP 600, 656) of a machine with the C library version *cap*, newest first."""
     if isinstance(cap, MuslVersion):
         return [f"musllinux_{cap.major}_{minor}_{architecture}" for minor in range(cap.minor, -1, -1)]
-    floor, legacy = ARCHITECTURES[architecture]
     tags = []
-    for minor in range(cap.minor, floor - 1, -1):
+    for minor in range(cap.minor, ARCHITECTURES[architecture].oldest_tag - 1, -1):
         tags.append(f"manylinux_2_{minor}_{architecture}")
-        if minor in legacy:
+        if minor in LEGACY_NAMES:
             tags.append(f"{LEGACY_NAMES[minor]}_{architecture}")
     return tags
 
