@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from minglibc.lock.locked_files import select
 from minglibc.model.artifacts import HASH_ALGORITHMS
@@ -83,7 +82,8 @@ def _location_problem(wheel: "LockedFile") -> str:
         return _path_problem(wheel.filename, wheel.path)
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or both a URL and a path"
-    if "@" in urlsplit(wheel.url).netloc:
+    # Not by urllib.parse, whose import takes 3 ms; parts of a URL end at these characters (RFC 3986).
+    if "@" in re.split("[/?#]", wheel.url.partition("://")[2], maxsplit=1)[0]:
         return f"{wheel.filename} has credentials in its URL"
     return ""
 
