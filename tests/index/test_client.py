@@ -277,7 +277,7 @@ def test_full_disk_under_the_cache(tmp_path: Path, index: IndexServer) -> None:
     small = tmp_path / "small"
     small.mkdir()
     script = (
-        f"mount -t tmpfs -o size=16k tmpfs {small} && (head -c 20k /dev/zero > {small}/filler || true) 2>/dev/null && "
+        f"mount -t tmpfs -o size=16k,mode=700 tmpfs {small} && (head -c 20k /dev/zero > {small}/filler || true) 2>/dev/null && "
         f"{sys.executable} -m minglibc lock --project {tmp_path} --index-url {index.url} --cache-dir {small}; "
         f"code=$?; find {small} -type f -name '*.tmp'; exit $code"
     )

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minglibc.cache.unpacked_wheels import Unpacked
+from minglibc.cache.wheels import identity_of
 from minglibc.errors import WheelError
 from minglibc.install import transaction
 from minglibc.install.environment import Environment
@@ -18,6 +19,7 @@ from minglibc.install.wheel import opened
 from tests.support.environments import leftovers, snapshot
 from tests.support.faults import FAULTS
 from tests.support.index import IndexServer
+from tests.support.special_files import KINDS, make_special
 from tests.support.transactions import install, prefix_of, stored
 from tests.support.wheels import BuiltWheel, build_wheel, tamper
 
@@ -162,3 +164,39 @@ def _unpacked(wheel: Prepared, environment: Environment, folder: Path) -> dict[s
     except WheelError as refused:
         return refused.message
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("change", ["replaced", "rewritten", "unlinked and replaced"])
+def test_installed_bytes_are_the_verified_ones(change: str, environment: Environment, tmp_path: Path) -> None:
+    """A file that changes after its hash was verified is hashed again; if it differs, nothing is installed."""
+    good, evil = (build_wheel("b", "1.0", files={"b/__init__.py": text}) for text in ("B = 1\n", "B = 2\n"))
+    prepared = stored(tmp_path / "w", good)
+    with open(prepared.path, "rb") as file:
+        prepared = prepared._replace(content=prepared.digest, identity=identity_of(file.fileno()))
+    path = Path(prepared.path)
+    if change == "replaced":
+        (tmp_path / "evil").write_bytes(evil.content)
+        (tmp_path / "evil").replace(path)
+    else:
+        if change != "rewritten":
+            path.unlink()
+        path.write_bytes(evil.content)
+    with pytest.raises(WheelError, match="was changed after its hash was verified"):
+        attempt(environment, prepared)
+    path.write_bytes(good.content)
+    attempt(environment, prepared)
+
+
+def attempt(environment: Environment, prepared: Prepared) -> None:
+    """Unpack a wheel without installing it."""
+    with transaction.locked(environment.prefix), transaction.begin(environment) as change:
+        change.prepare([prepared], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_files(kind: str, environment: Environment, tmp_path: Path) -> None:
+    """A wheel that is not a regular file is an error at once."""
+    prepared = stored(tmp_path / "w", build_wheel("b", "1.0"))
+    make_special(Path(prepared.path), kind)
+    with pytest.raises(WheelError, match="can't read"):
+        attempt(environment, prepared)

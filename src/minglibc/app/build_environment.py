@@ -113,7 +113,7 @@ class _BuildEnvironments:
         with self._context.open_wheelhouse() as house:
             paths = house.fetch(files)
             with transaction.begin(environment) as change:
-                change.prepare([Prepared(paths[f.filename], f.filename, ":".join(f.digest)) for f in files], [])
+                change.prepare([_prepared(file, paths[file.filename], house) for file in files], [])
                 change.apply([], [])
         return os.path.join(prefix, "bin", "python")
 
@@ -133,6 +133,11 @@ class _BuildEnvironments:
             ) from failure
         finally:
             index.close()
+
+
+def _prepared(file: LockedFile, path: str, house: Wheelhouse) -> Prepared:
+    digest = ":".join(file.digest)
+    return Prepared(path, file.filename, digest, content=digest, identity=house.identity(path))
 
 
 def _compatibility(machine: Machine, settings: Settings | None, hint: str) -> Compatibility:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minglibc.app.options import CommonOptions
 from minglibc.cache import maintenance
-from minglibc.errors import MinglibcError
+from minglibc.errors import MinglibcError, SettingsError
 
 UNUSED_DAYS = 30
 _DAY = 86_400
@@ -23,7 +23,11 @@ class Pruned(NamedTuple):
 
 def folder(common: CommonOptions) -> str:
     """The absolute path of the cache."""
-    return os.path.abspath(common.cache_folder)
+    if not common.configured_cache:
+        raise SettingsError(
+            "there is no home directory for the cache", hint="set XDG_CACHE_HOME, or name a folder with --cache-dir"
+        )
+    return os.path.abspath(common.configured_cache)
 
 
 def size(common: CommonOptions) -> int:

@@ -78,7 +78,10 @@ class Installation(NamedTuple):
                 position = positions[file.filename]
                 digest = digest_of(wheels[position], project.folder)
                 kept = unpacked and os.path.join(unpacked, digest.replace(":", "-"))
-                unpack(position, Prepared(path, file.filename, digest, unpacked=kept))
+                content = ":".join(file.digest)
+                identity = house.identity(path)
+                wheel = Prepared(path, file.filename, digest, unpacked=kept, content=content, identity=identity)
+                unpack(position, wheel)
 
             house.fetch(files, arrived)
 
@@ -102,9 +105,9 @@ class Installation(NamedTuple):
         digest = digest_of(file, folder)
         wheel = build((package, file), folder, builder, self.locked.target, self.environment.interpreter)
         if not isinstance(file, LockedFolder):
-            return Prepared(wheel.path, wheel.filename, digest)
+            return Prepared(wheel.path, wheel.filename, digest, content=f"sha256:{wheel.sha256}")
         url = direct_url(path_of(file, folder), editable=file.editable)
-        return Prepared(wheel.path, wheel.filename, digest, url)
+        return Prepared(wheel.path, wheel.filename, digest, url, content=f"sha256:{wheel.sha256}")
 
     def _build_project(self, stack: ExitStack) -> Prepared:
         from minglibc.app.editable_project import build_editable  # noqa: PLC0415  60 ms, and few projects have a backend

@@ -1,8 +1,9 @@
 """The options that most use cases share."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from minglibc.cache.location import default_folder
+from minglibc.cache.location import default_folder, usable_folder
 from minglibc.config import files
 
 
@@ -19,6 +20,8 @@ class CommonOptions(NamedTuple):
     """Whether to request pages again that the cache holds as fresh."""
     index_url: str | None = None
     """The index to use instead of the configured default."""
+    warn: Callable[[str], None] = lambda _message: None
+    """Receives a warning if the cache can't be used."""
 
     @property
     def project_folder(self) -> str:
@@ -26,6 +29,11 @@ class CommonOptions(NamedTuple):
         return files.find(self.project)
 
     @property
-    def cache_folder(self) -> str:
-        """The folder of the cache."""
+    def configured_cache(self) -> str:
+        """The folder of the cache as it is configured; "" without a home directory."""
         return self.cache_dir or default_folder()
+
+    @property
+    def cache_folder(self) -> str:
+        """The folder of the cache, or a temporary one if other users could change it."""
+        return usable_folder(self.configured_cache, self.warn)

@@ -3,14 +3,16 @@
 # Imported before every command that `run` starts: nothing that takes long to import.
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.app.unchanged_environment import find_matching, script_matches
+from minglibc.cache import location
 from minglibc.config import files
-from minglibc.errors import LockError
+from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.install import proof
 
 if TYPE_CHECKING:
@@ -42,8 +44,16 @@ def prepare_script(
     if lock is None:
         raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
     options = options._replace(selection=options.selection._replace(lock=path))
+    if location.is_temporary(common.cache_folder) and not os.path.isdir(options.python or ""):
+        raise EnvironmentProblem(
+            f"{script} needs an environment in the cache, which can't be used",
+            hint="name a folder that only you can write with --cache-dir, or an environment with --python",
+        )
     key = proof.digest(lock + options.key)[:16]
-    prefix = os.path.join(os.path.abspath(common.cache_folder), inputs.SCRIPTS, key)
+    scripts = os.path.join(os.path.abspath(common.cache_folder), inputs.SCRIPTS)
+    with suppress(OSError):  # the sync reports it
+        location.make_folders(scripts)
+    prefix = os.path.join(scripts, key)
     if options.python is not None:
         return _sync(common, options._replace(environment=prefix), reporter)
     source = inputs.read(LockSource(script=os.path.basename(script)), os.path.dirname(path))

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from minglibc.cache.location import is_private, make_folders
 from minglibc.lock.selection import Machine
 
 # Each format has a folder of its own; those of other formats are never read.
@@ -60,11 +61,10 @@ class BuiltWheels:
         filename = os.path.basename(path)
         home = os.path.join(self._folder, digest.replace(":", "-"), builder)
         try:
-            os.makedirs(home, exist_ok=True)
+            make_folders(home)
             temporary = tempfile.mkdtemp(prefix=".part-", dir=home)
             try:
                 shutil.copyfile(path, os.path.join(temporary, filename))
-                os.chmod(temporary, 0o755)  # noqa: S103  as the other folders of the cache
                 _rename(temporary, os.path.join(home, sha256), filename)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -93,10 +93,10 @@ def _listing(folder: str) -> list[str]:
 
 def _is_valid(path: str, sha256: str) -> bool:
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
-            # No lock has their hash, so only files of this user or root are trusted.
-            own = stat.S_ISREG(status.st_mode) and status.st_uid in {os.geteuid(), 0}
-            return own and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            # No lock has their hash, so only files that other users can't change are trusted.
+            is_trusted = stat.S_ISREG(status.st_mode) and is_private(status)
+            return is_trusted and hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from zlib import crc32
 
+from minglibc.cache.location import find_problem, is_private, make_folders
 from minglibc.errors import CacheDamaged
 
 if TYPE_CHECKING:
@@ -27,12 +28,6 @@ _damaged: set[str] = set()
 _DAY = 86_400
 # A journal that is larger is deleted.
 MAX_JOURNAL = 32 << 20
-
-
-def default_folder() -> str:
-    """The user's cache folder for minglibc (XDG base directories); the import of platformdirs would take 20 ms."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(home if os.path.isabs(home) else os.path.expanduser("~/.cache"), "minglibc")
 
 
 class Entry(NamedTuple):
@@ -54,10 +49,10 @@ class Store:
         self._open: list[BinaryIO] = []
         self._has_removed = False
         self._on_trouble = on_trouble
-        self._trusted = not _is_foreign(self._folder)
-        self._writable = self._trusted
-        if not self._trusted:
-            on_trouble(f"the cache in {self._folder} belongs to another user; continuing without it")
+        problem = find_problem(folder)
+        self._trusted = self._writable = not problem
+        if problem:
+            on_trouble(f"{problem}; continuing without it")
 
     def close(self) -> None:
         """Close the files of the entries that were read."""
@@ -168,7 +163,7 @@ class Store:
             data = b""
             own = True
             with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
-                own = self._trusted and _is_own(os.fstat(file.fileno()))
+                own = self._trusted and is_private(os.fstat(file.fileno()))
                 data = file.read() if own else b""
             if len(data) > MAX_JOURNAL or (self._trusted and not own):
                 data = b""
@@ -197,14 +192,14 @@ class Store:
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
-            os.makedirs(folder, exist_ok=True)
+            make_folders(folder)
             self._made.add(folder)
 
 
 def _entry(file: BinaryIO, path: str) -> Entry | None:
     """The entry in *file*; None where its head is damaged, it is truncated, or it belongs to another user."""
     status = os.fstat(file.fileno())
-    parsed = _parsed(file, path) if _is_own(status) else None
+    parsed = _parsed(file, path) if is_private(status) else None
     return Entry(*parsed, status.st_mtime) if parsed else None
 
 
@@ -277,18 +272,6 @@ def _is_valid(path: str) -> bool:
         return False
 
 
-def _is_own(status: os.stat_result) -> bool:
-    """Whether a file belongs to this user or root; files of other users are not trusted."""
-    return status.st_uid in {os.geteuid(), 0}
-
-
-def _is_foreign(folder: str) -> bool:
-    try:
-        return not _is_own(os.stat(folder))
-    except OSError:
-        return False
-
-
 def _write(path: str, mode: str, content: bytes) -> None:
     with open(path, mode, buffering=0, opener=_open) as file:
         if file.write(content) != len(content):
@@ -297,4 +280,4 @@ def _write(path: str, mode: str, content: bytes) -> None:
 
 def _open(path: str, flags: int) -> int:
     # In a cache that other users can write, a symbolic link could lead to any file of this user.
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

@@ -10,6 +10,8 @@ import stat
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 
+from minglibc.cache.location import make_folders
+
 # Each format has a folder of its own; those of other formats are never read.
 FOLDER = "unpacked-1"
 
@@ -20,7 +22,7 @@ def home(cache_dir: str, prefix: str) -> str:
     """The folder of unpacked wheels, if files there can be linked to *prefix*; else empty."""
     path = os.path.join(os.path.abspath(cache_dir), FOLDER)
     try:
-        os.makedirs(path, exist_ok=True)
+        make_folders(path)
         return path if os.stat(path).st_dev == os.stat(prefix).st_dev else ""
     except OSError:
         return ""
@@ -66,7 +68,7 @@ class Unpacked:
         parent = os.path.dirname(cached)
         try:
             if parent not in self._made:
-                os.makedirs(parent, exist_ok=True)
+                make_folders(parent)
                 self._made.add(parent)
             os.link(path, cached)
         except FileExistsError:

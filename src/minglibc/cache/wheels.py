@@ -1,15 +1,19 @@
 """The cache of downloaded wheels: a folder for each digest, and files that are hashed whenever they are used."""
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BufferedReader
 from typing import NamedTuple
 
+from minglibc.cache.location import is_private, make_folders
 from minglibc.errors import WheelError
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact
 
@@ -45,9 +49,24 @@ def file_of(wheel: Artifact) -> LockedFile:
 
 
 def hexdigest(path: str, algorithm: str) -> str:
-    """The hash of the file at *path*."""
-    with open(path, "rb") as stream:
+    """The hash of the file at *path*; raises OSError, also for anything that is not a regular file."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def open_regular(path: str, flags: int = 0) -> BufferedReader:
+    """Open the regular file at *path*; raises OSError at once for FIFOs, devices and folders."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return open(descriptor, "rb")
+
+
+def identity_of(descriptor: int) -> str:
+    """What identifies the content of an open file: any write or replacement changes it."""
+    status = os.fstat(descriptor)
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 class WheelCache:
@@ -61,6 +80,8 @@ class WheelCache:
         self._lock = threading.RLock()
         self._is_stopped = False
         self._partial: set[str] = set()
+        # Of each file whose hash was verified; an installation compares it with the file that it opens.
+        self.identities: dict[str, str] = {}
 
     def close(self) -> None:
         """Remove the temporary folder."""
@@ -72,10 +93,16 @@ class WheelCache:
         path = path_in(self._folder, file)
         algorithm, digest = file.digest
         try:
-            if hexdigest(path, algorithm) == digest:
-                return path
-        except OSError:
+            with open_regular(path, os.O_NOFOLLOW) as stream:
+                identity = identity_of(stream.fileno())
+                is_trusted = is_private(os.fstat(stream.fileno()))
+                if is_trusted and hashlib.file_digest(stream, algorithm).hexdigest() == digest:
+                    self.identities[path] = identity
+                    return path
+        except FileNotFoundError:
             return None
+        except OSError:
+            pass
         with suppress(OSError):
             os.unlink(path)
         return None
@@ -104,7 +131,7 @@ class WheelCache:
     def _create(self, *, temporary: bool) -> tuple[int, str, str]:
         if not temporary and not self._temporary:
             try:
-                os.makedirs(self._folder, exist_ok=True)
+                make_folders(self._folder)
                 self._remove_old_parts()
                 return *tempfile.mkstemp(prefix=".part-", dir=self._folder), self._folder
             except OSError as error:
@@ -112,10 +139,12 @@ class WheelCache:
         self._temporary = self._temporary or tempfile.mkdtemp(prefix="minglibc-")
         return *tempfile.mkstemp(prefix=".part-", dir=self._temporary), self._temporary
 
-    def forget(self, path: str) -> None:
-        """A partial file was renamed or removed."""
+    def forget(self, path: str, *, renamed_to: str = "", identity: str = "") -> None:
+        """A partial file was removed, or renamed after its hash was verified."""
         with self._lock:
             self._partial.discard(path)
+            if renamed_to:
+                self.identities[renamed_to] = identity
 
     def warn(self, error: OSError) -> None:
         """Print one warning that the cache cannot be written."""
@@ -162,12 +191,17 @@ class PartialFile:
 
     def commit(self, file: LockedFile) -> str:
         """Rename it to its place in the cache, which is returned."""
-        os.close(self._descriptor)
-        self._descriptor = -1
         path = path_in(self.folder, file)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.replace(self._path, path)
-        self._cache.forget(self._path)
+        make_folders(os.path.dirname(path))
+        copy = os.dup(self._descriptor)
+        try:
+            # Some file systems report a full disk only here.
+            os.close(self._descriptor)
+            self._descriptor = -1
+            os.replace(self._path, path)
+            self._cache.forget(self._path, renamed_to=path, identity=identity_of(copy))
+        finally:
+            os.close(copy)
         return path
 
     def discard(self) -> None:

@@ -120,6 +120,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     # Not needed by an unchanged lock.
     import signal  # noqa: PLC0415
 
+    from minglibc.cache import location  # noqa: PLC0415
     from minglibc.cli import output  # noqa: PLC0415
     from minglibc.cli.args import ArgumentParser, add_common  # noqa: PLC0415
 
@@ -139,6 +140,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
         code: int = command.run(options)
     finally:
         signal.signal(signal.SIGTERM, previous)
+        location.remove_temporary()
     return code
 
 

@@ -157,6 +157,7 @@ def common_options(arguments: Namespace) -> CommonOptions:
         getattr(arguments, "refresh", False),
         # Commands without the option also use the variable: to build sources, and for the credentials in it.
         getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
+        output.Terminal.of(arguments).warn,
     )
 
 

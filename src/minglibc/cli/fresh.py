@@ -4,7 +4,7 @@
 
 import os
 
-from minglibc.cache.location import default_folder
+from minglibc.cache.location import default_folder, find_problem
 from minglibc.config import files
 from minglibc.lock import source_files
 from minglibc.lock.digest import is_current_cached, lock_digests
@@ -36,6 +36,8 @@ def _is_unchanged(folder: str) -> bool:
     if digests is None or not digests.intact:
         return False
     cache = os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
+    if find_problem(cache):
+        return False
     if not is_current_cached(digests.inputs, files.read_pyproject(folder), cache=cache, folder=folder):
         return False
     return not (source_files.lists_any(lock) and source_files.changed(lock, folder))

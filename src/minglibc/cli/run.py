@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import NoReturn
 
 from minglibc.app.run import ReadyEnvironment, prepare_environment, prepare_script, variables_for
+from minglibc.cache import location
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal
 from minglibc.errors import MinglibcError, SettingsError
@@ -53,6 +54,7 @@ def _print_outcome(ready: ReadyEnvironment, terminal: Terminal) -> None:
 
 
 def _replace_process(command: list[str], prefix: str) -> NoReturn:
+    location.remove_temporary()
     sys.stdout.flush()
     sys.stderr.flush()
     try:

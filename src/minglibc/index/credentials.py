@@ -110,7 +110,8 @@ class Credentials:
 
     def _read_netrc(self) -> dict[str, tuple[str, str]]:
         path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
-        if not os.path.isfile(path):
+        # Without a home directory, "~" would be a folder of the current one.
+        if path.startswith("~") or not os.path.isfile(path):
             if os.environ.get("NETRC"):
                 self.problem = f"NETRC names {path}, which does not exist"
             return {}

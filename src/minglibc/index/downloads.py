@@ -55,6 +55,10 @@ class Wheelhouse:
     def __exit__(self, *_: object) -> None:
         self._cache.close()
 
+    def identity(self, path: str) -> str:
+        """What identifies the file at *path*, of ``fetch``, that had the right hash; "" for a file outside of the cache."""
+        return self._cache.identities.get(path, "")
+
     def fetch(
         self, files: Sequence[LockedFile], on_file: Callable[[LockedFile, str], None] = lambda _file, _path: None
     ) -> dict[str, str]:
@@ -66,6 +70,7 @@ class Wheelhouse:
         def look_up(file: LockedFile) -> str | None:
             path = _local(file) if file.url.startswith("file:") else self._cache.get(file)
             if path:
+                _check_size(file, os.path.getsize(path), complete=True)
                 on_file(file, path)
             return path
 

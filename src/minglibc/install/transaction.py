@@ -37,10 +37,11 @@ _WORTH_FORKING = 4 << 20
 
 
 class Prepared(NamedTuple):
-    """A wheel on disk whose hash was verified: its path, its name in the lock, and the digest there (``sha256:…``).
+    """A wheel on disk: its path, its name in the lock, and the digest there (``sha256:…``).
 
     *direct_url* is the content of its direct_url.json (PEP 610), if any. *unpacked* is the folder of the cache that
-    its files are linked from and to.
+    its files are linked from and to. *content* is the hash of the file itself, which is verified unless the file still
+    has the *identity* that it had when that was done before.
     """
 
     path: str
@@ -48,6 +49,8 @@ class Prepared(NamedTuple):
     digest: str
     direct_url: bytes = b""
     unpacked: str = ""
+    content: str = ""
+    identity: str = ""
 
 
 def direct_url(folder: str, *, editable: bool) -> bytes:
@@ -265,7 +268,11 @@ def _preparing(folder: str, layout: Layout) -> "Callable[[Prepared], CheckedWhee
 
     def prepare(prepared: Prepared) -> "CheckedWheel":
         additional = [DIRECT_URL] if prepared.direct_url else []
-        with opened(prepared.path, prepared.filename, layout, additional=additional) as (wheel, archive):
+        expected = (prepared.content, prepared.identity)
+        with opened(prepared.path, prepared.filename, layout, additional=additional, expected=expected) as (
+            wheel,
+            archive,
+        ):
             target = os.path.join(folder, wheel.name, "files")
             unpacked = Unpacked(prepared.unpacked, mask, group)
             files = _additional_files(prepared)

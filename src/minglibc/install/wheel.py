@@ -1,6 +1,7 @@
 """Check a wheel completely before anything of it is unpacked: its archive, its metadata, and every path it would write."""
 
 import csv
+import hashlib
 import os
 import posixpath
 import re
@@ -13,10 +14,12 @@ from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import IO, NoReturn, cast
 
 from installer.utils import SCHEME_NAMES
 
+from minglibc.cache.wheels import identity_of, open_regular
 from minglibc.errors import WheelError
 from minglibc.install.layout import ORIGIN, Layout, folders_of
 from minglibc.model.core_metadata import headers
@@ -79,12 +82,17 @@ def check(path: str, filename: str, layout: Layout, *, additional: Sequence[str]
 
 @contextmanager
 def opened(
-    path: str, filename: str, layout: Layout, *, additional: Sequence[str] = ()
+    path: str, filename: str, layout: Layout, *, additional: Sequence[str] = (), expected: tuple[str, str] = ("", "")
 ) -> Iterator[tuple[CheckedWheel, zipfile.ZipFile]]:
-    """The checked wheel, and its open archive for ``unpack``."""
+    """The checked wheel, and its open archive for ``unpack``.
+
+    *expected* are the hash of the file and its identity when that was verified; everything is read from one descriptor.
+    """
     with ExitStack() as stack:
         try:
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(open_regular(path))
+            _check_content(file, filename, *expected)
+            archive = stack.enter_context(zipfile.ZipFile(file))
             wheel = _WheelCheck(archive, path, filename, layout, additional).wheel()
         except (
             zipfile.BadZipFile,
@@ -101,6 +109,16 @@ def opened(
         except OSError as error:
             raise WheelError(f"{filename}: can't read {path}: {error.strerror}") from error
         yield wheel, archive
+
+
+def _check_content(file: BufferedReader, filename: str, content: str, identity: str) -> None:
+    """Check that the open *file* is the one whose hash was verified."""
+    if not content or identity == identity_of(file.fileno()):
+        return
+    algorithm, _, digest = content.partition(":")
+    if hashlib.file_digest(file, algorithm).hexdigest() != digest:
+        reject(filename, "was changed after its hash was verified")
+    file.seek(0)
 
 
 def reject(filename: str, reason: str) -> NoReturn:
@@ -157,7 +175,7 @@ class _WheelCheck:
         if len(self._members) > _MOST_MEMBERS:
             self._reject(f"has {len(self._members)} members")
         total = sum(member.file_size for member in self._members)
-        packed = os.path.getsize(self._path)
+        packed = self._size()
         if total > _BOMB_FREE + _BOMB_RATIO * packed:
             self._reject(f"would unpack from {packed} to {total} bytes: which suggests a zip bomb")
         seen: dict[str, str] = {}
@@ -195,10 +213,16 @@ class _WheelCheck:
         if member.flag_bits & _ENCRYPTED:
             self._reject(f"has an encrypted member: {name}")
 
+    def _descriptor(self) -> int:
+        return cast("IO[bytes]", self._archive.fp).fileno()
+
+    def _size(self) -> int:
+        return os.fstat(self._descriptor()).st_size
+
     def _check_zip(self) -> None:
         """Every byte of the file belongs to the archive, so that all readers see the same archive."""
-        descriptor = cast("IO[bytes]", self._archive.fp).fileno()
-        size = os.path.getsize(self._path)
+        descriptor = self._descriptor()
+        size = self._size()
         end = os.pread(descriptor, _END.size, max(0, size - _END.size))
         if len(end) != _END.size or not end.startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
             self._reject("has bytes after its end")

@@ -88,7 +88,9 @@ def _read(path: str) -> str:
 def _write(path: str, text: str) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        for folder in (os.path.dirname(os.path.dirname(path)), os.path.dirname(path)):
+            if not os.path.isdir(folder):
+                os.mkdir(folder, 0o700)
         with open(temporary, "w", encoding="ascii") as file:
             file.write(text)
         os.replace(temporary, path)
