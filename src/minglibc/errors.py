@@ -52,6 +52,10 @@ class LockError(MinglibcError):
     """A lock that is missing, damaged, edited, stale, or made by a newer minglibc."""
 
 
+class NewerLock(LockError):
+    """A lock in a newer format, which must not be overwritten."""
+
+
 class WheelError(MinglibcError):
     """A file that is not the locked one or not a valid wheel; nothing of it was installed."""
 

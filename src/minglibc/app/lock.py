@@ -17,7 +17,7 @@ from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session, open_session
 from minglibc.config import files, folder_lock, project_files
 from minglibc.config.settings import Overrides
-from minglibc.errors import LockError, SettingsError
+from minglibc.errors import LockError, NewerLock, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
 from minglibc.lock.changes import Change, changes, versions_of
@@ -76,6 +76,8 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
     """Update the lock that *options* describe, unless it is up to date; raises MinglibcError."""
     request = request_for(options, reporter)
     old = files.read_lock(request.path)
+    if not request.follows_links:
+        project_files.check_lock_path(request.path)
     if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
         project_files.remove_stale_files(request.folder)
         return LockResult(request.name, old, up_to_date=True)
@@ -202,9 +204,9 @@ def _old_lock(old: str | None, reporter: Reporter) -> Lock | None:
         return None
     try:
         lock = loads(old)
+    except NewerLock:
+        raise
     except LockError as error:
-        if "newer minglibc" in error.message:
-            raise
         reporter.warn(f"{error.message}; ignoring it and locking from pyproject.toml")
         return None
     if lock.unknown.names:

@@ -28,6 +28,8 @@ class LockRequest(NamedTuple):
     source: LockSource
     pyproject: str
     overrides: Overrides = Overrides()
+    follows_links: bool = False
+    """Whether the user named the path, which may then be a link to anywhere."""
 
     @property
     def folder(self) -> str:
@@ -72,7 +74,7 @@ def requirements_request(
     folder = os.path.dirname(path)
     _check_names(requirements)
     source = LockSource(requirements=tuple(os.path.relpath(file, folder) for file in requirements))
-    return _request(path, source, overrides, reporter)
+    return _request(path, source, overrides, reporter)._replace(follows_links=output is not None)
 
 
 def script_request(script: str, overrides: Overrides, reporter: Reporter) -> LockRequest:

@@ -11,6 +11,7 @@ from minglibc.audit.elf import ElfFile
 from minglibc.audit.rules import Binary, Foreign, Unreadable, read_binary, wheel_binaries
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
+from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.model.requirements import normalize_name
 
@@ -112,7 +113,7 @@ def of_environment(prefix: str, owners: Mapping[str, str], places: Iterable[str]
                 continue
             relative = os.path.relpath(path, prefix)
             try:
-                with open(path, "rb") as stream:
+                with open(path, "rb", opener=open_regular) as stream:
                     binary = read_binary(owners.get(relative, ""), relative, stream)
             except OSError as error:
                 binary = Binary(owners.get(relative, ""), relative, Unreadable(error.strerror or str(error)))

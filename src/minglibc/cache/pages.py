@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from minglibc.cache.location import find_problem, is_private, make_folders
+from minglibc.config.files import open_regular
 from minglibc.errors import CacheDamaged
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Store:
             return None
         try:
             with contextlib.ExitStack() as stack:
-                file: BinaryIO = stack.enter_context(open(path, "rb", buffering=0))
+                file: BinaryIO = stack.enter_context(open(path, "rb", buffering=0, opener=open_regular))
                 entry = _entry(file, path)
                 if entry is None:
                     return None
@@ -162,7 +163,7 @@ class Store:
             path = os.path.join(self._folder, name)
             data = b""
             own = True
-            with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
+            with contextlib.suppress(OSError), open(path, "rb", buffering=0, opener=open_regular) as file:
                 own = self._trusted and is_private(os.fstat(file.fileno()))
                 data = file.read() if own else b""
             if len(data) > MAX_JOURNAL or (self._trusted and not own):
@@ -265,7 +266,7 @@ def _remove_damaged(path: str) -> None:
 
 def _is_valid(path: str) -> bool:
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_regular) as file:
             parsed = _parsed(file, path)
             return parsed is not None and parsed[1].are_valid()
     except (OSError, ValueError, TypeError):

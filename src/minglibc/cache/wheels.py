@@ -1,19 +1,17 @@
 """The cache of downloaded wheels: a folder for each digest, and files that are hashed whenever they are used."""
 
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from io import BufferedReader
 from typing import NamedTuple
 
 from minglibc.cache.location import is_private, make_folders
+from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact
 
@@ -50,17 +48,8 @@ def file_of(wheel: Artifact) -> LockedFile:
 
 def hexdigest(path: str, algorithm: str) -> str:
     """The hash of the file at *path*; raises OSError, also for anything that is not a regular file."""
-    with open_regular(path) as stream:
+    with open(path, "rb", opener=open_regular) as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
-
-
-def open_regular(path: str, flags: int = 0) -> BufferedReader:
-    """Open the regular file at *path*; raises OSError at once for FIFOs, devices and folders."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return open(descriptor, "rb")
 
 
 def identity_of(descriptor: int) -> str:
@@ -93,7 +82,7 @@ class WheelCache:
         path = path_in(self._folder, file)
         algorithm, digest = file.digest
         try:
-            with open_regular(path, os.O_NOFOLLOW) as stream:
+            with open(path, "rb", opener=_open_without_link) as stream:
                 identity = identity_of(stream.fileno())
                 is_trusted = is_private(os.fstat(stream.fileno()))
                 if is_trusted and hashlib.file_digest(stream, algorithm).hexdigest() == digest:
@@ -219,6 +208,10 @@ def path_in(folder: str, file: LockedFile) -> str:
     if "/" in file.filename or file.filename in ("", ".", "..") or "\0" in file.filename:
         raise WheelError(f"{file.filename!r} is not the name of a wheel", hint="run minglibc lock")
     return os.path.join(folder, "-".join(file.digest), file.filename)
+
+
+def _open_without_link(path: str, flags: int) -> int:
+    return open_regular(path, flags | os.O_NOFOLLOW)
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

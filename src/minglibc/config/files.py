@@ -1,8 +1,10 @@
 """Finding and reading pyproject.toml and pylock.toml."""
 
-# The fast path of `lock` imports this: only os.
+# The fast path of `lock` imports this: only modules that Python has imported already.
 
+import errno
 import os
+import stat
 
 from minglibc.errors import LockError, MinglibcError, SettingsError
 
@@ -60,9 +62,21 @@ def read_lock(path: str) -> str | None:
     return _read(path, LockError)
 
 
+def open_regular(path: str, flags: int) -> int:
+    """An opener for ``open``; raises OSError at once for anything but a regular file, such as a FIFO or a device."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
 def _read(path: str, error: type[MinglibcError]) -> str | None:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             content = file.read()
     except FileNotFoundError:
         if os.path.islink(path):

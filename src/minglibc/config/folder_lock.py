@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from minglibc.config.files import BUSY
+from minglibc.config.files import BUSY, open_regular
 from minglibc.config.processes import host, started
 from minglibc.errors import LockError
 
@@ -103,7 +103,7 @@ def _remove_stale(path: str, holder: str, me: str) -> None:
 def _holder(path: str) -> str | None:
     """The content of the busy file; None if there is none."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", opener=open_regular) as file:
             return file.read()
     except OSError as problem:
         if problem.errno in {errno.ENOENT, errno.ESTALE}:

@@ -27,6 +27,13 @@ def remove_stale_files(folder: str) -> None:
             remove_leftovers(folder, name)
 
 
+def check_lock_path(path: str) -> None:
+    """Raise LockError if the lock at *path* is a link to a file outside of its folder, which must not be overwritten."""
+    real, folder = os.path.realpath(path), os.path.realpath(os.path.dirname(path))
+    if os.path.islink(path) and not real.startswith(os.path.join(folder, "")):
+        raise LockError(f"{path} is a link to {real}, outside of the project", hint="replace the link by a file")
+
+
 def _write(path: str, text: str, error: type[MinglibcError]) -> None:
     try:
         # The target of a symbolic link is replaced, not the link.

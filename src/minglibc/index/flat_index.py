@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from minglibc.config.files import open_regular
 from minglibc.errors import SettingsError
 from minglibc.index.local_files import path_of
 from minglibc.model.artifacts import FileSource, Wheel
@@ -64,7 +65,7 @@ class LocalIndex:
                 for name in sorted(os.listdir(path)):
                     files.setdefault(project_of(name), []).append(_File(name, quote(name)))
                 return files
-            with open(path, "rb") as stream:
+            with open(path, "rb", opener=open_regular) as stream:
                 content = stream.read()
         except OSError as error:
             raise SettingsError(

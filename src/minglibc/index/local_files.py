@@ -6,6 +6,7 @@ from io import BufferedReader
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.index.remote_metadata import read_open
 from minglibc.model.artifacts import Artifact, Wheel
@@ -43,7 +44,7 @@ def hashed(wheel: AnyFile) -> AnyFile:
 def _opened(wheel: Artifact) -> BufferedReader:
     path = path_of(wheel.url)
     try:
-        return open(path, "rb")
+        return open(path, "rb", opener=open_regular)
     except OSError as error:
         raise WheelError(
             f"can't read {path}: {error.strerror}", hint="build the wheel first, or fix its path"

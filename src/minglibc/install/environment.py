@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem
 from minglibc.install import proof
 from minglibc.install.interpreter import Interpreter
@@ -80,7 +81,7 @@ class Environment:
         for path in distribution.record:
             if path.endswith((".py", ".pyc", ".pyi")):
                 continue
-            with suppress(OSError), open(os.path.join(self.prefix, path), "rb") as file:
+            with suppress(OSError), open(os.path.join(self.prefix, path), "rb", opener=open_regular) as file:
                 if binary := read_binary(distribution.name, path, file):
                     yield binary
 
@@ -183,7 +184,7 @@ def _headers(path: str) -> dict[str, list[str]]:
 
 def _read_text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_regular) as file:
             return file.read()
     except OSError:
         return ""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem, TargetError
 from minglibc.install.layout import HOME, Layout
 from minglibc.install.permissions import apply_umask
@@ -49,6 +50,11 @@ def inspect(executable: str, meanwhile: Callable[[], object] = lambda: None) -> 
 
     *meanwhile* is called while the interpreter starts.
     """
+    for folder in (os.path.dirname(executable), os.path.dirname(os.path.dirname(executable))):
+        configuration = os.path.join(folder, "pyvenv.cfg")
+        if os.path.exists(configuration) and not os.path.isfile(configuration) and not os.path.isdir(configuration):
+            # The interpreter would read it, and would never return from that.
+            raise EnvironmentProblem(f"{configuration} is not a regular file", hint=_CHOOSE)
     with _probe() as script:
         command = [executable, "-I", "-S", script]
         try:
@@ -159,7 +165,7 @@ def create(folder: str, executable: str) -> Interpreter:
     marker = os.path.join(folder, HOME, _CREATING)
     try:
         os.makedirs(os.path.dirname(marker), exist_ok=True)
-        with open(marker, "wb"):
+        with open(marker, "wb", opener=open_regular):
             pass
     except OSError as error:
         raise EnvironmentProblem(f"can't create an environment at {folder}: {error.strerror}") from error

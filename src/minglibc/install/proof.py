@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from minglibc import __version__
+from minglibc.config.files import open_regular
 from minglibc.install.layout import HOME
 
 NAME = "proof"
@@ -124,7 +125,7 @@ def matches(prefix: str, request: Request) -> bool:
     if not os.path.isfile(f"{real}/pyvenv.cfg") and not os.path.isdir(f"{real}/conda-meta"):
         return False
     try:
-        with open(os.path.join(real, PLACE), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with _open(real) as file:
             if not file.readline().startswith(f"{_HEAD} "):
                 return False
             lines = list[str]()
@@ -144,7 +145,7 @@ def unchanged_packages(prefix: str, request: Request, *, project: str, pyproject
     """
     real = os.path.realpath(prefix)
     try:
-        with open(os.path.join(real, PLACE), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with _open(real) as file:
             head, body = file.read().split("\n", 1)
         first, details = body.split(_END, 1)
         if (
@@ -170,6 +171,11 @@ def metadata_identity(info: str) -> tuple[str, ...]:
     """The identities of the files in the .dist-info at *info* that metadata is read from, including absent ones."""
     paths = [f"{info}/{name}" for name in _METADATA] if os.path.isdir(info) else [info]
     return tuple(_identity(path, _METADATA_FIELDS, follow_symlinks=False) for path in paths)
+
+
+def _open(prefix: str) -> TextIO:
+    path = os.path.join(prefix, PLACE)
+    return open(path, encoding="utf-8", errors="surrogateescape", newline="", opener=open_regular)
 
 
 def _facts(prefix: str, request: Request) -> list[str]:

@@ -19,7 +19,8 @@ from typing import IO, NoReturn, cast
 
 from installer.utils import SCHEME_NAMES
 
-from minglibc.cache.wheels import identity_of, open_regular
+from minglibc.cache.wheels import identity_of
+from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.install.layout import ORIGIN, Layout, folders_of
 from minglibc.model.core_metadata import headers
@@ -90,7 +91,7 @@ def opened(
     """
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(open_regular(path))
+            file = stack.enter_context(open(path, "rb", opener=open_regular))
             _check_content(file, filename, *expected)
             archive = stack.enter_context(zipfile.ZipFile(file))
             wheel = _WheelCheck(archive, path, filename, layout, additional).wheel()

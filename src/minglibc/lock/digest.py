@@ -4,6 +4,8 @@
 import os
 from collections.abc import Mapping
 
+from minglibc.config.files import open_regular
+
 try:  # as random in the standard library does
     from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]  # private, so not in typeshed
 except ImportError:
@@ -79,7 +81,7 @@ def is_current_cached(inputs: str, pyproject: str, *, cache: str, folder: str) -
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        with open(path, encoding="ascii", errors="replace", opener=open_regular) as file:
             return file.read()
     except OSError:
         return ""
@@ -138,6 +140,8 @@ def lock_digests(lock: str) -> LockDigests | None:
     sealed = text[-_SEAL_LENGTH:]
     inputs, written = sealed[len('inputs = "') :][:71], sealed[-len(f'{64 * "0"}sha256:"\n') : -len('"\n')]
     if sealed != f'inputs = "{inputs}"\ntext = "{written}"\n' or not _is_digest(inputs) or not _is_digest(written):
+        return None
+    if '\nlock-version = "1.' not in text:
         return None
     return LockDigests(inputs, intact=_digest(text[: -len(f'text = "{written}"\n')]) == written)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
-from minglibc.errors import LockError, MinglibcError
+from minglibc.errors import LockError, MinglibcError, NewerLock
 from minglibc.lock.digest import lock_digests
 from minglibc.lock.document import FORMAT
 from minglibc.lock.locked_files import select
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CONFLICT = r"(?m)^(?:<{7}|>{7}|={7}$)"
 _HINT = "run `minglibc lock` to create it again"
+_UPGRADE = "upgrade minglibc on this machine"
 # The keys of PEP 751; a later version of the standard, or of minglibc, can have more.
 _KEYS = frozenset(
     (
@@ -95,16 +96,27 @@ def loads(text: str, *, name: str = "pylock.toml") -> Lock:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for a number that is too long for int()
         raise LockError(f"{name} is not valid TOML: {error}", hint=_HINT) from error
+    version = document.get("lock-version")
+    if _is_newer(version):
+        raise NewerLock(f"{name} has a newer format (lock-version {version}; this minglibc knows 1.0)", hint=_UPGRADE)
     tools = document.get("tool")
     table = tools.get("minglibc") if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise LockError(f"{name} was not made by minglibc, or its end is missing", hint=_HINT)
     if not isinstance(table.get("lock-format"), int) or table["lock-format"] > FORMAT:
-        raise LockError(
+        raise NewerLock(
             f"{name} was written by a newer minglibc (lock-format {table.get('lock-format')}; this one knows {FORMAT})",
-            hint="upgrade minglibc on this machine",
+            hint=_UPGRADE,
         )
     return _checked(document, table, text, name)
+
+
+def _is_newer(version: object) -> bool:
+    """Whether *version*, of a lock, has a major version above 1, whether or not it is written as PEP 751 requires."""
+    if isinstance(version, bool) or not isinstance(version, (int, float, str)):
+        return False
+    major = re.match(r"v?([0-9]+)", str(version).strip())
+    return major is not None and int(major[1][:9]) > 1
 
 
 def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, name: str) -> Lock:

@@ -4,6 +4,7 @@
 
 import os
 
+from minglibc.config.files import open_regular
 from minglibc.lock.digest import hexdigest
 
 TABLE = "\n[tool.minglibc]\n"
@@ -22,7 +23,7 @@ def changed(lock: str, folder: str) -> list[str]:
 def digest(path: str) -> str:
     """The SHA-256 of the file at *path*; empty if it can't be read."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return hexdigest(file.read())
     except OSError:
         return ""
