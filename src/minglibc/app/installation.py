@@ -138,8 +138,8 @@ class Installation(NamedTuple):
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM until the environment is consistent, which takes milliseconds."""
-    signals = {signal.SIGINT, signal.SIGTERM}
+    """Delay signals until the environment is consistent, which takes milliseconds."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield

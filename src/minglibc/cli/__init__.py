@@ -27,7 +27,6 @@ COMMANDS = {
     "cache": "Show the cache's location or size, or clear it",
 }
 EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -118,10 +117,8 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise _unknown_command(name)
     # Not needed by an unchanged lock.
-    import signal  # noqa: PLC0415
-
     from minglibc.cache import location  # noqa: PLC0415
-    from minglibc.cli import output  # noqa: PLC0415
+    from minglibc.cli import output, signals  # noqa: PLC0415
     from minglibc.cli.args import ArgumentParser, add_common  # noqa: PLC0415
 
     # As importlib.import_module, without the import of importlib.
@@ -134,12 +131,10 @@ def _run_command(name: str, arguments: list[str]) -> int:
     # Imported modules stay, so later collections need not traverse them.
     gc.freeze()
     gc.enable()
-    # SIGTERM unwinds like Ctrl-C, so that temporary files are removed.
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
-        code: int = command.run(options)
+        with signals.unwinding():
+            code: int = command.run(options)
     finally:
-        signal.signal(signal.SIGTERM, previous)
         location.remove_temporary()
     return code
 

@@ -153,7 +153,9 @@ def _work(
     """The main function of a child; it never returns to the parent's code."""
     with suppress(BaseException):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and kills its children
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for sent in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(sent) != signal.SIG_IGN:
+                signal.signal(sent, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             _serve(initialize(), number, *pipes)

@@ -1,0 +1,98 @@
+"""Signals end the program without a traceback, at any time."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.environments import LockedProject, check_whole, locked_pair
+from tests.support.index import Exchange, IndexServer
+
+# As the script of an installation, but it prints something when Python has started and minglibc's own code runs.
+PROGRAM = "from minglibc.__main__ import main; import os; os.write(1, b'started'); main()"
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer) -> LockedProject:
+    """A locked project."""
+    return locked_pair(tmp_path / "project", index)
+
+
+def start(project: LockedProject, *arguments: str, before: str = "") -> "subprocess.Popen[bytes]":
+    """Start the program, and wait until its own code runs."""
+    command = [sys.executable, "-c", before + PROGRAM, *arguments]
+    child = subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout
+    assert child.stdout.read(7) == b"started"
+    return child
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("command", ["lock --upgrade", "lock", "sync", "--help"])
+def test_early_signals(command: str, number: int, project: LockedProject) -> None:
+    """A signal in the first moments ends the program with the usual exit code, or it has ended before."""
+    generator = random.Random(number)
+    for _ in range(8):
+        with start(project, *command.split()) as child:
+            time.sleep(generator.uniform(0, 0.06))
+            child.send_signal(number)
+            _, error = child.communicate(timeout=60)
+            assert child.returncode in (0, 128 + number, -number), error
+            assert b"Traceback" not in error
+            assert b"Exception" not in error
+    assert project.command("lock", "--upgrade").code == 0
+    assert project.sync().code == 0
+    check_whole(project.venv)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_while_downloading(number: int, project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """A signal during a download removes temporary files, and the exit code names the signal."""
+    cache = tmp_path / "cache"
+    reached = False
+
+    def answer(exchange: Exchange) -> None:
+        nonlocal reached
+        reached = True
+        exchange.wait(30)
+
+    index.fault("*/b-1.0*.whl", answer, times=1)
+    with start(project, "sync", "--cache-dir", str(cache)) as child:
+        while not reached:
+            time.sleep(0.01)
+        child.send_signal(number)
+        _, error = child.communicate(timeout=60)
+    assert child.returncode == 128 + number, error
+    assert b"Traceback" not in error
+    assert list(cache.rglob(".part-*")) == []
+    assert project.sync().code == 0
+
+
+def test_nohup(project: LockedProject) -> None:
+    """SIGHUP stays ignored where it was ignored before."""
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    with start(project, "sync", before=ignore) as child:
+        for _ in range(20):
+            if child.poll() is None:
+                child.send_signal(signal.SIGHUP)
+                time.sleep(0.02)
+        _, error = child.communicate(timeout=60)
+    assert child.returncode == 0, error
+    check_whole(project.venv)
+
+
+def test_full_disk_as_stdout() -> None:
+    """Output that can't be written is an error, with a message and exit code 1."""
+    with open("/dev/full", "wb") as full:
+        for arguments in (["--help"], ["--version"], ["tags", "--glibc", "2.17", "--python", "3.11"]):
+            command = [sys.executable, "-m", "minglibc", *arguments]
+            ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=dict(os.environ))
+            assert ran.returncode == 1
+            assert b"No space left on device" in ran.stderr
+            assert b"Traceback" not in ran.stderr
