@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks import locks, parts, syncs, tools
+from tests.benchmarks import hard, locks, parts, syncs, tools
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
 from tests.benchmarks.synthetic import ARCHITECTURES, JSON, PYTHONS, as_html, index, name, serving
@@ -177,6 +177,12 @@ def main() -> None:
     )
     sync.add_argument("--rounds", type=int, default=5)
     sync.set_defaults(run=syncing)
+    difficult = commands.add_parser("hard", help="requirements that conflict late, beside `uv pip compile`")
+    difficult.add_argument("--uv", default=shutil.which("uv"), help="the uv to compare with")
+    difficult.add_argument("--folder", type=Path, required=True, help="where projects and caches are kept")
+    difficult.add_argument("--families-only", action="store_true", help="not the public sets")
+    difficult.add_argument("--public-only", action="store_true", help="not the synthetic families")
+    difficult.set_defaults(run=hard.run)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from minglibc.model.targets import Target
+    from minglibc.resolve.resolver import Attempt
 
 
 class Reporter(Protocol):
@@ -17,6 +18,9 @@ class Reporter(Protocol):
 
     def resolving(self, target: "Target") -> None:
         """The resolution for *target* starts."""
+
+    def trying(self, attempt: "Attempt") -> None:
+        """A search that takes more than two seconds tries another release."""
 
     def fetching(self, what: str) -> None:
         """The resolver waits for *what*, a page or a file of an index."""
@@ -36,6 +40,9 @@ class SilentReporter:
 
     def resolving(self, target: "Target") -> None:
         """Ignore *target*."""
+
+    def trying(self, attempt: "Attempt") -> None:
+        """Ignore *attempt*."""
 
     def fetching(self, what: str) -> None:
         """Ignore *what*."""

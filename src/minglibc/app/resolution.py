@@ -28,6 +28,7 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             locked=locked,
             policy=session.policy,
             on_target=reporter.resolving,
+            on_try=reporter.trying,
         )
     except Unresolvable as failure:
         raise explain(

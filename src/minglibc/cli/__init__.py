@@ -70,8 +70,9 @@ def _run(arguments: list[str]) -> int:
     except MinglibcError as error:
         _print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        _print_error("interrupted")
+    except KeyboardInterrupt as interrupt:
+        # A search notes the packages in conflict.
+        _print_error("; ".join(["interrupted", *getattr(interrupt, "__notes__", ())]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_CANNOT

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from minglibc.model.targets import Target
+    from minglibc.resolve.resolver import Attempt
 
 _RED, _GREEN, _YELLOW, _CYAN, _BOLD, _RESET = "\33[31m", "\33[32m", "\33[33m", "\33[36m", "\33[1m", "\33[0m"
 # The color of a line's beginning.
@@ -26,6 +27,7 @@ _LABELS = {
 _CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 # Progress is displayed after so many seconds.
 _DELAY = 0.4
+_LONG_SEARCH = 10.0
 _color = "auto"
 
 
@@ -110,6 +112,13 @@ class Terminal:
         """Show the target that is being resolved."""
         self._target = str(target)
         self._show_status("")
+
+    def trying(self, attempt: "Attempt") -> None:
+        """Show what a long search tries; after ten seconds, what would end it."""
+        hint = ""
+        if attempt.seconds > _LONG_SEARCH and attempt.contested:
+            hint = f" (a lower bound on one of {', '.join(attempt.contested)} would shorten the search)"
+        self._show_status(f"trying {attempt.package} {attempt.version}{hint}")
 
     def fetching(self, what: str) -> None:
         """Show what the resolver waits for; with -vv, print it."""

@@ -21,6 +21,9 @@ from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
 _MOST_READ = 200
 _CONTESTED = 5
 _REORDER = 5
+# Seconds.
+_REPORT_AFTER = 2.0
+_REPORT_INTERVAL = 0.2
 
 Pins = dict[str, Candidate]
 Dependencies = dict[str, list[Dependency]]
@@ -48,6 +51,7 @@ class Search:
         self._early: dict[int, int] = {}
         self._began = time.monotonic()
         self._patience = patience
+        self._next_report = _REPORT_AFTER
         self._on_try = on_try
 
     def run(self) -> tuple[Pins, Dependencies]:
@@ -78,7 +82,14 @@ class Search:
         return list(dict.fromkeys(name.partition("[")[0] for name in names[: 2 * _CONTESTED]))[:_CONTESTED]
 
     def _state(self) -> str:
-        return f"the packages in conflict: {', '.join(self.contested())}"
+        return f"the packages that conflict most are {', '.join(self.contested())}"
+
+    def _report(self, name: str, version: str) -> None:
+        """Tell of a search that takes long what it tries, some times a second."""
+        seconds = time.monotonic() - self._began
+        if seconds > self._next_report:
+            self._next_report = seconds + _REPORT_INTERVAL
+            self._on_try(Attempt(name, version, seconds, self.contested()))
 
     def _advance(self) -> tuple[Pins, Dependencies] | None:
         """One step of the search; the answer, once there is one."""
@@ -164,7 +175,7 @@ class Search:
             wheel = variable.project.best(index, yanked=yanked)
             assert wheel is not None
             name = variable.project.page.name
-            self._on_try(Attempt(name, wheel.version, time.monotonic() - self._began, ()))
+            self._report(name, wheel.version)
             present = [""] + [extra.extra for extra in variable.extras if solver.domains[extra.number] == PRESENT]
             candidates = [variable.project.candidate(extra, index, wheel) for extra in present]
             if not all(self._read_candidate(candidate) for candidate in candidates):
@@ -260,7 +271,7 @@ class Search:
             self._solver.add(edge.incompatibility)
         if not dependency.extra:
             self._look_at(target, dependency)
-        self._reconsider(target, dependency)
+        self._reconsider(dependency)
 
     def _is_same_kind(self, one: Dependency, other: Dependency) -> bool:
         """Whether two dependencies with the same mask admit the same pre-releases and yanked releases."""
@@ -373,7 +384,7 @@ class Search:
         masks = [self._provider.narrow(edge.dependency) for edge in variable.edges]
         return 2 << min(usable, key=lambda index: sum(not mask >> index & 1 for mask in masks))
 
-    def _reconsider(self, target: Variable, dependency: Dependency) -> None:
+    def _reconsider(self, dependency: Dependency) -> None:
         """Drop what was concluded, where a dependency that was not known then could make a difference."""
         known = self._concluded.get(dependency.name, ())
         if any(left is None or self._is_enabling(dependency, *left) for left in known):

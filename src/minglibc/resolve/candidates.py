@@ -1,5 +1,6 @@
 """The candidates of one target: requirements narrowed to versions, the best wheel of each version, and its dependencies."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -11,10 +12,11 @@ from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, may_admit, parse
+from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, may_admit, normalize_name, parse
 
 EVERY_VERSION = -1
 FARTHEST_AHEAD = 16
+_QUOTED = re.compile("\"[^\"]*\"|'[^']*'")
 
 
 class WheelIndex(Protocol):
@@ -155,6 +157,7 @@ class Provider:
         self._policy = policy
         self._projects: dict[str, Project] = {}
         self._requirements: dict[tuple[str, int], tuple[Requirement, ...]] = {}
+        self._metadata: dict[tuple[str, int], CoreMetadata] = {}
         self._missing_extras: set[tuple[str, int]] = set()
         self._constraints: dict[str, list[str]] = {}
         for constraint in policy.constraints:
@@ -302,18 +305,23 @@ class Provider:
 
     def _read_requires(self, candidate: Candidate) -> tuple[Requirement, ...]:
         wheel = candidate.wheel
-        metadata = self.index.metadata(wheel)
+        if candidate.extra:
+            # Its project's were read before, and are sound.
+            return self._read_extra(candidate)
+        metadata = self._metadata[candidate.name, candidate.index] = self.index.metadata(wheel)
         problem = check_metadata(metadata, wheel)
         if problem:
             raise ValueError(problem)
         python = self.compatibility.target.python.full
         if metadata.requires_python and not versions.contains(metadata.requires_python, python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
-        requirements = _possible(tuple(metadata.requires_dist), candidate.extra)
-        if not candidate.extra:
-            return tuple(r for r in requirements if self._admits(r))
+        return tuple(r for r in _by_extra(tuple(metadata.requires_dist))[""] if self._admits(r))
+
+    def _read_extra(self, candidate: Candidate) -> tuple[Requirement, ...]:
+        metadata = self._metadata[candidate.name, candidate.index]
         if candidate.extra not in {parse(extra).name for extra in metadata.provides_extra}:
             self._missing_extras.add((candidate.identifier, candidate.index))
+        requirements = _by_extra(tuple(metadata.requires_dist)).get(candidate.extra, ())
         return tuple(r for r in requirements if self._admits(r, candidate.extra) and not self._admits(r))
 
     def _admits(self, requirement: Requirement, extra: str = "") -> bool:
@@ -324,6 +332,15 @@ class Provider:
 
 
 @cache
-def _possible(requires_dist: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
-    """The requirements that some target may have to meet; most of the others are those of unrequested extras."""
-    return tuple(r for r in map(parse, requires_dist) if may_admit(r.marker, extra))
+def _by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requirement]]:
+    """The requirements that some target may have to meet without an extra (under ""), and with each extra."""
+    by_extra: dict[str, list[Requirement]] = {"": []}
+    for requirement in map(parse, requires_dist):
+        if may_admit(requirement.marker, ""):
+            by_extra[""].append(requirement)
+        # Without an extra in the marker, the extra adds nothing.
+        for name in _QUOTED.findall(requirement.marker) if "extra" in requirement.marker else ():
+            named = by_extra.setdefault(normalize_name(name[1:-1]), [])
+            if requirement not in named[-1:]:
+                named.append(requirement)
+    return by_extra

@@ -1,0 +1,106 @@
+"""The search where first choices conflict: hard families in few steps, progress, interrupts, and its limit."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from minglibc.model.compatibility import TargetCompatibility
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+from minglibc.resolve import backtracking
+from minglibc.resolve.resolver import Attempt, Resolution, Unresolvable, resolve
+from tests.benchmarks import hard
+from tests.support.small_index import Case, MemoryIndex, Release
+
+TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
+
+
+def solved(case: Case, index: MemoryIndex | None = None, **options: object) -> Resolution:
+    """The resolver's answer."""
+    index = index or MemoryIndex(case.packages)
+    return resolve(case.roots, TargetCompatibility(TARGET), index, **options)  # type: ignore[arg-type]  # as resolve has them
+
+
+def packages(requires: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, dict[str, Release]]:
+    """Releases without extras."""
+    return {name: {v: Release(tuple(texts)) for v, texts in releases.items()} for name, releases in requires.items()}
+
+
+@pytest.mark.parametrize("family", hard.FAMILIES)
+def test_reads_grow_linearly(family: str) -> None:
+    """Four times the size needs at most five times the metadata, though a search without learning needs exponentially many."""
+    reads = []
+    for size in (5, 20):
+        case = hard.FAMILIES[family](size)
+        index = MemoryIndex(case.packages)
+        solved(case, index)
+        assert len(index.read) == len(set(index.read))
+        reads.append(len(index.read))
+    small, large = reads
+    assert large <= 5 * small
+
+
+def test_no_root_can_be_raised_alone() -> None:
+    """The first root gets its newest release that leaves an answer, the next one its newest beside it."""
+    case = hard.window(8)
+    versions = {name: wheel.version for name, wheel in solved(case).wheels.items()}
+    assert {"2"} == {versions[f"m{number}"] for number in range(8)}
+
+
+def endless() -> Case:
+    """Nine packages that need eight distinct slots: there is no answer, and no short proof of it."""
+    return hard.pigeons(9)
+
+
+def test_a_search_reports_what_it_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback gets the release, the seconds, and the packages that conflict most."""
+    monkeypatch.setattr(backtracking, "_REPORT_AFTER", -1.0)
+    monkeypatch.setattr(backtracking, "_REPORT_INTERVAL", 0.0)
+    attempts: list[Attempt] = []
+    with pytest.raises(Unresolvable):
+        solved(hard.pigeons(5), on_try=attempts.append)
+    assert "g0" == attempts[0].package
+    assert any("slot2" in attempt.contested for attempt in attempts)
+    assert sorted(attempt.seconds for attempt in attempts) == [attempt.seconds for attempt in attempts]
+
+
+def test_an_interrupted_search_names_the_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KeyboardInterrupt carries the packages that conflict most as a note."""
+    monkeypatch.setattr(backtracking, "_REPORT_AFTER", -1.0)
+
+    def interrupt(attempt: Attempt) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        solved(endless(), on_try=interrupt)
+    assert "the packages that conflict most are g0" in interrupted.value.__notes__[0]
+
+
+def test_a_stopped_search_is_no_refusal() -> None:
+    """A search that runs out of time says after how long, and does not say that there is no answer."""
+    with pytest.raises(Unresolvable) as stopped:
+        solved(endless(), patience=0.05)
+    assert stopped.value.gave_up
+    assert stopped.value.seconds is not None
+    assert 0.05 <= stopped.value.seconds < 5
+
+
+def test_the_causes_are_the_shortest_chain() -> None:
+    """Of an index with other conflicts, only the requirements that lead to the conflict are causes, roots first."""
+    case = Case(
+        packages({
+            "app": {"1": ["lib", "noise"]},
+            "lib": {"1": ["deep"], "2": ["deep"]},
+            "deep": {"1": ["base<2"]},
+            "noise": {"1": ["other<2"], "2": ["other>=2"]},
+            "other": {"1": [], "2": []},
+            "base": {"1": [], "2": []},
+        }),
+        ("app", "base>=2"),
+    )  # fmt: skip
+    with pytest.raises(Unresolvable) as failure:
+        solved(case)
+    names = [cause.requirement.name for cause in failure.value.causes]
+    assert {"app", "lib", "deep", "base"} == set(names)
+    assert names.index("app") < names.index("lib") < names.index("deep")
+    (of_lib,) = [cause for cause in failure.value.causes if cause.requirement.name == "deep"]
+    assert ("2", "1") == of_lib.releases
