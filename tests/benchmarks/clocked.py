@@ -18,7 +18,7 @@ from typing import Any  # noqa: E402
 
 START, REST, HTTPX = "interpreter, start", "all else", "import, httpx and what it needs"
 BELOW_HTTPX = frozenset(("httpx", "httpcore", "h11", "anyio", "certifi", "idna", "sniffio"))
-OTHERS = frozenset(("packaging", "msgspec", "resolvelib", "minglibc"))
+OTHERS = frozenset(("packaging", "msgspec", "minglibc"))
 # The functions of a module, and of which part they are.
 PARTS = {
     "minglibc.index.connection": {"Connection.get": "requests, by httpx"},

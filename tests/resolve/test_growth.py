@@ -80,7 +80,7 @@ def _warm() -> None:
 
 
 def test_work_grows_linearly_with_packages() -> None:
-    """Ten times the packages are less than twelve times the work; resolvelib alone would need a hundred times."""
+    """Ten times the packages are less than twelve times the work."""
     assert 10 * 1.2 * _calls(20, 1) > _calls(200, 1)
 
 

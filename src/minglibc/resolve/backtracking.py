@@ -8,6 +8,8 @@ version that is left, so that no root can be raised without lowering one before 
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import and_
 
 from minglibc.model import versions
 from minglibc.resolve.candidates import Candidate, Dependency, Provider, Unusable
@@ -21,6 +23,7 @@ from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
 _MOST_READ = 200
 _CONTESTED = 5
 _REORDER = 5
+_NO_ROOT = (1, 0)
 # Seconds.
 _REPORT_AFTER = 2.0
 _REPORT_INTERVAL = 0.2
@@ -60,6 +63,7 @@ class Search:
             self._require("", "", 0, dependency)
             variable = self._variables[dependency.name]
             variable.rank = rank if variable.rank is None else variable.rank
+        self._order_roots()
         try:
             while True:
                 try:
@@ -117,9 +121,36 @@ class Search:
 
     # Choosing.
 
+    def _order_roots(self) -> None:
+        """Where the first choices of the roots can't agree on another project, decide the one that needs older versions first.
+
+        Older releases need older releases, as a rule: the other roots come down and meet them.
+        """
+        wanted: dict[str, dict[str, int]] = {}
+        for dependency in self._roots:
+            variable = self._variables[dependency.name]
+            first = next(self._provider.candidates(dependency.name, [e.dependency for e in variable.edges]), None)
+            if first is None:
+                continue
+            candidate = variable.project.candidate(dependency.extra, first.index, first.wheel)
+            if not self._read_candidate(candidate):
+                continue
+            for needed in self._read[candidate.identifier, candidate.index][1]:
+                wishes = wanted.setdefault(needed.name, {})
+                wishes[dependency.name] = wishes.get(dependency.name, -1) & self._provider.narrow(needed)
+        later: dict[str, int] = {}
+        for wishes in wanted.values():
+            if len(wishes) > 1 and not reduce(and_, wishes.values()):
+                for place, name in enumerate(sorted(wishes, key=wishes.__getitem__)):
+                    later[name] = max(place, later.get(name, 0))
+        latest = max(later.values(), default=0)
+        for dependency in self._roots:
+            if latest:
+                self._early[self._variables[dependency.name].number] = latest - later.get(dependency.name, 0)
+
     def _next(self) -> int | None:
         """The variable to decide next: one without a choice first, then the roots, then what conflicted most."""
-        best, best_weight, best_rank = None, (-1, -1.0), len(self._roots)
+        best, best_weight, best_rank = None, (-1, -1.0), _NO_ROOT
         domains, activity = self._solver.domains, self._solver.activity
         for number in range(1, len(domains)):
             domain = domains[number]
@@ -134,9 +165,10 @@ class Search:
                     continue
                 return number
             if variable.rank is not None:
-                if variable.rank < best_rank:
-                    best, best_rank = number, variable.rank
-            elif best_rank == len(self._roots):
+                rank = (-self._early.get(number, 0), variable.rank)
+                if rank < best_rank:
+                    best, best_rank = number, rank
+            elif best_rank == _NO_ROOT:
                 weight = (self._early.get(number, 0), activity[number])
                 if weight > best_weight:
                     best, best_weight = number, weight
@@ -148,8 +180,11 @@ class Search:
         pairs = self._solver.pairs
         while pairs:
             affected, culprit = pair = pairs.pop()
-            one, other = self._by_number[affected], self._by_number[culprit] if culprit > 0 else None
-            if one is None or other is None or one.extra or other.extra or other.rank is not None:
+            one, other = self._by_number[max(affected, 0)], self._by_number[max(culprit, 0)]
+            if one is None or other is None or one.extra or other.extra:
+                continue
+            # Roots stay before what they require.
+            if other.rank is not None and one.rank is None:
                 continue
             self._rejected[pair] = self._rejected.get(pair, 0) + 1
             if self._rejected[pair] == _REORDER:

@@ -65,7 +65,8 @@ class Solver:
         self._starts: list[int] = []
         # The domains before the changes that were not propagated yet.
         self._changed: dict[int, int] = {}
-        # Of each conflict: the variable that it excludes values of, and the one whose change it depends on last.
+        # Of each conflict: the variable that it excludes values of, and the one whose change it depends on last; then
+        # the decisions of these two changes' levels.
         self.pairs: list[tuple[int, int]] = []
         self._facts: dict[int, Incompatibility] = {}
         self._learned: list[Incompatibility] = []
@@ -334,7 +335,7 @@ class Solver:
         learned, level = self._resolve(conflict)
         if not learned.terms:
             raise Unsatisfiable(learned)
-        self.pairs.append(self._involved(learned))
+        self.pairs += [self._involved(learned), (self._decision(self.level), self._decision(level))]
         for var in self._leading_to(learned, level):
             self.activity[var] += self._bump
         self.backjump(level)
@@ -349,6 +350,9 @@ class Solver:
         """Of a learned incompatibility, the variable that changed last and the one before it."""
         latest = sorted(learned.terms, key=lambda var: self._since(var, learned.terms[var]).position)
         return latest[-1], latest[-2] if len(latest) > 1 else -1
+
+    def _decision(self, level: int) -> int:
+        return self._trail[self._starts[level - 1]] if level else -1
 
     def _leading_to(self, learned: Incompatibility, level: int) -> set[int]:
         """The variables of *learned*, and those whose changes above *level* led to it.
