@@ -13,6 +13,7 @@ from minglibc.resolve.resolver import Unresolvable, resolve
 from tests.support.small_index import Answer, Case, MemoryIndex, Oracle, random_case
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
+NEWER = Target(PythonVersion(12), "x86_64", GlibcVersion(2, 39))
 FIRST = int(os.environ.get("MINGLIBC_TEST_SEED", "0"))
 
 
@@ -67,6 +68,23 @@ def is_special(case: Case, answer: Answer, better: Answer, oracle: Oracle) -> bo
 def test_a_small_index(seed: int) -> None:
     """The resolver's answer for a small index is valid, and no answer is missed."""
     assert [] == mistakes(random_case(seed))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 100))
+def test_several_targets(seed: int) -> None:
+    """Each target's answer is valid for itself, though the second one prefers the first one's versions."""
+    case = random_case(seed, markers=True)
+    index = MemoryIndex(case.packages)
+    preferences: dict[str, str] = {}
+    for target in (TARGET, NEWER):
+        oracle = Oracle(case, target)
+        try:
+            found = resolve(case.roots, TargetCompatibility(target), index, preferences=preferences, patience=5)
+        except Unresolvable:
+            assert next(oracle.answers(), None) is None
+        else:
+            preferences = {name: wheel.version for name, wheel in found.wheels.items()}
+            assert oracle.is_valid(preferences)
 
 
 @pytest.mark.nightly

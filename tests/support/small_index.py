@@ -18,7 +18,7 @@ from minglibc.model.artifacts import Artifact
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import parse
-from minglibc.model.targets import Target
+from minglibc.model.targets import GlibcVersion, Target
 from minglibc.resolve.candidates import Root
 
 TOO_NEW = "cp311-abi3-manylinux_2_39_x86_64"
@@ -94,11 +94,12 @@ class Case(NamedTuple):
         return [Root(parse(text), "the project") for text in self.requires]
 
 
+MARKERS = ("", "", "", "", "", " ; python_version < '3.12'", " ; python_version >= '3.12'")
 SPECIFIERS = ("", "", "", "<2", "<3", ">=2", ">1", "==1", "==2", "!=3", "!=2", "~=1.0", "<=2", ">=2rc1", "==3rc1")
 VERSIONS = ("1", "2", "3", "4")
 
 
-def random_case(seed: int) -> Case:
+def random_case(seed: int, *, markers: bool = False) -> Case:
     """A small index with conflicts, cycles, extras, yanked releases, pre-releases and wheels above the cap."""
     random = Random(seed)
     names = [f"p{number}" for number in range(random.randint(2, 5))]
@@ -107,7 +108,7 @@ def random_case(seed: int) -> Case:
     def requirement(avoid: str = "") -> str:
         name = random.choice([other for other in names if other != avoid] or names)
         extra = "[x]" if random.random() < 0.2 else ""
-        return f"{name}{extra}{random.choice(SPECIFIERS)}"
+        return f"{name}{extra}{random.choice(SPECIFIERS)}{random.choice(MARKERS) if markers else ''}"
 
     def release(name: str) -> Release:
         requires = tuple(requirement(name) for _ in range(random.choice((0, 0, 1, 1, 2))))
@@ -129,9 +130,10 @@ Answer = dict[str, str]
 
 
 class Oracle:
-    """Every valid answer of a case for a target, whose wheels above the cap have the tag TOO_NEW."""
+    """Every valid answer of a case for a target; wheels with the tag TOO_NEW need glibc 2.39."""
 
     def __init__(self, case: Case, target: Target) -> None:
+        self._is_new = target.cap >= GlibcVersion(2, 39)
         self._packages = case.packages
         self._roots = [Requirement(text) for text in case.requires]
         self._environment = {**target.environment}
@@ -194,7 +196,7 @@ class Oracle:
         return [
             version
             for version, release in self._packages[name].items()
-            if any(tag != TOO_NEW for tag in release.tags)
+            if any(tag != TOO_NEW or self._is_new for tag in release.tags)
             and SpecifierSet(release.requires_python).contains(self._python)
         ]
 
