@@ -49,7 +49,7 @@ def test_cache_is_created_for_this_user_only(mask: int, project: LockedProject, 
     ("fault", "part"),
     [
         *[(fault, "") for fault in ("all users", "another group", "another user", "sticky")],
-        *[("all users", part) for part in ("wheels-1", "index-v4", "unpacked-1")],
+        *[("all users", part) for part in ("wheels-1", "index-v5", "unpacked-1")],
     ],
 )
 def test_cache_that_others_can_write(fault: str, part: str, project: LockedProject, cache: Path) -> None:

@@ -25,7 +25,7 @@ from minglibc.index import remote_metadata
 from minglibc.index.connection import Limits
 from minglibc.index.json_page import read_project_json
 from minglibc.index.pages import read_page
-from minglibc.index.response import JSON_TYPE, Response, decompressed, display_url
+from minglibc.index.response import JSON_TYPE, Response, decompressed
 from minglibc.lock import digest, reader
 from minglibc.lock import document as lockfile
 from minglibc.lock.digest import seal
@@ -34,6 +34,7 @@ from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+from minglibc.model.urls import display_url
 
 # A hundred times what valid input of this size takes on a slow machine.
 SECONDS = 30.0

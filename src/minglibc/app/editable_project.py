@@ -3,7 +3,6 @@
 import hashlib
 import os
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,6 +21,7 @@ from minglibc.install.environment import Distribution
 from minglibc.install.interpreter import Interpreter
 from minglibc.install.plan import Action, Step
 from minglibc.install.transaction import Prepared, direct_url
+from minglibc.model import toml
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 
@@ -32,7 +32,7 @@ def step(project: LockedProject, distributions: Sequence[Distribution]) -> Step 
     """How to install the project; None where it has no backend, is up to date, or was installed by hand."""
     if project.pyproject is None or not project.lock.source.is_project or not has_backend(project.pyproject):
         return None
-    table = tomllib.loads(project.pyproject)["project"]
+    table = toml.loads(project.pyproject)["project"]
     name, version = normalize_name(str(table.get("name", ""))), str(table.get("version", "dynamic"))
     installed = [distribution for distribution in distributions if distribution.name == name]
     digest = _digest(project)

@@ -10,6 +10,7 @@ from minglibc.errors import SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials, without_credentials
 from minglibc.lock.reader import Lock
+from minglibc.model.urls import display_url
 from minglibc.resolve.prefetch import Speculation
 
 
@@ -55,7 +56,7 @@ def _index_url(index: NamedIndex, credentials: Credentials, folder: str) -> str:
     try:
         return direct_references.local_url(index.url, folder)[0]
     except ValueError as error:
-        raise SettingsError(f"the index {index.name}, {index.url}, {error}") from error
+        raise SettingsError(f"the index {index.name}, {display_url(index.url)}, {error}") from error
 
 
 def index_addresses(settings: Settings) -> dict[str, str]:
@@ -75,7 +76,7 @@ def credentials_for(pyproject: str | None, lock: Lock, index_url: str | None) ->
     for name, url in lock.indexes.items() if pyproject is None else _named_urls(pyproject):
         try:
             credentials.take(url, name=name)
-        except ValueError:
+        except (ValueError, SettingsError):
             continue
     if index_url:
         credentials.take(index_url)
@@ -84,10 +85,10 @@ def credentials_for(pyproject: str | None, lock: Lock, index_url: str | None) ->
 
 def _named_urls(pyproject: str) -> Iterable[tuple[str, str]]:
     """The names and URLs of the indexes in *pyproject*."""
-    import tomllib  # noqa: PLC0415  5 ms, and only downloads need it
+    from minglibc.model import toml  # noqa: PLC0415  5 ms, and only downloads need it
 
     try:
-        table: Any = tomllib.loads(pyproject).get("tool", {}).get("minglibc", {})
+        table: Any = toml.loads(pyproject).get("tool", {}).get("minglibc", {})
         indexes = [("", table.get("index-url")), *((item["name"], item["url"]) for item in table.get("index", []))]
     except (ValueError, LookupError, AttributeError, TypeError):
         return []

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,11 +9,12 @@ from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
-from minglibc.config.lock_source import PROJECT_FILE, LockSource
+from minglibc.config.lock_source import PROJECT_FILE, LockSource, leaves_folder
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, SettingsError
 from minglibc.lock.digest import fingerprint, is_current, lock_digests
+from minglibc.model import toml
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
@@ -73,7 +73,8 @@ def requirements_request(
     path = _output(requirements[0], output)
     folder = os.path.dirname(path)
     _check_names(requirements)
-    source = LockSource(requirements=tuple(os.path.relpath(file, folder) for file in requirements))
+    paths = tuple(os.path.relpath(file, folder) for file in requirements)
+    source = LockSource(paths, external=any(map(leaves_folder, paths)))
     return _request(path, source, overrides, reporter)._replace(follows_links=output is not None)
 
 
@@ -130,12 +131,14 @@ def check_lock_source(old: str, request: LockRequest) -> None:
     raise LockError(
         f"{request.path} is the lock of {recorded.name}, not of {request.source.name}",
         hint="choose another file with -o pylock.NAME.toml, or delete this one first"
-        if request.source.requirements
+        if request.source.requirements or recorded.external
         else f"`{recorded.command}` updates it; delete it to lock {request.source.name} instead",
     )
 
 
 def _is_same(one: LockSource, other: LockSource) -> bool:
+    if one.external or other.external:
+        return one.external and other.external
     return (one.requirements, one.script) == (other.requirements, other.script)
 
 
@@ -145,7 +148,7 @@ def recorded_source(lock: str, name: str) -> LockSource | None:
     if digests is None or not digests.intact:
         return None
     try:
-        return LockSource.load(tomllib.loads(lock)["tool"]["minglibc"], name)
+        return LockSource.load(toml.loads(lock)["tool"]["minglibc"], name)
     except (ValueError, KeyError, TypeError):
         return None
 

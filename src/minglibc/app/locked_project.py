@@ -54,6 +54,8 @@ def read_locked_project(common: CommonOptions, options: SelectionOptions) -> Loc
 def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
     """The source of *lock* as a pyproject.toml; None where it is missing and *optional*."""
     try:
+        if lock.source.external:
+            return None  # its inputs are unknown here
         if lock.source.is_project:
             return files.read_pyproject(folder)
         from minglibc.config import inputs  # noqa: PLC0415  imports tomli_w (5 ms); most locks are of projects

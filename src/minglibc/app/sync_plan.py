@@ -1,7 +1,6 @@
 """What a sync has to do: the installed distributions compared with the packages of the lock."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ from minglibc.install import transaction
 from minglibc.install.environment import Distribution, Environment
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan
 from minglibc.lock.locked_files import LockedFolder, version_of
+from minglibc.model import toml
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 
@@ -136,8 +136,8 @@ def overridden_names(pyproject: str | None) -> frozenset[str]:
 def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
     # With --frozen nothing has parsed this file yet, and mistakes in it are ignored.
     try:
-        table: Any = tomllib.loads(pyproject or "")
-    except tomllib.TOMLDecodeError:
+        table: Any = toml.loads(pyproject or "")
+    except (ValueError, RecursionError):
         return {}
     for name in names:
         table = table.get(name, {}) if isinstance(table, dict) else {}

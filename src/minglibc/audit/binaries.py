@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import msgspec
 
@@ -13,7 +13,9 @@ from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
+from minglibc.model.artifacts import printable
 from minglibc.model.requirements import normalize_name
+from minglibc.model.zip_archive import open_zip
 
 # An entry is as good as what read it: raise this when elf or audit come to see more in a file.
 _KIND = "binaries-1"
@@ -77,7 +79,7 @@ def distribution_of(filename: str) -> str:
 def of_wheel(path: str, filename: str) -> list[Binary]:
     """The binaries of the wheel at *path*; raises WheelError where it can't be opened."""
     try:
-        with ZipFile(path) as archive:
+        with open(path, "rb") as file, open_zip(file) as archive:
             return list(wheel_binaries(distribution_of(filename), archive))
     except (OSError, BadZipFile) as error:
         raise WheelError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -116,7 +118,7 @@ def of_environment(prefix: str, owners: Mapping[str, str], places: Iterable[str]
                 with open(path, "rb", opener=open_regular) as stream:
                     binary = read_binary(owners.get(relative, ""), relative, stream)
             except OSError as error:
-                binary = Binary(owners.get(relative, ""), relative, Unreadable(error.strerror or str(error)))
+                binary = Binary(owners.get(relative, ""), printable(relative), Unreadable(error.strerror or str(error)))
             if binary is not None:
                 yield binary
 

@@ -12,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 
 from minglibc.errors import MinglibcError
 from minglibc.model.architectures import BY_ELF_IDENTITY, ElfIdentity
+from minglibc.model.artifacts import printable
 
 MAGIC = b"\x7fELF"
 DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
@@ -105,7 +106,7 @@ def read_elf(stream: IO[bytes]) -> ElfFile:
     try:
         return _Reader(stream).elf_file()
     except (ELFError, struct.error) as error:
-        raise MalformedElf(f"invalid ELF file: {error}") from error
+        raise MalformedElf(printable(f"invalid ELF file: {error}")) from error
 
 
 def _malformed(reason: str) -> NoReturn:

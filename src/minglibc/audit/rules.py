@@ -18,6 +18,7 @@ from minglibc.audit.policies import (
     policy_at,
     version_number,
 )
+from minglibc.model.artifacts import printable
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion
 
 # Magic numbers of binaries for other systems.
@@ -171,7 +172,7 @@ def incompatibility(elf: ElfFile, cap: Cap) -> str:
 def read_binary(distribution: str, path: str, stream: IO[bytes]) -> Binary | None:
     """The content of the seekable *stream*; None if it is not a binary of any system."""
     content = _content(stream.read(_HEAD_SIZE), stream)
-    return Binary(distribution, path, content) if content else None
+    return Binary(distribution, printable(path), content) if content else None
 
 
 def wheel_binaries(distribution: str, wheel: ZipFile) -> Iterator[Binary]:
@@ -180,7 +181,7 @@ def wheel_binaries(distribution: str, wheel: ZipFile) -> Iterator[Binary]:
         if not member.is_dir():
             content = _member_content(wheel, member)
             if content:
-                yield Binary(distribution, member.filename, content)
+                yield Binary(distribution, printable(member.filename), content)
 
 
 def _must_have_glibc(need: Need) -> bool:
@@ -299,4 +300,4 @@ def _member_content(wheel: ZipFile, member: ZipInfo) -> ElfFile | Foreign | Unre
                 return _content(head, BytesIO(head + stream.read(_READ_WHOLE)))
             return _content(head, stream)
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        return Unreadable(f"the archive is damaged: {error}")
+        return Unreadable(printable(f"the archive is damaged: {error}"))

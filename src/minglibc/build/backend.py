@@ -5,13 +5,13 @@ import select
 import signal
 import subprocess
 import time
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 from minglibc.errors import MinglibcError, SettingsError
+from minglibc.model import toml
 from minglibc.model.artifacts import printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class BuildError(MinglibcError):
 
 def has_backend(pyproject: str) -> bool:
     """Whether a pyproject.toml has a [build-system], so that its project is a package."""
-    return "build-system" in tomllib.loads(pyproject)
+    return "build-system" in toml.loads(pyproject)
 
 
 class Backend:

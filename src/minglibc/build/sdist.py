@@ -9,16 +9,22 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, NamedTuple, NoReturn
 
 from minglibc.errors import WheelError
+from minglibc.model.artifacts import printable
+from minglibc.model.limits import MAX_MEMBERS, MAX_PATH, folders_within_limits, path_problem
+from minglibc.model.zip_archive import open_zip
 
 MAX_METADATA = 8 << 20
 # The largest ratio of unpacked to packed size, as for wheels: real sources are far below it, and deflate allows 1032.
 _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
-_MOST_MEMBERS = 200_000
 _CHUNK = 1 << 20
+_MAX_PAX_HEADERS = 100
+# As the kernel's limit.
+_MAX_LINKS = 40
 _IN_MEMORY = 16 << 20
 # The earliest time of all archive formats (1980), and the latest of all file systems.
 _EPOCH, _LATEST = 315_532_800.0, 4_102_444_800.0
@@ -136,46 +142,56 @@ def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
 
 
 def _tar_members(archive: tarfile.TarFile, filename: str, most: int) -> Iterator[tuple[str, Member]]:
-    total = 0
-    for count, entry in enumerate(archive):
-        name = posixpath.normpath(entry.name) if entry.name.startswith("./") else entry.name
-        _check_name(filename, name)
-        total += entry.size
-        if count >= _MOST_MEMBERS or entry.size < 0 or total > most or entry.issparse():
-            _refuse(filename, f"has a member with an invalid size: {name}")
-        if entry.isdir():
-            continue
-        stream = _content(archive, entry) if entry.isreg() or entry.islnk() or entry.issym() else None
-        if stream is None:
+    entries = dict(_tar_entries(archive, filename, most))
+    for name, entry in entries.items():
+        content = _link_target(entries, name)
+        if content is None:
             _refuse(filename, f"has a member that is not a file: {name}")
         size = entry.size if entry.isreg() else MAX_METADATA
         time = min(max(float(entry.mtime), 0.0), _LATEST)
-        yield name, Member(name, size, bool(entry.mode & 0o111), time, stream)
+        yield name, Member(name, size, bool(entry.mode & 0o111), time, partial(_open_entry, archive, content))
 
 
-def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], IO[bytes]] | None:
-    """Opens a member, or the member that a link names; None if that is missing."""
-    try:
-        content = archive.extractfile(entry)
-    except (KeyError, RecursionError):
-        return None
-    if content is None:
-        return None
-    content.close()
+def _tar_entries(archive: tarfile.TarFile, filename: str, most: int) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """The members that are not folders, by their names."""
+    total = 0
+    for count, entry in enumerate(archive):
+        # tarfile copies the global headers for each member.
+        if len(archive.pax_headers) > _MAX_PAX_HEADERS or len(entry.pax_headers) > _MAX_PAX_HEADERS:
+            _refuse(filename, "has too many extended headers")
+        name = posixpath.normpath(entry.name) if entry.name.startswith("./") else entry.name
+        _check_name(filename, name)
+        total += entry.size
+        if count >= MAX_MEMBERS or entry.size < 0 or total > most or entry.issparse():
+            _refuse(filename, f"has a member with an invalid size: {name}")
+        if not entry.isdir():
+            yield name, entry
 
-    def read() -> IO[bytes]:
-        stream = archive.extractfile(entry)
-        assert stream is not None  # checked above
-        return stream
 
-    return read
+def _link_target(entries: Mapping[str, tarfile.TarInfo], name: str) -> tarfile.TarInfo | None:
+    """The file *name*, or the one that it links to; None if that is missing. tarfile searches all members for each link."""
+    for _ in range(_MAX_LINKS):
+        entry = entries.get(name)
+        if entry is None or entry.isreg():
+            return entry
+        if len(entry.linkname) > MAX_PATH or not (entry.issym() or entry.islnk()):
+            return None
+        folder = posixpath.dirname(name) if entry.issym() else ""
+        name = posixpath.normpath(posixpath.join(folder, entry.linkname))
+    return None
+
+
+def _open_entry(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(entry)
+    assert stream is not None  # it is a file
+    return stream
 
 
 @contextmanager
 def _zip(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
-    with zipfile.ZipFile(path) as archive:
+    with open(path, "rb") as file, open_zip(file) as archive:
         entries = archive.infolist()
-        if len(entries) > _MOST_MEMBERS or sum(entry.file_size for entry in entries) > most:
+        if sum(entry.file_size for entry in entries) > most:
             _refuse(filename, f"unpacks to more than {most >> 20} MiB")
         members = {}
         for entry in entries:
@@ -195,19 +211,21 @@ def _opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO
 def _check_name(filename: str, name: str) -> None:
     parts = name.rstrip("/").split("/")
     if name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable():
-        _refuse(filename, f"has a member outside its folder: {name!r}")
+        _refuse(filename, f"has a member outside its folder: {name[:MAX_PATH]!r}")
+    if problem := path_problem(name):
+        _refuse(filename, f"has a member with {problem}")
 
 
 def _check_names(filename: str, members: Mapping[str, Member]) -> None:
     tops = {name.partition("/")[0] for name in members}
     if len(tops) != 1 or any("/" not in name for name in members):
         _refuse(filename, f"must contain one folder (PEP 517), not {', '.join(sorted(tops)[:3])}")
-    folders = {name[:position] for name in members for position, letter in enumerate(name) if letter == "/"}
-    if both := sorted(folders & members.keys()):
+    if both := sorted(folders_within_limits(members) & members.keys()):
         _refuse(filename, f"has {both[0]!r} as a file and as a folder")
 
 
 def _refuse(filename: str, problem: str) -> NoReturn:
     raise WheelError(
-        f"{filename} {problem}", hint="nothing was unpacked; report it to the maintainers, or lock another release"
+        printable(f"{filename} {problem}"),
+        hint="nothing was unpacked; report it to the maintainers, or lock another release",
     )

@@ -1,7 +1,6 @@
 """Local projects: their static metadata (PEP 621), and a digest that changes with their files."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from minglibc.config import files
 from minglibc.errors import SettingsError, WheelError
 from minglibc.index.local_files import path_of
 from minglibc.lock.digest import hexdigest
-from minglibc.model import versions
+from minglibc.model import toml, versions
 from minglibc.model.artifacts import SourceTree
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
@@ -48,7 +47,7 @@ def _project(text: str | None, path: str) -> dict[str, Any]:
     if text is None:
         raise WheelError(f"there is no {path}", hint=_WHEEL)
     try:
-        table = tomllib.loads(text).get("project")
+        table = toml.loads(text).get("project")
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
     if not isinstance(table, dict):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from minglibc.model.project_page import ProjectPage
 
 # Each format has a folder of its own; those of other formats are never read.
-FORMAT = "index-v4"
+FORMAT = "index-v5"
 # Most heads fit into the first read.
 _FIRST_READ = 16 << 10
 # The checksum and the length of the head in hexadecimal digits, each followed by a space.
@@ -100,7 +100,7 @@ class Store:
             self._make(os.path.dirname(path))
             self._remove_temporary_files()
             try:
-                prefix = b"%08x %08x " % (crc32(content), len(content))
+                prefix = b"%08x %08x " % (_checksum(content, path), len(content))
                 _write(temporary, "wb", b"".join((prefix, content, *lines)))
                 os.replace(temporary, path)
                 _damaged.discard(path)
@@ -211,11 +211,16 @@ def _parsed(file: BinaryIO, path: str) -> "tuple[Any, _Lines] | None":
     if end > len(start):
         start += os.pread(file.fileno(), end - len(start), len(start))
     content = start[_PREFIX:end]
-    if start[:8] != b"%08x" % crc32(content):
+    if start[:8] != b"%08x" % _checksum(content, path):
         return None
     head, parts = json.loads(content)
     lines = _Lines(file, path, end, parts)
     return (head, lines) if lines.end == os.fstat(file.fileno()).st_size else None
+
+
+def _checksum(content: bytes, path: str) -> int:
+    """The checksum of the head of the entry at *path*: one that was moved to the place of another entry is damaged."""
+    return crc32(content, crc32(os.fsencode("/".join(path.rsplit("/", 2)[1:]))))
 
 
 class _Lines(Sequence[bytes]):
@@ -258,7 +263,7 @@ def _remove_damaged(path: str) -> None:
     folder = os.path.dirname(path)
     for name in os.listdir(folder):
         entry = os.path.join(folder, name)
-        if entry == path or not _is_valid(entry):
+        if entry == path or not (name.endswith(".tmp") or _is_valid(entry)):
             _damaged.add(entry)
             with contextlib.suppress(OSError):
                 os.unlink(entry)

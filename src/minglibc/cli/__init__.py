@@ -46,6 +46,11 @@ def _open_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open until the end
+    # An encoding such as latin-1 lacks characters that messages contain. File names with other bytes are written as they are.
+    is_complete = sys.stdout.errors == "surrogateescape" and sys.stdout.encoding.lower() in {"utf-8", "utf8"}
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and not is_complete:
+        reconfigure(errors="backslashreplace")
 
 
 def _flush(name: str, code: int) -> int:

@@ -8,6 +8,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from minglibc.model.urls import hide_secrets
+
 if TYPE_CHECKING:
     from minglibc.model.targets import Target
     from minglibc.resolve.resolver import Attempt
@@ -45,8 +47,9 @@ def uses_color(stream: TextIO) -> bool:
 
 
 def print_message(text: str, stream: TextIO | None = None) -> None:
-    """Print *text* to *stream* (default: stderr), with colored labels and without control characters."""
+    """Print *text* to *stream* (default: stderr), with colored labels, without control characters and secrets of URLs."""
     stream = stream or sys.stderr
+    text = hide_secrets(text)
     if not text.isascii() or not text.replace("\n", "").isprintable():
         text = re.sub(_CONTROL, "\ufffd", text)
     if uses_color(stream):

@@ -7,11 +7,13 @@ from typing import Any
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
 from minglibc.config.settings import INDEX_FORMATS, INDEX_KEYS, NamedIndex, PathSource
 from minglibc.model.requirements import normalize_name
+from minglibc.model.urls import display_url
 
 # Compiled on first use: most projects use PyPI.
-_URL = r"(?i:https?)://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s]*)?"
-_USER_INFO = r"//[^/?#]*@"
-_URL_EXPECTED = 'expected a URL such as "https://index.example.invalid/simple", without # or ?'
+_URL = (
+    r"(?i:https?)://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s@]*)?"
+)
+_URL_EXPECTED = 'expected a URL such as "https://index.example.invalid/simple", without # or ?; in a password, write / as %2F, ? as %3F, # as %23, and @ as %40'
 
 
 def parse_index_url(problems: Problems, table: Mapping[str, Any]) -> str | None:
@@ -28,7 +30,7 @@ def _url(problems: Problems, value: object, key: str, *, committed: bool = True)
         return None
     match = re.fullmatch(_URL, value)
     if not match:
-        problems.unexpected(key, re.sub(_USER_INFO, "//****@", value), _URL_EXPECTED)
+        problems.unexpected(key, display_url(value), _URL_EXPECTED)
     elif match["credentials"] and committed:
         problems.warnings.append(
             f"{key} contains credentials, and the file is committed; store them in netrc or in environment variables"

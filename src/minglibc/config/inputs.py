@@ -31,6 +31,11 @@ def read(source: LockSource, folder: str) -> Text:
         return Text(read_pyproject(folder))
     if source.script:
         return Text(_of_script(source, folder))
+    if not source.requirements:
+        raise SettingsError(
+            f"{source.lock} was made from requirements files outside its folder, which it does not name",
+            hint=f"run `{source.command}`",
+        )
     return _of_requirements(source, folder)
 
 

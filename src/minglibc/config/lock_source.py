@@ -10,13 +10,15 @@ _RECORDED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "archit
 class LockSource(NamedTuple):
     """The files that a lock is made from, relative to its folder, and the options that were given.
 
-    Without files it is pyproject.toml. *lock* is the lock's file name.
+    Without files it is pyproject.toml. *lock* is the lock's file name. A lock that is *external* was made from requirements files
+    outside its folder, which it does not name: a lock must not make other users read such files.
     """
 
     requirements: tuple[str, ...] = ()
     script: str = ""
     options: tuple[str, ...] = ()
     lock: str = "pylock.toml"
+    external: bool = False
 
     @classmethod
     def load(cls, table: Mapping[str, Any], lock: str) -> "LockSource":
@@ -24,25 +26,29 @@ class LockSource(NamedTuple):
         requirements, script, options = table.get("requirements", []), table.get("script", ""), table.get("options", [])
         if not isinstance(script, str) or not all(map(_is_list_of_strings, (requirements, options))):
             raise ValueError("it does not record what it was made from")
-        return cls(tuple(requirements), script, tuple(options), lock)
+        if any(map(leaves_folder, (*requirements, script))):
+            raise ValueError("it names a file outside its folder as what it was made from")
+        return cls(tuple(requirements), script, tuple(options), lock, table.get("external") is True)
 
     @property
     def is_project(self) -> bool:
         """Whether it is the pyproject.toml in the lock's folder."""
-        return not self.requirements and not self.script
+        return not self.requirements and not self.script and not self.external
 
     @property
     def name(self) -> str:
         """The files, for messages."""
-        return ", ".join(self.requirements) or self.script or "pyproject.toml"
+        name = "pyproject.toml" if self.is_project else "requirements files outside its folder"
+        return ", ".join(self.requirements) or self.script or name
 
     @property
     def command(self) -> str:
         """The command that updates the lock, in the lock's folder."""
         if self.script:
             return f"minglibc lock --script {self.script}"
-        named = [f"-o {self.lock}"] if self.requirements and self.lock != "pylock.toml" else []
-        return " ".join(["minglibc lock", *(f"-r {path}" for path in self.requirements), *named])
+        paths = self.requirements or (("FILE",) if self.external else ())
+        named = [f"-o {self.lock}"] if self.external or (paths and self.lock != "pylock.toml") else []
+        return " ".join(["minglibc lock", *(f"-r {path}" for path in paths), *named])
 
     @property
     def sync(self) -> str:
@@ -52,7 +58,9 @@ class LockSource(NamedTuple):
     @property
     def table(self) -> dict[str, Any]:
         """The keys in the lock's [tool.minglibc] table."""
-        table = {"requirements": list(self.requirements), "script": self.script, "options": list(self.options)}
+        requirements = [] if self.external else list(self.requirements)
+        table = {"requirements": requirements, "script": self.script, "external": self.external}
+        table["options"] = list(self.options)
         return {key: value for key, value in table.items() if value}
 
     @property
@@ -75,6 +83,11 @@ class LockSource(NamedTuple):
 
 
 PROJECT_FILE = LockSource()
+
+
+def leaves_folder(path: str) -> bool:
+    """Whether the relative *path* may lead out of its folder."""
+    return path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
 
 
 def _is_list_of_strings(value: object) -> bool:

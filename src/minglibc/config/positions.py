@@ -12,8 +12,9 @@ def line_of(text: str, key: str) -> int:
 
     Tables that are written inline or with dotted keys are not searched: tomllib gives no positions.
     """
-    path, _, rest = key.partition("[")
-    skip = int(rest.partition("]")[0] or 0) if rest else 0
+    # A key can contain "[" itself.
+    item = re.match(r"([^\[]*)\[([0-9]{1,6})\]", key)
+    path, skip = (item[1], int(item[2])) if item else (key, 0)
     table = ""
     for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(_HEADER, line):

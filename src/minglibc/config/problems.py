@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minglibc.config.positions import line_of
+from minglibc.model.artifacts import printable
 from minglibc.model.requirements import normalize_name
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
@@ -28,7 +29,8 @@ class Problems:
         """Record that *key* has the problem in *message*, which continues the sentence."""
         line = line_of(self._text, key)
         name = key if self._text else key.removeprefix("project.")
-        self.messages.append(f"{name}{f' (line {line})' if line else ''} {message}")
+        lines = f"{printable(name)}{f' (line {line})' if line else ''} {message}".split("\n")
+        self.messages.append("\n".join(map(printable, lines)))
 
     def unexpected(self, key: str, value: object, expected: str) -> None:
         """Record that *key* has a *value* of another form than *expected*."""
@@ -133,7 +135,7 @@ def _describe(value: object) -> str:  # noqa: PLR0911  one return for each kind 
         case int() | float():
             return f"the number {value}"
         case str():
-            return f'"{value if len(value) <= 80 else value[:77] + "…"}"'
+            return f'"{printable(value if len(value) <= 80 else value[:77] + "…")}"'
         case list():
             return "a list" if value else "an empty list"
         case dict():

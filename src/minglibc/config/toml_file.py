@@ -1,10 +1,10 @@
 """TOML text into tables, with error messages that name the line."""
 
 import re
-import tomllib
 from typing import Any
 
 from minglibc.errors import SettingsError
+from minglibc.model import toml
 
 _CONFLICT = r"(?m)^(?:<{7}|>{7})(?: .*)?$"
 
@@ -12,7 +12,7 @@ _CONFLICT = r"(?m)^(?:<{7}|>{7})(?: .*)?$"
 def load(text: str, name: str = "pyproject.toml") -> dict[str, Any]:
     """The tables of *text*; raises a SettingsError that says where the text is not valid TOML."""
     try:
-        return tomllib.loads(text)
+        return toml.loads(text)
     except RecursionError as error:
         raise SettingsError(f"{name} is not valid TOML: it is nested too deeply") from error
     except ValueError as error:

@@ -14,6 +14,7 @@ from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
+from minglibc.model.urls import display_url
 from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
@@ -207,8 +208,10 @@ class Index:
         if entry is None:
             return None
         try:
-            head = entry.head["page"]
-            return _CachedPage(entry, None if head is None else ProjectPage.load(head, entry.lines))
+            head, etag, max_age = (entry.head[key] for key in ("page", "etag", "max-age"))
+            page = None if head is None else ProjectPage.load(head, entry.lines)
+            is_valid = isinstance(etag, str) and isinstance(max_age, int) and (page is None or page.name == name)
+            return _CachedPage(entry, page) if is_valid else None
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -388,7 +391,9 @@ class Index:
 
     def _not_found(self, name: str, base: str) -> ProjectNotFound:
         if name in self._pins:
-            return ProjectNotFound(f"{name} is not on {base}, the index that tool.minglibc.sources pins it to")
+            return ProjectNotFound(
+                f"{name} is not on {display_url(base)}, the index that tool.minglibc.sources pins it to"
+            )
         return ProjectNotFound(f"{name} is on no index")
 
     @staticmethod

@@ -15,7 +15,8 @@ from minglibc import __version__
 from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 from minglibc.index import tls
 from minglibc.index.proxies import proxied_client
-from minglibc.index.response import MIB, Response, decompressed, display_url
+from minglibc.index.response import MIB, Response, decompressed
+from minglibc.model.urls import display_url
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 60.0

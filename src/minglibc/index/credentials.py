@@ -40,6 +40,7 @@ class Credentials:
             return url
         from urllib.parse import unquote, urlsplit, urlunsplit  # noqa: PLC0415  3 ms; most URLs have no credentials
 
+        _check_user_info(url)
         try:
             parts = urlsplit(url)
         except ValueError as error:
@@ -168,6 +169,16 @@ def _basic(user: str, password: str) -> str:
     from base64 import b64encode  # noqa: PLC0415  few indexes require any
 
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def _check_user_info(url: str) -> None:
+    """Raise SettingsError where "@" follows the first "/", "?" or "#": they may be parts of a password, which is not quoted."""
+    rest = url.partition("://")[2]
+    if "@" in rest.replace("?", "/").replace("#", "/").partition("/")[2]:
+        raise SettingsError(
+            "the index URL is invalid",
+            hint="write / as %2F, ? as %3F, # as %23 and @ as %40 in a user name or password, and @ as %40 in a path",
+        )
 
 
 def without_credentials(url: str) -> str:

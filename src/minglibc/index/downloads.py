@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache, hexdigest
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
 from minglibc.index.local_files import path_of
-from minglibc.index.response import display_url
+from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:
     import httpx

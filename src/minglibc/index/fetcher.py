@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minglibc.errors import IndexAnswerError
 from minglibc.index.connection import Connection
 from minglibc.index.page_worker import PageWorker
-from minglibc.index.response import ACCEPT, Response, display_url, max_age, validators
+from minglibc.index.response import ACCEPT, Response, max_age, validators
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
 from minglibc.model.project_page import ProjectPage
+from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:
     from minglibc.index.html_page import FlatPage

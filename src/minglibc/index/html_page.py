@@ -7,11 +7,17 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 from minglibc.errors import IndexAnswerError
 from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
-from minglibc.index.response import Response, display_url
+from minglibc.index.response import MIB, Response
+from minglibc.model.artifacts import printable
 from minglibc.model.project_page import ProjectPage, project_of, reduce_files
+from minglibc.model.urls import display_url
 
 # One of these is in every index page without files: PEP 629's version, servers' usual titles, and directory listings.
 _MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
+# html.parser reads a megabyte of attributes per second. A page of 13,000 files, as PyPI's largest, has half of this size.
+_MAX_SIZE = 10 * MIB
+_MAX_TAG = 1 << 20
+_MAX_TAGS = 500_000
 _NO_FILES = "the index returned a web page that lists no files — a login page?"
 
 
@@ -58,13 +64,24 @@ def _hashes(text: str) -> dict[str, str]:
 def _parse(response: Response) -> _LinkParser:
     parser = _LinkParser()
     with parsing(response):
+        _check_size(response.body)
         # Without close(), an incomplete tag at the end is ignored.
         parser.feed(response.body.decode(errors="replace"))
     if parser.version.partition(".")[0] != "1":
         raise IndexAnswerError(
-            f"{display_url(response.url)}: the index uses version {parser.version} of the Simple API; minglibc supports 1.x"
+            f"{display_url(response.url)}: the index uses version {printable(parser.version)} of the Simple API; minglibc supports 1.x"
         )
     return parser
+
+
+def _check_size(body: bytes) -> None:
+    """Raise ValueError where html.parser would need too much memory or time."""
+    if len(body) > _MAX_SIZE:
+        raise ValueError(f"it is larger than {_MAX_SIZE // MIB} MiB")
+    if max(map(len, body.split(b">"))) > _MAX_TAG:
+        raise ValueError(f"it has a tag of more than {_MAX_TAG // 1024} KiB")
+    if body.count(b"<") > _MAX_TAGS:
+        raise ValueError(f"it has more than {_MAX_TAGS} tags")
 
 
 def _has_mark(body: bytes, marks: Sequence[bytes]) -> bool:

@@ -6,10 +6,14 @@ import msgspec
 
 from minglibc.errors import IndexAnswerError
 from minglibc.index.page_file import File, parsing
-from minglibc.index.response import JSON_TYPE, Response, display_url
+from minglibc.index.response import JSON_TYPE, Response
+from minglibc.model.artifacts import printable
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import normalize_name
+from minglibc.model.urls import display_url
 
+# Of a page with 250,000 files, more than any index has.
+_MAX_TABLES = 800_000
 JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
 
 
@@ -56,7 +60,7 @@ def read_json(response: Response, name: str) -> ProjectPage:
         name,
         page.files,
         base_url=response.url,
-        status=page.project_status.status,
+        status=printable(page.project_status.status),
         status_reason=page.project_status.reason or "",
     )
 
@@ -66,13 +70,16 @@ def _check_project(page: _Page, response: Response, name: str) -> None:
     major = page.meta.api_version.partition(".")[0]
     if major != "1":
         raise IndexAnswerError(
-            f"{display_url(response.url)}: the index uses version {page.meta.api_version} of the Simple API; minglibc supports 1.x"
+            f"{display_url(response.url)}: the index uses version {printable(page.meta.api_version)} of the Simple API; minglibc supports 1.x"
         )
     if page.name and normalize_name(page.name) != name:
         raise IndexAnswerError(f"{display_url(response.url)}: the page is for another project, {page.name!r}")
 
 
 def _decoded(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
+    # Each file has up to three; entries need ten times the memory of the shortest JSON.
+    if response.body.count(b"{") > _MAX_TABLES:
+        raise IndexAnswerError(f"{display_url(response.url)}: the page has too many files")
     try:
         if not response.body.isascii():
             response.body.decode()  # msgspec accepts invalid UTF-8 in values that it skips

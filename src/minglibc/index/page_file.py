@@ -6,7 +6,9 @@ from contextlib import contextmanager
 import msgspec
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index.response import Response, display_url
+from minglibc.index.response import Response
+from minglibc.model.artifacts import printable
+from minglibc.model.urls import display_url
 
 HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
@@ -31,10 +33,12 @@ def parsing(response: Response) -> Iterator[None]:
     try:
         yield
     except msgspec.ValidationError as error:
-        raise IndexAnswerError(f"{display_url(response.url)}: the JSON is not a project page: {error}") from error
+        raise IndexAnswerError(
+            printable(f"{display_url(response.url)}: the JSON is not a project page: {error}")
+        ) from error
     except (ValueError, AssertionError, RecursionError) as error:
         # html.parser asserts its assumptions, urllib raises ValueError, and msgspec limits the nesting.
-        raise IndexAnswerError(f"{display_url(response.url)}: the page cannot be parsed: {error}") from error
+        raise IndexAnswerError(printable(f"{display_url(response.url)}: the page cannot be parsed: {error}")) from error
 
 
 def content_type(response: Response) -> str:

@@ -3,8 +3,9 @@
 from minglibc.errors import IndexAnswerError
 from minglibc.index.json_page import JSON_TYPES, read_json
 from minglibc.index.page_file import HTML_TYPES, content_type, parsing
-from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompressed, display_url
+from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompressed
 from minglibc.model.project_page import ProjectPage
+from minglibc.model.urls import display_url
 
 
 def read_page(response: Response, name: str) -> ProjectPage:

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from minglibc.model.zip_archive import open_zip
+
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
 MAX_METADATA = 8 << 20
@@ -83,14 +85,13 @@ def read_wheel(data: bytes) -> bytes:
 def read_open(file: Any) -> bytes:
     """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is not a wheel."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_zip(file) as archive:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
             if len(names) != 1:
                 raise ValueError("it has no METADATA, or more than one")
             if archive.getinfo(names[0]).file_size > MAX_METADATA:
                 raise ValueError("its METADATA is too large")
-            content: bytes = archive.read(names[0])
-            return content
+            return archive.read(names[0])
     except (
         zipfile.BadZipFile,
         zlib.error,

@@ -4,9 +4,9 @@ import re
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from minglibc.errors import IndexAnswerError
+from minglibc.model.urls import display_url
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -16,6 +16,7 @@ MAX_DECOMPRESSED = 128 * MIB
 # For responses with neither an ETag nor Cache-Control.
 DEFAULT_MAX_AGE = 600
 _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
+_AGE_DIGITS = 12
 _GZIP = frozenset(("gzip", "x-gzip"))
 
 
@@ -51,15 +52,6 @@ def decompressed(response: Response) -> Response:
     return response._replace(headers=headers, body=body)
 
 
-def display_url(url: str) -> str:
-    """*url* without user, password and query, safe to print."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return repr(url.partition("?")[0].rpartition("@")[2])
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
-
-
 def max_age(response: Response) -> int:
     """For how many seconds a response is fresh (RFC 9111)."""
     control = response.headers.get("cache-control", "").lower()
@@ -73,7 +65,8 @@ def max_age(response: Response) -> int:
 
 def _age(response: Response) -> int:
     age = response.headers.get("age", "0")
-    return int(age) if age.isascii() and age.isdigit() else 0
+    # A longer number exceeds every max-age, and int() rejects thousands of digits.
+    return int(age[:_AGE_DIGITS]) if age.isascii() and age.isdigit() else 0
 
 
 def validators(response: Response) -> dict[str, Any]:

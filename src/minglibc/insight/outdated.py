@@ -165,7 +165,8 @@ def _follows_another_target(status: ReleaseStatus) -> bool:
 
 
 def age(day: str, now: datetime) -> int | None:
-    """The days from *day* (ISO 8601) to *now*; None if *day* is empty."""
-    if not day:
+    """The days from *day* (ISO 8601) to *now*; None if *day* is empty, or no date on an index's page."""
+    try:
+        return max(0, (now.date() - datetime.fromisoformat(day).date()).days)
+    except ValueError:
         return None
-    return max(0, (now.date() - datetime.fromisoformat(day).date()).days)

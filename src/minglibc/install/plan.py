@@ -7,6 +7,7 @@ from typing import NamedTuple
 from minglibc.model.platform_tags import expand_tags, needed_libc
 from minglibc.model.requirements import Environment, parse
 from minglibc.model.targets import Target, tag_ranks
+from minglibc.model.urls import display_url
 from minglibc.model.versions import contains, key
 
 
@@ -133,7 +134,7 @@ def _other_origin(wheel: Wanted, installed: Installed, target: Target) -> str:
     if installed.digest:
         return "installed from another file than the lock's"
     if installed.direct_url:
-        return f"installed from {installed.direct_url}"
+        return f"installed from {display_url(installed.direct_url)}"
     # A build of the same source by another installer is accepted if its files are compatible with the cap.
     if wheel.tags and installed.tags != wheel.tags:
         return _other_tags(wheel, installed.tags, target)

@@ -23,20 +23,34 @@ from minglibc.cache.wheels import identity_of
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.install.layout import ORIGIN, Layout, folders_of
+from minglibc.model.artifacts import printable
 from minglibc.model.core_metadata import headers
+from minglibc.model.limits import (
+    MAX_FILENAME,
+    MAX_MEMBERS,
+    MAX_PATH,
+    MAX_TAGS,
+    folders_within_limits,
+    path_problem,
+    tag_count,
+)
 from minglibc.model.platform_tags import expand_tags
 from minglibc.model.requirements import normalize_name
 from minglibc.model.versions import contains, key
+from minglibc.model.zip_archive import open_zip
 
 # Deflate reaches up to 1032 to 1; complete wheels stay below 60 to 1.
 _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
-_MOST_MEMBERS = 1_000_000
+_MAX_METADATA = 8 << 20
+_MAX_RECORD = 32 << 20
+# Of a wheel's tags, in a message.
+_MAX_LISTED = 20
 
 _RECORD_ALGORITHMS = {"sha256", "sha384", "sha512"}
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 # Names that can be inserted into a generated script without changing its meaning.
-_SCRIPT_NAME = re.compile(r"[^/\\\0\r\n]+")
+_SCRIPT_NAME = re.compile(rf"[^/\\\0\r\n]{{1,{MAX_FILENAME}}}")
 _OBJECT = re.compile(
     r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*:\s*(?P<attr>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(?:\[.*\])?"
 )
@@ -93,7 +107,7 @@ def opened(
         try:
             file = stack.enter_context(open(path, "rb", opener=open_regular))
             _check_content(file, filename, *expected)
-            archive = stack.enter_context(zipfile.ZipFile(file))
+            archive = stack.enter_context(open_zip(file))
             wheel = _WheelCheck(archive, path, filename, layout, additional).wheel()
         except (
             zipfile.BadZipFile,
@@ -125,7 +139,7 @@ def _check_content(file: BufferedReader, filename: str, content: str, identity: 
 def reject(filename: str, reason: str) -> NoReturn:
     """Raise WheelError for the wheel *filename*."""
     raise WheelError(
-        f"{filename} {reason}",
+        printable(f"{filename} {reason}"),
         hint="nothing of it was installed; report it to its maintainers, or lock another release",
     )
 
@@ -173,8 +187,6 @@ class _WheelCheck:
         reject(self._filename, reason)
 
     def _check_members(self) -> None:
-        if len(self._members) > _MOST_MEMBERS:
-            self._reject(f"has {len(self._members)} members")
         total = sum(member.file_size for member in self._members)
         packed = self._size()
         if total > _BOMB_FREE + _BOMB_RATIO * packed:
@@ -188,17 +200,16 @@ class _WheelCheck:
                 same = other.rstrip("/") == member.filename.rstrip("/")
                 self._reject(f"has two members named {other}" if same else f"has both {other} and {member.filename}")
             seen[folded] = member.filename
-        folders: set[str] = set()
-        for folded in seen:
-            parent = folded.rpartition("/")[0]
-            while parent and parent not in folders:
-                if not seen.get(parent, "/").endswith("/"):
-                    self._reject(f"has {seen[parent]} both as a file and as a folder")
-                folders.add(parent)
-                parent = parent.rpartition("/")[0]
+        for folder in folders_within_limits(seen) & seen.keys():
+            if not seen[folder].endswith("/"):
+                self._reject(f"has {seen[folder]} both as a file and as a folder")
 
     def _check_member(self, member: zipfile.ZipInfo) -> None:
         name = member.filename
+        if problem := path_problem(name):
+            self._reject(f"has a member with {problem}")
+        if not name.isprintable():
+            self._reject(f"has a member with a control character in its name: {name!r}")
         if "\\" in name or "\\" in member.orig_filename or "\0" in member.orig_filename:
             self._reject(f"has a member with a backslash or a null byte in its name: {member.orig_filename!r}")
         if name.startswith("/"):
@@ -253,12 +264,15 @@ class _WheelCheck:
             self._reject(f"has the .dist-info of another project or version: {names[0]}")
         return stem
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, limit: int = _MAX_METADATA) -> bytes:
         path = f"{self._stem}.dist-info/{name}"
         try:
-            return self._archive.read(path)
+            size = self._archive.getinfo(path).file_size
         except KeyError:
             self._reject(f"has no {path}")
+        if size > limit:
+            self._reject(f"has a {name} that is too large: {size} bytes")
+        return self._archive.read(path)
 
     def _check_metadata(self) -> tuple[tuple[str, ...], str]:
         """Its Requires-Dist and its Requires-Python."""
@@ -282,14 +296,17 @@ class _WheelCheck:
         version = _first(values, "wheel-version") or "none"
         if version.partition(".")[0] != "1":
             self._reject(f"has Wheel-Version {version}; minglibc supports 1")
-        tags = {tag for line in values.get("tag", ()) for tag in expand_tags(line)}
+        lines = values.get("tag", ())
+        if len(lines) > MAX_TAGS or any(tag_count(line) > MAX_TAGS for line in lines):
+            self._reject("has too many tags in WHEEL")
+        tags = {tag for line in lines for tag in expand_tags(line)}
         if tags != set(expand_tags("-".join(self._tags))):
-            listed = ", ".join(sorted(tags)) or "none"
+            listed = ", ".join(sorted(tags)[:_MAX_LISTED]) or "none"
             self._reject(f"has tags in WHEEL that differ from those in its file name: {listed}")
         return "purelib" if _first(values, "root-is-purelib").lower() == "true" else "platlib"
 
     def _check_record(self) -> dict[str, tuple[str, int]]:
-        listed = _record_rows(self._read("RECORD").decode("utf-8"), self._reject)
+        listed = _record_rows(self._read("RECORD", _MAX_RECORD).decode("utf-8"), self._reject)
         own = f"{self._stem}.dist-info/RECORD"
         unlisted = {own, *(f"{self._stem}.dist-info/{name}" for name in _SIGNATURES)}
         record: dict[str, tuple[str, int]] = {}
@@ -361,16 +378,16 @@ class _WheelCheck:
         config = ConfigParser(delimiters=("=",), interpolation=None, strict=True)
         config.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep case
         try:
-            config.read_string(self._archive.read(path).decode("utf-8"))
+            config.read_string(self._read("entry_points.txt").decode("utf-8"))
         except ConfigParserError as error:
             first = str(error).splitlines()[0]
             self._reject(f"has an entry_points.txt that can't be read: {first}")
         for section in ("console_scripts", "gui_scripts"):
             for name, value in config.items(section) if config.has_section(section) else ():
-                if not _SCRIPT_NAME.fullmatch(name) or name in (".", ".."):
-                    self._reject(f"has a script with an invalid name: {name!r}")
-                if not _OBJECT.fullmatch(value.strip()):
-                    self._reject(f"has a script {name} with an invalid entry point: {value!r}")
+                if not _SCRIPT_NAME.fullmatch(name) or name in (".", "..") or not name.isprintable():
+                    self._reject(f"has a script with an invalid name: {name[:MAX_FILENAME]!r}")
+                if len(value) > MAX_PATH or not _OBJECT.fullmatch(value.strip()):
+                    self._reject(f"has a script {name} with an invalid entry point: {value[:MAX_PATH]!r}")
                 yield name
 
 
@@ -401,8 +418,10 @@ def _record_rows(text: str, reject: Callable[[str], NoReturn]) -> dict[str, tupl
             if len(row) != 3:
                 reject("has a RECORD with a line that does not have three fields")
             path = row[0]
-            if path in rows:
-                reject(f"lists {path} twice in RECORD")
+            if problem := path_problem(path):
+                reject(f"has a RECORD with {problem}")
+            if path in rows or len(rows) > 2 * MAX_MEMBERS:
+                reject(f"lists {path} twice in RECORD" if path in rows else "lists too many files in RECORD")
             rows[path] = (row[1], row[2])
     except csv.Error as error:
         reject(f"has a RECORD that can't be read: {error}")

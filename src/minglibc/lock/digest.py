@@ -104,10 +104,10 @@ def _given(overrides: Mapping[str, object] | None) -> str:
     return repr(sorted((key, value) for key, value in (overrides or {}).items() if value is not None and value != ()))
 
 
-def _load(toml: str) -> dict[str, object]:
-    import tomllib  # noqa: PLC0415  15 ms, which is_current_cached saves
+def _load(text: str) -> dict[str, object]:
+    from minglibc.model import toml  # noqa: PLC0415  15 ms, which is_current_cached saves
 
-    return tomllib.loads(toml.removeprefix("\ufeff"))
+    return toml.loads(text.removeprefix("\ufeff"))
 
 
 def _relevant(document: Mapping[str, object]) -> dict[str, object]:

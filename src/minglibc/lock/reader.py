@@ -1,7 +1,6 @@
 """The text of a pylock.toml → Lock; damaged, edited and foreign locks are rejected."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,9 @@ from minglibc.lock.digest import lock_digests
 from minglibc.lock.document import FORMAT
 from minglibc.lock.locked_files import select
 from minglibc.lock.validation import problem_of
+from minglibc.model import toml
+from minglibc.model.artifacts import printable
+from minglibc.model.limits import MAX_FILENAME, MAX_TAGS, tag_count
 from minglibc.model.targets import LIBCS, PythonVersion, Target
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _CONFLICT = r"(?m)^(?:<{7}|>{7}|={7}$)"
 _HINT = "run `minglibc lock` to create it again"
 _UPGRADE = "upgrade minglibc on this machine"
 # The keys of PEP 751; a later version of the standard, or of minglibc, can have more.
+_FOREIGN_KEYS = frozenset(("tool", "attestation-identities"))
 _KEYS = frozenset(
     (
         *("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups"),
@@ -45,7 +48,10 @@ class Unknown(NamedTuple):
     @property
     def names(self) -> list[str]:
         """The keys in the order of the file; those of a package follow its name and a dot."""
-        return [*self.top, *(f"{name}.{key}" for (name, _), found in self.packages.items() for key in found)]
+        return [
+            printable(name)
+            for name in (*self.top, *(f"{name}.{key}" for (name, _), found in self.packages.items() for key in found))
+        ]
 
     def kept_in(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """*document* with these keys; those of packages that it no longer has in the same version are dropped."""
@@ -93,7 +99,7 @@ def loads(text: str, *, name: str = "pylock.toml") -> Lock:
             hint="resolve the conflict in pyproject.toml first, then run `minglibc lock` to create the lock again",
         )
     try:
-        document = tomllib.loads(text)
+        document = toml.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for a number that is too long for int()
         raise LockError(f"{name} is not valid TOML: {error}", hint=_HINT) from error
     version = document.get("lock-version")
@@ -124,6 +130,8 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
 
     digests = lock_digests(text)
     try:
+        _check_characters(document)
+        _check_filenames(document)
         pylock = Pylock.from_dict(document)
         targets, source = loads_targets(document), LockSource.load(table, name)
         indexes = _loads_indexes(table)
@@ -144,6 +152,38 @@ def _checked(document: Mapping[str, Any], table: Mapping[str, Any], text: str, n
         raise LockError(f"{name} was truncated or edited: {problem}", hint=f"{_HINT}, and don't edit it")
     assert digests is not None
     return Lock(pylock, targets, digests.inputs, loads_names(document), source, _unknown(document), indexes)
+
+
+def _check_characters(document: Mapping[str, Any]) -> None:
+    """Raise ValueError for a control character in what minglibc reads of a lock: it prints and exports such values."""
+    packages = [
+        {key: package.get(key) for key in _PACKAGE_KEYS - _FOREIGN_KEYS} for package in document.get("packages", [])
+    ]
+    keys = _KEYS - {"tool", "packages"}
+    waiting: list[Any] = [*(document.get(key) for key in keys), document["tool"]["minglibc"], packages]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                if not text.isprintable():
+                    raise ValueError(f"it has a control character in {text[:60]!r}")
+            case dict() as table:
+                waiting += [*table, *table.values()]
+            case list() as values:
+                waiting += values
+
+
+def _check_filenames(document: Mapping[str, Any]) -> None:
+    """Raise ValueError for a file name that is too long, or has too many tags for packaging to expand."""
+    for package in document.get("packages", []):
+        for file in [*package.get("wheels", []), package.get("sdist", {})]:
+            for text in (file.get("name"), file.get("url"), file.get("path")):
+                filename = text.partition("?")[0].partition("#")[0].rpartition("/")[2] if text else ""
+                if "%" in filename:
+                    from urllib.parse import unquote  # noqa: PLC0415  3 ms; few file names are quoted
+
+                    filename = unquote(filename)
+                if len(filename) > MAX_FILENAME or not filename.isprintable() or tag_count(filename[:-4]) > MAX_TAGS:
+                    raise ValueError(f"it has an invalid file name: {filename[:60]!r}")
 
 
 def loads_targets(document: Mapping[str, Any]) -> tuple[Target, ...]:

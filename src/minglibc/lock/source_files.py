@@ -13,10 +13,10 @@ LISTED = "\nlocal = ["
 
 def changed(lock: str, folder: str) -> list[str]:
     """The paths, from the lock's *folder*, of the files whose digest differs from the one in the lock."""
-    import tomllib  # noqa: PLC0415  few locks have local files
+    from minglibc.model import toml  # noqa: PLC0415  few locks have local files
 
     text = lock.replace("\r\n", "\n")
-    rows = tomllib.loads(text[text.rindex(TABLE) :])["tool"]["minglibc"].get("local", [])
+    rows = toml.loads(text[text.rindex(TABLE) :])["tool"]["minglibc"].get("local", [])
     return [row["path"] for row in rows if digest(os.path.join(folder, row["path"])) != row["sha256"]]
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from minglibc.config.lock_source import leaves_folder
 from minglibc.lock.locked_files import select
 from minglibc.model.artifacts import HASH_ALGORITHMS
 from minglibc.model.platform_tags import lowest_libcs
@@ -82,15 +83,22 @@ def _location_problem(wheel: "LockedFile") -> str:
         return _path_problem(wheel.filename, wheel.path)
     if wheel.url is None or wheel.path is not None or not wheel.url.startswith(("https://", "http://")):
         return f"{wheel.filename} has no http(s) URL, or both a URL and a path"
+    # A line break or a space would end it in requirements.txt.
+    if not wheel.url.isprintable() or " " in wheel.url:
+        return f"{wheel.filename} has an invalid URL"
     # Not by urllib.parse, whose import takes 3 ms; parts of a URL end at these characters (RFC 3986).
-    if "@" in re.split("[/?#]", wheel.url.partition("://")[2], maxsplit=1)[0]:
+    host = re.split("[/?#]", wheel.url.partition("://")[2], maxsplit=1)[0]
+    if "@" in host:
         return f"{wheel.filename} has credentials in its URL"
+    if re.search(r"[\[\]]", host) and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?", host):
+        return f"{wheel.filename} has an invalid IPv6 address in its URL"
     return ""
 
 
 def _path_problem(name: str, path: str) -> str:
-    leaves = path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
-    return f"{name} has a path outside the lock's folder" if leaves else ""
+    if not path.isprintable():
+        return f"{name} has a path with control characters"
+    return f"{name} has a path outside the lock's folder" if leaves_folder(path) else ""
 
 
 def _selection_problem(pylock: "Pylock", targets: Sequence[Target]) -> str:

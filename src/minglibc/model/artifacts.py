@@ -1,7 +1,7 @@
 """What a lock can install: wheels, source distributions and source trees."""
 
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 # Strongest first; PEP 751 locks must not rely on md5 or sha1.
@@ -82,7 +82,7 @@ class SourceTree(Artifact):
         return True
 
 
-@cache
+@lru_cache(maxsize=1 << 14)
 def tag_set(filename: str) -> str:
     """The compressed tag set at the end of a wheel's file name (PEP 425)."""
     return "-".join(filename[:-4].rsplit("-", 3)[1:])

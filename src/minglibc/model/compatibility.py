@@ -11,6 +11,7 @@ from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printab
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, expand_tags, needed_libc
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
+from minglibc.model.urls import display_url
 
 
 class Reason(Enum):
@@ -234,8 +235,8 @@ class TargetCompatibility:
                     return Rejection(Reason.REQUIRES_PYTHON, file.requires_python)
             except ValueError as error:
                 return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
-        if not file.url.startswith(("https://", "http://")) and not file.is_local:
-            return Rejection(Reason.UNUSABLE, f"its URL {file.url} is not http(s)")
+        if not file.is_local and (problem := _url_problem(file.url)):
+            return Rejection(Reason.UNUSABLE, problem)
         cutoff = self._cutoff.of(file.name)
         if not cutoff:
             return None
@@ -339,6 +340,13 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
 
 
 # These do not depend on the rules, so that all checks share one cache.
+
+
+def _url_problem(url: str) -> str:
+    """Why a lock can't have *url*; empty if it can."""
+    if not url.startswith(("https://", "http://")):
+        return f"its URL {display_url(url)} is not http(s)"
+    return "its URL contains credentials" if "@" in url and "@" in url.split("/", 3)[2] else ""
 
 
 def _best_rank(tags: str, ranks: Mapping[str, int]) -> int | None:

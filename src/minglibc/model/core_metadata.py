@@ -24,6 +24,8 @@ class DynamicMetadata(ValueError):
 
 # PEP 643: from this metadata version on, fields that are not dynamic are the same in every wheel built from the source.
 _STATIC_SINCE = (2, 2)
+# The largest real METADATA has some thousands.
+_MAX_VALUES = 20_000
 _RESOLVER_FIELDS = frozenset(("requires-dist", "requires-python", "provides-extra"))
 _FIELDS = {"name": "name", "version": "version", "requires-python": "requires_python"}
 
@@ -35,6 +37,8 @@ def parse_metadata(text: str) -> CoreMetadata:
     for field, value in headers(text):
         if field in lists:
             lists[field].append(value)
+            if len(lists[field]) > _MAX_VALUES:
+                raise ValueError(f"its METADATA has more than {_MAX_VALUES} fields {field}")
         elif field in _FIELDS:
             fields.setdefault(_FIELDS[field], value)
     if not fields.get("name") or not fields.get("version"):

@@ -141,6 +141,8 @@ def local_url(address: str, folder: str) -> tuple[str, str]:
         if parts.netloc not in {"", "localhost"}:
             raise ValueError("is on another machine")
         path = unquote(parts.path)
+    if not path.isprintable():
+        raise ValueError("contains characters that a lock can't record")
     whole = posixpath.normpath(posixpath.join(folder, path))
     # A lock is copied with its folder, and must not refer to other files of the machine that it is installed on.
     if not (whole + "/").startswith(folder.rstrip("/") + "/"):

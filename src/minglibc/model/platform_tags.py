@@ -1,9 +1,10 @@
 """The C library version in a platform tag (PEP 600, 656)."""
 
 import re
-from functools import cache
+from functools import lru_cache
 from itertools import product
 
+from minglibc.model.limits import MAX_TAGS, tag_count
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
 FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
@@ -30,16 +31,16 @@ def lowest_libcs(tag_set: str) -> dict[str, Cap]:
     return lowest
 
 
-@cache
+@lru_cache(maxsize=1 << 14)
 def libcs_of(tag_set: str) -> frozenset[Cap]:
     """Every C library version in a compressed tag set."""
     return frozenset(needs for platform in tag_set.rpartition("-")[2].split(".") if (needs := needed_libc(platform)))
 
 
-@cache
+@lru_cache(maxsize=1 << 10)
 def expand_tags(tag_set: str) -> tuple[str, ...]:
-    """The single tags of a compressed tag set (PEP 425); the text itself if it is not one."""
+    """The single tags of a compressed tag set (PEP 425); the text itself if it is not one or has too many."""
     parts = [part.split(".") for part in tag_set.split("-")]
-    if len(parts) != 3:
+    if len(parts) != 3 or tag_count(tag_set) > MAX_TAGS:
         return (tag_set,)
     return tuple("-".join(tag) for tag in product(*parts))

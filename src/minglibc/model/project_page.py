@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from minglibc.model import versions
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, printable, tag_set
+from minglibc.model.limits import MAX_FILENAME, is_filename
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
@@ -233,6 +234,9 @@ class _Releases:
         known, stems = self._foreign, self._stems
         for file in files:
             filename = file.filename
+            if not is_filename(filename):
+                self.skipped.append(printable(filename[:MAX_FILENAME]))
+                continue
             if filename.endswith(".whl"):
                 stem, *tags = filename.rsplit("-", 3)
                 platform = tags[-1] if tags else ""
@@ -308,7 +312,8 @@ def _row(entry: Mapping[str, Any]) -> Row:
     size = entry.get("size")
     return [
         entry["filename"],
-        printable(entry["url"]),
+        # A space would end the URL in requirements.txt.
+        printable(entry["url"]).replace(" ", "%20"),
         _strongest(entry.get("hashes")),
         None if size is None or size < 0 else size,
         printable(entry.get("upload-time") or ""),

@@ -32,6 +32,8 @@ _CLAUSE = re.compile(
 
 # The longest file name of common file systems, which versions are a part of; int() has a limit far above it.
 _LONGEST = 255
+# As long as a requirement may be.
+_LONGEST_SPECIFIER = 4000
 _LETTER = re.compile("[a-zA-Z]")
 _PHASE = re.compile(r"\.?(a|b|rc)\.?")
 _FINAL = (9, 0)
@@ -135,6 +137,8 @@ class Versions(Sequence[str]):
         """The mask of the versions that *specifier* contains, including pre-releases; raises ValueError if it is invalid."""
         mask = self._masks.get(specifier)
         if mask is None:
+            if len(specifier) > _LONGEST_SPECIFIER:
+                raise ValueError(f"{specifier[:60]!r}… is longer than {_LONGEST_SPECIFIER} characters")
             mask = self._masks[specifier] = self._compute_mask(specifier)
         return mask
 

@@ -1,0 +1,55 @@
+"""Limits of untrusted names, far above those of real distributions and at most those of file systems."""
+
+from collections.abc import Iterable
+
+# The longest name of a file on Linux.
+MAX_FILENAME = 255
+# A path in an archive, and the folders in it; an environment's own path is in front of it (PATH_MAX is 4096).
+MAX_PATH = 1024
+MAX_DEPTH = 64
+# The characters of all folders in an archive, each with its whole path.
+MAX_FOLDERS = 16 << 20
+MAX_MEMBERS = 100_000
+# The tags in a compressed tag set (PEP 425), whose parts multiply.
+MAX_TAGS = 500
+_FILENAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+!-")
+
+
+def is_filename(name: str) -> bool:
+    """Whether *name* may be the file name of a distribution: short, of plain characters, and with few tags."""
+    if len(name) > MAX_FILENAME or not _FILENAME_CHARACTERS.issuperset(name):
+        return False
+    # Fewer dots can't multiply to too many tags.
+    return name.count(".") < 20 or not name.endswith(".whl") or tag_count(name[:-4]) <= MAX_TAGS
+
+
+def tag_count(tag_set: str) -> int:
+    """The number of tags in the compressed tag set at the end of *tag_set*."""
+    count = 1
+    for part in tag_set.rsplit("-", 3)[-3:]:
+        count *= part.count(".") + 1
+    return count
+
+
+def path_problem(path: str) -> str:
+    """Why *path*, of a member in an archive, exceeds the limits; empty if it does not."""
+    if len(path) > MAX_PATH or path.count("/") > MAX_DEPTH:
+        return f"a path that is too long: {path[:60]!r}…"
+    if max(map(len, path.split("/"))) > MAX_FILENAME:
+        return f"a name that is too long: {path[:60]!r}…"
+    return ""
+
+
+def folders_within_limits(paths: Iterable[str]) -> set[str]:
+    """Every folder that contains one of *paths*; raises ValueError if they are too many."""
+    folders: set[str] = set()
+    size = 0
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            size += len(folder)
+            folder = folder.rpartition("/")[0]
+        if size > MAX_FOLDERS:
+            raise ValueError("it has too many folders")
+    return folders

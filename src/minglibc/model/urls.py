@@ -1,0 +1,36 @@
+"""URLs in messages: this is the only way in which they are printed."""
+
+import re
+
+from minglibc.model.artifacts import printable
+
+HIDDEN = "****"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def display_url(url: str) -> str:
+    """*url* without user, password, query and fragment, and without control characters.
+
+    A password may contain "/", "?" and "#" that are not escaped, so nothing before the last "@" is shown.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    secret, _, rest = rest.rpartition("@")
+    if any(letter in secret for letter in "/?#"):
+        rest = HIDDEN  # the "@" may also be in a path or query
+    path = rest.partition("?")[0].partition("#")[0]
+    return printable(f"{scheme}{separator}{path}")
+
+
+def hide_secrets(text: str) -> str:
+    """*text* with each URL in it as ``display_url`` shows it."""
+    if "://" not in text:
+        return text
+    return _URL.sub(lambda match: _display_quoted(match[0]), text)
+
+
+def _display_quoted(url: str) -> str:
+    """A URL in a sentence, with the punctuation that follows it."""
+    end = len(url.rstrip("\"'`),;:.…>]}"))
+    return display_url(url[:end]) + url[end:]
