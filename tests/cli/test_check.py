@@ -124,7 +124,7 @@ def test_wheels_and_folders(project: Project) -> None:
     [
         (["nowhere.whl"], 1, "can't read nowhere.whl"),
         (["pyproject.toml"], 1, "neither a wheel nor a folder"),
-        (["."], 1, "holds no wheel"),
+        (["."], 1, "contains no wheels"),
         (["--environment", "nowhere"], 1, "can't start the interpreter nowhere"),
         (["--environment", "."], 1, "has no bin/python"),
         (["--environment", ".", "x.whl"], 2, "combined with paths"),

@@ -1,6 +1,6 @@
 """`minglibc init` on real files."""
 
-# The expected value stands on the left.
+# The expected value is on the left.
 
 import os
 import sys

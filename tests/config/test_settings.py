@@ -1,6 +1,6 @@
-"""pyproject.toml as people write it, right and wrong."""
+"""Valid and invalid settings in pyproject.toml."""
 
-# The expected value stands on the left.
+# The expected value is on the left.
 
 import tomllib
 from datetime import UTC, datetime
@@ -27,8 +27,8 @@ def parse(
     return parser.parse(f"{project}[tool.minglibc]\n{table}\n", overrides=overrides, now=NOW)
 
 
-def refusal(table: str = 'glibc = "2.27"', *, project: str = PROJECT, overrides: Overrides | None = None) -> str:
-    """What the one error says."""
+def error_message(table: str = 'glibc = "2.27"', *, project: str = PROJECT, overrides: Overrides | None = None) -> str:
+    """The message of the SettingsError."""
     with pytest.raises(SettingsError) as caught:
         parse(table, project=project, overrides=overrides)
     assert 2 == caught.value.exit_code
@@ -41,36 +41,36 @@ def target(minor: int, cap: int = 27, architecture: str = "x86_64") -> Target:
 
 
 def test_defaults() -> None:
-    """One line of glibc is enough: every admitted Python on x86_64, and nothing else is said."""
-    found = parse()
-    assert (target(9), target(10), target(11)) == found.targets
-    assert (requirement("paramiko"),) == found.requirements
+    """`glibc` is the only required setting: the targets are all allowed Pythons on x86_64, without warnings."""
+    parsed = parse()
+    assert (target(9), target(10), target(11)) == parsed.targets
+    assert (requirement("paramiko"),) == parsed.requirements
     assert ("example", ">=3.9,<3.12", None, False, "highest", False) == (
-        found.project,
-        found.requires_python,
-        found.index_url,
-        found.prereleases,
-        found.resolution,
-        found.verify,
+        parsed.project,
+        parsed.requires_python,
+        parsed.index_url,
+        parsed.prereleases,
+        parsed.resolution,
+        parsed.verify,
     )
-    assert () == found.warnings + found.notes + found.default_groups
+    assert () == parsed.warnings + parsed.notes + parsed.default_groups
 
 
 def test_targets_are_sorted_by_python_then_architecture() -> None:
-    """The order in which targets are written changes nothing."""
-    found = parse('python = ["3.11", "3.9"]\narchitectures = ["x86_64", "aarch64"]\nglibc = "manylinux_2_28"')
+    """The order in the file does not matter."""
+    parsed = parse('python = ["3.11", "3.9"]\narchitectures = ["x86_64", "aarch64"]\nglibc = "manylinux_2_28"')
     expected = [target(minor, 28, arch) for minor in (9, 11) for arch in ("aarch64", "x86_64")]
-    assert expected == list(found.targets)
+    assert expected == list(parsed.targets)
 
 
 def test_glibc_by_architecture() -> None:
-    """A table of caps names the architectures too."""
-    found = parse('python = "3.9"\nglibc = { x86_64 = "manylinux2014", aarch64 = "2.28" }')
-    assert (target(9, 28, "aarch64"), target(9, 17)) == found.targets
+    """A table of caps also selects the architectures."""
+    parsed = parse('python = "3.9"\nglibc = { x86_64 = "manylinux2014", aarch64 = "2.28" }')
+    assert (target(9, 28, "aarch64"), target(9, 17)) == parsed.targets
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         # C1
         ("glibc = 2.17", "tool.minglibc.glibc (line 6) is the number 2.17; write it in quotes"),
@@ -114,7 +114,7 @@ def test_glibc_by_architecture() -> None:
         ('glibc = "2.17"\npython = ["3.12"]', "includes 3.12, which project.requires-python >=3.9,<3.12 excludes"),
         # C14
         *((f'glibc = "2.17"\nindex-url = "{url}"', "expected a URL such as") for url in ("ftp://x/", "x/simple", "https://x/#a", "https://", "http://x y")),
-        # the rest
+        # other settings
         ('glibc = "2.17"\nprereleases = "yes"', "true, false or a list of names"),
         ('glibc = "2.17"\nresolution = "newest"', '"highest", "lowest", "lowest-direct"'),
         ('glibc = "2.17"\nverify = 1', "expected true or false"),
@@ -143,13 +143,13 @@ def test_glibc_by_architecture() -> None:
         ('python = "3.9"', "tool.minglibc.glibc is missing"),
     ],
 )  # fmt: skip
-def test_wrong_values_are_named(table: str, said: str) -> None:
-    """What is wrong in [tool.minglibc] comes with its key and what is accepted."""
-    assert said in refusal(table)
+def test_invalid_values(table: str, message: str) -> None:
+    """An invalid value in [tool.minglibc] is reported with its key and the accepted values."""
+    assert message in error_message(table)
 
 
 @pytest.mark.parametrize(
-    ("project", "said"),
+    ("project", "message"),
     [
         # C11
         ("", "project is missing; write [project]"),
@@ -187,20 +187,20 @@ def test_wrong_values_are_named(table: str, said: str) -> None:
         (f'{PROJECT}[dependency-groups]\na = ["x", {{}}, 3]\n', "dependency-groups.a[2] (line 6) is the number 3"),
     ],
 )
-def test_wrong_projects_are_named(project: str, said: str) -> None:
-    """What is wrong in the rest of pyproject.toml comes with its key and what to write."""
-    assert said in refusal(project=project)
+def test_invalid_project_tables(project: str, message: str) -> None:
+    """A mistake in the other tables is reported with its key and the fix."""
+    assert message in error_message(project=project)
 
 
 def test_every_mistake_is_reported_at_once() -> None:
-    """One run names every mistake; nobody mends a file one error at a time."""
-    message = refusal("glibc = 2.17\nglibcs = 1\npython = [3.10]", project=PROJECT.replace("paramiko", "a=1"))
+    """One run reports every mistake."""
+    message = error_message("glibc = 2.17\nglibcs = 1\npython = [3.10]", project=PROJECT.replace("paramiko", "a=1"))
     for key in ("tool.minglibc.glibc ", "tool.minglibc.glibcs", "tool.minglibc.python[0]", "project.dependencies[0]"):
         assert 1 == message.count(f"  {key}")
 
 
-def test_no_table_shows_the_lines_to_add() -> None:
-    """A project without [tool.minglibc] sees what to write and which command writes it."""
+def test_missing_table() -> None:
+    """Without [tool.minglibc], the message shows the lines to add, and the hint the command that adds them."""
     with pytest.raises(SettingsError) as caught:
         parser.parse(PROJECT)
     assert "minglibc init" in caught.value.hint
@@ -209,7 +209,7 @@ def test_no_table_shows_the_lines_to_add() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[project]\nname = \n", "pyproject.toml is not valid TOML: Invalid value (line 2, column 8)"),
         ("[project]\n<<<<<<< HEAD\nname = 'a'\n", "merge-conflict marker at line 2"),
@@ -219,35 +219,35 @@ def test_no_table_shows_the_lines_to_add() -> None:
         ("a = " + 5000 * "[", "is not valid TOML"),
     ],
 )
-def test_text_that_is_no_project(text: str, said: str) -> None:
-    """TOML errors have their line and column; conflict markers and tables of the wrong kind have their names."""
+def test_invalid_toml(text: str, message: str) -> None:
+    """Syntax errors have a line and column; merge-conflict markers and tables of another type have their own messages."""
     with pytest.raises(SettingsError) as caught:
         parser.parse(text)
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
-def test_a_byte_order_mark_is_no_mistake() -> None:
-    """An editor's BOM changes nothing."""
+def test_byte_order_mark() -> None:
+    """A byte order mark is ignored."""
     text = f'{PROJECT}[tool.minglibc]\nglibc = "2.27"\n'
     assert parser.parse(text) == parser.parse(f"\ufeff{text}")
 
 
-def test_warnings_are_values() -> None:
-    """A cap from the future and a secret in a committed file are told, and nothing is refused."""
-    found = parse('glibc = "2.99"\nindex-url = "https://me:secret@example.invalid/simple"')
-    assert 2 == len(found.warnings)
-    assert "2.99 is newer" in found.warnings[0]
-    assert "secret" not in found.warnings[1]
+def test_warnings() -> None:
+    """An unknown future cap and credentials in the file are warnings, not errors."""
+    parsed = parse('glibc = "2.99"\nindex-url = "https://me:secret@example.invalid/simple"')
+    assert 2 == len(parsed.warnings)
+    assert "2.99 is newer" in parsed.warnings[0]
+    assert "secret" not in parsed.warnings[1]
 
 
-def test_a_refused_url_hides_its_secret() -> None:
-    """The password of a wrong index-url is not printed."""
-    assert "secret" not in refusal('glibc = "2.17"\nindex-url = "ftp://me:secret@example.invalid"')
+def test_invalid_url_hides_password() -> None:
+    """The password in an invalid index-url is not printed."""
+    assert "secret" not in error_message('glibc = "2.17"\nindex-url = "ftp://me:secret@example.invalid"')
 
 
-def test_extras_and_groups_are_written_out() -> None:
-    """Extras and groups that name others become plain requirements, their markers joined."""
-    found = parse(
+def test_included_extras_and_groups() -> None:
+    """References to extras and groups are replaced by their requirements, with combined markers."""
+    parsed = parse(
         'glibc = "2.17"\ndefault-groups = ["Dev"]',
         project=f"""{PROJECT}
 [project.optional-dependencies]
@@ -261,13 +261,13 @@ test-1 = ["pytest", "example[cli]"]
     click = requirement("click; sys_platform == 'linux'")
     narrowed = requirement("click; (sys_platform == 'linux') and (python_version < '3.10')")
     assert {"web": (narrowed, requirement("django")), "cli": (click,)} == {
-        name: tuple(sorted(found.extras[name])) for name in found.extras
+        name: tuple(sorted(parsed.extras[name])) for name in parsed.extras
     }
     test = {click, requirement("pytest"), requirement("paramiko")}
     assert {"dev": test | {requirement("ruff")}, "test-1": test} == {
-        name: set(found.groups[name]) for name in found.groups
+        name: set(parsed.groups[name]) for name in parsed.groups
     }
-    assert ("dev",) == found.default_groups
+    assert ("dev",) == parsed.default_groups
 
 
 @pytest.mark.parametrize(
@@ -290,20 +290,20 @@ test-1 = ["pytest", "example[cli]"]
         ),
     ],
 )
-def test_the_c_libraries_that_are_stated(table: str, expected: list[tuple[str, Cap]]) -> None:
-    """There is a target for each C library that has a cap; a table of one names its own architectures."""
-    found = parse(f'python = "3.9"\n{table}')
-    assert [Target(PythonVersion(9), architecture, cap) for architecture, cap in expected] == list(found.targets)
-    assert () == found.warnings
+def test_caps_for_both_c_libraries(table: str, expected: list[tuple[str, Cap]]) -> None:
+    """There is a target for each C library that has a cap; a table of caps has its own architectures."""
+    parsed = parse(f'python = "3.9"\n{table}')
+    assert [Target(PythonVersion(9), architecture, cap) for architecture, cap in expected] == list(parsed.targets)
+    assert () == parsed.warnings
 
 
-def test_a_musl_that_is_not_known_yet_is_a_warning() -> None:
-    """A cap above any known musl is taken, and said."""
+def test_unknown_musl() -> None:
+    """A cap above the newest known musl is a warning."""
     assert ("musl 1.3 is newer than the newest version known to this minglibc (1.2)",) == parse('musl = "1.3"').warnings
 
 
-def test_an_option_for_musl_leaves_glibc_alone() -> None:
-    """--musl stands in for musl, or adds it, and --glibc for glibc."""
+def test_option_for_musl() -> None:
+    """--musl replaces or adds the musl cap, and --glibc the glibc cap."""
     for overrides, expected in (
         (Overrides(musl="1.1"), {GlibcVersion(2, 27), MuslVersion(1, 1)}),
         (Overrides(glibc="2.17"), {GlibcVersion(2, 17), MuslVersion(1, 2)}),
@@ -314,23 +314,23 @@ def test_an_option_for_musl_leaves_glibc_alone() -> None:
     )
 
 
-def test_named_targets_differ_in_their_c_library() -> None:
-    """A target's own glibc or musl wins; where it says neither, the only one that the table has is its cap."""
+def test_named_targets_with_musl() -> None:
+    """A target uses its own glibc or musl, or else the only one in the table."""
     tables = (
         '[[tool.minglibc.target]]\nname = "a"\npython = "3.9"\n[[tool.minglibc.target]]\nname = "b"\npython = "3.9"\n'
     )
-    found = parse(f'glibc = "2.27"\n{tables}musl = "1.2"')
-    assert {"a": target(9), "b": Target(PythonVersion(9), "x86_64", MuslVersion(1, 2))} == found.target_names
-    said = refusal(f'glibc = "2.27"\nmusl = "1.2"\n{tables}glibc = "2.17"')
-    assert "target[0] (line 8) has neither glibc nor musl, and tool.minglibc has both; add one of them here" in said
-    assert "--musl can't be combined with" in refusal(
+    parsed = parse(f'glibc = "2.27"\n{tables}musl = "1.2"')
+    assert {"a": target(9), "b": Target(PythonVersion(9), "x86_64", MuslVersion(1, 2))} == parsed.target_names
+    message = error_message(f'glibc = "2.27"\nmusl = "1.2"\n{tables}glibc = "2.17"')
+    assert "target[0] (line 8) has neither glibc nor musl, and tool.minglibc has both; add one of them here" in message
+    assert "--musl can't be combined with" in error_message(
         f'glibc = "2.27"\n{tables}musl = "1.2"', overrides=Overrides(musl="1.1")
     )
 
 
 def test_named_targets() -> None:
-    """[[tool.minglibc.target]] tables give the targets of a mixed fleet their names."""
-    found = parse("""glibc = "2.31"
+    """[[tool.minglibc.target]] tables define named targets."""
+    parsed = parse("""glibc = "2.31"
 [[tool.minglibc.target]]
 name = "controllers"
 python = "3.9"
@@ -340,12 +340,12 @@ name = "gateways"
 python = "3.11"
 architecture = "aarch64"
 """)
-    assert {"controllers": target(9), "gateways": target(11, 31, "aarch64")} == found.target_names
-    assert (target(9), target(11, 31, "aarch64")) == found.targets
+    assert {"controllers": target(9), "gateways": target(11, 31, "aarch64")} == parsed.target_names
+    assert (target(9), target(11, 31, "aarch64")) == parsed.targets
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "message"),
     [
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npython = "3.9"\nglibc = "2.31"', "use 2.27 for both"),
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "a"\npython = "3.11"\nglibc = "2.27"', "an earlier target"),
@@ -357,9 +357,9 @@ architecture = "aarch64"
         ('name = "a"\npython = "3.9"\nglibc = "2.27"', 'name = "b"\npython = "3.13"\nglibc = "2.27"', "includes 3.13, which"),
     ],
 )  # fmt: skip
-def test_wrong_target_tables(first: str, second: str, said: str) -> None:
-    """Targets that a lock could not tell apart, and tables with mistakes, are refused with their place."""
-    assert said in refusal(f"[[tool.minglibc.target]]\n{first}\n[[tool.minglibc.target]]\n{second}")
+def test_invalid_target_tables(first: str, second: str, message: str) -> None:
+    """Targets that a lock can't distinguish, and invalid tables, are reported with their position."""
+    assert message in error_message(f"[[tool.minglibc.target]]\n{first}\n[[tool.minglibc.target]]\n{second}")
 
 
 @pytest.mark.parametrize(
@@ -375,15 +375,15 @@ def test_wrong_target_tables(first: str, second: str, said: str) -> None:
     ],
 )
 def test_exclude_newer(value: str, expected: datetime) -> None:
-    """A date includes its day, a time has its zone, a duration counts back from now; all come out in UTC."""
-    found = parse(f'glibc = "2.17"\nexclude-newer = {value}\nexclude-newer-package = {{ Torch = {value}, b = false }}')
-    assert expected == found.exclude_newer
-    assert {"torch": expected, "b": None} == found.exclude_newer_package
+    """A date includes its day, a time needs a time zone, and a duration counts back from now; the result is in UTC."""
+    parsed = parse(f'glibc = "2.17"\nexclude-newer = {value}\nexclude-newer-package = {{ Torch = {value}, b = false }}')
+    assert expected == parsed.exclude_newer
+    assert {"torch": expected, "b": None} == parsed.exclude_newer_package
 
 
-def test_the_other_settings() -> None:
-    """Names are normalized, requirement lists are parsed."""
-    found = parse("""glibc = "2.17"
+def test_other_settings() -> None:
+    """Names are normalized, and lists of requirements are parsed."""
+    parsed = parse("""glibc = "2.17"
 prereleases = ["A_b"]
 allow-linux-tag = ["C.d"]
 allow-sdist = ["H_i"]
@@ -395,33 +395,37 @@ verify = true
 index-url = "http://127.0.0.1:8080/simple/"
 """)
     assert (frozenset({"a-b"}), frozenset({"c-d"}), frozenset({"e"})) == (
-        found.prereleases,
-        found.allow_linux_tag,
-        found.excludes,
+        parsed.prereleases,
+        parsed.allow_linux_tag,
+        parsed.excludes,
     )
-    assert ((requirement("f<2"),), (requirement("g==1"),)) == (found.constraints, found.overrides)
-    assert frozenset({"h-i"}) == found.allow_sdist
-    assert ("lowest-direct", True, "http://127.0.0.1:8080/simple/") == (found.resolution, found.verify, found.index_url)
+    assert ((requirement("f<2"),), (requirement("g==1"),)) == (parsed.constraints, parsed.overrides)
+    assert frozenset({"h-i"}) == parsed.allow_sdist
+    assert ("lowest-direct", True, "http://127.0.0.1:8080/simple/") == (
+        parsed.resolution,
+        parsed.verify,
+        parsed.index_url,
+    )
 
 
-def test_overrides_win_and_say_so() -> None:
-    """What the command line says stands in place of the file's value, and a note tells it."""
-    found = parse(
+def test_overrides() -> None:
+    """Options on the command line replace the settings of the file, and a note says so."""
+    parsed = parse(
         overrides=Overrides(glibc="2.28", python=("3.11",), architectures=("aarch64",), index_url="http://x/")
     )
-    assert (target(11, 28, "aarch64"),) == found.targets
-    assert ("--glibc 2.28 (command line or environment) overrides tool.minglibc.glibc in the file",) == found.notes
-    assert "http://x/" == found.index_url
+    assert (target(11, 28, "aarch64"),) == parsed.targets
+    assert ("--glibc 2.28 (command line or environment) overrides tool.minglibc.glibc in the file",) == parsed.notes
+    assert "http://x/" == parsed.index_url
 
 
-def test_wrong_overrides_are_named_by_their_option() -> None:
-    """A mistake on the command line is not blamed on the file."""
-    message = refusal(overrides=Overrides(glibc="2.x", python=("3.99",), architectures=("amd64",)))
+def test_invalid_overrides() -> None:
+    """A mistake on the command line is reported with the option."""
+    message = error_message(overrides=Overrides(glibc="2.x", python=("3.99",), architectures=("amd64",)))
     assert ["--arch[0]", "--glibc", "--python[0]"] == sorted(line.split()[0] for line in message.splitlines()[1:])
 
 
-def test_an_override_makes_up_for_a_missing_table() -> None:
-    """`--glibc` is enough to try minglibc on a project that has no table yet."""
+def test_override_without_table() -> None:
+    """`--glibc` is enough for a project without [tool.minglibc]."""
     assert GlibcVersion(2, 17) == parser.parse(PROJECT, overrides=Overrides(glibc="2.17")).targets[0].cap
 
 
@@ -434,9 +438,9 @@ _values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(settings.KEYS), _values), st.dictionaries(st.sampled_from(["name", "dependencies", "requires-python", "dynamic", "optional-dependencies"]), _values), _values)  # fmt: skip
-def test_no_value_brings_a_traceback(table: dict[str, object], project: dict[str, object], groups: object) -> None:
-    """Whatever TOML stands in the tables, the answer is settings or a SettingsError."""
+def test_arbitrary_values(table: dict[str, object], project: dict[str, object], groups: object) -> None:
+    """For any TOML values, the result is valid settings or a list of problems."""
     document = {"project": project, "tool": {"minglibc": table}, "dependency-groups": groups}
     problems = Problems("", {})
-    found = parser.parse_document(document, problems, NOW)
-    assert problems.messages or found.targets
+    parsed = parser.parse_document(document, problems, NOW)
+    assert problems.messages or parsed.targets

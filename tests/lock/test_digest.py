@@ -214,7 +214,7 @@ def _layouts(draw: st.DrawFn) -> tuple[str, str]:
 @example(("[tool.ruff]\na = '''\n'''\n[project]\na = 1", "[tool.ruff]\na = '''\n'''\n[project]\na = 2"))
 @example(('[tool.ruff]\na = """\\""""\n[project]\na = 1', '[tool.ruff]\na = """\\""""\n[project]\na = 2'))
 @example(('[project]\na = """\n[tool.ruff]\nz = 1"""', '[project]\na = """\n[tool.ruff]\nz = 2"""'))
-def test_layout_hides_no_change(texts: tuple[str, str]) -> None:
+def test_layout_does_not_hide_changes(texts: tuple[str, str]) -> None:
     """Raw TOML with any quotes and brackets has equal digests only for equal inputs."""
     inputs: list[object] = []
     for text in texts:
@@ -230,9 +230,9 @@ def test_layout_hides_no_change(texts: tuple[str, str]) -> None:
 def test_seal_detects_every_change(body: str, place: int) -> None:
     """A lock is intact, and no longer so if any character is changed."""
     text = seal(f"{body}\n[tool.minglibc]\n", fingerprint("a = 1"))
-    found = lock_digests(seal(text, fingerprint("a = 1")))
-    assert found is not None
-    assert (fingerprint("a = 1"), True) == (found.inputs, found.intact)
+    digests = lock_digests(seal(text, fingerprint("a = 1")))
+    assert digests is not None
+    assert (fingerprint("a = 1"), True) == (digests.inputs, digests.intact)
     sealed = seal(text, fingerprint("a = 1"))
     at = place % len(sealed)
     changed = lock_digests(sealed[:at] + ("x" if sealed[at] != "x" else "y") + sealed[at + 1 :])
@@ -254,13 +254,13 @@ def test_truncated_or_extended_lock_has_no_digests() -> None:
 
 def test_line_ends_do_not_matter() -> None:
     """A lock that git checked out with CRLF is intact."""
-    found = lock_digests(seal("a = 1\n[tool.minglibc]\n", fingerprint("")).replace("\n", "\r\n"))
-    assert found is not None
-    assert found.intact
+    digests = lock_digests(seal("a = 1\n[tool.minglibc]\n", fingerprint("")).replace("\n", "\r\n"))
+    assert digests is not None
+    assert digests.intact
 
 
 def test_import_is_cheap(tmp_path: Path) -> None:
-    """Neither importing the module nor a cached answer imports tomllib or other slow modules."""
+    """Neither importing the module nor a cached result imports tomllib or other slow modules."""
     inputs = fingerprint(PYPROJECT)
     assert is_current_cached(inputs, PYPROJECT, cache=str(tmp_path), folder="/project")
     code = (
@@ -272,8 +272,8 @@ def test_import_is_cheap(tmp_path: Path) -> None:
     assert "" == ran.stdout.strip()
 
 
-def test_cached_answers(tmp_path: Path) -> None:
-    """Only a positive answer for the same lock and text is reused; a cache that can't be written changes nothing."""
+def test_cached_results(tmp_path: Path) -> None:
+    """Only a positive result for the same lock and text is reused; a cache that can't be written changes nothing."""
     inputs, changed = fingerprint(PYPROJECT), PYPROJECT.replace("paramiko", "flask")
     for cache in (str(tmp_path), "/dev/null", str(tmp_path)):
         assert is_current_cached(inputs, PYPROJECT, cache=cache, folder="/project")

@@ -37,8 +37,8 @@ def text(tmp_path: Path, index: IndexServer) -> str:
     return (tmp_path / "pylock.toml").read_text(encoding="utf-8")
 
 
-def test_packaging_reads_it(text: str) -> None:
-    """packaging.pylock accepts the file, with an environment for each target and every key of the standard in place."""
+def test_packaging_reads_the_lock(text: str) -> None:
+    """packaging.pylock accepts the file, with an environment per target and all keys of the standard."""
     pylock = Pylock.from_dict(tomllib.loads(text))
     assert 4 == len(pylock.environments or ())
     assert ("1.0", "minglibc", ">=3.9") == (str(pylock.lock_version), pylock.created_by, str(pylock.requires_python))
@@ -48,8 +48,8 @@ def test_packaging_reads_it(text: str) -> None:
     assert {"sha256"} == set(wheel.hashes)
 
 
-def test_markers_say_what_serves_whom(text: str) -> None:
-    """A package that serves some targets says so by the Python alone, or by the machine alone, where that will do."""
+def test_package_markers(text: str) -> None:
+    """The marker of a package for some targets has only the Python, or only the machine, if that is enough."""
     markers = {(p["name"], p["version"]): p.get("marker") for p in tomllib.loads(text)["packages"]}
     assert {
         ("a", "1.0"): None,
@@ -59,15 +59,15 @@ def test_markers_say_what_serves_whom(text: str) -> None:
     } == markers
 
 
-def test_dependencies_name_the_version_where_there_are_two(text: str) -> None:
-    """An entry with two versions is told apart where it is depended on (PEP 751)."""
+def test_dependency_on_one_of_two_versions(text: str) -> None:
+    """A dependency has a version if the lock has two versions of the package (PEP 751)."""
     packages = {(p["name"], p["version"]): p for p in tomllib.loads(text)["packages"]}
     expected = [{"name": "b", "version": "1.0"}, {"name": "b", "version": "2.0"}, {"name": "c"}]
     assert expected == packages["a", "1.0"]["dependencies"]
 
 
-def test_its_own_table_is_last(text: str) -> None:
-    """[tool.minglibc] ends the file: targets, number of packages, and the two digests as the last lines."""
+def test_tool_table_is_last(text: str) -> None:
+    """[tool.minglibc] is at the end: targets, number of packages, and the two digests in the last lines."""
     table = text[text.index("[tool.minglibc]") :]
     assert "packages = 4\n" in table
     assert re.search(r'\ninputs = "sha256:[0-9a-f]{64}"\ntext = "sha256:[0-9a-f]{64}"\n\Z', table)
@@ -115,12 +115,12 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_edited_lock_is_refused(text: str, edit: str) -> None:
-    """A lock edited by hand is refused with what is wrong in it, even when the digests were made to fit."""
-    change, said = EDITS[edit]
+def test_edited_lock(text: str, edit: str) -> None:
+    """An edited lock is rejected with the problem, even if the digests were updated."""
+    change, message = EDITS[edit]
     document = tomllib.loads(text)
     change(document)
-    with pytest.raises(LockError, match=said):
+    with pytest.raises(LockError, match=message):
         reader.loads(_resealed(document))
 
 
@@ -133,8 +133,8 @@ def test_edited_lock_is_refused(text: str, edit: str) -> None:
         '{ name = "a", url = "https://u:p@x/" }',
     ],
 )
-def test_indexes_that_are_none_are_refused(text: str, row: str) -> None:
-    """A lock of one unnamed index names none; one that names something else than addresses is damaged."""
+def test_indexes_in_the_lock(text: str, row: str) -> None:
+    """A lock from one unnamed index lists none; invalid URLs are an error."""
     assert "indexes" not in text
     assert {} == reader.loads(text).indexes
     body = text[: text.rindex('inputs = "')].replace("targets = [", f"indexes = [{row}]\ntargets = [")
@@ -142,8 +142,8 @@ def test_indexes_that_are_none_are_refused(text: str, row: str) -> None:
         reader.loads(seal(body, "sha256:" + 64 * "0"))
 
 
-def test_every_cut_is_noticed(text: str) -> None:
-    """A lock cut anywhere, also between two packages where TOML still parses, is refused."""
+def test_truncated_lock(text: str) -> None:
+    """A truncated lock is rejected, even if it is still valid TOML."""
     for place in range(0, len(text) - 1, 97):
         with pytest.raises(LockError):
             reader.loads(text[:place])
@@ -155,7 +155,7 @@ def test_every_cut_is_noticed(text: str) -> None:
 
 
 def test_changes() -> None:
-    """The diff of two locks names what was added, removed and changed."""
+    """The differences of two locks are the added, removed and changed packages."""
     before, after = {"a": ["1"], "b": ["1"], "c": ["1", "2"]}, {"a": ["2"], "c": ["1", "2"], "d": ["1"]}
     expected = [("a", "1", "2"), ("b", "1", None), ("d", None, "1")]
     assert expected == changes(before, after)

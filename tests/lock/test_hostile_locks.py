@@ -1,4 +1,4 @@
-"""pylock.toml as an attacker, a merge or an editor leaves it: nothing is installed from it, and what is wrong is said."""
+"""Locks changed by an attacker, a merge or an editor: nothing is installed from it, and the problem is reported."""
 
 import os
 import subprocess
@@ -31,8 +31,8 @@ def swap(old: str, new: str) -> Change:
     """Replace the last *old*, which is in what the lock says of b."""
 
     def change(text: str) -> str:
-        before, found, after = text.rpartition(old)
-        assert found, old
+        before, separator, after = text.rpartition(old)
+        assert separator, old
         return before + new + after
 
     return change
@@ -59,7 +59,7 @@ def url(new: Callable[[str], str]) -> Change:
     return change
 
 
-def place(path: str) -> Change:
+def with_path(path: str) -> Change:
     """Put a path in the place of b's URL."""
 
     def change(text: str) -> str:
@@ -75,7 +75,7 @@ def package(extra: str) -> Change:
 
 
 WHEEL_OF_B = "b-1.0-py3-none-any.whl"
-# What somebody changed → what is said of it. The digests are made to fit, so that nothing but the check itself refuses.
+# An edit → the message. The digests are updated, so that only the check of the content can reject the lock.
 CHANGES: dict[str, tuple[Change, str]] = {
     "no hash": (hashes(""), "hash"),
     "md5": (hashes(f'md5 = "{"ab" * 16}"'), f"{WHEEL_OF_B} has no sha256, sha384 or sha512"),
@@ -90,10 +90,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "credentials": (url(lambda old: old.replace("//", "//user:s3cret@")), f"{WHEEL_OF_B} has credentials in its URL"),
     "a host that is none": (url(lambda _: f"http://[x/{WHEEL_OF_B}"), "IPv6"),
     "a path": (swap('\nurl = "', f'\npath = "../../{WHEEL_OF_B}"\nurl = "'), "or both a URL and a path"),
-    "a path that climbs": (place("../../precious"), "has a path outside the lock's folder"),
-    "an absolute path": (place("/etc/hostname"), "has a path outside the lock's folder"),
-    "a path with backslashes": (place("..\\\\precious"), "has a path outside the lock's folder"),
-    "a path to what is not there": (place(f"wheels/{WHEEL_OF_B}"), WHEEL_OF_B),
+    "a path that climbs": (with_path("../../precious"), "has a path outside the lock's folder"),
+    "an absolute path": (with_path("/etc/hostname"), "has a path outside the lock's folder"),
+    "a path with backslashes": (with_path("..\\\\precious"), "has a path outside the lock's folder"),
+    "a path to what is not there": (with_path(f"wheels/{WHEEL_OF_B}"), WHEEL_OF_B),
     "a name that climbs": (swap(f'name = "{WHEEL_OF_B}"', f'name = "../../{WHEEL_OF_B}"'), "Invalid wheel filename"),
     "another version's wheel": (swap(f'name = "{WHEEL_OF_B}"', 'name = "b-2.0-py3-none-any.whl"'), "not consistent"),
     "another project's wheel": (swap(f'name = "{WHEEL_OF_B}"', 'name = "c-1.0-py3-none-any.whl"'), "not consistent"),
@@ -126,31 +126,31 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 def resealed(text: str) -> str:
     """The text closed with the digests that a whole one has."""
-    body, found, rest = text.rpartition('inputs = "')
-    return seal(body, rest.partition('"')[0]) if found else text
+    body, separator, rest = text.rpartition('inputs = "')
+    return seal(body, rest.partition('"')[0]) if separator else text
 
 
-def refused(project: LockedProject, text: str, said: str) -> None:
+def check_rejected(project: LockedProject, text: str, message: str) -> None:
     """A sync from this text says why not, and changes nothing."""
     lock = project.folder / "pylock.toml"
     lock.write_text(text, encoding="utf-8", newline="")
     before = snapshot(project.venv)
     ran = project.sync("--frozen")
     assert 1 == ran.code, ran.err
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     assert "s3cret" not in ran.err
     assert before == snapshot(project.venv)
     assert text == lock.read_bytes().decode()
 
 
-def test_a_changed_lock_installs_nothing(project: LockedProject) -> None:
-    """With digests made to fit, what is wrong is named; the environment stays as it is."""
+def test_edited_lock_installs_nothing(project: LockedProject) -> None:
+    """With updated digests, the problem is reported and the environment is not changed."""
     text = (project.folder / "pylock.toml").read_text(encoding="utf-8")
     _away_with_b(project)
-    for change, (alter, said) in CHANGES.items():
+    for change, (alter, message) in CHANGES.items():
         print(change)
-        refused(project, resealed(alter(text)), said)
+        check_rejected(project, resealed(alter(text)), message)
 
 
 def _away_with_b(project: LockedProject) -> None:
@@ -161,15 +161,15 @@ def _away_with_b(project: LockedProject) -> None:
         path.unlink()
 
 
-def test_a_changed_lock_is_known_by_its_digest(project: LockedProject) -> None:
-    """Who does not know of the digests is found out by them, or sooner."""
+def test_edited_lock_fails_the_digest(project: LockedProject) -> None:
+    """Without updated digests, every edit is detected."""
     text = (project.folder / "pylock.toml").read_text(encoding="utf-8")
     for alter in (*(alter for alter, _ in CHANGES.values()), swap("/b-1.0", "/x/b-1.0")):
-        refused(project, alter(text), "pylock.toml")
+        check_rejected(project, alter(text), "pylock.toml")
 
 
-def test_an_empty_lock_removes_nothing(project: LockedProject) -> None:
-    """An emptied, cut or binary lock is refused: an installer that believed it would remove everything."""
+def test_empty_lock_removes_nothing(project: LockedProject) -> None:
+    """An empty, truncated or binary lock is rejected; otherwise `sync` would remove everything."""
     text = (project.folder / "pylock.toml").read_text(encoding="utf-8")
     for spoiled in (
         "",
@@ -178,27 +178,27 @@ def test_an_empty_lock_removes_nothing(project: LockedProject) -> None:
         "\x00\x01",
         text[: len(text) // 2],
     ):
-        refused(project, spoiled, "pylock.toml")
+        check_rejected(project, spoiled, "pylock.toml")
     for border in range(2):
         start = [place for place in range(len(text)) if text.startswith("[[packages]]", place)][border]
-        refused(project, text[:start], "pylock.toml")
+        check_rejected(project, text[:start], "pylock.toml")
 
 
-def test_merge_conflicts_are_named(project: LockedProject) -> None:
-    """Conflict markers are called by their name, with the command that mends them."""
+def test_merge_conflict(project: LockedProject) -> None:
+    """Conflict markers have their own message, with the command that fixes the lock."""
     text = (project.folder / "pylock.toml").read_text(encoding="utf-8")
     conflicted = text.replace("[tool.minglibc]\n", "<<<<<<< ours\n=======\n>>>>>>> theirs\n[tool.minglibc]\n")
-    refused(project, conflicted, "merge-conflict markers")
-    refused(project, conflicted, "`minglibc lock`")
+    check_rejected(project, conflicted, "merge-conflict markers")
+    check_rejected(project, conflicted, "`minglibc lock`")
 
 
-def test_a_byte_order_mark_is_an_edit(project: LockedProject) -> None:
-    """A lock that an editor saved with a byte order mark is refused, for no other reader takes it."""
-    refused(project, "\ufeff" + (project.folder / "pylock.toml").read_text(encoding="utf-8"), "pylock.toml")
+def test_byte_order_mark(project: LockedProject) -> None:
+    """A lock with a byte order mark is rejected, because no other installer reads it."""
+    check_rejected(project, "\ufeff" + (project.folder / "pylock.toml").read_text(encoding="utf-8"), "pylock.toml")
 
 
-def test_windows_line_ends_are_no_edit(project: LockedProject) -> None:
-    """A lock that git checked out with CRLF is the lock: fresh, and installed."""
+def test_windows_line_ends(project: LockedProject) -> None:
+    """A lock that git checked out with CRLF is fresh and can be installed."""
     lock = project.folder / "pylock.toml"
     lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
     assert 0 == project.command("lock", "--check").code
@@ -206,8 +206,8 @@ def test_windows_line_ends_are_no_edit(project: LockedProject) -> None:
     check_whole(project.venv)
 
 
-def test_a_newer_minor_version_is_read(project: LockedProject) -> None:
-    """lock-version 1.1, and keys that nobody knows yet, in a lock that is whole: read; of the version it is warned."""
+def test_newer_minor_version(project: LockedProject) -> None:
+    """lock-version 1.1 and unknown keys are accepted, with a warning about the version."""
     lock = project.folder / "pylock.toml"
     text = lock.read_text(encoding="utf-8").replace('lock-version = "1.0"', 'lock-version = "1.1"\nmystery = 1')
     lock.write_text(resealed(text), encoding="utf-8")
@@ -218,8 +218,8 @@ def test_a_newer_minor_version_is_read(project: LockedProject) -> None:
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
 
 
-def test_removal_is_bound_to_the_environment(project: LockedProject, tmp_path: Path) -> None:
-    """A RECORD that names files outside, as a hostile wheel's or another program's, costs nobody those files."""
+def test_record_with_paths_outside(project: LockedProject, tmp_path: Path) -> None:
+    """Files outside the environment that RECORD lists are not removed."""
     outside = tmp_path / "precious"
     outside.write_text("keep me", encoding="utf-8")
     record = project.site / "b-1.0.dist-info" / "RECORD"

@@ -112,8 +112,8 @@ def test_overrides_of_0_1_0_are_recognized() -> None:
     assert not is_current(digest, text)
 
 
-def test_a_lock_of_0_1_0_passes_the_check(tmp_path: Path) -> None:
-    """`lock --check` accepts a lock that 0.1.0 wrote, until a requirement changes; a new version of the project is no change."""
+def test_lock_of_0_1_0_passes_the_check(tmp_path: Path) -> None:
+    """`lock --check` accepts a lock that 0.1.0 wrote until a requirement changes; a new project version does not matter."""
     shutil.copytree(MADE_BY_0_1_0, tmp_path, dirs_exist_ok=True)
     for options in ([], ["-v"]):  # without and with the fast path
         assert 0 == minglibc("lock", "--check", "--offline", "--project", str(tmp_path), *options).code

@@ -60,7 +60,7 @@ def _abi(python: PythonVersion) -> str:
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_tags_are_packagings(architecture: str) -> None:
+def test_tags_match_packaging(architecture: str) -> None:
     """For every glibc from 2.5 to 2.45, every musl and every CPython, the ordered tags are those of packaging.tags."""
     compared = 0
     caps: list[Cap] = [*GLIBCS, *MUSLS]
@@ -81,14 +81,14 @@ def test_tags_are_packagings(architecture: str) -> None:
 
 @given(st.sampled_from(PYTHONS), architectures, st.tuples(glibcs, glibcs) | st.tuples(musls, musls))
 def test_raising_the_cap_only_adds_tags(python: PythonVersion, architecture: str, caps: tuple[Cap, Cap]) -> None:
-    """Whatever an older machine accepts, a newer one accepts, in the same order of preference."""
+    """A target with a higher cap has all tags of the lower one, in the same order."""
     older, newer = (compatible_tags(Target(python, architecture, cap)) for cap in sorted(caps))
     assert list(older) == [tag for tag in newer if tag in set(older)]
 
 
 @given(targets)
 def test_every_tag_is_within_the_cap(target: Target) -> None:
-    """No tag needs more than the cap; none is of another C library or a bare linux tag."""
+    """No tag needs more than the cap, names the other C library, or is a plain linux tag."""
     for tag in compatible_tags(target):
         needs = lowest_libcs(tag)
         assert not needs or [target.cap.libc] == list(needs)
@@ -97,7 +97,7 @@ def test_every_tag_is_within_the_cap(target: Target) -> None:
 
 
 @given(st.sampled_from(PYTHONS), architectures, glibcs, musls)
-def test_glibc_and_musl_share_what_is_pure(
+def test_glibc_and_musl_share_platform_independent_tags(
     python: PythonVersion, architecture: str, glibc: GlibcVersion, musl: MuslVersion
 ) -> None:
     """Two machines that differ in their C library accept the same pure wheels, in one order, and nothing else together."""
@@ -108,8 +108,8 @@ def test_glibc_and_musl_share_what_is_pure(
 
 
 @given(targets, glibcs | musls)
-def test_a_raised_target_is_of_the_same_kind(target: Target, cap: Cap) -> None:
-    """Raising a cap never lowers it, and leaves a target with the other C library as it is."""
+def test_raised_target_has_the_same_kind(target: Target, cap: Cap) -> None:
+    """`raised` never lowers the cap, and does not change a target with the other C library."""
     raised = target.raised(cap)
     assert target.kind == raised.kind
     assert (max(cap, target.cap) if cap.libc == target.cap.libc else target.cap) == raised.cap
@@ -117,8 +117,8 @@ def test_a_raised_target_is_of_the_same_kind(target: Target, cap: Cap) -> None:
 
 
 @given(targets)
-def test_ranks_are_places(target: Target) -> None:
-    """A tag's rank is its place in the list, and a bare linux tag is the least of the platform's when it is admitted."""
+def test_ranks_are_positions(target: Target) -> None:
+    """A tag's rank is its position; a plain linux tag, if allowed, is the last of its platforms."""
     assert dict(zip(compatible_tags(target), itertools.count(), strict=False)) == tag_ranks(target)
     admitted = tag_ranks(target, linux=True)
     own = f"cp3{target.python.minor}-{_abi(target.python)}"
@@ -138,8 +138,8 @@ def test_ranks_are_places(target: Target) -> None:
         ("2.100", (2, 100)),
     ],
 )
-def test_glibc_names(text: str, expected: tuple[int, int]) -> None:
-    """A glibc version has a number, a perennial manylinux name, and sometimes a legacy one."""
+def test_parse_glibc(text: str, expected: tuple[int, int]) -> None:
+    """A glibc version is a number, a manylinux tag or a legacy manylinux name."""
     assert expected == GlibcVersion.parse(text)
 
 
@@ -160,20 +160,20 @@ def test_glibc_names(text: str, expected: tuple[int, int]) -> None:
         "musllinux_1_2",
     ],
 )
-def test_what_is_no_glibc(text: str) -> None:
-    """What names no glibc release is refused."""
+def test_invalid_glibc(text: str) -> None:
+    """Other texts raise TargetError."""
     with pytest.raises(TargetError):
         GlibcVersion.parse(text)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1.2", (1, 2)), ("musllinux_1_1", (1, 1)), ("1.10", (1, 10))])
-def test_musl_names(text: str, expected: tuple[int, int]) -> None:
-    """A musl version has a number, and a musllinux name."""
+def test_parse_musl(text: str, expected: tuple[int, int]) -> None:
+    """A musl version is a number or a musllinux tag."""
     assert expected == MuslVersion.parse(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("2.17", "2.x is glibc's"),
         ("3.0", "every release is 1.x"),
@@ -185,32 +185,32 @@ def test_musl_names(text: str, expected: tuple[int, int]) -> None:
         ("", 'write "1.2"'),
     ],
 )
-def test_what_is_no_musl(text: str, said: str) -> None:
-    """What names no musl release is refused, and a glibc's is known for one."""
-    with pytest.raises(TargetError, match=re.escape(said)):
+def test_invalid_musl(text: str, message: str) -> None:
+    """Other texts raise TargetError; for a glibc version, the message says so."""
+    with pytest.raises(TargetError, match=re.escape(message)):
         MuslVersion.parse(text)
 
 
-def test_a_musl_given_as_glibc_is_known_for_one() -> None:
-    """The other way round, the message says whose number it is."""
+def test_musl_version_as_glibc() -> None:
+    """For a musl version given as glibc, the message says so."""
     with pytest.raises(TargetError, match=r"1\.x is musl's"):
         GlibcVersion.parse("1.2")
 
 
 @pytest.mark.parametrize("text", ["3", "2.7", "3.99", "3.5", ">=3.9", "3.12t", "3.9 ", "cp39", ""])
-def test_what_is_no_python(text: str) -> None:
-    """What names no CPython that wheels are made for is refused."""
+def test_invalid_python(text: str) -> None:
+    """Python versions for which there are no wheels raise TargetError."""
     with pytest.raises(TargetError):
         PythonVersion.parse(text)
 
 
-def test_minor_version_means_its_newest_patch() -> None:
-    """``3.9`` is judged at 3.9.25 and ``3.9.2`` at exactly that."""
+def test_minor_version_is_its_newest_patch() -> None:
+    """``3.9`` is evaluated as 3.9.25, and ``3.9.2`` as 3.9.2."""
     assert ["3.9.25", "3.9.2"] == [PythonVersion.parse(text).full for text in ("3.9", "3.9.2")]
 
 
-def test_architecture_floors() -> None:
-    """A cap below the first glibc of an architecture is refused with that glibc's number."""
+def test_oldest_glibc_of_architectures() -> None:
+    """A cap below the first glibc of an architecture raises TargetError with that version."""
     assert GlibcVersion(2, 36) == oldest_glibc("loongarch64")
     for architecture, cap in (("aarch64", (2, 12)), ("riscv64", (2, 17)), ("x86_64", (2, 4))):
         with pytest.raises(TargetError, match=str(oldest_glibc(architecture))):
@@ -221,13 +221,13 @@ def test_architecture_floors() -> None:
 
 
 def test_other_names_of_architectures() -> None:
-    """amd64 is refused with the name that wheels have for it."""
+    """For amd64, the message suggests the name that wheels use."""
     with pytest.raises(TargetError, match="it is called x86_64 here"):
         check_architecture("amd64")
 
 
-def test_environment_is_whole_and_not_the_hosts() -> None:
-    """A target's marker variables are all there, so that nothing is filled in from the machine that locks."""
+def test_environment_is_complete() -> None:
+    """All marker variables are set, and none is that of the host."""
     from packaging.markers import default_environment  # noqa: PLC0415
 
     environment = Target(PythonVersion(9), "aarch64", GlibcVersion(2, 17)).environment
@@ -245,7 +245,7 @@ def test_tags_command() -> None:
     assert ("3.9", "aarch64", "2.17") == (rows[0]["python"], rows[0]["architecture"], rows[0]["glibc"])
 
 
-def test_tags_command_knows_musl() -> None:
+def test_tags_command_with_musl() -> None:
     """`tags --musl` prints musllinux tags; with --glibc as well, the tags of two targets."""
     ran = minglibc("tags", "--python", "3.9", "--musl", "1.2")
     assert "cp39-cp39-musllinux_1_2_x86_64" == ran.out.splitlines()[0]

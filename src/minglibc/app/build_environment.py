@@ -83,7 +83,7 @@ def build_wheel(task: BuildTask, interpreter: Interpreter, context: BuildContext
     backend = Backend(task.folder, created.create(static), label=task.label, hint=task.hint)
     dynamic = backend.requires_for(task.kind)
     if dynamic:
-        # A new environment: what the backend asks for may conflict with what is installed.
+        # A new environment: the requirements of the backend may conflict with installed packages.
         backend = Backend(task.folder, created.create([*static, *dynamic]), label=task.label, hint=task.hint)
     return backend.build(task.kind, os.path.join(scratch, "made"))
 

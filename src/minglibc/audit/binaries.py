@@ -1,4 +1,4 @@
-"""The binaries of wheels and environments on disk; a wheel's are remembered by its digest, so that reading costs once."""
+"""The binaries of wheels and environments on disk; those of wheels are cached by digest."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from minglibc.model.artifacts import printable
 from minglibc.model.requirements import normalize_name
 from minglibc.model.zip_archive import open_zip
 
-# An entry is as good as what read it: raise this when elf or audit come to see more in a file.
+# Increase it when elf or rules read more from a file.
 _KIND = "binaries-1"
 _CONTENTS: Mapping[str, Any] = {"elf": ElfFile, "foreign": Foreign, "unreadable": Unreadable}
 _NEVER_BINARY = (".py", ".pyc", ".pyi")
@@ -32,52 +32,53 @@ class WheelSource(Protocol):
 
 
 class Binaries:
-    """What wheels hold, out of the store where it is known, else out of the wheels themselves."""
+    """The binaries of wheels, from the cache or else from the wheels themselves."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def of_files(self, files: Sequence[LockedFile], source: WheelSource) -> dict[str, list[Binary]]:
-        """The binaries of each of *files* by file name; only what was never read before is fetched."""
-        found = {file.filename: self._known(file) for file in files}
-        missing = [file for file in files if found[file.filename] is None]
+        """The binaries of each of *files* by file name; only files that are not in the cache are fetched."""
+        cached = {file.filename: self._cached(file) for file in files}
+        missing = [file for file in files if cached[file.filename] is None]
         paths = source.fetch(missing) if missing else {}
         for file in missing:
-            binaries = found[file.filename] = of_wheel(paths[file.filename], file.filename)
-            self._remember(file, binaries)
-        return {filename: binaries for filename, binaries in found.items() if binaries is not None}
+            binaries = cached[file.filename] = of_wheel(paths[file.filename], file.filename)
+            self._store_binaries(file, binaries)
+        return {filename: binaries for filename, binaries in cached.items() if binaries is not None}
 
-    def _known(self, file: LockedFile) -> list[Binary] | None:
-        kept = self._store.read(_KIND, _place(file))
-        if kept is None:
+    def _cached(self, file: LockedFile) -> list[Binary] | None:
+        entry = self._store.read(_KIND, _cache_name(file))
+        if entry is None:
             return None
         distribution = distribution_of(file.filename)
         try:
             return [
-                Binary(distribution, path, msgspec.convert(content, _CONTENTS[kind])) for path, kind, content in kept[0]
+                Binary(distribution, path, msgspec.convert(content, _CONTENTS[kind]))
+                for path, kind, content in entry[0]
             ]
         except (ValueError, KeyError, TypeError):
             return None
 
-    def _remember(self, file: LockedFile, binaries: Sequence[Binary]) -> None:
+    def _store_binaries(self, file: LockedFile, binaries: Sequence[Binary]) -> None:
         names = {content: name for name, content in _CONTENTS.items()}
-        head = [[each.path, names[type(each.content)], msgspec.to_builtins(each.content)] for each in binaries]
-        self._store.write(_KIND, _place(file), head)
+        head = [[binary.path, names[type(binary.content)], msgspec.to_builtins(binary.content)] for binary in binaries]
+        self._store.write(_KIND, _cache_name(file), head)
 
 
-def _place(file: LockedFile) -> str:
+def _cache_name(file: LockedFile) -> str:
     algorithm, digest = file.digest
     return f"{digest[:2]}/{algorithm}-{digest}"
 
 
 def distribution_of(filename: str) -> str:
-    """The name and version that a wheel's file name begins with, as findings say them."""
+    """The name and version at the start of a wheel's file name, as findings show them."""
     name, _, rest = filename.partition("-")
     return f"{normalize_name(name)} {rest.partition('-')[0]}"
 
 
 def of_wheel(path: str, filename: str) -> list[Binary]:
-    """The binaries of the wheel at *path*; raises WheelError where it can't be opened."""
+    """The binaries of the wheel at *path*; raises WheelError if it can't be opened."""
     try:
         with open(path, "rb") as file, open_zip(file) as archive:
             return list(wheel_binaries(distribution_of(filename), archive))
@@ -86,31 +87,31 @@ def of_wheel(path: str, filename: str) -> list[Binary]:
 
 
 def wheels_in(path: str) -> list[str]:
-    """The paths of the wheels in the folder *path*, or of the one wheel that it is; raises WheelError where there is none."""
+    """The paths of the wheels in the folder *path*, or *path* itself if it is a wheel; raises WheelError if there is none."""
     if not os.path.isdir(path):
         if not path.endswith(".whl"):
             raise WheelError(
                 f"{path} is neither a wheel nor a folder of wheels",
-                hint="an environment is checked by --environment PATH",
+                hint="use --environment PATH to check an environment",
             )
         return [path]
-    found = sorted(os.path.join(path, entry) for entry in os.listdir(path) if entry.endswith(".whl"))
-    if not found:
-        raise WheelError(f"{path} holds no wheel", hint="an environment is checked by --environment PATH")
-    return found
+    wheels = sorted(os.path.join(path, entry) for entry in os.listdir(path) if entry.endswith(".whl"))
+    if not wheels:
+        raise WheelError(f"{path} contains no wheels", hint="use --environment PATH to check an environment")
+    return wheels
 
 
 def is_conda(prefix: str) -> bool:
-    """Whether conda made the environment at *prefix*: then all that is below belongs to it."""
+    """Whether *prefix* is a conda environment, so that all files in it belong to conda."""
     return os.path.isdir(os.path.join(prefix, "conda-meta"))
 
 
-def of_environment(prefix: str, owners: Mapping[str, str], places: Iterable[str] = ("",)) -> Iterator[Binary]:
-    """The binaries below *places* in *prefix*; *owners* says whose a path is, nobody's are the environment's own."""
-    for folder, names in _folders(os.path.normpath(os.path.join(prefix, place)) for place in places):
+def of_environment(prefix: str, owners: Mapping[str, str], folders: Iterable[str] = ("",)) -> Iterator[Binary]:
+    """The binaries in *folders* below *prefix*; *owners* maps paths to distributions, other files belong to the environment."""
+    for folder, names in _folders(os.path.normpath(os.path.join(prefix, folder)) for folder in folders):
         for name in sorted(names):
             path = os.path.join(folder, name)
-            # A venv's interpreter is a link to one that is not the environment's.
+            # The interpreter of a virtual environment is a link to one outside.
             if name.endswith(_NEVER_BINARY) or os.path.islink(path) or not os.path.isfile(path):
                 continue
             relative = os.path.relpath(path, prefix)

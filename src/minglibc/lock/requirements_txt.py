@@ -51,7 +51,7 @@ def check_distinct(targets: Sequence[Target]) -> None:
     for names in alike.values():
         if len(names) > 1:
             raise SettingsError(
-                f"no marker of requirements.txt tells these targets apart: {', '.join(names)}",
+                f"no marker of requirements.txt distinguishes these targets: {', '.join(names)}",
                 hint="choose one by --target",
             )
 

@@ -12,7 +12,7 @@ from minglibc.model.architectures import ARCHITECTURES, OTHER_NAMES
 LEGACY_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 # Newest patch release of each CPython minor version, as of November 2026: "3.9" means 3.9.25, because
-# Requires-Python and python_full_version are judged there (some wheels refuse 3.9.0 and 3.9.1 by name).
+# Requires-Python and python_full_version are evaluated for it (some wheels exclude 3.9.0 and 3.9.1).
 NEWEST_PATCH = {6: 15, 7: 17, 8: 20, 9: 25, 10: 22, 11: 18, 12: 16, 13: 18, 14: 10, 15: 2}
 OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
