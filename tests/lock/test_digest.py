@@ -226,10 +226,13 @@ def test_layout_does_not_hide_changes(texts: tuple[str, str]) -> None:
     assert inputs[0] == inputs[1] or fingerprint(texts[0]) != fingerprint(texts[1])
 
 
+VERSION = '\nlock-version = "1.0"\n'
+
+
 @given(st.text(string.printable.replace("\r", ""), max_size=30), st.integers(0, 10_000))
 def test_seal_detects_every_change(body: str, place: int) -> None:
     """A lock is intact, and no longer so if any character is changed."""
-    text = seal(f"{body}\n[tool.minglibc]\n", fingerprint("a = 1"))
+    text = seal(f"{body}{VERSION}[tool.minglibc]\n", fingerprint("a = 1"))
     digests = lock_digests(seal(text, fingerprint("a = 1")))
     assert digests is not None
     assert (fingerprint("a = 1"), True) == (digests.inputs, digests.intact)
@@ -247,14 +250,14 @@ def test_other_files_have_no_digests(lock: str) -> None:
 
 def test_truncated_or_extended_lock_has_no_digests() -> None:
     """A lock without its end, or with more text after it, has none."""
-    text = seal("a = 1\n[tool.minglibc]\n", fingerprint(""))
+    text = seal(f"{VERSION}[tool.minglibc]\n", fingerprint(""))
     assert lock_digests(text[:-1]) is None
     assert lock_digests(text + "[more]\n") is None
 
 
 def test_line_ends_do_not_matter() -> None:
     """A lock that git checked out with CRLF is intact."""
-    digests = lock_digests(seal("a = 1\n[tool.minglibc]\n", fingerprint("")).replace("\n", "\r\n"))
+    digests = lock_digests(seal(f"{VERSION}[tool.minglibc]\n", fingerprint("")).replace("\n", "\r\n"))
     assert digests is not None
     assert digests.intact
 
