@@ -219,10 +219,21 @@ class Search:
                 self._learn_order()
                 return True
             domain, value = solver.domains[number], 1 << index + 1
-            if domain & value and domain != value:
+            if not domain & value:
+                self._note_exclusion(variable, candidates)
+            elif domain != value:
                 solver.decide(number, value)
             return True
         return solver.has_pending
+
+    def _note_exclusion(self, variable: Variable, candidates: Sequence[Candidate]) -> None:
+        """Count the projects whose choice excludes *candidates* as soon as these are read; that is no conflict to the solver."""
+        for candidate in candidates:
+            for dependency in self._read[candidate.identifier, candidate.index][1]:
+                target = self._variables[dependency.name]
+                if not self._solver.domains[target.number] & self._provider.narrow(dependency) << 1:
+                    self._solver.pairs.append((variable.number, target.number))
+        self._learn_order()
 
     def _admitted(self, variable: Variable) -> Iterator[tuple[int, bool]]:
         """The versions in the domain that the dependencies in force admit, best first, and whether as yanked ones."""
