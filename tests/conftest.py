@@ -18,7 +18,7 @@ from minglibc.lock import document as lockfile
 from minglibc.lock import reader
 from minglibc.lock.document import Inputs
 from minglibc.model.targets import Target
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 from tests.support.commands import check_selection
 from tests.support.index import IndexServer
 

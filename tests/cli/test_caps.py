@@ -23,7 +23,7 @@ from minglibc.model.requirements import parse
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.multi_target import resolve_all
-from minglibc.resolve.resolver import Unresolvable
+from minglibc.resolve.resolution import Unresolvable
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel

@@ -89,7 +89,6 @@ def cycle() -> list[str]:
     return next((circle for name in MODULES if (circle := visit(name, []))), [])
 
 
-@pytest.mark.xfail(reason="to be resolved")
 def test_no_import_cycles() -> None:
     """No module imports itself by way of others, even by imports within functions."""
     assert [] == cycle()

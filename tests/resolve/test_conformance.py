@@ -32,6 +32,19 @@ DIFFERENCES: dict[tuple[str, str], str] = {
         "yanked/yanked-and-pinned-by-a-dependency",
     ): "uv takes a yanked release only where the project itself pins it",
     ("uv", "yanked/quarantined"): "uv does not look at a project's status (PEP 792)",
+    (
+        "uv",
+        "conflicts/metadata-that-is-wrong-for-an-extra-only",
+    ): "uv refuses a direct reference of an extra that the answer does not use",
+    ("pip", "conflicts/metadata-that-is-wrong-for-an-extra-only"): "pip refuses a direct reference that it can't fetch",
+    ("pip", "conflicts/no-pre-release-without-its-requirement"): "pip keeps what a requirement admitted that is gone",
+    ("pip", "conflicts/no-yanked-release-without-its-pin"): "pip keeps what a requirement admitted that is gone",
+    ("pip", "conflicts/newest-of-a-cycle"): "pip keeps an older release than necessary after backtracking",
+    (
+        "pip",
+        "conflicts/dependency-without-a-former-bound",
+    ): "pip keeps an older release than necessary after backtracking",
+    ("pip", "conflicts/root-before-its-dependency"): "pip keeps an older release than necessary after backtracking",
     ("pip", "yanked/quarantined"): "pip does not look at a project's status (PEP 792)",
 }
 

@@ -9,7 +9,8 @@ from packaging.version import Version
 
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
-from minglibc.resolve.resolver import Unresolvable, resolve
+from minglibc.resolve.resolution import Unresolvable
+from minglibc.resolve.resolver import resolve
 from tests.support.small_index import Answer, Case, MemoryIndex, Oracle, random_case
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))

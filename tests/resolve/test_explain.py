@@ -7,7 +7,7 @@ import pytest
 from minglibc.app.suggestions import suggestions, works_with_cap
 from minglibc.resolve.explain import explain
 from minglibc.resolve.multi_target import resolve_all
-from minglibc.resolve.resolver import Unresolvable
+from minglibc.resolve.resolution import Unresolvable
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from minglibc.cli import main
 from minglibc.lock.reader import Lock, loads
 from minglibc.model.platform_tags import lowest_libcs
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 
 class Ran(NamedTuple):

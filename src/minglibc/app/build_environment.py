@@ -28,7 +28,8 @@ from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.explain import explain
 from minglibc.resolve.prefetch import Speculation
-from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
+from minglibc.resolve.resolution import Resolution, Unresolvable
+from minglibc.resolve.resolver import resolve
 
 _PARENT = "[build-system]"
 

@@ -10,7 +10,7 @@ from minglibc.app.source_builds import IncompatibleBuild, SourceBuilder, release
 from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.targets import Target
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 # A machine builds all releases of a project against the same C library: after so many rejections the rest is not tried.
 _MOST_REJECTED = 3

@@ -29,7 +29,8 @@ from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.prefetch import Speculation
-from minglibc.resolve.resolver import Unresolvable, resolve
+from minglibc.resolve.resolution import Unresolvable
+from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder

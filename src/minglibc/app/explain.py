@@ -19,7 +19,7 @@ from minglibc.insight.replay import CompatibilityAt, replay
 from minglibc.insight.why import Explainer, Explanation, explain
 from minglibc.lock.reader import Lock
 from minglibc.model.requirements import normalize_name
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 
 class ExplainOptions(NamedTuple):

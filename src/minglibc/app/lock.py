@@ -28,7 +28,7 @@ from minglibc.lock.reader import Lock, loads
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 
 class LockOptions(NamedTuple):

@@ -9,7 +9,8 @@ from minglibc.app.suggestions import suggestions, works_with_cap
 from minglibc.model.targets import Target
 from minglibc.resolve.explain import explain, fewest
 from minglibc.resolve.multi_target import resolve_all
-from minglibc.resolve.resolver import Resolution, Unresolvable, resolve
+from minglibc.resolve.resolution import Resolution, Unresolvable
+from minglibc.resolve.resolver import resolve
 
 LockedVersions = Callable[[Target], Mapping[str, str]]
 """The versions that each target prefers, by name."""

@@ -7,7 +7,7 @@ from minglibc.app.session import Session
 from minglibc.model.artifacts import Sdist
 from minglibc.model.targets import Cap
 from minglibc.resolve.multi_target import resolve_all
-from minglibc.resolve.resolver import Resolution, Unresolvable
+from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.suggestions import PATIENCE, Proposal, offers
 
 

@@ -13,7 +13,7 @@ from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.index.downloads import Wheelhouse
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Reason, Rejection
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 # What no machine at the cap can load. Other libraries, such as those of drivers, may be present; `check` reports them.
 ABOVE_CAP = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))

@@ -12,7 +12,7 @@ from minglibc.model.urls import hide_secrets
 
 if TYPE_CHECKING:
     from minglibc.model.targets import Target
-    from minglibc.resolve.resolver import Attempt
+    from minglibc.resolve.resolution import Attempt
 
 _RED, _GREEN, _YELLOW, _CYAN, _BOLD, _RESET = "\33[31m", "\33[32m", "\33[33m", "\33[36m", "\33[1m", "\33[0m"
 # The color of a line's beginning.

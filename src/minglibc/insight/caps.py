@@ -12,7 +12,7 @@ from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.multi_target import resolve_all
-from minglibc.resolve.resolver import Resolution, Unresolvable
+from minglibc.resolve.resolution import Resolution, Unresolvable
 
 
 class CapRange(NamedTuple):

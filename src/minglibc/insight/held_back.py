@@ -8,7 +8,7 @@ from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import WheelIndex
 from minglibc.resolve.multi_target import jointly
-from minglibc.resolve.resolver import ActiveRequirement, Resolution
+from minglibc.resolve.resolution import ActiveRequirement, Resolution
 
 
 class HeldBack(NamedTuple):

@@ -9,7 +9,7 @@ from minglibc.insight.vulnerabilities import Advisory, Known, Remedy, find_remed
 from minglibc.insight.why import Explainer, Obstacle
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 _UNWANTED = frozenset(("pre-release", "yanked"))
 

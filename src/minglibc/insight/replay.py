@@ -10,7 +10,7 @@ from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTre
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, Unusable, WheelIndex
-from minglibc.resolve.resolver import ActiveRequirement, Resolution
+from minglibc.resolve.resolution import ActiveRequirement, Resolution
 
 if TYPE_CHECKING:
     from minglibc.lock.locked_files import LockedFile

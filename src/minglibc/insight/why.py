@@ -14,7 +14,7 @@ from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, parse
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, WheelIndex
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 
 class Obstacle(NamedTuple):

@@ -11,7 +11,7 @@ from minglibc.config.lock_source import PROJECT_FILE, LockSource
 from minglibc.lock.digest import seal
 from minglibc.model.artifacts import Artifact, Sdist, SourceTree
 from minglibc.model.targets import Target, shortest_marker
-from minglibc.resolve.resolver import Resolution
+from minglibc.resolve.resolution import Resolution
 
 # Increase it when an older minglibc could misread the lock: 2 has targets with musl, and is written only for them.
 FORMAT = 2

@@ -14,7 +14,7 @@ from operator import and_
 from minglibc.model import versions
 from minglibc.resolve.candidates import Candidate, Dependency, Provider, Unusable
 from minglibc.resolve.proof import causes_of
-from minglibc.resolve.resolver import Attempt, OnTry, Unresolvable
+from minglibc.resolve.resolution import Attempt, OnTry, Unresolvable
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
 from minglibc.resolve.validity import active, is_admitted, reached
 from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable

@@ -6,7 +6,7 @@ from minglibc.errors import ResolutionError
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.targets import Cap, newest
 from minglibc.resolve.candidates import Project, Provider
-from minglibc.resolve.resolver import Cause, Unresolvable
+from minglibc.resolve.resolution import Cause, Unresolvable
 
 _SHOWN = 6
 _LONGEST = 16

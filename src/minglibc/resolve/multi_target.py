@@ -12,7 +12,8 @@ from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
-from minglibc.resolve.resolver import PATIENCE, OnTry, Resolution, resolve
+from minglibc.resolve.resolution import OnTry, Resolution
+from minglibc.resolve.resolver import PATIENCE, resolve
 
 
 def resolve_all(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.resolve.candidates import Provider
-from minglibc.resolve.resolver import Cause
+from minglibc.resolve.resolution import Cause
 from minglibc.resolve.solver import Incompatibility, Unsatisfiable, leaves, solve
 from minglibc.resolve.variables import ABSENT, Edge, Variable
 

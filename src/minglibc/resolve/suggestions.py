@@ -7,7 +7,7 @@ from typing import NamedTuple
 from minglibc.model.targets import Cap, GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Dependency, Policy, Provider, Root
 from minglibc.resolve.explain import wanted_caps
-from minglibc.resolve.resolver import Resolution, Unresolvable
+from minglibc.resolve.resolution import Resolution, Unresolvable
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
 MOST_TRIES = 40
