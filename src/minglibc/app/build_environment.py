@@ -23,7 +23,7 @@ from minglibc.install.interpreter import Interpreter
 from minglibc.install.transaction import Prepared
 from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility, TargetCompatibility
-from minglibc.model.requirements import InvalidRequirement, parse
+from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.explain import explain
@@ -114,7 +114,8 @@ class _BuildEnvironments:
         with self._context.open_wheelhouse() as house:
             paths = house.fetch(files)
             with transaction.begin(environment) as change:
-                change.prepare([_prepared(file, paths[file.filename], house) for file in files], [])
+                prepared = [_prepared(file, paths[file.filename], house) for file in files]
+                change.prepare(prepared, [], sharing={normalize_name(f.filename.partition("-")[0]) for f in files})
                 change.apply([], [])
         return os.path.join(prefix, "bin", "python")
 

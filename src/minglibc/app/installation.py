@@ -13,13 +13,14 @@ from minglibc.app.locked_project import build, digest_of, download_of, open_buil
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import HARDLINK, SyncOptions
-from minglibc.app.sync_plan import LockedPackages, SyncPlan, overridden_names, project_name
+from minglibc.app.sync_plan import LockedPackages, SyncPlan, overridden_names, project_name, shares_files
 from minglibc.cache import unpacked_wheels
 from minglibc.cache.wheels import LockedFile as Download
 from minglibc.errors import WheelError
 from minglibc.index.downloads import Wheelhouse
 from minglibc.install import transaction
 from minglibc.install.environment import Environment
+from minglibc.install.file_conflicts import Overwritten
 from minglibc.install.plan import Action, unmet
 from minglibc.install.transaction import Prepared, direct_url
 from minglibc.lock.locked_files import LockedFolder, version_of
@@ -51,11 +52,30 @@ class Installation(NamedTuple):
             built = self._build(sources, stack)
             if project_name(self.locked.project.pyproject) in arriving:
                 built.append(self._build_project(stack))
-            installed = change.prepare(built, steps.kept, steps.removed)
+            sharing = self._sharing()
+            installed = change.prepare(built, steps.kept, steps.removed, sharing)
             self._check(installed)
+            self._report(installed, change.overwritten)
             with _signals_blocked():
                 change.apply(steps.removed, steps.kept)
         return installed
+
+    def _sharing(self) -> set[str]:
+        """The packages whose files may overwrite those of another: all that another sync can install again."""
+        if not shares_files(self.locked.project.pyproject):
+            return set()
+        return {str(package.name) for package, _ in self.locked.packages}
+
+    def _report(self, wheels: "Sequence[CheckedWheel]", overwritten: Sequence[Overwritten]) -> None:
+        for wheel in wheels:
+            for note in wheel.notes:
+                self.reporter.info(f"{wheel.filename}: {note}", level=1)
+        for winner, loser, paths in overwritten:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            self.reporter.warn(
+                f"{loser} and {winner} have different files at the same path; those of {winner} are installed: "
+                f"{paths[0]}{more}"
+            )
 
     def _download(self, wheels: Sequence[PackageWheel], change: transaction.Transaction) -> None:
         """Download wheels, and unpack each as soon as it has arrived."""

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.app.locked_project import LockedProject, digest_of, select
 from minglibc.app.sync_options import SyncOptions
+from minglibc.config.settings import FILE_CONFLICTS
+from minglibc.errors import SettingsError
 from minglibc.install import transaction
-from minglibc.install.environment import Distribution, Environment
+from minglibc.install.environment import Distribution, Environment, differing
+from minglibc.install.layout import wins
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan
 from minglibc.lock.locked_files import LockedFolder, version_of
 from minglibc.model import toml
@@ -84,8 +87,23 @@ def plan_sync(environment: Environment | None, locked: LockedPackages, options: 
     foreign = [one for one in distributions if one.name in kept and one.digest != digests.get(one.name, one.digest)]
     above_cap = {one.name: _above_cap(environment, one, locked.target) for one in foreign}
     result = steps(above_cap).with_step(project) if foreign else first
+    result = _with_restored(result, distributions, locked)
     changed = bool(result.changes) or transaction.is_interrupted(environment)
     return SyncPlan(result, changed, distributions, bool(foreign))
+
+
+def _with_restored(result: Plan, distributions: Sequence[Distribution], locked: LockedPackages) -> Plan:
+    """*result* with the packages reinstalled whose files were overwritten by one that is removed or replaced."""
+    leaving, kept = set(result.names(Action.REINSTALL, Action.REMOVE)), set(result.names(Action.KEEP))
+    kept &= {package.name for package, _ in locked.packages}
+    for old in distributions if leaving else ():
+        for other in distributions:
+            if old.name in leaving and other.name in kept and wins(old.name, other.name):
+                path = min(differing(other, old), default="")
+                reason = f"its file {path} was overwritten by {old.name}"
+                step = Step(Action.REINSTALL, other.name, (other.version,), other.version, reason)
+                result = result.with_step(step if path else None)
+    return result
 
 
 def _project_step(locked: LockedPackages, distributions: Sequence[Distribution], options: SyncOptions) -> Step | None:
@@ -131,6 +149,15 @@ def overridden_names(pyproject: str | None) -> frozenset[str]:
     table = _table(pyproject, "tool", "minglibc")
     overrides = [re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in table.get("overrides", ())]
     return frozenset(normalize_name(str(name)) for name in [*overrides, *table.get("excludes", ())])
+
+
+def shares_files(pyproject: str | None) -> bool:
+    """Whether packages may have files with different content at the same path."""
+    value = _table(pyproject, "tool", "minglibc").get("file-conflicts", FILE_CONFLICTS[0])
+    if value not in FILE_CONFLICTS:
+        expected = " or ".join(f'"{choice}"' for choice in FILE_CONFLICTS)
+        raise SettingsError(f"tool.minglibc.file-conflicts is {value!r}; expected {expected}")
+    return bool(value == FILE_CONFLICTS[0])
 
 
 def _table(pyproject: str | None, *names: str) -> dict[str, Any]:

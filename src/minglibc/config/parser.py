@@ -8,7 +8,7 @@ from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
 from minglibc.config.moments import first_excluded
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
-from minglibc.config.settings import KEYS, RESOLUTIONS, Overrides, Settings
+from minglibc.config.settings import FILE_CONFLICTS, KEYS, RESOLUTIONS, Overrides, Settings
 from minglibc.config.target_settings import TargetParser
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
@@ -60,6 +60,7 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
     )
     groups = graph.groups()
     indexes = parse_indexes(problems, table)
+    problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
     sources, paths = parse_sources(problems, table, indexes)
     return Settings(
         project=name,

@@ -8,6 +8,7 @@ from minglibc.model.targets import Target
 
 DEFAULT_ARCHITECTURES = ("x86_64",)
 RESOLUTIONS = ("highest", "lowest", "lowest-direct")
+FILE_CONFLICTS = ("warn", "error")
 
 # The keys of [tool.minglibc].
 KEYS = (
@@ -29,6 +30,7 @@ KEYS = (
     "constraints",
     "overrides",
     "excludes",
+    "file-conflicts",
     "resolution",
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")

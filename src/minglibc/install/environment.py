@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem
 from minglibc.install import proof
 from minglibc.install.interpreter import Interpreter
-from minglibc.install.layout import DIRECT_URL, ORIGIN
+from minglibc.install.layout import DIRECT_URL, ORIGIN, wins
 from minglibc.model.core_metadata import headers
 from minglibc.model.requirements import normalize_name
 
@@ -59,6 +59,13 @@ class Distribution:
         return posixpath.join(self.site, self.folder)
 
 
+def differing(one: Distribution, other: Distribution) -> Iterator[str]:
+    """The paths that both own with different content."""
+    for path in one.record.keys() & other.record.keys():
+        if one.record[path] != other.record[path]:
+            yield path
+
+
 class Environment:
     """The environment of an interpreter, for reading; ``transaction`` changes it."""
 
@@ -72,7 +79,14 @@ class Environment:
         """Every installed distribution, sorted by name."""
         sites = dict.fromkeys([self.layout.purelib, self.layout.platlib])
         distributions = [distribution for site in sites for distribution in self._in_site(site)]
+        distributions = [self._without_overwritten(one, distributions) if one.damage else one for one in distributions]
         return sorted(distributions, key=lambda distribution: (distribution.name, distribution.folder))
+
+    def _without_overwritten(self, damaged: Distribution, distributions: Iterable[Distribution]) -> Distribution:
+        """*damaged*, read again without comparing the files in whose place another distribution's are installed."""
+        winners = [other for other in distributions if wins(other.name, damaged.name)]
+        overwritten = {path for other in winners for path in differing(damaged, other)}
+        return self._distribution(damaged.site, damaged.folder, overwritten) if overwritten else damaged
 
     def binaries(self, distribution: Distribution) -> "Iterator[Binary]":
         """The files of *distribution* that a machine could load or run."""
@@ -85,8 +99,11 @@ class Environment:
                 if binary := read_binary(distribution.name, path, file):
                     yield binary
 
-    def read_record(self, site: str, folder: str) -> Record:
-        """The RECORD in *folder*, a .dist-info whose distribution is installed in *site*, compared with the files."""
+    def read_record(self, site: str, folder: str, overwritten: Collection[str] = ()) -> Record:
+        """The RECORD in *folder*, a .dist-info whose distribution is installed in *site*, compared with the files.
+
+        Files of *overwritten* belong to another distribution and are not compared.
+        """
         text = _read_text(os.path.join(folder, "RECORD"))
         if not text:
             return Record({}, {}, "it has no RECORD")
@@ -99,7 +116,8 @@ class Environment:
                 if path is None:
                     continue
                 hashes[path] = row[1] if len(row) > 1 else ""
-                damage = damage or self._compare(path, row[2] if len(row) > 2 else "", sizes)
+                if path not in overwritten:
+                    damage = damage or self._compare(path, row[2] if len(row) > 2 else "", sizes)
         except (csv.Error, IndexError):
             return Record(hashes, sizes, "its RECORD can't be read")
         return Record(hashes, sizes, damage)
@@ -115,7 +133,7 @@ class Environment:
             if entry.endswith((".dist-info", ".egg-info")) and not entry.startswith("~"):
                 yield self._distribution(site, entry)
 
-    def _distribution(self, site: str, folder: str) -> Distribution:
+    def _distribution(self, site: str, folder: str, overwritten: Collection[str] = ()) -> Distribution:
         path = os.path.join(self.prefix, site, folder)
         identity = proof.metadata_identity(path)  # before reading, so that concurrent changes are detected
         is_modern = folder.endswith(".dist-info")
@@ -125,7 +143,7 @@ class Environment:
             os.path.join(path, "METADATA" if is_modern else "PKG-INFO") if os.path.isdir(path) else path
         )
         tags = frozenset(_headers(os.path.join(path, "WHEEL")).get("tag", ()))
-        record = self.read_record(site, path) if is_modern else self._legacy_record(site, folder)
+        record = self.read_record(site, path, overwritten) if is_modern else self._legacy_record(site, folder)
         damage = record.damage
         if not metadata.get("name"):
             damage = damage or "it has no METADATA"

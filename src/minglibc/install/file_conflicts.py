@@ -1,13 +1,14 @@
 """Conflicts of a wheel's files with other wheels, with installed distributions, and with the environment's own files."""
 
 import os
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from minglibc.errors import WheelError
 from minglibc.install.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from minglibc.install.environment import Distribution
     from minglibc.install.wheel import CheckedWheel
@@ -15,25 +16,46 @@ if TYPE_CHECKING:
 _FILE, _FOLDER, _LINK = "a file", "a folder", "a link"
 
 
+class Overwritten(NamedTuple):
+    """Paths that two distributions own with different content: the environment has the files of *winner*."""
+
+    winner: str
+    loser: str
+    paths: tuple[str, ...]
+
+
 def check_conflicts(
-    arriving: "Iterable[CheckedWheel]",
+    arriving: "Sequence[CheckedWheel]",
     staying: "Sequence[Distribution]",
     leaving: "Sequence[Distribution]",
     layout: Layout,
-) -> None:
+    sharing: Collection[str] = (),
+) -> list[Overwritten]:
     """Raise WheelError if two distributions would own a path, or an unowned file, folder or link would be replaced.
 
-    Distributions may share files with the same content, and unowned files in site-packages and bin are replaced.
+    Distributions may share files with the same content, and unowned files in site-packages and bin are replaced. Those
+    named in *sharing* may also have files with different content; returns such conflicts that involve *arriving*.
     """
-    conflicts = _Conflicts(staying, leaving, layout)
-    for wheel in arriving:
+    conflicts = _Conflicts(staying, leaving, layout, frozenset(sharing))
+    for wheel in sorted(arriving, key=lambda wheel: wheel.name):
         conflicts.add(wheel)
+    return conflicts.overwritten(arriving, staying)
 
 
 class _Conflicts:
-    def __init__(self, staying: "Sequence[Distribution]", leaving: "Sequence[Distribution]", layout: Layout) -> None:
+    def __init__(
+        self,
+        staying: "Sequence[Distribution]",
+        leaving: "Sequence[Distribution]",
+        layout: Layout,
+        sharing: frozenset[str],
+    ) -> None:
         self._prefix = layout.prefix
+        self._sites = {layout.purelib, layout.platlib}
+        self._scripts = f"{layout.scripts}/"
         self._replaceable = (f"{layout.purelib}/", f"{layout.platlib}/", f"{layout.scripts}/")
+        self._sharing = sharing
+        self._shared: dict[str, None] = {}
         self._leaving = {path for distribution in leaving for path in distribution.record}
         # Each path with its owner and the hash of its content, and each folder with an owner of files in it.
         self._files: dict[str, tuple[str, str]] = {}
@@ -63,7 +85,10 @@ class _Conflicts:
     def _check_file(self, wheel: "CheckedWheel", path: str, digest: str) -> None:
         owner, content = self._files.get(path, ("", ""))
         if owner and (not digest or digest != content):
-            _reject_shared(wheel, path, owner)
+            is_special = not digest or self._is_special(path)
+            if is_special or not {wheel.name, owner} <= self._sharing:
+                _reject_shared(wheel, path, owner, sharable=not is_special)
+            self._shared[path] = None
         if path in self._folders:
             _reject_shared(wheel, path, self._folders[path])
         kind = self._kind(path)
@@ -72,6 +97,24 @@ class _Conflicts:
         is_replaced = owner or path in self._leaving or path.startswith(self._replaceable)
         if kind in (_FILE, _LINK) and not is_replaced:
             self._reject_unowned(wheel, path, kind)
+
+    def _is_special(self, path: str) -> bool:
+        """Whether the file at *path* is a script, metadata, or run when the interpreter starts."""
+        folder, _, name = path.rpartition("/")
+        is_metadata = any(part.endswith(".dist-info") for part in folder.split("/"))
+        return is_metadata or path.startswith(self._scripts) or (folder in self._sites and name.endswith(".pth"))
+
+    def overwritten(self, arriving: "Sequence[CheckedWheel]", staying: "Sequence[Distribution]") -> list[Overwritten]:
+        """The paths with different content, by winner and loser."""
+        paths: dict[tuple[str, str], list[str]] = {}
+        for path in self._shared:
+            owners = {one.name: one.record[path] for one in staying if path in one.record}
+            owners.update((wheel.name, wheel.owned[path]) for wheel in arriving if path in wheel.owned)
+            winner = max(owners)
+            for loser, digest in sorted(owners.items()):
+                if digest != owners[winner]:
+                    paths.setdefault((winner, loser), []).append(path)
+        return [Overwritten(*names, tuple(shared)) for names, shared in sorted(paths.items())]
 
     def _check_folders(self, wheel: "CheckedWheel", path: str) -> None:
         """Check that each folder of *path* is or can become a folder."""
@@ -126,8 +169,10 @@ def _kind_of(entry: "os.DirEntry[str]") -> str:
     return _FOLDER if entry.is_dir(follow_symlinks=False) else _FILE
 
 
-def _reject_shared(wheel: "CheckedWheel", path: str, owner: str) -> NoReturn:
+def _reject_shared(wheel: "CheckedWheel", path: str, owner: str, *, sharable: bool = False) -> NoReturn:
+    hint = f'lock only one of them, for example with tool.minglibc.excludes = ["{owner}"]'
+    if sharable:
+        hint += ', or set tool.minglibc.file-conflicts = "warn" if both are locked'
     raise WheelError(
-        f"{wheel.filename} would overwrite {path}, which belongs to {owner}",
-        hint=f"nothing was installed; lock {wheel.name} or {owner}, but not both",
+        f"{wheel.filename} would overwrite {path}, which belongs to {owner}", hint=f"nothing was installed; {hint}"
     )

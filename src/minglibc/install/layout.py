@@ -58,3 +58,11 @@ def folders_of(paths: Iterable[str]) -> set[str]:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     return folders
+
+
+def wins(one: str, other: str) -> bool:
+    """Whether the files of *one* are installed where *other* has files with other content: the later one in a lock wins.
+
+    Locks are sorted by name, so that everybody who reads an environment comes to the same result.
+    """
+    return one > other

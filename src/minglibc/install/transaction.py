@@ -9,7 +9,7 @@ the files that a killed process may have left: ``recover`` needs no other journa
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,11 +22,12 @@ from minglibc.config import folder_lock
 from minglibc.errors import EnvironmentProblem, LockError
 from minglibc.install import proof
 from minglibc.install.environment import Distribution, Environment
-from minglibc.install.file_conflicts import check_conflicts
+from minglibc.install.file_conflicts import Overwritten, check_conflicts
 from minglibc.install.interpreter import check_changeable
-from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout, folders_of
+from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout, folders_of, wins
 from minglibc.install.permissions import make_unique_folder, umask
 from minglibc.install.removal import remove_files
+from minglibc.model.requirements import normalize_name
 
 if TYPE_CHECKING:
     from minglibc.install.wheel import CheckedWheel
@@ -97,15 +98,21 @@ def recover(environment: Environment) -> bool:
 
 def _undo(environment: Environment, folder: str) -> None:
     layout = environment.layout
-    owned = {path for distribution in environment.distributions() for path in distribution.record}
+    owners: dict[str, list[tuple[str, str]]] = {}
+    for distribution in environment.distributions():
+        for path, digest in distribution.record.items():
+            owners.setdefault(path, []).append((distribution.name, digest))
     possible: set[str] = set()
     for name in _listing(folder):
         for part, site in product(("info", "files"), {layout.purelib, layout.platlib}):
             parent = os.path.join(folder, name, part, site)
             for info in _listing(parent):
                 if info.rstrip("~").endswith(".dist-info"):
-                    possible |= environment.read_record(site, os.path.join(parent, info)).hashes.keys()
-    remove_files(layout, possible - owned)
+                    project = normalize_name(info.partition("-")[0])
+                    for path, digest in environment.read_record(site, os.path.join(parent, info)).hashes.items():
+                        if all(wins(project, owner) and digest != theirs for owner, theirs in owners.get(path, ())):
+                            possible.add(path)  # and its owner, if any, is found to be incomplete by the next sync
+    remove_files(layout, possible)
     _finish(folder)
 
 
@@ -134,6 +141,8 @@ class Transaction:
         self._wheels: list[CheckedWheel] = []
         self._staying: Sequence[Distribution] = ()
         self._trashed = 0
+        self.overwritten: Sequence[Overwritten] = ()
+        """The files that wheels have in common with different content; known after ``prepare``."""
 
     @contextmanager
     def unpacking(self, sizes: Sequence[int | None]) -> "Iterator[Callable[[int, Prepared], None]]":
@@ -156,17 +165,34 @@ class Transaction:
             self._wheels += map(prepare(), [waiting[position] for position in sorted(waiting)])
 
     def prepare(
-        self, wheels: Sequence[Prepared], staying: Sequence[Distribution], leaving: Sequence[Distribution] = ()
+        self,
+        wheels: Sequence[Prepared],
+        staying: Sequence[Distribution],
+        leaving: Sequence[Distribution] = (),
+        sharing: Collection[str] = (),
     ) -> "list[CheckedWheel]":
         """All unpacked wheels, after unpacking *wheels* too; raises WheelError if their files conflict (``file_conflicts``).
 
-        They may replace files of *leaving*, which will be removed, but not those of *staying*.
+        They may replace files of *leaving*, which will be removed, but not those of *staying*, unless both are in *sharing*.
         """
         with self.unpacking([os.path.getsize(wheel.path) for wheel in wheels]) as submit:
             for position, wheel in enumerate(wheels):
                 submit(position, wheel)
-        check_conflicts(self._wheels, staying, leaving, self._layout)
+        self.overwritten = check_conflicts(self._wheels, staying, leaving, self._layout, sharing)
+        # Those that win are installed first, so that no distribution ever claims a file that is still missing.
+        self._wheels = sorted(map(self._without_overwritten, self._wheels), key=lambda wheel: wheel.name, reverse=True)
         return self._wheels
+
+    def _without_overwritten(self, wheel: "CheckedWheel") -> "CheckedWheel":
+        """*wheel* without the files that another one overwrites; its RECORD lists them, as with other installers."""
+        paths = {path for one in self.overwritten if one.loser == wheel.name for path in one.paths}
+        if not paths:
+            return wheel
+        for path in paths:
+            os.unlink(os.path.join(self._folder, wheel.name, "files", path))
+        owned = {path: digest for path, digest in wheel.owned.items() if path not in paths}
+        sizes = {path: size for path, size in wheel.sizes.items() if path not in paths}
+        return replace(wheel, owned=owned, sizes=sizes)
 
     def apply(self, leaving: Sequence[Distribution], staying: Sequence[Distribution]) -> None:
         """Install the unpacked wheels and remove *leaving*; ``recover`` undoes an interrupted call."""

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import posixpath
+import re
 import shlex
 import stat
 import zipfile
@@ -23,6 +24,8 @@ from minglibc.install.layout import Layout
 from minglibc.install.wheel import CheckedWheel, join, reject
 
 _CHUNK = 1 << 20
+# PEP 263.
+_ENCODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*[-_.a-zA-Z0-9]+")
 
 
 def unpack(
@@ -127,7 +130,7 @@ class _Folder(WheelDestination):
             return self._write(scheme, path, [stream.read()], executable=is_executable)
         if scheme == "scripts":
             content = _with_interpreter(b"".join(stream.chunks()), self._layout.interpreter)
-            return self._write(scheme, path, [content], executable=is_executable)
+            return self._write(scheme, path, [content], executable=True)
         relative, full = self._locate(scheme, path)
         if self._unpacked.take(stream.name, full, digest=stream.digest, size=stream.size, executable=is_executable):
             self.sizes[relative] = stream.size
@@ -179,8 +182,12 @@ def _with_interpreter(script: bytes, interpreter: str) -> bytes:
     if not script.startswith(b"#!python"):
         return script
     _, _, rest = script.partition(b"\n")
-    line = f"#!{interpreter}\n"
+    line = os.fsencode(f"#!{interpreter}\n")
     # The kernel limits this line to 127 bytes without blanks; a shell has no limit (as in installer's own scripts).
-    if " " in interpreter or len(os.fsencode(line)) > 127:
-        line = f"#!/bin/sh\n'''exec' {shlex.quote(interpreter)} \"$0\" \"$@\"\n' '''\n"
-    return os.fsencode(line) + rest
+    if " " not in interpreter and len(line) <= 127:
+        return line + rest
+    second, _, body = rest.partition(b"\n")
+    # Python only looks for an encoding in the first two lines (PEP 263); for the shell it is a comment.
+    encoding, rest = (second + b"\n", body) if _ENCODING.match(second) else (b"", rest)
+    shell = os.fsencode(f"'''exec' {shlex.quote(interpreter)} \"$0\" \"$@\"\n' '''\n")
+    return b"#!/bin/sh\n" + encoding + shell + rest

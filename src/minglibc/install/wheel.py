@@ -1,5 +1,6 @@
 """Check a wheel completely before anything of it is unpacked: its archive, its metadata, and every path it would write."""
 
+import base64
 import csv
 import hashlib
 import os
@@ -79,6 +80,8 @@ class CheckedWheel:
     requires_python: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Each path below the prefix with the size of its file; known once the wheel is unpacked."""
+    notes: tuple[str, ...] = ()
+    """Deviations from the wheel specification that pip and uv accept too."""
 
     @property
     def dist_info(self) -> str:
@@ -161,6 +164,7 @@ class _WheelCheck:
         if not filename.endswith(".whl") or len(parts) not in (5, 6):
             self._reject("is not a valid wheel file name")
         self._name, self._version, self._tags = normalize_name(parts[0]), parts[1], parts[-3:]
+        self._notes: list[str] = []
 
     def wheel(self) -> CheckedWheel:
         self._check_members()
@@ -181,6 +185,7 @@ class _WheelCheck:
             owned,
             requires,
             requires_python,
+            notes=tuple(self._notes),
         )
 
     def _reject(self, reason: str) -> NoReturn:
@@ -301,25 +306,27 @@ class _WheelCheck:
             self._reject("has too many tags in WHEEL")
         tags = {tag for line in lines for tag in expand_tags(line)}
         if tags != set(expand_tags("-".join(self._tags))):
+            # Many published wheels were renamed by auditwheel or by hand.
             listed = ", ".join(sorted(tags)[:_MAX_LISTED]) or "none"
-            self._reject(f"has tags in WHEEL that differ from those in its file name: {listed}")
+            self._notes.append(f"its WHEEL file has other tags than its file name, which applies: {listed}")
         return "purelib" if _first(values, "root-is-purelib").lower() == "true" else "platlib"
 
     def _check_record(self) -> dict[str, tuple[str, int]]:
         listed = _record_rows(self._read("RECORD", _MAX_RECORD).decode("utf-8"), self._reject)
         own = f"{self._stem}.dist-info/RECORD"
-        unlisted = {own, *(f"{self._stem}.dist-info/{name}" for name in _SIGNATURES)}
+        without_row = {own, *(f"{self._stem}.dist-info/{name}" for name in _SIGNATURES)}
         record: dict[str, tuple[str, int]] = {}
+        unlisted: list[str] = []
         for member in self._members:
             name = member.filename
             if name.endswith("/"):
                 continue
-            row = listed.pop(name, None)
-            if name in unlisted:
+            digest, size = listed.pop(name, ("", ""))
+            if name in without_row:
                 continue
-            if row is None:
-                self._reject(f"has a file that its RECORD does not list: {name}")
-            digest, size = row
+            if not digest:
+                unlisted.append(name)
+                digest = self._hash(name)
             if digest.partition("=")[0] not in _RECORD_ALGORITHMS:
                 self._reject(f"has no usable hash in RECORD for {name}")
             if size and size != str(member.file_size):
@@ -328,7 +335,16 @@ class _WheelCheck:
         listed.pop(own, None)
         if absent := [name for name in listed if not name.endswith("/")]:
             self._reject(f"lists files in RECORD that it does not have: {absent[0]}")
+        if unlisted:
+            more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
+            self._notes.append(f"its RECORD has no hash of {unlisted[0]}{more}")
         return record
+
+    def _hash(self, name: str) -> str:
+        """The hash of a member in RECORD's form; the hash of the whole wheel was verified."""
+        with self._archive.open(name) as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]  # it only reads
+        return f"sha256={base64.urlsafe_b64encode(digest).decode('ascii').rstrip('=')}"
 
     def _destinations(self, record: dict[str, tuple[str, int]], root: str) -> dict[str, str]:
         owned: dict[str, str] = {}
@@ -415,14 +431,20 @@ def _record_rows(text: str, reject: Callable[[str], NoReturn]) -> dict[str, tupl
     rows: dict[str, tuple[str, str]] = {}
     try:
         for row in csv.reader(text.splitlines()):
+            if not row:
+                continue
             if len(row) != 3:
                 reject("has a RECORD with a line that does not have three fields")
-            path = row[0]
+            # Some build tools write paths of Windows, or start them with "./".
+            path = row[0].replace("\\", "/")
+            while path.startswith("./"):
+                path = path[2:]
             if problem := path_problem(path):
                 reject(f"has a RECORD with {problem}")
-            if path in rows or len(rows) > 2 * MAX_MEMBERS:
-                reject(f"lists {path} twice in RECORD" if path in rows else "lists too many files in RECORD")
-            rows[path] = (row[1], row[2])
+            if len(rows) > 2 * MAX_MEMBERS:
+                reject("lists too many files in RECORD")
+            if rows.setdefault(path, (row[1], row[2])) != (row[1], row[2]):
+                reject(f"lists {path} twice in RECORD")
     except csv.Error as error:
         reject(f"has a RECORD that can't be read: {error}")
     return rows

@@ -27,6 +27,8 @@ _IGNORED_KEYS = frozenset(
         *("classifiers", "urls", "scripts", "gui-scripts", "entry-points"),
     )
 )
+# The keys of [tool.minglibc] that do not affect the lock.
+_SYNC_SETTINGS = frozenset(("file-conflicts",))
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
 _HEX = frozenset("0123456789abcdef")
 
@@ -117,8 +119,15 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
     if isinstance(project, dict):
         relevant["project"] = {key: value for key, value in project.items() if key not in _IGNORED_KEYS}
     if isinstance(tool, dict):
-        relevant["tool"] = {key: value for key, value in tool.items() if key == "minglibc"}
+        relevant["tool"] = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
     return relevant
+
+
+def _lock_settings(table: object) -> object:
+    """[tool.minglibc] without the settings that only `sync` uses."""
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if key not in _SYNC_SETTINGS}
 
 
 def _canonical(value: object) -> object:
