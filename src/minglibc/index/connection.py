@@ -59,6 +59,10 @@ def _number(variable: str, default: float, *, least: float) -> float:
     return number
 
 
+def _no_headers(_url: str) -> Mapping[str, str]:
+    return {}
+
+
 class Request(NamedTuple):
     """A GET, and how its errors begin and what they advise."""
 
@@ -68,6 +72,12 @@ class Request(NamedTuple):
     hint: str = _HINT
     # The bytes of a large file, which extend the deadline as they arrive.
     size: int = 0
+    # None: the connection's limit.
+    retries: int | None = None
+    # The statuses that lead to another try, and to an error in the end.
+    retried: frozenset[int] = _RETRIED
+    # The credentials for another host that this one redirects to.
+    redirect_headers: Callable[[str], Mapping[str, str]] = _no_headers
 
     @property
     def name(self) -> str:
@@ -90,21 +100,25 @@ class Connection:
         # The request in progress, and by when its response must be complete.
         self._current: tuple[Request, float] | None = None
 
-    def get(self, url: str, headers: Mapping[str, str], *, decompress: bool = True) -> Response:
+    def get(self, url: str, headers: Mapping[str, str]) -> Response:
         """The response to a GET, whatever its status; raises IndexUnreachable, IndexAnswerError."""
-        response = self.send(Request(url, headers), self._read_all)
-        return decompressed(response) if decompress else response
+        return decompressed(self.read(Request(url, headers)))
+
+    def read(self, request: Request) -> Response:
+        """The response to *request* as it was sent, whatever its status; raises IndexUnreachable, IndexAnswerError."""
+        return self.send(request, self._read_all)
 
     def send(self, request: Request, read: Callable[[httpx.Response, Iterator[bytes]], T]) -> T:
         """What *read* makes of the response and its body; retries, then raises IndexUnreachable or IndexAnswerError."""
         problem = ""
-        for attempt in range(self.limits.retries + 1):
+        retries = self.limits.retries if request.retries is None else request.retries
+        for attempt in range(retries + 1):
             delay = _backoff(attempt)
             self._current = request, time.monotonic() + self.limits.deadline
             try:
                 response = self._follow(request)
                 try:
-                    if response.status_code not in _RETRIED:
+                    if response.status_code not in request.retried:
                         return read(response, self._chunks(response, request))
                 finally:
                     response.close()
@@ -122,7 +136,7 @@ class Connection:
                 self._current = None
             if self._is_closing():
                 break
-            if attempt < self.limits.retries:
+            if attempt < retries:
                 time.sleep(delay)
         tries = "" if attempt == 0 else f" (tried {attempt + 1} times)"
         raise IndexUnreachable(f"{request.name}: {problem}{tries}", hint=request.hint)
@@ -163,6 +177,8 @@ class Connection:
                 target = urljoin(url, response.headers["location"])
                 if urlsplit(target)[:2] != urlsplit(url)[:2]:
                     headers.pop("Authorization", None)
+                    if urlsplit(target).scheme == "https" or urlsplit(url).scheme == "http":
+                        headers |= asked.redirect_headers(target)
             except ValueError as error:
                 raise httpx.InvalidURL(str(error)) from error
             finally:

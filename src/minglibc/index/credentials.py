@@ -81,6 +81,15 @@ class Credentials:
                 known = self._known[origin] = self._look_up(origin)
         return {"Authorization": known} if known else {}
 
+    def redirect_headers(self, url: str) -> dict[str, str]:
+        """The Authorization header for *url*, which another host redirected to: only netrc's own entry for that host."""
+        login, password = self._machines().get(_origin(url)[1], ("", ""))
+        if not password:
+            return {}
+        with self._lock:
+            self._known.setdefault(_origin(url), _basic(login, password))
+        return {"Authorization": _basic(login, password)}
+
     def advice(self, url: str) -> str:
         """How to set the credentials for the server of *url*, which requires them or has rejected them."""
         self._add_plain_urls()

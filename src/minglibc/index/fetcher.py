@@ -8,10 +8,10 @@ from hashlib import new as new_hash
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.errors import IndexAnswerError
-from minglibc.index.connection import Connection
+from minglibc.errors import IndexAnswerError, MinglibcError
+from minglibc.index.connection import Connection, Request
 from minglibc.index.page_worker import PageWorker
-from minglibc.index.response import ACCEPT, Response, max_age, validators
+from minglibc.index.response import ACCEPT, Response, decompressed, max_age, validators
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
 from minglibc.model.project_page import ProjectPage
@@ -38,7 +38,10 @@ class FetchedPage(NamedTuple):
 
 
 class Fetcher:
-    """Sends requests in the worker thread that calls it. *headers* are the credentials for a URL, *advice* how to set them."""
+    """Sends requests in the worker thread that calls it. *headers* are the credentials for a URL, *advice* how to set them.
+
+    *redirect_headers* are those for another host that one redirects to.
+    """
 
     def __init__(
         self,
@@ -46,9 +49,11 @@ class Fetcher:
         *,
         headers: Callable[[str], dict[str, str]],
         advice: Callable[[str], str],
+        redirect_headers: Callable[[str], dict[str, str]] = lambda _url: {},
     ) -> None:
         self._worker = worker
         self._credentials = headers
+        self._redirect_credentials = redirect_headers
         self._advice = advice
         self._missing_metadata = 0
         # Flat indexes: one page for all projects, fetched once.
@@ -58,7 +63,11 @@ class Fetcher:
     def _get(
         self, connection: Connection, url: str, headers: Mapping[str, str] = {}, *, decompress: bool = True
     ) -> Response:
-        return connection.get(url, {**self._credentials(url), **headers}, decompress=decompress)
+        response = connection.read(self._request(url, headers))
+        return decompressed(response) if decompress else response
+
+    def _request(self, url: str, headers: Mapping[str, str] = {}) -> Request:
+        return Request(url, {**self._credentials(url), **headers}, redirect_headers=self._redirect_credentials)
 
     def _unexpected(self, response: Response, what: str) -> IndexAnswerError:
         hints = {
@@ -123,10 +132,10 @@ class Fetcher:
         """The metadata of *wheel*: from its metadata file (PEP 658), by range requests, or from the whole wheel."""
         if isinstance(wheel, Sdist):
             return self._sdist_metadata(connection, wheel)
-        return parse_metadata(self._wheel_metadata(connection, wheel).decode(errors="replace"))
+        return _parsed(self._wheel_metadata(connection, wheel))
 
     def _sdist_metadata(self, connection: Connection, sdist: Sdist) -> CoreMetadata:
-        response = self._get(connection, f"{sdist.url}.metadata")
+        response = self._get(connection, metadata_url(sdist.url))
         if response.status != 200:
             raise DynamicMetadata(f"the index does not serve the metadata of {sdist.filename}")
         _check_hash(response.body, sdist.metadata or "", f"{sdist.filename}.metadata")
@@ -138,19 +147,35 @@ class Fetcher:
     def _wheel_metadata(self, connection: Connection, wheel: Artifact) -> bytes:
         # A mirror may remove core-metadata from its pages but serve the files: try, until several are missing.
         if wheel.metadata is not None or self._missing_metadata < _MAX_MISSING:
-            response = self._get(connection, f"{wheel.url}.metadata")
-            if response.status == 200:
+            body = self._metadata_file(connection, wheel)
+            if body is not None:
                 self._missing_metadata = 0
-                _check_hash(response.body, wheel.metadata or "", f"{wheel.filename}.metadata")
-                return response.body
-            if response.status not in {403, 404, 405, 410}:
-                raise self._unexpected(response, f"the metadata of {wheel.filename}")
+                return body
             self._missing_metadata += 1
         from minglibc.index.remote_metadata import read_remotely  # noqa: PLC0415  zipfile; most indexes serve metadata
 
         content = read_remotely(partial(self._range, connection, wheel))
         _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
         return content
+
+    def _metadata_file(self, connection: Connection, wheel: Artifact) -> bytes | None:
+        """The metadata file of *wheel*; None where it is missing, or where another answer to a guess was returned."""
+        url = metadata_url(wheel.url)
+        if wheel.metadata is None:
+            try:
+                # Every status is an answer, and none is worth a retry.
+                response = decompressed(connection.read(self._request(url)._replace(retries=0, retried=frozenset())))
+            except MinglibcError:
+                return None
+            is_metadata = response.status == 200 and _is_metadata(response.body)
+            return response.body if is_metadata else None
+        response = self._get(connection, url)
+        if response.status == 200 and (wheel.metadata or _is_metadata(response.body)):
+            _check_hash(response.body, wheel.metadata, f"{wheel.filename}.metadata")
+            return response.body
+        if response.status not in {200, 403, 404, 405, 410}:
+            raise self._unexpected(response, f"the metadata of {wheel.filename}")
+        return None
 
     def _range(
         self, connection: Connection, wheel: Artifact, start: int | None, stop: int | None
@@ -183,6 +208,28 @@ class Fetcher:
             except ValueError as error:
                 raise IndexAnswerError(f"{display_url(response.url)}: {error}") from error
         return f"sha256:{sha256(response.body).hexdigest()}"
+
+
+def metadata_url(url: str) -> str:
+    """The URL of the metadata of the file at *url* (PEP 658): its path with ``.metadata``, with the same query."""
+    path, mark, query = url.partition("?")
+    return f"{path}.metadata{mark}{query}"
+
+
+def _parsed(body: bytes) -> CoreMetadata:
+    return parse_metadata(body.decode(errors="replace"))
+
+
+def _is_metadata(body: bytes) -> bool:
+    """Whether *body* is metadata at all, and not a web page or an empty file.
+
+    Metadata of another project or release is reported, not ignored.
+    """
+    try:
+        _parsed(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_hash(body: bytes, expected: str, what: str) -> None:

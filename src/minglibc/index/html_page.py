@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import NamedTuple
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from minglibc.errors import IndexAnswerError
 from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
@@ -33,7 +33,11 @@ class _LinkParser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag == "a" and attributes.get("href"):
-            file = _linked_file(attributes)
+            try:
+                file = _linked_file(attributes)
+            except ValueError:
+                # One malformed URL; as a file name it is invalid, so that it is reported as skipped.
+                file = File(filename=attributes["href"], url="")
             # Directory listings link to other directories too.
             if file.filename:
                 self.files.append(file)
@@ -84,6 +88,14 @@ def _check_size(body: bytes) -> None:
         raise ValueError(f"it has more than {_MAX_TAGS} tags")
 
 
+def _base_url(parser: _LinkParser, response: Response) -> str:
+    """The URL that links are relative to; that of <base> may be relative itself, and is ignored if it is invalid."""
+    try:
+        return urljoin(response.url, parser.base)
+    except ValueError:
+        return response.url
+
+
 def _has_mark(body: bytes, marks: Sequence[bytes]) -> bool:
     text = body.lower()
     return any(mark in text for mark in marks)
@@ -93,7 +105,7 @@ def read_html(response: Response, name: str) -> ProjectPage:
     """The page of project *name* in an HTML response; raises IndexAnswerError where it is not an index page."""
     parser = _parse(response)
     with parsing(response):
-        page = reduce_files(name, parser.files, base_url=parser.base or response.url)
+        page = reduce_files(name, parser.files, base_url=_base_url(parser, response))
     if not len(page.versions) and not page.skipped and not _has_mark(response.body, _MARKS):
         raise IndexAnswerError(
             f"{display_url(response.url)}: {_NO_FILES}",
@@ -129,4 +141,4 @@ def read_flat_page(response: Response) -> FlatPage:
     files: dict[str, list[File]] = {}
     for file in parser.files:
         files.setdefault(project_of(file.filename), []).append(file)
-    return FlatPage(files, parser.base or response.url)
+    return FlatPage(files, _base_url(parser, response))

@@ -32,7 +32,12 @@ class Network:
         except BaseException:
             self._close_worker()
             raise
-        self.fetcher = Fetcher(self._worker, headers=credentials.headers, advice=credentials.advice)
+        self.fetcher = Fetcher(
+            self._worker,
+            headers=credentials.headers,
+            advice=credentials.advice,
+            redirect_headers=credentials.redirect_headers,
+        )
         self.tasks: dict[tuple[str, str], Task[None]] = {}
 
     def start(self, key: tuple[str, str], job: "Callable[[Connection], None]") -> None:

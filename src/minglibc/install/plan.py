@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
+from minglibc.model.lenient import parse_lenient
 from minglibc.model.platform_tags import expand_tags, needed_libc
-from minglibc.model.requirements import Environment, parse
+from minglibc.model.requirements import Environment
 from minglibc.model.targets import Target, tag_ranks
 from minglibc.model.urls import display_url
 from minglibc.model.versions import contains, key
@@ -173,7 +174,7 @@ def unmet(requires: Iterable[str], locked: Mapping[str, str], target: Target, ig
     markers = Environment(target.environment)
     for text in requires:
         try:
-            requirement = parse(text)
+            requirement = parse_lenient(text)
             if requirement.name in ignored:
                 continue
             applies = markers.admits(requirement.marker)

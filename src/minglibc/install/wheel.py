@@ -26,6 +26,7 @@ from minglibc.errors import WheelError
 from minglibc.install.layout import ORIGIN, Layout, folders_of
 from minglibc.model.artifacts import printable
 from minglibc.model.core_metadata import headers
+from minglibc.model.lenient import lenient_specifier
 from minglibc.model.limits import (
     MAX_FILENAME,
     MAX_MEMBERS,
@@ -288,7 +289,7 @@ class _WheelCheck:
             self._reject(f"has METADATA with the name {name!r}")
         if not _is_same_version(version, self._version):
             self._reject(f"has METADATA with the version {version!r}")
-        python = _first(values, "requires-python")
+        python = lenient_specifier(_first(values, "requires-python"))
         try:
             contains(python, "3")
         except ValueError:

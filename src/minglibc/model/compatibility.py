@@ -264,6 +264,8 @@ class TargetCompatibility:
             return None
         if trees := page.source_trees(index):
             return trees[0]
+        if yanked and (regular := self.best(page, index)) is not None:
+            return regular  # of a release with some yanked files
         best: tuple[tuple[int, int, str], Wheel] | None = None
         for position in self._with_compatible_tags(page, index):
             wheel = page.wheel(index, position)
@@ -346,7 +348,24 @@ def _url_problem(url: str) -> str:
     """Why a lock can't have *url*; empty if it can."""
     if not url.startswith(("https://", "http://")):
         return f"its URL {display_url(url)} is not http(s)"
-    return "its URL contains credentials" if "@" in url and "@" in url.split("/", 3)[2] else ""
+    if "@" in url and "@" in url.split("/", 3)[2]:
+        return "its URL contains credentials"
+    return "" if _is_plain_url(url) or _is_valid_url(url) else f"its URL {display_url(url)} is invalid"
+
+
+def _is_plain_url(url: str) -> bool:
+    """Whether *url* has nothing that can be malformed: no port, and no address of IPv6."""
+    return "[" not in url and "]" not in url and url.count(":") == 1
+
+
+def _is_valid_url(url: str) -> bool:
+    from urllib.parse import urlsplit  # noqa: PLC0415  3 ms; nearly every URL is plain
+
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _best_rank(tags: str, ranks: Mapping[str, int]) -> int | None:

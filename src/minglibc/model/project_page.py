@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from minglibc.model import versions
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, printable, tag_set
+from minglibc.model.lenient import lenient_specifier
 from minglibc.model.limits import MAX_FILENAME, is_filename
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
 from minglibc.model.requirements import normalize_name
@@ -149,6 +150,10 @@ class ProjectPage:
                 from urllib.parse import urljoin  # noqa: PLC0415  3 ms, and nearly every URL is absolute
 
                 url = urljoin(self.base_url, url)
+        if "+" in url:
+            # As pip does: some servers read a literal "+" as a blank.
+            path, mark, query = url.partition("?")
+            url = f"{path.replace('+', '%2B')}{mark}{query}"
         return kind(self.name, self.versions.texts[index], filename, url, *rest)
 
     def at(self, url: str) -> int:  # noqa: ARG002  the files of an index are not direct references
@@ -317,7 +322,7 @@ def _row(entry: Mapping[str, Any]) -> Row:
         _strongest(entry.get("hashes")),
         None if size is None or size < 0 else size,
         printable(entry.get("upload-time") or ""),
-        printable(entry.get("requires-python") or ""),
+        lenient_specifier(printable(entry.get("requires-python") or "")),
         None if yanked is False else "" if yanked is True else printable(yanked),
         None if metadata is None or metadata is False else _strongest(metadata),
     ]

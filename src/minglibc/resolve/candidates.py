@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 from minglibc.errors import ProjectNotFound
 from minglibc.model import versions
 from minglibc.model.artifacts import Artifact
-from minglibc.model.compatibility import Compatibility
+from minglibc.model.compatibility import Compatibility, Reason
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
+from minglibc.model.lenient import lenient_specifier, parse_lenient
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, may_admit, normalize_name, parse
 
@@ -275,6 +276,22 @@ class Provider:
             yield f"{wheel.name} {wheel.version} is yanked{f': {wheel.yanked}' if wheel.yanked else ''}"
         if (candidate.identifier, candidate.index) in self._missing_extras:
             yield f"{wheel.name} {wheel.version} has no extra {candidate.extra!r}"
+        if not candidate.extra and self._policy.resolution == "highest":
+            yield from self._skipped_above(candidate)
+
+    def _skipped_above(self, candidate: Candidate) -> Iterator[str]:
+        """The newer releases that were not selected because their metadata is invalid."""
+        project = self.project(candidate.name)
+        reasons = {index: reason for index, reason in project.unusable.items() if index > candidate.index}
+        for index in project.rejected():
+            if index > candidate.index and index not in reasons:
+                rejection = next(iter(self.compatibility.rejections(project.page, index)), None)
+                if rejection is not None and rejection.reason is Reason.UNUSABLE:
+                    reasons[index] = rejection.detail
+        if reasons:
+            newest = max(reasons)
+            more = f" (and {len(reasons) - 1} more releases)" if len(reasons) > 1 else ""
+            yield f"{candidate.name} {project.page.versions.texts[newest]} was skipped{more}: {reasons[newest]}"
 
     def _look_ahead(self, project: Project, candidate: Candidate) -> None:
         """Prefetch more of the next versions' metadata the more versions of the project were tried."""
@@ -313,7 +330,7 @@ class Provider:
         if problem:
             raise ValueError(problem)
         python = self.compatibility.target.python.full
-        if metadata.requires_python and not versions.contains(metadata.requires_python, python):
+        if metadata.requires_python and not versions.contains(lenient_specifier(metadata.requires_python), python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
         return tuple(r for r in _by_extra(tuple(metadata.requires_dist))[""] if self._admits(r))
 
@@ -335,7 +352,7 @@ class Provider:
 def _by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requirement]]:
     """The requirements that some target may have to meet without an extra (under ""), and with each extra."""
     by_extra: dict[str, list[Requirement]] = {"": []}
-    for requirement in map(parse, requires_dist):
+    for requirement in map(parse_lenient, requires_dist):
         if may_admit(requirement.marker, ""):
             by_extra[""].append(requirement)
         # Without an extra in the marker, the extra adds nothing.

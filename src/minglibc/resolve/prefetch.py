@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.lenient import parse_lenient
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, parse
+from minglibc.model.requirements import Environment, InvalidRequirement, Requirement
 from minglibc.resolve.candidates import Root
 
 
@@ -70,7 +71,7 @@ class Speculation:
 
     def _follow(self, name: str, metadata: CoreMetadata) -> Iterator[str]:
         try:
-            requirements = [parse(text) for text in metadata.requires_dist]
+            requirements = [parse_lenient(text) for text in metadata.requires_dist]
         except InvalidRequirement:
             return
         for extra in ("", *sorted(self._extras.get(name, ()))):
