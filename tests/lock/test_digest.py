@@ -51,6 +51,8 @@ line-length = 120
         ("pytest", "pytest>8"),
         (">=3.9", ">=3.10"),
         ("[tool.ruff]", "[tool.minglibc.glibcs]"),
+        ("[tool.ruff]", '[tool.uv.sources]\nparamiko = { path = "p" }\n[tool.ruff]'),
+        ('version = "0.1.0"', 'dynamic = ["dependencies"]'),
         ("[tool.ruff]", "[tool]\nminglibc.x = 1\n[tool.ruff]"),
         ("[tool.ruff]", '[tool."minglibc".x]'),
         ("[tool.ruff]", '["tool".minglibc.x]'),
@@ -71,6 +73,11 @@ def test_relevant_changes(old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ('version = "0.1.0"', 'dynamic = ["version"]'),
+        ('version = "0.1.0"', 'dynamic = ["version", "readme"]'),
+        ('glibc = "2.27"', 'glibc = "2.27"\nfile-conflicts = "error"'),
+        ("[tool.ruff]", "[tool.uv]\nsources = {}\n[tool.ruff]"),
+        ("[tool.ruff]", "[tool.uv]\npackage = false\n[tool.ruff]"),
         ("120", "88"),
         ("# ssh", "# not telnet"),
         ('"paramiko",  # ssh', '"paramiko",'),

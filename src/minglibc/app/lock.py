@@ -1,7 +1,7 @@
 """The use case of `lock`: a project, requirements files or a script → pylock.toml."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.app.lock_request import (
@@ -20,7 +20,7 @@ from minglibc.config.settings import Overrides
 from minglibc.errors import LockError, NewerLock, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
-from minglibc.lock.changes import Change, changes, versions_of
+from minglibc.lock.changes import Change, changes, replaced_files, versions_of
 from minglibc.lock.digest import lock_digests
 from minglibc.lock.document import dumps, merge
 from minglibc.lock.locked_files import version_of
@@ -180,15 +180,35 @@ def resolve_lock(
     for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):
         reporter.warn(warning)
     versions = versions_of(_as_tables(before)) if before else {}
+    _warn_of_unknown(options, {str(package["name"]) for package in document["packages"]} | {*versions}, reporter)
     return LockResult(
         request.name,
         dumps(document, targets, session.inputs),
         len(document["packages"]),
         targets,
-        changes(versions, versions_of(document["packages"])),
+        changes(versions, versions_of(document["packages"]), _replaced(before, document["packages"])),
         releases_held_back,
         time.monotonic() - started,
     )
+
+
+def _warn_of_unknown(options: LockOptions, known: Collection[str], reporter: Reporter) -> None:
+    for name in options.upgrade_packages:
+        if normalize_name(name) not in known:
+            reporter.warn(f"{name} of --upgrade-package is not in the lock")
+
+
+def _replaced(before: Lock | None, packages: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The packages that the lock *before* has with other wheels."""
+    if before is None:
+        return set()
+    old: dict[str, set[str]] = {}
+    for package in before.pylock.packages:
+        old.setdefault(package.name, set()).update(wheel.filename for wheel in package.wheels or ())
+    new: dict[str, set[str]] = {}
+    for table in packages:
+        new.setdefault(table["name"], set()).update(wheel["name"] for wheel in table.get("wheels", ()))
+    return replaced_files(old, new)
 
 
 def _as_tables(lock: Lock) -> list[dict[str, Any]]:

@@ -112,6 +112,8 @@ def _line(change: Change) -> str:
         return f" + {change.name} {change.after}"
     if change.after is None:
         return f" - {change.name} {change.before}"
+    if change.before == change.after:
+        return f" ~ {change.name} {change.after} (other files)"
     return f" ~ {change.name} {change.before} → {change.after}"
 
 

@@ -1,12 +1,13 @@
 """Adding requirements to pyproject.toml and removing them, with comments and layout preserved."""
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array
+from tomlkit.items import Array, InlineTable
 
 from minglibc.errors import SettingsError
 from minglibc.model import requirements
@@ -64,7 +65,7 @@ def add(pyproject: str, texts: list[str], dependency_list: DependencyList) -> st
         for text in texts:
             _put(_array(document, dependency_list), text)
 
-    return _edited(pyproject, edit)
+    return _edited(pyproject, edit, dependency_list)
 
 
 def remove(pyproject: str, names: list[str], dependency_list: DependencyList) -> str:
@@ -74,10 +75,10 @@ def remove(pyproject: str, names: list[str], dependency_list: DependencyList) ->
         for name in names:
             _delete(document, name, dependency_list)
 
-    return _edited(pyproject, edit)
+    return _edited(pyproject, edit, dependency_list)
 
 
-def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
+def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: DependencyList) -> str:
     mark = "\ufeff" if pyproject.startswith("\ufeff") else ""
     text = pyproject.removeprefix(mark)
     # tomlkit writes new lines with \n, so CRLF is converted before and after.
@@ -86,11 +87,37 @@ def _edited(pyproject: str, edit: Callable[[Any], None]) -> str:
         document = tomlkit.parse(text.replace("\r\n", "\n") if windows else text)
     except TOMLKitError as error:
         raise SettingsError(f"pyproject.toml is not valid TOML: {error}") from error
-    edit(document)
-    edited = tomlkit.dumps(document)
+    try:
+        edit(document)
+        edited = tomlkit.dumps(document)
+        is_correct = _without(edited, dependency_list) == _without(text, dependency_list)
+    except (TOMLKitError, ValueError, KeyError, TypeError):
+        is_correct = False  # tomlkit does not support every combination of inline tables and dotted keys
+    if not is_correct:
+        table = str(dependency_list).rpartition(".")[0]
+        raise SettingsError(
+            f"{dependency_list} can't be edited in the form that pyproject.toml has",
+            hint=f"write [{table}] as a table with a header instead of dotted keys or an inline table",
+        )
     if not text.endswith("\n\n"):
         edited = edited.rstrip("\n") + "\n"
     return mark + (edited.replace("\n", "\r\n") if windows else edited)
+
+
+def _without(text: str, dependency_list: DependencyList) -> dict[str, Any]:
+    """The values in *text* without those of *dependency_list*, and without the tables that contain nothing else."""
+    document = tomllib.loads(text)
+    path = ["project", "optional-dependencies"] if dependency_list.extra else ["project"]
+    path = ["dependency-groups"] if dependency_list.group else path
+    tables = [document]
+    for key in path:
+        tables.append(tables[-1].get(key, {}))
+    name = dependency_list.extra or dependency_list.group or "dependencies"
+    tables[-1].pop(_spelling(tables[-1], name), None)
+    for parent, key in zip(reversed(tables[:-1]), reversed(path), strict=True):
+        if not parent.get(key):
+            parent.pop(key, None)
+    return document
 
 
 def _array(document: Any, dependency_list: DependencyList) -> Array:
@@ -112,7 +139,8 @@ def _array(document: Any, dependency_list: DependencyList) -> Array:
 
 def _table(parent: Any, key: str) -> Any:
     if key not in parent:
-        table = tomlkit.table()
+        # A header can't be inside an inline table.
+        table = tomlkit.inline_table() if isinstance(parent, InlineTable) else tomlkit.table()
         if isinstance(parent, tomlkit.TOMLDocument) and parent.as_string().strip():
             parent.add(tomlkit.nl())
         parent[key] = table
@@ -129,7 +157,7 @@ def _spelling(table: Any, name: str) -> str:
 def _list(table: Any, key: str, dependency_list: DependencyList) -> Array:
     if key not in table:
         table[key] = tomlkit.array()
-        if len(table) == 1:
+        if len(table) == 1 and not isinstance(table, InlineTable):
             table.add(tomlkit.nl())  # a blank line after the new table
     array = table[key]
     if not isinstance(array, Array):

@@ -3,14 +3,23 @@
 The dependency-groups library is not used: extras need the same resolution, and it stops at the first mistake.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minglibc.config.problems import Problems, is_name
 from minglibc.model import versions
-from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, normalize_name, parse
+from minglibc.model.requirements import (
+    Environment,
+    InvalidRequirement,
+    Requirement,
+    kernel_variable,
+    normalize_name,
+    parse,
+)
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
+_EXTRA = re.compile(r"\bextra\b")
 # A list of requirements: ("extra", name), ("group", name) or ("project", "").
 _Node = tuple[str, str]
 # Another list that is included, the marker under which it is, and the key of the reference.
@@ -37,8 +46,41 @@ class RequirementParser:
         except ValueError as error:
             self.problems.add(where, f"is {text!r}: {error}")
         else:
+            self._warn_of_marker(requirement, where)
             return requirement
         return None
+
+    def _warn_of_marker(self, requirement: Requirement, where: str) -> None:
+        if _EXTRA.search(requirement.marker):
+            message = f"{where}: {str(requirement)!r} tests an extra, which is never requested here"
+            self.problems.warnings.append(f"{message}; write it under project.optional-dependencies")
+        if variable := kernel_variable(requirement.marker):
+            self.problems.warnings.append(
+                f"{where}: {str(requirement)!r} depends on {variable}, which targets do not have; it is taken as empty"
+            )
+
+    def constraints(self, table: Mapping[str, Any]) -> tuple[Requirement, ...]:
+        """The ``constraints`` of [tool.minglibc]."""
+        constraints = self.setting(table, "constraints")
+        for constraint in constraints:
+            if constraint.url or constraint.extras:
+                message = f"contains {str(constraint)!r}; a constraint has a name and versions, without URL and extras"
+                self.problems.add(self.problems.key("constraints"), message)
+        return constraints
+
+    def check_overrides(self, overrides: Iterable[Requirement], targets: Iterable[Target]) -> None:
+        """Record overrides of one package that differ and apply to the same target."""
+        for target in targets:
+            environment = Environment(target.environment)
+            applied: dict[str, Requirement] = {}
+            for override in overrides:
+                if not environment.admits(override.marker):
+                    continue
+                other = applied.setdefault(override.name, override)
+                if (other.specifier, other.url) != (override.specifier, override.url):
+                    message = f"contains {str(other)!r} and {str(override)!r}, of which only one can apply to {target}"
+                    self.problems.add(self.problems.key("overrides"), message)
+                    return
 
     def setting(self, table: Mapping[str, Any], name: str) -> tuple[Requirement, ...]:
         """The requirements in the list *name* of [tool.minglibc]."""

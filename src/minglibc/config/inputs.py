@@ -58,7 +58,11 @@ def _of_script(source: LockSource, folder: str) -> str:
     metadata = {key: document[key] for key in ("dependencies", "requires-python") if key in document}
     tool = document.get("tool", {})
     table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
-    return tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
+    tables = {"minglibc": table}
+    uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
+    if isinstance(uv, dict) and uv.get("sources"):
+        tables["uv"] = {"sources": uv["sources"]}
+    return tomli_w.dumps({"project": metadata, "tool": tables})
 
 
 def _of_requirements(source: LockSource, folder: str) -> Text:
@@ -184,5 +188,8 @@ class _RequirementsFiles:
         included = os.path.normpath(os.path.join(os.path.dirname(path), line.text))
         if not os.path.isfile(os.path.join(self.folder, included)):
             self.problems.append(f"{where} names {line.text}, which does not exist")
+            return
+        if os.path.realpath(os.path.join(self.folder, included)) == os.path.realpath(os.path.join(self.folder, path)):
+            self.problems.append(f"{where} includes the file itself")
             return
         self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)

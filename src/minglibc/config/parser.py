@@ -7,6 +7,7 @@ from typing import Any
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
 from minglibc.config.moments import first_excluded
+from minglibc.config.other_sources import parse_sources_of_other_tools, poetry_advice
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
 from minglibc.config.settings import FILE_CONFLICTS, KEYS, RESOLUTIONS, Overrides, Settings
 from minglibc.config.target_settings import TargetParser
@@ -48,7 +49,8 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
     _check_table_names(document, problems)
     project = problems.table(document, "project", "project")
     if "project" not in document:
-        problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
+        default = 'is missing; write [project] with a name and dependencies = ["…"]'
+        problems.add("project", poetry_advice(document) or default)
     table = _own_table(document, problems)
     requirements = RequirementParser(problems)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
@@ -62,17 +64,23 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
     indexes = parse_indexes(problems, table)
     problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
     sources, paths = parse_sources(problems, table, indexes)
+    extras = graph.extras()
+    lists = (graph.requirements, *extras.values(), *groups.values())
+    required = {requirement.name for listed in lists for requirement in listed}
+    paths |= parse_sources_of_other_tools(problems, document, required, {*sources, *paths})
+    overrides = requirements.setting(table, "overrides")
+    requirements.check_overrides(overrides, targets)
     return Settings(
         project=name,
         requires_python=requires_python,
         targets=targets,
         target_names=named,
         requirements=graph.requirements,
-        extras=graph.extras(),
+        extras=extras,
         groups=groups,
         default_groups=_default_groups(table, groups, problems),
-        constraints=requirements.setting(table, "constraints"),
-        overrides=requirements.setting(table, "overrides"),
+        constraints=requirements.constraints(table),
+        overrides=overrides,
         excludes=frozenset(problems.names(table, "excludes")),
         resolution=problems.choice(table, "resolution", RESOLUTIONS, problems.key("resolution")),
         index_url=parse_index_url(problems, table),

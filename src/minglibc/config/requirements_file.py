@@ -13,6 +13,7 @@ from minglibc.model.requirements import InvalidRequirement, parse
 
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _OPTION = re.compile(r"\s(?=--?[A-Za-z])")
+_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PATH = re.compile(r"(?:\.{0,2}/|~/|file:)")
 
@@ -59,6 +60,10 @@ def lines(content: str) -> Iterator[Line]:
     """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments."""
     for number, joined in _joined(content):
         line = _COMMENT.sub("", joined).strip()
+        if variable := _VARIABLE.search(line):
+            # Its value may be a password, which must not reach a lock.
+            yield Line(Kind.PROBLEM, f"uses {variable[0]}; variables are not supported, write their values", number)
+            continue
         if line.startswith("-"):
             yield Line(*_option(line), number)
         elif line:

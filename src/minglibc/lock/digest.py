@@ -117,9 +117,18 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
     relevant = {key: document[key] for key in ("project", "dependency-groups", "tool") if key in document}
     project, tool = document.get("project"), document.get("tool")
     if isinstance(project, dict):
-        relevant["project"] = {key: value for key, value in project.items() if key not in _IGNORED_KEYS}
+        table = {key: value for key, value in project.items() if key not in _IGNORED_KEYS}
+        dynamic = table.pop("dynamic", None)
+        # A version that becomes dynamic does not matter either.
+        if left := [key for key in dynamic if key not in _IGNORED_KEYS] if isinstance(dynamic, list) else dynamic:
+            table["dynamic"] = left
+        relevant["project"] = table
     if isinstance(tool, dict):
-        relevant["tool"] = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
+        tables = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
+        uv = tool.get("uv")
+        if isinstance(uv, dict) and uv.get("sources"):
+            tables["uv"] = {"sources": uv["sources"]}
+        relevant["tool"] = tables
     return relevant
 
 

@@ -105,6 +105,11 @@ def _parse_by_packaging(text: str) -> Requirement:
     )
 
 
+def kernel_variable(marker: str) -> str:
+    """The variable in *marker* that describes a machine's kernel, which no target has; else empty."""
+    return next((name for name in ("platform_release", "platform_version") if name in marker), "")
+
+
 class Environment:
     """The marker variables of one target, and a cache of evaluated markers."""
 

@@ -13,7 +13,15 @@ from minglibc.model.compatibility import Compatibility, Reason
 from minglibc.model.core_metadata import CoreMetadata, check_metadata
 from minglibc.model.lenient import lenient_specifier, parse_lenient
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.requirements import Environment, InvalidRequirement, Requirement, may_admit, normalize_name, parse
+from minglibc.model.requirements import (
+    Environment,
+    InvalidRequirement,
+    Requirement,
+    kernel_variable,
+    may_admit,
+    normalize_name,
+    parse,
+)
 
 EVERY_VERSION = -1
 FARTHEST_AHEAD = 16
@@ -276,8 +284,19 @@ class Provider:
             yield f"{wheel.name} {wheel.version} is yanked{f': {wheel.yanked}' if wheel.yanked else ''}"
         if (candidate.identifier, candidate.index) in self._missing_extras:
             yield f"{wheel.name} {wheel.version} has no extra {candidate.extra!r}"
+        for text in self._kernel_requirements(candidate):
+            yield f"{wheel.name} {wheel.version} requires {text!r}; targets have no kernel version, so it is taken as empty"
         if not candidate.extra and self._policy.resolution == "highest":
             yield from self._skipped_above(candidate)
+
+    def _kernel_requirements(self, candidate: Candidate) -> list[str]:
+        """The requirements of *candidate* whose markers depend on the kernel."""
+        requirements: list[Requirement] = []
+        for text in self.index.metadata(candidate.wheel).requires_dist:
+            marker = text.partition(";")[2]
+            if kernel_variable(marker) and (candidate.extra if "extra" in marker else not candidate.extra):
+                requirements += _by_extra((text,)).get(candidate.extra, ())
+        return [str(requirement) for requirement in requirements]
 
     def _skipped_above(self, candidate: Candidate) -> Iterator[str]:
         """The newer releases that were not selected because their metadata is invalid."""

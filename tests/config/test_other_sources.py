@@ -1,0 +1,177 @@
+"""Sources in the tables of uv and Poetry are read or refused: a public project of the same name never replaces them."""
+
+from pathlib import Path
+
+import pytest
+
+from minglibc.config.parser import parse
+from minglibc.config.settings import PathSource
+from minglibc.errors import SettingsError
+from tests.support.commands import locked_versions, minglibc
+from tests.support.index import IndexServer
+from tests.support.wheels import build_wheel
+
+HEAD = """[project]
+name = "demo"
+version = "1"
+requires-python = ">=3.9"
+dependencies = ["lib>=1", "plain"]
+[project.optional-dependencies]
+more = ["in-extra"]
+[dependency-groups]
+dev = ["In_Group"]
+[tool.minglibc]
+glibc = "2.28"
+python = "3.11"
+"""
+
+
+def problem(text: str) -> str:
+    """The message of the invalid pyproject.toml with *text* at its end."""
+    with pytest.raises(SettingsError) as refused:
+        parse(HEAD + text)
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind", "advice"),
+    [
+        ("lib", '{ git = "https://git.example.invalid/lib" }', "a Git repository", "path of a checkout"),
+        ("lib", '{ git = "https://git.example.invalid/lib", tag = "1" }', "a Git repository", "build a wheel"),
+        ("lib", "{ workspace = true }", "a member of a workspace", 'lib = { path = "packages/lib" }'),
+        ("lib", '{ url = "https://files.example.invalid/lib-1.tar.gz" }', "a URL", "lib @ https://files"),
+        ("lib", '{ index = "internal" }', "an index", "[[tool.minglibc.index]]"),
+        ("lib", '[{ index = "a", marker = "python_version < \'3.9\'" }]', "a list of sources", ""),
+        ("lib", '{ path = "libs/lib", marker = "python_version < \'3.9\'" }', "a path", 'path = "libs/lib"'),
+        ("Lib", '{ git = "https://git.example.invalid/lib" }', "a Git repository", ""),
+        ("in-extra", "{ workspace = true }", "a member of a workspace", ""),
+        ("in-group", "{ workspace = true }", "a member of a workspace", ""),
+    ],
+)
+def test_sources_of_uv_are_refused(name: str, value: str, kind: str, advice: str) -> None:
+    """The message names the source, its line and what to write."""
+    message = problem(f"[tool.uv.sources]\n{name} = {value}\n")
+    assert f"tool.uv.sources.{name}" in message
+    assert "line" in message
+    assert f"is {kind}, which minglibc does not read" in message
+    assert advice in message
+
+
+@pytest.mark.parametrize(
+    "value", ['{ path = "../lib" }', '{ git = "https://h.invalid/lib" }', '{ source = "internal" }']
+)
+def test_sources_of_poetry_are_refused(value: str) -> None:
+    """The same for tables of Poetry; its plain versions are those of [project]."""
+    assert "tool.poetry.dependencies.lib" in problem(f"[tool.poetry.dependencies]\nlib = {value}\n")
+    parse(HEAD + '[tool.poetry.dependencies]\nlib = "^1"\nplain = { version = "^1", extras = ["x"] }\n')
+
+
+def test_path_sources_of_uv_are_read() -> None:
+    """A path source without conditions is one of minglibc's."""
+    settings = parse(HEAD + '[tool.uv.sources]\nlib = { path = "libs/lib", editable = true }\nplain = { path = "p" }\n')
+    assert settings.paths == {"lib": PathSource("libs/lib", editable=True), "plain": PathSource("p")}
+
+
+def test_own_sources_override() -> None:
+    """Entries of [tool.minglibc.sources], and sources of packages that nothing requires, are no problem."""
+    own = '[tool.minglibc.sources]\nlib = { path = "libs/lib" }\n'
+    settings = parse(
+        HEAD + own + '[tool.uv.sources]\nlib = { workspace = true }\nunused = { git = "https://h.invalid" }\n'
+    )
+    assert settings.paths == {"lib": PathSource("libs/lib")}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[tool.uv]\ndev-dependencies = ["x"]\n', "tool.uv.dev-dependencies is not read; move"),
+        ('[tool.pdm.dev-dependencies]\ntest = ["x"]\n', "tool.pdm.dev-dependencies is not read"),
+        ('[tool.poetry.group.dev.dependencies]\nx = "*"\n', "tool.poetry.group is not read"),
+        ('[[tool.uv.index]]\nurl = "https://h.invalid/simple"\n', "tool.uv.index is not read"),
+        ('[[tool.pdm.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "or packages come from PyPI"),
+    ],
+)
+def test_unread_tables_are_warned_of(table: str, message: str) -> None:
+    """Requirements and indexes of other tools that are not read are named in a warning."""
+    (warning,) = parse(HEAD + table).warnings
+    assert message in warning
+
+
+def test_poetry_only() -> None:
+    """A project that only Poetry's table describes is told what to do."""
+    with pytest.raises(SettingsError) as refused:
+        parse('[tool.poetry]\nname = "demo"\n[tool.poetry.dependencies]\nlib = "^1"\n[tool.minglibc]\nglibc = "2.28"\n')
+    assert "poetry export" in refused.value.message
+
+
+def test_public_project_does_not_replace_a_source(index: IndexServer, tmp_path: Path) -> None:
+    """From the command line: with a workspace source nothing is locked; a path source is, and a change makes the lock stale."""
+    for name in ("lib", "plain", "in-extra", "in-group"):
+        index.add(build_wheel(name, "99.0"))
+    library = tmp_path / "libs" / "lib"
+    library.mkdir(parents=True)
+    (library / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1.5"\n', encoding="utf-8")
+    pyproject = tmp_path / "pyproject.toml"
+    sources = f'index-url = "{index.url}"\n[tool.uv.sources]\nlib = '
+    pyproject.write_text(f"{HEAD}{sources}{{ workspace = true }}\n", encoding="utf-8")
+    ran = minglibc("lock", "--project", str(tmp_path))
+    assert ran.code == 2
+    assert not (tmp_path / "pylock.toml").exists()
+    pyproject.write_text(f'{HEAD}{sources}{{ path = "libs/lib" }}\n', encoding="utf-8")
+    ran = minglibc("lock", "--project", str(tmp_path))
+    assert ran.code == 0, ran.err
+    assert "lib" not in {name for name, version in locked_versions(tmp_path).items() if version == "99.0"}
+    pyproject.write_text(f'{HEAD}{sources}{{ path = "libs/other" }}\n', encoding="utf-8")
+    assert minglibc("lock", "--check", "--project", str(tmp_path)).code == 1
+    pyproject.write_text(f'{HEAD}{sources}{{ git = "https://h.invalid/lib" }}\n', encoding="utf-8")
+    assert minglibc("lock", "--project", str(tmp_path)).code == 2
+
+
+def test_sources_of_scripts(tmp_path: Path) -> None:
+    """The sources of a script's block are refused too."""
+    script = tmp_path / "tool.py"
+    lines = ['dependencies = ["lib"]', "[tool.uv.sources]", 'lib = { git = "https://h.invalid/lib" }']
+    script.write_text("".join(f"# {line}\n" for line in ["/// script", *lines, "///"]), encoding="utf-8")
+    ran = minglibc("lock", "--script", str(script), "--glibc", "2.28", "--python", "3.11")
+    assert ran.code == 2
+    assert "a Git repository" in ran.err
+
+
+# ---- markers, constraints and overrides
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dep; platform_release >= '5'", "depends on platform_release, which targets do not have"),
+        ("dep; 'tegra' in platform_version", "depends on platform_version"),
+        ("dep; extra == 'x'", "tests an extra, which is never requested here"),
+    ],
+)
+def test_markers_that_are_never_true(text: str, message: str) -> None:
+    """They are warned of in dependencies and constraints."""
+    for place in ("dependencies", "constraints"):
+        head = HEAD.replace('"plain"', f'"{text}"') if place == "dependencies" else f'{HEAD}constraints = ["{text}"]\n'
+        (warning,) = parse(head).warnings
+        assert message in warning
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('constraints = ["bar @ https://h.invalid/bar-1.0-py3-none-any.whl"]', "without URL and extras"),
+        ('constraints = ["bar[x]<2"]', "without URL and extras"),
+        ('overrides = ["bar==1.0", "bar==2.0"]', "of which only one can apply"),
+        ('overrides = ["bar==1.0; python_version > \'3.0\'", "bar==2.0"]', "of which only one can apply"),
+    ],
+)
+def test_settings_that_cannot_apply(line: str, message: str) -> None:
+    """They are problems."""
+    assert message in problem(f"{line}\n")
+
+
+def test_overrides_for_different_targets() -> None:
+    """Overrides of one package may differ by target, and be repeated."""
+    parse(
+        f'{HEAD}overrides = ["bar==1; python_version < \'3.10\'", "bar==2; python_version >= \'3.10\'", "a<2", "a<2"]\n'
+    )
