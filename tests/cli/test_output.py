@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,22 @@ def test_failure_keeps_its_exit_code(code: int) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         ran = subprocess.run([sys.executable, "-c", program], env=BUFFERED, stdout=full, stderr=full, check=False)
     assert code == ran.returncode
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "ascii:surrogateescape", "utf-8"])
+def test_encodings_without_all_characters(encoding: str, tmp_path: Path) -> None:
+    """Characters that the encoding of stdout lacks are escaped."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\n[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\n', encoding="utf-8"
+    )
+    code = "from minglibc.cli import main; import minglibc.cli.tags as t; t.run = lambda _: print('a → \\udcff é') or 0; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "tags", "--glibc", "2.17"],
+        env=BUFFERED | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(b"a ")
+    assert b"Traceback" not in ran.stderr

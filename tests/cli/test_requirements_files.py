@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minglibc.config.requirements_file import lines
+from minglibc.lock.digest import seal
 from minglibc.lock.reader import loads
 from tests.support.commands import minglibc, read_lock
 from tests.support.index import IndexServer
@@ -193,3 +194,39 @@ def test_path_of_a_wheel(inputs: Path, index: IndexServer) -> None:
     ran = lock_requirements(inputs, index, *RUNNING_OPTIONS)
     assert 0 == ran.code, ran.err
     assert f"deep/{wheel.filename}" == locked_package(inputs, "d")["wheels"][0]["path"]
+
+
+def test_files_outside_the_folder_are_not_recorded(inputs: Path, index: IndexServer) -> None:
+    """A lock does not name requirements files outside its folder; `lock --check` needs them again, `sync` does not."""
+    folder = inputs / "tool"
+    folder.mkdir()
+    output = str(folder / "pylock.toml")
+    ran = lock_requirements(inputs, index, *RUNNING_OPTIONS, "-o", output)
+    assert ran.code == 0, ran.err
+    text = (folder / "pylock.toml").read_text()
+    assert "requirements.in" not in text
+    assert "external = true" in text
+    assert minglibc("lock", "--check", "-r", str(inputs / "requirements.in"), "-o", output).code == 0
+    (inputs / "more.in").write_text("c\n")
+    assert minglibc("lock", "--check", "-r", str(inputs / "requirements.in"), "-o", output).code == 1
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/hostname", "a/../../secret", "..\\secret"])
+@pytest.mark.parametrize("key", ["requirements", "script"])
+@pytest.mark.parametrize("command", ["sync", "export", "check", "tree"])
+def test_a_lock_reads_no_file_outside_its_folder(path: str, key: str, command: str, tmp_path: Path) -> None:
+    """A forged lock can't print the lines of another file."""
+    (tmp_path / "secret").write_text("machine example.invalid password s3cr3t\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    value = f"[{path!r}]" if key == "requirements" else repr(path)
+    body = (
+        'lock-version = "1.0"\ncreated-by = "minglibc"\npackages = []\n\n[tool.minglibc]\nlock-format = 1\n'
+        f"{key} = {value}\n"
+        'targets = [{ python = "3.11", architecture = "x86_64", glibc = "2.17" }]\npackages = 0\n'
+    )
+    (folder / "pylock.toml").write_text(seal(body, "sha256:" + "0" * 64))
+    ran = minglibc(command, "--lock", str(folder / "pylock.toml"))
+    assert ran.code == 1
+    assert "outside its folder" in ran.err
+    assert "s3cr3t" not in ran.out + ran.err

@@ -444,3 +444,18 @@ def test_arbitrary_values(table: dict[str, object], project: dict[str, object], 
     problems = Problems("", {})
     parsed = parser.parse_document(document, problems, NOW)
     assert problems.messages or parsed.targets
+
+
+@pytest.mark.parametrize(
+    "key", ["a[b", "a[", "a[1]b", "[", "]", "a[99999999999]", "a[" + "9" * 5000 + "]", "\\n", "a.b[c]"]
+)
+def test_keys_with_brackets(key: str) -> None:
+    """An unknown key is named, whatever it contains, on one line."""
+    for text in (
+        f'[tool.minglibc]\n"{key}" = 1\n',
+        f'[tool.minglibc.sources]\n"{key}" = 1\n',
+        f'[[tool.minglibc.index]]\n"{key}" = 1\n',
+    ):
+        with pytest.raises(SettingsError) as caught:
+            parser.parse(f'[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.9"\n{text}')
+        assert all(line.isprintable() for line in caught.value.message.split("\n"))

@@ -81,3 +81,12 @@ def test_repeated_html_takes_linear_time(run: str) -> None:
     with pytest.raises(IndexAnswerError, match="lists no files"):
         read_page(HTML._replace(body=("<a " + run * 100_000 + "<a >").encode()), "b")
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"), [("9" * 5000, 0), ("0" * 5000, 600), ("100", 500), ("-1", 600), ("²", 600), ("x", 600)]
+)
+def test_age(age: str, expected: int) -> None:
+    """An Age of any length is subtracted from max-age; invalid ones are ignored."""
+    headers = {"cache-control": "max-age=600", "age": age}
+    assert expected == response.max_age(JSON._replace(headers=headers))

@@ -232,3 +232,18 @@ def test_record_with_paths_outside(project: LockedProject, tmp_path: Path) -> No
     assert {} == installed(project.venv)
     assert "keep me" == outside.read_text(encoding="utf-8")
     assert Path("/etc/hostname").exists()
+
+
+@pytest.mark.parametrize("character", ["\\n", "\\r", "\\u001b[2J", "\\u202e", "\\u0085", "\\u2028", " "])
+def test_control_characters_are_refused(project: LockedProject, character: str) -> None:
+    """No URL of a lock starts another line of requirements.txt, and none reaches the terminal."""
+    text = (project.folder / "pylock.toml").read_text()
+    forged = text.replace("/files/b-1.0", f"/files/{character}--index-url=http://x/b-1.0")
+    assert forged != text
+    body = forged[: forged.rindex('inputs = "')]
+    digest = forged[forged.rindex('inputs = "') :].split('"')[1]
+    (project.folder / "pylock.toml").write_text(seal(body, digest))
+    for command in ("export", "sync", "tree", "check"):
+        ran = project.command(command)
+        assert ran.code == 1, (command, ran)
+        assert "--index-url" not in ran.out

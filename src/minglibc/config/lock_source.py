@@ -56,10 +56,14 @@ class LockSource(NamedTuple):
         return "minglibc sync" if self.is_project else f"minglibc sync --lock {self.lock}"
 
     @property
+    def recorded(self) -> "LockSource":
+        """What the lock records of it."""
+        return self._replace(requirements=()) if self.external else self
+
+    @property
     def table(self) -> dict[str, Any]:
         """The keys in the lock's [tool.minglibc] table."""
-        requirements = [] if self.external else list(self.requirements)
-        table = {"requirements": requirements, "script": self.script, "external": self.external}
+        table = {"requirements": list(self.recorded.requirements), "script": self.script, "external": self.external}
         table["options"] = list(self.options)
         return {key: value for key, value in table.items() if value}
 

@@ -242,7 +242,7 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
         ]
         table += f"local = [\n{''.join(entries)}]\n"
     table += f"targets = [\n{rows}]\npackages = {len(document['packages'])}\n"
-    return seal(_HEADER.format(source=inputs.source) + body + table, inputs.digest)
+    return seal(_HEADER.format(source=inputs.source.recorded) + body + table, inputs.digest)
 
 
 def _indexes(document: Mapping[str, Any], inputs: Inputs) -> str:

@@ -23,7 +23,11 @@ def open_zip(file: Any) -> zipfile.ZipFile:
     if file.read(min(size, end)).count(_ENTRY_MAGIC) > MAX_MEMBERS:
         raise zipfile.BadZipFile(f"it has more than {MAX_MEMBERS} members")
     file.seek(0)
-    return zipfile.ZipFile(file)
+    archive = zipfile.ZipFile(file)
+    # zipfile ends a name at a null byte, and fails later for a member without a name.
+    if not all(archive.namelist()):
+        raise zipfile.BadZipFile("it has a member without a name")
+    return archive
 
 
 def _find_end(file: IO[bytes]) -> tuple[int, int]:
