@@ -21,7 +21,7 @@ BELOW_HTTPX = frozenset(("httpx", "httpcore", "h11", "anyio", "certifi", "idna",
 OTHERS = frozenset(("packaging", "msgspec", "minglibc"))
 # The functions of a module, and of which part they are.
 PARTS = {
-    "minglibc.index.connection": {"Connection.get": "requests, by httpx"},
+    "minglibc.index.connection": {"Connection.send": "requests, by httpx"},
     "minglibc.index.pages": {"read_page": "pages, decoded and sorted"},
     "minglibc.index.fetcher": {"parse_metadata": "metadata, parsed"},
     "minglibc.cache.pages": {
