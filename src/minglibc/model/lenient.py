@@ -17,6 +17,8 @@ _FIXES = (
     (r"(\d+(?:\.\d)*(?:a|b|rc|post|dev)\d+)\.0", r"\1"),  # ">=9.0.0a1.0"
     (r"['\"]([*\d])|([*\d])['\"]", r"\1\2"),  # ">= '2.7'"
 )
+# Longer than any specifier that has such a mistake.
+_LONGEST = 500
 
 
 @cache
@@ -42,7 +44,10 @@ def parse_lenient(text: str) -> Requirement:
 
 
 def _fixed(text: str) -> list[str]:
-    results = []
+    results: list[str] = []
+    # These patterns take quadratic time.
+    if len(text) > _LONGEST:
+        return results
     for pattern, replacement in _FIXES:
         fixed = re.sub(pattern, replacement, text)
         if fixed != text:
