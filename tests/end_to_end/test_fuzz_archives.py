@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from minglibc.audit import binaries
@@ -102,6 +102,8 @@ def _read_wheel(path: Path, content: bytes) -> None:
             assert message.isprintable(), message
 
 
+@example({"names": {"\0": b""}})
+@example({"names": {"b/é": b"x"}, "flip": list(range(300))})
 @given(wheels)
 @SHORT
 def test_wheels(parts: dict[str, object]) -> None:

@@ -299,5 +299,5 @@ def _member_content(wheel: ZipFile, member: ZipInfo) -> ElfFile | Foreign | Unre
             if member.file_size <= _READ_WHOLE:
                 return _content(head, BytesIO(head + stream.read(_READ_WHOLE)))
             return _content(head, stream)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         return Unreadable(printable(f"the archive is damaged: {error}"))
