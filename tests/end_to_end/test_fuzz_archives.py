@@ -133,7 +133,7 @@ def check_sdist(parts: tuple[list[tuple[str, bytes, str, bytes]], list[int], boo
     if zipped:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in {name: content for name, _, _, content in members}.items():
+            for name, content in {name.partition("\0")[0]: content for name, _, _, content in members}.items():
                 archive.writestr(zipfile.ZipInfo(f"b-1.0/{name}".encode("utf-8", "replace").decode()), content)
         data = bytearray(buffer.getvalue())
     else:

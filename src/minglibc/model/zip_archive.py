@@ -23,7 +23,10 @@ def open_zip(file: Any) -> zipfile.ZipFile:
     if file.read(min(size, end)).count(_ENTRY_MAGIC) > MAX_MEMBERS:
         raise zipfile.BadZipFile(f"it has more than {MAX_MEMBERS} members")
     file.seek(0)
-    archive = zipfile.ZipFile(file)
+    try:
+        archive = zipfile.ZipFile(file)
+    except (NotImplementedError, ValueError, struct.error) as error:
+        raise zipfile.BadZipFile(str(error)) from error
     # zipfile ends a name at a null byte, and fails later for a member without a name.
     if not all(archive.namelist()):
         raise zipfile.BadZipFile("it has a member without a name")
