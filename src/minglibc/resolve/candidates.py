@@ -292,7 +292,7 @@ class Provider:
     def _kernel_requirements(self, candidate: Candidate) -> list[str]:
         """The requirements of *candidate* whose markers depend on the kernel."""
         requirements: list[Requirement] = []
-        for text in self.index.metadata(candidate.wheel).requires_dist:
+        for text in self._metadata[candidate.name, candidate.index].requires_dist:
             marker = text.partition(";")[2]
             if kernel_variable(marker) and (candidate.extra if "extra" in marker else not candidate.extra):
                 requirements += _by_extra((text,)).get(candidate.extra, ())
