@@ -34,7 +34,7 @@ def edit(path: Path, old: str, new: str, *, sealed: bool) -> str:
 @pytest.mark.parametrize("version", ['"2.0"', '"99.0"', '"2"', "2", "2.0", '"10.1"', '" 2.0"', '"v3"'])
 @pytest.mark.parametrize("command", ["lock", "lock --upgrade", "lock --check", "add b", "remove a", "sync", "export"])
 def test_newer_format(command: str, version: str, sealed: bool, project: LockedProject) -> None:  # noqa: FBT001  parametrized
-    """A lock of a newer format is refused by every command, and never overwritten, whoever wrote it."""
+    """A lock of a newer format is refused by every command, and never overwritten, no matter which tool wrote it."""
     path = project.folder / "pylock.toml"
     text = edit(path, 'lock-version = "1.0"', f"lock-version = {version}", sealed=sealed)
     before = (project.folder / "pyproject.toml").read_bytes()

@@ -308,7 +308,7 @@ SDISTS: dict[str, Callable[[], bytes]] = {
     "a long link": lambda: tar_of(links(100, tarfile.SYMTYPE, lambda _: "a/" * 100_000)),
     "folders": lambda: tar_of([entry_of(f"b-1.0/{n}{'/a' * 60}") for n in range(20_000)]),
     "sparse": lambda: pax(("b-1.0/x", {"GNU.sparse.map": "0," * 1_000_000 + "0", "GNU.sparse.major": "0"})),
-    "times": lambda: pax(("b-1.0/x", {"mtime": "9" * 30_000})),
+    "times": lambda: pax(("b-1.0/x", {"mtime": "9" * 100_000})),
 }  # fmt: skip
 
 

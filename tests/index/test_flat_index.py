@@ -22,7 +22,7 @@ DONE = 0
 
 @pytest.fixture(autouse=True)
 def public(index: IndexServer) -> IndexServer:
-    """What anybody may publish to: corp 99.0 stands there beside correct projects."""
+    """What anybody may publish to: corp 99.0 is listed there beside normal projects."""
     index.add(build_wheel("corp", "99.0"))
     index.add(build_wheel("app", "1.0", requires=["corp", "correct"]))
     index.add(build_wheel("correct", "1.0"))

@@ -21,7 +21,7 @@ SECRET = "s3cret-p4ss"
 
 @pytest.fixture
 def public(index: IndexServer) -> IndexServer:
-    """What anybody may publish to: corp 99.0 stands there beside honest projects."""
+    """What anybody may publish to: corp 99.0 is listed there beside normal projects."""
     index.add(build_wheel("corp", "99.0"))
     index.add(build_wheel("app", "1.0", requires=["corp", "honest"]))
     index.add(build_wheel("honest", "1.0"))

@@ -23,6 +23,8 @@ _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
 _CHUNK = 1 << 20
 _MAX_PAX_HEADERS = 100
+# Bytes; tarfile searches them in quadratic time before Python 3.11.10 (CVE-2024-6232). Paths have up to 1024.
+_MAX_PAX_SIZE = 16 << 10
 # As the kernel's limit.
 _MAX_LINKS = 40
 _IN_MEMORY = 16 << 20
@@ -137,8 +139,17 @@ def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
                     _refuse(filename, f"unpacks to more than {most >> 20} MiB")
                 plain.write(chunk)
         plain.seek(0)
-        with tarfile.open(fileobj=plain, mode="r:") as archive:
+        with tarfile.open(fileobj=plain, mode="r:", tarinfo=_TarInfo) as archive:
             yield dict(_tar_members(archive, filename, most))
+
+
+class _TarInfo(tarfile.TarInfo):
+    """An entry whose extended headers (PAX) are small."""
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size > _MAX_PAX_SIZE:
+            raise tarfile.ReadError("it has a header that is too large")
+        return super()._proc_pax(archive)  # type: ignore[misc,no-any-return]  # not in the stubs
 
 
 def _tar_members(archive: tarfile.TarFile, filename: str, most: int) -> Iterator[tuple[str, Member]]:

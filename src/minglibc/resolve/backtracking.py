@@ -504,7 +504,7 @@ class Search:
         self._assume({variable.number: variable.full & ~ABSENT}, outside, names, None)
 
     def _hope(self, pins: Pins, in_force: dict[str, list[Dependency]]) -> bool:
-        """Whether a root is to be tried anew with a release that only the dependencies of the answer admit."""
+        """Whether a root is to be tried again with a release that only the dependencies of the answer admit."""
         for dependency in self._roots:
             name = dependency.name
             first = next(self._provider.candidates(name, in_force[name]), None)
