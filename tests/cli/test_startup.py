@@ -72,13 +72,19 @@ def _lock(project: Path, index: IndexServer, *arguments: str) -> set[str]:
 def test_imports_of_an_unchanged_lock(project: Path, index: IndexServer, arguments: list[str]) -> None:
     """An unchanged lock imports no other packages, and not re, typing, contextlib or OpenSSL."""
     _lock(project, index)
-    # The first run after a lock parses pyproject.toml and remembers the result.
-    _imported(project, index, arguments, paths=[SOURCES])
     modules = _imported(project, index, arguments, paths=[SOURCES])
     assert set() == modules & (
         SLOW | {"argparse", "contextlib", "enum", "functools", "hashlib", "json", "re", "typing"}
     )
     assert set() == {m.partition(".")[0] for m in modules} - sys.stdlib_module_names - {"minglibc"}
+
+
+def test_imports_of_an_unchanged_lock_with_another_cache(project: Path, index: IndexServer) -> None:
+    """The first run with another cache parses pyproject.toml, and later ones use that cache's copy of the result."""
+    cache = ["--cache-dir", str(project.parent / "cache")]
+    _lock(project, index)
+    assert "tomllib" in _lock(project, index, *cache)
+    assert "tomllib" not in _lock(project, index, *cache)
 
 
 def test_imports_of_a_warm_lock(project: Path, index: IndexServer) -> None:

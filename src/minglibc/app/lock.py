@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minglibc.app.lock_request import (
+    NO_OVERRIDES,
     LockRequest,
     check_lock_source,
     project_request,
@@ -21,7 +22,7 @@ from minglibc.errors import LockError, NewerLock, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
 from minglibc.lock.changes import Change, changes, replaced_files, versions_of
-from minglibc.lock.digest import lock_digests
+from minglibc.lock.digest import lock_digests, record_current
 from minglibc.lock.document import dumps, merge
 from minglibc.lock.locked_files import version_of
 from minglibc.lock.reader import Lock, loads
@@ -90,7 +91,15 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
         request = request.reread()
         result = resolve_lock(request, files.read_lock(request.path), options, reporter)
         project_files.write_lock(request.path, result.text)
+        _record_digest(request, result, options.common.cache_folder)
     return result
+
+
+def _record_digest(request: LockRequest, result: LockResult, cache: str) -> None:
+    """Let the next `lock` see without parsing that the lock is up to date."""
+    digests = lock_digests(result.text)
+    if digests is not None and request.source.is_project and request.overrides == NO_OVERRIDES:
+        record_current(digests.inputs, request.pyproject, cache=cache, folder=request.folder)
 
 
 def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshness:

@@ -17,25 +17,32 @@ _VARIABLES = frozenset(("MINGLIBC_CACHE_DIR", "MINGLIBC_INDEX_URL", "MINGLIBC_OF
 
 def is_up_to_date(options: list[str]) -> bool:
     """Whether the lock is known to be up to date; false where the whole command has to decide."""
-    return _have_no_effect(options) and _is_unchanged(files.find())
+    cache = _cache_folder(options)
+    return cache is not None and _is_unchanged(files.find(), cache)
 
 
-def _have_no_effect(options: list[str]) -> bool:
+def _cache_folder(options: list[str]) -> str | None:
+    """The cache folder that *options* or the environment name; None where one of them may affect the result."""
+    cache = os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
     rest = iter(options)
     for option in rest:
-        if option not in _FLAGS and (option not in _WITH_VALUE or next(rest, "-").startswith("-")):
-            return False
-    return not any(name.startswith("MINGLIBC_") and name not in _VARIABLES for name in os.environ)
+        value = next(rest, "-") if option in _WITH_VALUE else ""
+        if value.startswith("-") or (not value and option not in _FLAGS):
+            return None
+        if option == "--cache-dir":
+            cache = value
+    if any(name.startswith("MINGLIBC_") and name not in _VARIABLES for name in os.environ):
+        return None
+    return cache
 
 
-def _is_unchanged(folder: str) -> bool:
+def _is_unchanged(folder: str, cache: str) -> bool:
     if os.path.lexists(os.path.join(folder, files.BUSY)):
         return False  # another process is changing the project, or was killed while it did
     lock = files.read_lock(files.lock_path(folder)) or ""
     digests = lock_digests(lock)
     if digests is None or not digests.intact:
         return False
-    cache = os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
     if find_problem(cache):
         return False
     if not is_current_cached(digests.inputs, files.read_pyproject(folder), cache=cache, folder=folder):

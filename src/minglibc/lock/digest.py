@@ -71,14 +71,25 @@ def is_current(inputs: str, pyproject: str, overrides: Mapping[str, object] | No
 
 def is_current_cached(inputs: str, pyproject: str, *, cache: str, folder: str) -> bool:
     """As ``is_current``; the *cache* folder stores the last positive result for the project in *folder*, to save parsing."""
-    path = os.path.join(cache, FOLDER, hexdigest(os.fsencode(folder))[:32])
-    result = _digest(f"{FORMAT}\n{inputs}\n{pyproject}")
-    if _read(path) == result:
+    if _read(_result_path(cache, folder)) == _result(inputs, pyproject):
         return True
     if not is_current(inputs, pyproject):
         return False
-    _write(path, result)
+    record_current(inputs, pyproject, cache=cache, folder=folder)
     return True
+
+
+def record_current(inputs: str, pyproject: str, *, cache: str, folder: str) -> None:
+    """Store in the *cache* folder that *inputs* is the digest of *pyproject* in *folder*, without overrides."""
+    _write(_result_path(cache, folder), _result(inputs, pyproject))
+
+
+def _result_path(cache: str, folder: str) -> str:
+    return os.path.join(cache, FOLDER, hexdigest(os.fsencode(folder))[:32])
+
+
+def _result(inputs: str, pyproject: str) -> str:
+    return _digest(f"{FORMAT}\n{inputs}\n{pyproject}")
 
 
 def _read(path: str) -> str:
