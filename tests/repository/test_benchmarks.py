@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import clocked, locks, parts, tools
+from tests.benchmarks import clocked, locks, parts, projects, tools
 from tests.benchmarks.measure import Run
 from tests.benchmarks.synthetic import index, name, serving
 
+ROOT = Path(__file__).parents[2]
 PROJECT = tools.Project("tiny", (name(0),), "==3.11.*", "2.17", ("3.11",), ("x86_64",))
 
 
@@ -63,3 +64,13 @@ def test_parts_of_a_lock(tmp_path: Path) -> None:
     assert ["0", "0"] != cells[clocked.HTTPX][::2]
     assert "0" == cells[clocked.HTTPX][1]
     assert "whole" in cells
+
+
+def test_forty_projects_are_listed() -> None:
+    """Each project's files are complete, and the documentation lists it."""
+    listed = projects.load()
+    documented = (ROOT / "docs" / "explanation" / "forty-projects.md").read_text(encoding="utf-8")
+    assert len({project["repository"] for project in listed}) == len(listed) == 40
+    for project in listed:
+        assert project["file"] in {*project.get("documents", {}), *project.get("files", {})}
+        assert f"| {project['repository']} | `{project['file']}` |" in documented
