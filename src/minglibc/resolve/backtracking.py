@@ -183,8 +183,8 @@ class Search:
             one, other = self._by_number[max(affected, 0)], self._by_number[max(culprit, 0)]
             if one is None or other is None or one.extra or other.extra:
                 continue
-            # Roots stay before what they require.
-            if other.rank is not None and one.rank is None:
+            # All roots are decided before all other projects.
+            if (one.rank is None) != (other.rank is None):
                 continue
             self._rejected[pair] = self._rejected.get(pair, 0) + 1
             if self._rejected[pair] == _REORDER:
