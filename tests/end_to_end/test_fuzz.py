@@ -1,4 +1,4 @@
-"""For any input, every parser returns a value or raises a documented error, in bounded time."""
+"""For any input, every parser returns a value or raises a documented error, in limited memory and processor time."""
 
 import contextlib
 import gzip
@@ -8,9 +8,8 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -35,23 +34,17 @@ from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.model.urls import display_url
+from tests.support.limits import run_limited
 
-# A hundred times what valid input of this size takes on a slow machine.
-SECONDS = 30.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 COMPATIBILITY = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
 PAGE_URL = "http://127.0.0.1/simple/b/"
-SHORT = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 LONG = settings(
     max_examples=int(os.environ.get("MINGLIBC_FUZZ_EXAMPLES", "20000")), suppress_health_check=list(HealthCheck)
 )
-
-
-@contextmanager
-def bounded_time() -> Iterator[None]:
-    """Fails if the block takes more processor time than any valid input needs."""
-    started = time.process_time()
-    yield
-    assert time.process_time() - started < SECONDS
 
 
 # The parts of fuzzed files: valid parts, parts that once broke a parser, and any text.
@@ -88,10 +81,16 @@ def use(page: ProjectPage) -> None:
             found.sdists(index)
 
 
-def page_of(body: bytes, kind: str = JSON_TYPE) -> None:
-    """Read a page and use it."""
-    with bounded_time(), suppress(IndexAnswerError):
-        use(read_page(Response(PAGE_URL, 200, {"content-type": kind}, body), "b"))
+def use_pages(*bodies: bytes, kind: str = JSON_TYPE) -> None:
+    """Read pages and use those that are valid."""
+    for body in bodies:
+        with suppress(IndexAnswerError):
+            use(read_page(Response(PAGE_URL, 200, {"content-type": kind}, body), "b"))
+
+
+def check_pages(*bodies: bytes, kind: str = JSON_TYPE) -> None:
+    """Read and use pages in limited memory and time."""
+    run_limited(lambda: use_pages(*bodies, kind=kind))
 
 
 # The index
@@ -130,8 +129,7 @@ def _json(value: object, indent: int | None) -> bytes:
 def check_json_page(document: object, indent: int | None, cut: int) -> None:
     """Read a page and a truncated one."""
     body = _json(document, indent)
-    page_of(body)
-    page_of(body[:cut])
+    check_pages(body, body[:cut])
 
 
 def file_of_b(**fields: object) -> dict[str, Any]:
@@ -243,8 +241,8 @@ markup = st.lists(
 
 def check_html_page(text: str) -> None:
     """Read a page of markup."""
-    page_of(text.encode("utf-8", "surrogatepass"), "text/html")
-    page_of(text.encode("utf-16", "surrogatepass"), "text/html; charset=utf-16")
+    check_pages(text.encode("utf-8", "surrogatepass"), kind="text/html")
+    check_pages(text.encode("utf-16", "surrogatepass"), kind="text/html; charset=utf-16")
 
 
 @example("<![x]")
@@ -273,7 +271,7 @@ def test_repeated_markup_takes_linear_time(piece: str) -> None:
 
     def seconds(count: int) -> float:
         started = time.process_time()
-        page_of(piece.encode() * count, "text/html")
+        use_pages(piece.encode() * count, kind="text/html")
         return time.process_time() - started
 
     assert seconds(80_000) < 1 + 32 * min(seconds(10_000) for _ in range(3))
@@ -288,8 +286,8 @@ def test_repeated_markup_takes_linear_time(piece: str) -> None:
 @SHORT
 def test_project_json(document: object) -> None:
     """The project JSON API's responses are read or rejected with an IndexAnswerError."""
-    with bounded_time(), suppress(IndexAnswerError):
-        use(read_project_json(Response(PAGE_URL, 200, {}, _json(document, None)), "b"))
+    body = _json(document, None)
+    run_limited(lambda: use(read_project_json(Response(PAGE_URL, 200, {}, body), "b")), IndexAnswerError)
 
 
 @given(
@@ -345,12 +343,14 @@ heads = st.lists(
 
 def check_metadata(text: str) -> None:
     """Read METADATA and its requirements."""
-    with bounded_time(), suppress(ValueError):
-        found = parse_metadata(text)
+
+    def read() -> None:
         environment = requirements.Environment(COMPATIBILITY.target.environment)
-        for each in found.requires_dist:
+        for requirement in parse_metadata(text).requires_dist:
             with suppress(ValueError):
-                environment.admits(requirements.parse(each).marker, "x")
+                environment.admits(requirements.parse(requirement).marker, "x")
+
+    run_limited(read, ValueError)
 
 
 @example(f"Name: b\nVersion: 1\nRequires-Dist: c; {'(' * 1500}\n")
@@ -427,17 +427,19 @@ def resealed(text: str) -> str:
     return seal(body, "sha256:" + "0" * 64)
 
 
-def read_lock(text: str) -> None:
-    """Read a lock and use it."""
-    with bounded_time():
-        digest.lock_digests(text)
-        try:
-            found = reader.loads(text)
-        except LockError:
-            return
-        for target in found.targets:
-            found.select(target)
-            found.versions(target)
+def read_locks(*texts: str) -> None:
+    """Read locks and use them."""
+
+    def read() -> None:
+        for text in texts:
+            digest.lock_digests(text)
+            with suppress(LockError):
+                lock = reader.loads(text)
+                for target in lock.targets:
+                    lock.select(target)
+                    lock.versions(target)
+
+    run_limited(read)
 
 
 toml_pieces = st.one_of(
@@ -496,8 +498,7 @@ def edits(draw: st.DrawFn, original: str) -> str:
 @SHORT
 def test_locks(text: str) -> None:
     """A lock is read or rejected with a LockError, also if its digest was made to match."""
-    read_lock(text)
-    read_lock(resealed(text))
+    read_locks(text, resealed(text))
 
 
 @given(edits(LOCK))
@@ -505,8 +506,7 @@ def test_locks(text: str) -> None:
 @pytest.mark.nightly
 def test_many_locks(text: str) -> None:
     """The same with many more examples."""
-    read_lock(text)
-    read_lock(resealed(text))
+    read_locks(text, resealed(text))
 
 
 @given(edits(LOCK))
@@ -520,10 +520,12 @@ def test_edited_locks_are_rejected(text: str) -> None:
 
 def check_settings(text: str) -> None:
     """Read a pyproject.toml."""
-    with bounded_time():
+
+    def read() -> None:
         digest.fingerprint(text)
-        with suppress(SettingsError):
-            parse_settings(text)
+        parse_settings(text)
+
+    run_limited(read, SettingsError)
 
 
 @example("a = " + "1" * 5000)
@@ -559,9 +561,12 @@ SCRIPT = (
 @SHORT
 def test_requirements_files(text: str) -> None:
     """Any text is read as the lines of a requirements file; problems are lines as well."""
-    with bounded_time():
+
+    def read() -> None:
         for line in lines(text):
             assert line.number >= 1
+
+    run_limited(read)
 
 
 @example("# /// script\n" + "# x\n" * 20_000)
@@ -572,8 +577,7 @@ def test_requirements_files(text: str) -> None:
 @SHORT
 def test_scripts(text: str) -> None:
     """A script's block is returned, absent, or rejected with a ValueError."""
-    with bounded_time(), suppress(ValueError):
-        script_block(text)
+    run_limited(lambda: script_block(text), ValueError)
 
 
 # The regular expression of PEP 723, which takes quadratic time if there is no block.
