@@ -18,7 +18,8 @@ from tests.support.environments import LockedProject, check_whole, installed, lo
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
-# Runs the command and sends itself SIGKILL before the given step. A step is an operation on a path that contains ROOT.
+# Runs the command and sends itself SIGKILL before the given step. A step is an operation on a path that contains ROOT, or any
+# removal, for which shutil.rmtree gives only a name.
 KILLER = """
 import os, signal, sys
 left, root = int(sys.argv[1]), sys.argv[2]
@@ -26,7 +27,10 @@ steps = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "o
 
 def hook(event, args):
     global left
-    if event in steps and any(isinstance(each, (str, bytes)) and root in os.fsdecode(each) for each in args[:2]):
+    if event not in steps:
+        return
+    paths = [os.fsdecode(path) for path in args[:2] if isinstance(path, (str, bytes))]
+    if event in {"os.remove", "os.rmdir"} or any(root in path for path in paths):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -37,7 +41,7 @@ code = main(sys.argv[3:])
 print("STEPS", -left, file=sys.stderr)
 sys.exit(code)
 """
-KILLS = 5
+KILLS = 3
 
 
 class KilledCommand:
@@ -65,7 +69,7 @@ class KilledCommand:
         seconds = time.monotonic() - started
         assert child.returncode == 0, output
         steps = int(output.rpartition("STEPS ")[2])
-        assert steps > 3
+        assert steps > 2
         killed = 0
         for number in range(3 * times):
             if killed == times:
@@ -204,6 +208,87 @@ def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
         assert ["made"] == [path.name for path in output.parent.iterdir()]
 
     kill_repeatedly(KilledCommand(output.parent, arguments, prepare, check), times)
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_export(project: LockedProject, times: int) -> None:
+    """After SIGKILL the exported file is the old or the new one, and the next `export` removes temporary files."""
+    output = project.folder.parent / "out" / "requirements.txt"
+    output.parent.mkdir()
+    new = project.command("export").out.encode()
+
+    def prepare() -> None:
+        output.write_bytes(b"old\n")
+
+    def check() -> None:
+        assert output.read_bytes() in (b"old\n", new)
+        assert 0 == project.command("export", "-o", str(output)).code
+        assert new == output.read_bytes()
+        assert ["requirements.txt"] == [path.name for path in output.parent.iterdir()]
+
+    arguments = ["export", "--project", str(project.folder), "-o", str(output)]
+    kill_repeatedly(KilledCommand(output.parent, arguments, prepare, check), times)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("old", [b"", b'[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.9"\n'])
+def test_init(old: bytes, times: int, tmp_path: Path) -> None:
+    """After SIGKILL pyproject.toml is the old or the new one, and the next `init` completes."""
+    folder = tmp_path / "project"
+    path = folder / "pyproject.toml"
+    arguments = ["init", "--project", str(folder), "--glibc", "2.17"]
+
+    def prepare() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        if old:
+            path.write_bytes(old)
+
+    prepare()
+    assert 0 == minglibc(*arguments).code
+    new = path.read_bytes()
+
+    def check() -> None:
+        before = path.read_bytes() if path.exists() else b""
+        assert before in (old, new)
+        assert (2 if before == new else 0) == minglibc(*arguments).code
+        assert new == path.read_bytes()
+        assert ["pyproject.toml"] == [entry.name for entry in folder.iterdir()]
+
+    kill_repeatedly(KilledCommand(folder, arguments, prepare, check), times)
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_cache_prune(project: LockedProject, tmp_path: Path, times: int) -> None:
+    """After SIGKILL the cache that is left is valid, and the next `cache prune` removes the rest."""
+    assert 0 == project.sync().code
+    cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
+    kept = tmp_path / "kept"
+    shutil.copytree(cache, kept)
+    whole = states(project)["pylock.toml"]
+    for number in range(4):
+        (kept / "wheels-0" / f"sha256-{number}").mkdir(parents=True)
+        (kept / "wheels-0" / f"sha256-{number}" / "old.whl").write_bytes(b"old")
+
+    def prepare() -> None:
+        shutil.rmtree(cache)
+        shutil.copytree(kept, cache)
+        # Half of the files were not used for a long time.
+        for path in sorted(path for path in cache.rglob("*") if path.is_file())[::2]:
+            os.utime(path, (1e9, 1e9))
+
+    def check() -> None:
+        assert 0 == minglibc("cache", "prune").code
+        assert not (cache / "wheels-0").exists()
+        assert [] == [path for path in cache.rglob("*") if path.is_file() and path.stat().st_atime < 1.1e9]
+        check_cached_wheels()
+        assert 0 == project.command("lock", "--upgrade").code
+        assert whole == states(project)["pylock.toml"]
+        shutil.rmtree(project.venv)
+        assert 0 == project.sync().code
+        check_whole(project.venv)
+
+    kill_repeatedly(KilledCommand(cache, ["cache", "prune"], prepare, check), times)
 
 
 def test_untrusted_temporary_folder_of_a_bundle(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
