@@ -250,6 +250,70 @@ def test_names_outside_the_string_table() -> None:
         read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"value": 1 << 40}))
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "i686", "ppc64"])
+@pytest.mark.parametrize("split", [".dynstr", ".dynamic", ".gnu.version_r", ".dynsym"])
+def test_tables_may_be_in_adjoining_segments(machine: str, split: str) -> None:
+    """patchelf adds segments, and a table may begin in one and end in the next."""
+    whole, halves = (read(elf(machine, needs=TWO, needed=["libm.so.6"], split=name)) for name in ("", split))
+    assert whole == halves
+
+
+def test_long_search_paths() -> None:
+    """A search path may be longer than a file name."""
+    assert ("/" * 5000,) == read(elf(rpath="/" * 5000)).search
+
+
+# What they need of the machine
+
+
+@pytest.mark.parametrize(("bits", "level"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (0xF, 4)])
+@pytest.mark.parametrize("machine", ["x86_64", "i686"])
+def test_the_processor_is_read_from_the_note(machine: str, bits: int, level: int) -> None:
+    """The highest level in GNU_PROPERTY_X86_ISA_1_NEEDED counts, with and without section headers."""
+    assert level == read(elf(machine, cpu_bits=bits)).cpu_level
+    assert level == read(elf(machine, cpu_bits=bits, section_headers=True)).cpu_level
+
+
+def test_other_architectures_have_no_levels() -> None:
+    """The same property of another architecture means something else."""
+    assert 0 == read(elf("aarch64", cpu_bits=4)).cpu_level
+
+
+def test_damaged_notes_are_ignored() -> None:
+    """Notes that end too early are ignored, as the loader does."""
+    data = elf(cpu_bits=4)
+    at = data.index(b"GNU\0\x02\0\0\xc0")
+    for size in (12, 3):
+        damaged = data[: at - 8] + struct.pack("<I", size) + data[at - 4 :]
+        assert 0 == read(damaged).cpu_level
+
+
+@only_x86_64_glibc
+@pytest.mark.skipif("glibc 2.33" > os.confstr("CS_GNU_LIBC_VERSION"), reason="older loaders ignore the note")
+def test_loader_rejects_files_for_newer_processors(tmp_path: Path) -> None:
+    """This machine's loader reads the same note: no processor has a level after v4."""
+    with pytest.raises(OSError, match="CPU ISA level is lower than required"):
+        load(tmp_path, elf(cpu_bits=16))
+    assert 5 == read(elf(cpu_bits=16)).cpu_level
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (elf(), False),
+        (elf(stack=7), True),
+        (elf(stack=None), True),  # the default of x86-64
+        (elf("aarch64", stack=None), False),
+        (elf("aarch64", stack=7), True),
+        (elf(stack=7, executable=True), False),  # the kernel gives programs the stack that they ask for
+        (elf(stack=7, static=True), False),
+    ],
+)
+def test_executable_stacks(data: bytes, *, expected: bool) -> None:
+    """A shared object requires an executable stack by its PT_GNU_STACK, or without one by its architecture's default."""
+    assert expected == read(data).executable_stack
+
+
 def test_rpath_is_used_without_runpath() -> None:
     """DT_RPATH has the folders if DT_RUNPATH is missing."""
     assert read(patched(elf(rpath="$ORIGIN"), DT_RUNPATH, {"tag": 15})).search == ("$ORIGIN",)

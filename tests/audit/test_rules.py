@@ -247,6 +247,26 @@ def test_file_for_musl_is_a_finding_on_glibc() -> None:
     assert kinds(library) == [Kind.MUSL]
 
 
+def test_levels_of_the_processor() -> None:
+    """A file that needs a newer processor is a finding unless the machines have it, at any cap."""
+    data = elf(cpu_bits=4)
+    for cap in (GlibcVersion(2, 17), GlibcVersion(2, 40)):
+        (finding,) = audit([binary(data)], ["x86_64"], cap)
+        assert (Kind.CPU, "x86-64-v3") == (finding.kind, finding.version)
+        assert "needs a processor with x86-64-v3" in str(finding)
+    assert [Kind.CPU] == [one.kind for one in audit([binary(data)], ["x86_64"], GlibcVersion(2, 17), "x86-64-v2")]
+    assert [] == audit([binary(data)], ["x86_64"], GlibcVersion(2, 17), "x86-64-v3")
+
+
+def test_executable_stacks_are_findings_at_every_cap() -> None:
+    """glibc 2.41 and newer do not load such a library; musl ignores the flag."""
+    for cap in (GlibcVersion(2, 17), GlibcVersion(2, 41)):
+        (finding,) = audit([binary(elf(stack=7))], ["x86_64"], cap)
+        assert (Kind.EXECUTABLE_STACK, None) == (finding.kind, finding.lowest_cap)
+    data = elf(needs={}, needed=["libc.musl-x86_64.so.1"], stack=7)
+    assert [] == audit([binary(data)], ["x86_64"], MuslVersion(1, 2))
+
+
 def test_unreadable_files_are_findings() -> None:
     """A file that begins like an ELF file but is invalid is a finding with the reason."""
     (found,) = findings(binary(elf()[:100]))

@@ -210,11 +210,31 @@ def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
     assert not is_conda(str(tmp_path / "bin"))
 
 
+def test_levels_of_the_processor(project: Project) -> None:
+    """A file for x86-64-v3 is a finding, unless the option or the setting, which leaves the lock fresh, allows it."""
+    files = {"fast/_fast.abi3.so": elf(cpu_bits=4)}
+    project.index.add(build_wheel("fast", "1.0", manylinux(17), files=files))
+    ran = check(project.write("fast").lock())
+    assert (1, "fast 1.0: fast/_fast.abi3.so needs a processor with x86-64-v3\n") == (ran.code, ran.out)
+    assert 'hint: set tool.minglibc.cpu = "x86-64-v3"' in ran.err
+    ran = check(project, "--cpu", "x86-64-v3")
+    assert (0, "") == (ran.code, ran.out)
+    assert "against glibc 2.17 and x86-64-v3: 0 findings" in ran.err
+    project.write("fast", cpu="x86-64-v3")
+    assert 0 == check(project).code
+    assert 1 == check(project, "--cpu", "x86-64").code
+    project.write("fast", cpu="v3")
+    ran = check(project)
+    assert 2 == ran.code
+    assert "tool.minglibc.cpu is 'v3'; expected" in ran.err
+
+
 def test_json(project: Project) -> None:
     """With --json the same is said as docs/reference/json/check.schema.json has it."""
     ran = check(project.write("liar", "honest").lock(), "--json")
     found = valid("check", ran.out)
     assert {"x86_64": "2.17"} == found["caps"]
+    assert "x86-64" == found["cpu"]
     assert {"held": 2, "static": 0, "foreign": 0, "unreadable": 0} == found["binaries"]
     finding = {
         "distribution": "liar 1.0",

@@ -76,6 +76,7 @@ def test_relevant_changes(old: str, new: str) -> None:
         ('version = "0.1.0"', 'dynamic = ["version"]'),
         ('version = "0.1.0"', 'dynamic = ["version", "readme"]'),
         ('glibc = "2.27"', 'glibc = "2.27"\nfile-conflicts = "error"'),
+        ('glibc = "2.27"', 'glibc = "2.27"\ncpu = "x86-64-v2"'),
         ("[tool.ruff]", "[tool.uv]\nsources = {}\n[tool.ruff]"),
         ("[tool.ruff]", "[tool.uv]\npackage = false\n[tool.ruff]"),
         ("120", "88"),

@@ -27,7 +27,7 @@ FIRST_SYMBOL = {
 }
 DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
 
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_GNU_STACK = 1, 2, 3, 0x6474E551
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_GNU_STACK = 1, 2, 3, 4, 0x6474E551
 ET_EXEC, ET_DYN = 2, 3
 DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_SONAME = 1, 4, 5, 6, 10, 11, 14
 DT_RUNPATH, DT_RELRSZ, DT_RELR, DT_RELRENT = 29, 35, 36, 37
@@ -74,13 +74,17 @@ def elf(
     section_headers: bool = False,
     relr: bool = False,
     rpath: str | None = None,
+    stack: int | None = 6,
+    cpu_bits: int = 0,
+    split: str = "",
 ) -> bytes:
     """An ELF file for *machine* that needs the symbol versions *needs* of each library, and the libraries *needed*.
 
     *symbols* names what each version is needed for (FIRST_SYMBOL otherwise); *weak* lists the versions that may be
     missing. The default is a shared object that needs GLIBC_2.17 of libc.so.6; *executable* gives it the loader of its
     architecture (or *interpreter*), *static* leaves out everything dynamic, *section_headers* adds the section headers
-    that readelf and auditwheel need.
+    that readelf and auditwheel need. *stack* are the flags of PT_GNU_STACK, or None to omit it; *cpu_bits* the levels of
+    x86-64 in GNU_PROPERTY_X86_ISA_1_NEEDED; *split* the part in whose middle one PT_LOAD ends and the next begins.
     """
     needs = {"libc.so.6": ("GLIBC_2.17",)} if needs is None else needs
     versions = {library: list(names) for library, names in needs.items()}
@@ -88,7 +92,9 @@ def elf(
     # With musl these relocations have no symbol version.
     if relr and not any("musl" in library for library in needed):
         versions.setdefault("libc.so.6", []).append(DT_RELR_VERSION)
-    writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits)
+    writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits, stack, split)
+    if cpu_bits:
+        writer.add_cpu(cpu_bits)
     if not static:
         writer.add_dynamic(versions, needed, symbols or {}, set(weak), soname=soname, rpath=rpath, relr=relr)
     loader = interpreter or (MACHINES[machine].loader if executable and not static else None)
@@ -123,7 +129,8 @@ def _hash(name: str) -> int:
 class _Writer:
     """The parts of one file; addresses are file offsets, so one LOAD segment maps the whole of it."""
 
-    def __init__(self, machine: Machine, bits: int) -> None:
+    def __init__(self, machine: Machine, bits: int, stack: int | None, split: str) -> None:
+        self.stack, self.split = stack, split
         self.machine, self.wide, self.order = machine, bits == 64, machine.order
         self.word = "Q" if self.wide else "I"
         self.parts: dict[str, bytes] = {}
@@ -132,6 +139,15 @@ class _Writer:
 
     def pack(self, layout: str, *values: int) -> bytes:
         return pack(self.order + layout, *values)
+
+    def add_cpu(self, levels: int) -> None:
+        """Write the note that requires *levels* of x86-64, after a property that is ignored."""
+        width = 8 if self.wide else 4
+        properties = [
+            self.pack("III", kind, 4, bits) + bytes(width - 4) for kind, bits in ((0xC0000002, 3), (0xC0008002, levels))
+        ]
+        content = b"".join(properties)
+        self.parts[".note.gnu.property"] = self.pack("III", 4, len(content), 5) + b"GNU\0" + content
 
     def add_dynamic(
         self,
@@ -211,7 +227,8 @@ class _Writer:
             self.parts[".interp"] = interpreter.encode() + b"\0"
         dynamic_size = (len(self.tags) + 1) * (16 if self.wide else 8) if self.tags else 0
         header_size, segment_size, section_size = (64, 56, 64) if self.wide else (52, 32, 40)
-        segment_count = 2 + bool(self.tags) + bool(interpreter)
+        has_note = ".note.gnu.property" in self.parts
+        segment_count = 1 + sum(map(bool, (self.tags, interpreter, has_note, self.split, self.stack is not None)))
         at = header_size + segment_count * segment_size
         places: dict[str, int] = {}
         body = b""
@@ -262,10 +279,19 @@ class _Writer:
         segments = []
         if interpreter:
             segments.append((PT_INTERP, 4, places[".interp"], len(interpreter) + 1, 1))
-        segments.append((PT_LOAD, 6, 0, end, PAGE))
+        if self.split:
+            middle = (
+                places[self.split] + (dynamic_size if self.split == ".dynamic" else len(self.parts[self.split])) // 2
+            )
+            segments += [(PT_LOAD, 6, 0, middle, PAGE), (PT_LOAD, 6, middle, end - middle, PAGE)]
+        else:
+            segments.append((PT_LOAD, 6, 0, end, PAGE))
+        if note := self.parts.get(".note.gnu.property"):
+            segments.append((PT_NOTE, 4, places[".note.gnu.property"], len(note), 8 if self.wide else 4))
         if dynamic_size:
             segments.append((PT_DYNAMIC, 6, places[".dynamic"], dynamic_size, 8))
-        segments.append((PT_GNU_STACK, 6, 0, 0, 16))
+        if self.stack is not None:
+            segments.append((PT_GNU_STACK, self.stack, 0, 0, 16))
         return b"".join(self._segment(*segment) for segment in segments)
 
     def _segment(self, kind: int, flags: int, at: int, size: int, align: int) -> bytes:
@@ -283,6 +309,7 @@ class _Writer:
             ".gnu.version_r": (0x6FFFFFFE, ".dynstr", 0),
             ".dynstr": (3, "", 0),
             ".interp": (1, "", 0),
+            ".note.gnu.property": (7, "", 0),
             ".dynamic": (6, ".dynstr", 16 if self.wide else 8),
         }
         names = _Strings()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.pylock import PackageWheel
 
 from minglibc.app.indexes import credentials_for
+from minglibc.app.lenient_settings import choice
 from minglibc.app.lock_file import read_lock_file
 from minglibc.app.locked_project import LockedProject, build, download_of, open_builder, read_lock_source
 from minglibc.app.options import CommonOptions
@@ -18,13 +19,13 @@ from minglibc.cache.pages import Store
 from minglibc.config import files
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides
-from minglibc.errors import EnvironmentProblem
+from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.index.downloads import Wheelhouse
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import inspect
 from minglibc.lock.locked_files import without_editable
 from minglibc.lock.reader import Lock
-from minglibc.model.architectures import ARCHITECTURES
+from minglibc.model.architectures import ARCHITECTURES, CPU_LEVELS
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import LIBCS, Cap, Target, check_architecture, oldest
 
@@ -43,6 +44,8 @@ class CheckOptions(NamedTuple):
     lock: str | None = None
     """The path of a lock; None: the project's."""
     overrides: Overrides = _NO_OVERRIDES
+    cpu: str | None = None
+    """The level of x86-64 that files may need; None: the project's, by default the baseline."""
 
 
 class CheckResult(NamedTuple):
@@ -54,6 +57,8 @@ class CheckResult(NamedTuple):
     counts: Tally
     with_relr: tuple[str, ...] = ()
     """The distributions for musl with packed relocations, which musl before 1.2.4 can't load."""
+    cpu: str = CPU_LEVELS[0]
+    """The level of x86-64 that files may need."""
 
 
 def check_locked_files(options: CheckOptions, reporter: Reporter = SILENT) -> CheckResult:
@@ -79,14 +84,15 @@ def check_lock(
     binaries = _read_wheels(project, selections, options.common, reporter)
     built = _read_sources(project, selections, options.common, reporter, builds=builds)
     findings: list[Finding] = []
+    cpu = options.cpu or choice(project.pyproject, "cpu", CPU_LEVELS)
     for target, selected in selections.items():
         together = [binary for _, file in selected for binary in binaries.get(file.filename, ())]
         together += [binary for wheel in built[target] for binary in wheel]
-        findings += audit(together, [target.architecture], target.cap)
+        findings += audit(together, [target.architecture], target.cap, cpu)
     everything = [binary for wheel in binaries.values() for binary in wheel]
     everything += [binary for wheels in built.values() for wheel in wheels for binary in wheel]
     count = len({file.filename for selected in selections.values() for _, file in selected})
-    return _result(_wheel_count(count), _lowest(targets), findings, everything)
+    return _result(_wheel_count(count), _lowest(targets), findings, everything, cpu)
 
 
 def _read_wheels(
@@ -141,16 +147,16 @@ def _read_sources(
 
 def check_wheels(paths: Sequence[str], options: CheckOptions) -> CheckResult:
     """Check the wheels at *paths*, each on its own: one may not use the libraries of another."""
-    caps = _caps(options)
+    caps, cpu = _caps(options), _cpu(options)
     wheels = [wheel for path in paths for wheel in wheels_in(path)]
     findings: list[Finding] = []
     everything: list[Binary] = []
     for wheel in wheels:
         filename = os.path.basename(wheel)
         binaries = of_wheel(wheel, filename)
-        findings += _audit(binaries, _of_libcs(caps, lowest_libcs(filename[:-4])))
+        findings += _audit(binaries, _of_libcs(caps, lowest_libcs(filename[:-4])), cpu)
         everything += binaries
-    return _result(_wheel_count(len(wheels)), caps, findings, everything)
+    return _result(_wheel_count(len(wheels)), caps, findings, everything, cpu)
 
 
 def check_environment(path: str, options: CheckOptions) -> CheckResult:
@@ -168,7 +174,8 @@ def check_environment(path: str, options: CheckOptions) -> CheckResult:
     binaries = list(of_environment(layout.prefix, owners, folders))
     libc = environment.interpreter.machine.libc
     caps = _of_libcs(_caps(options), {libc.libc} if libc else ())
-    return _result(path, caps, _audit(binaries, caps), binaries)
+    cpu = _cpu(options)
+    return _result(path, caps, _audit(binaries, caps, cpu), binaries, cpu)
 
 
 def _interpreter(path: str) -> str:
@@ -198,6 +205,17 @@ def _caps(options: CheckOptions) -> Caps:
     )
 
 
+def _cpu(options: CheckOptions) -> str:
+    """The level of x86-64 that files may need: of the options, else of the project, if there is one."""
+    if options.cpu:
+        return options.cpu
+    try:
+        pyproject = files.read_pyproject(options.common.project_folder)
+    except SettingsError:
+        return CPU_LEVELS[0]
+    return choice(pyproject, "cpu", CPU_LEVELS)
+
+
 def _with_cap(target: Target, overrides: Overrides) -> Target:
     text = overrides.glibc if target.cap.libc == "glibc" else overrides.musl
     if not text:
@@ -219,18 +237,18 @@ def _of_libcs(caps: Caps, libcs: Collection[str]) -> Caps:
     return {key: cap for key, cap in caps.items() if key[0] in libcs} or caps
 
 
-def _audit(binaries: Sequence[Binary], caps: Caps) -> list[Finding]:
-    return [finding for (_, architecture), cap in caps.items() for finding in audit(binaries, [architecture], cap)]
+def _audit(binaries: Sequence[Binary], caps: Caps, cpu: str) -> list[Finding]:
+    return [one for (_, architecture), cap in caps.items() for one in audit(binaries, [architecture], cap, cpu)]
 
 
 def _wheel_count(count: int) -> str:
     return f"{count} wheel{'' if count == 1 else 's'}"
 
 
-def _result(subject: str, caps: Caps, findings: Iterable[Finding], binaries: Sequence[Binary]) -> CheckResult:
+def _result(subject: str, caps: Caps, findings: Iterable[Finding], binaries: Sequence[Binary], cpu: str) -> CheckResult:
     unique = sorted(dict.fromkeys(findings), key=lambda finding: (finding.distribution, finding.path))
     counts = tally(binaries, {architecture for _, architecture in caps})
-    return CheckResult(subject, caps, unique, counts, _with_relr(binaries, caps))
+    return CheckResult(subject, caps, unique, counts, _with_relr(binaries, caps), cpu)
 
 
 def _with_relr(binaries: Iterable[Binary], caps: Caps) -> tuple[str, ...]:

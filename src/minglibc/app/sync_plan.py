@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from minglibc.app.lenient_settings import choice, table
 from minglibc.app.locked_project import LockedProject, digest_of, select
 from minglibc.app.sync_options import SyncOptions
 from minglibc.config.settings import FILE_CONFLICTS
-from minglibc.errors import SettingsError
 from minglibc.install import transaction
 from minglibc.install.environment import Distribution, Environment, differing
 from minglibc.install.layout import wins
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan
 from minglibc.lock.locked_files import LockedFolder, version_of
-from minglibc.model import toml
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 
@@ -141,31 +140,18 @@ def _above_cap(environment: Environment, distribution: Distribution, target: Tar
 
 def project_name(pyproject: str | None) -> str:
     """The project's name: if it was installed by hand for development, a sync keeps it."""
-    return normalize_name(str(_table(pyproject, "project").get("name", "")))
+    return normalize_name(str(table(pyproject, "project").get("name", "")))
 
 
 def overridden_names(pyproject: str | None) -> frozenset[str]:
     """The packages for which settings replace what the metadata of others requires."""
-    table = _table(pyproject, "tool", "minglibc")
-    overrides = [re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in table.get("overrides", ())]
-    return frozenset(normalize_name(str(name)) for name in [*overrides, *table.get("excludes", ())])
+    settings = table(pyproject, "tool", "minglibc")
+    overrides = [
+        re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in settings.get("overrides", ())
+    ]
+    return frozenset(normalize_name(str(name)) for name in [*overrides, *settings.get("excludes", ())])
 
 
 def shares_files(pyproject: str | None) -> bool:
     """Whether packages may have files with different content at the same path."""
-    value = _table(pyproject, "tool", "minglibc").get("file-conflicts", FILE_CONFLICTS[0])
-    if value not in FILE_CONFLICTS:
-        expected = " or ".join(f'"{choice}"' for choice in FILE_CONFLICTS)
-        raise SettingsError(f"tool.minglibc.file-conflicts is {value!r}; expected {expected}")
-    return bool(value == FILE_CONFLICTS[0])
-
-
-def _table(pyproject: str | None, *names: str) -> dict[str, Any]:
-    # With --frozen nothing has parsed this file yet, and mistakes in it are ignored.
-    try:
-        table: Any = toml.loads(pyproject or "")
-    except (ValueError, RecursionError):
-        return {}
-    for name in names:
-        table = table.get(name, {}) if isinstance(table, dict) else {}
-    return table if isinstance(table, dict) else {}
+    return choice(pyproject, "file-conflicts", FILE_CONFLICTS) == FILE_CONFLICTS[0]

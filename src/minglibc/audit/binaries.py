@@ -18,7 +18,7 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.zip_archive import open_zip
 
 # Increase it when elf or rules read more from a file.
-_KIND = "binaries-1"
+_KIND = "binaries-2"
 _CONTENTS: Mapping[str, Any] = {"elf": ElfFile, "foreign": Foreign, "unreadable": Unreadable}
 _NEVER_BINARY = (".py", ".pyc", ".pyi")
 

@@ -1,7 +1,7 @@
 """Read from an ELF file what it needs from the machine that loads it: libraries and versions of their symbols."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any, NoReturn
@@ -22,6 +22,13 @@ _ARM_SOFT_FLOAT = 0x200
 _LINUX_ABIS = {"ELFOSABI_SYSV", "ELFOSABI_LINUX"}
 _VER_FLG_WEAK = 2
 _DF_1_PIE = 0x08000000
+_PF_X = 1
+# Architectures whose files need an executable stack unless PT_GNU_STACK says otherwise (glibc's DEFAULT_STACK_PERMS).
+_EXECUTABLE_BY_DEFAULT = frozenset(("x86_64", "i686", "armv7l", "s390x", "riscv64"))
+# The notes of the x86-64 psABI; the bits of ISA_1_NEEDED are the baseline, v2, v3 and v4.
+_NT_GNU_PROPERTY_TYPE_0 = 5
+_X86_ISA_1_NEEDED = 0xC0008002
+_X86 = frozenset(("x86_64", "i686"))
 
 # Limits for untrusted files; real ones stay far below.
 _MAX_SEGMENTS = 1024
@@ -29,7 +36,9 @@ _MAX_TAGS = 4096
 _MAX_VERSIONS = 4096
 _MAX_SYMBOLS = 1 << 20
 _MAX_NAME = 4096
+_MAX_SEARCH = 1 << 16
 _MAX_TABLE = 1 << 28
+_MAX_NOTES = 1 << 16
 _EXAMPLES = 2
 
 
@@ -65,6 +74,10 @@ class ElfFile:
     search: tuple[str, ...] = ()
     """DT_RUNPATH's folders, or else DT_RPATH's."""
     needs: tuple[Need, ...] = ()
+    cpu_level: int = 0
+    """The level of x86-64 that its note requires, 1 to 4; 0 without such a note."""
+    executable_stack: bool = False
+    """Whether it is a shared object that requires an executable stack."""
 
     @property
     def static(self) -> bool:
@@ -122,6 +135,25 @@ class _Load:
     size: int
 
 
+class _Memory:
+    """Maps the addresses of PT_LOAD segments to ranges of the file."""
+
+    def __init__(self, loads: Iterable[_Load]) -> None:
+        self._loads = list(loads)
+
+    def ranges(self, address: int, limit: int) -> Iterator[tuple[int, int]]:
+        """Offset and size of each part of the file from *address*, up to *limit* bytes in adjoining segments."""
+        end = address + limit
+        while address < end:
+            load = next((one for one in self._loads if one.address <= address < one.address + one.size), None)
+            if load is None:
+                return
+            skip = address - load.address
+            size = min(load.size - skip, end - address)
+            yield load.offset + skip, size
+            address += size
+
+
 class _Reader:
     """Reads few large blocks, mostly in order, so that the stream may be compressed.
 
@@ -141,11 +173,11 @@ class _Reader:
         self._little_endian = elf.little_endian
         self._order = "<" if elf.little_endian else ">"
         self._segments = self._read_segments()
-        self._loads = [
+        self._memory = _Memory(
             _Load(segment["p_vaddr"], segment["p_offset"], segment["p_filesz"])
             for segment in self._segments
             if segment["p_type"] == "PT_LOAD"
-        ]
+        )
         self._strings = b""
 
     def elf_file(self) -> ElfFile:
@@ -161,16 +193,40 @@ class _Reader:
             # Old linkers wrote these relocations without this version; glibc before 2.36 ignores them.
             needs += (Need("libc.so.6", DT_RELR_VERSION),)
         search = last.get("DT_RUNPATH", last.get("DT_RPATH"))
+        architecture, executable = self._architecture(), self._is_executable(interpreter, last)
         return ElfFile(
-            architecture=self._architecture(),
+            architecture=architecture,
             system=self._system(interpreter, needs),
-            executable=self._is_executable(interpreter, last),
+            executable=executable,
             interpreter=interpreter,
             soname=self._string(last["DT_SONAME"]) if "DT_SONAME" in last else None,
             needed=needed,
-            search=() if search is None else tuple(self._string(search).split(":")),
+            search=() if search is None else tuple(self._string(search, _MAX_SEARCH).split(":")),
             needs=needs,
+            cpu_level=self._cpu_level() if architecture in _X86 else 0,
+            executable_stack=bool(tags) and not executable and self._has_executable_stack(architecture),
         )
+
+    def _has_executable_stack(self, architecture: str | None) -> bool:
+        flags = [segment["p_flags"] for segment in self._segments if segment["p_type"] == "PT_GNU_STACK"]
+        return bool(flags[-1] & _PF_X) if flags else architecture in _EXECUTABLE_BY_DEFAULT
+
+    def _cpu_level(self) -> int:
+        """The highest level in GNU_PROPERTY_X86_ISA_1_NEEDED; 0 without it."""
+        kinds = ("PT_GNU_PROPERTY", "PT_NOTE")
+        # The same note is usually in segments of both kinds.
+        segments = {
+            (one["p_offset"], one["p_filesz"], one["p_align"]) for one in self._segments if one["p_type"] in kinds
+        }
+        alignment = self._bits // 8
+        levels = [
+            int.from_bytes(value[:4], "little").bit_length()
+            for offset, size, align in sorted(segments)
+            if align == alignment and size <= _MAX_NOTES
+            for kind, value in _properties(self._read(offset, size), self._order, alignment)
+            if kind == _X86_ISA_1_NEEDED
+        ]
+        return max(levels, default=0)
 
     def _architecture(self) -> str | None:
         name = BY_ELF_IDENTITY.get(ElfIdentity(self._machine, self._bits, self._little_endian))
@@ -232,9 +288,8 @@ class _Reader:
         ]
         if not addresses:
             return
-        offset, room = self._locate(addresses[-1])
         size = self._structs.Elf_Dyn.sizeof()
-        table = self._read(offset, min(room, _MAX_TAGS * size))
+        table = self._read_memory(addresses[-1], _MAX_TAGS * size)
         stream = BytesIO(table)
         for _ in range(len(table) // size):
             entry = struct_parse(self._structs.Elf_Dyn, stream)
@@ -243,13 +298,12 @@ class _Reader:
             yield entry["d_tag"], entry["d_val"]
         _malformed("its dynamic section is not terminated")
 
-    def _locate(self, address: int) -> tuple[int, int]:
-        """The file offset of *address*, and the number of bytes that follow in its segment."""
-        for load in self._loads:
-            if load.address <= address < load.address + load.size:
-                skip = address - load.address
-                return load.offset + skip, load.size - skip
-        return _malformed(f"address {address:#x} is in no segment")
+    def _ranges(self, address: int, limit: int) -> list[tuple[int, int]]:
+        ranges = list(self._memory.ranges(address, limit))
+        return ranges or _malformed(f"address {address:#x} is in no segment")
+
+    def _read_memory(self, address: int, limit: int) -> bytes:
+        return b"".join(self._read(offset, size) for offset, size in self._ranges(address, limit))
 
     def _tables(self, tags: Mapping[object, int]) -> dict[str, bytes]:
         """The tables that contain versions, each up to the next known table."""
@@ -263,19 +317,23 @@ class _Reader:
         if "DT_VERNEED" not in tags:
             largest = {"DT_STRTAB": largest["DT_STRTAB"]}
         starts = sorted({tags[tag] for tag in (*largest, "DT_HASH", "DT_GNU_HASH") if tag in tags})
-        ranges = []
+        ranges: list[tuple[int, int, str]] = []
         for tag in largest:
             if tag in tags:
                 address = tags[tag]
                 following = next((start - address for start in starts if start > address), _MAX_TABLE)
                 # Strings may overlap other tables, and the needs have no declared end.
                 bound = _MAX_TABLE if tag in {"DT_STRTAB", "DT_VERNEED"} else following
-                offset, room = self._locate(address)
-                ranges.append((offset, min(room, bound, largest[tag]), tag))
-        return {tag: self._read(offset, size) for offset, size, tag in sorted(ranges)}
+                ranges += [(*part, tag) for part in self._ranges(address, min(bound, largest[tag]))]
+        # Read in the order of the file; the parts of a table are joined in the order of their addresses.
+        parts = {(offset, size): self._read(offset, size) for offset, size, _ in sorted(ranges)}
+        tables: dict[str, bytes] = {}
+        for offset, size, tag in ranges:
+            tables[tag] = tables.get(tag, b"") + parts[offset, size]
+        return tables
 
-    def _string(self, at: int) -> str:
-        end = self._strings.find(b"\0", at, at + _MAX_NAME) if at < len(self._strings) else -1
+    def _string(self, at: int, limit: int = _MAX_NAME) -> str:
+        end = self._strings.find(b"\0", at, at + limit) if at < len(self._strings) else -1
         if end < 0:
             _malformed("a name is outside its string table")
         return _text(self._strings[at:end])
@@ -323,6 +381,26 @@ class _Reader:
             if 0 < name < len(self._strings):
                 names.append(self._string(name))
         return examples
+
+
+def _properties(notes: bytes, order: str, alignment: int) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each property in the notes of type NT_GNU_PROPERTY_TYPE_0; ends where they are invalid."""
+    at = 0
+    while at + 16 <= len(notes):
+        name_size, size, kind = struct.unpack_from(f"{order}3I", notes, at)
+        start = at + 12 + _aligned(name_size, 4)
+        start = _aligned(start, alignment)
+        if name_size == 4 and kind == _NT_GNU_PROPERTY_TYPE_0 and notes[at + 12 : at + 16] == b"GNU\0":
+            properties, position = notes[start : start + size], 0
+            while position + 8 <= len(properties):
+                name, length = struct.unpack_from(f"{order}2I", properties, position)
+                yield name, properties[position + 8 : position + 8 + length]
+                position += 8 + _aligned(length, alignment)
+        at = start + _aligned(size, alignment)
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
 
 
 def _text(name: bytes) -> str:

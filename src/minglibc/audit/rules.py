@@ -18,6 +18,7 @@ from minglibc.audit.policies import (
     policy_at,
     version_number,
 )
+from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.artifacts import printable
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion
 
@@ -48,6 +49,8 @@ class Kind(StrEnum):
     LIBRARY = "library"
     MUSL = "musl"
     LINKED_GLIBC = "linked with glibc"
+    CPU = "cpu"
+    EXECUTABLE_STACK = "executable stack"
     UNREADABLE = "unreadable"
 
 
@@ -106,6 +109,8 @@ _SENTENCES = {
     Kind.LIBRARY: "needs {library}, which no wheel contains and some machines lack",
     Kind.MUSL: "is linked with musl ({library}), and glibc's loader can't run it",
     Kind.LINKED_GLIBC: "is linked with glibc ({library}), which machines with musl lack",
+    Kind.CPU: "needs a processor with {version}",
+    Kind.EXECUTABLE_STACK: "needs an executable stack, with which glibc 2.41 and newer do not load it",
     Kind.UNREADABLE: "can't be read: {detail}",
 }
 
@@ -122,8 +127,10 @@ class Tally(NamedTuple):
     unreadable: int
 
 
-def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap) -> list[Finding]:
-    """What *binaries* need that a machine of *architectures* at *cap* may lack; the worst of each kind."""
+def audit(
+    binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0]
+) -> list[Finding]:
+    """What *binaries* need that a machine of *architectures* at *cap*, with the *cpu* level, may lack; the worst of each kind."""
     binaries, architectures = list(binaries), frozenset(architectures)
     findings: list[Finding] = []
     present = _Present(binaries)
@@ -133,6 +140,7 @@ def audit(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap) ->
             findings.append(Finding(binary.distribution, binary.path, Kind.UNREADABLE, detail=content.why))
         elif isinstance(content, ElfFile) and _is_checked(content, architectures):
             findings += _findings(binary, content, cap, present)
+            findings += _machine_findings(binary, content, cap, cpu)
     order = list(Kind)
     return sorted(findings, key=lambda finding: (finding.distribution, finding.path, order.index(finding.kind)))
 
@@ -238,6 +246,16 @@ def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iter
     # Nix and others link programs with their own loader, which other machines lack.
     if elf.interpreter and not elf.interpreter.startswith(("/lib", "/usr/lib")):
         yield Finding(*where, Kind.LIBRARY, elf.interpreter)
+
+
+def _machine_findings(binary: Binary, elf: ElfFile, cap: Cap, cpu: str) -> Iterator[Finding]:
+    """What *elf* needs of the processor and of the stack, whatever its libraries."""
+    where = (binary.distribution, binary.path)
+    if elf.cpu_level > CPU_LEVELS.index(cpu) + 1:
+        yield Finding(*where, Kind.CPU, version=f"x86-64-v{elf.cpu_level}")
+    # musl ignores what files say about the stack.
+    if elf.executable_stack and not isinstance(cap, MuslVersion) and not elf.musl:
+        yield Finding(*where, Kind.EXECUTABLE_STACK)
 
 
 def _version_findings(

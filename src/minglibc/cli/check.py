@@ -9,6 +9,7 @@ from minglibc.audit.rules import Finding, Kind
 from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_message
 from minglibc.errors import EXIT_CANNOT, SettingsError
+from minglibc.model.architectures import CPU_LEVELS
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -18,6 +19,11 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
+    parser.add_argument(
+        "--cpu",
+        choices=CPU_LEVELS,
+        help="the level of x86-64 that files may need (default: tool.minglibc.cpu, or x86-64)",
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -43,14 +49,14 @@ def run(arguments: Namespace) -> int:
 
 def check_options(arguments: Namespace) -> CheckOptions:
     """The options of the use case."""
-    return CheckOptions(common_options(arguments), arguments.lock, target_overrides(arguments))
+    return CheckOptions(common_options(arguments), arguments.lock, target_overrides(arguments), arguments.cpu)
 
 
 def _print_summary(result: CheckResult, arguments: Namespace, terminal: Terminal) -> None:
     counts, findings = result.counts, plural(len(result.findings), "finding")
     skipped = f"; {counts.skipped} skipped (other platforms)" if counts.skipped else ""
     checked = f"Checked {_binaries(counts.checked)} in {result.subject}"
-    terminal.info(f"{checked} against {_describe(result.caps)}: {findings}{skipped}")
+    terminal.info(f"{checked} against {_describe(result.caps)}{_describe_cpu(result)}: {findings}{skipped}")
     if result.with_relr:
         # No tag and no cap distinguishes 1.2.4 from 1.2.3.
         terminal.info(f"note: musl before 1.2.4 can't load files of {', '.join(result.with_relr)} (DT_RELR)")
@@ -69,6 +75,11 @@ def _describe(caps: Caps) -> str:
     return " and ".join(f"{libc} {', '.join(map(str, versions))}" for libc, versions in by_libc.items())
 
 
+def _describe_cpu(result: CheckResult) -> str:
+    """The level of x86-64, where it is not the baseline."""
+    return "" if result.cpu == CPU_LEVELS[0] else f" and {result.cpu}"
+
+
 def _line(finding: Finding) -> str:
     cap = f"; glibc {finding.lowest_cap} has it" if finding.lowest_cap else ""
     text = str(finding) if finding.distribution else str(finding).removeprefix(": ")
@@ -78,6 +89,9 @@ def _line(finding: Finding) -> str:
 def _hint(result: CheckResult, arguments: Namespace) -> str:
     if arguments.environment:
         return "`minglibc sync` replaces them with the locked wheels, which are compatible with the cap"
+    levels = [finding.version for finding in result.findings if finding.kind is Kind.CPU]
+    if len(levels) == len(result.findings) and set(levels) <= set(CPU_LEVELS):
+        return f'set tool.minglibc.cpu = "{max(levels)}" if all machines have it, or require other releases'
     caps = [finding.lowest_cap for finding in result.findings]
     if all(caps):
         return f"raise the cap to {max(cap for cap in caps if cap)}, or require other releases"
@@ -90,6 +104,7 @@ def as_json(result: CheckResult) -> dict[str, Any]:
         "checked": result.subject,
         "caps": _of_libc("glibc", result.caps),
         "musl-caps": _of_libc("musl", result.caps),
+        "cpu": result.cpu,
         "binaries": {
             "held": result.counts.checked,
             "static": result.counts.static,

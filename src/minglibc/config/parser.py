@@ -14,6 +14,7 @@ from minglibc.config.target_settings import TargetParser
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
+from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import LIBCS
 
@@ -63,6 +64,7 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
     groups = graph.groups()
     indexes = parse_indexes(problems, table)
     problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
+    problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu"))  # only `check` uses it
     sources, paths = parse_sources(problems, table, indexes)
     extras = graph.extras()
     lists = (graph.requirements, *extras.values(), *groups.values())

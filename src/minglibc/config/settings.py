@@ -31,6 +31,7 @@ KEYS = (
     "overrides",
     "excludes",
     "file-conflicts",
+    "cpu",
     "resolution",
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")

@@ -28,7 +28,7 @@ _IGNORED_KEYS = frozenset(
     )
 )
 # The keys of [tool.minglibc] that do not affect the lock.
-_SYNC_SETTINGS = frozenset(("file-conflicts",))
+_OTHER_SETTINGS = frozenset(("file-conflicts", "cpu"))
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
 _HEX = frozenset("0123456789abcdef")
 
@@ -144,10 +144,10 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
 
 
 def _lock_settings(table: object) -> object:
-    """[tool.minglibc] without the settings that only `sync` uses."""
+    """[tool.minglibc] without the settings that only `sync` and `check` use."""
     if not isinstance(table, dict):
         return table
-    return {key: value for key, value in table.items() if key not in _SYNC_SETTINGS}
+    return {key: value for key, value in table.items() if key not in _OTHER_SETTINGS}
 
 
 def _canonical(value: object) -> object:

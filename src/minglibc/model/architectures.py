@@ -35,6 +35,8 @@ ARCHITECTURES = {
     "loongarch64": Architecture(ElfIdentity(258, 64, True), first_glibc=36, first_musl=2),
 }
 BY_ELF_IDENTITY = {architecture.elf: name for name, architecture in ARCHITECTURES.items()}
+# The levels of the x86-64 psABI, lowest first; other architectures have none.
+CPU_LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 OTHER_NAMES = {
     "amd64": "x86_64",
     "x86-64": "x86_64",
