@@ -4,7 +4,8 @@ from importlib import import_module
 
 import pytest
 
-from minglibc.cli.args import ArgumentParser, add_common
+from minglibc.cli.args import ArgumentParser, add_common, common_options_before
+from tests.support.commands import minglibc
 
 
 def parser(command: str) -> ArgumentParser:
@@ -98,3 +99,53 @@ def test_group_and_extra_exclude_each_other(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit, match="2"):
         parser("add").parse_args(["a", "--group", "dev", "--extra", "x"])
     assert "not allowed with argument --group" in capsys.readouterr().err
+
+
+def test_options_are_not_abbreviated() -> None:
+    """`--index` is not `--index-url`."""
+    with pytest.raises(SystemExit):
+        parser("lock").parse_args(["--index", "https://example.invalid/"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["-q", "lock"], 1),
+        (["-qv", "--project", "lock", "sync"], 3),
+        (["--project=a", "--color", "never", "sync", "--frozen"], 3),
+        (["-v"], 1),
+        (["--project"], 2),
+    ],
+)
+def test_options_before_the_command(arguments: list[str], count: int) -> None:
+    """Options of every command can be before it, with their values."""
+    assert count == common_options_before(arguments)
+
+
+@pytest.mark.parametrize("option", ["--frozen", "-x", "-qx", "-"])
+def test_unknown_options_before_the_command(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the command, other options are errors."""
+    with pytest.raises(SystemExit):
+        common_options_before([option, "lock"])
+    assert f"unknown option {option} before the command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["-q", "tags", "--glibc", "2.17"], 0, "manylinux_2_17_x86_64"),
+        (["help", "tags"], 0, "usage: minglibc tags"),
+        (["help"], 0, "usage: minglibc"),
+        (["--version", "--json"], 0, '{"version": "'),
+        (["-q"], 2, "usage: minglibc"),
+        (["install"], 2, "use `minglibc sync`"),
+        (["lok"], 2, "did you mean `minglibc lock`?"),
+        (["help", "lok"], 2, "did you mean `minglibc lock`?"),
+        (["cache", "clean"], 2, "use `minglibc cache clear`"),
+    ],
+)
+def test_commands_of_other_tools(arguments: list[str], code: int, text: str) -> None:
+    """Help, the version and unknown commands answer as users of other tools expect."""
+    ran = minglibc(*arguments)
+    assert code == ran.code
+    assert text in ran.out + ran.err

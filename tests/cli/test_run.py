@@ -78,6 +78,25 @@ def test_other_arguments_are_another_environment(project: LockedProject, index: 
     assert installed(project.venv) == {"a": "1.0", "extra": "1.0"}
 
 
+def test_other_packages_are_kept(project: LockedProject, index: IndexServer) -> None:
+    """Packages of other groups are kept, and removed with --exact."""
+    index.add(build_wheel("extra", "1.0"))
+    project.lock("a==1.0", more='[dependency-groups]\nmore = ["extra"]\n')
+    assert project.sync("--group", "more").code == 0
+    run(project, "true")
+    assert installed(project.venv) == {"a": "1.0", "extra": "1.0"}
+    run(project, "--exact", "true")
+    assert installed(project.venv) == {"a": "1.0"}
+
+
+def test_python_files_and_modules(project: LockedProject) -> None:
+    """A Python file without a script block and a module are run by the environment's Python."""
+    file = project.folder / "hello.py"
+    file.write_text("import a, sys; print(sys.prefix, *sys.argv[1:])", encoding="utf-8")
+    assert run(project, str(file), "-x").stdout == f"{project.venv} -x\n"
+    assert run(project, "-m", "a", "--frozen").returncode == 0
+
+
 def test_a_stale_lock_stops_the_command(project: LockedProject) -> None:
     """A pyproject.toml that has changed since is refused, and --frozen goes on."""
     assert run(project, "true").returncode == 0
@@ -117,6 +136,7 @@ def test_what_cannot_be_run_is_named(project: LockedProject, tmp_path: Path) -> 
     for arguments, code, words in (
         ([], 2, "no command was given"),
         (["no-such-command"], 127, "on PATH: no-such-command"),
+        (["no-such-file.py"], 127, "there is no file no-such-file.py"),
         ([str(plain)], 126, "can't run"),
     ):
         ran = run(project, *arguments)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,12 @@ def script(tmp_path: Path, index: IndexServer) -> Path:
     return path
 
 
-def run_script(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_script(
+    script: Path, *arguments: str, before: Sequence[str] = (), option: Sequence[str] = ("--script",)
+) -> "subprocess.CompletedProcess[str]":
     """Run `run --script` in a new process, which the script replaces."""
     return subprocess.run(
-        [sys.executable, "-m", "minglibc", "run", "--script", str(script), *arguments],
+        [sys.executable, "-m", "minglibc", "run", *before, *option, str(script), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -77,19 +80,37 @@ def test_run(script: Path, tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_missing_or_stale_lock(script: Path) -> None:
-    """A script whose lock is missing or stale does not run, and the error names the command that fixes it."""
-    lock = script.parent / "pylock.my-tool.toml"
-    text = lock.read_text()
-    lock.unlink()
-    missing = run_script(script)
-    assert 1 == missing.returncode
-    assert "minglibc lock --script" in missing.stderr
-    lock.write_text(text)
+def test_stale_lock(script: Path) -> None:
+    """A script whose lock is stale does not run, and the error names the command that updates it."""
     script.write_text(script.read_text().replace('["b"]', '["b", "c"]'))
     stale = run_script(script)
     assert 1 == stale.returncode
     assert "pylock.my-tool.toml is stale" in stale.stderr
+
+
+def test_unlocked_script(script: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script without a lock is locked first, under its project's cap if its block has none; --frozen refuses it."""
+    monkeypatch.setenv("MINGLIBC_INDEX_URL", index.url)
+    lock = script.parent / "pylock.my-tool.toml"
+    lock.unlink()
+    frozen = run_script(script, before=["--frozen"])
+    assert 1 == frozen.returncode
+    assert "minglibc lock --script" in frozen.stderr
+    lines = [line for line in script.read_text().splitlines() if "minglibc" not in line and "glibc" not in line]
+    script.write_text("\n".join(line for line in lines if not line.startswith("# python")) + "\n")
+    uncapped = run_script(script)
+    assert 2 == uncapped.returncode
+    assert "there is no cap for my.tool.py" in uncapped.stderr
+    (script.parent / "pyproject.toml").write_text(f'[tool.minglibc]\nglibc = "2.28"\npython = "{RUNNING}"\n')
+    ran = run_script(script, "x")
+    assert (3, "b x\n") == (ran.returncode, ran.stdout), ran.stderr
+    assert '"2.28"' in lock.read_text()
+
+
+def test_run_recognizes_scripts(script: Path) -> None:
+    """`run FILE.py` runs a file with a script block as `run --script FILE.py` does."""
+    ran = run_script(script, "x", option=[])
+    assert (3, "b x\n") == (ran.returncode, ran.stdout), ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ def prepare_script(
     path = inputs.script_lock(script)
     lock = files.read_lock(path)
     if lock is None:
-        raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
+        if options.selection.frozen:
+            raise LockError(f"{script} has no lock {path}", hint=f"run `minglibc lock --script {script}`")
+        lock = _lock_script(script, common, reporter)
     options = options._replace(selection=options.selection._replace(lock=path))
     if location.is_temporary(common.cache_folder) and not os.path.isdir(options.python or ""):
         raise EnvironmentProblem(
@@ -60,6 +62,25 @@ def prepare_script(
     if script_matches(prefix, lock, source.pyproject, options):
         return ReadyEnvironment(prefix)
     return _sync(common, options._replace(environment=prefix), reporter)
+
+
+def has_script_block(path: str) -> bool:
+    """Whether the Python file at *path* has inline metadata (PEP 723), or a block that only looks like it."""
+    from minglibc.config.inline_metadata import script_block  # noqa: PLC0415  3 ms, and most commands are no scripts
+
+    try:
+        return script_block(files.read_file(path) or "") is not None
+    except ValueError:  # reported when it is locked
+        return True
+
+
+def _lock_script(script: str, common: CommonOptions, reporter: Reporter) -> str:
+    """The text of a new lock of *script*; what its block does not set is taken from the project that it is in."""
+    from minglibc.app.lock import LockOptions, lock_project  # noqa: PLC0415  only before the first run of a script
+    from minglibc.app.script_targets import project_targets  # noqa: PLC0415  the same
+
+    overrides = project_targets(script, common)
+    return lock_project(LockOptions(common, script=script, overrides=overrides), reporter).text
 
 
 def _sync(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> ReadyEnvironment:

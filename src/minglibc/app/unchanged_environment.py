@@ -52,7 +52,9 @@ def find_matching(common: CommonOptions, options: SyncOptions) -> str | None:
         return None
     path = options.python or options.folder_in(folder)
     prefix = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(os.path.dirname(path)))
-    matches = proof.matches(prefix, _request(lock, pyproject, options))
+    # An environment without other packages also matches where others may be kept.
+    accepted = [options, options._replace(inexact=False)] if options.inexact else [options]
+    matches = any(proof.matches(prefix, _request(lock, pyproject, one)) for one in accepted)
     return prefix if matches and os.path.exists(os.path.join(prefix, "bin", "python")) else None
 
 

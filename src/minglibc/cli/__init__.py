@@ -26,6 +26,21 @@ COMMANDS = {
     "tags": "List the wheel tags that the cap allows",
     "cache": "Show the cache's location or size, or clear it",
 }
+# What users of other tools try, and the command for it.
+_OTHER_NAMES = {
+    "install": "sync",
+    "upgrade": "lock --upgrade",
+    "update": "lock --upgrade",
+    "list": "tree",
+    "freeze": "export",
+    "pip": "export",
+    "venv": "sync",
+    "version": "--version",
+    "uninstall": "remove",
+    "clean": "cache clear",
+    "audit": "outdated",
+    "compile": "lock",
+}
 EXIT_INTERRUPTED = 130
 
 
@@ -108,15 +123,41 @@ def _dispatch(arguments: list[str]) -> int:
             if not {"-q", "--quiet"} & set(arguments):
                 print("pylock.toml is up to date", file=sys.stderr)
             return 0
-    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+    if not arguments:
         _print_help()
-        return 0 if arguments else EXIT_USAGE
+        return EXIT_USAGE
     if arguments[0] in {"-V", "--version"}:
-        from minglibc import __version__  # noqa: PLC0415
+        return _print_version(arguments[1:])
+    if arguments[0] in {"-h", "--help", "help"}:
+        return _help(arguments[1:])
+    if arguments[0].startswith("-"):
+        from minglibc.cli.args import common_options_before  # noqa: PLC0415  rarely used, and imports argparse
 
-        print(f"minglibc {__version__}")
-        return 0
+        count = common_options_before(arguments)
+        command = arguments[count:]
+        return _dispatch([command[0], *arguments[:count], *command[1:]] if command else [])
     return _run_command(arguments[0], arguments[1:])
+
+
+def _help(arguments: list[str]) -> int:
+    if arguments and arguments[0] in COMMANDS:
+        return _run_command(arguments[0], ["--help"])
+    if arguments:
+        raise _unknown_command(arguments[0])
+    _print_help()
+    return 0
+
+
+def _print_version(arguments: list[str]) -> int:
+    from minglibc import __version__  # noqa: PLC0415
+
+    if arguments == ["--json"]:
+        print(f'{{"version": "{__version__}"}}')
+        return 0
+    if arguments:
+        raise SettingsError(f"--version can't be combined with {' '.join(arguments)}", hint="only --json can follow it")
+    print(f"minglibc {__version__}")
+    return 0
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
@@ -148,17 +189,19 @@ def _run_command(name: str, arguments: list[str]) -> int:
 def _unknown_command(name: str) -> SettingsError:
     from difflib import get_close_matches  # noqa: PLC0415  imports re and collections, for an error
 
+    if name in _OTHER_NAMES:
+        return SettingsError(f"unknown command {name!r}", hint=f"use `minglibc {_OTHER_NAMES[name]}`")
     close = get_close_matches(name, COMMANDS, 1)
     hint = f"did you mean `minglibc {close[0]}`?" if close else "`minglibc --help` lists the commands"
     return SettingsError(f"unknown command {name!r}", hint=hint)
 
 
 def _print_help() -> None:
-    print("usage: minglibc COMMAND [OPTIONS]\n")
+    print("usage: minglibc [OPTIONS] COMMAND [OPTIONS]\n")
     print("Lock Python environments to wheels that run on your oldest machine's glibc.\n")
     for name, purpose in COMMANDS.items():
         print(f"  {name:10}{purpose}")
-    print("\nSee `minglibc COMMAND --help` for a command's options. MINGLIBC_OPTION sets --option.")
+    print("\nSee `minglibc help COMMAND` for a command's options. MINGLIBC_OPTION sets --option.")
 
 
 def _print_error(error: MinglibcError | str) -> None:

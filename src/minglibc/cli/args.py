@@ -37,7 +37,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, prog: str = "minglibc", description: str = "") -> None:
         self._variables: dict[str, argparse.Action] = {}
-        super().__init__(prog=prog, description=description, formatter_class=_Formatter)
+        super().__init__(prog=prog, description=description, formatter_class=_Formatter, allow_abbrev=False)
 
     def add_argument(self, *flags: str, variable: bool = True, **settings: Any) -> argparse.Action:
         """As argparse's; an option with *variable* can be set by the environment."""
@@ -91,6 +91,23 @@ def add_common(parser: ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="print only errors and results")
     add("-v", "--verbose", action="count", default=0, help="print more; twice to print every request")
     add("--color", choices=["auto", "always", "never"], default="auto", help="whether to color the output")
+
+
+def common_options_before(arguments: Sequence[str]) -> int:
+    """How many of the first *arguments* are options of every command, with their values; an unknown option is an error."""
+    parser = ArgumentParser()
+    add_common(parser)
+    count = 0
+    while count < len(arguments) and arguments[count].startswith("-"):
+        name, equals, _ = arguments[count].partition("=")
+        # `-qv` is `-q -v`.
+        flags = [name] if name.startswith("--") else [f"-{letter}" for letter in name[1:]]
+        actions = [parser._option_string_actions.get(flag) for flag in flags]  # noqa: SLF001  as parse_known_args
+        if not actions or None in actions:
+            parser.error(f"unknown option {arguments[count]} before the command")
+        takes_value = actions[-1] is not None and actions[-1].nargs is None
+        count += 2 if takes_value and not equals else 1
+    return count
 
 
 def add_index(parser: ArgumentParser) -> None:

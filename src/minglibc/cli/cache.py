@@ -1,6 +1,6 @@
 """`minglibc cache`: show the cache's location or size, or clear it."""
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 
 from minglibc.app import cache
 from minglibc.cli.args import ArgumentParser, common_options
@@ -11,10 +11,17 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments of `cache`."""
     parser.add_argument(
         "action",
+        type=_action,
         choices=["dir", "size", "prune", "clear"],
         help="print the folder; print its size; remove files that were not used for "
         f"{cache.UNUSED_DAYS} days; remove everything",
     )
+
+
+def _action(text: str) -> str:
+    if text in {"clean", "purge"}:
+        raise ArgumentTypeError(f"{text!r} is not known; use `minglibc cache clear`")
+    return text
 
 
 def run(arguments: Namespace) -> int:

@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import NoReturn
 
-from minglibc.app.run import ReadyEnvironment, prepare_environment, prepare_script, variables_for
+from minglibc.app.run import ReadyEnvironment, has_script_block, prepare_environment, prepare_script, variables_for
 from minglibc.cache import location
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal
@@ -18,6 +18,7 @@ _EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `run`."""
     add_selection(parser)
+    parser.add_argument("--exact", action="store_true", help="remove packages that are not in the lock")
     # All arguments after the script's name are its own; no environment variable names a script.
     parser.add_argument(
         "--script",
@@ -26,16 +27,35 @@ def configure(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="run a script with its arguments, in an environment for its own lock",
     )
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+    parser.add_argument(
+        "-m",
+        dest="module",
+        variable=False,
+        nargs=argparse.REMAINDER,
+        metavar="MODULE",
+        help="run a module with its arguments, as `python -m` does",
+    )
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command, or a Python file, and its arguments"
+    )
 
 
 def run(arguments: Namespace) -> NoReturn:
     """Replace this process by the command, so that its exit code and signals are this process's."""
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     script = arguments.script or []
+    if arguments.module:
+        command = ["python", "-m", *arguments.module]
+    elif command and _is_python_file(command[0]):
+        if has_script_block(command[0]):
+            script = command
+        else:
+            command = ["python", *command]
     if not command and not script:
         raise SettingsError("no command was given", hint="minglibc run [--] COMMAND [ARGUMENTS]")
-    common, options = common_options(arguments), sync_options(arguments)
+    # A script's own environment is always exact.
+    inexact = not arguments.exact and not script
+    common, options = common_options(arguments), sync_options(arguments)._replace(inexact=inexact)
     with Terminal.of(arguments) as terminal:
         if script:
             ready = prepare_script(script[0], common, options, terminal)
@@ -44,6 +64,10 @@ def run(arguments: Namespace) -> NoReturn:
             ready = prepare_environment(common, options, terminal)
     _print_outcome(ready, terminal)
     _replace_process(command, ready.prefix)
+
+
+def _is_python_file(path: str) -> bool:
+    return path.endswith((".py", ".pyw")) and os.path.isfile(path)
 
 
 def _print_outcome(ready: ReadyEnvironment, terminal: Terminal) -> None:
@@ -60,12 +84,18 @@ def _replace_process(command: list[str], prefix: str) -> NoReturn:
     try:
         os.execvpe(command[0], command, variables_for(prefix))  # noqa: S606  the purpose of `run`
     except FileNotFoundError:
+        if command[0].endswith(".py"):
+            raise _error(
+                f"there is no file {command[0]}", _EXIT_NOT_FOUND, hint="give the path of a Python file"
+            ) from None
         raise _error(f"command not found in {prefix} or on PATH: {command[0]}", _EXIT_NOT_FOUND) from None
     except OSError as error:
         raise _error(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE) from error
 
 
-def _error(message: str, exit_code: int) -> MinglibcError:
-    error = MinglibcError(message, hint="it may be provided by a group or extra, e.g. `--group dev`")
+def _error(
+    message: str, exit_code: int, *, hint: str = "it may be provided by a group or extra, e.g. `--group dev`"
+) -> MinglibcError:
+    error = MinglibcError(message, hint=hint)
     error.exit_code = exit_code
     return error

@@ -1,0 +1,37 @@
+"""The targets of a script whose inline metadata (PEP 723) names none: those of the project that it is in."""
+
+import os
+
+from minglibc.app.options import CommonOptions
+from minglibc.config import files, inputs
+from minglibc.config.lock_source import LockSource
+from minglibc.config.settings import Overrides
+from minglibc.config.toml_file import load
+from minglibc.errors import SettingsError
+
+
+def project_targets(script: str, common: CommonOptions) -> Overrides:
+    """The cap and the Python versions of the project around *script*, as far as its block does not set them."""
+    folder, name = os.path.split(os.path.abspath(script))
+    block = load(inputs.read(LockSource(script=name), folder).pyproject)
+    own = block["tool"]["minglibc"]
+    try:
+        project = files.find(common.project, start=folder)
+    except SettingsError:
+        return Overrides()  # what is missing is reported when the script is locked
+    tool = load(files.read_pyproject(project)).get("tool", {})
+    table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
+    if not isinstance(own, dict) or not isinstance(table, dict) or "target" in own or _is_invalid(table):
+        return Overrides()
+    caps = {key: table[key] for key in ("glibc", "musl") if isinstance(table.get(key), str)}
+    if {"glibc", "musl"} & own.keys():
+        caps = {}
+    python = [] if "python" in own or "requires-python" in block["project"] else table.get("python", [])
+    versions = tuple(
+        version for version in ([python] if isinstance(python, str) else python) if isinstance(version, str)
+    )
+    return Overrides(glibc=caps.get("glibc"), musl=caps.get("musl"), python=versions)
+
+
+def _is_invalid(table: dict[str, object]) -> bool:
+    return not isinstance(table.get("python", []), str | list)
