@@ -107,7 +107,7 @@ class Search:
         if number is not None:
             variable = self._by_number[number]
             assert variable is not None
-            if not self._try(variable):
+            if not self._try(variable) and not self._conclude_early(variable):
                 self._waiting.add(number)
             return None
         if self._waiting:
@@ -362,6 +362,18 @@ class Search:
 
     def _conclude(self, variable: Variable) -> None:
         """Exclude the pre-releases and yanked releases that wait for a dependency which admits them."""
+        left, final, enabling = self._enabling(variable)
+        self._assume({variable.number: left}, enabling, [variable.project.page.name], (left, final))
+
+    def _conclude_early(self, variable: Variable) -> bool:
+        """Exclude them at once where no known dependency would admit them; False where one would."""
+        left, final, enabling = self._enabling(variable)
+        if not enabling:
+            self._assume({variable.number: left}, (), [variable.project.page.name], (left, final))
+        return not enabling
+
+    def _enabling(self, variable: Variable) -> tuple[int, int, list[Edge]]:
+        """What is left of a variable, its newest final release, and the edges not in force that would admit what is left."""
         number = variable.number
         left = self._solver.domains[number]
         final = self._newest_final(variable) if left & variable.project.page.versions.prereleases << 1 else 0
@@ -371,7 +383,7 @@ class Search:
             if self._is_enabling(edge.dependency, left, final)
             and not self._solver.holds(edge.incompatibility, but=number)
         ]
-        self._assume({number: left}, enabling, [variable.project.page.name], (left, final))
+        return left, final, enabling
 
     def _assume(
         self, terms: dict[int, int], edges: Sequence[Edge], names: Sequence[str], concluded: tuple[int, int] | None
