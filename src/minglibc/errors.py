@@ -3,6 +3,7 @@
 EXIT_CANNOT = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_STOPPED = 4
 
 
 class MinglibcError(Exception):
@@ -46,6 +47,12 @@ class ProjectNotFound(MinglibcError):
 
 class ResolutionError(MinglibcError):
     """No set of wheels satisfies the requirements within the cap."""
+
+
+class SearchStopped(ResolutionError):
+    """The search for a set of wheels took too long, so it is unknown whether there is one."""
+
+    exit_code = EXIT_STOPPED
 
 
 class LockError(MinglibcError):

@@ -1,56 +1,60 @@
-"""Progress bars of downloads on a terminal."""
+"""What a long search shows on a terminal, and what Ctrl-C prints."""
 
 import os
-import shutil
-import subprocess
+import pty
 import sys
 from pathlib import Path
 
-import pytest
+from tests.benchmarks import hard
+from tests.benchmarks.synthetic import serving
+from tests.support.projects import RUNNING
 
-from tests.support.index import IndexServer
-from tests.support.locked import lock, write_project
-from tests.support.wheels import build_wheel
-
-WHEEL = build_wheel("a", "1.0", padding=400_000)
-
-
-@pytest.fixture
-def project(tmp_path: Path, index: IndexServer) -> Path:
-    """A locked project with one wheel that is not in the cache."""
-    index.add(WHEEL)
-    index.add(build_wheel("pip", "24.0"))
-    folder = write_project(tmp_path / "project", index, ["a"])
-    lock(folder)
-    return folder
+# As the program, with shorter delays.
+PROGRAM = """
+from minglibc.cli import main, output
+from minglibc.resolve import backtracking
+output._DELAY = 0.0
+output._LONG_SEARCH = 0.5
+backtracking._REPORT_AFTER = 0.1
+main()
+"""
+INTERRUPT = b"\x03"
 
 
-def terminal_output(project: Path, *arguments: str) -> str:
-    """The stderr of a command, which is a terminal."""
-    terminal, stderr = os.openpty()
-    command = [sys.executable, "-m", "minglibc", *arguments, "--project", str(project)]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=environment) as running:
-        os.close(stderr)
-        output = b""
-        try:
-            while piece := os.read(terminal, 1 << 16):
-                output += piece
-        except OSError:
-            pass  # Linux raises an error when the last writer closes a terminal
-    os.close(terminal)
-    assert 0 == running.returncode, output
-    return output.decode()
+def interrupted(folder: Path, url: str, until: bytes) -> tuple[bytes, int]:
+    """What `lock` prints to a terminal, where Ctrl-C is pressed after *until*, and its exit code."""
+    options = ["lock", "--index-url", url, "--cache-dir", "cache"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+        os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *options], environment)
+    output = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            output += chunk
+            if until and until in output:
+                os.write(terminal, INTERRUPT)
+                until = b""
+    except OSError:
+        pass  # Linux: the other side was closed.
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    return output, os.waitstatus_to_exitcode(status)
 
 
-@pytest.mark.parametrize(
-    "command", [("sync",), ("bundle", "-o", "{}/bundle"), ("check",)], ids=lambda command: command[0]
-)
-def test_downloads_have_progress_bars(project: Path, command: tuple[str, ...]) -> None:
-    """A downloaded wheel has a progress bar with its name; a cached wheel has none, and --quiet shows none."""
-    arguments = [argument.format(project) for argument in command]
-    assert WHEEL.filename in terminal_output(project, *arguments)
-    for more in ((), ("--quiet", "--cache-dir", f"{project}/empty")):
-        for made in (".venv", "bundle"):
-            shutil.rmtree(project / made, ignore_errors=True)
-        assert WHEEL.filename not in terminal_output(project, *arguments, *more)
+def test_a_long_search(tmp_path: Path) -> None:
+    """The terminal shows what is tried, then a bound that would shorten the search; Ctrl-C prints the last conflict."""
+    case = hard.pigeons(12)
+    hard.project(tmp_path, case.requires, RUNNING)
+    with serving(hard.bodies(case)) as url:
+        output, code = interrupted(tmp_path, url, b" would shorten the search)")
+    assert 130 == code
+    assert b": trying g" in output
+    assert b'(the constraint "' in output
+    final = output.rpartition(b"interrupted while trying ")[2].decode()
+    assert "; the last conflict:" in final
+    assert " requires slot" in final
+    assert b"Traceback" not in output
+    assert not (tmp_path / "pylock.toml").exists()

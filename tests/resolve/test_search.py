@@ -53,27 +53,51 @@ def endless() -> Case:
 
 
 def test_a_search_reports_what_it_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The callback gets the release, the seconds, and the packages that conflict most."""
+    """The callback gets the release, the seconds, and a bound that would shorten the search."""
     monkeypatch.setattr(backtracking, "_REPORT_AFTER", -1.0)
     monkeypatch.setattr(backtracking, "_REPORT_INTERVAL", 0.0)
     attempts: list[Attempt] = []
     with pytest.raises(Unresolvable):
         solved(hard.pigeons(5), on_try=attempts.append)
     assert "g0" == attempts[0].package
-    assert any("slot2" in attempt.contested for attempt in attempts)
+    assert any(attempt.bound.endswith(">=4") for attempt in attempts)
     assert sorted(attempt.seconds for attempt in attempts) == [attempt.seconds for attempt in attempts]
 
 
-def test_an_interrupted_search_names_the_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """KeyboardInterrupt carries the packages that conflict most as a note."""
+def interrupted(case: Case, release: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The note of a search that is interrupted while it tries *release*."""
     monkeypatch.setattr(backtracking, "_REPORT_AFTER", -1.0)
+    monkeypatch.setattr(backtracking, "_REPORT_INTERVAL", 0.0)
 
     def interrupt(attempt: Attempt) -> None:
-        raise KeyboardInterrupt
+        if f"{attempt.package} {attempt.version}" == release:
+            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt) as interrupted:
-        solved(endless(), on_try=interrupt)
-    assert "the packages that conflict most are g0" in interrupted.value.__notes__[0]
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        solved(case, on_try=interrupt)
+    (note,) = interruption.value.__notes__
+    return note
+
+
+def test_an_interrupted_search_names_the_last_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KeyboardInterrupt carries the release that is tried, and the requirements that conflicted last, as a note."""
+    case = Case(
+        packages({
+            "a": {"1": [], "2": ["b"]},
+            "b": {"1": ["c<2"]},
+            "c": {"1": [], "2": []},
+            "d": {"1": ["c>=2"]},
+        }),
+        ("a", "d"),
+    )  # fmt: skip
+    note = interrupted(case, "a 1", monkeypatch)
+    assert note == "while trying a 1; the last conflict:\n  d 1 requires c>=2\n  b 1 requires c<2"
+
+
+def test_a_long_conflict_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a conflict between many requirements, eight are printed."""
+    note = interrupted(hard.pigeons(6), "g0 3", monkeypatch)
+    assert 10 >= len(note.splitlines())
 
 
 def test_a_stopped_search_is_no_refusal() -> None:

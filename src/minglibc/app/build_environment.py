@@ -12,7 +12,7 @@ from minglibc.build.backend import Backend, BuildKind
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import Settings
-from minglibc.errors import EnvironmentProblem, ResolutionError, SettingsError
+from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials
 from minglibc.index.downloads import Wheelhouse
@@ -130,7 +130,7 @@ class _BuildEnvironments:
             return _locked_files(resolve(roots, compatibility, index), index)
         except Unresolvable as failure:
             error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's glibc
-            raise ResolutionError(
+            raise type(error)(
                 f"failed to install the build backend of {self._task.label}: {error.message}", hint=self._task.hint
             ) from failure
         finally:

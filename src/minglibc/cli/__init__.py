@@ -91,8 +91,8 @@ def _run(arguments: list[str]) -> int:
         _print_error(error)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        # A search notes the packages in conflict.
-        _print_error("; ".join(["interrupted", *getattr(interrupt, "__notes__", ())]))
+        # A search notes the last conflict.
+        _print_error(" ".join(["interrupted", *getattr(interrupt, "__notes__", ())[:1]]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_CANNOT

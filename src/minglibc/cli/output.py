@@ -119,15 +119,15 @@ class Terminal:
     def trying(self, attempt: "Attempt") -> None:
         """Show what a long search tries; after ten seconds, what would end it."""
         hint = ""
-        if attempt.seconds > _LONG_SEARCH and attempt.contested:
-            hint = f" (a lower bound on one of {', '.join(attempt.contested)} would shorten the search)"
+        if attempt.seconds > _LONG_SEARCH and attempt.bound:
+            hint = f' (the constraint "{attempt.bound}" would shorten the search)'
         self._show_status(f"trying {attempt.package} {attempt.version}{hint}")
 
     def fetching(self, what: str) -> None:
         """Show what the resolver waits for; with -vv, print it."""
         if self._verbose > 1:
             print_message(f"waiting for {what}")
-        self._show_status(what.rpartition("/")[2])
+        self._show_status(f"waiting for {what}")
 
     def _show_status(self, what: str) -> None:
         if not self._shows_progress or time.monotonic() - self._started < _DELAY:

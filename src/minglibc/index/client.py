@@ -109,7 +109,7 @@ class Index:
             with self.guard:
                 self._request_page(name)
             if name not in self._pages:
-                self._wait(("page", name))
+                self._wait(("page", name), name)
             page = self._pages[name]
         if isinstance(page, MinglibcError):
             raise page
@@ -124,7 +124,7 @@ class Index:
                 self._request_metadata(wheel)
             if key not in self._metadata and self._is_served(wheel):
                 self._has_waited = True
-                self._wait(("metadata", key))
+                self._wait(("metadata", key), wheel.filename)
             metadata = self._metadata.get(key, _NOT_READ)
         if isinstance(metadata, DynamicMetadata) and isinstance(wheel, Sdist):
             metadata = self.open_sdist(wheel)
@@ -269,9 +269,9 @@ class Index:
                 self._follow_events()
         return self._network
 
-    def _wait(self, key: tuple[str, str]) -> None:
+    def _wait(self, key: tuple[str, str], label: str) -> None:
         assert self._network is not None
-        self._on_fetch(key[1])
+        self._on_fetch(label)
         self._network.wait(key)
 
     # Fetching, in worker threads.

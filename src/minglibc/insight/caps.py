@@ -11,6 +11,7 @@ from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, Target, oldest_glibc
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
+from minglibc.resolve.explain import explain
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
 
@@ -119,6 +120,8 @@ def _outcome(
     try:
         resolutions = resolve_all(roots, compatibilities, index, policy=policy)
     except Unresolvable as failure:
+        if failure.gave_up:
+            raise explain(failure, lambda cap: False) from failure  # noqa: ARG005  other caps are compared here anyway
         names = sorted({cause.requirement.name for cause in failure.causes})
         return _Outcome({}, ", ".join(names) or ", ".join(failure.contested[:3]))
     return _Outcome(_versions(resolutions, index))

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from minglibc.errors import ResolutionError
+from minglibc.errors import ResolutionError, SearchStopped
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.targets import Cap, newest
 from minglibc.resolve.candidates import Project, Provider
-from minglibc.resolve.resolution import Cause, Unresolvable
+from minglibc.resolve.resolution import SHOWN, Cause, Unresolvable
 
-_SHOWN = 6
 _LONGEST = 16
 
 
@@ -27,12 +26,7 @@ def explain(
     provider = failure.provider
     target = provider.compatibility.target
     if failure.seconds is not None:
-        names = ", ".join(failure.contested)
-        return ResolutionError(
-            f"stopped searching for {target} after {failure.seconds:.0f} seconds; there may be a set of wheels that was"
-            f" not found\n  the packages that conflict most: {names}",
-            hint=f"add a constraint, such as a lower bound, on one of {names}",
-        )
+        return _stopped(failure, failure.seconds, offers)
     lines = _lines(provider, failure.causes)
     if len(conflicting) > 1:
         lines.append(
@@ -45,13 +39,27 @@ def explain(
     return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
 
 
+def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> SearchStopped:
+    names = ", ".join(failure.contested)
+    message = (
+        f"stopped searching for {failure.provider.compatibility.target} after {seconds:.0f} seconds; "
+        "it is unknown whether there is a solution"
+    )
+    if offers:
+        hint = _verified(offers)
+    else:
+        example = f', such as "{failure.bound}"' if failure.bound else ""
+        hint = f"loosen what the project requires of one of these, or add a lower bound to constraints{example}"
+    return SearchStopped(f"{message}\n  the packages that conflict most: {names}", hint=hint)
+
+
 _LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
 
 
 def _hint(provider: Provider, works: Callable[[Cap], bool], conflicting: Sequence[str], offers: Sequence[str]) -> str:
     """What would help, as far as it is known to work or two of them conflict; empty otherwise."""
     if offers:
-        return f"{'this' if len(offers) == 1 else 'each of these'} would work (verified): {'; '.join(offers)}"
+        return _verified(offers)
     cap = lowest_cap(provider, works)
     if cap is not None:
         return f'tool.minglibc.{cap.libc} = "{cap}" would work (verified); it is the lowest that does'
@@ -60,9 +68,13 @@ def _hint(provider: Provider, works: Callable[[Cap], bool], conflicting: Sequenc
     return ""
 
 
+def _verified(offers: Sequence[str]) -> str:
+    return f"{'this' if len(offers) == 1 else 'each of these'} would work (verified): {'; '.join(offers)}"
+
+
 def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
     """The setting that admits the sources of projects without a wheel for the target; empty where there are none."""
-    names = [name for name, asked in _by_name(causes).items() if _has_only_sources(provider, name, asked)]
+    names = [name for name, on_project in _by_name(causes).items() if _has_only_sources(provider, name, on_project)]
     if not names:
         return ""
     listed = ", ".join(f'"{name}"' for name in names)
@@ -70,25 +82,24 @@ def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
 
 
 def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
-    """Whether the releases that are asked for have no wheel for the target, and one of them a source."""
+    """Whether the required releases have no wheel for the target, and one of them has a source distribution."""
     page, compatibility = provider.project(name).page, provider.compatibility
     mask = page.versions.all
     for cause in causes:
         mask &= provider.narrow(cause.requirement)
-    asked = [position for position in range(mask.bit_length()) if mask >> position & 1]
-    sources = any(page.sdists(position) for position in asked)
+    required = [position for position in range(mask.bit_length()) if mask >> position & 1]
     return (
         not compatibility.allows_sdist(name)
-        and sources
-        and not any(compatibility.best(page, position) for position in asked)
+        and any(page.sdists(position) for position in required)
+        and not any(compatibility.best(page, position) for position in required)
     )
 
 
-def fewest(askers: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
-    """A smallest part of *askers* for which *fails* still holds, found by leaving out one after the other."""
-    kept = list(askers)
-    for asker in list(kept):
-        rest = [each for each in kept if each != asker]
+def fewest(parents: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
+    """A smallest part of *parents* for which *fails* still holds; each is left out in turn."""
+    kept = list(parents)
+    for parent in list(kept):
+        rest = [other for other in kept if other != parent]
         if rest and fails(rest):
             kept = rest
     return kept
@@ -116,25 +127,27 @@ def wanted_caps(provider: Provider) -> list[Cap]:
 
 
 def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
-    found: dict[str, list[Cause]] = {}
+    by_name: dict[str, list[Cause]] = {}
     for cause in causes:
-        found.setdefault(cause.requirement.name, []).append(cause)
-    return found
+        by_name.setdefault(cause.requirement.name, []).append(cause)
+    return by_name
 
 
 def _lines(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     """The chain of requirements from the project to the conflict, and what the releases at its end need."""
     lines: list[str] = []
     ends = 0
-    for name, on_name in _by_name(causes).items():
-        dependencies = [cause.requirement for cause in on_name]
+    for name, on_project in _by_name(causes).items():
+        dependencies = [cause.requirement for cause in on_project]
         if next(provider.candidates(name, dependencies), None) is None:
-            lines += _end(provider, name, on_name)
+            lines += _end(provider, name, on_project)
             ends += 1
         else:
             # A root without a specifier excludes nothing.
-            chain = [cause for cause in on_name if cause.parent is not None or cause.requirement.requirement.specifier]
-            lines += [_wording(cause) for cause in chain]
+            chain = [
+                cause for cause in on_project if cause.parent is not None or cause.requirement.requirement.specifier
+            ]
+            lines += [str(cause) for cause in chain]
     if not ends:
         lines.append("each of these can be met, but not all of them together")
     if len(lines) > _LONGEST:
@@ -146,7 +159,7 @@ def _lines(provider: Provider, causes: Sequence[Cause]) -> list[str]:
 def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
     """Why no release of a project meets the requirements on it."""
     project = provider.project(name)
-    required = ", ".join(dict.fromkeys(_wording(cause) for cause in causes))
+    required = ", ".join(dict.fromkeys(str(cause) for cause in causes))
     if project.missing:
         yield f"{project.missing}; {required}"
         return
@@ -167,21 +180,9 @@ def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str
         yield from _releases(provider, project, mask)
 
 
-def _wording(cause: Cause) -> str:
-    dependency, parent = cause.requirement, cause.parent
-    text = dependency.requirement.without_marker
-    if dependency.extra:
-        text = f"{dependency.name}[{dependency.extra}]{dependency.requirement.specifier}"
-    if parent is None:
-        return f"{dependency.parent or 'the project'} requires {text}"
-    more = f" and {len(cause.releases) - _SHOWN} more" if len(cause.releases) > _SHOWN else ""
-    verb = "require" if len(cause.releases) > 1 else "requires"
-    return f"{parent.identifier} {', '.join(cause.releases[:_SHOWN])}{more} {verb} {text}"
-
-
 def _skipped_files(project: Project) -> str:
     skipped = project.page.skipped
-    return f"; skipped files: {', '.join(skipped[:_SHOWN])}" if skipped else ""
+    return f"; skipped files: {', '.join(skipped[:SHOWN])}" if skipped else ""
 
 
 def _range(project: Project) -> str:
@@ -198,8 +199,8 @@ def _releases(provider: Provider, project: Project, mask: int) -> Iterator[str]:
             reason = _reason(provider, project, position)
             grouped.setdefault(reason, []).append(page.versions.texts[position])
     for reason, texts in grouped.items():
-        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-        yield f"{page.name} {', '.join(texts[:_SHOWN])}{more} {_of_many(reason) if texts[1:] else reason}"
+        more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+        yield f"{page.name} {', '.join(texts[:SHOWN])}{more} {_of_many(reason) if texts[1:] else reason}"
 
 
 def _reason(provider: Provider, project: Project, position: int) -> str:
@@ -222,10 +223,10 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
 
 def _pythons(rejections: Iterable[Rejection]) -> list[str]:
     """The Pythons that a release's wheels are for, as one phrase; PyPy and its like only where there is no CPython."""
-    found = {rejection.detail for rejection in rejections if rejection.reason is Reason.INTERPRETER}
-    numbers = {detail.removeprefix("CPython ") for detail in found if detail.startswith("CPython ")}
-    said = ", ".join(sorted(numbers, key=lambda number: (len(number), number)))
-    detail = f"CPython {said}" if said else ", ".join(sorted(found))
+    details = {rejection.detail for rejection in rejections if rejection.reason is Reason.INTERPRETER}
+    numbers = {detail.removeprefix("CPython ") for detail in details if detail.startswith("CPython ")}
+    listed = ", ".join(sorted(numbers, key=lambda number: (len(number), number)))
+    detail = f"CPython {listed}" if listed else ", ".join(sorted(details))
     return [str(Rejection(Reason.INTERPRETER, detail))] if detail else []
 
 

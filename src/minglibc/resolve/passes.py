@@ -33,9 +33,9 @@ class Pass:
         # What might be chosen otherwise, as a dependency met after the choice admits releases that others don't.
         self._reopened: set[str] = set()
 
-    def run(self, dependencies: Iterable[Dependency]) -> bool:
+    def run(self, roots: Iterable[Dependency]) -> bool:
         """Whether all dependencies admit what was chosen; ``late`` is one that does not."""
-        waiting, order = deque(dependencies), deque[str]()
+        waiting, order = deque(roots), deque[str]()
         while waiting or order:
             while waiting:
                 dependency = waiting.popleft()
@@ -58,10 +58,10 @@ class Pass:
                 if pin is None:
                     return False
                 try:
-                    found = self.dependencies[pin.identifier] = list(self._provider.dependencies_of(pin))
+                    dependencies = self.dependencies[pin.identifier] = list(self._provider.dependencies_of(pin))
                 except Unusable:
                     return False
-                waiting.extend(found)
+                waiting.extend(dependencies)
         return True
 
     def _choose(self, identifier: str) -> Candidate | None:

@@ -51,9 +51,9 @@ class Speculation:
 
     def _best(self, compatibility: Compatibility, page: ProjectPage, mask: int) -> Artifact | None:
         preferred = self._preferences.get(page.name)
-        place = page.versions.index_of(preferred) if preferred else None
-        if place is not None and mask >> place & 1:
-            wheel = compatibility.best(page, place)
+        index = page.versions.index_of(preferred) if preferred else None
+        if index is not None and mask >> index & 1:
+            wheel = compatibility.best(page, index)
             if wheel is not None:
                 return wheel
         while mask:

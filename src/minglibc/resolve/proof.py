@@ -1,25 +1,31 @@
 """From the proof that there is no answer to the few dependencies that show it."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from minglibc.resolve.candidates import Provider
+from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.resolution import Cause
-from minglibc.resolve.solver import Incompatibility, Unsatisfiable, leaves, solve
-from minglibc.resolve.variables import ABSENT, Edge, Variable
+from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
+from minglibc.resolve.variables import ABSENT, Edge
 
 # A shorter message is not worth a longer wait.
 _PATIENCE = 0.3
 
 
-def causes_of(
-    provider: Provider, proof: Incompatibility, domains: Sequence[int], variables: Sequence[Variable | None]
-) -> list[Cause]:
+def causes_of(graph: DependencyGraph, proof: Incompatibility) -> list[Cause]:
     """The dependencies of a small set that has no solution, from the roots to the conflict."""
-    core = _core(list(leaves(proof)), domains)
-    edges = [incompatibility.origin for incompatibility in core if isinstance(incompatibility.origin, Edge)]
-    numbers = {_name(variable): number for number, variable in enumerate(variables) if variable is not None}
-    return [_cause(provider, edge, edges, numbers) for edge in _in_order(edges)]
+    edges = _edges(_core(list(_leaves(proof)), graph.solver.initial))
+    return [_cause(graph, edge, edges) for edge in _in_order(edges)]
+
+
+def conflict_of(graph: DependencyGraph, learned: Incompatibility) -> list[Cause]:
+    """The dependencies that an incompatibility was learned from."""
+    edges = _edges(_leaves(learned))
+    return [_cause(graph, edge, edges) for edge in _in_order(edges)]
+
+
+def _edges(incompatibilities: Iterable[Incompatibility]) -> list[Edge]:
+    return [incompatibility.origin for incompatibility in incompatibilities if isinstance(incompatibility.origin, Edge)]
 
 
 def _core(incompatibilities: list[Incompatibility], domains: Sequence[int]) -> list[Incompatibility]:
@@ -38,9 +44,9 @@ def _without_solution(incompatibilities: Iterable[Incompatibility], domains: Seq
     """Those of *incompatibilities* that a proof needs; empty where they have a solution."""
     copies = {id(copy := Incompatibility(dict(given.terms))): (copy, given) for given in incompatibilities}
     try:
-        solve([copy for copy, _ in copies.values()], domains)
+        _solve([copy for copy, _ in copies.values()], domains)
     except Unsatisfiable as error:
-        return [copies[id(leaf)][1] for leaf in leaves(error.proof)]
+        return [copies[id(leaf)][1] for leaf in _leaves(error.proof)]
     return []
 
 
@@ -57,11 +63,12 @@ def _in_order(edges: Sequence[Edge]) -> list[Edge]:
     return ordered
 
 
-def _cause(provider: Provider, edge: Edge, edges: Sequence[Edge], numbers: Mapping[str, int]) -> Cause:
+def _cause(graph: DependencyGraph, edge: Edge, edges: Sequence[Edge]) -> Cause:
     if not edge.parent:
         return Cause(edge.dependency, None)
+    provider = graph.provider
     project = provider.project(edge.parent)
-    mask = edge.incompatibility.terms[numbers[edge.parent]] & ~ABSENT
+    mask = edge.incompatibility.terms[graph.variables[edge.parent].number] & ~ABSENT
     relevant = mask
     for other in edges:
         if other.dependency.name == edge.parent and not other.dependency.extra:
@@ -74,6 +81,32 @@ def _cause(provider: Provider, edge: Edge, edges: Sequence[Edge], numbers: Mappi
     return Cause(edge.dependency, parent, tuple(texts[index] for index in indexes))
 
 
-def _name(variable: Variable) -> str:
-    name = variable.project.page.name
-    return f"{name}[{variable.extra}]" if variable.extra else name
+def _leaves(proof: Incompatibility) -> Iterator[Incompatibility]:
+    """The given incompatibilities that *proof* was derived from, each once."""
+    seen: set[int] = set()
+    waiting = [proof]
+    while waiting:
+        incompatibility = waiting.pop()
+        if id(incompatibility) in seen:
+            continue
+        seen.add(id(incompatibility))
+        if incompatibility.sources:
+            waiting.extend(incompatibility.sources)
+        else:
+            yield incompatibility
+
+
+def _solve(incompatibilities: Iterable[Incompatibility], domains: Sequence[int]) -> list[int]:
+    """A value of each variable's domain, as a mask, such that all *incompatibilities* are met; raises Unsatisfiable."""
+    solver = Solver()
+    for domain in domains:
+        solver.add_variable(domain)
+    for incompatibility in incompatibilities:
+        solver.add(incompatibility)
+    while True:
+        solver.propagate()
+        choice = next((number for number, domain in enumerate(solver.domains) if domain & (domain - 1)), None)
+        if choice is None and not solver.has_pending:
+            return solver.domains
+        if choice is not None:
+            solver.decide(choice, solver.domains[choice] & -solver.domains[choice])

@@ -8,6 +8,9 @@ from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Candidate, Dependency, Provider
 
+# A message lists as many releases.
+SHOWN = 6
+
 
 class ActiveRequirement(NamedTuple):
     """A requirement in force in an answer, and its parent: "the project", "extra x", "group dev" or "name 1.0"."""
@@ -37,11 +40,22 @@ class Cause(NamedTuple):
     parent: Candidate | None
     releases: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        dependency, parent = self.requirement, self.parent
+        text = dependency.requirement.without_marker
+        if dependency.extra:
+            text = f"{dependency.name}[{dependency.extra}]{dependency.requirement.specifier}"
+        if parent is None:
+            return f"{dependency.parent or 'the project'} requires {text}"
+        more = f" and {len(self.releases) - SHOWN} more" if len(self.releases) > SHOWN else ""
+        verb = "require" if len(self.releases) > 1 else "requires"
+        return f"{parent.identifier} {', '.join(self.releases[:SHOWN])}{more} {verb} {text}"
+
 
 class Unresolvable(Exception):
-    """There is no answer, or none was found in time: the dependencies in conflict, and what was tried most.
+    """There is no answer: the dependencies in conflict. Or the search was stopped after *seconds*.
 
-    *seconds* is how long the search took where it was stopped; None where it is certain that there is no answer.
+    Of a stopped search, *contested* are the packages that conflict most, and *bound* is a requirement that would shorten it.
     """
 
     def __init__(
@@ -51,12 +65,14 @@ class Unresolvable(Exception):
         *,
         contested: Sequence[str] = (),
         seconds: float | None = None,
+        bound: str = "",
     ) -> None:
         super().__init__("no resolution")
         self.causes = causes
         self.provider = provider
         self.contested = contested
         self.seconds = seconds
+        self.bound = bound
 
     @property
     def gave_up(self) -> bool:
@@ -65,12 +81,12 @@ class Unresolvable(Exception):
 
 
 class Attempt(NamedTuple):
-    """What a search does at the moment: the candidate that it tries, for how long it runs, and what conflicts most."""
+    """What a search does at the moment: the candidate that it tries, for how long it runs, and what would shorten it."""
 
     package: str
     version: str
     seconds: float
-    contested: Sequence[str]
+    bound: str
 
 
 OnTry = Callable[[Attempt], None]

@@ -1,6 +1,6 @@
 """One target's answer: requirements and an index in, a wheel for each project out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.model.compatibility import Compatibility
 from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, WheelIndex
@@ -36,8 +36,8 @@ def resolve(
 
     search = Search(provider, dependencies, patience=patience, on_try=on_try)
     pins, further = search.run()
-    found = problems(provider, dependencies, pins, further)
-    assert not found, found
+    violations = problems(provider, dependencies, pins, further)
+    assert not violations, violations
     return _answer(provider, by_parent, pins, further)
 
 
@@ -45,7 +45,7 @@ def _answer(
     provider: Provider,
     roots: Mapping[str, list[Dependency]],
     pins: Mapping[str, Candidate],
-    dependencies: Mapping[str, list[Dependency]],
+    dependencies: Mapping[str, Sequence[Dependency]],
 ) -> Resolution:
     requirements: dict[str, dict[ActiveRequirement, None]] = {}
     warnings: dict[str, None] = {}

@@ -5,7 +5,7 @@ mask, that can't all hold at once. Where all terms but one hold, the values of t
 the conflict is resolved with the reasons of what led to it, until what is left would have prevented an earlier decision.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 
@@ -70,6 +70,7 @@ class Solver:
         self.pairs: list[tuple[int, int]] = []
         self._facts: dict[int, Incompatibility] = {}
         self._learned: list[Incompatibility] = []
+        self.last_learned: Incompatibility | None = None
         self._given: list[Incompatibility] = []
         # What became a unit below the level at which it was added: applied again after a backjump.
         self._late: list[tuple[int, Incompatibility]] = []
@@ -143,6 +144,17 @@ class Solver:
         history = self._history[variable]
         return history[-1].level if history else 0
 
+    def last_reason(self, variable: int) -> Incompatibility | None:
+        """Why a variable's domain was changed last; None for a decision."""
+        history = self._history[variable]
+        return history[-1].reason if history else None
+
+    def explained(self, incompatibility: Incompatibility) -> Incompatibility:
+        """What *incompatibility* and the domains of its variables come from."""
+        changes = [change for variable in incompatibility.terms for change in self._history[variable]]
+        reasons = [change.reason for change in changes if change.reason is not None]
+        return Incompatibility({}, sources=(incompatibility, *reasons))
+
     def retract(self, assumption: object) -> None:
         """Begin again without anything that was given or learned under *assumption*."""
         self._given = [given for given in self._given if assumption not in given.assumptions]
@@ -208,7 +220,7 @@ class Solver:
                 continue  # it watches something else by now
             terms = incompatibility.terms
             if domains[var] & ~terms[var]:
-                self._place(incompatibility, var)
+                self._watch_variable(incompatibility, var)
                 continue
             mask = terms[other]
             rest = domains[other] & ~mask
@@ -222,7 +234,7 @@ class Solver:
                         incompatibility.first = spare
                     else:
                         incompatibility.second = spare
-                    self._place(incompatibility, spare)
+                    self._watch_variable(incompatibility, spare)
                     continue
             kept.append(incompatibility)
             if not rest:
@@ -295,10 +307,12 @@ class Solver:
         incompatibility.first = variables[0]
         incompatibility.second = variables[1] if len(variables) > 1 else variables[0]
         for var in {incompatibility.first, incompatibility.second}:
-            self._place(incompatibility, var, known)
+            self._watch_variable(incompatibility, var, known)
 
-    def _place(self, incompatibility: Incompatibility, var: int, known: Collection[tuple[int, int]] = ()) -> None:
-        """Put an incompatibility where the change of *var* is seen that may make its term hold, unless it is there."""
+    def _watch_variable(
+        self, incompatibility: Incompatibility, var: int, known: Collection[tuple[int, int]] = ()
+    ) -> None:
+        """Watch the value of *var* whose removal may make the term of an incompatibility hold, unless it is watched."""
         mask = incompatibility.terms[var]
         if not mask & (mask - 1):
             key = -mask
@@ -339,6 +353,7 @@ class Solver:
         for var in self._leading_to(learned, level):
             self.activity[var] += self._bump
         self.backjump(level)
+        self.last_learned = learned
         self._learned.append(learned)
         self._pending.append(learned)
         self._bump *= 1.02
@@ -404,34 +419,3 @@ class Solver:
 
 
 _ALWAYS = Change(-1, 0, 0, None)
-
-
-def leaves(proof: Incompatibility) -> Iterator[Incompatibility]:
-    """The given incompatibilities that *proof* was derived from, each once."""
-    seen: set[int] = set()
-    waiting = [proof]
-    while waiting:
-        incompatibility = waiting.pop()
-        if id(incompatibility) in seen:
-            continue
-        seen.add(id(incompatibility))
-        if incompatibility.sources:
-            waiting.extend(incompatibility.sources)
-        else:
-            yield incompatibility
-
-
-def solve(incompatibilities: Iterable[Incompatibility], domains: Sequence[int]) -> list[int]:
-    """A value of each variable's domain, as a mask, such that all *incompatibilities* are met; raises Unsatisfiable."""
-    solver = Solver()
-    for domain in domains:
-        solver.add_variable(domain)
-    for incompatibility in incompatibilities:
-        solver.add(incompatibility)
-    while True:
-        solver.propagate()
-        choice = next((number for number, domain in enumerate(solver.domains) if domain & (domain - 1)), None)
-        if choice is None and not solver.has_pending:
-            return solver.domains
-        if choice is not None:
-            solver.decide(choice, solver.domains[choice] & -solver.domains[choice])

@@ -1,4 +1,4 @@
-"""Small changes to a project that has no answer, each tried by the resolver before anybody is told of it."""
+"""Small changes to a project that has no answer, each verified by the resolver."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
 
 
 class Proposal(NamedTuple):
-    """A change, in the words of pyproject.toml, and what the project asks for with it."""
+    """A change, in the words of pyproject.toml, and what the project requires with it."""
 
     kind: str
     text: str
@@ -29,7 +29,7 @@ class Proposal(NamedTuple):
     targets: tuple[Target, ...]
     policy: Policy
     names: tuple[str, ...] = ()
-    """The packages whose locked release is worth telling."""
+    """The packages whose locked release is shown."""
 
 
 def offers(
@@ -44,33 +44,33 @@ def offers(
     *attempt* resolves a proposal for all its targets in so many seconds, or returns None.
     """
     end, work = time.monotonic() + PATIENCE, time.process_time() + _WORK
-    found: list[str] = []
+    working: list[str] = []
     settled: set[str] = set()
     tries = 0
     for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
-        if proposal.kind in settled or (proposal.kind == "both" and found):
+        if proposal.kind in settled or (proposal.kind == "both" and working):
             continue
         patience = end - time.monotonic()
-        if tries == MOST_TRIES or len(found) == _MOST_OFFERS or patience < 0 or time.process_time() > work:
+        if tries == MOST_TRIES or len(working) == _MOST_OFFERS or patience < 0 or time.process_time() > work:
             break
         tries += 1
         answers = attempt(proposal, min(patience, _PATIENCE_OF_ONE))
         if answers is not None:
-            found.append(f"{proposal.text}{_locks(proposal.names, answers)}")
+            working.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
                 settled.add(proposal.kind)
             else:
-                # Who may loosen a requirement need not drop it.
+                # Where loosening a requirement helps, dropping one is not suggested.
                 settled.add("drop")
-    return found
+    return working
 
 
 def _locks(names: Iterable[str], answers: Sequence[Resolution]) -> str:
-    told = []
+    locked = []
     for name in names:
         versions = dict.fromkeys(answer.wheels[name].version for answer in answers if name in answer.wheels)
-        told += [f"{name} {', '.join(versions)}"] if versions else []
-    return f" (locks {'; '.join(told)})" if told else ""
+        locked += [f"{name} {', '.join(versions)}"] if versions else []
+    return f" (locks {'; '.join(locked)})" if locked else ""
 
 
 def proposals(
@@ -90,7 +90,7 @@ def proposals(
     yield from _loosened(concerned, roots, targets, policy)
     for constraint in policy.constraints:
         if constraint.name in names:
-            rest = tuple(each for each in policy.constraints if each != constraint)
+            rest = tuple(other for other in policy.constraints if other != constraint)
             text = f'no constraint "{constraint.without_marker}"'
             yield Proposal("constraint", text, roots, targets, policy._replace(constraints=rest), (constraint.name,))
     yield from _fewer_targets(provider.compatibility.target, roots, targets, policy)
@@ -110,11 +110,11 @@ def proposals(
 def _loosened(
     concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
 ) -> Iterator[Proposal]:
-    for place in concerned:
-        requirement = roots[place].requirement
+    for position in concerned:
+        requirement = roots[position].requirement
         if requirement.specifier:
-            loosened = roots[place]._replace(requirement=requirement._replace(specifier=""))
-            changed = (*roots[:place], loosened, *roots[place + 1 :])
+            loosened = roots[position]._replace(requirement=requirement._replace(specifier=""))
+            changed = (*roots[:position], loosened, *roots[position + 1 :])
             text = f'"{requirement.name}" in place of "{requirement.without_marker}"'
             yield Proposal("requirement", text, changed, targets, policy, (requirement.name,))
 
@@ -122,20 +122,20 @@ def _loosened(
 def _shorter(
     concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
 ) -> Iterator[Proposal]:
-    for place in concerned:
-        rest_of_roots = (*roots[:place], *roots[place + 1 :])
+    for position in concerned:
+        rest_of_roots = (*roots[:position], *roots[position + 1 :])
         if rest_of_roots:
-            requirement = roots[place].requirement
+            requirement = roots[position].requirement
             yield Proposal("drop", f'without "{requirement.without_marker}"', rest_of_roots, targets, policy)
 
 
 def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
-    """The places of the roots that may have led to the conflict: those that it names first, then all others."""
+    """The positions of the roots that may have led to the conflict: those that it names first, then all others."""
     named = {cause.requirement.name for cause in failure.causes}
     named |= {cause.parent.name for cause in failure.causes if cause.parent is not None}
     environment = failure.provider.environment
-    places = [place for place, root in enumerate(roots) if environment.admits(root.requirement.marker)]
-    return sorted(places, key=lambda place: roots[place].requirement.name not in named)
+    positions = [position for position, root in enumerate(roots) if environment.admits(root.requirement.marker)]
+    return sorted(positions, key=lambda position: roots[position].requirement.name not in named)
 
 
 def _caps(provider: Provider) -> list[Cap]:
@@ -152,15 +152,15 @@ def _fewer_targets(
 ) -> Iterator[Proposal]:
     pythons = tuple(dict.fromkeys(target.python for target in targets))
     if len(pythons) > 1:
-        for left in _without(pythons, failing.python):
-            kept = tuple(target for target in targets if target.python in left)
-            listed = ", ".join(f'"{python}"' for python in left)
+        for pythons_left in _without(pythons, failing.python):
+            kept = tuple(target for target in targets if target.python in pythons_left)
+            listed = ", ".join(f'"{python}"' for python in pythons_left)
             yield Proposal("python", f"tool.minglibc.python = [{listed}]", roots, kept, policy)
     architectures = tuple(dict.fromkeys(target.architecture for target in targets))
     if len(architectures) > 1:
-        others = tuple(each for each in architectures if each != failing.architecture)
+        others = tuple(other for other in architectures if other != failing.architecture)
         kept = tuple(target for target in targets if target.architecture in others)
-        listed = ", ".join(f'"{each}"' for each in others)
+        listed = ", ".join(f'"{other}"' for other in others)
         yield Proposal("architectures", f"tool.minglibc.architectures = [{listed}]", roots, kept, policy)
     libcs = sorted({target.cap.libc for target in targets}, reverse=True)
     for libc in libcs if len(libcs) > 1 else ():

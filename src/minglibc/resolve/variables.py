@@ -19,16 +19,22 @@ class Edge:
         self.incompatibility = incompatibility
         incompatibility.origin = self
 
+    @property
+    def parent_identifier(self) -> str:
+        """The parent's project, or its extra that has the dependency."""
+        return f"{self.parent}[{self.extra}]" if self.extra else self.parent
+
 
 class Variable:
     """A project, or an extra of one, as the solver sees it."""
 
-    __slots__ = ("edges", "extra", "extras", "number", "project", "rank", "special", "unusable")
+    __slots__ = ("edges", "extra", "extras", "identifier", "number", "project", "rank", "special", "unusable")
 
-    def __init__(self, number: int, project: Project, extra: str) -> None:
-        self.number = number
+    def __init__(self, identifier: str, project: Project, extra: str) -> None:
+        self.identifier = identifier
         self.project = project
         self.extra = extra
+        self.number = 0
         # The edges that lead here.
         self.edges: list[Edge] = []
         self.extras: list[Variable] = []

@@ -1,0 +1,113 @@
+"""Which variable a search decides next: the roots in their order, and what conflicts most as early as possible."""
+
+from collections.abc import Collection, Sequence
+from functools import reduce
+from operator import and_
+
+from minglibc.resolve.candidates import Candidate, Dependency
+from minglibc.resolve.graph import DependencyGraph, names_of
+from minglibc.resolve.variables import ABSENT, Variable
+
+_REORDER = 5
+_NO_ROOT = (1, 0)
+_CONTESTED = 5
+
+
+class Ordering:
+    """The order of a search's decisions, which changes with its conflicts."""
+
+    def __init__(self, graph: DependencyGraph) -> None:
+        self._graph = graph
+        self._solver = graph.solver
+        # How often the choice of one project has excluded versions of another, and what is decided early for that.
+        self._exclusions: dict[tuple[int, int], int] = {}
+        self._priorities: dict[int, int] = {}
+
+    def order_roots(self, roots: Sequence[Dependency]) -> None:
+        """Where the first choices of the roots can't agree on another project, decide the one that needs older versions first.
+
+        Older releases need older releases, as a rule: the other roots come down and meet them.
+        """
+        graph, provider = self._graph, self._graph.provider
+        wanted: dict[str, dict[str, int]] = {}
+        for root in roots:
+            variable = graph.variables[root.name]
+            first = next(provider.candidates(root.name, [edge.dependency for edge in variable.edges]), None)
+            if first is None:
+                continue
+            candidate = variable.project.candidate(root.extra, first.index, first.wheel)
+            if not graph.read(candidate):
+                continue
+            for dependency in graph.dependencies_of(candidate):
+                wishes = wanted.setdefault(dependency.name, {})
+                wishes[root.name] = wishes.get(root.name, -1) & provider.narrow(dependency)
+        later: dict[str, int] = {}
+        for wishes in wanted.values():
+            if len(wishes) > 1 and not reduce(and_, wishes.values()):
+                for position, name in enumerate(sorted(wishes, key=wishes.__getitem__)):
+                    later[name] = max(position, later.get(name, 0))
+        latest = max(later.values(), default=0)
+        for root in roots if latest else ():
+            self._priorities[graph.variables[root.name].number] = latest - later.get(root.name, 0)
+
+    def next(self, waiting: Collection[int]) -> Variable | None:
+        """The variable to decide next: one without a choice first, then the roots, then what conflicted most.
+
+        None where all are decided but those that are *waiting* for a dependency which admits what is left of them.
+        """
+        best: Variable | None = None
+        best_weight, best_rank = (-1, -1.0), _NO_ROOT
+        activity, priorities = self._solver.activity, self._priorities
+        for number, domain in enumerate(self._solver.domains):
+            if domain & ABSENT or number in waiting:
+                continue
+            variable = self._graph.variable_of(number)
+            if variable is None or variable.extra:
+                continue
+            if not domain & (domain - 1):
+                if self._graph.is_settled(variable):
+                    continue
+                return variable
+            if variable.rank is not None:
+                rank = (-priorities.get(number, 0), variable.rank)
+                if rank < best_rank:
+                    best, best_rank = variable, rank
+            elif best_rank == _NO_ROOT:
+                weight = (priorities.get(number, 0), activity[number])
+                if weight > best_weight:
+                    best, best_weight = variable, weight
+        return best
+
+    def learn(self) -> None:
+        """Decide a project earlier than another whose choice has excluded its versions again and again."""
+        pairs = self._solver.pairs
+        while pairs:
+            affected, culprit = pair = pairs.pop()
+            one, other = self._graph.variable_of(affected), self._graph.variable_of(culprit)
+            if one is None or other is None or one.extra or other.extra:
+                continue
+            # All roots are decided before all other projects.
+            if (one.rank is None) != (other.rank is None):
+                continue
+            self._exclusions[pair] = self._exclusions.get(pair, 0) + 1
+            if self._exclusions[pair] == _REORDER:
+                self._exclusions[pair] = 0
+                earlier = self._priorities.get(culprit, 0) + 1
+                self._priorities[affected] = max(self._priorities.get(affected, 0), earlier)
+                self._solver.backjump(max(self._solver.level_of(culprit) - 1, 0))
+
+    def note_exclusion(self, variable: Variable, candidates: Sequence[Candidate]) -> None:
+        """Count the projects whose choice excludes *candidates* as soon as these are read; that is no conflict to the solver."""
+        graph = self._graph
+        for candidate in candidates:
+            for dependency in graph.dependencies_of(candidate):
+                target = graph.variables[dependency.name]
+                if not self._solver.domains[target.number] & graph.provider.narrow(dependency) << 1:
+                    self._solver.pairs.append((variable.number, target.number))
+        self.learn()
+
+    def contested(self) -> list[str]:
+        """The projects that take part in most conflicts."""
+        activity, variables = self._solver.activity, self._graph.variables
+        names = sorted(variables, key=lambda name: -activity[variables[name].number])
+        return names_of(names[: 2 * _CONTESTED])[:_CONTESTED]
