@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from minglibc.lock.digest import lock_digests, seal
-from tests.support.environments import LockedProject, locked_pair
+from tests.support.commands import minglibc
+from tests.support.environments import LockedProject, locked_pair, snapshot
 from tests.support.index import IndexServer
 
 
@@ -119,3 +120,92 @@ def test_links_that_are_followed(project: LockedProject, tmp_path: Path) -> None
     assert project.command("lock", *options, "--upgrade", "-o", str(named)).code == 0
     assert named.is_symlink()
     assert project.sync("--lock", str(named)).code == 0
+
+
+@pytest.mark.parametrize("command", ["add b", "remove a", "init --glibc 2.17"])
+@pytest.mark.parametrize("way", ["absolute", "relative", "chain", "missing"])
+def test_pyproject_that_is_a_link_out_of_the_project(
+    way: str, command: str, project: LockedProject, tmp_path: Path
+) -> None:
+    """A pyproject.toml that is a link leading out of the project is read, but never changed."""
+    path, target = project.folder / "pyproject.toml", tmp_path / "elsewhere.toml"
+    path.rename(target)
+    if command.startswith("init"):
+        target.write_text('[project]\nname = "x"\nversion = "1"\n', encoding="utf-8")
+    if way == "chain":
+        (project.folder / "between").symlink_to(target)
+    path.symlink_to(
+        {"absolute": str(target), "relative": "../elsewhere.toml", "chain": "between", "missing": str(target)}[way]
+    )
+    if way == "missing":
+        target.unlink()
+    before = snapshot(tmp_path)
+    name, *arguments = command.split()
+    ran = project.command(name, *arguments)
+    assert ran.code == 2, ran.err
+    assert "which is missing" in ran.err if way == "missing" else "outside of the project" in ran.err
+    assert "hint: " in ran.err or way == "missing"
+    assert before == snapshot(tmp_path)
+    if way != "missing" and name != "init":
+        assert project.sync().code == 0
+
+
+def test_pyproject_that_is_a_link_inside_the_project(project: LockedProject) -> None:
+    """The target of a link inside the project is changed, and the link is kept."""
+    path = project.folder / "pyproject.toml"
+    path.rename(project.folder / "real.toml")
+    path.symlink_to("real.toml")
+    assert project.command("add", "b").code == 0
+    assert path.is_symlink()
+    assert '"b' in (project.folder / "real.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def linked(project: LockedProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder ``outside``, to which ``sub`` in the project is a link; the project is the current folder."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "requirements.in").write_text("a\n", encoding="utf-8")
+    (outside / "script.py").write_text(
+        f'# /// script\n# dependencies = ["a"]\n# requires-python = ">=3.11"\n# [tool.minglibc]\n# glibc = "2.17"\n'
+        f'# index-url = "{project.index.url}"\n# ///\n',
+        encoding="utf-8",
+    )
+    (project.folder / "sub").symlink_to(outside)
+    monkeypatch.chdir(project.folder)
+    return outside
+
+
+def test_folder_that_is_a_link_out_of_the_project(linked: Path, project: LockedProject) -> None:
+    """A lock beside its source is not written into a folder that a link leads to, unless -o names the path."""
+    options = ["--index-url", project.index.url, "--glibc", "2.17", "--python", "3.11"]
+    for arguments in (["-r", "sub/requirements.in", *options], ["--script", "sub/script.py"]):
+        ran = minglibc("lock", *arguments)
+        assert ran.code == 1, ran.err
+        assert f"sub leads to {linked}, outside of {project.folder}" in ran.err
+    assert ["requirements.in", "script.py"] == sorted(path.name for path in linked.iterdir())
+    ran = minglibc("lock", "-r", "sub/requirements.in", *options, "-o", "sub/pylock.toml")
+    assert ran.code == 0, ran.err
+    assert (linked / "pylock.toml").is_file()
+
+
+def test_requirements_files_behind_links(linked: Path, project: LockedProject) -> None:
+    """A lock records no requirements file that a link leads to, and a forged lock does not make minglibc read one."""
+    options = ["--index-url", project.index.url, "--glibc", "2.17", "--python", "3.11", "-o", "pylock.r.toml"]
+    (project.folder / "direct.in").symlink_to(linked / "requirements.in")
+    (project.folder / "own.in").write_text("a\n", encoding="utf-8")
+    path = project.folder / "pylock.r.toml"
+    for name in ("sub/requirements.in", "direct.in"):
+        path.unlink(missing_ok=True)
+        assert minglibc("lock", "-r", name, *options).code == 0
+        assert "external = true" in path.read_text(encoding="utf-8")
+        assert "requirements = " not in path.read_text(encoding="utf-8")
+    path.unlink()
+    assert minglibc("lock", "-r", "own.in", *options).code == 0
+    (linked / "requirements.in").write_text("machine x password s3cret\n", encoding="utf-8")
+    edit(path, '"own.in"', '"direct.in"', sealed=True)
+    for command in ("sync", "export", "outdated"):
+        ran = minglibc(command, "--lock", str(path))
+        assert ran.code == 2, ran.err
+        assert "direct.in, which leads outside its folder" in ran.err
+        assert "s3cret" not in ran.err + ran.out

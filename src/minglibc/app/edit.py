@@ -71,6 +71,7 @@ def _edit(
     folder = options.common.project_folder
     with folder_lock.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
         request = project_request(options.common)
+        project_files.check_pyproject_path(folder)
         project_files.check_lock_path(request.path)
 
         def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:

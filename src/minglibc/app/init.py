@@ -52,6 +52,7 @@ def init(options: InitOptions) -> InitOutcome:
     """Add the table, or create the file; raises SettingsError and has changed nothing then."""
     folder, text = _open(options)
     path = files.pyproject_path(folder)
+    project_files.check_pyproject_path(folder)
     document = toml_file.load(text.removeprefix("\ufeff"))
     tool = document.get("tool", {})
     if not isinstance(tool, dict):

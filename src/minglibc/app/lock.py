@@ -1,5 +1,6 @@
 """The use case of `lock`: a project, requirements files or a script → pylock.toml."""
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
     request = request_for(options, reporter)
     old = files.read_lock(request.path)
     if not request.follows_links:
-        project_files.check_lock_path(request.path)
+        project_files.check_lock_path(request.path, "" if request.source.is_project else os.getcwd())
     if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
         project_files.remove_stale_files(request.folder)
         return LockResult(request.name, old, up_to_date=True)

@@ -9,7 +9,7 @@ from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
-from minglibc.config.lock_source import PROJECT_FILE, LockSource, leaves_folder
+from minglibc.config.lock_source import PROJECT_FILE, LockSource, leads_out
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, SettingsError
@@ -74,7 +74,7 @@ def requirements_request(
     folder = os.path.dirname(path)
     _check_names(requirements)
     paths = tuple(os.path.relpath(file, folder) for file in requirements)
-    source = LockSource(paths, external=any(map(leaves_folder, paths)))
+    source = LockSource(paths, external=any(leads_out(path, folder) for path in paths))
     return _request(path, source, overrides, reporter)._replace(follows_links=output is not None)
 
 

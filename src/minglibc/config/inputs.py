@@ -8,7 +8,7 @@ import tomli_w
 
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject
 from minglibc.config.inline_metadata import EXAMPLE, script_block
-from minglibc.config.lock_source import LockSource
+from minglibc.config.lock_source import LockSource, leads_out
 from minglibc.config.requirements_file import Kind, Line, lines
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
@@ -68,6 +68,10 @@ def _of_script(source: LockSource, folder: str) -> str:
 def _of_requirements(source: LockSource, folder: str) -> Text:
     files = _RequirementsFiles(folder)
     for path in source.requirements:
+        if not source.external and leads_out(path, folder):
+            raise SettingsError(
+                f"{source.lock} was made from {path}, which leads outside its folder", hint=f"run `{source.command}`"
+            )
         files.read(path, constraints=False)
     if files.problems:
         listed = "\n".join(f"  {problem}" for problem in files.problems)

@@ -1,5 +1,6 @@
 """What a lock is made from: pyproject.toml, requirements files or a script; recorded in the lock."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -92,6 +93,16 @@ PROJECT_FILE = LockSource()
 def leaves_folder(path: str) -> bool:
     """Whether the relative *path* may lead out of its folder."""
     return path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
+
+
+def leads_out(path: str, folder: str) -> bool:
+    """Whether *path*, relative to *folder* or absolute, is outside of it when links are resolved."""
+    return not is_below(os.path.realpath(os.path.join(folder, path)), os.path.realpath(folder))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether the absolute *path* begins with *folder*; links are not resolved."""
+    return path.startswith(os.path.join(folder, ""))
 
 
 def _is_list_of_strings(value: object) -> bool:
