@@ -1,11 +1,14 @@
 """Output that can't be written: a closed pipe, a full disk."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from minglibc.cli import output
 
 COMMANDS = ("--help", "--version", "lock --help", "tags --glibc 2.17 --python 3.11")
 BUFFERING = pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
@@ -69,3 +72,22 @@ def test_encodings_without_all_characters(encoding: str, tmp_path: Path) -> None
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith(b"a ")
     assert b"Traceback" not in ran.stderr
+
+
+HOSTILE = "\x1b[2J\x9b2J\u202e\r https://user:s3cr3t@h.invalid/x?sig=s3cr3t"
+
+
+def test_results_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text, tables and JSON on stdout have neither control characters nor secrets of URLs."""
+    output.print_text(f"one\n{HOSTILE}")
+    output.print_table(["head", HOSTILE], [[f"a\n{HOSTILE}", "b"], ["c", "d\te"]])
+    output.print_json({"a": [HOSTILE, {"b": HOSTILE}], "c": None, "d": 1.5, "e": (True, HOSTILE)})
+    text = capsys.readouterr().out
+    assert "s3cr3t" not in text
+    assert "user" not in text
+    assert not set("\x1b\x9b\u202e\r\t") & set(text)
+    table, _, value = text.partition("{")
+    assert len(table.splitlines()) == 2 + 3
+    # Columns are as wide as what is printed.
+    assert table.splitlines()[3].index("  b") + 2 == table.splitlines()[4].index("d")
+    assert json.loads("{" + value)["a"][0].endswith("https://h.invalid/x")

@@ -1,13 +1,12 @@
 """`minglibc caps`: compare resolutions under different caps."""
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minglibc.app.caps import CapComparison, compare_caps
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
-from minglibc.cli.output import Terminal, print_table
+from minglibc.cli.output import Terminal, print_json, print_table, print_text
 from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
@@ -30,7 +29,7 @@ def run(arguments: Namespace) -> int:
         comparison = compare_caps(explain_options(arguments), terminal)
     steps = comparison.ranges
     if arguments.json:
-        print(json.dumps(as_json(steps, comparison.targets), indent=2))
+        print_json(as_json(steps, comparison.targets))
     else:
         _print(comparison, everything=arguments.all)
     terminal.info(_summary(steps, everything=arguments.all))
@@ -49,7 +48,7 @@ def _print(comparison: CapComparison, *, everything: bool) -> None:
     print_table(heads, rows)
     for step in steps:
         if not step.versions:
-            print(f"glibc {step} has no solution: {step.problem}")
+            print_text(f"glibc {step} has no solution: {step.problem}")
 
 
 def _mark(step: CapRange, caps: set[Cap]) -> str:

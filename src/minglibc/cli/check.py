@@ -1,13 +1,12 @@
 """`minglibc check`: check that binaries are compatible with the cap."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
 from minglibc.app.check import Caps, CheckOptions, CheckResult, check_environment, check_locked_files, check_wheels
 from minglibc.audit.rules import Finding, Kind
 from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
-from minglibc.cli.output import Terminal, plural, print_message
+from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT, SettingsError
 from minglibc.model.architectures import CPU_LEVELS
 
@@ -39,10 +38,10 @@ def run(arguments: Namespace) -> int:
         else:
             result = check_locked_files(options, terminal)
     if arguments.json:
-        print(json.dumps(as_json(result), indent=2))
+        print_json(as_json(result))
     else:
         for finding in result.findings:
-            print(_line(finding))
+            print_text(_line(finding))
     _print_summary(result, arguments, terminal)
     return EXIT_CANNOT if result.findings else 0
 

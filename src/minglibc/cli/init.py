@@ -1,10 +1,10 @@
 """`minglibc init`: add [tool.minglibc] to pyproject.toml."""
 
-import sys
 from argparse import Namespace
 
 from minglibc.app.init import InitOptions, init
 from minglibc.cli.args import ArgumentParser
+from minglibc.cli.output import print_message, print_text
 from minglibc.config.other_tools import Imported
 
 
@@ -38,17 +38,16 @@ def run(arguments: Namespace) -> int:
             tuple(arguments.arch or ()),
         )
     )
-    print(f"Added to {outcome.path}:\n\n{outcome.added}", end="")
+    print_text(f"Added to {outcome.path}:\n\n{outcome.added.rstrip()}")
     for result in outcome.settings:
         if isinstance(result, Imported):
-            print(f"Imported {result.source} as {result.key}", file=sys.stderr)
+            print_message(f"Imported {result.source} as {result.key}")
         else:
-            print(f"Skipped {result.source}: {result.reason}", file=sys.stderr)
+            print_message(f"Skipped {result.source}: {result.reason}")
     for libc, version in outcome.detected.items():
-        print(
-            f"{libc} {version} is this machine's version; change it to the oldest machine's, then run `minglibc lock`",
-            file=sys.stderr,
+        print_message(
+            f"{libc} {version} is this machine's version; change it to the oldest machine's, then run `minglibc lock`"
         )
     if outcome.problem:
-        print(f"before `minglibc lock` can run: {outcome.problem}", file=sys.stderr)
+        print_message(f"before `minglibc lock` can run: {outcome.problem}")
     return 0

@@ -1,14 +1,13 @@
 """`minglibc lock`: pyproject.toml → pylock.toml."""
 
 import gc
-import json
 import sys
 from argparse import Namespace
 from typing import Any
 
 from minglibc.app.lock import LockOptions, LockResult, check_freshness, lock_project
 from minglibc.cli.args import ArgumentParser, add_index, add_targets, common_options, target_overrides
-from minglibc.cli.output import Terminal, plural, print_message
+from minglibc.cli.output import Terminal, plural, print_json, print_message
 from minglibc.errors import EXIT_CANNOT
 from minglibc.lock.changes import Change
 
@@ -64,7 +63,7 @@ def run(arguments: Namespace) -> int:
     if result.up_to_date:
         terminal.info(f"{result.name} is up to date")
     if arguments.json:
-        print(json.dumps(as_json(result), indent=None if result.up_to_date else 2))
+        print_json(as_json(result), indent=None if result.up_to_date else 2)
     if not result.up_to_date:
         print_result(result, terminal, dry_run=arguments.dry_run, on_stdout=arguments.dry_run and not arguments.json)
     return 0

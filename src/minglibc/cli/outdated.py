@@ -1,6 +1,5 @@
 """`minglibc outdated`: newer releases, what blocks them, and the known vulnerabilities of locked releases."""
 
-import json
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 from minglibc.app.explain import find_outdated
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
-from minglibc.cli.output import Terminal, print_table
+from minglibc.cli.output import Terminal, print_json, print_table
 from minglibc.cli.targets import describe_targets, targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
@@ -45,7 +44,7 @@ def run(arguments: Namespace) -> int:
         rows = find_outdated(explain_options(arguments), terminal)
     now = datetime.now(UTC)
     if arguments.json:
-        print(json.dumps([as_json(row, now) for row in rows], indent=2))
+        print_json([as_json(row, now) for row in rows])
     else:
         _print(rows, now, everything=arguments.all)
     terminal.info(_summary(rows, everything=arguments.all))

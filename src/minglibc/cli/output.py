@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from minglibc.model.artifacts import printable
 from minglibc.model.urls import hide_secrets
 
 if TYPE_CHECKING:
@@ -49,12 +50,37 @@ def uses_color(stream: TextIO) -> bool:
 def print_message(text: str, stream: TextIO | None = None) -> None:
     """Print *text* to *stream* (default: stderr), with colored labels, without control characters and secrets of URLs."""
     stream = stream or sys.stderr
-    text = hide_secrets(text)
-    if not text.isascii() or not text.replace("\n", "").isprintable():
-        text = re.sub(_CONTROL, "\ufffd", text)
+    text = _safe(text)
     if uses_color(stream):
         text = "\n".join(_colored(line) for line in text.split("\n"))
     print(text, file=stream)
+
+
+def print_text(text: str) -> None:
+    """Print *text*, a command's result, to stdout, without control characters and secrets of URLs."""
+    print(_safe(text))
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print *value* as JSON, which escapes control characters, without secrets of URLs."""
+    import json  # noqa: PLC0415  3 ms, and an unchanged environment or lock prints no JSON
+
+    print(json.dumps(_without_secrets(value), indent=indent))
+
+
+def _safe(text: str) -> str:
+    text = hide_secrets(text)
+    if not text.isascii() or not text.replace("\n", "").isprintable():
+        text = re.sub(_CONTROL, "\ufffd", text)
+    return text
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_secrets(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _colored(line: str) -> str:
@@ -64,8 +90,9 @@ def _colored(line: str) -> str:
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print *rows* under *heads* to stdout, every column as wide as its widest cell."""
-    widths = [max(len(line[column]) for line in (heads, *rows)) for column in range(len(heads))]
-    for line in (heads, *rows):
+    lines = [[printable(hide_secrets(cell)) for cell in line] for line in (heads, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 

@@ -1,6 +1,5 @@
 """`minglibc report`: an HTML page with the results of `caps`, `outdated` and `check`."""
 
-import json
 import os
 import sys
 from argparse import Namespace
@@ -10,7 +9,7 @@ from typing import Any
 from minglibc.app.report import gather_report
 from minglibc.cli import caps, check, outdated
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
-from minglibc.cli.output import Terminal
+from minglibc.cli.output import Terminal, print_json
 from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.config import atomic_file
@@ -39,7 +38,7 @@ def run(arguments: Namespace) -> int:
     with Terminal.of(arguments) as terminal:
         data = gather_report(explain_options(arguments), terminal, check_files=not arguments.no_files)
     if arguments.json:
-        print(json.dumps(as_json(data), indent=2))
+        print_json(as_json(data))
         return 0
     text = render((files("minglibc.insight") / "report.html").read_text("utf-8"), data)
     if arguments.output == "-":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from minglibc.app.unchanged_environment import find_unchanged
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
-from minglibc.cli.output import Terminal, plural
+from minglibc.cli.output import Terminal, plural, print_json, print_text
 from minglibc.errors import EXIT_CANNOT
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def run(arguments: Namespace) -> int:
     with Terminal.of(arguments) as terminal:
         outcome = sync_environment(common, options, terminal)
     if arguments.json:
-        import json  # noqa: PLC0415
-
-        print(json.dumps(as_json(outcome, dry_run=options.dry_run), indent=2))
+        print_json(as_json(outcome, dry_run=options.dry_run))
     print_outcome(outcome, terminal, dry_run=options.dry_run, on_stdout=options.dry_run and not arguments.json)
     return EXIT_CANNOT if arguments.check and outcome.changed else 0
 
@@ -64,7 +62,7 @@ def print_outcome(
             terminal.info(f"{done} {plural(count, 'package')} in {outcome.seconds:.2f}s")
     for line in (line for step in plan.changes for line in step.lines):
         if on_stdout:
-            print(f" {line}")
+            print_text(f" {line}")
         else:
             terminal.info(f" {line}")
     if not plan.changes:

@@ -1,11 +1,10 @@
 """`minglibc tree`: show the dependency tree."""
 
-import json
 from argparse import ArgumentTypeError, Namespace
 
 from minglibc.app.tree import tree
 from minglibc.cli.args import ArgumentParser, add_lock, common_options
-from minglibc.cli.output import Terminal
+from minglibc.cli.output import Terminal, print_json, print_text
 from minglibc.lock.tree import CYCLE, SHOWN, drawn, nested
 
 
@@ -36,10 +35,10 @@ def run(arguments: Namespace) -> int:
         depth=arguments.depth,
     )
     if arguments.json:
-        print(json.dumps(nested(rows, "required-by" if invert else "requires"), indent=2))
+        print_json(nested(rows, "required-by" if invert else "requires"))
         return 0
     for line in drawn(rows):
-        print(line)
+        print_text(line)
     marks = {row.mark for row in rows}
     terminal = Terminal.of(arguments)
     if SHOWN in marks:

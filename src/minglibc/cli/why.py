@@ -1,6 +1,5 @@
 """`minglibc why NAME`: what requires a package, why its version was selected, and why no newer one."""
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from minglibc.cli.args import (
     common_options,
     target_overrides,
 )
-from minglibc.cli.output import Terminal
+from minglibc.cli.output import Terminal, print_json, print_text
 from minglibc.cli.targets import describe_targets, targets_as_json
 from minglibc.insight.why import Explanation, Link
 from minglibc.model.artifacts import Sdist, Wheel
@@ -36,9 +35,9 @@ def run(arguments: Namespace) -> int:
     with Terminal.of(arguments) as terminal:
         answers = explain_selection(arguments.name, explain_options(arguments), terminal)
     if arguments.json:
-        print(json.dumps([as_json(answer) for answer in answers], indent=2))
+        print_json([as_json(answer) for answer in answers])
         return 0
-    print("\n\n".join(_as_text(answer) for answer in answers))
+    print_text("\n\n".join(_as_text(answer) for answer in answers))
     return 0
 
 

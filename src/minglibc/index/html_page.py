@@ -91,9 +91,9 @@ def _check_size(body: bytes) -> None:
 def _base_url(parser: _LinkParser, response: Response) -> str:
     """The URL that links are relative to; that of <base> may be relative itself, and is ignored if it is invalid."""
     try:
-        return urljoin(response.url, parser.base)
+        return urljoin(response.base_url, parser.base)
     except ValueError:
-        return response.url
+        return response.base_url
 
 
 def _has_mark(body: bytes, marks: Sequence[bytes]) -> bool:

@@ -59,7 +59,7 @@ def read_json(response: Response, name: str) -> ProjectPage:
     return reduce_files(
         name,
         page.files,
-        base_url=response.url,
+        base_url=response.base_url,
         status=printable(page.project_status.status),
         status_reason=page.project_status.reason or "",
     )
@@ -133,4 +133,4 @@ def _read_project_json(response: Response, name: str) -> ProjectPage:
         for file in release
         if file.url.startswith(("https://", "http://"))
     ]
-    return reduce_files(name, files, base_url=response.url)
+    return reduce_files(name, files, base_url=response.base_url)

@@ -28,6 +28,11 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def base_url(self) -> str:
+        """What links of the page are relative to, without the query, which is a signature after some redirects."""
+        return self.url.partition("#")[0].partition("?")[0]
+
 
 def decompressed(response: Response) -> Response:
     """*response* with its body decompressed; raises IndexAnswerError where it is incomplete or too large."""
