@@ -91,3 +91,19 @@ def test_results_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     # Columns are as wide as what is printed.
     assert table.splitlines()[3].index("  b") + 2 == table.splitlines()[4].index("d")
     assert json.loads("{" + value)["a"][0].endswith("https://h.invalid/x")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_tables_fit_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a terminal, the widest cells are wrapped; elsewhere, each row is one line."""
+    reason = "torch 2.6.0 requires nvidia-cublas-cu12==12.4.5.8"
+    monkeypatch.setenv("COLUMNS", str(columns))
+    output.print_table(["package", "blocked by"], [["nvidia-cublas-cu12", reason]])
+    assert f"nvidia-cublas-cu12  {reason}" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    output.print_table(["package", "blocked by"], [["nvidia-cublas-cu12", reason]])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert reason.replace(" ", "") == "".join(line[20:] for line in lines[1:]).replace(" ", "")

@@ -90,7 +90,7 @@ def test_folder(lock: Lock, tmp_path: Path, wheels: Path, public: IndexServer, u
     assert ({"sha256": built.sha256}, len(built.content)) == (corp.wheels[0].hashes, corp.wheels[0].size)
     assert "file:" not in (tmp_path / "pylock.toml").read_text()
     assert "gives no sha256" not in ran.err
-    assert "held back by the cap: corp 1.5 → 1.0: newer releases need glibc 2.28" in ran.err
+    assert "held back by the cap: corp 1.0 (1.5 needs glibc 2.28)" in ran.err
     assert wheels.is_dir()
 
 

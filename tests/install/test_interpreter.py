@@ -80,3 +80,4 @@ def test_interrupted_creation_is_completed(tmp_path: Path) -> None:
     assert create(str(folder), sys.executable).is_environment
     assert not is_creatable(str(folder))
     assert not is_creatable(str(tmp_path))
+    assert (folder / ".gitignore").read_text(encoding="utf-8").splitlines()[-1] == "*"

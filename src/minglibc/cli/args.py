@@ -22,14 +22,7 @@ class _Formatter(argparse.HelpFormatter):
     """argparse's formatter, which is created for every option and would import shutil (5 ms) for the terminal's width."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
-    except (OSError, ValueError):
-        return 80
+        super().__init__(prog, width=output.terminal_width() - 2)
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -57,11 +57,12 @@ def _print(rows: Sequence[ReleaseStatus], now: datetime, *, everything: bool) ->
     if not shown:
         return
     everywhere = tuple(dict.fromkeys(target for row in rows for target in row.targets))
-    heads = ["package", "locked", "age", "newest", "blocked by", "vulnerabilities"]
-    cells = [
-        [row.name, row.locked, age_text(row.locked_on, now), row.newest, blocked_by(row), vulnerabilities(row)]
-        for row in shown
-    ]
+    heads = ["package", "locked", "age", "newest", "blocked by"]
+    cells = [[row.name, row.locked, age_text(row.locked_on, now), row.newest, blocked_by(row)] for row in shown]
+    # The summary says that there is no data.
+    if any(row.vulnerabilities is not None for row in rows):
+        heads.append("vulnerabilities")
+        cells = [[*line, vulnerabilities(row)] for line, row in zip(cells, shown, strict=True)]
     if any(set(row.targets) != set(everywhere) for row in shown):
         heads.append("targets")
         cells = [

@@ -6,6 +6,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from minglibc.model.artifacts import printable
@@ -31,6 +32,8 @@ _CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u
 # Progress is displayed after so many seconds.
 _DELAY = 0.4
 _LONG_SEARCH = 10.0
+# Columns of a table are not wrapped below this width.
+_NARROWEST = 12
 _color = "auto"
 
 
@@ -89,11 +92,34 @@ def _colored(line: str) -> str:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* under *heads* to stdout, every column as wide as its widest cell."""
+    """Print *rows* under *heads* to stdout; in a terminal, the cells of the widest columns are wrapped to fit its width."""
     lines = [[printable(hide_secrets(cell)) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    if sys.stdout.isatty():
+        excess = sum(widths) + 2 * len(widths) - 2 - terminal_width()
+        while excess > 0 and max(widths) > _NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+            excess -= 1
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        wrapped = [_wrap(cell, width) for cell, width in zip(line, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            print("  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
+
+
+def _wrap(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    from textwrap import wrap  # noqa: PLC0415  few tables are too wide
+
+    return wrap(cell, width, break_on_hyphens=False)
+
+
+def terminal_width() -> int:
+    """The number of columns of the terminal, 80 without one."""
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def plural(number: int, noun: str) -> str:

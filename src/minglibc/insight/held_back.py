@@ -21,7 +21,7 @@ class HeldBack(NamedTuple):
     targets: tuple[Target, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.newest} → {self.locked}: newer releases need {self.needs.named}"
+        return f"{self.name} {self.locked} ({self.newest} needs {self.needs.named})"
 
 
 def held_back(

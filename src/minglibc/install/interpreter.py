@@ -179,9 +179,18 @@ def create(folder: str, executable: str) -> Interpreter:
         )
     interpreter = inspect(os.path.join(folder, "bin", "python"))
     check_location(interpreter, folder)
+    _ignore_in_git(folder)
     apply_umask(folder)
     os.unlink(marker)
     return interpreter
+
+
+def _ignore_in_git(folder: str) -> None:
+    """Let Git ignore the environment at *folder*, as the venv module of Python 3.13 does."""
+    path = os.path.join(folder, ".gitignore")
+    if not os.path.lexists(path):
+        with open(path, "x", encoding="utf-8") as file:
+            file.write("*\n")
 
 
 def check_location(interpreter: Interpreter, folder: str) -> None:
