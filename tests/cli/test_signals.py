@@ -15,6 +15,8 @@ from tests.support.index import Exchange, IndexServer
 
 # As the script of an installation, but it prints something when Python has started and minglibc's own code runs.
 PROGRAM = "from minglibc.__main__ import main; import os; os.write(1, b'started'); main()"
+# Under nohup the tests themselves ignore SIGHUP, and child processes inherit that.
+DEFAULTS = "import signal; [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)]; "
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -24,7 +26,7 @@ def project(tmp_path: Path, index: IndexServer) -> LockedProject:
     return locked_pair(tmp_path / "project", index)
 
 
-def start(project: LockedProject, *arguments: str, before: str = "") -> "subprocess.Popen[bytes]":
+def start(project: LockedProject, *arguments: str, before: str = DEFAULTS) -> "subprocess.Popen[bytes]":
     """Start the program, and wait until its own code runs."""
     command = [sys.executable, "-c", before + PROGRAM, *arguments]
     child = subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

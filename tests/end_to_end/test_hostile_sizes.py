@@ -125,12 +125,36 @@ HTML: dict[str, Callable[[], bytes]] = {
     "scripts": lambda: b"<script>" * 3_000_000,
     "100 MiB": lambda: b">" * (100 << 20),
 }
+# What costs most below the limits of html_page: a page of 48 MiB, or a cost of 1,200,000.
+LARGEST_HTML: dict[str, Callable[[], bytes]] = {
+    "tags": lambda: b"<b>" * 1_190_000,
+    "ends": lambda: b"</b>" * 1_190_000,
+    "text": lambda: b"x" * (48 << 20),
+    "links": lambda: b"<a href=x>" * 290_000,
+    "named links": lambda: b"<a href=b-1-py3-none-any.whl>" * 290_000,
+    "long links": lambda: b"".join(b"<a href=%d/%b/b-1-py3-none-any.whl>" % (n, b"b" * 200) for n in range(200_000)),
+    "links of one value": lambda: b"".join(b"<a href=%d%b>" % (n, b"b" * 200_000) for n in range(250)),
+    "other links of one value": lambda: "".join(f"<a href=\U0001f600{'b' * 200_000}>" for _ in range(200)).encode(),
+    "attributes": lambda: (b"<a " + b"".join(b"b%d=1 " % n for n in range(30_000)) + b">") * 39,
+    "attributes of one tag": lambda: b"x" * (1 << 18) + b"<a " + b"".join(b"%x " % n for n in range(130_000)) + b">",
+    "spaces": lambda: (b"<a" + b" " * 250_000 + b">") * 200,
+    "slashes": lambda: (b"<a " + b"/ " * 125_000 + b">") * 200,
+    "values": lambda: (b"<a b='" + b"b " * 120_000 + b"'>") * 200,
+    "comments": lambda: (b"<!--" + b"- " * 125_000 + b"-->") * 200,
+    "scripts": lambda: (b"<script>" + b"</b" * 1900 + b"x" * 245_000 + b"</script>") * 200,
+    "references": lambda: b"&#9;" * 4_700_000 + b"<b>",
+    "references in values": lambda: (b"<a b='" + b"&#9;" * 50_000 + b"'>") * 94,
+    "declarations": lambda: (b"<![cdata[" + b"b " * 120_000 + b">") * 200,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", HTML)
+@pytest.mark.parametrize(
+    "case", [*HTML, *(pytest.param(f"largest: {case}", marks=pytest.mark.slow) for case in LARGEST_HTML)]
+)
 def test_html_pages(case: str) -> None:
     """Pages in HTML, of a project and of all projects."""
-    body = HTML[case]()
+    largest = case.removeprefix("largest: ")
+    body = HTML[case]() if largest == case else LARGEST_HTML[largest]()
     run_limited(partial(read_all, body, "text/html"), IndexAnswerError)
     flat = Response(URL, 200, {"content-type": "text/html"}, body)
     run_limited(partial(read_flat_page, flat), IndexAnswerError)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from minglibc.errors import IndexAnswerError
 from minglibc.index import pages, response
+from minglibc.index.html_page import read_flat_page
 from minglibc.index.pages import read_page
 from minglibc.index.response import JSON_TYPE, Response
+from tests.support.limits import run_limited
 
 JSON = Response("https://example.invalid/simple/b/", 200, {"content-type": JSON_TYPE}, b"")
 HTML = JSON._replace(headers={"content-type": "text/html"})
@@ -81,6 +83,21 @@ def test_repeated_html_takes_linear_time(run: str) -> None:
     with pytest.raises(IndexAnswerError, match="lists no files"):
         read_page(HTML._replace(body=("<a " + run * 100_000 + "<a >").encode()), "b")
     assert time.process_time() - began < 10
+
+
+@pytest.mark.slow
+def test_large_flat_index() -> None:
+    """A flat index of 30 MiB with 150,000 files is read within the limits of memory and time."""
+    digest = "0" * 64
+    names = [f"torch_ext-1.{number}%2Bcu121-cp311-cp311-manylinux2014_x86_64.whl" for number in range(150_000)]
+    links = (f'<a href="cu121/{name}#sha256={digest}">{name}</a><br>' for name in names)
+    page = HTML._replace(body="\n".join(links).encode())
+    assert len(page.body) > 30_000_000
+
+    def read() -> None:
+        assert len(read_flat_page(page).files["torch-ext"]) == 150_000
+
+    run_limited(read)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The HTML of the Simple API (PEP 503), and of flat indexes, whose one page links to the files of all projects."""
 
+import codecs
+import sys
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -14,25 +16,55 @@ from minglibc.model.urls import display_url
 
 # One of these is in every index page without files: PEP 629's version, servers' usual titles, and directory listings.
 _MARKS = (b"pypi:repository-version", b"simple index", b"links for", b"index of /", b"directory listing for")
-# html.parser reads a megabyte of attributes per second. A page of 13,000 files, as PyPI's largest, has half of this size.
-_MAX_SIZE = 10 * MIB
-_MAX_TAG = 1 << 20
-_MAX_TAGS = 500_000
+# Together, these limit a page to 300 MiB and 20 seconds. A flat index with 150,000 files and 30 MiB is below them.
+_MAX_SIZE = 48 * MIB
+_MAX_UNCLOSED = MIB // 4
+_MAX_VALUES = 64 * MIB
+# html.parser needs up to 10 µs for a tag, 4 for an attribute and 2 for a character reference.
+_MAX_COST = 1_200_000
+_LINK_COST = 2
+_REFERENCES_PER_COST = 4
+_CHUNK = MIB // 2
 _NO_FILES = "the index returned a web page that lists no files — a login page?"
 
 
 class _LinkParser(HTMLParser):
-    """Collects the files that a page's anchors link to."""
+    """Collects the files that a page's anchors link to; raises ValueError where a page costs too much time or memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.files: list[File] = []
         self.version = "1.0"
         self.base = ""
+        self._cost = 0
+        self._values = 0
+
+    def read(self, body: bytes) -> None:
+        """Parse a page. An incomplete tag at its end is ignored."""
+        if len(body) > _MAX_SIZE:
+            raise ValueError(f"it is larger than {_MAX_SIZE // MIB} MiB")
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        for start in range(0, len(body), _CHUNK):
+            text = decoder.decode(body[start : start + _CHUNK])
+            self._spend(text.count("<") + text.count("&") // _REFERENCES_PER_COST)
+            self.feed(text)
+            # What is not closed is searched again with the next chunk.
+            if len(self.rawdata) > _MAX_UNCLOSED:
+                raise ValueError(f"it has a tag, comment or script of more than {_MAX_UNCLOSED // 1024} KiB")
+
+    def _spend(self, cost: int) -> None:
+        self._cost += cost
+        if self._cost > _MAX_COST:
+            raise ValueError("it has too many tags, attributes or character references")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._spend(len(attrs))
         attributes = {name: value or "" for name, value in attrs}
         if tag == "a" and attributes.get("href"):
+            self._spend(_LINK_COST)
+            self._values += sum(map(sys.getsizeof, attributes.values()))
+            if self._values > _MAX_VALUES:
+                raise ValueError(f"the attributes of its links need more than {_MAX_VALUES // MIB} MiB")
             try:
                 file = _linked_file(attributes)
             except ValueError:
@@ -68,24 +100,12 @@ def _hashes(text: str) -> dict[str, str]:
 def _parse(response: Response) -> _LinkParser:
     parser = _LinkParser()
     with parsing(response):
-        _check_size(response.body)
-        # Without close(), an incomplete tag at the end is ignored.
-        parser.feed(response.body.decode(errors="replace"))
+        parser.read(response.body)
     if parser.version.partition(".")[0] != "1":
         raise IndexAnswerError(
             f"{display_url(response.url)}: the index uses version {printable(parser.version)} of the Simple API; minglibc supports 1.x"
         )
     return parser
-
-
-def _check_size(body: bytes) -> None:
-    """Raise ValueError where html.parser would need too much memory or time."""
-    if len(body) > _MAX_SIZE:
-        raise ValueError(f"it is larger than {_MAX_SIZE // MIB} MiB")
-    if max(map(len, body.split(b">"))) > _MAX_TAG:
-        raise ValueError(f"it has a tag of more than {_MAX_TAG // 1024} KiB")
-    if body.count(b"<") > _MAX_TAGS:
-        raise ValueError(f"it has more than {_MAX_TAGS} tags")
 
 
 def _base_url(parser: _LinkParser, response: Response) -> str:
