@@ -142,7 +142,8 @@ def test_extras(project: LockedProject) -> None:
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({"dynamic": ["dependencies"]}, "can't be dynamic"),
+        ({"dynamic": ["dependencies"], "dependencies": None}, "which only a build can tell"),
+        ({"dynamic": ["dependencies"]}, "which [project] has as well"),
         ({"name": "other"}, "is named 'other', not a"),
         ({"version": None}, "has no version"),
         ({"version": "no version"}, "has no version"),

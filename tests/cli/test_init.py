@@ -89,9 +89,13 @@ def test_options_win(tmp_path: Path) -> None:
 
 
 def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> None:
-    """Where requires-python excludes the running Python, requires-python alone decides."""
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace("<3.11", f"<{HERE}"))
-    assert ["glibc"] == list(run(tmp_path))
+    """Where requires-python excludes the running Python, the default Pythons are written."""
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace("<3.11", "<3.11,!=" + HERE + ".*"))
+    table = run(tmp_path)
+    assert list(table) == ["glibc", "python"]
+    assert isinstance(table["python"], list)
+    assert HERE not in table["python"]
+    assert table["python"]
 
 
 @pytest.mark.parametrize(

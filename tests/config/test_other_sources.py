@@ -29,7 +29,7 @@ python = "3.11"
 def problem(text: str) -> str:
     """The message of the invalid pyproject.toml with *text* at its end."""
     with pytest.raises(SettingsError) as refused:
-        parse(HEAD + text)
+        parse(HEAD + text, folder=".")
     return refused.value.message
 
 
@@ -38,14 +38,13 @@ def problem(text: str) -> str:
     [
         ("lib", '{ git = "https://git.example.invalid/lib" }', "a Git repository", "path of a checkout"),
         ("lib", '{ git = "https://git.example.invalid/lib", tag = "1" }', "a Git repository", "build a wheel"),
-        ("lib", "{ workspace = true }", "a member of a workspace", 'lib = { path = "packages/lib" }'),
+        ("lib", "{ workspace = true }", "not a member of a workspace here", 'lib = { path = "packages/lib" }'),
         ("lib", '{ url = "https://files.example.invalid/lib-1.tar.gz" }', "a URL", "lib @ https://files"),
         ("lib", '{ index = "internal" }', "an index", "[[tool.minglibc.index]]"),
-        ("lib", '[{ index = "a", marker = "python_version < \'3.9\'" }]', "a list of sources", ""),
-        ("lib", '{ path = "libs/lib", marker = "python_version < \'3.9\'" }', "a path", 'path = "libs/lib"'),
+        ("lib", '[{ index = "a", marker = "python_version > \'3.9\'" }]', "an index", ""),
         ("Lib", '{ git = "https://git.example.invalid/lib" }', "a Git repository", ""),
-        ("in-extra", "{ workspace = true }", "a member of a workspace", ""),
-        ("in-group", "{ workspace = true }", "a member of a workspace", ""),
+        ("in-extra", "{ workspace = true }", "not a member of a workspace here", ""),
+        ("in-group", "{ workspace = true }", "not a member of a workspace here", ""),
     ],
 )
 def test_sources_of_uv_are_refused(name: str, value: str, kind: str, advice: str) -> None:
@@ -72,6 +71,55 @@ def test_path_sources_of_uv_are_read() -> None:
     assert settings.paths == {"lib": PathSource("libs/lib", editable=True), "plain": PathSource("p")}
 
 
+INDEX = '[[tool.uv.index]]\nname = "internal"\nurl = "https://index.example.invalid/simple"\nexplicit = true\n'
+
+
+def test_index_sources_of_uv_are_read() -> None:
+    """A package is pinned to the index, if the source applies to the targets."""
+    source = "[tool.uv.sources]\nlib = "
+    for value in ('{ index = "internal" }', '[{ index = "internal", marker = "sys_platform == \'linux\'" }]'):
+        settings = parse(f"{HEAD}{source}{value}\n{INDEX}")
+        assert settings.sources == {"lib": "internal"}
+        (index,) = settings.indexes
+        assert (index.name, index.url, index.explicit) == ("internal", "https://index.example.invalid/simple", True)
+        assert not settings.warnings
+    settings = parse(f'{HEAD}{source}[{{ index = "internal", marker = "sys_platform == \'win32\'" }}]\n{INDEX}')
+    assert settings.sources == {}
+
+
+def test_wheel_sources_of_uv_are_read() -> None:
+    """The URL of a wheel replaces the version."""
+    url = "https://files.example.invalid/lib-1-py3-none-any.whl"
+    settings = parse(f'{HEAD}[tool.uv.sources]\nlib = {{ url = "{url}" }}\n')
+    assert [requirement.url for requirement in settings.requirements] == [url, ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('[{ index = "internal", extra = "cpu" }]', "depends on an extra or a group"),
+        ('[{ index = "internal", marker = "what" }]', "has an invalid marker"),
+        ('{ path = "libs/lib", marker = "python_version < \'3.12\'" }', "is not the same for all targets"),
+        ("[1]", "is not a table of a source"),
+    ],
+)
+def test_conditional_sources_of_uv(value: str, message: str) -> None:
+    """A source must be the same for all targets, extras and groups."""
+    table = f"[tool.uv.sources]\nlib = {value}\n{INDEX}"
+    text = HEAD.replace('python = "3.11"', 'python = ["3.11", "3.12"]') + table
+    with pytest.raises(SettingsError) as refused:
+        parse(text)
+    assert message in refused.value.message
+
+
+def test_index_with_credentials_is_refused() -> None:
+    """The password would be in the lock."""
+    table = INDEX.replace("https://", "https://user:secret@")
+    message = problem(f'[tool.uv.sources]\nlib = {{ index = "internal" }}\n{table}')
+    assert "is an index, which minglibc does not read" in message
+    assert "secret" not in message
+
+
 def test_own_sources_override() -> None:
     """Entries of [tool.minglibc.sources], and sources of packages that nothing requires, are no problem."""
     own = '[tool.minglibc.sources]\nlib = { path = "libs/lib" }\n'
@@ -88,6 +136,7 @@ def test_own_sources_override() -> None:
         ('[tool.pdm.dev-dependencies]\ntest = ["x"]\n', "tool.pdm.dev-dependencies is not read"),
         ('[tool.poetry.group.dev.dependencies]\nx = "*"\n', "tool.poetry.group is not read"),
         ('[[tool.uv.index]]\nurl = "https://h.invalid/simple"\n', "tool.uv.index is not read"),
+        ('[tool.uv]\noverride-dependencies = ["x==1"]\n', "write overrides under [tool.minglibc]"),
         ('[[tool.pdm.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "or packages come from PyPI"),
     ],
 )

@@ -154,7 +154,6 @@ def test_invalid_values(table: str, message: str) -> None:
         # C11
         ("", "project is missing; write [project]"),
         ("project = 1\n", "project (line 1) is the number 1; expected a table"),
-        ('[project]\ndynamic = ["dependencies"]\nrequires-python = ">=3.9"\n', "write them under project.dependencies"),
         ('[project]\ndependencies = "a"\nrequires-python = ">=3.9"\n', "expected a list of strings"),
         ('[project]\nname = "a"\n', 'write requires-python = ">=3.9" under [project]'),
         ('[project]\nrequires-python = "3.9+"\n', "expected a version specifier"),

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable
 
 from minglibc.build import source_tree
-from minglibc.config.files import pyproject_path
 from minglibc.config.settings import Settings
 from minglibc.index import local_files
 from minglibc.index.client import Index
@@ -20,28 +19,32 @@ def add_direct_references(
     index: Index, settings: Settings, requirements: Iterable[Requirement], inputs: Inputs
 ) -> Inputs:
     """Give *index* the files and folders that *requirements* and the settings refer to; *inputs* with their digests."""
-    local: dict[str, str] = {}
+    local = dict(inputs.local)
     sources = {name: source.path for name, source in settings.paths.items()}
     for name, references in directs(requirements, inputs.folder, sources).items():
         metadata: dict[Artifact, CoreMetadata] = {}
         for position, reference in enumerate(references):
             if reference.path:
-                read = references[position] = _read(reference, metadata)
-                path = pyproject_path(reference.path) if isinstance(read.artifact, SourceTree) else reference.path
-                local[path] = digest(os.path.join(inputs.folder, path))
+                references[position], paths = _read(reference, metadata)
+                local |= {path: digest(os.path.join(inputs.folder, path)) for path in paths}
         index.seed(DirectPage(name, references), metadata)
     editable = frozenset(name for name, source in settings.paths.items() if source.editable)
     return inputs._replace(local=local, editable=editable)
 
 
-def _read(reference: Direct, metadata: dict[Artifact, CoreMetadata]) -> Direct:
-    """*reference* as its file is; adds to *metadata*, except for a source distribution, which is read or built later."""
+def _read(reference: Direct, metadata: dict[Artifact, CoreMetadata]) -> tuple[Direct, list[str]]:
+    """*reference* as its file is, and the files that were read; adds to *metadata*.
+
+    A source distribution is read or built later.
+    """
     match reference.artifact:
         case SourceTree() as file:
-            folder, metadata[folder] = source_tree.read(file)
-            return reference._replace(artifact=folder)
+            read = source_tree.read(file)
+            metadata[read.tree] = read.metadata
+            paths = [os.path.join(reference.path, path) for path in read.files]
+            return reference._replace(artifact=read.tree), paths
         case Wheel() as file:
             wheel, metadata[wheel] = local_files.read(file)
-            return reference._replace(artifact=wheel)
+            return reference._replace(artifact=wheel), [reference.path]
         case file:
-            return reference._replace(artifact=local_files.hashed(file))
+            return reference._replace(artifact=local_files.hashed(file)), [reference.path]

@@ -9,6 +9,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.config import edit, files, folder_lock, project_files
 from minglibc.config.edit import DependencyList
+from minglibc.errors import SettingsError
 from minglibc.lock.reader import Lock, loads
 from minglibc.model import versions
 
@@ -69,19 +70,32 @@ def _edit(
 ) -> LockResult:
     """Write the edited pyproject.toml and its lock, both or neither."""
     folder = options.common.project_folder
+    own_folder = files.find(options.common.project)
+    is_member = own_folder != folder
+    if is_member and options.dependency_list.group:
+        raise SettingsError(
+            f"{own_folder} is a member of the workspace at {folder}, whose lock has only the root's dependency groups",
+            hint=f"add the group to the root: --project {folder}",
+        )
     with folder_lock.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
         request = project_request(options.common)
         project_files.check_pyproject_path(folder)
         project_files.check_lock_path(request.path)
 
         def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:
+            if is_member:
+                # The lock of the root reads the member's file.
+                project_files.write_pyproject(own_folder, text)
+                return resolve_lock(request, old, LockOptions(options.common), reporter)
             return resolve_lock(request._replace(pyproject=text), old, LockOptions(options.common), reporter)
 
-        text, result = edited(request.pyproject, files.read_lock(request.path), resolve)
-        project_files.write_pyproject(folder, text)
+        original = files.read_pyproject(own_folder)
         try:
+            text, result = edited(original, files.read_lock(request.path), resolve)
+            project_files.write_pyproject(own_folder, text)
             project_files.write_lock(request.path, result.text)
         except BaseException:
-            project_files.write_pyproject(folder, request.pyproject)
+            if files.read_pyproject(own_folder) != original:
+                project_files.write_pyproject(own_folder, original)
             raise
     return result

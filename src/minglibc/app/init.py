@@ -4,11 +4,13 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import tomlkit
 
 from minglibc.config import files, parser, project_files, settings, toml_file
+from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
 from minglibc.errors import SettingsError, TargetError
 from minglibc.model import versions
@@ -126,13 +128,16 @@ def _machine_caps() -> dict[str, str]:
 
 
 def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:
-    """The Python versions of the table; none where requires-python is enough."""
+    """The Python versions of the table: the running one, or where that is excluded, the default ones."""
     metadata = document.get("project", {})
     requires_python = metadata.get("requires-python", "") if isinstance(metadata, dict) else ""
     if not given:
         try:
             running = PythonVersion.parse(f"3.{sys.version_info.minor}")
-            return [str(running)] if versions.contains(requires_python, running.full) else []
+            if versions.contains(requires_python, running.full):
+                return [str(running)]
+            default = default_pythons(requires_python, classifiers_of(metadata), datetime.now(UTC).date())
+            return [str(python) for python in default.pythons]
         except (TargetError, ValueError, TypeError):
             return []
     for text in given:

@@ -18,7 +18,7 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session, open_session
 from minglibc.config import files, folder_lock, project_files
-from minglibc.config.settings import Overrides
+from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, NewerLock, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
@@ -80,6 +80,7 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
     old = files.read_lock(request.path)
     if not request.follows_links:
         project_files.check_lock_path(request.path, "" if request.source.is_project else os.getcwd())
+    request = request._replace(upgrade=options.upgrade)
     if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
         project_files.remove_stale_files(request.folder)
         return LockResult(request.name, old, up_to_date=True)
@@ -114,7 +115,9 @@ def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshn
         return Freshness(request.name, command)
     lock = loads(old, name=request.name)
     check_lock_source(old, request)
-    reasons = [f"{path} has changed" for path in source_files.changed(old, request.folder)]
+    reasons = [
+        f"{path} has changed" for path in source_files.changed_with_members(old, request.pyproject, request.folder)
+    ]
     if not request.is_current(lock.inputs) or not reasons:
         reasons += _changed_inputs(lock, request)
     return Freshness(request.name, command, reasons)
@@ -145,7 +148,7 @@ def is_fresh(request: LockRequest, old: str) -> bool:
     digests = lock_digests(old)
     if digests is None or not digests.intact or not request.is_current(digests.inputs):
         return False
-    return not (source_files.lists_any(old) and source_files.changed(old, request.folder))
+    return not source_files.changed_with_members(old, request.pyproject, request.folder)
 
 
 def _changed_inputs(lock: Lock, request: LockRequest) -> list[str]:
@@ -179,6 +182,7 @@ def resolve_lock(
         name: version for target in (before.targets if before else ()) for name, version in locked(target).items()
     }
     with open_session(request, options.common, reporter, preferences=preferences, builds=True) as session:
+        _report_default_pythons(session.settings, is_new=before is None or options.upgrade, reporter=reporter)
         resolutions = _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
         document = merge(resolutions, session.inputs)
         if before is not None:
@@ -200,6 +204,11 @@ def resolve_lock(
         releases_held_back,
         time.monotonic() - started,
     )
+
+
+def _report_default_pythons(settings: Settings, *, is_new: bool, reporter: Reporter) -> None:
+    if is_new and settings.default_pythons is not None and settings.default_pythons.message:
+        reporter.info(settings.default_pythons.message)
 
 
 def _warn_of_unknown(options: LockOptions, known: Collection[str], reporter: Reporter) -> None:

@@ -9,15 +9,18 @@ from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
+from minglibc.config.default_pythons import RecordedPythons
 from minglibc.config.lock_source import PROJECT_FILE, LockSource, leads_out
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
-from minglibc.errors import LockError, SettingsError
+from minglibc.errors import LockError, MinglibcError, SettingsError
 from minglibc.lock.digest import fingerprint, is_current, lock_digests
+from minglibc.lock.reader import loads_targets
 from minglibc.model import toml
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+_DEFAULT_PYTHON = "\ndefault-python = true\n"
 NO_OVERRIDES = Overrides()
 
 
@@ -30,6 +33,8 @@ class LockRequest(NamedTuple):
     overrides: Overrides = Overrides()
     follows_links: bool = False
     """Whether the user named the path, which may then be a link to anywhere."""
+    upgrade: bool = False
+    """Whether to select the default Pythons again, instead of those that the lock records."""
 
     @property
     def folder(self) -> str:
@@ -52,7 +57,26 @@ class LockRequest(NamedTuple):
 
     def settings(self) -> Settings:
         """The settings with the overrides; raises SettingsError with every mistake."""
-        return parse(self.pyproject, name=self.source.name, overrides=self.overrides, written=self.source.is_project)
+        return parse(
+            self.pyproject,
+            name=self.source.name,
+            overrides=self.overrides,
+            written=self.source.is_project,
+            folder=self.folder,
+            recorded=self._recorded_pythons,
+        )
+
+    def _recorded_pythons(self) -> RecordedPythons | None:
+        """The default Pythons that the existing lock records."""
+        text = None if self.upgrade else files.read_lock(self.path)
+        if text is None or _DEFAULT_PYTHON not in text:
+            return None
+        try:
+            document = toml.loads(text)
+            pythons = sorted({target.python for target in loads_targets(document)})
+            return RecordedPythons(document["requires-python"], tuple(pythons))
+        except (ValueError, KeyError, TypeError, MinglibcError):
+            return None  # a damaged lock is reported where it is read
 
     def reread(self) -> "LockRequest":
         """The same request with the current contents of its source."""

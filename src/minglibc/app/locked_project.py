@@ -69,7 +69,7 @@ def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
 
 def _check_fresh(file: LockFile, pyproject: str) -> None:
     """Raise LockError where the source of a lock, or a file that it lists, has changed."""
-    changed = source_files.changed(file.text, file.folder) if source_files.lists_any(file.text) else []
+    changed = source_files.changed_with_members(file.text, pyproject, file.folder)
     if not _is_fresh(file.lock, pyproject):
         changed = [*changed, file.lock.source.name]
     if changed:

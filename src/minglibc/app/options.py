@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minglibc.cache.location import default_folder, usable_folder
-from minglibc.config import files
+from minglibc.config import files, workspace
 
 
 class CommonOptions(NamedTuple):
@@ -25,8 +25,8 @@ class CommonOptions(NamedTuple):
 
     @property
     def project_folder(self) -> str:
-        """The folder of pyproject.toml; raises SettingsError where there is none."""
-        return files.find(self.project)
+        """The folder of pyproject.toml, or the root of its workspace; raises SettingsError where there is none."""
+        return workspace.root_of(files.find(self.project))
 
     @property
     def configured_cache(self) -> str:

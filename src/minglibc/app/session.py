@@ -1,5 +1,6 @@
 """A project that is ready to be resolved: its settings, its opened indexes, and what its lock will record."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from minglibc.cache.pages import Store
 from minglibc.config.settings import Settings
 from minglibc.index.client import Index
 from minglibc.lock.document import Inputs
+from minglibc.lock.source_files import digest
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.prefetch import Speculation
@@ -90,4 +92,6 @@ def _inputs(request: LockRequest, settings: Settings, index: Index) -> Inputs:
         target_names=settings.target_names,
         source=request.source,
         folder=request.folder,
+        local={path: digest(os.path.join(request.folder, path)) for path in settings.files},
+        default_python=settings.default_pythons is not None and settings.default_pythons.by_date,
     )

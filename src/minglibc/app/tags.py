@@ -1,8 +1,7 @@
 """The use case of `tags`: the wheel tags that each target accepts, best first."""
 
+from minglibc.app.lock_request import project_request
 from minglibc.app.options import CommonOptions
-from minglibc.config import files
-from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides
 from minglibc.model.targets import LIBCS, PythonVersion, Target, check_architecture, check_cap, compatible_tags
 
@@ -22,4 +21,4 @@ def _targets(common: CommonOptions, overrides: Overrides) -> list[Target]:
             for name in overrides.architectures or ("x86_64",)
             for cap in caps
         ]
-    return list(parse(files.read_pyproject(common.project_folder), overrides=overrides).targets)
+    return list(project_request(common, overrides).settings().targets)

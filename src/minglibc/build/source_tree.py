@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from minglibc.config import files
+from minglibc.config.dynamic_metadata import Metadata, with_dynamic
+from minglibc.config.problems import Problems
 from minglibc.errors import SettingsError, WheelError
 from minglibc.index.local_files import path_of
 from minglibc.lock.digest import hexdigest
@@ -13,14 +15,20 @@ from minglibc.model.artifacts import SourceTree
 from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 
-# The resolver needs them before the project is built.
-_STATIC = ("dependencies", "optional-dependencies", "requires-python")
 # Folders that builds and editors create, and no build reads.
 _IGNORED = frozenset(("__pycache__", "build", "dist", "node_modules", "venv"))
 
 
-def read(folder: SourceTree) -> tuple[SourceTree, CoreMetadata]:
-    """*folder* with its version and the digest of its pyproject.toml, and its metadata; raises WheelError."""
+class LocalMetadata(NamedTuple):
+    """A source tree with its version and the digest of its pyproject.toml, its metadata, and the files that these are from."""
+
+    tree: SourceTree
+    metadata: CoreMetadata
+    files: tuple[str, ...]
+
+
+def read(folder: SourceTree) -> LocalMetadata:
+    """The metadata of *folder*, as far as they are static; raises WheelError."""
     directory = path_of(folder.url)
     path = files.pyproject_path(directory)
     if not os.path.isdir(directory):
@@ -28,8 +36,8 @@ def read(folder: SourceTree) -> tuple[SourceTree, CoreMetadata]:
             f"there is no folder {directory}", hint="fix the path; wheels end in .whl, source distributions in .tar.gz"
         )
     text = files.read_file(path)
-    table = _project(text, path)
-    _check_static(table, path)
+    table, dynamic_files = _project(text, path, directory)
+    _check_types(table, path)
     name = table.get("name")
     if not isinstance(name, str) or normalize_name(name) != folder.name:
         raise WheelError(f"{path} is named {name!r}, not {folder.name}", hint="use the name in the file")
@@ -40,34 +48,34 @@ def read(folder: SourceTree) -> tuple[SourceTree, CoreMetadata]:
     digest = hexdigest((text or "").encode())
     described = folder._replace(version=version, hash=f"sha256:{digest}", requires_python=python)
     requirements, extras = tuple(_requirements(table, path)), tuple(_extras(table))
-    return described, CoreMetadata(folder.name, version, requirements, python, extras)
+    metadata = CoreMetadata(folder.name, version, requirements, python, extras)
+    return LocalMetadata(described, metadata, (files.PYPROJECT, *dynamic_files))
 
 
-def _project(text: str | None, path: str) -> dict[str, Any]:
+def _project(text: str | None, path: str, directory: str) -> Metadata:
     if text is None:
         raise WheelError(f"there is no {path}", hint=_WHEEL)
     try:
-        table = toml.loads(text).get("project")
+        document = toml.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    if not isinstance(table, dict):
+    if not isinstance(document.get("project"), dict):
         raise WheelError(
             f"{path} has no [project] table, so its requirements are unknown until it is built", hint=_WHEEL
         )
-    return table
+    problems = Problems(text, {})
+    metadata = with_dynamic(document, problems, directory)
+    if problems.messages:
+        raise WheelError(
+            f"{path} is invalid:\n" + "\n".join(f"  {message}" for message in problems.messages), hint=_WHEEL
+        )
+    return metadata
 
 
 _WHEEL = "add [project] with name, version and dependencies (PEP 621), or require a wheel of it"
 
 
-def _check_static(table: Mapping[str, Any], path: str) -> None:
-    dynamic = table.get("dynamic", [])
-    unknown = [field for field in _STATIC if isinstance(dynamic, list) and field in dynamic]
-    if unknown:
-        fields = " and ".join(unknown)
-        raise WheelError(
-            f"{fields} of {path} can't be dynamic", hint=f"set {fields} in [project], or require a wheel of it"
-        )
+def _check_types(table: Mapping[str, Any], path: str) -> None:
     kinds = {"dependencies": list, "optional-dependencies": dict, "requires-python": str}
     for field, kind in kinds.items():
         if not isinstance(table.get(field, kind()), kind):

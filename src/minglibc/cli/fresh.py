@@ -45,6 +45,9 @@ def _is_unchanged(folder: str, cache: str) -> bool:
         return False
     if find_problem(cache):
         return False
-    if not is_current_cached(digests.inputs, files.read_pyproject(folder), cache=cache, folder=folder):
+    pyproject = files.read_pyproject(folder)
+    if not is_current_cached(digests.inputs, pyproject, cache=cache, folder=folder):
         return False
+    if "workspace" in pyproject:
+        return False  # it may have new members
     return not (source_files.lists_any(lock) and source_files.changed(lock, folder))

@@ -138,11 +138,6 @@ class DependencyGraph:
         return {node[1]: self._expand(node, ()) for node in self._entries if node[0] == "group"}
 
     def _read_project(self, metadata: Mapping[str, Any]) -> None:
-        dynamic = metadata.get("dynamic", [])
-        for key in ("dependencies", "optional-dependencies"):
-            if isinstance(dynamic, list) and key in dynamic:
-                message = f"lists {key}, which only the build backend can tell; write them under project.{key}"
-                self._problems.add("project.dynamic", message)
         self._read("project", "", metadata.get("dependencies", []), "project.dependencies")
         extras = metadata.get("optional-dependencies", {})
         if not isinstance(extras, dict):

@@ -1,48 +1,173 @@
 """Sources of packages in the tables of uv, PDM and Poetry: a package that one of them replaces must not come from an index."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from minglibc.config import files
 from minglibc.config.problems import Problems
-from minglibc.config.settings import PathSource
-from minglibc.model.requirements import normalize_name
+from minglibc.config.settings import NamedIndex, PathSource
+from minglibc.model import toml
+from minglibc.model.requirements import Environment, InvalidRequirement, normalize_name, parse
+from minglibc.model.targets import Target
 
-_UV_PATH_KEYS = {"path", "editable"}
+_UV_SOURCES = "tool.uv.sources"
+_CONDITIONS = {"marker", "extra", "group"}
 # Tables whose requirements only their own tool installs.
 _GROUPS = (("uv", "dev-dependencies"), ("pdm", "dev-dependencies"), ("poetry", "group"), ("poetry", "dev-dependencies"))
-_INDEXES = (("uv", "index"), ("uv", "index-url"), ("uv", "extra-index-url"), ("pdm", "source"), ("poetry", "source"))
+_INDEXES = (("uv", "index-url"), ("uv", "extra-index-url"), ("pdm", "source"), ("poetry", "source"))
+# uv's settings that change a resolution, with the equivalent of minglibc.
+_RULES = {
+    "constraint-dependencies": "constraints",
+    "override-dependencies": "overrides",
+    "exclude-dependencies": "excludes",
+}
+
+
+class OtherSources(NamedTuple):
+    """The sources that are read: folders and files, indexes by package, their addresses, and URLs of wheels by package."""
+
+    paths: Mapping[str, PathSource]
+    pinned: Mapping[str, str]
+    indexes: tuple[NamedIndex, ...]
+    urls: Mapping[str, str]
+
+
+class Project(NamedTuple):
+    """A pyproject.toml whose sources are read: *folder* is relative to the lock, *document* are its tables."""
+
+    folder: str
+    document: Mapping[str, Any]
+
+    def key(self, key: str) -> str:
+        """*key* of this file, for messages."""
+        return key if self.folder == "." else f"{self.folder}/{files.PYPROJECT}: {key}"
+
+
+class SourceReader:
+    """Reads the sources of a project, of its workspace's members and of its path dependencies."""
+
+    def __init__(
+        self, problems: Problems, targets: Iterable[Target], members: Mapping[str, str], root: str | None
+    ) -> None:
+        """*members* are the folders of the workspace's members by name; without *root*, path dependencies are not read."""
+        self._problems = problems
+        self._environments = [Environment(target.environment) for target in targets]
+        self._members = members
+        self._root = root
+        self._paths: dict[str, PathSource] = {}
+        self._pinned: dict[str, str] = {}
+        self._indexes: dict[str, NamedIndex] = {}
+        self._urls: dict[str, str] = {}
+
+    def read(self, project: Project, required: Collection[str], known: Collection[str]) -> None:
+        """Read the sources of the *required* packages; those of *known* packages are in [tool.minglibc.sources].
+
+        Sources that can't be read are problems: the public project of the same name would replace them.
+        """
+        for name, (key, value) in sources_of_other_tools(project.document).items():
+            if name in required and name not in known:
+                self._add(project, name, key, value)
+
+    def read_dependency(self, project: Project, known: Collection[str]) -> None:
+        """Read the sources of a project that the lock's project depends on."""
+        self.read(project, _required_names(project.document), known)
+
+    @property
+    def sources(self) -> OtherSources:
+        """What has been read."""
+        return OtherSources(self._paths, self._pinned, tuple(self._indexes.values()), self._urls)
+
+    def _add(self, project: Project, name: str, key: str, value: object) -> None:
+        try:
+            source = self._applicable(value)
+        except ValueError as error:
+            self._problems.add(project.key(key), f"{error}; {_advice(name, value)}")
+            return
+        if source is None or (self._root is None and "workspace" in source):
+            return
+        path = self._path(project, name, source) if key.startswith(_UV_SOURCES) else None
+        if path is not None:
+            self._add_path(project, name, key, path)
+        elif key.startswith(_UV_SOURCES) and source.keys() == {"index"} and self._add_index(project, name, source):
+            pass
+        elif key.startswith(_UV_SOURCES) and source.keys() == {"url"} and str(source["url"]).endswith(".whl"):
+            self._urls[name] = str(source["url"])
+        else:
+            self._problems.add(
+                project.key(key), f"is {_kind(source)}, which minglibc does not read; {_advice(name, source)}"
+            )
+
+    def _applicable(self, value: object) -> Mapping[str, Any] | None:
+        """The source that applies to all targets, without its conditions; None for the default index. Raises ValueError."""
+        values = value if isinstance(value, list) else [value]
+        entries = [entry for entry in values if isinstance(entry, dict)]
+        if len(entries) < len(values):
+            raise ValueError("is not a table of a source")
+        if any({"extra", "group"} & entry.keys() for entry in entries):
+            raise ValueError("depends on an extra or a group, while a lock has all extras and groups")
+        selected = []
+        for environment in self._environments:
+            try:
+                matches = [entry for entry in entries if environment.admits(str(entry.get("marker", "")))]
+            except InvalidRequirement as error:
+                raise ValueError(f"has an invalid marker: {error}") from error
+            source = {key: item for key, item in matches[0].items() if key not in _CONDITIONS} if matches else None
+            if source not in selected:
+                selected.append(source)
+        if len(selected) > 1:
+            raise ValueError("is not the same for all targets")
+        return selected[0] if selected else None
+
+    def _path(self, project: Project, name: str, source: Mapping[str, Any]) -> PathSource | None:
+        editable = source.get("editable", False)
+        if not isinstance(editable, bool):
+            return None
+        if source.keys() <= {"workspace", "editable"} and source.get("workspace") is True and name in self._members:
+            return PathSource(self._members[name], editable=True)
+        path = source.get("path")
+        if source.keys() <= {"path", "editable", "package"} and isinstance(path, str) and path and path.isprintable():
+            return PathSource(os.path.normpath(os.path.join(project.folder, path)), editable)
+        return None
+
+    def _add_path(self, project: Project, name: str, key: str, path: PathSource) -> None:
+        other = self._paths.setdefault(name, path)
+        if other.path != path.path:
+            self._problems.add(
+                project.key(key), f"is {path.path}, while another project has {other.path}; use one path"
+            )
+        if other is not path or self._root is None or name in self._members:
+            return
+        text = files.read_file(os.path.join(self._root, path.path, files.PYPROJECT))
+        try:
+            document = toml.loads(text.removeprefix("\ufeff")) if text is not None else {}
+        except (ValueError, RecursionError):
+            return  # reported where its metadata are read
+        self.read_dependency(Project(path.path, document), ())
+
+    def _add_index(self, project: Project, name: str, source: Mapping[str, Any]) -> bool:
+        """Pin a package to an index of uv; false if minglibc can't use the index."""
+        tables = _table(project.document, "tool", "uv").get("index")
+        for table in tables if isinstance(tables, list) else []:
+            url = table.get("url") if isinstance(table, dict) and table.get("name") == source["index"] else None
+            if not isinstance(url, str) or not url.startswith(("https://", "http://")) or "@" in url or "?" in url:
+                continue
+            if table.get("format", "simple") in {"simple", "flat"}:
+                index = NamedIndex(str(source["index"]), url, explicit=True, format=table.get("format", "simple"))
+                if self._indexes.setdefault(index.name, index) == index:
+                    self._pinned[name] = index.name
+                    return True
+        return False
 
 
 def sources_of_other_tools(document: Mapping[str, Any]) -> dict[str, tuple[str, object]]:
     """The packages that uv or Poetry would not take from the default index: the key and value of each source, by name."""
-    tool = document.get("tool")
-    tables = tool if isinstance(tool, dict) else {}
     sources: dict[str, tuple[str, object]] = {}
-    for key, table in (("tool.poetry.dependencies", _table(tables, "poetry", "dependencies")), *_uv_sources(tables)):
-        for name, value in table.items():
-            if isinstance(value, dict | list) and (key.startswith("tool.uv") or _is_poetry_source(value)):
+    for key in ("tool.poetry.dependencies", _UV_SOURCES):
+        for name, value in _table(document, *key.split(".")).items():
+            if isinstance(value, dict | list) and (key == _UV_SOURCES or _is_poetry_source(value)):
                 sources[normalize_name(name)] = f"{key}.{name}", value
     return sources
-
-
-def parse_sources_of_other_tools(
-    problems: Problems, document: Mapping[str, Any], required: Collection[str], known: Collection[str]
-) -> dict[str, PathSource]:
-    """The path sources of *required* packages; others are problems, unless [tool.minglibc.sources] has the package.
-
-    Without that, the public project of the same name would replace them.
-    """
-    paths: dict[str, PathSource] = {}
-    for name, (key, value) in sources_of_other_tools(document).items():
-        if name not in required or name in known:
-            continue
-        path = _uv_path(value) if key.startswith("tool.uv") else None
-        if path is None:
-            problems.add(key, f"is {_kind(value)}, which minglibc does not read; {_advice(name, value)}")
-        else:
-            paths[name] = path
-    problems.warnings += _unread_tables(document)
-    return paths
 
 
 def poetry_advice(document: Mapping[str, Any]) -> str:
@@ -56,12 +181,44 @@ def poetry_advice(document: Mapping[str, Any]) -> str:
     )
 
 
-def _uv_sources(tables: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield "tool.uv.sources", _table(tables, "uv", "sources")
+def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) -> Iterator[str]:
+    """A warning for each table of another tool that would change the lock and is not read."""
+    for names in _GROUPS:
+        if _table(document, "tool", *names[:-1]).get(names[-1]):
+            yield f"tool.{'.'.join(names)} is not read; move its requirements to [dependency-groups] (PEP 735)"
+    own, uv = _table(document, "tool", "minglibc"), _table(document, "tool", "uv")
+    for key, equivalent in _RULES.items():
+        if uv.get(key) and equivalent not in own:
+            yield f"tool.uv.{key} is not read; write {equivalent} under [tool.minglibc]"
+    if {"index", "index-url"} & own.keys():
+        return
+    keys = [f"tool.{'.'.join(names)}" for names in _INDEXES if _table(document, "tool", names[0]).get(names[1])]
+    tables = uv.get("index")
+    if any(
+        not isinstance(table, dict) or (table.get("explicit") is not True and table.get("name") not in read_indexes)
+        for table in (tables if isinstance(tables, list) else [])
+    ):
+        keys.append("tool.uv.index")
+    for key in keys:
+        yield f"{key} is not read; write the indexes as [[tool.minglibc.index]], or packages come from PyPI"
 
 
-def _table(tables: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    value: object = tables
+def _required_names(document: Mapping[str, Any]) -> set[str]:
+    """The names in the dependencies and extras of a project; invalid requirements are reported where they are used."""
+    project = _table(document, "project")
+    extras = _table(project, "optional-dependencies").values()
+    names = set()
+    for listed in (project.get("dependencies"), *extras):
+        for text in listed if isinstance(listed, list) else []:
+            try:
+                names.add(parse(str(text)).name)
+            except InvalidRequirement:
+                continue
+    return names
+
+
+def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    value: object = document
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
@@ -72,19 +229,16 @@ def _is_poetry_source(value: dict[str, Any] | list[Any]) -> bool:
     return any(isinstance(table, dict) and {"path", "git", "url", "source", "file"} & table.keys() for table in tables)
 
 
-def _uv_path(value: object) -> PathSource | None:
-    if not isinstance(value, dict) or not {"path"} <= value.keys() <= _UV_PATH_KEYS:
-        return None
-    path, editable = value["path"], value.get("editable", False)
-    is_valid = isinstance(path, str) and path and path.isprintable() and isinstance(editable, bool)
-    return PathSource(path, editable) if is_valid else None
-
-
 def _kind(value: object) -> str:
     if isinstance(value, list):
         return "a list of sources"
     keys = value.keys() if isinstance(value, dict) else set()
-    kinds = {"git": "a Git repository", "workspace": "a member of a workspace", "url": "a URL", "path": "a path"}
+    kinds = {
+        "git": "a Git repository",
+        "workspace": "not a member of a workspace here",
+        "url": "a URL",
+        "path": "a path",
+    }
     return next((kind for key, kind in kinds.items() if key in keys), "an index")
 
 
@@ -101,21 +255,3 @@ def _advice(name: str, value: object) -> str:
     if "url" in table:
         return f'require "{name} @ {table["url"]}"'
     return f'write {name} = {{ index = "…" }} under [tool.minglibc.sources], and that index as [[tool.minglibc.index]]'
-
-
-def _unread_tables(document: Mapping[str, Any]) -> Iterator[str]:
-    tool = document.get("tool")
-    tables = tool if isinstance(tool, dict) else {}
-    for names in _GROUPS:
-        if _value(tables, names):
-            yield f"tool.{'.'.join(names)} is not read; move its requirements to [dependency-groups] (PEP 735)"
-    own = _table(tables, "minglibc")
-    if not {"index", "index-url"} & own.keys():
-        for names in _INDEXES:
-            if _value(tables, names):
-                key = f"tool.{'.'.join(names)}"
-                yield f"{key} is not read; write the indexes as [[tool.minglibc.index]], or packages come from PyPI"
-
-
-def _value(tables: Mapping[str, Any], names: tuple[str, ...]) -> object:
-    return _table(tables, *names[:-1]).get(names[-1])

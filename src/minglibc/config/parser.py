@@ -1,21 +1,24 @@
 """pyproject.toml → Settings: [project], [dependency-groups] and [tool.minglibc]; all mistakes are reported together."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from minglibc.config import workspace
+from minglibc.config.default_pythons import DefaultPythons, RecordedPythons, classifiers_of, default_pythons
+from minglibc.config.dynamic_metadata import with_dynamic
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
 from minglibc.config.moments import first_excluded
-from minglibc.config.other_sources import parse_sources_of_other_tools, poetry_advice
+from minglibc.config.other_sources import OtherSources, Project, SourceReader, poetry_advice, unread_tables
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
-from minglibc.config.settings import FILE_CONFLICTS, KEYS, RESOLUTIONS, Overrides, Settings
+from minglibc.config.settings import FILE_CONFLICTS, KEYS, RESOLUTIONS, Overrides, PathSource, Settings
 from minglibc.config.target_settings import TargetParser
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
-from minglibc.model.requirements import normalize_name
+from minglibc.model.requirements import Requirement, normalize_name
 from minglibc.model.targets import LIBCS
 
 EXAMPLE = '[tool.minglibc]\nglibc = "2.17"\npython = ["3.9", "3.11"]'
@@ -30,34 +33,51 @@ def parse(
     overrides: Overrides | None = None,
     now: datetime | None = None,
     written: bool = True,
+    folder: str | None = None,
+    recorded: Callable[[], RecordedPythons | None] = lambda: None,
 ) -> Settings:
     """The settings in the *text* of pyproject.toml; raises one SettingsError that lists every mistake.
 
     *written* is false for a text that was composed from other files: messages then have no lines. Durations in
-    ``exclude-newer`` are subtracted from *now*.
+    ``exclude-newer`` are subtracted from *now*. Files that it refers to, such as
+    members of a workspace, are read from *folder*, if it is given. *recorded* are the default Pythons of the existing lock.
     """
     text = text.removeprefix("\ufeff")
     problems = Problems(text if written else "", (overrides or Overrides()).given)
-    settings = parse_document(load(text, name), problems, now)
+    settings = parse_document(load(text, name), problems, now, folder=folder, recorded=recorded)
     if problems.messages:
         lines = "\n".join(f"  {message}" for message in dict.fromkeys(problems.messages))
         raise SettingsError(f"{name} is invalid:\n{lines}", hint=problems.hint)
     return settings
 
 
-def parse_document(document: Mapping[str, Any], problems: Problems, now: datetime | None) -> Settings:
+def parse_document(
+    document: Mapping[str, Any],
+    problems: Problems,
+    now: datetime | None,
+    *,
+    folder: str | None = None,
+    recorded: Callable[[], RecordedPythons | None] = lambda: None,
+) -> Settings:
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
-    project = problems.table(document, "project", "project")
-    if "project" not in document:
+    problems.table(document, "project", "project")
+    project, dynamic_files = with_dynamic(document, problems, folder)
+    members = workspace.members(document, folder, problems) if folder is not None else {}
+    if "project" not in document and not members:
         default = 'is missing; write [project] with a name and dependencies = ["…"]'
         problems.add("project", poetry_advice(document) or default)
     table = _own_table(document, problems)
     requirements = RequirementParser(problems)
+    project["requires-python"] = _combined_requires_python(project, members)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
-    named, targets = TargetParser(problems, table, requires_python).targets(
-        has_requires_python=bool(project.get("requires-python"))
-    )
+
+    def pythons() -> DefaultPythons:
+        today = (now or datetime.now(UTC)).date()
+        return default_pythons(requires_python, classifiers_of(project), today, recorded)
+
+    parser = TargetParser(problems, table, requires_python, pythons)
+    named, targets = parser.targets(has_requires_python=bool(project.get("requires-python")))
     graph = DependencyGraph(
         requirements, name, project, problems.table(document, "dependency-groups", "dependency-groups")
     )
@@ -69,7 +89,15 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
     extras = graph.extras()
     lists = (graph.requirements, *extras.values(), *groups.values())
     required = {requirement.name for listed in lists for requirement in listed}
-    paths |= parse_sources_of_other_tools(problems, document, required, {*sources, *paths})
+    folders = {member: path for member, (path, _) in members.items()}
+    reader = SourceReader(problems, targets, folders, folder)
+    reader.read(Project(".", document), required, {*sources, *paths})
+    for path, member in members.values():
+        reader.read_dependency(Project(path, member), {*sources, *paths})
+    other = reader.sources
+    problems.warnings += unread_tables(document, {index.name for index in other.indexes})
+    member_paths = {member: PathSource(path, editable=True) for member, path in folders.items()}
+    replaced = _Replacement(other)
     overrides = requirements.setting(table, "overrides")
     requirements.check_overrides(overrides, targets)
     return Settings(
@@ -77,18 +105,18 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
         requires_python=requires_python,
         targets=targets,
         target_names=named,
-        requirements=graph.requirements,
-        extras=extras,
-        groups=groups,
+        requirements=(*replaced.all(graph.requirements), *map(Requirement, sorted(folders))),
+        extras={extra: replaced.all(listed) for extra, listed in extras.items()},
+        groups={group: replaced.all(listed) for group, listed in groups.items()},
         default_groups=_default_groups(table, groups, problems),
         constraints=requirements.constraints(table),
         overrides=overrides,
         excludes=frozenset(problems.names(table, "excludes")),
         resolution=problems.choice(table, "resolution", RESOLUTIONS, problems.key("resolution")),
         index_url=parse_index_url(problems, table),
-        indexes=indexes,
-        sources=sources,
-        paths=paths,
+        indexes=(*indexes, *other.indexes),
+        sources={**other.pinned, **sources},
+        paths={**member_paths, **other.paths, **paths},
         prereleases=_prereleases(table, problems),
         exclude_newer=_exclude_newer(table.get("exclude-newer"), problems.key("exclude-newer"), problems, now),
         exclude_newer_package=_exclude_newer_package(table, problems, now),
@@ -97,6 +125,32 @@ def parse_document(document: Mapping[str, Any], problems: Problems, now: datetim
         verify=problems.flag(table, "verify", problems.key("verify")),
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
+        files=dynamic_files,
+        default_pythons=parser.default,
+    )
+
+
+class _Replacement:
+    """Replaces the requirements on packages that have the URL of a wheel as their source."""
+
+    def __init__(self, sources: OtherSources) -> None:
+        self._urls = sources.urls
+
+    def all(self, requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+        """*requirements* with their URLs."""
+        return tuple(
+            r._replace(specifier="", url=self._urls[r.name]) if r.name in self._urls else r for r in requirements
+        )
+
+
+def _combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:
+    """The Pythons that the project and all members of its workspace support; the value as it is without members."""
+    values = [
+        project.get("requires-python", ""),
+        *(m["project"].get("requires-python", "") for _, m in members.values()),
+    ]
+    return (
+        ",".join(dict.fromkeys(filter(None, values))) if all(isinstance(value, str) for value in values) else values[0]
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from minglibc.config.default_pythons import DefaultPythons
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 
@@ -111,3 +112,7 @@ class Settings(NamedTuple):
     verify: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """The other files that the settings were read from, relative to the lock's folder."""
+    default_pythons: DefaultPythons | None = None
+    """The Pythons that were selected without a setting; None where one names them."""

@@ -1,8 +1,9 @@
 """The targets of a project: caps, Pythons and architectures, or [[tool.minglibc.target]] tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from minglibc.config.default_pythons import DefaultPythons
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
 from minglibc.config.settings import DEFAULT_ARCHITECTURES, TARGET_KEYS
 from minglibc.errors import TargetError
@@ -41,10 +42,20 @@ _CAP_FORMS = {
 class TargetParser:
     """Parses the targets of the [tool.minglibc] *table*, in which values from the command line replace those of the file."""
 
-    def __init__(self, problems: Problems, table: Mapping[str, Any], requires_python: str) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        table: Mapping[str, Any],
+        requires_python: str,
+        default: Callable[[], DefaultPythons],
+    ) -> None:
+        """*default* computes the Pythons where neither the table nor its targets name them."""
         self.problems = problems
         self.table = table
         self.requires_python = requires_python
+        self.default: DefaultPythons | None = None
+        """The default Pythons, if they are used."""
+        self._compute_default = default
 
     def targets(self, *, has_requires_python: bool) -> tuple[dict[str, Target], tuple[Target, ...]]:
         """The named targets, and all targets in order; *has_requires_python* even if its value is invalid."""
@@ -206,16 +217,15 @@ class TargetParser:
                     'or python = ["3.9"] under [tool.minglibc]',
                 )
             return []
-        known = [PythonVersion(minor) for minor in range(OLDEST_PYTHON, NEWEST_PYTHON + 1)]
-        allowed = [python for python in known if versions.contains(self.requires_python, python.full)]
-        if not allowed:
+        self.default = self._compute_default()
+        if not self.default.pythons:
             self.problems.add(
                 "project.requires-python",
                 f"is {self.requires_python!r}, which excludes the newest patch release of every CPython from "
                 f'3.{OLDEST_PYTHON} to 3.{NEWEST_PYTHON}; for an exact release, write python = ["3.9.2"] under '
                 "[tool.minglibc]",
             )
-        return allowed
+        return list(self.default.pythons)
 
     # Named targets
 

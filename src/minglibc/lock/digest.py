@@ -20,13 +20,15 @@ FOLDER = "digests-1"
 FORMAT = 2
 _LEGACY_FORMAT = 1  # of minglibc 0.1.0
 
-# The keys of [project] that do not affect what is installed: a new version leaves the lock fresh.
+# The keys of [project] that do not affect what is installed: a new version leaves the lock fresh. Classifiers only affect
+# the default Pythons.
 _IGNORED_KEYS = frozenset(
     (
         *("version", "description", "readme", "license", "license-files", "authors", "maintainers", "keywords"),
         *("classifiers", "urls", "scripts", "gui-scripts", "entry-points"),
     )
 )
+_PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
 # The keys of [tool.minglibc] that do not affect the lock.
 _OTHER_SETTINGS = frozenset(("file-conflicts", "cpu"))
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
@@ -127,20 +129,43 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
     """The part of pyproject.toml that a lock depends on."""
     relevant = {key: document[key] for key in ("project", "dependency-groups", "tool") if key in document}
     project, tool = document.get("project"), document.get("tool")
+    left: object = None
     if isinstance(project, dict):
         table = {key: value for key, value in project.items() if key not in _IGNORED_KEYS}
         dynamic = table.pop("dynamic", None)
         # A version that becomes dynamic does not matter either.
-        if left := [key for key in dynamic if key not in _IGNORED_KEYS] if isinstance(dynamic, list) else dynamic:
+        left = [key for key in dynamic if key not in _IGNORED_KEYS] if isinstance(dynamic, list) else dynamic
+        if left:
             table["dynamic"] = left
+        if pythons := _classified_pythons(project, tool):
+            table["classifiers"] = pythons
         relevant["project"] = table
     if isinstance(tool, dict):
         tables = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
+        # uv's indexes are only read for its sources, and the tables of build backends for dynamic dependencies.
+        read = {"uv": ["sources", "workspace"], **({"setuptools": ["dynamic"], "hatch": ["metadata"]} if left else {})}
         uv = tool.get("uv")
         if isinstance(uv, dict) and uv.get("sources"):
-            tables["uv"] = {"sources": uv["sources"]}
+            read["uv"].append("index")
+        for name, keys in read.items():
+            if used := _part(tool.get(name), keys):
+                tables[name] = used
         relevant["tool"] = tables
     return relevant
+
+
+def _part(table: object, keys: list[str]) -> dict[str, object]:
+    """The *keys* of *table* that have a value."""
+    return {key: table[key] for key in keys if table.get(key)} if isinstance(table, dict) else {}
+
+
+def _classified_pythons(project: Mapping[str, object], tool: object) -> list[str]:
+    """The classifiers that select the default Pythons; none if a setting names the Pythons."""
+    table = tool.get("minglibc") if isinstance(tool, dict) else None
+    classifiers = project.get("classifiers")
+    if not isinstance(classifiers, list) or (isinstance(table, dict) and {"python", "target"} & table.keys()):
+        return []
+    return sorted(text for text in classifiers if isinstance(text, str) and text.startswith(_PYTHON_CLASSIFIER))
 
 
 def _lock_settings(table: object) -> object:

@@ -47,6 +47,8 @@ class Inputs(NamedTuple):
     editable: frozenset[str] = frozenset()
     # The SHA-256 of each local file that the lock depends on, by path.
     local: Mapping[str, str] = {}
+    # Whether the Pythons were selected by their age, so that later runs must not select others.
+    default_python: bool = False
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -235,6 +237,8 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
     )
     lock_format = FORMAT if any(target.cap.libc == "musl" for target in targets) else _WITHOUT_MUSL
     table = f"\n[tool.minglibc]\nlock-format = {lock_format}\n{tomli_w.dumps(inputs.source.table)}"
+    if inputs.default_python:
+        table += "default-python = true\n"
     table += _indexes(document, inputs)
     if inputs.local:
         entries = [

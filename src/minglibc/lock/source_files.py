@@ -13,11 +13,27 @@ LISTED = "\nlocal = ["
 
 def changed(lock: str, folder: str) -> list[str]:
     """The paths, from the lock's *folder*, of the files whose digest differs from the one in the lock."""
+    return [path for path, sha256 in listed(lock).items() if digest(os.path.join(folder, path)) != sha256]
+
+
+def changed_with_members(lock: str, pyproject: str, folder: str) -> list[str]:
+    """The same, and the new members of the workspace whose root is *pyproject*."""
+    if "workspace" not in pyproject:
+        return changed(lock, folder) if lists_any(lock) else []
+    from minglibc.config import workspace  # noqa: PLC0415  few projects have workspaces
+
+    return [*changed(lock, folder), *workspace.new_members(pyproject, folder, listed(lock))]
+
+
+def listed(lock: str) -> dict[str, str]:
+    """The digests of the local files that a lock depends on, by path."""
+    if not lists_any(lock):
+        return {}
     from minglibc.model import toml  # noqa: PLC0415  few locks have local files
 
     text = lock.replace("\r\n", "\n")
     rows = toml.loads(text[text.rindex(TABLE) :])["tool"]["minglibc"].get("local", [])
-    return [row["path"] for row in rows if digest(os.path.join(folder, row["path"])) != row["sha256"]]
+    return {row["path"]: row["sha256"] for row in rows}
 
 
 def digest(path: str) -> str:

@@ -14,6 +14,19 @@ LEGACY_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 # Newest patch release of each CPython minor version, as of November 2026: "3.9" means 3.9.25, because
 # Requires-Python and python_full_version are evaluated for it (some wheels exclude 3.9.0 and 3.9.1).
 NEWEST_PATCH = {6: 15, 7: 17, 8: 20, 9: 25, 10: 22, 11: 18, 12: 16, 13: 18, 14: 10, 15: 2}
+# The first release of each minor version, from the release schedules: PEP 494, 537, 569, 596, 619, 664, 693, 719, 745 and 790.
+FIRST_RELEASE = {
+    6: "2016-12-23",
+    7: "2018-06-27",
+    8: "2019-10-14",
+    9: "2020-10-05",
+    10: "2021-10-04",
+    11: "2022-10-24",
+    12: "2023-10-02",
+    13: "2024-10-07",
+    14: "2025-10-07",
+    15: "2026-10-01",
+}
 OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 

@@ -1,0 +1,78 @@
+"""The Pythons that a project is locked for where no setting names them."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from minglibc.model import versions
+from minglibc.model.targets import FIRST_RELEASE, NEWEST_PYTHON, OLDEST_PYTHON, PythonVersion
+
+_CLASSIFIER = re.compile(r"Programming Language :: Python :: 3\.([0-9]{1,2})")
+# A Python that no release of CPython will reach: requires-python is open if it allows it.
+_FUTURE = "3.999"
+# Projects publish wheels for a new Python in the months after its first release.
+_AGE = timedelta(days=365)
+
+
+class RecordedPythons(NamedTuple):
+    """The default Pythons that a lock records, and the requires-python that they were computed from."""
+
+    requires_python: str
+    pythons: tuple[PythonVersion, ...]
+
+
+class DefaultPythons(NamedTuple):
+    """The selected Pythons, those that requires-python allows in addition, and why they were not selected."""
+
+    pythons: tuple[PythonVersion, ...]
+    others: tuple[PythonVersion, ...] = ()
+    reason: str = ""
+    by_date: bool = False
+    """Whether the selection depends on the date, so that a lock records it."""
+
+    @property
+    def message(self) -> str:
+        """Which Pythons are selected and how to name others; empty where requires-python alone decides."""
+        if not self.others:
+            return ""
+        selected, others = (", ".join(map(str, pythons)) for pythons in (self.pythons, self.others))
+        return f"Locking for CPython {selected} ({self.reason}), not {others}; tool.minglibc.python selects others"
+
+
+def default_pythons(
+    requires_python: str,
+    classifiers: Iterable[str],
+    today: date,
+    recorded: Callable[[], RecordedPythons | None] = lambda: None,
+) -> DefaultPythons:
+    """The Pythons that the project can be expected to support.
+
+    If *requires_python* has an upper bound, these are all that it allows. Otherwise the classifiers decide; without them,
+    the Pythons *recorded* in the lock, or those whose first release is at least a year old.
+    """
+    known = [PythonVersion(minor) for minor in range(OLDEST_PYTHON, NEWEST_PYTHON + 1)]
+    allowed = tuple(python for python in known if versions.contains(requires_python, python.full))
+    if not versions.contains(requires_python, _FUTURE):
+        return DefaultPythons(allowed)
+    classified = {int(match[1]) for text in classifiers if (match := _CLASSIFIER.fullmatch(text))}
+    if selected := tuple(python for python in allowed if python.minor in classified):
+        return _selection(selected, allowed, "the classifiers of the project")
+    lock = recorded()
+    if lock is not None and lock.requires_python == requires_python and {*lock.pythons} <= {*allowed}:
+        return _selection(lock.pythons, allowed, "recorded in the lock", by_date=True)
+    old = tuple(python for python in allowed if date.fromisoformat(FIRST_RELEASE[python.minor]) + _AGE <= today)
+    return _selection(old or allowed, allowed, "released at least a year ago", by_date=True)
+
+
+def _selection(
+    selected: tuple[PythonVersion, ...], allowed: tuple[PythonVersion, ...], reason: str, *, by_date: bool = False
+) -> DefaultPythons:
+    others = tuple(python for python in allowed if python not in selected)
+    return DefaultPythons(selected, others, reason, by_date)
+
+
+def classifiers_of(project: Mapping[str, Any]) -> list[str]:
+    """The trove classifiers of [project]; an invalid value has none."""
+    value = project.get("classifiers", [])
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

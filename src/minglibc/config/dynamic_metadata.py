@@ -1,0 +1,171 @@
+"""Dependencies that [project] declares as dynamic and that other files contain: those of setuptools and hatch-requirements-txt.
+
+The build backends read them from the files; what only a build can tell is a problem.
+"""
+
+import configparser
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from minglibc.config import files
+from minglibc.config.lock_source import leads_out
+from minglibc.config.problems import Problems
+from minglibc.config.requirements_file import Kind, lines
+
+_FIELDS = ("dependencies", "optional-dependencies")
+_SETUP_CFG = "setup.cfg"
+_REQUIREMENTS = "requirements.txt"
+
+
+class Metadata(NamedTuple):
+    """The [project] table with its dynamic dependencies, and the paths of the files that they were read from."""
+
+    project: dict[str, Any]
+    files: tuple[str, ...] = ()
+
+
+def with_dynamic(document: Mapping[str, Any], problems: Problems, folder: str | None) -> Metadata:
+    """The [project] table of the *document* in *folder*, with the dependencies that it declares as dynamic.
+
+    Without *folder*, no other file is read, and the dynamic dependencies are missing.
+    """
+    project = document.get("project")
+    table = dict(project) if isinstance(project, dict) else {}
+    dynamic = table.get("dynamic")
+    fields = [field for field in (*_FIELDS, "requires-python") if isinstance(dynamic, list) and field in dynamic]
+    if not fields or folder is None:
+        return Metadata(table)
+    reader = _Reader(document, problems, folder)
+    for field in fields:
+        if field in table:
+            problems.add("project.dynamic", f"lists {field}, which [project] has as well; keep one of them")
+        elif (value := reader.read(field)) is not None:
+            table[field] = value
+    return Metadata(table, tuple(dict.fromkeys(reader.files)))
+
+
+class _Reader:
+    """Reads the dynamic fields of one project."""
+
+    def __init__(self, document: Mapping[str, Any], problems: Problems, folder: str) -> None:
+        self._document = document
+        self._problems = problems
+        self._folder = folder
+        self.files: list[str] = []
+
+    def read(self, field: str) -> Any:
+        """The value of *field*; None with a problem if only a build can tell."""
+        for source in (self._of_setuptools, self._of_setup_cfg, self._of_hatch):
+            value = source(field)
+            if value is not None:
+                return value
+        self._problems.add("project.dynamic", f"lists {field}, which only a build can tell; {self._advice(field)}")
+        return None
+
+    def _advice(self, field: str) -> str:
+        if field != "requires-python" and os.path.isfile(os.path.join(self._folder, _REQUIREMENTS)):
+            return f"write them under project.{field}, or lock a requirements file: `minglibc lock -r {_REQUIREMENTS}`"
+        return f"write project.{field}, or lock a requirements file with `minglibc lock -r FILE`"
+
+    def _table(self, *names: str) -> Mapping[str, Any]:
+        value: object = self._document
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}
+
+    def _of_setuptools(self, field: str) -> Any:
+        key = f"tool.setuptools.dynamic.{field}"
+        value = self._table("tool", "setuptools", "dynamic").get(field)
+        if not isinstance(value, dict) or field not in _FIELDS:
+            return None
+        if field == "dependencies":
+            return self._files(value.get("file"), f"{key}.file")
+        return {name: self._files(_file(item), f"{key}.{name}.file") for name, item in value.items()}
+
+    def _of_hatch(self, field: str) -> Any:
+        hook = ("tool", "hatch", "metadata", "hooks", "requirements_txt")
+        table, key = self._table(*hook), ".".join(hook)
+        if field == "dependencies":
+            paths = table.get("files", [_REQUIREMENTS] if "filename" not in table else [table["filename"]])
+            return self._files(paths, f"{key}.files") if table or self._uses("hatch-requirements-txt") else None
+        extras = table.get("optional-dependencies")
+        if field == "optional-dependencies" and isinstance(extras, dict):
+            return {name: self._files(paths, f"{key}.optional-dependencies.{name}") for name, paths in extras.items()}
+        return None
+
+    def _uses(self, requirement: str) -> bool:
+        requires = self._table("build-system").get("requires")
+        return isinstance(requires, list) and any(str(text).startswith(requirement) for text in requires)
+
+    def _of_setup_cfg(self, field: str) -> Any:
+        backend = self._table("build-system").get("build-backend", "setuptools.build_meta")
+        if not str(backend).startswith("setuptools."):
+            return None
+        config = self._setup_cfg()
+        if config is None:
+            return None
+        if field == "requires-python":
+            return config.get("options", "python_requires", fallback=None)
+        if field == "dependencies":
+            text = config.get("options", "install_requires", fallback=None)
+            return None if text is None else self._setup_cfg_list(text, "options.install_requires")
+        if not config.has_section("options.extras_require"):
+            return None
+        extras = config.items("options.extras_require")
+        return {name: self._setup_cfg_list(text, f"options.extras_require.{name}") for name, text in extras}
+
+    def _setup_cfg(self) -> configparser.RawConfigParser | None:
+        text = files.read_file(os.path.join(self._folder, _SETUP_CFG))
+        if text is None:
+            return None
+        config = configparser.RawConfigParser()
+        try:
+            config.read_string(text)
+        except configparser.Error as error:
+            message = str(error).partition("\n")[0]
+            self._problems.add("project.dynamic", f"refers to {_SETUP_CFG}, which is invalid: {message}")
+            return None
+        self.files.append(_SETUP_CFG)
+        return config
+
+    def _setup_cfg_list(self, text: str, key: str) -> list[str]:
+        if text.strip().startswith("file:"):
+            paths = [path.strip() for path in text.strip().removeprefix("file:").split(",")]
+            return self._files(paths, "project.dynamic")
+        return [*_requirements(text, lambda _, message: self._problems.add("project.dynamic", f"{key} {message}"))]
+
+    def _files(self, value: object, key: str) -> list[str]:
+        paths = [value] if isinstance(value, str) else value
+        if not isinstance(paths, list) or not all(isinstance(path, str) and path.isprintable() for path in paths):
+            self._problems.unexpected(key, value, 'expected the paths of requirements files: ["requirements.txt"]')
+            return []
+        return [requirement for path in paths for requirement in self._file(path, key)]
+
+    def _file(self, path: str, key: str) -> Iterator[str]:
+        if leads_out(path, self._folder):
+            self._problems.add(key, f"refers to {path}, which is outside the project's folder")
+            return
+        text = files.read_file(os.path.join(self._folder, path))
+        if text is None:
+            self._problems.add(key, f"refers to {path}, which does not exist")
+            return
+        self.files.append(path)
+        yield from _requirements(
+            text, lambda line, message: self._problems.add(key, f"refers to {path}, whose line {line} {message}")
+        )
+
+
+def _requirements(text: str, report: Callable[[int, str], None]) -> Iterator[str]:
+    """The requirements in *text*, in which build backends allow no options of pip."""
+    for line in lines(text):
+        if line.kind is Kind.REQUIREMENT:
+            yield line.text
+        elif line.kind is Kind.PROBLEM:
+            report(line.number, line.text)
+        elif line.kind is not Kind.NOTE:
+            report(line.number, "is an option of pip, which build backends do not read; move it to another file")
+
+
+def _file(value: object) -> object:
+    return value.get("file") if isinstance(value, dict) else value
