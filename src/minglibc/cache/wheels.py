@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -121,8 +120,10 @@ class WheelCache:
         if not temporary and not self._temporary:
             try:
                 make_folders(self._folder)
-                self._remove_old_parts()
-                return *tempfile.mkstemp(prefix=".part-", dir=self._folder), self._folder
+                descriptor, path = tempfile.mkstemp(prefix=".part-", dir=self._folder)
+                # Ages are measured with the clock of the disk.
+                self._remove_old_parts(os.fstat(descriptor).st_mtime)
+                return descriptor, path, self._folder  # noqa: TRY300
             except OSError as error:
                 self.warn(error)
         self._temporary = self._temporary or tempfile.mkdtemp(prefix="minglibc-")
@@ -140,12 +141,12 @@ class WheelCache:
         if not self._temporary:
             self._on_warning(f"cannot write to the cache {self._folder} ({error.strerror}); continuing without it")
 
-    def _remove_old_parts(self) -> None:
+    def _remove_old_parts(self, now: float) -> None:
         """Remove the partial files of processes that were killed."""
         for entry in os.scandir(self._folder):
             if entry.name.startswith(".part-"):
                 with suppress(OSError):
-                    if time.time() - entry.stat().st_mtime > _DAY:
+                    if now - entry.stat().st_mtime > _DAY:
                         os.unlink(entry.path)
 
 

@@ -96,11 +96,20 @@ def _run(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_CANNOT
-    except OSError as error:
-        # Not anticipated by any command, such as a full disk or a folder without read permission.
-        path = f"{error.filename}: " if error.filename else ""
-        _print_error(MinglibcError(f"{path}{error.strerror or error}"))
+    except (OSError, OverflowError) as error:
+        _print_error(_system_error(error))
         return EXIT_CANNOT
+
+
+def _system_error(error: OSError | OverflowError) -> MinglibcError:
+    """What no command anticipates, such as a full disk, a folder without read permission, or a wrong clock."""
+    if isinstance(error, OSError):
+        path = f"{error.filename}: " if error.filename else ""
+        return MinglibcError(f"{path}{error.strerror or error}")
+    if "timestamp" not in str(error):
+        raise error
+    # Python has 64 bits for the nanoseconds since 1970. Its own modules read the clock, too.
+    return MinglibcError("the system's clock is after the year 2262, which Python can't represent")
 
 
 def _run_with_sound_cache(arguments: list[str]) -> int:

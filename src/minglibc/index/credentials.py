@@ -123,7 +123,8 @@ class Credentials:
         # Without a home directory, "~" would be a folder of the current one.
         if path.startswith("~") or not os.path.isfile(path):
             if os.environ.get("NETRC"):
-                self.problem = f"NETRC names {path}, which does not exist"
+                reason = "is not a regular file" if os.path.exists(path) else "does not exist"
+                self.problem = f"NETRC names {path}, which {reason}"
             return {}
         import netrc  # noqa: PLC0415  few users have one
 

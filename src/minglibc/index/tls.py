@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from time import strftime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -16,6 +17,8 @@ CLIENT_CERTIFICATE = "MINGLIBC_CLIENT_CERT"
 _TIMEOUT = 5.0
 # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _NAME_MISMATCHES = frozenset((62, 64))
+# X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+_TIME_ERRORS = frozenset((9, 10))
 
 
 def context() -> ssl.SSLContext:
@@ -27,9 +30,18 @@ def context() -> ssl.SSLContext:
 def _context(*_variables: str | None) -> ssl.SSLContext:
     import truststore  # noqa: PLC0415  plain http needs no certificates
 
+    for name in ("SSL_CERT_FILE", CLIENT_CERTIFICATE):
+        _check_regular(name)
     context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _load_client_certificate(context)
     return context
+
+
+def _check_regular(name: str) -> None:
+    """Raise SettingsError if the variable *name* is the path of a FIFO or a device, which OpenSSL would wait for."""
+    path = os.environ.get(name)
+    if path and os.path.exists(path) and not os.path.isfile(path):
+        raise SettingsError(f"{name} names {path}, which is not a regular file", hint="expected a PEM file")
 
 
 def _load_client_certificate(context: ssl.SSLContext) -> None:
@@ -85,8 +97,14 @@ def _verification_error(cause: ssl.SSLCertVerificationError, parts: SplitResult)
         )
     subject = f"the certificate for {names}, issued by {_issuer(certificate)}," if names else "its certificate"
     return IndexUnreachable(
-        f"{parts.scheme}://{host}: {subject} is not trusted: {cause.verify_message}", hint=_trust_hint()
+        f"{parts.scheme}://{host}: {subject} is not trusted: {cause.verify_message}",
+        hint=_clock_hint() if cause.verify_code in _TIME_ERRORS else _trust_hint(),
     )
+
+
+def _clock_hint() -> str:
+    today = strftime("%Y-%m-%d")
+    return f"this machine's date is {today}; if that is right, the certificate has to be replaced"
 
 
 def _trust_hint() -> str:
