@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.app.suggestions import suggestions, works_with_cap
+from minglibc.app.suggestions import suggestions
 from minglibc.resolve.explain import explain
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
@@ -42,5 +42,5 @@ def test_offers_are_the_hint(project: Project) -> None:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
         offers = suggestions(session, failure.value)
-        error = explain(failure.value, lambda cap: works_with_cap(session, cap), offers=offers)
+        error = explain(failure.value, offers=offers)
     assert 'this would work (verified): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint

@@ -129,7 +129,7 @@ class _BuildEnvironments:
         try:
             return _locked_files(resolve(roots, compatibility, index), index)
         except Unresolvable as failure:
-            error = explain(failure, lambda cap: False)  # noqa: ARG005  the cap is this machine's glibc
+            error = explain(failure)
             raise type(error)(
                 f"failed to install the build backend of {self._task.label}: {error.message}", hint=self._task.hint
             ) from failure

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
-from minglibc.app.suggestions import suggestions, works_with_cap
+from minglibc.app.suggestions import suggestions
 from minglibc.model.targets import Target
 from minglibc.resolve.explain import explain, fewest
 from minglibc.resolve.multi_target import resolve_all
@@ -34,7 +34,6 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
     except Unresolvable as failure:
         raise explain(
             failure,
-            lambda cap: works_with_cap(session, cap),
             conflicting=_conflicting_parents(session, failure),
             offers=suggestions(session, failure),
         ) from failure

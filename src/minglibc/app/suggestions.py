@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
 from minglibc.model.artifacts import Sdist
-from minglibc.model.targets import Cap
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import PATIENCE, Proposal, offers
+from minglibc.resolve.suggestions import Proposal, offers
 
 
 def suggestions(session: Session, failure: Unresolvable) -> list[str]:
@@ -25,19 +24,6 @@ def suggestions(session: Session, failure: Unresolvable) -> list[str]:
         return resolutions if _has_builds(session, resolutions) else None
 
     return offers(failure, session.roots, session.settings.targets, session.policy, attempt)
-
-
-def works_with_cap(session: Session, cap: Cap) -> bool:
-    """Whether all targets can be locked with *cap* as the lowest cap of its C library."""
-    targets = [target.raised(cap) for target in session.settings.targets]
-    compatibilities = compatibilities_of(session.settings, targets)
-    try:
-        resolutions = resolve_all(
-            session.roots, compatibilities, session.wheel_index, policy=session.policy, patience=PATIENCE
-        )
-    except Unresolvable:
-        return False
-    return _has_builds(session, resolutions)
 
 
 def _has_builds(session: Session, resolutions: Sequence[Resolution]) -> bool:

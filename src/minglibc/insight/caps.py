@@ -121,7 +121,7 @@ def _outcome(
         resolutions = resolve_all(roots, compatibilities, index, policy=policy)
     except Unresolvable as failure:
         if failure.gave_up:
-            raise explain(failure, lambda cap: False) from failure  # noqa: ARG005  other caps are compared here anyway
+            raise explain(failure) from failure
         names = sorted({cause.requirement.name for cause in failure.causes})
         return _Outcome({}, ", ".join(names) or ", ".join(failure.contested[:3]))
     return _Outcome(_versions(resolutions, index))

@@ -8,17 +8,16 @@ from minglibc.model.targets import Cap, newest
 from minglibc.resolve.candidates import Project, Provider
 from minglibc.resolve.resolution import SHOWN, Cause, Unresolvable
 
-_LONGEST = 16
+_LONGEST = 14
 
 
 def explain(
     failure: Unresolvable,
-    works: Callable[[Cap], bool],
     *,
     conflicting: Sequence[str] = (),
     offers: Sequence[str] = (),
 ) -> ResolutionError:
-    """The error that describes *failure*; *works* says whether a whole lock succeeds under another cap.
+    """The error that describes *failure*.
 
     *conflicting* names those of the project, its extras and its groups that can't be locked together; *offers* are
     small changes to the project that are known to work.
@@ -34,7 +33,7 @@ def explain(
         )
     source = _source_hint(provider, failure.causes)
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
-    hint = _hint(provider, works, conflicting, offers)
+    hint = _hint(conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
     return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
 
@@ -53,16 +52,13 @@ def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> Se
     return SearchStopped(f"{message}\n  the packages that conflict most: {names}", hint=hint)
 
 
-_LOOSEN = "loosen one of these requirements, or drop a Python or an architecture"
+_LOOSEN = "loosen one of these requirements"
 
 
-def _hint(provider: Provider, works: Callable[[Cap], bool], conflicting: Sequence[str], offers: Sequence[str]) -> str:
+def _hint(conflicting: Sequence[str], offers: Sequence[str]) -> str:
     """What would help, as far as it is known to work or two of them conflict; empty otherwise."""
     if offers:
         return _verified(offers)
-    cap = lowest_cap(provider, works)
-    if cap is not None:
-        return f'tool.minglibc.{cap.libc} = "{cap}" would work (verified); it is the lowest that does'
     if len(conflicting) > 1:
         return f"loosen what one of {_listed(conflicting)} requires, or give it a project and a lock of its own"
     return ""
@@ -109,11 +105,6 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def lowest_cap(provider: Provider, works: Callable[[Cap], bool]) -> Cap | None:
-    """The lowest higher cap under which *works* holds, among those that a refused wheel asks for."""
-    return next((cap for cap in wanted_caps(provider) if works(cap)), None)
-
-
 def wanted_caps(provider: Provider) -> list[Cap]:
     """The higher caps that rejected releases need, lowest first; only those of C libraries that exist."""
     compatibility = provider.compatibility
@@ -135,25 +126,25 @@ def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
 
 def _lines(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     """The chain of requirements from the project to the conflict, and what the releases at its end need."""
-    lines: list[str] = []
-    ends = 0
+    chain: list[str] = []
+    ends: list[str] = []
     for name, on_project in _by_name(causes).items():
         dependencies = [cause.requirement for cause in on_project]
         if next(provider.candidates(name, dependencies), None) is None:
-            lines += _end(provider, name, on_project)
-            ends += 1
+            ends += _end(provider, name, on_project)
         else:
             # A root without a specifier excludes nothing.
-            chain = [
-                cause for cause in on_project if cause.parent is not None or cause.requirement.requirement.specifier
-            ]
-            lines += [str(cause) for cause in chain]
+            restricting = (cause for cause in on_project if cause.parent or cause.requirement.requirement.specifier)
+            chain += dict.fromkeys(map(str, restricting))
     if not ends:
-        lines.append("each of these can be met, but not all of them together")
-    if len(lines) > _LONGEST:
-        more = len(lines) - _LONGEST
-        lines[_LONGEST:] = [f"and {more} more {'line' if more == 1 else 'lines'} like these"]
-    return lines
+        ends = ["each of these can be met, but not all of them together"]
+    shown = max(_LONGEST - len(ends), _LONGEST // 2)
+    if len(chain) > shown:
+        chain[shown - 1 :] = [f"and {len(chain) - shown + 1} more requirements like these"]
+    shown = _LONGEST - len(chain)
+    if len(ends) > shown:
+        ends[shown - 1 :] = [f"and {len(ends) - shown + 1} more lines like these"]
+    return chain + ends
 
 
 def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:

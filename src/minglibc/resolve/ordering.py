@@ -9,6 +9,7 @@ from minglibc.resolve.graph import DependencyGraph, names_of
 from minglibc.resolve.variables import ABSENT, Variable
 
 _REORDER = 5
+_MANY = 100
 _NO_ROOT = (1, 0)
 _CONTESTED = 5
 
@@ -56,7 +57,8 @@ class Ordering:
         None where all are decided but those that are *waiting* for a dependency which admits what is left of them.
         """
         best: Variable | None = None
-        best_weight, best_rank = (-1, -1.0), _NO_ROOT
+        best_weight: tuple[int, float] | None = None
+        best_rank = _NO_ROOT
         activity, priorities = self._solver.activity, self._priorities
         for number, domain in enumerate(self._solver.domains):
             if domain & ABSENT or number in waiting:
@@ -73,8 +75,10 @@ class Ordering:
                 if rank < best_rank:
                     best, best_rank = variable, rank
             elif best_rank == _NO_ROOT:
-                weight = (priorities.get(number, 0), activity[number])
-                if weight > best_weight:
+                priority = priorities.get(number, 0)
+                # Of what is decided late, that with the fewest versions first: these may show a conflict soonest.
+                weight = (priority, activity[number] if priority >= 0 else -domain.bit_count())
+                if best_weight is None or weight > best_weight:
                     best, best_weight = variable, weight
         return best
 
@@ -102,9 +106,24 @@ class Ordering:
         for candidate in candidates:
             for dependency in graph.dependencies_of(candidate):
                 target = graph.variables[dependency.name]
-                if not self._solver.domains[target.number] & graph.provider.narrow(dependency) << 1:
+                values = graph.provider.narrow(dependency) << 1
+                if self._solver.domains[target.number] & values:
+                    continue
+                if not target.usable & values or not self._solver.level_of(target.number):
+                    self._note_unconditional(variable)
+                else:
                     self._solver.pairs.append((variable.number, target.number))
         self.learn()
+
+    def _note_unconditional(self, variable: Variable) -> None:
+        """Decide a project with many versions late if they are excluded whatever is chosen.
+
+        A conflict between other projects may spare reading all of them.
+        """
+        pair = variable.number, -1
+        self._exclusions[pair] = self._exclusions.get(pair, 0) + 1
+        if self._exclusions[pair] == _REORDER and self._solver.domains[variable.number].bit_count() > _MANY:
+            self._priorities[variable.number] = -1
 
     def contested(self) -> list[str]:
         """The projects that take part in most conflicts."""

@@ -115,7 +115,7 @@ def _loosened(
         if requirement.specifier:
             loosened = roots[position]._replace(requirement=requirement._replace(specifier=""))
             changed = (*roots[:position], loosened, *roots[position + 1 :])
-            text = f'"{requirement.name}" in place of "{requirement.without_marker}"'
+            text = f'"{loosened.requirement.without_marker}" in place of "{requirement.without_marker}"'
             yield Proposal("requirement", text, changed, targets, policy, (requirement.name,))
 
 
@@ -130,12 +130,17 @@ def _shorter(
 
 
 def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
-    """The positions of the roots that may have led to the conflict: those that it names first, then all others."""
-    named = {cause.requirement.name for cause in failure.causes}
-    named |= {cause.parent.name for cause in failure.causes if cause.parent is not None}
+    """The positions of the roots that take part in the conflict; all of them where it is unknown.
+
+    The others do not help: the requirements in conflict have no solution without them either.
+    """
+    named = {cause.requirement.name for cause in failure.causes if cause.parent is None}
     environment = failure.provider.environment
-    positions = [position for position, root in enumerate(roots) if environment.admits(root.requirement.marker)]
-    return sorted(positions, key=lambda position: roots[position].requirement.name not in named)
+    return [
+        position
+        for position, root in enumerate(roots)
+        if (root.requirement.name in named or not named) and environment.admits(root.requirement.marker)
+    ]
 
 
 def _caps(provider: Provider) -> list[Cap]:

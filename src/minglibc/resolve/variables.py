@@ -44,6 +44,11 @@ class Variable:
         self.special = 0
 
     @property
+    def usable(self) -> int:
+        """The values that were not found to be unusable."""
+        return self.full & ~self.unusable.terms[self.number] if self.unusable is not None else self.full
+
+    @property
     def full(self) -> int:
         """Its whole domain."""
         return ABSENT | PRESENT if self.extra else ABSENT | self.project.page.versions.all << 1
