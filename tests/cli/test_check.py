@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.audit.binaries import is_conda, of_environment
+from minglibc.audit.folders import Folder, is_environment, read_folders
 from tests.support.commands import Ran, minglibc
 from tests.support.elves import elf
 from tests.support.explained import Project, compiled, manylinux, valid
@@ -204,10 +204,12 @@ def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
         (tmp_path / path).mkdir(parents=True)
     for path in ("lib/site/a.so", "bin/tool"):
         (tmp_path / path).write_bytes(elf())
-    assert ["lib/site/a.so"] == [each.path for each in of_environment(str(tmp_path), {}, ["lib/site", "lib/site"])]
-    assert {"lib/site/a.so", "bin/tool"} == {each.path for each in of_environment(str(tmp_path), {})}
-    assert is_conda(str(tmp_path))
-    assert not is_conda(str(tmp_path / "bin"))
+    site = Folder(str(tmp_path / "lib/site"))
+    assert ["lib/site/a.so"] == [binary.path for binary in read_folders(str(tmp_path), [site, site]).binaries]
+    everything = read_folders(str(tmp_path), [Folder(str(tmp_path))])
+    assert {"lib/site/a.so", "bin/tool"} == {binary.path for binary in everything.binaries}
+    assert is_environment(str(tmp_path))
+    assert not is_environment(str(tmp_path / "bin"))
 
 
 def test_levels_of_the_processor(project: Project) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minglibc.app.bundle import create_bundle
     from minglibc.app.caps import CapComparison, compare_caps
-    from minglibc.app.check import CheckOptions, CheckResult, check_environment, check_locked_files, check_wheels
+    from minglibc.app.check import check_locked_files
+    from minglibc.app.check_caps import CheckOptions, CheckResult
+    from minglibc.app.check_folders import check_environment, check_paths, check_root
     from minglibc.app.edit import EditOptions, add_requirements, remove_requirements
     from minglibc.app.explain import ExplainOptions, explain_selection, find_outdated
     from minglibc.app.export import export_lock
@@ -42,7 +44,8 @@ __all__ = [
     "check_environment",
     "check_freshness",
     "check_locked_files",
-    "check_wheels",
+    "check_paths",
+    "check_root",
     "compare_caps",
     "create_bundle",
     "explain_selection",
@@ -58,13 +61,9 @@ __all__ = [
 _MODULES = {
     "minglibc.app.bundle": ("create_bundle",),
     "minglibc.app.caps": ("CapComparison", "compare_caps"),
-    "minglibc.app.check": (
-        "CheckOptions",
-        "CheckResult",
-        "check_environment",
-        "check_locked_files",
-        "check_wheels",
-    ),
+    "minglibc.app.check": ("check_locked_files",),
+    "minglibc.app.check_caps": ("CheckOptions", "CheckResult"),
+    "minglibc.app.check_folders": ("check_environment", "check_paths", "check_root"),
     "minglibc.app.edit": ("EditOptions", "add_requirements", "remove_requirements"),
     "minglibc.app.explain": ("ExplainOptions", "explain_selection", "find_outdated"),
     "minglibc.app.export": ("export_lock",),

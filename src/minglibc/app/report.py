@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from minglibc import __version__
 from minglibc.app.caps import compare_session
-from minglibc.app.check import CheckOptions, check_lock
+from minglibc.app.check import check_lock
+from minglibc.app.check_caps import CheckOptions
 from minglibc.app.explain import ExplainedLock, ExplainOptions, open_lock
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.audit.rules import Finding

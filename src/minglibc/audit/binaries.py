@@ -1,26 +1,22 @@
-"""The binaries of wheels and environments on disk; those of wheels are cached by digest."""
+"""The binaries of wheels, cached by digest."""
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import msgspec
 
 from minglibc.audit.elf import ElfFile
-from minglibc.audit.rules import Binary, Foreign, Unreadable, read_binary, wheel_binaries
+from minglibc.audit.rules import Binary, Foreign, Unreadable, wheel_binaries
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
-from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
-from minglibc.model.artifacts import printable
 from minglibc.model.requirements import normalize_name
 from minglibc.model.zip_archive import open_zip
 
 # Increase it when elf or rules read more from a file.
 _KIND = "binaries-2"
 _CONTENTS: Mapping[str, Any] = {"elf": ElfFile, "foreign": Foreign, "unreadable": Unreadable}
-_NEVER_BINARY = (".py", ".pyc", ".pyi")
 
 
 class WheelSource(Protocol):
@@ -84,47 +80,3 @@ def of_wheel(path: str, filename: str) -> list[Binary]:
             return list(wheel_binaries(distribution_of(filename), archive))
     except (OSError, BadZipFile) as error:
         raise WheelError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def wheels_in(path: str) -> list[str]:
-    """The paths of the wheels in the folder *path*, or *path* itself if it is a wheel; raises WheelError if there is none."""
-    if not os.path.isdir(path):
-        if not path.endswith(".whl"):
-            raise WheelError(
-                f"{path} is neither a wheel nor a folder of wheels",
-                hint="use --environment PATH to check an environment",
-            )
-        return [path]
-    wheels = sorted(os.path.join(path, entry) for entry in os.listdir(path) if entry.endswith(".whl"))
-    if not wheels:
-        raise WheelError(f"{path} contains no wheels", hint="use --environment PATH to check an environment")
-    return wheels
-
-
-def is_conda(prefix: str) -> bool:
-    """Whether *prefix* is a conda environment, so that all files in it belong to conda."""
-    return os.path.isdir(os.path.join(prefix, "conda-meta"))
-
-
-def of_environment(prefix: str, owners: Mapping[str, str], folders: Iterable[str] = ("",)) -> Iterator[Binary]:
-    """The binaries in *folders* below *prefix*; *owners* maps paths to distributions, other files belong to the environment."""
-    for folder, names in _folders(os.path.normpath(os.path.join(prefix, folder)) for folder in folders):
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            # The interpreter of a virtual environment is a link to one outside.
-            if name.endswith(_NEVER_BINARY) or os.path.islink(path) or not os.path.isfile(path):
-                continue
-            relative = os.path.relpath(path, prefix)
-            try:
-                with open(path, "rb", opener=open_regular) as stream:
-                    binary = read_binary(owners.get(relative, ""), relative, stream)
-            except OSError as error:
-                binary = Binary(owners.get(relative, ""), printable(relative), Unreadable(error.strerror or str(error)))
-            if binary is not None:
-                yield binary
-
-
-def _folders(roots: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    for root in dict.fromkeys(roots):
-        for folder, _, names in os.walk(root):
-            yield folder, names

@@ -78,6 +78,8 @@ class Binary:
     distribution: str
     path: str
     content: ElfFile | Foreign | Unreadable
+    names: tuple[str, ...] = ()
+    """The names of links to it, by which other files may need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class _Present:
         for binary in binaries:
             if isinstance(binary.content, ElfFile):
                 architecture = binary.content.architecture
-                for name in {binary.path.rpartition("/")[2], binary.content.soname}:
+                for name in {binary.path.rpartition("/")[2], binary.content.soname, *binary.names}:
                     if name:
                         self._names.add((architecture, name))
                         self._own.add((binary.distribution, architecture, name))

@@ -1,20 +1,34 @@
 """`minglibc check`: check that binaries are compatible with the cap."""
 
+import os
+import shlex
 from argparse import Namespace
 from typing import Any
 
-from minglibc.app.check import Caps, CheckOptions, CheckResult, check_environment, check_locked_files, check_wheels
+from minglibc.app.check import check_locked_files
+from minglibc.app.check_caps import Caps, CheckOptions, CheckResult
+from minglibc.app.check_folders import check_environment, check_paths, check_root, replaced_by_sync
+from minglibc.app.sync_options import DEFAULT_ENVIRONMENT
 from minglibc.audit.rules import Finding, Kind
 from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT, SettingsError
 from minglibc.model.architectures import CPU_LEVELS
 
+_MAX_SHOWN = 5
+
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `check`."""
-    parser.add_argument("path", nargs="*", help="wheels, or folders of wheels (default: every wheel of the lock)")
-    parser.add_argument("--environment", metavar="PATH", help="check an environment's folder, or an interpreter's")
+    parser.add_argument(
+        "path",
+        nargs="*",
+        help="wheels, and folders of wheels or installed packages (default: every wheel of the lock, and the project)",
+    )
+    parser.add_argument(
+        "--environment", metavar="PATH", help="check the environment in this folder or of an interpreter"
+    )
+    parser.add_argument("--root", metavar="DIR", help="check the packages in an unpacked root file system")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
@@ -28,13 +42,17 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Print what the binaries need beyond the cap; 1 if there is anything."""
     if arguments.environment and arguments.path:
-        raise SettingsError("--environment can't be combined with paths of wheels")
+        raise SettingsError("--environment can't be combined with paths")
+    if arguments.root and (arguments.environment or arguments.path):
+        raise SettingsError("--root can't be combined with paths or --environment")
     options = check_options(arguments)
     with Terminal.of(arguments) as terminal:
         if arguments.environment:
             result = check_environment(arguments.environment, options)
+        elif arguments.root:
+            result = check_root(arguments.root, options)
         elif arguments.path:
-            result = check_wheels(arguments.path, options)
+            result = check_paths(arguments.path, options)
         else:
             result = check_locked_files(options, terminal)
     if arguments.json:
@@ -56,11 +74,23 @@ def _print_summary(result: CheckResult, arguments: Namespace, terminal: Terminal
     skipped = f"; {counts.skipped} skipped (other platforms)" if counts.skipped else ""
     checked = f"Checked {_binaries(counts.checked)} in {result.subject}"
     terminal.info(f"{checked} against {_describe(result.caps)}{_describe_cpu(result)}: {findings}{skipped}")
+    _print_read(result, terminal)
     if result.with_relr:
         # No tag and no cap distinguishes 1.2.4 from 1.2.3.
         terminal.info(f"note: musl before 1.2.4 can't load files of {', '.join(result.with_relr)} (DT_RELR)")
     if result.findings and not arguments.quiet:
-        print_message(f"hint: {_hint(result, arguments)}")
+        print_message(f"hint: {_hint(result, arguments, check_options(arguments))}")
+
+
+def _print_read(result: CheckResult, terminal: Terminal) -> None:
+    """How many files of folders were read, and what was not read and why."""
+    if result.files:
+        counts = [f"{plural(count, 'file')} in {folder}" for folder, count in result.files.items()]
+        terminal.info(f"Read {', '.join(counts)}")
+    if result.skipped:
+        shown = [f"{skipped.path} ({skipped.reason})" for skipped in result.skipped[:_MAX_SHOWN]]
+        more = f" and {len(result.skipped) - _MAX_SHOWN} more" if len(result.skipped) > _MAX_SHOWN else ""
+        terminal.info(f"Not read: {', '.join(shown)}{more}")
 
 
 def _binaries(count: int) -> str:
@@ -85,9 +115,11 @@ def _line(finding: Finding) -> str:
     return f"{text}{cap}"
 
 
-def _hint(result: CheckResult, arguments: Namespace) -> str:
-    if arguments.environment:
-        return "`minglibc sync` replaces them with the locked wheels, which are compatible with the cap"
+def _hint(result: CheckResult, arguments: Namespace, options: CheckOptions) -> str:
+    if arguments.environment and not (options.overrides.glibc or options.overrides.musl):
+        return _hint_for_environment(result, arguments.environment, options)
+    if {finding.kind for finding in result.findings} == {Kind.UNREADABLE}:
+        return "make these files readable, or install their packages again"
     levels = [finding.version for finding in result.findings if finding.kind is Kind.CPU]
     if len(levels) == len(result.findings) and set(levels) <= set(CPU_LEVELS):
         return f'set tool.minglibc.cpu = "{max(levels)}" if all machines have it, or require other releases'
@@ -95,6 +127,22 @@ def _hint(result: CheckResult, arguments: Namespace) -> str:
     if all(caps):
         return f"raise the cap to {max(cap for cap in caps if cap)}, or require other releases"
     return "require other releases of these packages; raising the cap is not enough"
+
+
+def _hint_for_environment(result: CheckResult, path: str, options: CheckOptions) -> str:
+    """What `sync` would change, and what else to do."""
+    replaced = replaced_by_sync(path, result, options)
+    owners = {finding.distribution for finding in result.findings}
+    if not replaced and owners == {""}:
+        return "delete or build again these files, which belong to no package; `minglibc sync` does not change them"
+    if not replaced:
+        return (
+            "`minglibc sync` replaces only packages that differ from a lock; set verify = true, and lock and sync again"
+        )
+    default = os.path.join(os.path.dirname(os.path.abspath(path)), DEFAULT_ENVIRONMENT) == os.path.abspath(path)
+    command = "minglibc sync" if default else f"minglibc sync --python {shlex.quote(path)}"
+    hint = f"`{command}` replaces or removes {', '.join(sorted(replaced))}"
+    return hint if replaced == owners else f"{hint}; it does not change the others"
 
 
 def as_json(result: CheckResult) -> dict[str, Any]:
@@ -110,6 +158,8 @@ def as_json(result: CheckResult) -> dict[str, Any]:
             "foreign": result.counts.skipped,
             "unreadable": result.counts.unreadable,
         },
+        "files": dict(result.files),
+        "skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in result.skipped],
         "findings": [finding_as_json(finding) for finding in result.findings],
     }
 

@@ -74,6 +74,22 @@ def paths(prefix: "str | None") -> "dict[str, str]":
     return sysconfig.get_paths("posix_prefix", vars=base)
 
 
+def shared_sites(prefix: "str | None") -> "list[str]":
+    """The folders of packages that are not the environment's own and that it imports from too (PEP 405)."""
+    if prefix is not None:
+        with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
+            rows = [line.partition("=") for line in file]
+        if not any(
+            row[0].strip() == "include-system-site-packages" and row[2].strip().lower() == "true" for row in rows
+        ):
+            return []
+    import site  # noqa: PLC0415  with -S it is not imported at the start
+
+    # The user's folder is shared with environments of this kind, too.
+    sites = list(site.getsitepackages([sys.base_prefix, sys.base_exec_prefix]))
+    return [path for path in [*sites, site.getusersitepackages()] if os.path.isdir(path)]
+
+
 def files(prefix: "str | None") -> "dict[str, str]":
     """The files that these facts depend on (mapped files, modules, pyvenv.cfg), each with its identity as in proof.py.
 
@@ -122,6 +138,7 @@ def main() -> None:
         "system": os.uname()[0],
         "uname": os.uname()[4],
         "files": files(prefix),
+        "shared_sites": shared_sites(prefix),
     }
     print(json.dumps(facts))
 

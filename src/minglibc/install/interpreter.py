@@ -43,6 +43,8 @@ class Interpreter:
     """The full version of its C library, such as ``musl 1.2.5``; tags have two numbers."""
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The files that these facts depend on, each with its identity; empty if unknown."""
+    shared_sites: tuple[str, ...] = ()
+    """The folders of packages outside of an environment that it imports from too; all of them for a base interpreter."""
 
 
 def inspect(executable: str, meanwhile: Callable[[], object] = lambda: None) -> Interpreter:
@@ -110,6 +112,8 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
         )
     python = PythonVersion(version[1], version[2], bool(facts["free_threaded"]))
     elf, libc, files = facts["elf"], str(facts["libc"]), facts["files"]
+    shared_sites = facts["shared_sites"]
+    assert isinstance(shared_sites, list)
     assert isinstance(elf, dict)
     assert isinstance(files, dict)
     machine = Machine(python, _architecture(elf, facts), _libc(libc), implementation)
@@ -123,6 +127,7 @@ def _interpreter(facts: dict[str, object]) -> Interpreter:
         str(elf.get("loader", "")),
         libc,
         files,
+        tuple(map(str, shared_sites)),
     )
 
 

@@ -1,0 +1,221 @@
+"""The use cases of `check` for what is on disk: wheels, folders, environments and root file systems."""
+
+import os
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from glob import escape as glob_escape
+from glob import glob
+from typing import NamedTuple
+
+from minglibc.app.check_caps import (
+    Caps,
+    CheckOptions,
+    CheckResult,
+    audit_caps,
+    has_project,
+    of_libcs,
+    read_caps,
+    read_cpu,
+    result,
+    wheel_count,
+)
+from minglibc.app.sync import sync_environment
+from minglibc.app.sync_options import SelectionOptions, SyncOptions
+from minglibc.audit.binaries import of_wheel
+from minglibc.audit.elf import ElfFile
+from minglibc.audit.folders import NOTHING, Contents, Folder, is_environment, read_folders, read_root
+from minglibc.audit.import_paths import import_paths
+from minglibc.audit.rules import Binary, Finding, Kind, Unreadable
+from minglibc.config.files import open_regular
+from minglibc.errors import EnvironmentProblem, MinglibcError, WheelError
+from minglibc.install.interpreter import Interpreter, inspect
+from minglibc.install.plan import Action
+from minglibc.model.platform_tags import lowest_libcs
+from minglibc.model.targets import GlibcVersion
+
+_USE_ENVIRONMENT = "use --environment PATH to check an environment, or --root DIR to check a root file system"
+_GLIBC = re.compile(rb"GNU C Library [^\n\0]* version 2\.(\d{1,3})")
+_GLIBC_NAMES = re.compile(r"libc\.so\.6|libc-2\.\d+\.so")
+_MAX_LIBC = 64 << 20
+# In these folders of a root file system, everything but Python packages belongs to the operating system.
+_SYSTEM = re.compile(r"(?:usr/)?(?:s?bin|lib(?:32|64|x32|exec)?|games)/")
+_PACKAGES = re.compile(r"/(?:site|dist)-packages/")
+
+
+class _Part(NamedTuple):
+    """What one path contributes to a result."""
+
+    subject: str
+    binaries: Sequence[Binary]
+    findings: Sequence[Finding]
+    contents: Contents
+
+
+def check_paths(paths: Sequence[str], options: CheckOptions) -> CheckResult:
+    """Check wheels, each on its own, and the files of folders; an environment is checked as ``check_environment`` does."""
+    caps, cpu = read_caps(options), read_cpu(options)
+    wheels: list[str] = []
+    parts: list[_Part] = []
+    for path in paths:
+        if path.endswith(".whl") and not os.path.isdir(path):
+            wheels.append(path)
+        elif os.path.isdir(path) and is_environment(path):
+            parts.append(_of_environment(path, caps, cpu))
+        else:
+            own, part = _of_folder(path, caps, cpu)
+            wheels += own
+            parts += [part] if part else []
+    if wheels:
+        parts.insert(0, _of_wheels(wheels, caps, cpu))
+    return _joined(parts, caps, cpu)
+
+
+def check_environment(path: str, options: CheckOptions) -> CheckResult:
+    """Check all binaries that an environment's interpreter may load, whichever installer they come from."""
+    interpreter = inspect(_interpreter(path))
+    libc = interpreter.machine.libc
+    caps, cpu = of_libcs(read_caps(options), {libc.libc} if libc else ()), read_cpu(options)
+    return _joined([_of_interpreter(path, interpreter, caps, cpu)], caps, cpu)
+
+
+def check_root(path: str, options: CheckOptions) -> CheckResult:
+    """Check the packages in the root file system at *path*, and its system against its own glibc.
+
+    Without a cap in the options and without a project, the cap is the root's glibc.
+    """
+    if not os.path.isdir(path):
+        raise EnvironmentProblem(f"{path} is not a folder", hint="give --root the folder of an unpacked file system")
+    contents = read_root(path)
+    own_glibc = _glibc_of_root(path, contents.binaries)
+    caps, cpu = _caps_of_root(own_glibc, options), read_cpu(options)
+    system = {binary.path for binary in contents.binaries if _is_system(binary.path)}
+    findings = [one for one in audit_caps(contents.binaries, caps, cpu) if one.path not in system]
+    findings += _findings_in_system(contents.binaries, system, own_glibc, caps, cpu)
+    return result(path, caps, cpu, findings, contents.binaries, contents=contents)
+
+
+def _joined(parts: Sequence[_Part], caps: Caps, cpu: str) -> CheckResult:
+    binaries = [binary for part in parts for binary in part.binaries]
+    findings = [finding for part in parts for finding in part.findings]
+    files = {path: count for part in parts for path, count in part.contents.files.items()}
+    skipped = [one for part in parts for one in part.contents.skipped]
+    subject = " and ".join(part.subject for part in parts)
+    return result(subject, caps, cpu, findings, binaries, contents=Contents([], files, skipped, []))
+
+
+def _of_wheels(paths: Iterable[str], caps: Caps, cpu: str) -> _Part:
+    """The wheels at *paths*: one may not use the libraries of another."""
+    findings: list[Finding] = []
+    everything: list[Binary] = []
+    wheels = list(dict.fromkeys(paths))
+    for path in wheels:
+        filename = os.path.basename(path)
+        binaries = of_wheel(path, filename)
+        findings += audit_caps(binaries, of_libcs(caps, lowest_libcs(filename[:-4])), cpu)
+        everything += binaries
+    return _Part(wheel_count(len(wheels)), everything, findings, NOTHING)
+
+
+def _of_folder(path: str, caps: Caps, cpu: str) -> tuple[list[str], _Part | None]:
+    """The wheels in *path*, and its other files, if any of them are binaries or packages; or the binary at *path*."""
+    if not os.path.exists(path):
+        raise WheelError(f"there is no {path}", hint=_USE_ENVIRONMENT)
+    contents = read_folders(path if os.path.isdir(path) else os.path.dirname(path) or ".", [Folder(path)])
+    if not os.path.isdir(path):
+        if not contents.binaries:
+            raise WheelError(f"{path} is neither a wheel nor a folder of wheels nor an ELF file", hint=_USE_ENVIRONMENT)
+    elif not (contents.binaries or contents.wheels or contents.has_packages):
+        raise WheelError(f"{path} contains no wheels, binaries or packages", hint=_USE_ENVIRONMENT)
+    if not contents.binaries and not contents.has_packages:
+        return contents.wheels, None
+    return contents.wheels, _Part(path, contents.binaries, audit_caps(contents.binaries, caps, cpu), contents)
+
+
+def _of_environment(path: str, caps: Caps, cpu: str) -> _Part:
+    """The environment in the folder *path*, even if its interpreter does not start."""
+    try:
+        interpreter = inspect(_interpreter(path))
+    except EnvironmentProblem as error:
+        sites = glob(os.path.join(glob_escape(path), "lib", "python*", "site-packages"))
+        contents = read_folders(path, [Folder(path), *import_paths(sites)])
+        binaries = list(contents.binaries)
+        if os.path.isfile(os.path.join(path, "pyvenv.cfg")):
+            reason = f"{error.message}; folders outside of the environment are not read"
+            binaries.append(Binary("", "bin/python", Unreadable(reason)))
+        return _Part(path, binaries, audit_caps(binaries, caps, cpu), contents)
+    return _of_interpreter(path, interpreter, caps, cpu)
+
+
+def _of_interpreter(path: str, interpreter: Interpreter, caps: Caps, cpu: str) -> _Part:
+    layout = interpreter.layout
+    sites = [os.path.join(layout.prefix, site) for site in (layout.purelib, layout.platlib)] + [
+        *interpreter.shared_sites
+    ]
+    # The other folders of a system's own Python belong to the system.
+    whole_prefix = interpreter.is_environment or is_environment(layout.prefix)
+    folders = [Folder(layout.prefix)] if whole_prefix else []
+    contents = read_folders(layout.prefix, [*folders, *map(Folder, dict.fromkeys(sites)), *import_paths(sites)])
+    files = {path if folder == layout.prefix else folder: count for folder, count in contents.files.items()}
+    libc = interpreter.machine.libc
+    findings = audit_caps(contents.binaries, of_libcs(caps, {libc.libc} if libc else ()), cpu)
+    return _Part(path, contents.binaries, findings, contents._replace(files=files))
+
+
+def _interpreter(path: str) -> str:
+    if not os.path.isdir(path):
+        return path
+    executable = os.path.join(path, "bin", "python")
+    if not os.path.exists(executable):
+        raise EnvironmentProblem(
+            f"{path} has no bin/python",
+            hint="give --environment an environment's folder or an interpreter; other folders are checked without it",
+        )
+    return executable
+
+
+def replaced_by_sync(path: str, result: CheckResult, options: CheckOptions) -> frozenset[str]:
+    """The distributions with findings in the environment at *path* that `sync` would replace or remove."""
+    sync = SyncOptions(SelectionOptions(options.lock), python=path, dry_run=True)
+    try:
+        plan = sync_environment(options.common, sync).plan
+    except MinglibcError:
+        return frozenset()
+    changed = set(plan.names(Action.REINSTALL, Action.REMOVE))
+    owners = {finding.distribution for finding in result.findings}
+    return frozenset(owner for owner in owners if owner.partition(" ")[0] in changed)
+
+
+# Root file systems
+
+
+def _is_system(path: str) -> bool:
+    return bool(_SYSTEM.match(path)) and not _PACKAGES.search(path)
+
+
+def _glibc_of_root(root: str, binaries: Iterable[Binary]) -> dict[str, GlibcVersion]:
+    """The version of glibc in the root file system, by architecture."""
+    versions: dict[str, GlibcVersion] = {}
+    for binary in binaries:
+        elf = binary.content
+        if isinstance(elf, ElfFile) and elf.architecture and _GLIBC_NAMES.fullmatch(os.path.basename(binary.path)):
+            with suppress(OSError), open(os.path.join(root, binary.path), "rb", opener=open_regular) as file:
+                if match := _GLIBC.search(file.read(_MAX_LIBC)):
+                    versions.setdefault(elf.architecture, GlibcVersion(2, int(match[1])))
+    return versions
+
+
+def _caps_of_root(own_glibc: Mapping[str, GlibcVersion], options: CheckOptions) -> Caps:
+    overrides = options.overrides
+    if own_glibc and not (overrides.glibc or overrides.musl or options.lock or has_project(options)):
+        return {("glibc", architecture): version for architecture, version in own_glibc.items()}
+    return of_libcs(read_caps(options), {"glibc"} if own_glibc else ())
+
+
+def _findings_in_system(
+    binaries: Sequence[Binary], system: Container[str], own_glibc: Mapping[str, GlibcVersion], caps: Caps, cpu: str
+) -> list[Finding]:
+    """What files of the operating system need that its own glibc does not have; it need not be below the cap."""
+    own = {(libc, name): own_glibc.get(name, cap) if libc == "glibc" else cap for (libc, name), cap in caps.items()}
+    findings = audit_caps(binaries, own, cpu)
+    return [one for one in findings if one.path in system and one.kind in (Kind.GLIBC, Kind.CPU, Kind.UNREADABLE)]
