@@ -21,8 +21,8 @@ from minglibc.config.parser import parse as parse_settings
 from minglibc.config.requirements_file import lines
 from minglibc.errors import CacheDamaged, IndexAnswerError, LockError, MinglibcError, SettingsError
 from minglibc.index import remote_metadata
-from minglibc.index.connection import Limits
 from minglibc.index.json_page import read_project_json
+from minglibc.index.limits import Limits
 from minglibc.index.pages import read_page
 from minglibc.index.response import JSON_TYPE, Response, decompressed
 from minglibc.lock import digest, reader

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.cache import pages as store
+from minglibc.cache.location import INDEX_FORMAT
 from tests.support.commands import Ran, locked_versions, minglibc
 from tests.support.faults import Fault
 from tests.support.index import Exchange, IndexServer
@@ -182,7 +182,8 @@ def test_requests_are_few(lock: Lock, index: IndexServer) -> None:
 
 
 def _entries() -> list[Path]:
-    return [path for path in Path(os.environ["MINGLIBC_CACHE_DIR"]).rglob("*") if path.is_file()]
+    """The files of the cache of pages and metadata."""
+    return [path for path in Path(os.environ["MINGLIBC_CACHE_DIR"]).glob("index-*/**/*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_cache_of_another_format_is_not_read(lock: Lock) -> None:
     """Each format has a folder of its own."""
     lock()
     (folder,) = {entry.relative_to(os.environ["MINGLIBC_CACHE_DIR"]).parts[0] for entry in _entries()}
-    assert store.FORMAT == folder
+    assert INDEX_FORMAT == folder
 
 
 def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_another_users_entries_are_not_taken(lock: Lock, index: IndexServer) -> 
 def test_another_users_cache_is_passed_over_with_one_warning(lock: Lock, index: IndexServer) -> None:
     """A cache folder of another user is neither read nor written."""
     lock()
-    folder = Path(os.environ["MINGLIBC_CACHE_DIR"]) / store.FORMAT
+    folder = Path(os.environ["MINGLIBC_CACHE_DIR"]) / INDEX_FORMAT
     os.chown(folder, 12345, 12345)
     before = {entry: entry.read_bytes() for entry in _entries()}
     index.requests[:] = []

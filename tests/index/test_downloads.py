@@ -9,8 +9,8 @@ import pytest
 
 from minglibc.cache.wheels import FOLDER, LockedFile
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
-from minglibc.index.connection import Limits
 from minglibc.index.downloads import Wheelhouse
+from minglibc.index.limits import Limits
 from tests.support.faults import Fault
 from tests.support.index import Answer, IndexServer
 from tests.support.wheels import BuiltWheel, build_wheel

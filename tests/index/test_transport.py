@@ -12,7 +12,8 @@ from typing import Any, Self
 import pytest
 
 from minglibc.errors import IndexUnreachable, SettingsError
-from minglibc.index.connection import Connection, Limits, Request
+from minglibc.index.connection import Connection, Request
+from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
 from tests.support.environments import LockedProject
 from tests.support.index import IndexServer

@@ -9,6 +9,8 @@ TYPE_CHECKING = False  # typing takes 10 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# The folder of pages and metadata: each format has one of its own, and those of other formats are never read.
+INDEX_FORMAT = "index-v5"
 # The folders of all formats; other folders beside them are not minglibc's.
 PREFIXES = ("index-v", "wheels-", "unpacked-", "built-", "digests-", "scripts-")
 # The folder of this process where the cache can't be used.

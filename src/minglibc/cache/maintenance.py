@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from minglibc.cache import built_wheels, pages, unpacked_wheels, wheels
+from minglibc.cache import built_wheels, location, unpacked_wheels, wheels
 from minglibc.config import inputs
 from minglibc.lock import digest
 
-CURRENT = (pages.FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER)
+CURRENT = (location.INDEX_FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER)
 _KINDS = (*CURRENT, inputs.SCRIPTS)
 
 # Each kind of cache with the number of its format; other folders are never touched.

@@ -9,15 +9,13 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from zlib import crc32
 
-from minglibc.cache.location import find_problem, is_private, make_folders
+from minglibc.cache.location import INDEX_FORMAT, find_problem, is_private, make_folders
 from minglibc.config.files import open_regular
 from minglibc.errors import CacheDamaged
 
 if TYPE_CHECKING:
     from minglibc.model.project_page import ProjectPage
 
-# Each format has a folder of its own; those of other formats are never read.
-FORMAT = "index-v5"
 # Most heads fit into the first read.
 _FIRST_READ = 16 << 10
 # The checksum and the length of the head in hexadecimal digits, each followed by a space.
@@ -44,7 +42,7 @@ class Store:
 
     def __init__(self, folder: str, *, on_trouble: Callable[[str], None] = lambda message: None) -> None:  # noqa: ARG005
         self.folder = folder
-        self._folder = os.path.join(folder, FORMAT)
+        self._folder = os.path.join(folder, INDEX_FORMAT)
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
         self._open: list[BinaryIO] = []

@@ -132,6 +132,9 @@ def _dispatch(arguments: list[str]) -> int:
             if not {"-q", "--quiet"} & set(arguments):
                 print("pylock.toml is up to date", file=sys.stderr)
             return 0
+        from minglibc.cli import early_start  # noqa: PLC0415  an unchanged lock fetches nothing
+
+        early_start.start(arguments[1:])
     if not arguments:
         _print_help()
         return EXIT_USAGE

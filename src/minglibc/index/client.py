@@ -1,7 +1,6 @@
 """The index as the resolver sees it: blocking and cached. The network is used from the first request that the cache cannot answer."""
 
 import time
-from _thread import RLock  # threading's own; a lock that uses no network does not import that
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.cache.pages import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
+from minglibc.index.calls import Call, FetchedPage, Key
 from minglibc.index.credentials import Credentials
 from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
@@ -18,12 +18,12 @@ from minglibc.model.urls import display_url
 from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
-    from minglibc.index.connection import Connection
-    from minglibc.index.fetcher import FetchedPage
     from minglibc.index.flat_index import LocalIndex
     from minglibc.index.network import Network
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
+# The number of lookups after which results of the network are received.
+_RECEIVE_INTERVAL = 32
 
 
 def _no_builds(sdist: Sdist) -> CoreMetadata:
@@ -85,8 +85,7 @@ class Index:
         self._network: Network | None = None
         # Whether metadata was missing in the cache; until then, nothing is prefetched.
         self._has_waited = False
-        # Protects this object, the store and the speculation while threads fetch.
-        self.guard = RLock()
+        self._calls = 0
         self._events: deque[tuple[str, Any]] = deque()
         # Reads the metadata of a source distribution, or builds it.
         self.open_sdist: Callable[[Sdist], CoreMetadata] = _no_builds
@@ -104,10 +103,10 @@ class Index:
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
+        self._receive()
         page = self._pages.get(name)
         if page is None:
-            with self.guard:
-                self._request_page(name)
+            self._request_page(name)
             if name not in self._pages:
                 self._wait(("page", name), name)
             page = self._pages[name]
@@ -117,19 +116,18 @@ class Index:
 
     def metadata(self, wheel: Artifact) -> CoreMetadata:
         """The core metadata of a wheel; raises ValueError where it is invalid, IndexUnreachable."""
+        self._receive()
         key = self._key(wheel)
         metadata = self._metadata.get(key)
         if metadata is None:
-            with self.guard:
-                self._request_metadata(wheel)
+            self._request_metadata(wheel)
             if key not in self._metadata and self._is_served(wheel):
                 self._has_waited = True
                 self._wait(("metadata", key), wheel.filename)
             metadata = self._metadata.get(key, _NOT_READ)
         if isinstance(metadata, DynamicMetadata) and isinstance(wheel, Sdist):
             metadata = self.open_sdist(wheel)
-            with self.guard:
-                self._add_metadata(wheel, metadata)
+            self._add_metadata(wheel, metadata)
         if isinstance(metadata, Exception):
             raise metadata
         return metadata
@@ -138,8 +136,7 @@ class Index:
         """Request the metadata of *wheels* without waiting for it, if any metadata was missing in the cache so far."""
         if self._has_waited:
             for wheel in wheels:
-                with self.guard:
-                    self._request_metadata(wheel)
+                self._request_metadata(wheel)
 
     def hashed(self, wheel: Artifact) -> Artifact:
         """*wheel* with its hash: downloaded where the index gives none; a local wheel is read, and gets its size too."""
@@ -147,8 +144,7 @@ class Index:
             from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
 
             return local_files.hashed(wheel)
-        network = self._online()
-        return wheel._replace(hash=network.run(partial(network.fetcher.digest, wheel=wheel)))
+        return wheel._replace(hash=self._online().run(("digest", wheel.url), Call("digest", {"wheel": wheel})))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Artifact, CoreMetadata]) -> None:
         """Add a project that comes from no index, with the metadata of its wheels as far as it is known."""
@@ -161,13 +157,14 @@ class Index:
             self._network.close()
         self._store.close()
 
-    # Requests: from memory, from the cache, from the network. The guard is held.
+    # Requests: from memory, from the cache, from the network.
 
     def _request_page(self, name: str) -> None:
-        if name in self._pages or (self._network is not None and ("page", name) in self._network.tasks):
-            return
-        indexes = self._pins.get(name, self._indexes)
-        cached = None
+        if name not in self._pages and not self._is_requested(("page", name)):
+            self._request_from(self._pins.get(name, self._indexes), name)
+
+    def _request_from(self, indexes: Sequence[str], name: str) -> None:
+        """Use the page of *name* from the first of *indexes* that has it, or request it."""
         for position, base in enumerate(indexes):
             if self.is_local(base):
                 if self._use_local(base, name):
@@ -176,23 +173,40 @@ class Index:
             cached = self._cached_page(base, name)
             # A project that the last index did not have may have been added; earlier indexes are not asked again at once.
             if cached is None or not self._is_fresh(cached) or (cached.page is None and base is indexes[-1]):
-                indexes = indexes[position:]
-                break
+                self._fetch_page(indexes[position:], name, cached)
+                return
             if cached.page is not None:
                 self._add_page(cached.page, base)
                 return
-        else:
-            self._pages[name] = self._not_found(name, indexes[-1])
-            return
+        self._pages[name] = self._not_found(name, indexes[-1])
+
+    def _fetch_page(
+        self, indexes: Sequence[str], name: str, cached: _CachedPage | None, *, is_stored: bool = True
+    ) -> None:
+        """Request the page of *name* from the first of *indexes*; it is written to the cache if *is_stored*."""
         if self._offline:
             self._pages[name] = IndexUnreachable(
                 f"the page of {name} is not in the cache, and --offline prevents requests"
             )
             return
-        self._online().start(("page", name), partial(self._fetch_page, name=name, indexes=indexes))
+        base = indexes[0]
+        folder = self._folder(base) if is_stored else ""
+        etag = cached.entry.head["etag"] if cached is not None and cached.page is not None else ""
+        alternative = ""
+        if len(indexes) == 1 and base.endswith("/simple/"):
+            alternative = f"{base.removesuffix('simple/')}pypi/{name}/json"
+        if base in self._flat:
+            call = Call("flat_page", {"url": base, "name": name})
+        else:
+            page = {"url": f"{base}{name}/", "name": name, "etag": etag, "folder": folder, "alternative": alternative}
+            call = Call("page", page)
+        self._online().start(("page", name), call, partial(self._receive_page, name, indexes))
         if cached is not None and cached.page is not None:
             # A stale page is good enough to guess the next requests.
             self._follow("page", cached.page)
+
+    def _is_requested(self, key: Key) -> bool:
+        return self._network is not None and self._network.is_requested(key)
 
     def _is_fresh(self, cached: _CachedPage) -> bool:
         age = time.time() - cached.entry.confirmed
@@ -228,7 +242,7 @@ class Index:
 
     def _request_metadata(self, wheel: Artifact) -> None:
         key = self._key(wheel)
-        if key in self._metadata or (self._network is not None and ("metadata", key) in self._network.tasks):
+        if key in self._metadata or self._is_requested(("metadata", key)):
             return
         if wheel.is_local:
             self._read_local_metadata(key, wheel)
@@ -243,7 +257,8 @@ class Index:
                 f"the metadata of {wheel.filename} is not in the cache, and --offline prevents requests"
             )
         else:
-            self._online().start(("metadata", key), partial(self._fetch_metadata, wheel=wheel))
+            call = Call("metadata", {"wheel": wheel})
+            self._online().start(("metadata", key), call, partial(self._receive_metadata, wheel))
 
     def _read_local_metadata(self, key: str, wheel: Artifact) -> None:
         from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
@@ -259,135 +274,84 @@ class Index:
 
     def _online(self) -> "Network":
         if self._network is None:
-            # httpx is never imported where the cache has everything.
+            # 10 ms, where the cache has everything.
             from minglibc.index.network import Network  # noqa: PLC0415
 
             self._network = Network(self._store, self.credentials)
-            with self.guard:
-                self._events.extend(("name", name) for name in self._speculation.start())
-                self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
-                self._follow_events()
+            self._events.extend(("name", name) for name in self._speculation.start())
+            self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
+            self._follow_events()
         return self._network
 
-    def _wait(self, key: tuple[str, str], label: str) -> None:
+    def _receive(self) -> None:
+        """Use what has arrived, since it tells what else to request; a look takes a system call, so only now and then."""
+        if self._network is not None:
+            self._calls += 1
+            if self._calls % _RECEIVE_INTERVAL == 0:
+                self._network.receive()
+
+    def _wait(self, key: Key, label: str) -> None:
         assert self._network is not None
         self._on_fetch(label)
         self._network.wait(key)
 
-    # Fetching, in worker threads.
+    # Results of the network.
 
-    def _fetch_page(self, connection: "Connection", name: str, indexes: Sequence[str]) -> None:
-        try:
-            self._fetch_first_page(connection, name, indexes)
-        except MinglibcError as error:
-            with self.guard:
-                self._pages[name] = error
-
-    def _fetch_first_page(self, connection: "Connection", name: str, indexes: Sequence[str]) -> None:
-        """Add the page of *name* from the first of *indexes* that has it."""
-        for base in indexes[:-1]:
-            if self._use_known(base, name, use_cache=base is not indexes[0]):
-                return
-            if not self.is_local(base):
-                fetched = self._fetch_from(connection, base, name)
-                if not fetched.is_absent:
-                    return
-                self._add_absence(base, name, fetched)
-        base = indexes[-1]
-        if self._use_known(base, name, use_cache=len(indexes) > 1):
-            return
-        if not self.is_local(base):
-            fetched = self._fetch_from(connection, base, name)
-            if not fetched.is_absent:
-                return
-            assert self._network is not None
-            alternative = self._network.fetcher.project_json(connection, base, name)
-            if alternative is not None:
-                self._accept(base, name, alternative)
-                return
-            if fetched.refusal is not None:
-                raise fetched.refusal
-        raise self._not_found(name, base)
-
-    def _use_known(self, base: str, name: str, *, use_cache: bool) -> bool:
-        """Use the page of a project without a request: from a local index, or from the cache if it is fresh."""
-        with self.guard:
-            if self.is_local(base):
-                return self._use_local(base, name)
-            cached = self._cached_page(base, name) if use_cache else None
-            if cached is None or cached.page is None or not self._is_fresh(cached):
-                return False
-            self._add_page(cached.page, base)
-            return True
-
-    def _fetch_from(self, connection: "Connection", base: str, name: str) -> "FetchedPage":
-        """Fetch the page of a project from one index and add it, if it is there."""
-        assert self._network is not None
-        fetcher = self._network.fetcher
-        if base in self._flat:
-            fetched = fetcher.flat_page(connection, base, name)
-        else:
-            with self.guard:
-                cached = self._cached_page(base, name)
-            etag = cached.entry.head["etag"] if cached is not None and cached.page is not None else ""
-            fetched = fetcher.page(connection, f"{base}{name}/", name, etag=etag, folder=self._folder(base))
-            if fetched.is_stored and not self._use_stored(base, name):
-                # Another process has emptied the cache.
-                fetched = fetcher.page(connection, f"{base}{name}/", name)
-        if not fetched.is_absent and not fetched.is_stored:
+    def _receive_page(self, name: str, indexes: Sequence[str], fetched: "FetchedPage | Exception") -> None:
+        """Use the page of *name* from the first of *indexes*, or request it from the next one."""
+        base = indexes[0]
+        if isinstance(fetched, MinglibcError):
+            self._pages[name] = fetched
+        elif isinstance(fetched, Exception):
+            raise fetched
+        elif fetched.is_stored:
+            self._use_stored(base, name, indexes)
+        elif not fetched.is_absent:
             self._accept(base, name, fetched)
-        return fetched
+        elif fetched.refusal is not None:
+            self._pages[name] = fetched.refusal
+        elif len(indexes) == 1:
+            self._pages[name] = self._not_found(name, base)
+        else:
+            entry = {"etag": "", "max-age": fetched.entry["max-age"], "page": None}
+            self._store.write(self._folder(base), name, entry)
+            self._request_from(indexes[1:], name)
 
-    def _use_stored(self, base: str, name: str) -> bool:
-        """Use the page that a page worker has just written to the cache, if it is there."""
-        with self.guard:
-            cached = self._read_page(base, name)
-            if cached is None or cached.page is None:
-                return False
-            self.fetched += 1
-            self._add_page(cached.page, base)
-            return True
+    def _use_stored(self, base: str, name: str, indexes: Sequence[str]) -> None:
+        """Use the page that was just written to the cache; request it again if another process has emptied the cache."""
+        cached = self._read_page(base, name)
+        if cached is None or cached.page is None:
+            self._fetch_page(indexes, name, None, is_stored=False)
+            return
+        self.fetched += 1
+        self._add_page(cached.page, base)
 
     def _accept(self, base: str, name: str, fetched: "FetchedPage") -> None:
         """Write a page that was fetched to the cache, or mark it as fresh there, and add it."""
-        with self.guard:
-            if fetched.page is not None:
-                self.fetched += 1
-                self._store.write_page(self._folder(base), fetched.page, fetched.entry)
-                self._add_page(fetched.page, base)
-                return
-            cached = self._cached_page(base, name)
-            assert cached is not None
-            assert cached.page is not None
-            if cached.entry.head["max-age"] == fetched.entry["max-age"]:
-                self._store.confirm(self._folder(base), name)
-            else:
-                self._store.write_page(self._folder(base), cached.page, fetched.entry)
-            self._add_page(cached.page, base)
-
-    def _add_absence(self, base: str, name: str, fetched: "FetchedPage") -> None:
-        """Remember that an index, which is not the last one, does not have a project."""
-        if fetched.refusal is not None:
-            raise fetched.refusal
-        with self.guard:
-            entry = {"etag": "", "max-age": fetched.entry["max-age"], "page": None}
-            self._store.write(self._folder(base), name, entry)
-
-    def _fetch_metadata(self, connection: "Connection", wheel: Artifact) -> None:
-        assert self._network is not None
-        try:
-            metadata = self._network.fetcher.metadata(connection, wheel)
-        except (MinglibcError, ValueError) as error:
-            with self.guard:
-                self._metadata[self._key(wheel)] = error
-            return
-        with self.guard:
+        if fetched.page is not None:
             self.fetched += 1
-            if wheel.hash:
-                self._store.note("metadata", self._key(wheel), metadata)
-            self._add_metadata(wheel, metadata)
+            self._store.write_page(self._folder(base), fetched.page, fetched.entry)
+            self._add_page(fetched.page, base)
+            return
+        cached = self._cached_page(base, name)
+        assert cached is not None
+        assert cached.page is not None
+        if cached.entry.head["max-age"] == fetched.entry["max-age"]:
+            self._store.confirm(self._folder(base), name)
+        else:
+            self._store.write_page(self._folder(base), cached.page, fetched.entry)
+        self._add_page(cached.page, base)
 
-    # Results: what was read or fetched is remembered, and its dependencies are requested. The guard is held.
+    def _receive_metadata(self, wheel: Artifact, metadata: CoreMetadata | Exception) -> None:
+        if isinstance(metadata, Exception):
+            self._metadata[self._key(wheel)] = metadata
+            return
+        self.fetched += 1
+        if wheel.hash:
+            self._store.note("metadata", self._key(wheel), metadata)
+        self._add_metadata(wheel, metadata)
+
+    # What was read or fetched is remembered, and its dependencies are requested.
 
     def _not_found(self, name: str, base: str) -> ProjectNotFound:
         if name in self._pins:

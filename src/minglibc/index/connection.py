@@ -1,6 +1,5 @@
 """HTTP by httpx: one set of limits, retries and error messages for pages, metadata and wheels."""
 
-import os
 import random
 import ssl
 import time
@@ -12,8 +11,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from minglibc import __version__
-from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
+from minglibc.errors import IndexAnswerError, IndexUnreachable
 from minglibc.index import tls
+from minglibc.index.limits import Limits
 from minglibc.index.proxies import proxied_client
 from minglibc.index.response import MIB, Response, decompressed
 from minglibc.model.urls import display_url
@@ -25,38 +25,10 @@ _RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
 _SHORT_BODY = 64 * 1024
 _POOL_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4)
 _HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
-_MAX_NUMBER = 3600
 # From a large file: a slower connection exceeds its deadline.
 _BYTES_PER_SECOND = 50_000
 _HINT = "check the network and the index; what is already cached can be used with --offline"
 T = TypeVar("T")
-
-
-class Limits(NamedTuple):
-    """The limits of one request: seconds without a byte, seconds in total, retries, bytes of a body as sent."""
-
-    timeout: float = 20.0
-    deadline: float = 120.0
-    retries: int = 3
-    body: int = 256 * MIB
-
-    @classmethod
-    def from_environment(cls) -> "Limits":
-        """The defaults, with MINGLIBC_HTTP_TIMEOUT (seconds without a byte) and MINGLIBC_HTTP_RETRIES applied."""
-        timeout = _number("MINGLIBC_HTTP_TIMEOUT", cls._field_defaults["timeout"], least=0.001)
-        retries = int(_number("MINGLIBC_HTTP_RETRIES", cls._field_defaults["retries"], least=0))
-        return cls(timeout=timeout, deadline=6 * timeout, retries=retries)
-
-
-def _number(variable: str, default: float, *, least: float) -> float:
-    text = os.environ.get(variable)
-    try:
-        number = float(text) if text else default
-    except ValueError:
-        number = -1.0
-    if not least <= number <= _MAX_NUMBER:
-        raise SettingsError(f"{variable} is {text!r}", hint=f"expected a number from {least:g} to {_MAX_NUMBER:g}")
-    return number
 
 
 def _no_headers(_url: str) -> Mapping[str, str]:

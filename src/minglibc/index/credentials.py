@@ -2,6 +2,7 @@
 
 import os
 from _thread import allocate_lock  # threading's own; a lock that uses no network does not import that
+from typing import Any
 
 from minglibc.errors import SettingsError
 from minglibc.model.artifacts import printable
@@ -32,6 +33,12 @@ class Credentials:
         self._plain_urls: list[str] = []
         # Worker threads ask for headers.
         self._lock = allocate_lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=allocate_lock())
 
     def take(self, url: str, *, name: str = "") -> str:
         """*url* without its user and password, which are remembered for its host; the variables of *name* override them."""

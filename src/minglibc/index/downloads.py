@@ -16,8 +16,9 @@ from minglibc.model.urls import display_url
 if TYPE_CHECKING:
     import httpx
 
-    from minglibc.index.connection import Connection, Limits
+    from minglibc.index.connection import Connection
     from minglibc.index.credentials import Credentials
+    from minglibc.index.limits import Limits
 
 _PARALLEL = 8
 # The first bytes of the files in a lock: wheels and other zip archives, and .tar.gz.
@@ -86,8 +87,8 @@ class Wheelhouse:
         return {name: path for name, path in paths.items() if path}
 
     def _download_all(self, files: Iterable[LockedFile], on_file: Callable[[LockedFile, str], None]) -> dict[str, str]:
-        from minglibc.index.connection import Limits  # noqa: PLC0415  httpx, 80 ms, where all is in the cache
-        from minglibc.index.transport import Transport  # noqa: PLC0415  as above
+        from minglibc.index.limits import Limits  # noqa: PLC0415  where all is in the cache
+        from minglibc.index.transport import Transport  # noqa: PLC0415  httpx, 80 ms, as above
 
         transport = Transport(self._limits or Limits.from_environment(), size=_PARALLEL)
 

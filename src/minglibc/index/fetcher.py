@@ -2,19 +2,19 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from hashlib import new as new_hash
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol
 
 from minglibc.errors import IndexAnswerError, MinglibcError
+from minglibc.index.calls import Call, FetchedPage, Key
 from minglibc.index.connection import Connection, Request
-from minglibc.index.page_worker import PageWorker
+from minglibc.index.credentials import Credentials
 from minglibc.index.response import ACCEPT, Response, decompressed, max_age, validators
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
-from minglibc.model.project_page import ProjectPage
 from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:
@@ -25,40 +25,28 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 _MAX_MISSING = 3
 
 
-class FetchedPage(NamedTuple):
-    """The result of a request for a page: not there, unchanged, written to the cache by a worker, or *page* itself."""
+class PageStore(Protocol):
+    """Processes that write pages to the cache."""
 
-    entry: Mapping[str, Any]
-    page: ProjectPage | None = None
-    is_absent: bool = False
-    is_unchanged: bool = False
-    is_stored: bool = False
-    # Why there is none, where the index has the page in no usable format.
-    refusal: IndexAnswerError | None = None
+    def store(self, key: Key, response: Response, folder: str, project: str) -> None:
+        """Write the page of *project* to *folder* of the cache, and reply to *key*."""
+        ...
 
 
 class Fetcher:
-    """Sends requests in the worker thread that calls it. *headers* are the credentials for a URL, *advice* how to set them.
+    """Sends requests in the worker thread that calls it; *pages* writes them to the cache."""
 
-    *redirect_headers* are those for another host that one redirects to.
-    """
-
-    def __init__(
-        self,
-        worker: PageWorker | None,
-        *,
-        headers: Callable[[str], dict[str, str]],
-        advice: Callable[[str], str],
-        redirect_headers: Callable[[str], dict[str, str]] = lambda _url: {},
-    ) -> None:
-        self._worker = worker
-        self._credentials = headers
-        self._redirect_credentials = redirect_headers
-        self._advice = advice
+    def __init__(self, credentials: Credentials, pages: PageStore | None = None) -> None:
+        self._credentials = credentials
+        self._pages = pages
         self._missing_metadata = 0
         # Flat indexes: one page for all projects, fetched once.
         self._flat_pages: dict[str, tuple[Mapping[str, Any], FlatPage]] = {}
         self._fetching_flat = threading.Lock()
+
+    def perform(self, call: Call, connection: Connection) -> Any:
+        """The result of *call*."""
+        return getattr(self, call.method)(connection, **call.arguments)
 
     def _get(
         self, connection: Connection, url: str, headers: Mapping[str, str] = {}, *, decompress: bool = True
@@ -67,11 +55,12 @@ class Fetcher:
         return decompressed(response) if decompress else response
 
     def _request(self, url: str, headers: Mapping[str, str] = {}) -> Request:
-        return Request(url, {**self._credentials(url), **headers}, redirect_headers=self._redirect_credentials)
+        credentials = self._credentials
+        return Request(url, {**credentials.headers(url), **headers}, redirect_headers=credentials.redirect_headers)
 
     def _unexpected(self, response: Response, what: str) -> IndexAnswerError:
         hints = {
-            401: f"the index requires credentials, and {self._advice(response.url)}",
+            401: f"the index requires credentials, and {self._credentials.advice(response.url)}",
             403: "the index, or a proxy in front of it, forbids access; minglibc does not try another index instead",
         }
         return IndexAnswerError(
@@ -81,22 +70,29 @@ class Fetcher:
 
     # Project pages.
 
-    def page(self, connection: Connection, url: str, name: str, *, etag: str = "", folder: str = "") -> FetchedPage:
-        """The page of *name* at *url*; with *folder*, a worker may write it to that folder of the cache."""
+    def page(
+        self, connection: Connection, url: str, name: str, *, etag: str = "", folder: str = "", alternative: str = ""
+    ) -> FetchedPage | None:
+        """The page of *name* at *url*; None if a worker writes it to *folder* of the cache and replies.
+
+        *alternative* is a URL of the project JSON API, which replaces a missing page.
+        """
         headers = {"Accept": ACCEPT, "If-None-Match": etag} if etag else {"Accept": ACCEPT}
         response = self._get(connection, url, headers, decompress=False)
-        entry = validators(response)
         if response.status == 304 and etag:
             return FetchedPage({"etag": etag, "max-age": max_age(response)}, is_unchanged=True)
         if response.status in {404, 406, 410}:
-            return FetchedPage(entry, is_absent=True, refusal=_no_format(response))
+            replacement = self._project_json(connection, alternative, name) if alternative else None
+            entry = validators(response)
+            return replacement or FetchedPage(entry, is_absent=True, refusal=_no_format(response))
         if response.status != 200:
             raise self._unexpected(response, f"the page of {name}")
-        if folder and self._worker is not None and self._worker.store_page(response, folder, name):
-            return FetchedPage(entry, is_stored=True)
+        if folder and self._pages is not None:
+            self._pages.store(("page", name), response, folder, name)
+            return None
         from minglibc.index.pages import read_page  # noqa: PLC0415  msgspec takes 10 ms; the page worker has imported it
 
-        return FetchedPage(entry, read_page(response, name))
+        return FetchedPage(validators(response), read_page(response, name))
 
     def flat_page(self, connection: Connection, url: str, name: str) -> FetchedPage:
         """The files of *name* on the flat index at *url*."""
@@ -115,11 +111,8 @@ class Fetcher:
             raise self._unexpected(response, "its page of files")
         return validators(response), read_flat_page(response)
 
-    def project_json(self, connection: Connection, base: str, name: str) -> FetchedPage | None:
-        """The page of *name* from the project JSON API, which replaces a missing page of the Simple API."""
-        if not base.endswith("/simple/"):
-            return None
-        response = self._get(connection, f"{base.removesuffix('simple/')}pypi/{name}/json")
+    def _project_json(self, connection: Connection, url: str, name: str) -> FetchedPage | None:
+        response = self._get(connection, url)
         if response.status != 200:
             return None
         from minglibc.index.json_page import read_project_json  # noqa: PLC0415  seldom needed

@@ -1,65 +1,101 @@
-"""The network of one lock: worker threads and a page worker, and a task for each thing that is fetched."""
+"""The network of one lock: each thing is fetched once, by a process or by threads."""
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from minglibc.index import page_worker
+from minglibc.errors import SettingsError
+from minglibc.index import fetch_process
+from minglibc.index.calls import Call, Key, Workers, is_expected
+from minglibc.index.fetch_process import WorkersEnded
+from minglibc.index.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from minglibc.cache.pages import Store
-    from minglibc.index.connection import Connection
     from minglibc.index.credentials import Credentials
-    from minglibc.index.transport import Task
 
-_THREADS = 32
-# Threads that speculative requests leave free.
-_RESERVED = 3
-T = TypeVar("T")
+
+class _Request:
+    """A call without a reply, and the function for its result or error."""
+
+    __slots__ = ("call", "on_result", "urgent")
+
+    def __init__(self, call: Call, on_result: Callable[[Any], None]) -> None:
+        self.call = call
+        self.on_result = on_result
+        self.urgent = False
 
 
 class Network:
-    """Fetches things once, in parallel."""
+    """Makes calls in parallel; their results are passed on in the thread that waits for one or looks for some."""
 
     def __init__(self, store: "Store", credentials: "Credentials") -> None:
-        self._worker = page_worker.start(store)
+        self._credentials = credentials
+        self._limits = Limits.from_environment()
+        self._requests: dict[Key, _Request] = {}
+        process = fetch_process.start(store.folder) if store.is_writable else None
+        self._workers: Workers
+        if process is None:
+            self._workers = self._threads()
+        else:
+            self._workers = process
+            process.configure(credentials, self._limits)
+
+    def _threads(self) -> Workers:
+        # httpx, 80 ms, which the process has imported where there is one.
+        from minglibc.index.fetch_threads import FetchThreads  # noqa: PLC0415
+        from minglibc.index.fetcher import Fetcher  # noqa: PLC0415
+
+        return FetchThreads(Fetcher(self._credentials), self._limits)
+
+    def is_requested(self, key: Key) -> bool:
+        """Whether the call of *key* has no reply yet."""
+        return key in self._requests
+
+    def start(self, key: Key, call: Call, on_result: Callable[[Any], None]) -> None:
+        """Make *call*, unless that of *key* has no reply yet; *on_result* receives the result or error."""
+        if key not in self._requests:
+            self._requests[key] = _Request(call, on_result)
+            self._workers.submit(key, call, urgent=False)
+
+    def wait(self, key: Key) -> None:
+        """Wait for the result of *key*, whose call becomes urgent, and of the calls of that key that follow."""
+        while (request := self._requests.get(key)) is not None:
+            if not request.urgent:
+                request.urgent = True
+                self._workers.promote(key)
+            self.receive(wait=True)
+
+    def receive(self, *, wait: bool = False) -> None:
+        """Pass on the results that have arrived; raises SettingsError where a variable of the environment is invalid."""
         try:
-            from minglibc.index.connection import Limits  # noqa: PLC0415  httpx, 80 ms; the page worker starts meanwhile
-            from minglibc.index.fetcher import Fetcher  # noqa: PLC0415  as above
-            from minglibc.index.transport import Transport  # noqa: PLC0415  as above
+            replies = self._workers.replies(wait=wait)
+        except WorkersEnded:
+            self._replace_workers()
+            return
+        for key, result in replies:
+            if isinstance(result, SettingsError) or not is_expected(result):
+                raise result
+            request = self._requests.pop(key, None)
+            if request is not None:
+                request.on_result(result)
 
-            self._transport = Transport(Limits.from_environment(), size=_THREADS, reserved=_RESERVED)
-        except BaseException:
-            self._close_worker()
-            raise
-        self.fetcher = Fetcher(
-            self._worker,
-            headers=credentials.headers,
-            advice=credentials.advice,
-            redirect_headers=credentials.redirect_headers,
-        )
-        self.tasks: dict[tuple[str, str], Task[None]] = {}
+    def _replace_workers(self) -> None:
+        """Continue with threads after the process was killed."""
+        self._workers.close()
+        self._workers = self._threads()
+        for key, request in self._requests.items():
+            self._workers.submit(key, request.call, urgent=request.urgent)
 
-    def start(self, key: tuple[str, str], job: "Callable[[Connection], None]") -> None:
-        """Run *job* in a worker thread, once for each *key*."""
-        if key not in self.tasks and not self._transport.is_closing:
-            self.tasks[key] = self._transport.submit(job)
-
-    def wait(self, key: tuple[str, str]) -> None:
-        """Wait for the task of *key*, which becomes urgent."""
-        task = self.tasks[key]
-        self._transport.promote(task)
-        self._transport.wait(task)
-
-    def run(self, job: "Callable[[Connection], T]") -> T:
-        """The result of *job*."""
-        return self._transport.wait(self._transport.submit(job, urgent=True))
+    def run(self, key: Key, call: Call) -> Any:
+        """The result of *call*; raises its error."""
+        results: list[Any] = []
+        self.start(key, call, results.append)
+        self.wait(key)
+        (result,) = results
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def close(self) -> None:
-        """Cancel all tasks; a page that is being written to the cache is completed."""
-        self._transport.close()
-        self._close_worker()
-
-    def _close_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.close()
+        """Cancel all calls; a page that is being written to the cache is completed."""
+        self._workers.close()

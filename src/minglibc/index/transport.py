@@ -7,26 +7,39 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from minglibc.errors import IndexUnreachable
-from minglibc.index.connection import Connection, Limits
+from minglibc.index.connection import Connection
+from minglibc.index.limits import Limits
 
 # Seconds after which a waiting thread checks the deadlines of what it waits for.
-_CHECK_INTERVAL = 0.5
+CHECK_INTERVAL = 0.5
 T = TypeVar("T")
 
 
 class Task(Generic[T]):
-    """A function of a connection that a worker thread runs, with its result or error."""
+    """A function of a connection that a worker thread runs, with its result or error; *on_done* is called in that thread."""
 
-    __slots__ = ("connection", "error", "has_waiter", "is_done", "job", "result", "urgent")
+    __slots__ = ("connection", "error", "has_waiter", "is_done", "job", "on_done", "result", "urgent")
 
-    def __init__(self, job: Callable[[Connection], T], *, urgent: bool) -> None:
+    def __init__(
+        self,
+        job: Callable[[Connection], T],
+        *,
+        urgent: bool,
+        on_done: "Callable[[Task[T]], None]" = lambda _task: None,
+    ) -> None:
         self.job = job
         self.urgent = urgent
+        self.on_done = on_done
         self.connection: Connection | None = None
         self.is_done = False
         self.has_waiter = False
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def overdue(self) -> IndexUnreachable | None:
+        """The error of a request that the task waits for and that is long past its deadline."""
+        connection = self.connection
+        return connection.overdue() if connection is not None else None
 
 
 class Transport:
@@ -52,10 +65,14 @@ class Transport:
     def submit(self, job: Callable[[Connection], T], *, urgent: bool = False) -> Task[T]:
         """Run *job* in a worker thread."""
         task = Task(job, urgent=urgent)
-        with self._submitted:
-            (self._urgent if urgent else self._later).append(task)
-            self._wake_worker()
+        self.start(task)
         return task
+
+    def start(self, task: Task[T]) -> None:
+        """Run *task* in a worker thread."""
+        with self._submitted:
+            (self._urgent if task.urgent else self._later).append(task)
+            self._wake_worker()
 
     def promote(self, task: Task[Any]) -> None:
         """Run *task* before all tasks that are not urgent."""
@@ -80,9 +97,9 @@ class Transport:
             while pending := [task for task in tasks if not task.is_done]:
                 if any(task.error is not None for task in tasks):
                     break
-                self._finished.wait(_CHECK_INTERVAL)
+                self._finished.wait(CHECK_INTERVAL)
                 for task in pending:
-                    if task.connection is not None and (error := task.connection.overdue()):
+                    if error := task.overdue():
                         raise error
         for task in tasks:
             if task.error is not None:
@@ -121,6 +138,7 @@ class Transport:
         else:
             task.error = IndexUnreachable("can't start a thread for requests", hint="raise the limit on processes")
             task.is_done = True
+            task.on_done(task)
 
     def _next(self) -> Task[Any] | None:
         """The task to run now, if there is one and it may occupy another worker."""
@@ -144,6 +162,7 @@ class Transport:
                 task.result = task.job(connection)
             except BaseException as error:  # noqa: BLE001  the waiting thread raises it
                 task.error = error
+            task.on_done(task)
             task = self._finish(task)
         if connection is not None:
             connection.close()

@@ -10,8 +10,9 @@ import msgspec
 
 from minglibc.cache.pages import Store
 from minglibc.errors import MinglibcError
-from minglibc.index.connection import Connection, Limits
+from minglibc.index.connection import Connection
 from minglibc.index.credentials import Credentials, without_credentials
+from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
 from minglibc.insight.vulnerabilities import Advisory
 from minglibc.model.artifacts import printable

@@ -111,8 +111,11 @@ def _write(path: str, text: str) -> None:
         with open(temporary, "w", encoding="ascii") as file:
             file.write(text)
         os.replace(temporary, path)
-    except OSError:
-        return  # without a cache, every run parses
+    except OSError:  # without a cache, every run parses
+        try:  # noqa: SIM105  contextlib is not imported for an unchanged lock
+            os.unlink(temporary)
+        except OSError:
+            pass
 
 
 def _given(overrides: Mapping[str, object] | None) -> str:

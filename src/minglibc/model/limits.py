@@ -1,5 +1,6 @@
 """Limits of untrusted names, far above those of real distributions and at most those of file systems."""
 
+import re
 from collections.abc import Iterable
 
 # The longest name of a file on Linux.
@@ -12,12 +13,12 @@ MAX_FOLDERS = 16 << 20
 MAX_MEMBERS = 100_000
 # The tags in a compressed tag set (PEP 425), whose parts multiply.
 MAX_TAGS = 500
-_FILENAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+!-")
+_FILENAME = re.compile(rf"[A-Za-z0-9._+!-]{{0,{MAX_FILENAME}}}")
 
 
 def is_filename(name: str) -> bool:
     """Whether *name* may be the file name of a distribution: short, of plain characters, and with few tags."""
-    if len(name) > MAX_FILENAME or not _FILENAME_CHARACTERS.issuperset(name):
+    if not _FILENAME.fullmatch(name):
         return False
     # Fewer dots can't multiply to too many tags.
     return name.count(".") < 20 or not name.endswith(".whl") or tag_count(name[:-4]) <= MAX_TAGS

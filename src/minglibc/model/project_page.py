@@ -165,6 +165,9 @@ class ProjectPage:
         head = [self.name, self.base_url, self.status, self.status_reason, list(self.skipped)]
         return [*head, list(self.versions.texts)], self._lines
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProjectPage.load, self.dump()
+
     @classmethod
     def load(cls, head: list[Any], lines: Sequence[bytes]) -> "ProjectPage":
         """The page from the result of ``dump``; only the lines that are needed are read and decoded."""
