@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.app.lock_request import (
     NO_OVERRIDES,
@@ -12,6 +12,7 @@ from minglibc.app.lock_request import (
     project_request,
     requirements_request,
     script_request,
+    source_lock_request,
 )
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
@@ -32,6 +33,9 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 from minglibc.resolve.resolution import Resolution
 
+if TYPE_CHECKING:
+    from minglibc.app.versions_of_source import SourceChange
+
 
 class LockOptions(NamedTuple):
     """What to lock and how; without *requirements* and *script* it is the project."""
@@ -42,7 +46,7 @@ class LockOptions(NamedTuple):
     script: str | None = None
     """The path of a script with inline metadata (PEP 723)."""
     output: str | None = None
-    """With *requirements*: the path of the lock."""
+    """With *requirements* or *source_lock*: the path of the lock."""
     overrides: Overrides = Overrides()
     """Targets instead of those in [tool.minglibc]."""
     upgrade: bool = False
@@ -51,6 +55,12 @@ class LockOptions(NamedTuple):
     """The names of packages whose locked versions to ignore."""
     dry_run: bool = False
     """Whether to write nothing."""
+    source_lock: str | None = None
+    """The path of another tool's lock, whose versions and hashes are used."""
+    version_policy: str | None = None
+    """How these versions are used: ``same``, ``nearest`` (the default) or ``newest``."""
+    accept_new_hashes: bool = False
+    """Whether to accept files whose hashes the source lock does not list for their release."""
 
 
 class LockResult(NamedTuple):
@@ -64,6 +74,10 @@ class LockResult(NamedTuple):
     held_back: Sequence[HeldBack] = ()
     seconds: float = 0.0
     up_to_date: bool = False
+    source_changes: "Sequence[SourceChange]" = ()
+    """With a source lock: the packages that have another version there, or that it does not have."""
+    accepted: Sequence[str] = ()
+    """The names of the files that were accepted although their hashes are not listed."""
 
 
 class Freshness(NamedTuple):
@@ -125,17 +139,31 @@ def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshn
 
 def request_for(options: LockOptions, reporter: Reporter) -> LockRequest:
     """The request that *options* describe; raises SettingsError."""
-    if options.script and options.requirements:
-        raise SettingsError("--requirements and --script can't be combined", hint="give -r or --script")
-    if options.output and not options.requirements:
+    if sum(map(bool, (options.script, options.requirements, options.source_lock))) > 1:
         raise SettingsError(
-            "--output requires --requirements", hint="a project's lock is pylock.toml, a script's pylock.NAME.toml"
+            "--requirements, --script and --from can't be combined", hint="give one of -r, --script and --from"
+        )
+    if options.output and not (options.requirements or options.source_lock):
+        raise SettingsError(
+            "--output requires --requirements or --from",
+            hint="a project's lock is pylock.toml, a script's pylock.NAME.toml",
+        )
+    if options.source_lock:
+        return source_lock_request(
+            options.source_lock, options.output, options.version_policy, options.overrides, reporter
         )
     if options.script:
         return script_request(options.script, options.overrides, reporter)
     if options.requirements:
         return requirements_request(options.requirements, options.output, options.overrides, reporter)
-    return project_request(options.common, options.overrides)
+    request = project_request(options.common, options.overrides)
+    if options.version_policy and request.loaded is not None:
+        request = request._replace(loaded=request.loaded._replace(policy=options.version_policy))
+    elif options.version_policy:
+        raise SettingsError(
+            "--version-policy requires a source lock", hint="give it with --from, or as from in [tool.minglibc]"
+        )
+    return request
 
 
 def report_wait(reporter: Reporter, holder: str) -> None:
@@ -181,9 +209,25 @@ def resolve_lock(
     preferences = {
         name: version for target in (before.targets if before else ()) for name, version in locked(target).items()
     }
-    with open_session(request, options.common, reporter, preferences=preferences, builds=True) as session:
+    listed = None
+    if request.loaded is not None or request.hashes:
+        from minglibc.app.listed_resolution import ListedResolution, preferred  # noqa: PLC0415  most locks have no source
+
+        listed = ListedResolution(request, accept=options.accept_new_hashes, reporter=reporter)
+        preferences |= preferred(request)
+    is_listed = listed.is_listed if listed is not None else None
+    with open_session(
+        request, options.common, reporter, preferences=preferences, builds=True, is_listed=is_listed
+    ) as session:
         _report_default_pythons(session.settings, is_new=before is None or options.upgrade, reporter=reporter)
-        resolutions = _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
+        if listed is None:
+            resolutions = _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
+        else:
+            resolutions = listed.resolve(
+                session,
+                locked,
+                lambda session, locked: _with_hashes(session, _resolve(session, locked, options, reporter), reporter),
+            )
         document = merge(resolutions, session.inputs)
         if before is not None:
             document = before.unknown.kept_in(document)
@@ -203,6 +247,8 @@ def resolve_lock(
         changes(versions, versions_of(document["packages"]), _replaced(before, document["packages"])),
         releases_held_back,
         time.monotonic() - started,
+        source_changes=listed.changes if listed is not None else (),
+        accepted=listed.accepted if listed is not None else (),
     )
 
 

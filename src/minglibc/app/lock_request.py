@@ -3,20 +3,24 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
 from minglibc.config.default_pythons import RecordedPythons
-from minglibc.config.lock_source import PROJECT_FILE, LockSource, leads_out
+from minglibc.config.lock_source import DEFAULT_POLICY, PROJECT_FILE, LockSource, leads_out
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, MinglibcError, SettingsError
 from minglibc.lock.digest import fingerprint, is_current, lock_digests
 from minglibc.lock.reader import loads_targets
 from minglibc.model import toml
+
+if TYPE_CHECKING:
+    from minglibc.app.source_lock import LoadedLock
+    from minglibc.config import inputs
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
@@ -35,6 +39,10 @@ class LockRequest(NamedTuple):
     """Whether the user named the path, which may then be a link to anywhere."""
     upgrade: bool = False
     """Whether to select the default Pythons again, instead of those that the lock records."""
+    hashes: Mapping[str, frozenset[str]] = {}
+    """The hashes that requirements files give, by project."""
+    loaded: "LoadedLock | None" = None
+    """The lock of another tool that this one is made from."""
 
     @property
     def folder(self) -> str:
@@ -57,11 +65,12 @@ class LockRequest(NamedTuple):
 
     def settings(self) -> Settings:
         """The settings with the overrides; raises SettingsError with every mistake."""
+        loaded = self.loaded
         return parse(
-            self.pyproject,
-            name=self.source.name,
+            self.pyproject if loaded is None else loaded.pyproject,
+            name=self.source.name if loaded is None else loaded.path,
             overrides=self.overrides,
-            written=self.source.is_project,
+            written=self.source.is_project and loaded is None,
             folder=self.folder,
             recorded=self._recorded_pythons,
         )
@@ -80,14 +89,19 @@ class LockRequest(NamedTuple):
 
     def reread(self) -> "LockRequest":
         """The same request with the current contents of its source."""
-        return self._replace(pyproject=_read(self.source, self.folder))
+        text = _read(self.source, self.folder)
+        loaded = _load(self.source, text.pyproject, self.folder)
+        if loaded is not None and self.loaded is not None:
+            loaded = loaded._replace(policy=self.loaded.policy)
+        return self._replace(pyproject=text.pyproject, hashes=text.hashes, loaded=loaded)
 
 
 def project_request(common: CommonOptions, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
     """The request for the project's own lock."""
     folder = common.project_folder
     path = files.lock_path(folder)
-    return LockRequest(path, PROJECT_FILE, files.read_pyproject(folder), overrides)
+    pyproject = files.read_pyproject(folder)
+    return LockRequest(path, PROJECT_FILE, pyproject, overrides, loaded=_load(PROJECT_FILE, pyproject, folder))
 
 
 def requirements_request(
@@ -99,6 +113,25 @@ def requirements_request(
     _check_names(requirements)
     paths = tuple(os.path.relpath(file, folder) for file in requirements)
     source = LockSource(paths, external=any(leads_out(path, folder) for path in paths))
+    return _request(path, source, overrides, reporter)._replace(follows_links=output is not None)
+
+
+def source_lock_request(
+    source_lock: str, output: str | None, policy: str | None, overrides: Overrides, reporter: Reporter
+) -> LockRequest:
+    """The request for a lock that is made from another tool's, with the options that an existing lock records."""
+    path = _output(source_lock, output)
+    folder = os.path.dirname(path)
+    _check_names([source_lock])
+    relative = os.path.relpath(source_lock, folder)
+    if os.path.abspath(source_lock) == path:
+        raise SettingsError(f"{source_lock} would be replaced by its own lock", hint="give another file with -o")
+    source = LockSource(source_lock=relative, external=leads_out(relative, folder), lock=os.path.basename(path))
+    old = files.read_lock(path)
+    recorded = recorded_source(old, source.lock) if old is not None else None
+    if policy is None and recorded is not None and _is_same(recorded, source):
+        policy = recorded.policy
+    source = source._replace(policy=policy or DEFAULT_POLICY)
     return _request(path, source, overrides, reporter)._replace(follows_links=output is not None)
 
 
@@ -126,10 +159,30 @@ def _request(path: str, source: LockSource, overrides: Overrides, reporter: Repo
     merged = {**_recorded(source, path), **overrides.given}
     source = source.with_given(merged)
     text = inputs.read(source, os.path.dirname(path))
-    inputs.check_targets(source, text.pyproject)
+    loaded = _load(source, text.pyproject, os.path.dirname(path))
+    inputs.check_targets(source, loaded.pyproject if loaded is not None else text.pyproject)
     for note in text.notes:
         reporter.info(note)
-    return LockRequest(path, source, text.pyproject, overrides_from(merged))
+    return LockRequest(path, source, text.pyproject, overrides_from(merged), hashes=text.hashes, loaded=loaded)
+
+
+def _load(source: LockSource, pyproject: str, folder: str) -> "LoadedLock | None":
+    """The lock of another tool that *source* is, or that a project's settings name."""
+    # These import the readers of all formats; most locks have no other source.
+    if source.source_lock:
+        from minglibc.app.source_lock import load_source_lock  # noqa: PLC0415
+
+        return load_source_lock(source.source_lock, folder, source.policy)
+    if not source.is_project or "from" not in pyproject:
+        return None
+    from minglibc.config.from_setting import read_from_setting  # noqa: PLC0415
+
+    setting = read_from_setting(pyproject)
+    if setting is None:
+        return None
+    from minglibc.app.source_lock import load_from_setting  # noqa: PLC0415
+
+    return load_from_setting(setting, folder)
 
 
 def _recorded(source: LockSource, path: str) -> Mapping[str, Any]:
@@ -139,12 +192,10 @@ def _recorded(source: LockSource, path: str) -> Mapping[str, Any]:
     return recorded.given if recorded is not None and _is_same(recorded, source) else {}
 
 
-def _read(source: LockSource, folder: str) -> str:
-    if source.is_project:
-        return files.read_pyproject(folder)
+def _read(source: LockSource, folder: str) -> "inputs.Text":
     from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
-    return inputs.read(source, folder).pyproject
+    return inputs.read(source, folder)
 
 
 def check_lock_source(old: str, request: LockRequest) -> None:
@@ -155,15 +206,15 @@ def check_lock_source(old: str, request: LockRequest) -> None:
     raise LockError(
         f"{request.path} is the lock of {recorded.name}, not of {request.source.name}",
         hint="choose another file with -o pylock.NAME.toml, or delete this one first"
-        if request.source.requirements or recorded.external
+        if request.source.requirements or request.source.source_lock or recorded.external
         else f"`{recorded.command}` updates it; delete it to lock {request.source.name} instead",
     )
 
 
 def _is_same(one: LockSource, other: LockSource) -> bool:
     if one.external or other.external:
-        return one.external and other.external
-    return (one.requirements, one.script) == (other.requirements, other.script)
+        return one.external and other.external and bool(one.policy) == bool(other.policy)
+    return (one.requirements, one.script, one.source_lock) == (other.requirements, other.script, other.source_lock)
 
 
 def recorded_source(lock: str, name: str) -> LockSource | None:

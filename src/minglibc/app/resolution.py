@@ -30,6 +30,7 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             policy=session.policy,
             on_target=reporter.resolving,
             on_try=reporter.trying,
+            solve=session.solve,
         )
     except Unresolvable as failure:
         raise explain(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from minglibc.config.settings import Settings
 from minglibc.lock.document import EXTRA, GROUP, PROJECT
-from minglibc.model.compatibility import Cutoff, TargetCompatibility
+from minglibc.model.compatibility import Cutoff, Listing, TargetCompatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
@@ -20,7 +20,9 @@ def roots_of(settings: Settings) -> tuple[Root, ...]:
     return tuple(Root(requirement, parent) for parent, required in requirements.items() for requirement in required)
 
 
-def compatibilities_of(settings: Settings, targets: Iterable[Target]) -> tuple[TargetCompatibility, ...]:
+def compatibilities_of(
+    settings: Settings, targets: Iterable[Target], is_listed: Listing | None = None
+) -> tuple[TargetCompatibility, ...]:
     """A compatibility check for each target, the oldest first: its resolution is tried on the others."""
     cutoff = Cutoff(
         _cutoff_time(settings.exclude_newer),
@@ -32,6 +34,7 @@ def compatibilities_of(settings: Settings, targets: Iterable[Target]) -> tuple[T
         allow_linux_tag=settings.allow_linux_tag,
         allow_sdist=settings.allow_sdist,
         exclude_newer=cutoff,
+        is_listed=is_listed,
     )
     return tuple(map(first.at, ordered))
 

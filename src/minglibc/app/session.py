@@ -15,9 +15,11 @@ from minglibc.config.settings import Settings
 from minglibc.index.client import Index
 from minglibc.lock.document import Inputs
 from minglibc.lock.source_files import digest
-from minglibc.model.compatibility import TargetCompatibility
+from minglibc.model.compatibility import Listing, TargetCompatibility
 from minglibc.resolve.candidates import Policy, Root
+from minglibc.resolve.multi_target import Solve
 from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder
@@ -34,6 +36,8 @@ class Session(NamedTuple):
     inputs: Inputs
     builder: "SourceBuilder | None" = None
     """None where nothing may be built from source."""
+    solve: Solve = resolve
+    """How one target is resolved."""
 
 
 @contextmanager
@@ -44,11 +48,13 @@ def open_session(
     *,
     preferences: Mapping[str, str] | None = None,
     builds: bool = False,
+    is_listed: Listing | None = None,
 ) -> Iterator[Session]:
     """Open the project that *request* describes; raises SettingsError with all of its mistakes.
 
     *preferences* are locked versions, whose metadata is fetched ahead. Without *builds* nothing is built from source, and
-    the metadata of a source distribution is known only where it is static or where a build is cached.
+    the metadata of a source distribution is known only where it is static or where a build is cached. *is_listed* replaces
+    the check for the hashes that the request has.
     """
     settings = request.settings()
     for warning in settings.warnings:
@@ -56,7 +62,7 @@ def open_session(
     for note in settings.notes:
         reporter.info(note, level=1)
     roots = roots_of(settings)
-    compatibilities = compatibilities_of(settings, settings.targets)
+    compatibilities = compatibilities_of(settings, settings.targets, is_listed or _listing(request))
     store = Store(common.cache_folder, on_trouble=reporter.warn)
     speculation = Speculation(compatibilities, roots, preferences=(preferences or {}).items())
     index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
@@ -76,7 +82,26 @@ def open_session(
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
             inputs = add_direct_references(index, settings, direct, inputs)
+        if request.loaded is not None:
+            inputs = _with_source_lock(inputs, request)
         yield Session(settings, roots, compatibilities, policy_of(settings), index, inputs, builder)
+
+
+def _listing(request: LockRequest) -> Listing | None:
+    """The check for the hashes of the source lock, or of the requirements files."""
+    if request.loaded is None and not request.hashes:
+        return None
+    from minglibc.app.source_lock import ListedHashes  # noqa: PLC0415  imports the readers of all formats
+
+    return ListedHashes(request.loaded.lock if request.loaded is not None else None, request.hashes).is_listed
+
+
+def _with_source_lock(inputs: Inputs, request: LockRequest) -> Inputs:
+    """*inputs* with the digest of the source lock, which the lock records unless it is in another folder."""
+    assert request.loaded is not None
+    if request.source.external:
+        return inputs
+    return inputs._replace(local={**inputs.local, request.loaded.path: request.loaded.sha256})
 
 
 def _inputs(request: LockRequest, settings: Settings, index: Index) -> Inputs:

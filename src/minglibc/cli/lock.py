@@ -3,13 +3,17 @@
 import gc
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minglibc.app.lock import LockOptions, LockResult, check_freshness, lock_project
 from minglibc.cli.args import ArgumentParser, add_index, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_json, print_message
+from minglibc.config.lock_source import POLICIES
 from minglibc.errors import EXIT_CANNOT
 from minglibc.lock.changes import Change
+
+if TYPE_CHECKING:
+    from minglibc.app.versions_of_source import SourceChange
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -48,7 +52,26 @@ def _add_source(parser: ArgumentParser) -> None:
         "--output",
         variable=False,
         metavar="FILE",
-        help="with -r: the lock to write, pylock.toml or pylock.NAME.toml",
+        help="with -r or --from: the lock to write, pylock.toml or pylock.NAME.toml",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source_lock",
+        variable=False,
+        metavar="FILE",
+        help="lock the versions of another tool's lock: uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, or a requirements file",
+    )
+    parser.add_argument(
+        "--version-policy",
+        variable=False,
+        choices=POLICIES,
+        help="what to do with versions that the cap excludes: fail (same), select the closest (nearest, the default) or the newest",
+    )
+    parser.add_argument(
+        "--accept-new-hashes",
+        variable=False,
+        action="store_true",
+        help="accept files of a release whose hashes the source lock, or the file of -r, does not list",
     )
 
 
@@ -80,6 +103,9 @@ def lock_options(arguments: Namespace) -> LockOptions:
         upgrade=arguments.upgrade,
         upgrade_packages=arguments.upgrade_package or (),
         dry_run=arguments.dry_run,
+        source_lock=arguments.source_lock,
+        version_policy=arguments.version_policy,
+        accept_new_hashes=arguments.accept_new_hashes,
     )
 
 
@@ -102,6 +128,10 @@ def print_result(result: LockResult, terminal: Terminal, *, dry_run: bool = Fals
             print_message(_line(change), sys.stdout)
         else:
             terminal.info(_line(change))
+    for source_change in result.source_changes:
+        terminal.info(source_line(source_change))
+    for filename in result.accepted:
+        terminal.info(f"accepted a hash that is not listed: {filename}")
     for release in result.held_back:
         terminal.info(f"held back by the cap: {release}")
 
@@ -116,6 +146,13 @@ def _line(change: Change) -> str:
     return f" ~ {change.name} {change.before} → {change.after}"
 
 
+def source_line(change: "SourceChange") -> str:
+    """A line for a package whose version is not the one of the source lock."""
+    if change.before is None:
+        return f"new, not in the source lock: {change.name} {change.after} ({change.reason})"
+    return f"changed from the source lock: {change.name} {change.before} → {change.after} ({change.reason})"
+
+
 def as_json(result: LockResult) -> dict[str, Any]:
     """The result in the form that docs/reference describes."""
     if result.up_to_date:
@@ -126,6 +163,8 @@ def as_json(result: LockResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "targets": [target.table for target in result.targets],
         "changes": [change._asdict() for change in result.changes],
+        "source-changes": [change._asdict() for change in result.source_changes],
+        "accepted-files": list(result.accepted),
         "held-back": [
             {"name": h.name, "locked": h.locked, "newest": h.newest, "needs": str(h.needs)} for h in result.held_back
         ],

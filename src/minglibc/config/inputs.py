@@ -1,6 +1,7 @@
 """Requirements files and scripts, converted into the text of a pyproject.toml."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ class Text(NamedTuple):
 
     pyproject: str
     notes: tuple[str, ...] = ()
+    hashes: Mapping[str, frozenset[str]] = {}
+    """The hashes that requirements files give, by project."""
 
 
 def read(source: LockSource, folder: str) -> Text:
@@ -31,9 +34,11 @@ def read(source: LockSource, folder: str) -> Text:
         return Text(read_pyproject(folder))
     if source.script:
         return Text(_of_script(source, folder))
+    if source.source_lock:
+        return Text(_of_source_lock(source, folder))
     if not source.requirements:
         raise SettingsError(
-            f"{source.lock} was made from requirements files outside its folder, which it does not name",
+            f"{source.lock} was made from files outside its folder, which it does not name",
             hint=f"run `{source.command}`",
         )
     return _of_requirements(source, folder)
@@ -76,9 +81,8 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     if files.problems:
         listed = "\n".join(f"  {problem}" for problem in files.problems)
         raise SettingsError(f"{source.name} is invalid:\n{listed}")
-    document = _pyproject_beside(os.path.dirname(os.path.join(folder, source.requirements[0])))
-    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), os.path.dirname(source.requirements[0]))
-    table.pop("default-groups", None)
+    document = pyproject_beside(os.path.dirname(os.path.join(folder, source.requirements[0])))
+    table = settings_for(document, os.path.dirname(source.requirements[0]))
     if files.constraints:
         table["constraints"] = [*table.get("constraints", []), *files.constraints]
     if files.prereleases:
@@ -86,8 +90,40 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     metadata: dict[str, Any] = {"dependencies": files.requirements}
     if "requires-python" in document.get("project", {}):
         metadata["requires-python"] = document["project"]["requires-python"]
+    if files.hashes:
+        # Not read by the parser: a change of a hash makes the lock stale.
+        metadata["hashes"] = {name: sorted(hashes) for name, hashes in sorted(files.hashes.items())}
     text = tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
-    return Text(text, tuple(dict.fromkeys(files.notes)))
+    hashes = {name: frozenset(listed) for name, listed in files.hashes.items()}
+    return Text(text, tuple(dict.fromkeys(files.notes)), hashes)
+
+
+def _of_source_lock(source: LockSource, folder: str) -> str:
+    """What the lock of another tool depends on, as far as this is known without reading its format."""
+    path = os.path.join(folder, source.source_lock)
+    content = _required(path, source.source_lock)
+    document = pyproject_beside(os.path.dirname(path))
+    poetry = document.get("tool", {}).get("poetry", {})
+    tables = {key: poetry[key] for key in ("dependencies", "dev-dependencies", "group", "extras") if key in poetry}
+    project = {**document.get("project", {}), "source-lock": digest(content), "policy": source.policy, "poetry": tables}
+    groups = {"dependency-groups": document["dependency-groups"]} if "dependency-groups" in document else {}
+    table = settings_for(document, os.path.dirname(source.source_lock))
+    return tomli_w.dumps({"project": project, **groups, "tool": {"minglibc": table}})
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of *text*."""
+    import hashlib  # noqa: PLC0415  loads OpenSSL (3 ms); few locks are made from another tool's
+
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def settings_for(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The [tool.minglibc] table of *document*, for the lock of another file beside it, in *folder* from the lock's folder."""
+    table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), folder)
+    for key in ("default-groups", "from"):
+        table.pop(key, None)
+    return table
 
 
 def check_targets(source: LockSource, pyproject: str) -> None:
@@ -105,7 +141,8 @@ def check_targets(source: LockSource, pyproject: str) -> None:
         )
 
 
-def _pyproject_beside(folder: str) -> dict[str, Any]:
+def pyproject_beside(folder: str) -> dict[str, Any]:
+    """The tables of the pyproject.toml in *folder*; none if there is no such file. Raises SettingsError."""
     text = read_file(os.path.join(folder, PYPROJECT))
     document = load(text) if text is not None else {}
     tables = document.get("tool", {}), document.get("project", {})
@@ -151,6 +188,7 @@ class _RequirementsFiles:
         self.folder = folder
         self.requirements: list[str] = []
         self.constraints: list[str] = []
+        self.hashes: dict[str, set[str]] = {}
         self.prereleases = False
         self.notes: list[str] = []
         self.problems: list[str] = []
@@ -172,7 +210,10 @@ class _RequirementsFiles:
                 self._constrain(line.text, where)
             case Kind.REQUIREMENT:
                 # In a normalized form, so that whitespace does not make the lock stale.
-                self.requirements.append(str(_rebased(parse(line.text), path)))
+                requirement = _rebased(parse(line.text), path)
+                self.requirements.append(str(requirement))
+                if line.hashes:
+                    self.hashes.setdefault(requirement.name, set()).update(line.hashes)
             case Kind.INCLUDE | Kind.CONSTRAINTS:
                 self._include(line, path, where, constraints=constraints)
             case Kind.PRERELEASES:

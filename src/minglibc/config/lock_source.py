@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+# How the versions of another tool's lock are used: all of them, as many as possible, or only those within the cap.
+POLICIES = ("nearest", "same", "newest")
+DEFAULT_POLICY = POLICIES[0]
 # The options that are recorded in a lock of requirements files or of a script; a project has them in pyproject.toml.
 _RECORDED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
 
@@ -11,7 +14,7 @@ _RECORDED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "archit
 class LockSource(NamedTuple):
     """The files that a lock is made from, relative to its folder, and the options that were given.
 
-    Without files it is pyproject.toml. *lock* is the lock's file name. A lock that is *external* was made from requirements files
+    Without files it is pyproject.toml. *source_lock* is another tool's lock, and *policy* how its versions are used. *lock* is the lock's file name. A lock that is *external* was made from requirements files
     outside its folder, which it does not name: a lock must not make other users read such files.
     """
 
@@ -20,33 +23,43 @@ class LockSource(NamedTuple):
     options: tuple[str, ...] = ()
     lock: str = "pylock.toml"
     external: bool = False
+    source_lock: str = ""
+    policy: str = ""
 
     @classmethod
     def load(cls, table: Mapping[str, Any], lock: str) -> "LockSource":
         """The source in the [tool.minglibc] table of the file *lock*; raises ValueError if it is damaged."""
-        requirements, script, options = table.get("requirements", []), table.get("script", ""), table.get("options", [])
-        if not isinstance(script, str) or not all(map(_is_list_of_strings, (requirements, options))):
+        requirements, options = table.get("requirements", []), table.get("options", [])
+        script, source_lock, policy = (table.get(key, "") for key in ("script", "source-lock", "version-policy"))
+        are_strings = all(isinstance(value, str) for value in (script, source_lock, policy))
+        if not are_strings or not all(map(_is_list_of_strings, (requirements, options))):
             raise ValueError("it does not record what it was made from")
-        if any(map(leaves_folder, (*requirements, script))):
+        if any(map(leaves_folder, (*requirements, script, source_lock))):
             raise ValueError("it names a file outside its folder as what it was made from")
-        return cls(tuple(requirements), script, tuple(options), lock, table.get("external") is True)
+        external = table.get("external") is True
+        return cls(tuple(requirements), script, tuple(options), lock, external, source_lock, policy)
 
     @property
     def is_project(self) -> bool:
         """Whether it is the pyproject.toml in the lock's folder."""
-        return not self.requirements and not self.script and not self.external
+        return not self.requirements and not self.script and not self.external and not self.source_lock
 
     @property
     def name(self) -> str:
         """The files, for messages."""
-        name = "pyproject.toml" if self.is_project else "requirements files outside its folder"
-        return ", ".join(self.requirements) or self.script or name
+        name = "pyproject.toml" if self.is_project else "files outside its folder"
+        return ", ".join(self.requirements) or self.script or self.source_lock or name
 
     @property
     def command(self) -> str:
         """The command that updates the lock, in the lock's folder."""
         if self.script:
             return f"minglibc lock --script {self.script}"
+        if self.source_lock:
+            named = [f"-o {self.lock}"] if self.external or self.lock != "pylock.toml" else []
+            policy = [f"--version-policy {self.policy}"] if self.policy not in ("", DEFAULT_POLICY) else []
+            path = "FILE" if self.external else self.source_lock
+            return " ".join([f"minglibc lock --from {path}", *policy, *named])
         paths = self.requirements or (("FILE",) if self.external else ())
         named = [f"-o {self.lock}"] if self.external or (paths and self.lock != "pylock.toml") else []
         return " ".join(["minglibc lock", *(f"-r {path}" for path in paths), *named])
@@ -59,12 +72,13 @@ class LockSource(NamedTuple):
     @property
     def recorded(self) -> "LockSource":
         """What the lock records of it."""
-        return self._replace(requirements=()) if self.external else self
+        return self._replace(requirements=(), source_lock="") if self.external else self
 
     @property
     def table(self) -> dict[str, Any]:
         """The keys in the lock's [tool.minglibc] table."""
         table = {"requirements": list(self.recorded.requirements), "script": self.script, "external": self.external}
+        table |= {"source-lock": self.recorded.source_lock, "version-policy": self.policy}
         table["options"] = list(self.options)
         return {key: value for key, value in table.items() if value}
 

@@ -15,6 +15,7 @@ _COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _OPTION = re.compile(r"\s(?=--?[A-Za-z])")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DIGEST = re.compile("[0-9a-fA-F]+")
 _PATH = re.compile(r"(?:\.{0,2}/|~/|file:)")
 
 _INDEX = "name the index by --index-url, or as index-url under [tool.minglibc] of a pyproject.toml beside it"
@@ -27,6 +28,7 @@ _REFUSED = {
     "--editable": "minglibc locks wheels; require the project by its name",
     "--no-binary": "minglibc locks wheels, because a build can need the glibc of its machine",
 }
+_INDEX_OPTIONS = frozenset(("--index-url", "--extra-index-url", "--no-index", "--find-links", "--trusted-host"))
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
 _VALUELESS = ("--no-index", "--pre", "--prefer-binary", "--require-hashes")
 _IGNORED = {
@@ -44,30 +46,51 @@ class Kind(Enum):
     INCLUDE = "include"
     CONSTRAINTS = "constraints"
     PRERELEASES = "prereleases"
+    LOCAL = "local project"
     NOTE = "note"
     PROBLEM = "problem"
 
 
 class Line(NamedTuple):
-    """A parsed line: a requirement, the path of a file, or a message; *number* counts from 1."""
+    """A parsed line: a requirement, the path of a file, or a message; *number* counts from 1.
+
+    *hashes* are those that a requirement gives, as ``algorithm:hex``.
+    """
 
     kind: Kind
     text: str
     number: int
+    hashes: tuple[str, ...] = ()
 
 
-def lines(content: str) -> Iterator[Line]:
-    """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments."""
+def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
+    """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments.
+
+    In a file that is read *as_lock*, local projects are not problems, and indexes are notes: they are not used.
+    """
     for number, joined in _joined(content):
         line = _COMMENT.sub("", joined).strip()
         if variable := _VARIABLE.search(line):
             # Its value may be a password, which must not reach a lock.
             yield Line(Kind.PROBLEM, f"uses {variable[0]}; variables are not supported, write their values", number)
             continue
-        if line.startswith("-"):
-            yield Line(*_option(line), number)
+        if as_lock and (local := _local_project(line)):
+            yield Line(Kind.LOCAL, local, number)
+        elif line.startswith("-"):
+            kind, text = _option(line)
+            is_index = as_lock and _split(line)[0] in _INDEX_OPTIONS
+            yield Line(Kind.NOTE if is_index else kind, text, number)
         elif line:
-            yield from (Line(kind, text, number) for kind, text in _requirement(line))
+            yield from _requirement(line, number)
+
+
+def _local_project(line: str) -> str:
+    """The path of the project in a line for an editable or local project; else empty."""
+    if line.startswith("-"):
+        name, value = _split(line)
+        return value if name == "--editable" else ""
+    text = line.partition(" ;")[0].strip()
+    return text if _PATH.match(text) and not text.endswith(".whl") else ""
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -126,23 +149,26 @@ def _with_name(text: str) -> str:
     return f"{name} @ {address.strip()}{blank}{marker}"
 
 
-def _requirement(line: str) -> Iterator[tuple[Kind, str]]:
+def _requirement(line: str, number: int) -> Iterator[Line]:
     text, *options = _OPTION.split(line)
-    for option in dict.fromkeys(_split(option)[0] for option in options):
-        if option == "--hash":
-            yield (
-                Kind.NOTE,
-                f"the hashes of {text.strip()} are ignored: the lock has the hashes of the selected wheels",
-            )
+    hashes: list[str] = []
+    for option in dict.fromkeys(options):
+        name, value = _split(option)
+        algorithm, _, digest = value.partition(":")
+        if name != "--hash":
+            yield Line(Kind.PROBLEM, f"{name} of {text.strip()} is not a known option; remove it", number)
+        elif not _DIGEST.fullmatch(digest):
+            problem = f"has the hash {value!r} of {text.strip()}; expected an algorithm and its hexadecimal digest"
+            yield Line(Kind.PROBLEM, problem, number)
         else:
-            yield Kind.PROBLEM, f"{option} of {text.strip()} is not a known option; remove it"
+            hashes.append(f"{algorithm}:{digest.lower()}")
     text = _with_name(text.strip())
     if _PATH.match(text) or (_URL.match(text) and " @ " not in text):
-        yield Kind.PROBLEM, f"{text} is not a wheel; minglibc locks only wheels from URLs and paths"
+        yield Line(Kind.PROBLEM, f"{text} is not a wheel; minglibc locks only wheels from URLs and paths", number)
         return
     try:
         parse(text)
     except InvalidRequirement as error:
-        yield Kind.PROBLEM, f"{text!r} is not a valid requirement: {error}"
+        yield Line(Kind.PROBLEM, f"{text!r} is not a valid requirement: {error}", number)
     else:
-        yield Kind.REQUIREMENT, text
+        yield Line(Kind.REQUIREMENT, text, number, tuple(hashes))

@@ -28,6 +28,7 @@ KEYS = (
     "allow-sdist",
     "verify",
     "default-groups",
+    "from",
     "constraints",
     "overrides",
     "excludes",

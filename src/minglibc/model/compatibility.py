@@ -30,6 +30,7 @@ class Reason(Enum):
     TOO_NEW = "too-new", "was uploaded {detail}, after exclude-newer"
     NO_UPLOAD_TIME = "no-upload-time", "has no upload time, which exclude-newer needs"
     SOURCE_ONLY = "source-only", "has no wheel"
+    UNLISTED = "unlisted", "has the file {detail}, whose hash is not listed"
     UNUSABLE = "unusable", "can't be used: {detail}"
 
     text: str
@@ -72,6 +73,10 @@ class Cutoff(NamedTuple):
         return self.projects.get(name, self.everything)
 
 
+Listing = Callable[[Artifact], bool]
+"""Whether another tool's lock lists a file of a release, by its hash; true for releases that the lock does not have."""
+
+
 class Compatibility(Protocol):
     """What the resolver has to know of a target: which file of a release it gets, or why it gets none."""
 
@@ -109,13 +114,15 @@ class _Rules(TypedDict):
     allow_linux_tag: Collection[str]
     allow_sdist: Collection[str]
     exclude_newer: Cutoff | None
+    is_listed: Listing | None
 
 
 class TargetCompatibility:
     """The check for one target; the result for each tag set is cached."""
 
     __slots__ = (
-        *("_at", "_beside", "_compatible", "_cutoff", "_linux_names", "_linux_ranks", "_rank_by_tags", "_ranks"),
+        *("_at", "_beside", "_compatible", "_cutoff", "_is_listed", "_linux_names", "_linux_ranks", "_rank_by_tags"),
+        "_ranks",
         *("_rejected", "_rules", "_sdist_names", "_verdicts", "target"),
     )
 
@@ -126,18 +133,21 @@ class TargetCompatibility:
         allow_linux_tag: Collection[str] = (),
         allow_sdist: Collection[str] = (),
         exclude_newer: Cutoff | None = None,
+        is_listed: Listing | None = None,
     ) -> None:
         self.target = target
         self._rules: _Rules = {
             "allow_linux_tag": allow_linux_tag,
             "allow_sdist": allow_sdist,
             "exclude_newer": exclude_newer,
+            "is_listed": is_listed,
         }
         self._sdist_names = frozenset(allow_sdist)
         self._ranks = tag_ranks(target)
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
         self._cutoff = exclude_newer or Cutoff()
+        self._is_listed = is_listed
         # By filename: files that were read or built, and rejected for what they contain.
         self._rejected: Mapping[str, Rejection] = {}
         self._at: Callable[[Target], TargetCompatibility] | None = None
@@ -228,7 +238,7 @@ class TargetCompatibility:
         best = _best_rank(tags, ranks)
         return self._explain(tags) if best is None else best
 
-    def _check_index_rules(self, file: Artifact) -> Rejection | None:
+    def _check_index_rules(self, file: Artifact) -> Rejection | None:  # noqa: PLR0911  one return for each rule
         if file.requires_python:
             try:
                 if not versions.contains(file.requires_python, self.target.python.full):
@@ -237,6 +247,9 @@ class TargetCompatibility:
                 return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
         if not file.is_local and (problem := _url_problem(file.url)):
             return Rejection(Reason.UNUSABLE, problem)
+        # A file without a hash is checked when its hash is known.
+        if self._is_listed is not None and file.hash and not self._is_listed(file):
+            return Rejection(Reason.UNLISTED, file.filename)
         cutoff = self._cutoff.of(file.name)
         if not cutoff:
             return None

@@ -1,6 +1,7 @@
 """The candidates of one target: requirements narrowed to versions, the best wheel of each version, and its dependencies."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -59,6 +60,10 @@ class Policy(NamedTuple):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     excludes: frozenset[str] = frozenset()
+    pins: Mapping[str, str] = {}
+    """Versions that are not changed, by name; a pre-release or a yanked release is kept as well."""
+    nearest: bool = False
+    """Whether a version that can't be preferred is replaced by the one that is closest to it, not by the newest."""
 
     def admits_prereleases(self, name: str) -> bool:
         """Whether pre-releases of *name* count like any other release."""
@@ -168,6 +173,7 @@ class Provider:
         self._requirements: dict[tuple[str, int], tuple[Requirement, ...]] = {}
         self._metadata: dict[tuple[str, int], CoreMetadata] = {}
         self._missing_extras: set[tuple[str, int]] = set()
+        self._by_distance: dict[str, list[int]] = {}
         self._constraints: dict[str, list[str]] = {}
         for constraint in policy.constraints:
             if self.environment.admits(constraint.marker):
@@ -227,6 +233,9 @@ class Provider:
             dependency.mask = page.at(requirement.url) if requirement.url else page.versions.mask(requirement.specifier)
             for specifier in self._constraints.get(dependency.name, ()):
                 dependency.mask &= page.versions.mask(specifier)
+            if dependency.name in self._policy.pins:
+                pinned = page.versions.index_of(self._policy.pins[dependency.name])
+                dependency.mask &= 0 if pinned is None else 1 << pinned
         return dependency.mask
 
     def admitted(self, project: Project, dependencies: Sequence[Dependency]) -> tuple[int, bool]:
@@ -236,7 +245,7 @@ class Provider:
         for dependency in dependencies:
             mask &= self.narrow(dependency)
         # PEP 592: a yanked file may serve a requirement that pins it with ==.
-        yanked = any(dependency.exact for dependency in dependencies)
+        yanked = page.name in self._policy.pins or any(dependency.exact for dependency in dependencies)
         finals = mask & ~page.versions.prereleases
         # PEP 440: pre-releases count where there is nothing else.
         if finals == mask or self.admits_prereleases(page.name, dependencies):
@@ -246,7 +255,7 @@ class Provider:
 
     def admits_prereleases(self, name: str, dependencies: Iterable[Dependency]) -> bool:
         """Whether the settings or a specifier admit pre-releases of *name* beside final releases."""
-        if self._policy.admits_prereleases(name):
+        if self._policy.admits_prereleases(name) or name in self._policy.pins:
             return True
         return any(versions.names_prerelease(dependency.requirement.specifier) for dependency in dependencies)
 
@@ -257,6 +266,9 @@ class Provider:
         if preferred is not None and mask >> preferred & 1:
             yield preferred
             mask ^= 1 << preferred
+        if self._policy.nearest and name in self._preferences:
+            yield from (index for index in self._nearest(project.page) if mask >> index & 1)
+            return
         lowest = self._policy.resolution == "lowest" or (
             self._policy.resolution == "lowest-direct" and name in self._direct
         )
@@ -268,6 +280,13 @@ class Provider:
     def _preferred(self, page: ProjectPage) -> int | None:
         version = self._preferences.get(page.name)
         return None if version is None else page.versions.index_of(version)
+
+    def _nearest(self, page: ProjectPage) -> list[int]:
+        """All versions of a project, the one closest to the preferred version first, in this order only computed once."""
+        order = self._by_distance.get(page.name)
+        if order is None:
+            order = self._by_distance[page.name] = by_distance(page.versions.texts, self._preferences[page.name])
+        return order
 
     def dependencies_of(self, candidate: Candidate) -> Iterator[Dependency]:
         """What the candidate's metadata requires on this target; raises Unusable if the metadata can't be used."""
@@ -365,6 +384,29 @@ class Provider:
         if admitted and requirement.url:
             raise ValueError(f"it requires {requirement.without_marker}, an address outside the index")
         return admitted
+
+
+def by_distance(texts: Sequence[str], version: str) -> list[int]:
+    """The positions of *texts*, sorted versions, the closest to *version* first.
+
+    The same minor release is closer than the same major release, and then the fewest releases between; of two that are
+    equally close, the older one comes first.
+    """
+    keys = [versions.key(text) for text in texts]
+    wanted = versions.key(version)
+    position = bisect_left(keys, wanted)
+
+    def distance(index: int) -> tuple[int, int, bool]:
+        between = index - position if index >= position else position - 1 - index
+        return -_common_parts(keys[index], wanted), between, index >= position
+
+    return sorted(range(len(texts)), key=distance)
+
+
+def _common_parts(one: versions.Key, other: versions.Key) -> int:
+    """How many of the epoch, the major and the minor number are equal."""
+    parts, others = ((key[0], *key[1], 0, 0)[:3] for key in (one, other))
+    return next((count for count in range(3) if parts[count] != others[count]), 3)
 
 
 @cache

@@ -4,7 +4,8 @@ Targets such as 3.13 and 3.13t, or glibc and musl, have equal markers: a lock ha
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from minglibc.errors import ResolutionError
 from minglibc.model.artifacts import Artifact
@@ -14,6 +15,24 @@ from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.resolution import OnTry, Resolution
 from minglibc.resolve.resolver import PATIENCE, resolve
+
+
+class Solve(Protocol):
+    """Resolves one target, as ``resolver.resolve`` does."""
+
+    def __call__(
+        self,
+        roots: Iterable[Root],
+        compatibility: Compatibility,
+        index: WheelIndex,
+        *,
+        preferences: Mapping[str, str],
+        policy: Policy,
+        patience: float,
+        on_try: OnTry,
+    ) -> Resolution:
+        """The resolution; raises Unresolvable."""
+        ...
 
 
 def resolve_all(
@@ -26,6 +45,7 @@ def resolve_all(
     on_target: Callable[[Target], None] = lambda target: None,  # noqa: ARG005
     on_try: OnTry = lambda attempt: None,  # noqa: ARG005
     patience: float | None = None,
+    solve: Solve = resolve,
 ) -> list[Resolution]:
     """One resolution per target, in their order; each prefers locked versions, then those of the target before it.
 
@@ -38,7 +58,7 @@ def resolve_all(
     for count, compatibility in enumerate(joint, start=1):
         on_target(compatibility.target)
         preferences = {**chosen, **locked(compatibility.target)}
-        resolution = resolve(
+        resolution = solve(
             roots,
             compatibility,
             index,

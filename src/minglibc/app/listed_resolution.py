@@ -1,0 +1,114 @@
+"""The resolution of a lock whose hashes are bound by another tool's lock, or by requirements files."""
+
+from collections.abc import Callable, Sequence
+
+from minglibc.app.lock_request import LockRequest
+from minglibc.app.reporter import Reporter
+from minglibc.app.resolution import LockedVersions
+from minglibc.app.session import Session
+from minglibc.app.source_lock import ListedHashes, release
+from minglibc.app.versions_of_source import (
+    SourceChange,
+    SourceVersions,
+    accepted_files,
+    explain_failure,
+    offenders_error,
+    unlisted_error,
+)
+from minglibc.errors import LockError, ResolutionError
+from minglibc.model.artifacts import Artifact
+from minglibc.model.targets import Target
+from minglibc.resolve.resolution import Resolution
+
+Resolve = Callable[[Session, LockedVersions], list[Resolution]]
+
+
+def preferred(request: LockRequest) -> dict[str, str]:
+    """The versions of the source lock, whose metadata is requested ahead."""
+    if request.loaded is None:
+        return {}
+    targets = request.settings().targets
+    return {name: version for target in targets for name, version in request.loaded.versions(target).items()}
+
+
+class ListedResolution:
+    """Resolves with files whose hashes are listed; afterwards, *changes* and *accepted* say what differs."""
+
+    def __init__(self, request: LockRequest, *, accept: bool, reporter: Reporter) -> None:
+        self.changes: Sequence[SourceChange] = ()
+        self.accepted: Sequence[str] = ()
+        self._request = request
+        self._loaded = request.loaded
+        self._accept = accept
+        self._reporter = reporter
+        lock = request.loaded.lock if request.loaded is not None else None
+        self._strict = self._listed = ListedHashes(lock, request.hashes)
+
+    def is_listed(self, file: Artifact) -> bool:
+        """Whether *file* may be used."""
+        return self._listed.is_listed(file)
+
+    def resolve(self, session: Session, locked: LockedVersions, resolve: Resolve) -> list[Resolution]:
+        """The resolutions of *session*; raises MinglibcError."""
+        if self._loaded is None:
+            resolutions = self._resolve_listed(session, locked, resolve)
+        else:
+            resolutions = self._resolve_source(SourceVersions(self._loaded, session), session, locked, resolve)
+        self.accepted = [file.filename for file in accepted_files(resolutions, self._strict)]
+        return resolutions
+
+    def _resolve_listed(self, session: Session, locked: LockedVersions, resolve: Resolve) -> list[Resolution]:
+        """The resolutions of requirements files with hashes."""
+        if self._accept:
+            self._listed = ListedHashes()
+            return resolve(session, locked)
+        resolutions = resolve(session, locked)
+        unlisted = accepted_files(resolutions, self._strict)
+        if unlisted:
+            listed = "\n".join(f"  {file.filename} has the hash {file.hash}" for file in unlisted)
+            raise LockError(f"{self._request.source.name} lists other hashes:\n{listed}")
+        return resolutions
+
+    def _resolve_source(
+        self, source: SourceVersions, session: Session, locked: LockedVersions, resolve: Resolve
+    ) -> list[Resolution]:
+        loaded = source.loaded
+        self._report(loaded.lock.local)
+        source.check_sources()
+        session = session._replace(solve=source.solve)
+
+        def preferences(target: Target) -> dict[str, str]:
+            return {**locked(target), **source.locked(target)}
+
+        if self._accept:
+            unlisted = [offender for offender in source.offenders() if offender.is_unlisted]
+            self._listed = self._strict.accepting([release(o.name, o.version) for o in unlisted])
+        try:
+            resolutions = resolve(session, preferences)
+        except ResolutionError as error:
+            raise explain_failure(source, error, self._reporter) from error
+        self._check(source, resolutions)
+        source.check(resolutions, self._listed)
+        self.changes = source.changes(resolutions)
+        return resolutions
+
+    def _check(self, source: SourceVersions, resolutions: Sequence[Resolution]) -> None:
+        """Raise an error if a version changed because its files have other hashes, or although none may change."""
+        changed = {
+            name
+            for resolution in resolutions
+            for name, file in resolution.wheels.items()
+            if source.locked(resolution.target).get(name, file.version) != file.version
+        }
+        offenders = source.offenders(changed) if changed else []
+        unlisted = [offender for offender in offenders if offender.is_unlisted]
+        if unlisted:
+            raise unlisted_error(source.loaded.path, unlisted)
+        if offenders and source.loaded.policy == "same":
+            raise offenders_error(source.loaded.path, offenders)
+
+    def _report(self, local: Sequence[object]) -> None:
+        if local:
+            names = ", ".join(str(package) for package in local[:5])
+            more = f" and {len(local) - 5} more" if len(local) > 5 else ""
+            self._reporter.info(f"not in the lock, as local projects: {names}{more}", level=1)

@@ -1,0 +1,114 @@
+"""A resolution that changes as few of the preferred versions as possible, and none by more than necessary."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+from minglibc.model import versions
+from minglibc.model.compatibility import Compatibility
+from minglibc.resolve.candidates import Policy, Root, WheelIndex
+from minglibc.resolve.resolution import OnTry, Resolution, Unresolvable
+from minglibc.resolve.resolver import resolve
+
+# Seconds and resolutions for a smaller number of changes; the resolution that is known then is used.
+_MOST_SECONDS = 20.0
+_MOST_TRIES = 60
+# Sets of more packages are not enumerated.
+_MOST_CHANGED = 4
+
+
+def resolve_with_fewest_changes(
+    roots: Iterable[Root],
+    compatibility: Compatibility,
+    index: WheelIndex,
+    *,
+    preferences: Mapping[str, str],
+    policy: Policy,
+    patience: float,
+    on_try: OnTry,
+    locked: Mapping[str, str],
+) -> Resolution:
+    """The resolution of one target that keeps as many versions of *locked* as possible; raises Unresolvable.
+
+    What can't be kept gets the closest version that is possible.
+    """
+    roots = tuple(roots)
+    nearest = policy._replace(nearest=True)
+
+    def attempt(pins: Mapping[str, str], seconds: float) -> Resolution:
+        return resolve(
+            roots,
+            compatibility,
+            index,
+            preferences={**preferences, **locked},
+            policy=nearest._replace(pins=pins),
+            patience=seconds,
+            on_try=on_try,
+        )
+
+    first = attempt({}, patience)
+    changed = changed_names(first, locked)
+    necessary = {name for name in changed if not is_usable(compatibility, index, name, locked[name])}
+    if changed == necessary:
+        return first
+    end = time.monotonic() + min(_MOST_SECONDS, patience)
+    conflicts: list[frozenset[str]] = []
+    for _ in range(_MOST_TRIES):
+        relaxed = smallest_cover(conflicts)
+        if relaxed is None or time.monotonic() > end:
+            return first
+        pins = {name: version for name, version in locked.items() if name not in relaxed and name not in necessary}
+        try:
+            return attempt(pins, end - time.monotonic())
+        except Unresolvable as failure:
+            names = _names(failure) & pins.keys()
+            if failure.gave_up or not names:
+                return first
+            unusable = {name for name in names if not is_usable(compatibility, index, name, locked[name])}
+            if unusable:
+                necessary |= unusable
+            else:
+                conflicts.append(frozenset(names))
+    return first
+
+
+def changed_names(resolution: Resolution, locked: Mapping[str, str]) -> set[str]:
+    """The packages of *resolution* whose version is not the one of *locked*."""
+    return {
+        name for name, file in resolution.wheels.items() if name in locked and not _same(file.version, locked[name])
+    }
+
+
+def is_usable(compatibility: Compatibility, index: WheelIndex, name: str, version: str) -> bool:
+    """Whether the target has a file of a release, yanked or not."""
+    page = index.project(name)
+    position = page.versions.index_of(version)
+    return position is not None and compatibility.best(page, position, yanked=True) is not None
+
+
+def smallest_cover(conflicts: Sequence[Collection[str]]) -> set[str] | None:
+    """The fewest names of which at least one is in each of *conflicts*; None where these would be too many."""
+    names = sorted({name for conflict in conflicts for name in conflict})
+    for size in range(_MOST_CHANGED + 1):
+        for chosen in combinations(names, size):
+            if all(any(name in conflict for name in chosen) for conflict in conflicts):
+                return set(chosen)
+        if len(names) ** (size + 1) > 1 << 20:
+            break
+    return None
+
+
+def _names(failure: Unresolvable) -> set[str]:
+    """The packages that take part in a conflict."""
+    return set(_named(failure))
+
+
+def _named(failure: Unresolvable) -> Iterator[str]:
+    for cause in failure.causes:
+        yield cause.requirement.name
+        if cause.parent is not None:
+            yield cause.parent.name
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or versions.normalize(one) == versions.normalize(other)

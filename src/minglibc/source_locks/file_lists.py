@@ -1,0 +1,74 @@
+"""The lists of files in a TOML lock, read without parsing them: they are most of its text.
+
+tomllib reads about a megabyte per second, as much as a small lock has. A list that is not written exactly as the tool
+writes it stays in the text and is parsed with the rest.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from minglibc.model import toml
+from minglibc.source_locks.model import Invalid, SourceFile
+
+_STRING = r'"[^"\\\n]*"'
+_VALUE = rf"(?:{_STRING}|[0-9]+)"
+_ROW = rf"    \{{ ?[a-z-]+ = {_VALUE}(?:, [a-z-]+ = {_VALUE})* ?\}},?\n"
+_LIST = re.compile(rf"^(wheels|files) = \[\n((?:{_ROW})+)\]$", re.MULTILINE)
+_PAIR = re.compile(r"([a-z-]+) = (?:\"([^\"\\\n]*)\"|([0-9]+))")
+
+
+class FileLists:
+    """The parsed text of a lock, in which ``file_list`` resolves the lists that were not parsed."""
+
+    def __init__(self, text: str) -> None:
+        self._lists: list[str] = []
+        reduced = text
+        # Not where a string may have several lines: it could contain what looks like a list.
+        if '"""' not in text and "'''" not in text:
+            reduced = _LIST.sub(self._replace, text)
+        try:
+            self.document = toml.loads(reduced)
+        except (ValueError, RecursionError) as error:
+            if reduced is not text:
+                # For an error that names the right line.
+                try:
+                    toml.loads(text)
+                except (ValueError, RecursionError) as first:
+                    raise Invalid(f"it is not valid TOML: {first}") from error
+            raise Invalid(f"it is not valid TOML: {error}") from error
+
+    def _replace(self, match: re.Match[str]) -> str:
+        self._lists.append(match[2])
+        return f"{match[1]} = {len(self._lists) - 1}"
+
+    def file_list(self, package: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+        """The tables of the list *key* of *package*; an empty one if it has none."""
+        value = package.get(key, [])
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._lists):
+            return [
+                {name: int(number) if number else text for name, text, number in _PAIR.findall(row)}
+                for row in self._lists[value].splitlines()
+            ]
+        if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+            raise Invalid(f"{key} of {package.get('name')!r} is not a list of tables")
+        return value
+
+
+class LazyFiles(Sequence[SourceFile]):
+    """The files of a package, converted when they are needed: no target installs most of a large lock."""
+
+    def __init__(self, read: Callable[[], Sequence[SourceFile]]) -> None:
+        self._read = read
+        self._files: Sequence[SourceFile] | None = None
+
+    def _known(self) -> Sequence[SourceFile]:
+        if self._files is None:
+            self._files = tuple(self._read())
+        return self._files
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._known()[index]
+
+    def __len__(self) -> int:
+        return len(self._known())

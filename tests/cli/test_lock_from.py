@@ -1,0 +1,311 @@
+"""`lock --from`: locks of other tools under a cap."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import Ran, locked_versions, minglibc, read_lock
+from tests.support.index import IndexServer
+from tests.support.projects import RUNNING, RUNNING_OPTIONS, lock_requirements, locked_package
+from tests.support.wheels import BuiltWheel, build_wheel
+
+NEW = "cp39-abi3-manylinux_2_28_x86_64"
+OLD = "cp39-abi3-manylinux_2_17_x86_64"
+
+
+def uv_lock(roots: Sequence[str], wheels: Sequence[BuiltWheel], registry: str = "https://pypi.org/simple") -> str:
+    """A uv.lock whose project requires *roots*, with one or more wheels for each release."""
+    required = "".join(f'    {{ name = "{root.split(">")[0]}" }},\n' for root in roots)
+    metadata = "".join(
+        f'    {{ name = "{name}", specifier = "{bound and ">" + bound}" }},\n'
+        for name, _, bound in (root.partition(">") for root in roots)
+    )
+    text = (
+        f'version = 1\nrevision = 3\nrequires-python = ">=3.9"\n\n[[package]]\nname = "app"\nversion = "1"\n'
+        f'source = {{ virtual = "." }}\ndependencies = [\n{required}]\n\n'
+        f"[package.metadata]\nrequires-dist = [\n{metadata}]\n"
+    )
+    for release in dict.fromkeys((wheel.project, wheel.version) for wheel in wheels):
+        rows = "".join(
+            f'    {{ url = "https://files.example.invalid/{wheel.filename}", hash = "sha256:{wheel.sha256}" }},\n'
+            for wheel in wheels
+            if (wheel.project, wheel.version) == release
+        )
+        text += (
+            f'\n[[package]]\nname = "{release[0]}"\nversion = "{release[1]}"\n'
+            f'source = {{ registry = "{registry}" }}\nwheels = [\n{rows}]\n'
+        )
+    return text
+
+
+def lock_from(folder: Path, index: IndexServer, *options: str, name: str = "uv.lock") -> Ran:
+    """Run `lock --from`."""
+    return minglibc("lock", "--from", str(folder / name), "--index-url", index.url, *RUNNING_OPTIONS, *options)
+
+
+@pytest.fixture
+def source(tmp_path: Path, index: IndexServer) -> Path:
+    """A folder with a uv.lock, of whose releases only `b` and `c` have wheels within the cap."""
+    index.max_age = 0
+    new, b, c = build_wheel("a", "2.1", NEW, requires=["c"]), build_wheel("b", "1.0"), build_wheel("c", "1.0", OLD)
+    for wheel in (
+        *(new, b, c, build_wheel("c", "1.0", NEW), build_wheel("b", "1.1"), build_wheel("c", "3.0")),
+        *(build_wheel("a", "1.9", requires=["c"]), build_wheel("a", "2.0", OLD, requires=["c", "d"])),
+        *(build_wheel("a", "3.0", OLD, requires=["c"]), build_wheel("d", "1.0")),
+    ):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a>1", "b"], [new, b, c, build_wheel("c", "1.0", NEW)]))
+    return tmp_path
+
+
+def test_nearest(source: Path, index: IndexServer) -> None:
+    """Only what has no wheel within the cap changes, to the closest version; the summary has the reasons."""
+    ran = lock_from(source, index)
+    assert 0 == ran.code, ran.err
+    assert {"a": "2.0", "b": "1.0", "c": "1.0", "d": "1.0"} == locked_versions(source)
+    assert "changed from the source lock: a 2.1 → 2.0 (2.1 needs glibc 2.28)" in ran.err
+    assert "new, not in the source lock: d 1.0 (required by a 2.0)" in ran.err
+    text = (source / "pylock.toml").read_text()
+    assert "`minglibc lock --from uv.lock` brings it up to date" in text
+    assert "is up to date" in lock_from(source, index).err
+
+
+def test_newest(source: Path, index: IndexServer) -> None:
+    """What the cap excludes is replaced by the newest version."""
+    ran = lock_from(source, index, "--version-policy", "newest")
+    assert 0 == ran.code, ran.err
+    assert {"a": "3.0", "b": "1.0", "c": "1.0"} == locked_versions(source)
+    assert "--version-policy newest" in (source / "pylock.toml").read_text().split("\n")[0]
+
+
+def test_same(source: Path, index: IndexServer) -> None:
+    """Every release that can't be used is listed, with its wheel and the cap that allows it, and nothing is written."""
+    e = build_wheel("e", "1.0", "cp39-abi3-manylinux_2_34_x86_64")
+    index.add(e)
+    a, b, c = build_wheel("a", "2.1", NEW, requires=["c"]), build_wheel("b", "1.0"), build_wheel("c", "1.0", OLD)
+    (source / "uv.lock").write_text(uv_lock(["a", "b", "e"], [a, b, c, e]))
+    ran = lock_from(source, index, "--version-policy", "same")
+    assert 1 == ran.code
+    assert "2 releases of uv.lock can't be used under the cap" in ran.err
+    assert f"a 2.1 on CPython {RUNNING} on x86_64 with glibc 2.17: needs glibc 2.28 ({a.filename}); cap 2.28" in ran.err
+    assert f"needs glibc 2.34 ({e.filename}); cap 2.34 allows it" in ran.err
+    assert not (source / "pylock.toml").exists()
+    assert 0 == minglibc("lock", "--from", str(source / "uv.lock"), "--index-url", index.url, "--glibc", "2.34",
+                         "--python", RUNNING, "--version-policy", "same").code  # fmt: skip
+    assert {"a": "2.1", "b": "1.0", "c": "1.0", "e": "1.0"} == locked_versions(source)
+
+
+def test_policies_agree_where_nothing_has_to_change(source: Path, index: IndexServer) -> None:
+    """With a cap that allows all versions, each policy keeps them."""
+    for policy in ("same", "nearest", "newest"):
+        options = ("--glibc", "2.28", "--version-policy", policy)
+        assert 0 == lock_from(source, index, *options, "-o", str(source / f"pylock.{policy}.toml")).code
+    texts = [
+        (source / f"pylock.{policy}.toml").read_text().split("[tool.minglibc]")[0] for policy in ("same", "newest")
+    ]
+    assert texts[0].split("\n", 2)[2] == texts[1].split("\n", 2)[2]
+
+
+def test_fewest_changes(tmp_path: Path, index: IndexServer) -> None:
+    """Where a version has to change, as few of the others as possible change with it."""
+    wheels = [build_wheel("a", "2.0", NEW), *(build_wheel(name, "2.0", requires=["a>=1"]) for name in ("b", "c", "d"))]
+    for wheel in wheels:
+        index.add(wheel)
+    # The closest version of a excludes b, c and d; an older one needs no change of them.
+    index.add(build_wheel("a", "1.9", requires=["b<2", "c<2", "d<2"]))
+    index.add(build_wheel("a", "1.5"))
+    for name in ("b", "c", "d"):
+        index.add(build_wheel(name, "1.0"))
+    (tmp_path / "uv.lock").write_text(uv_lock(["a", "b", "c", "d"], wheels))
+    ran = lock_from(tmp_path, index)
+    assert 0 == ran.code, ran.err
+    assert {"a": "1.5", "b": "2.0", "c": "2.0", "d": "2.0"} == locked_versions(tmp_path)
+
+
+def test_unlisted_hash(source: Path, index: IndexServer) -> None:
+    """A file with another hash than those of the source lock is refused, unless such files are accepted."""
+    c = build_wheel("c", "1.0", NEW)
+    (source / "uv.lock").write_text(uv_lock(["b", "c"], [build_wheel("b", "1.0", padding=1), c]))
+    ran = lock_from(source, index)
+    assert 1 == ran.code
+    assert "b 1.0 has the file b-1.0-py3-none-any.whl, whose hash is not listed" in ran.err
+    assert f"c 1.0 has the file c-1.0-{OLD}.whl, whose hash is not listed" in ran.err
+    assert not (source / "pylock.toml").exists()
+    ran = lock_from(source, index, "--accept-new-hashes")
+    assert 0 == ran.code, ran.err
+    assert {"b": "1.0", "c": "1.0"} == locked_versions(source)
+    assert "accepted a hash that is not listed: b-1.0-py3-none-any.whl" in ran.err
+
+
+def test_listed_file_is_preferred(tmp_path: Path, index: IndexServer) -> None:
+    """A better file that was uploaded after the source lock was made is not used."""
+    old = build_wheel("a", "1.0", "py3-none-any")
+    for wheel in (old, build_wheel("a", "1.0", OLD)):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a"], [old]))
+    assert 0 == lock_from(tmp_path, index, "--accept-new-hashes").code
+    assert [old.filename] == [wheel["name"] for wheel in locked_package(tmp_path, "a")["wheels"]]
+
+
+def test_index_of_the_source_lock_is_not_contacted(tmp_path: Path, index: IndexServer) -> None:
+    """A package of an index that is not configured is locked only as the source lock lists it."""
+    index.max_age = 0
+    wheel = build_wheel("a", "1.0")
+    with IndexServer() as other:
+        other.add(wheel)
+        (tmp_path / "uv.lock").write_text(uv_lock(["a"], [wheel], other.url))
+        index.add(build_wheel("a", "1.1"))
+        ran = lock_from(tmp_path, index)
+        assert 1 == ran.code
+        assert f"a 1.1 would replace a 1.0; uv.lock takes it from {other.url}, which is not configured" in " ".join(
+            ran.err.split()
+        )
+        index.add(wheel)
+        assert 0 == lock_from(tmp_path, index).code
+        assert {"a": "1.0"} == locked_versions(tmp_path)
+        assert not other.requests
+        settings = f'[tool.minglibc]\n[[tool.minglibc.index]]\nname = "o"\nurl = "{other.url}"\nexplicit = true\n'
+        (tmp_path / "pyproject.toml").write_text(settings + '[tool.minglibc.sources]\na = { index = "o" }\n')
+        assert 0 == lock_from(tmp_path, index).code
+        assert other.requests
+
+
+def test_changed_source(source: Path, index: IndexServer) -> None:
+    """`lock --check` and `sync` notice that the source lock has changed, and `lock` follows it."""
+    assert 0 == lock_from(source, index).code
+    path = source / "uv.lock"
+    path.write_text(path.read_text().replace('version = "1.0"', 'version = "1.1"', 1).replace("b-1.0", "b-1.1"))
+    stale = lock_from(source, index, "--check")
+    assert 1 == stale.code
+    assert "uv.lock has changed" in stale.err
+    assert "minglibc lock --from uv.lock" in stale.err
+    refused = minglibc("sync", "--lock", str(source / "pylock.toml"))
+    assert "pylock.toml is stale: uv.lock has changed" in refused.err
+
+
+def test_setting(source: Path, index: IndexServer) -> None:
+    """With `from` in the settings, `lock` and `lock --check` follow the source lock."""
+    (source / "pyproject.toml").write_text(
+        f'[project]\nname = "app"\nversion = "1"\ndependencies = ["a"]\n[tool.minglibc]\nglibc = "2.17"\n'
+        f'python = ["{RUNNING}"]\nindex-url = "{index.url}"\nfrom = {{ file = "uv.lock", policy = "newest" }}\n'
+    )
+    project = ("--project", str(source))
+    ran = minglibc("lock", *project)
+    assert 0 == ran.code, ran.err
+    assert {"a": "3.0", "b": "1.0", "c": "1.0"} == locked_versions(source)
+    assert 0 == minglibc("lock", "--check", *project).code
+    assert 0 == minglibc("lock", *project, "--version-policy", "nearest", "-U").code
+    assert "2.0" == locked_versions(source)["a"]
+    with (source / "uv.lock").open("a") as file:
+        file.write("# changed\n")
+    stale = minglibc("lock", "--check", *project)
+    assert 1 == stale.code
+    assert "uv.lock has changed" in stale.err
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('"../uv.lock"', "is not in the folder of the project"),
+        ('{ file = "uv.lock", policy = "newset" }', 'expected one of "nearest", "same", "newest"'),
+        ('{ policy = "same" }', "expected a path"),
+        ("3", "expected the path of a lock"),
+        ('{ file = "uv.lock", polizy = "same" }', "did you mean policy?"),
+        ('"poetry.lock"', "there is no poetry.lock"),
+    ],
+)
+def test_invalid_setting(source: Path, value: str, message: str) -> None:
+    """A mistake in the setting is an error that says what is expected."""
+    text = (
+        f'[project]\nname = "app"\nversion = "1"\n[tool.minglibc]\nglibc = "2.17"\npython = ["3.12"]\nfrom = {value}\n'
+    )
+    (source / "pyproject.toml").write_text(text)
+    ran = minglibc("lock", "--project", str(source))
+    assert ran.code
+    assert message in ran.err
+
+
+def test_json(source: Path, index: IndexServer) -> None:
+    """The JSON has the changes from the source lock with their reasons."""
+    result = json.loads(lock_from(source, index, "--json").out)
+    assert {"name": "a", "before": "2.1", "after": "2.0", "reason": "2.1 needs glibc 2.28"} in result["source-changes"]
+    assert [] == result["accepted-files"]
+
+
+def test_other_folder(source: Path, index: IndexServer) -> None:
+    """A lock in another folder does not name the source lock, and is still found to be stale."""
+    folder = source / "other"
+    folder.mkdir()
+    output = ("-o", str(folder / "pylock.toml"))
+    assert 0 == lock_from(source, index, *output).code
+    assert "uv.lock" not in (folder / "pylock.toml").read_text()
+    assert 0 == lock_from(source, index, "--check", *output).code
+    shutil.copy(source / "uv.lock", source / "uv.old.lock")
+    (source / "uv.lock").write_text((source / "uv.lock").read_text() + "\n# changed\n")
+    assert 1 == lock_from(source, index, "--check", *output).code
+
+
+def test_git_packages(source: Path, index: IndexServer) -> None:
+    """Packages that are not on an index are all listed."""
+    text = (source / "uv.lock").read_text()
+    text = text.replace('version = "1.0"\nsource = { registry = "https://pypi.org/simple" }',
+                        'version = "1.0"\nsource = { git = "https://user:secret@example.invalid/x" }')  # fmt: skip
+    (source / "uv.lock").write_text(text)
+    ran = lock_from(source, index)
+    assert 1 == ran.code
+    assert "b 1.0 comes from a Git repository: https://example.invalid/x" in ran.err
+    assert "secret" not in ran.err
+
+
+def test_options_that_need_a_source(source: Path) -> None:
+    """--from can't be combined with -r, and --version-policy requires a source lock."""
+    ran = minglibc("lock", "--from", str(source / "uv.lock"), "-r", "requirements.in")
+    assert "can't be combined" in ran.err
+    (source / "pyproject.toml").write_text(
+        '[project]\nname = "p"\n[tool.minglibc]\nglibc = "2.17"\npython = ["3.12"]\n'
+    )
+    ran = minglibc("lock", "--project", str(source), "--version-policy", "same")
+    assert "--version-policy requires a source lock" in ran.err
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pylock.toml"])
+def test_other_formats(tmp_path: Path, index: IndexServer, name: str) -> None:
+    """The versions of a requirements file, and of the lock of another tool in the standard format."""
+    wheels = [build_wheel("a", "1.0", requires=["b"]), build_wheel("b", "1.0")]
+    for wheel in (*wheels, build_wheel("a", "2.0"), build_wheel("b", "2.0")):
+        index.add(wheel)
+    requirements = "".join(f"{w.project}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels)
+    packages = "".join(
+        f'[[packages]]\nname = "{w.project}"\nversion = "{w.version}"\n'
+        f'wheels = [{{ url = "https://x.invalid/{w.filename}", hashes = {{ sha256 = "{w.sha256}" }} }}]\n'
+        for w in wheels
+    )
+    text = requirements if name == "requirements.txt" else f'lock-version = "1.0"\ncreated-by = "x"\n{packages}'
+    (tmp_path / name).write_text(text)
+    ran = lock_from(tmp_path, index, "-o", str(tmp_path / "pylock.capped.toml"), name=name)
+    assert 0 == ran.code, ran.err
+    (tmp_path / "pylock.capped.toml").rename(tmp_path / "pylock.toml")
+    assert {"a": "1.0", "b": "1.0"} == locked_versions(tmp_path)
+
+
+def test_hashes_of_requirements_files(tmp_path: Path, index: IndexServer) -> None:
+    """With -r, a file is used only if its hash is given, and a changed hash makes the lock stale."""
+    wheel = build_wheel("a", "1.0")
+    index.add(wheel)
+    path = tmp_path / "requirements.in"
+    path.write_text(f"a==1.0 --hash=sha256:{'0' * 64}\n")
+    ran = lock_requirements(tmp_path, index, *RUNNING_OPTIONS)
+    assert 1 == ran.code
+    assert "a-1.0-py3-none-any.whl" in ran.err
+    assert "hash" in ran.err
+    assert not (tmp_path / "pylock.toml").exists()
+    path.write_text(f"a==1.0 --hash=sha256:{'0' * 64} --hash=sha256:{wheel.sha256}\n")
+    assert 0 == lock_requirements(tmp_path, index, *RUNNING_OPTIONS).code
+    assert 1 == len(read_lock(tmp_path).pylock.packages)
+    path.write_text(f"a==1.0 --hash=sha256:{wheel.sha256}\n")
+    assert 1 == lock_requirements(tmp_path, index, "--check").code
+    path.write_text(f"a==1.0 --hash=sha256:{'0' * 64}\n")
+    assert 0 == lock_requirements(tmp_path, index, *RUNNING_OPTIONS, "--accept-new-hashes").code
