@@ -137,7 +137,7 @@ def _with_base(interpreter: Interpreter, search: _Search) -> EnvironmentChoice:
     folder = search.options.folder_in(search.project.folder)
     existing = _existing(folder, search)
     if existing is None:
-        return EnvironmentChoice(folder, interpreter, target)
+        return EnvironmentChoice(_new_folder(folder), interpreter, target)
     if existing.interpreter.machine != interpreter.machine:
         raise _other_python(folder, existing, interpreter.machine.description)
     return existing
@@ -168,7 +168,7 @@ def _new(folder: str, search: _Search, version: PythonVersion | None = None) -> 
             if version and not is_same_python(interpreter.machine.python, version):
                 failures.append(f"{executable}: it is {interpreter.machine.description}")
                 continue
-            return EnvironmentChoice(folder, interpreter, search.target_for(interpreter))
+            return EnvironmentChoice(_new_folder(folder), interpreter, search.target_for(interpreter))
         except (MachineProblem, SettingsError):
             raise
         except EnvironmentProblem as error:
@@ -178,6 +178,11 @@ def _new(folder: str, search: _Search, version: PythonVersion | None = None) -> 
         f"no interpreter on PATH {wanted} a target of the lock:\n" + "\n".join(f"  {line}" for line in failures),
         hint=f"{describe_targets(lock.targets, lock.names)}; put a matching Python on PATH, or name it with --python",
     )
+
+
+def _new_folder(folder: str) -> str:
+    """Where to create an environment at *folder*, which may be a link to an empty or missing folder."""
+    return os.path.realpath(folder) if os.path.islink(folder) else folder
 
 
 def open_environment(choice: EnvironmentChoice, reporter: Reporter) -> Environment:

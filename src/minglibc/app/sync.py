@@ -12,7 +12,7 @@ from minglibc.app.sync_plan import LockedPackages, SyncPlan, plan_sync
 from minglibc.app.sync_proof import write_proof
 from minglibc.app.sync_warnings import warn_of_interpreter, warn_of_relocations
 from minglibc.install import interpreter as interpreters
-from minglibc.install import proof, transaction
+from minglibc.install import proof, relocation, transaction
 from minglibc.install.environment import Environment
 from minglibc.install.plan import Plan
 from minglibc.lock.selection import check_python
@@ -33,6 +33,8 @@ class SyncOutcome(NamedTuple):
     plan: Plan
     changed: bool
     seconds: float
+    moved_from: str = ""
+    """The folder that the environment was created in, if it was moved or copied since."""
 
 
 def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> SyncOutcome:
@@ -53,7 +55,7 @@ def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Repo
         interpreter, steps, changed = _apply(choice, locked, common, options, reporter)
     prefix = choice.prefix if options.dry_run else interpreter.layout.prefix
     seconds = time.monotonic() - started
-    return SyncOutcome(prefix, interpreter.executable, choice.target, steps.plan, changed, seconds)
+    return SyncOutcome(prefix, interpreter.executable, choice.target, steps.plan, changed, seconds, steps.moved_from)
 
 
 def _apply(
@@ -73,6 +75,8 @@ def _apply(
             warn_of_interpreter(choice, common, reporter)
             proof.remove(choice.prefix)
             installed = Installation(environment, locked, common, options, reporter).apply(steps)
+            if steps.moved_from:
+                relocation.repair(environment.layout, steps.moved_from, steps.kept)
             warn_of_relocations(environment, steps.plan, reporter)
         if options.compile_bytecode:
             interpreters.compile_bytecode(environment.interpreter)

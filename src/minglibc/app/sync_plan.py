@@ -44,6 +44,8 @@ class SyncPlan(NamedTuple):
     distributions: Sequence[Distribution] = ()
     has_foreign: bool = False
     """Whether a kept distribution was installed from another file than the locked one."""
+    moved_from: str = ""
+    """The folder that the environment was created in, if it was moved or copied since."""
 
     @property
     def removed(self) -> list[Distribution]:
@@ -87,8 +89,8 @@ def plan_sync(environment: Environment | None, locked: LockedPackages, options: 
     above_cap = {one.name: _above_cap(environment, one, locked.target) for one in foreign}
     result = steps(above_cap).with_step(project) if foreign else first
     result = _with_restored(result, distributions, locked)
-    changed = bool(result.changes) or transaction.is_interrupted(environment)
-    return SyncPlan(result, changed, distributions, bool(foreign))
+    changed = bool(result.changes or environment.former_prefix) or transaction.is_interrupted(environment)
+    return SyncPlan(result, changed, distributions, bool(foreign), environment.former_prefix)
 
 
 def _with_restored(result: Plan, distributions: Sequence[Distribution], locked: LockedPackages) -> Plan:

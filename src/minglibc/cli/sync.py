@@ -51,6 +51,9 @@ def print_outcome(
     from minglibc.install.plan import Action  # noqa: PLC0415  not needed where nothing changed
 
     plan = outcome.plan
+    if outcome.moved_from:
+        done = "Would update" if dry_run else "Updated"
+        terminal.info(f"{done} the paths of the environment, which was moved or copied from {outcome.moved_from}")
     counts = {
         "uninstall": len(plan.names(Action.REMOVE)),
         "reinstall": len(plan.names(Action.REINSTALL)),

@@ -14,6 +14,7 @@ from minglibc.errors import EnvironmentProblem
 from minglibc.install import proof
 from minglibc.install.interpreter import Interpreter
 from minglibc.install.layout import DIRECT_URL, ORIGIN, wins
+from minglibc.install.relocation import former_prefix, names_former
 from minglibc.model.core_metadata import headers
 from minglibc.model.requirements import normalize_name
 
@@ -74,6 +75,8 @@ class Environment:
         self.layout = interpreter.layout
         self.prefix = interpreter.layout.prefix
         self._is_inside: dict[str, bool] = {}
+        self.former_prefix = former_prefix(self.layout)
+        """The folder that the environment was created in, if it was moved or copied since; else empty."""
 
     def distributions(self) -> list[Distribution]:
         """Every installed distribution, sorted by name."""
@@ -144,7 +147,7 @@ class Environment:
         )
         tags = frozenset(_headers(os.path.join(path, "WHEEL")).get("tag", ()))
         record = self.read_record(site, path, overwritten) if is_modern else self._legacy_record(site, folder)
-        damage = record.damage
+        damage = record.damage or self._script_damage(record.hashes)
         if not metadata.get("name"):
             damage = damage or "it has no METADATA"
         return Distribution(
@@ -161,6 +164,13 @@ class Environment:
             record.sizes,
             identity,
         )
+
+    def _script_damage(self, paths: Iterable[str]) -> str:
+        former, scripts = self.former_prefix, f"{self.layout.scripts}/"
+        for path in paths if former else ():
+            if path.startswith(scripts) and names_former(os.path.join(self.prefix, path), former):
+                return f"its script {path} names the environment at {former}"
+        return ""
 
     def _compare(self, path: str, size: str, sizes: dict[str, int]) -> str:
         """Add the size of the file at *path* to *sizes*; how the file differs from RECORD, or nothing."""
