@@ -47,8 +47,17 @@ def refused(project: LockedProject, *arguments: str) -> str:
     return ran.err
 
 
-@pytest.mark.parametrize("replacement", ["nothing", "a folder", "a dangling link"])
-@pytest.mark.parametrize("synced", [False, True])
+@pytest.mark.parametrize(
+    ("replacement", "synced"),
+    [
+        ("nothing", True),
+        ("a folder", False),
+        pytest.param("nothing", False, marks=pytest.mark.slow),
+        pytest.param("a folder", True, marks=pytest.mark.slow),
+        pytest.param("a dangling link", False, marks=pytest.mark.slow),
+        ("a dangling link", True),
+    ],
+)
 def test_environment_without_configuration(
     replacement: str,
     synced: bool,  # noqa: FBT001  parametrized

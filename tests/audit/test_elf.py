@@ -328,10 +328,8 @@ SEEDS = [
 NUMBERS = st.sampled_from([0, 1, 2, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1, 16, 64, DT_RELR])
 
 
-@settings(max_examples=400, deadline=2000)
-@given(data=st.data())
-def test_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:
-    """Whatever is overwritten or truncated, the result is an ElfFile or MalformedElf, without delay."""
+def read_damaged(data: st.DataObject) -> None:
+    """Read one of SEEDS after overwriting and truncating it."""
     content = bytearray(data.draw(st.sampled_from(SEEDS)))
     near_the_head = st.integers(0, min(len(content) - 1, 1600))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -343,3 +341,18 @@ def test_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:
     cut = data.draw(st.none() | st.integers(0, len(content)))
     with contextlib.suppress(MalformedElf):
         assert isinstance(read(bytes(content[:cut])), ElfFile)
+
+
+@settings(max_examples=120)
+@given(data=st.data())
+def test_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:
+    """Whatever is overwritten or truncated, the result is an ElfFile or MalformedElf."""
+    read_damaged(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=2000)
+@given(data=st.data())
+def test_many_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:
+    """The same for many files, and without delay."""
+    read_damaged(data)

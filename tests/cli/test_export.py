@@ -22,8 +22,8 @@ from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
 from tests.support.wheels import BuiltWheel, build_wheel
 
-# Default tests use pip 18 and a pip from version 22 on.
-PYTHONS = ["3.6", pytest.param("3.7", marks=pytest.mark.slow), pytest.param("3.8", marks=pytest.mark.slow), "3.9"]
+# Default tests use pip 18 with an index, and a pip from version 22 on with URLs.
+DEFAULT_PIPS = [("3.6", "--index"), ("3.9",)]
 PINNED = re.compile(r"(?P<requirement>[^#]*?) --hash=(?P<hash>sha256:[0-9a-f]{64})")
 
 
@@ -162,8 +162,14 @@ def test_stale_lock(project: Path) -> None:
     assert "native @" in export(project, "--frozen").out
 
 
-@pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(
+    ("python", "style"),
+    [
+        pytest.param(python, style, marks=() if (python, *style) in DEFAULT_PIPS else pytest.mark.slow)
+        for python in ("3.6", "3.7", "3.8", "3.9")
+        for style in ([], ["--index"])
+    ],
+)
 def test_pip_installs_the_locked_files(tmp_path: Path, index: IndexServer, python: str, style: list[str]) -> None:
     """The pip of each old Python installs the locked files, and rejects a changed file."""
     wheels = publish(index)

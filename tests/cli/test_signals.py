@@ -35,12 +35,13 @@ def start(project: LockedProject, *arguments: str, before: str = DEFAULTS) -> "s
     return child
 
 
+@pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("command", ["lock --upgrade", "lock", "sync", "--help"])
-def test_early_signals(command: str, number: int, project: LockedProject) -> None:
+def test_early_signals(command: str, number: int, times: int, project: LockedProject) -> None:
     """A signal in the first moments ends the program with the usual exit code, or it has ended before."""
-    generator = random.Random(number)
-    for _ in range(8):
+    generator = random.Random(f"{command} {number}")
+    for _ in range(times):
         with start(project, *command.split()) as child:
             time.sleep(generator.uniform(0, 0.06))
             child.send_signal(number)

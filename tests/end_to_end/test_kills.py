@@ -41,7 +41,7 @@ code = main(sys.argv[3:])
 print("STEPS", -left, file=sys.stderr)
 sys.exit(code)
 """
-KILLS = 3
+KILLS = 2
 
 
 class KilledCommand:
@@ -94,7 +94,7 @@ def kill_repeatedly(command: KilledCommand, times: int) -> None:
     command.run(times, seed)
 
 
-TIMES = [KILLS, pytest.param(200, marks=pytest.mark.nightly)]
+TIMES = [KILLS, pytest.param(8, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.nightly)]
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_lock_with_an_empty_cache(project: LockedProject, times: int) -> None:
     kill_repeatedly(KilledCommand(cache, ["lock", "--project", str(project.folder)], prepare, check), times)
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("times", TIMES)
 def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
     """After SIGKILL of an installation with an empty wheel cache, the next `sync` repairs the cache and the environment."""
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])

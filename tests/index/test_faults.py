@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE
+from minglibc.index.limits import Limits
 from tests.support.commands import locked_versions, minglibc
 from tests.support.faults import FAULTS
 from tests.support.index import IndexServer
@@ -85,8 +86,8 @@ def project(index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_fault(row: str, index: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the index is overcome, or named with its cause; what was there before is still there."""
     if row in SLOW:
-        monkeypatch.setenv("MINGLIBC_HTTP_TIMEOUT", "2")
-        monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
+        limits = Limits(timeout=3.0, deadline=3.0, retries=0)
+        monkeypatch.setattr(Limits, "from_environment", lambda: limits)
     FAULTS[row](index)
     code, said = EXPECTED[row]
     ran = minglibc("lock", "-v", "--project", str(project))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.index.limits import Limits
+from tests.support.commands import minglibc
 from tests.support.faults import FAULTS, Fault
 from tests.support.index import Answer, Exchange, IndexServer
 from tests.support.locked import write_project
@@ -166,7 +168,13 @@ def test_processes_are_only_started_for_requests(project: Path, tmp_path: Path) 
 
 
 @TWO_CORES
-@pytest.mark.parametrize("row", ["N03", "N04", "N12", "N16", "N21", "N22", "N24", "N34", "N39", "N40", "N52"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        *("N03", "N12", "N16", "N22", "N52"),
+        *(pytest.param(row, marks=pytest.mark.slow) for row in ("N04", "N21", "N24", "N34", "N39", "N40")),
+    ],
+)
 def test_faults_have_the_same_messages(project: Path, index: IndexServer, tmp_path: Path, row: str) -> None:
     """An error of the index is reported in the same words with processes and without them."""
     FAULTS[row](index)
@@ -179,7 +187,9 @@ def test_faults_have_the_same_messages(project: Path, index: IndexServer, tmp_pa
     assert results[0] == results[1]
 
 
-def test_headers_that_never_end_are_abandoned(project: Path, index: IndexServer, tmp_path: Path) -> None:
+def test_headers_that_never_end_are_abandoned(
+    project: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that sends the headers of a response byte by byte is abandoned after the deadline."""
 
     def trickle(exchange: Exchange) -> None:
@@ -188,9 +198,11 @@ def test_headers_that_never_end_are_abandoned(project: Path, index: IndexServer,
             exchange.send_bytes(b"x")
 
     index.fault("/simple/b/", trickle)
-    ran = run(command(project, tmp_path / "cache"), {"MINGLIBC_HTTP_TIMEOUT": "1.5", "MINGLIBC_HTTP_RETRIES": "0"})
-    assert 3 == ran.returncode
-    assert "no complete response within 9 s" in ran.stderr
+    limits = Limits(timeout=2.0, deadline=2.5, retries=0)
+    monkeypatch.setattr(Limits, "from_environment", lambda: limits)
+    ran = minglibc("lock", "--project", str(project))
+    assert 3 == ran.code
+    assert "no complete response within 2.5 s" in ran.err
 
 
 def test_a_cache_that_is_emptied_meanwhile(project: Path, tmp_path: Path) -> None:

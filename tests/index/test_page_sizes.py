@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minglibc.errors import IndexAnswerError
-from minglibc.index import pages, response
+from minglibc.index import html_page, pages, response
 from minglibc.index.html_page import read_flat_page
 from minglibc.index.pages import read_page
 from minglibc.index.response import JSON_TYPE, Response
@@ -83,6 +83,34 @@ def test_repeated_html_takes_linear_time(run: str) -> None:
     with pytest.raises(IndexAnswerError, match="lists no files"):
         read_page(HTML._replace(body=("<a " + run * 100_000 + "<a >").encode()), "b")
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "body", ["<b>", "</b>", "<!-->", "<a b c d>", "<a href=x>", "&lt;&lt;&lt;&lt;", "<script>", "<?>", "</"]
+)
+def test_cost_limit_of_html(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags, attributes and character references are counted, whatever they are."""
+    monkeypatch.setattr(html_page, "_MAX_COST", 2000)
+    with pytest.raises(IndexAnswerError, match="too many tags, attributes or character references"):
+        read_page(HTML._replace(body=body.encode() * 2001), "b")
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        read_page(HTML._replace(body=body.replace("=x", "=x/").encode() * 400), "b")
+
+
+def test_limit_of_values_in_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of attributes of links are limited, those of other tags are not kept."""
+    monkeypatch.setattr(html_page, "_MAX_VALUES", 100_000)
+    with pytest.raises(IndexAnswerError, match="the attributes of its links need more than"):
+        read_page(HTML._replace(body=b"<a href=x/ title=" + b"y" * 100_000 + b">"), "b")
+    with pytest.raises(IndexAnswerError, match="lists no files"):
+        read_page(HTML._replace(body=b"<b href=x/ title=" + b"y" * 100_000 + b">"), "b")
+
+
+@pytest.mark.parametrize("start", ["<a ", "<!-- ", "<script>"])
+def test_limit_of_unclosed_html(start: str) -> None:
+    """A tag, comment or script that does not end is refused before it is searched too often."""
+    with pytest.raises(IndexAnswerError, match="it has a tag, comment or script of more than 256 KiB"):
+        read_page(HTML._replace(body=start.encode() + b"b " * 500_000), "b")
 
 
 @pytest.mark.slow

@@ -12,11 +12,10 @@ from minglibc.install import transaction
 from minglibc.install.environment import Environment
 from minglibc.install.file_conflicts import Overwritten
 from minglibc.install.interpreter import Interpreter
-from tests.install.test_transaction import killed_after
 from tests.support.commands import Ran
 from tests.support.environments import RUNNING, LockedProject, snapshot
 from tests.support.index import IndexServer
-from tests.support.transactions import copied, prefix_of, stored
+from tests.support.transactions import copied, killed_after, prefix_of, stored
 from tests.support.wheels import BuiltWheel, build_wheel
 
 SHARED = "tests/conftest.py"
@@ -66,8 +65,17 @@ def test_later_package_wins(project: LockedProject, dependencies: tuple[str, ...
     )
 
 
-@pytest.mark.parametrize("first", [("one",), ("two",), ("three",), ("one", "two"), ("same",), ("one", "same")])
-@pytest.mark.parametrize("then", [("one", "two"), ("one", "three", "two"), ("two",), ("one",), ("same", "two")])
+FIRST = [("one",), ("two",), ("three",), ("one", "two"), ("same",), ("one", "same")]
+THEN = [("one", "two"), ("one", "three", "two"), ("two",), ("one",), ("same", "two")]
+# Each of both in a default test, all pairs in slow ones.
+ORDERS = [
+    pytest.param(first, then, marks=() if (i + 2) % 6 == j or (i, j) == (3, 2) else pytest.mark.slow)
+    for i, first in enumerate(FIRST)
+    for j, then in enumerate(THEN)
+]
+
+
+@pytest.mark.parametrize(("first", "then"), ORDERS)
 def test_any_order_of_syncs(project: LockedProject, first: tuple[str, ...], then: tuple[str, ...]) -> None:
     """The result depends only on what is installed, and removing a package restores the file of another one."""
     for dependencies in (first, then, first):
@@ -198,7 +206,7 @@ def change(environment: Environment, folder: Path, *wheels: BuiltWheel, leaving:
 def test_random_changes(template: Interpreter, tmp_path: Path) -> None:
     """After any installations, the environment has the files of the package that is last by name."""
     random.seed(7)
-    for run in range(15):
+    for run in range(8):
         environment = copied(template, tmp_path / f"e{run}")
         versions: dict[str, str] = {}
         for step in range(6):
@@ -211,10 +219,11 @@ def test_random_changes(template: Interpreter, tmp_path: Path) -> None:
             assert [one.damage for one in environment.distributions() if one.damage] == []
 
 
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("before", "then"), [("", "ab"), ("a", "b"), ("b", "a"), ("ab", "ab"), ("ab", "b"), ("ab", "a"), ("abc", "b")]
 )
-def test_kill_at_any_step(before: str, then: str, template: Interpreter, tmp_path: Path) -> None:
+def test_kill_at_any_step(before: str, then: str, stride: int, template: Interpreter, tmp_path: Path) -> None:
     """After a kill and a recovery, a distribution whose file another one overwrote is known to be damaged."""
     old = [wheel(name, f"# {name}1\n") for name in before]
     new = [wheel(name, f"# {name}2\n", "2.0", added="") for name in then]
@@ -225,7 +234,7 @@ def test_kill_at_any_step(before: str, then: str, template: Interpreter, tmp_pat
         environment = copied(start.interpreter, tmp_path / str(steps))
         since = prefix_of(environment) / ".minglibc" / "apply"
         died = killed_after(steps, lambda: change(environment, tmp_path / "w2", *new), since=since)  # noqa: B023  at once
-        steps += 1
+        steps += stride
         with transaction.locked(environment.prefix):
             transaction.recover(environment)
         path = prefix_of(environment) / environment.layout.purelib / SHARED

@@ -5,10 +5,8 @@ import shutil
 import stat
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,7 @@ from minglibc.install import transaction
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import Interpreter, compile_bytecode, inspect
 from tests.support.environments import check_whole, installed, site_packages, snapshot
-from tests.support.transactions import copied, install, prefix_of, stored
+from tests.support.transactions import copied, install, killed_after, prefix_of, stored
 from tests.support.wheels import BuiltWheel, build_wheel, tamper
 
 
@@ -156,34 +154,8 @@ def test_unpacking_in_several_processes(
 # Kills
 
 
-def killed_after(steps: int, work: Callable[[], None], *, since: Path | None = None) -> bool:
-    """Do *work* in a child that exits at its *steps*-th change of a name on disk after *since* exists; whether it exited."""
-    child = os.fork()
-    if child == 0:
-        left = [steps]
-
-        def dying(call: Callable[..., Any]) -> Callable[..., Any]:
-            def counted(*arguments: Any, **keywords: Any) -> Any:
-                left[0] -= since is None or since.exists()
-                if left[0] < 0:
-                    os._exit(9)
-                return call(*arguments, **keywords)
-
-            return counted
-
-        for name in ("rename", "unlink", "rmdir", "replace", "mkdir"):
-            setattr(os, name, dying(getattr(os, name)))
-        try:
-            work()
-        except BaseException:  # noqa: BLE001  the parent sees the code
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, 9}
-    return code == 9
-
-
+# Default tests kill at some steps, slow ones at each.
+STRIDES = [5, pytest.param(1, marks=pytest.mark.slow)]
 OLD = [
     build_wheel("a", "1", files={"a/x.py": "1", "a/only_old.py": "", "ns/a.py": "", "top.py": "1"}),
     build_wheel("b", "1", files={"b/x.py": "1"}, scripts={"tool": "b:main"}),
@@ -207,7 +179,8 @@ def check_upgraded(environment: Environment) -> None:
     assert installed(prefix_of(environment)) == {"a": "2", "b": "1", "new": "1"}
 
 
-def test_recovery_after_a_kill_at_any_step(template: Interpreter, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", STRIDES)
+def test_recovery_after_a_kill_at_any_step(template: Interpreter, tmp_path: Path, stride: int) -> None:
     """S1, S2: an upgrade killed before any change of the disk leaves no false claims, and the next run completes it."""
     start = copied(template, tmp_path / "start")
     install(start, tmp_path / "old", *OLD)
@@ -226,7 +199,7 @@ def test_recovery_after_a_kill_at_any_step(template: Interpreter, tmp_path: Path
         upgrade(environment, tmp_path / "new")
         check_upgraded(environment)
         shutil.rmtree(prefix_of(environment))
-        steps += 1
+        steps += stride
     assert steps > 15
 
 
@@ -241,7 +214,8 @@ def test_kill_while_unpacking_changes_nothing(environment: Environment, tmp_path
     check_upgraded(environment)
 
 
-def test_recovery_can_be_killed(template: Interpreter, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", STRIDES)
+def test_recovery_can_be_killed(template: Interpreter, tmp_path: Path, stride: int) -> None:
     """Recovery itself may be killed at any step."""
     middle = copied(template, tmp_path / "middle")
     install(middle, tmp_path / "old", *OLD)
@@ -256,7 +230,7 @@ def test_recovery_can_be_killed(template: Interpreter, tmp_path: Path) -> None:
         upgrade(environment, tmp_path / "new")
         check_upgraded(environment)
         shutil.rmtree(prefix_of(environment))
-        steps += 1 if steps < 12 else 8  # from there on it only deletes what no longer matters
+        steps += stride if steps < 12 else 8  # from there on it only deletes what no longer matters
     assert steps > 12
 
 

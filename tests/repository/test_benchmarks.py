@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tools.Project("tiny", (name(0),), "==3.11.*", "2.17", ("3.11",), ("x86_64",))
 
 
+@pytest.mark.slow
 def test_table_of_locks(tmp_path: Path) -> None:
     """All scenarios are measured; a tool that is not installed is reported."""
     with serving(index(2)) as url:

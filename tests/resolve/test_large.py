@@ -140,13 +140,13 @@ def test_a_large_page(index: IndexServer, project: Path) -> None:
 def test_memory_grows_with_a_page_in_proportion(index: IndexServer, project: Path, html: bool) -> None:  # noqa: FBT001  a parameter
     """Each file adds less than 3 KiB while a page is read, and nothing when it comes from the cache."""
     costs = []
-    for each in (50, 200):
+    for each in (25, 100):
         serve(index, files(250, each), html=html)
         cold = lock(project, "--refresh", "--upgrade")
         costs.append((cold, lock(project, "--upgrade")))
         assert {"big": "99999.0"} == locked(project)
     (cold, warm), (later_cold, later_warm) = costs
-    assert later_cold.memory < cold.memory + 250 * (200 - 50) * 3 / 1024
+    assert later_cold.memory < cold.memory + 250 * (100 - 25) * 3 / 1024
     assert later_warm.memory < warm.memory + 4
 
 

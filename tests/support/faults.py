@@ -353,7 +353,7 @@ FAULTS: Mapping[str, Arrange] = MappingProxyType(
         "N08": page(Fault.status(500)),
         "N09": page(Fault.status(503, retry_after=3600)),
         "N10": page(Fault.hang()),
-        "N11": page(Fault.trickle()),
+        "N11": page(Fault.trickle(0.25)),
         "N12": page(Fault.cut()),
         "N13": page(Fault.cut(), times=1),
         "N14": page(Fault.reset()),

@@ -1,9 +1,12 @@
 """Install wheels into an environment in a test, without a lock."""
 
 import dataclasses
+import os
 import shutil
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from minglibc.install import transaction
 from minglibc.install.environment import Environment
@@ -43,3 +46,31 @@ def install(environment: Environment, folder: Path, *wheels: BuiltWheel, leaving
         with transaction.begin(environment) as change:
             change.prepare([stored(folder, wheel) for wheel in wheels], staying, replaced)
             change.apply(replaced, staying)
+
+
+def killed_after(steps: int, work: Callable[[], None], *, since: Path | None = None) -> bool:
+    """Do *work* in a child that exits at its *steps*-th change of a name on disk after *since* exists; whether it exited."""
+    child = os.fork()
+    if child == 0:
+        left = [steps]
+
+        def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+            def counted(*arguments: Any, **keywords: Any) -> Any:
+                left[0] -= since is None or since.exists()
+                if left[0] < 0:
+                    os._exit(9)
+                return call(*arguments, **keywords)
+
+            return counted
+
+        for name in ("rename", "unlink", "rmdir", "replace", "mkdir"):
+            setattr(os, name, dying(getattr(os, name)))
+        try:
+            work()
+        except BaseException:  # noqa: BLE001  the parent sees the code
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 9
