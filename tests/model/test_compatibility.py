@@ -1,5 +1,7 @@
 """Compatibility checks of files for a target."""
 
+from itertools import permutations
+
 import pytest
 
 from minglibc.model.compatibility import Cutoff, Reason, Rejection, TargetCompatibility
@@ -78,6 +80,42 @@ def test_best_wheel_and_build_tag() -> None:
     best = TargetCompatibility(TARGET).best(page, 0)
     assert best is not None
     assert "a-1.0-10-cp39-cp39-manylinux_2_17_x86_64.whl" == best.filename
+
+
+@pytest.mark.parametrize(
+    ("best", "others"),
+    [
+        # The build number, not compared as text; a wheel without a build tag comes last.
+        (
+            "a-1.0-10-py3-none-any.whl",
+            ["a-1.0-9-py3-none-any.whl", "a-1.0-1-py3-none-any.whl", "a-1.0-py3-none-any.whl"],
+        ),
+        # The suffix of the build tag.
+        ("a-1.0-1b-py3-none-any.whl", ["a-1.0-1a-py3-none-any.whl", "a-1.0-1-py3-none-any.whl"]),
+        # The file name, where the best compatible tag is the same.
+        ("a-1.0-py2.py3-none-any.whl", ["a-1.0-py3-none-any.whl", "a-1.0-py3.py4-none-any.whl"]),
+        # The build tag before the file name.
+        ("a-1.0-1-py3-none-any.whl", ["a-1.0-py2.py3-none-any.whl", "a-1.0-py3-none-any.whl"]),
+        # The best tag before the build tag.
+        ("a-1.0-cp39-cp39-manylinux_2_17_x86_64.whl", ["a-1.0-7-py3-none-any.whl", "a-1.0-py3-none-any.whl"]),
+    ],
+    ids=["build number", "build suffix", "file name", "build tag before file name", "tag before build tag"],
+)
+def test_a_tie_does_not_depend_on_the_order_of_the_page(best: str, others: list[str]) -> None:
+    """Of wheels with the same best tag, the build tag decides, then the file name."""
+    for filenames in permutations([best, *others]):
+        selected = TargetCompatibility(TARGET).best(page_of(*filenames), 0)
+        assert selected is not None
+        assert best == selected.filename
+
+
+def test_the_source_distribution_does_not_depend_on_the_order_of_the_page() -> None:
+    """Of several source distributions of a release, the same one is selected in any order."""
+    selected = {
+        str(TargetCompatibility(TARGET, allow_sdist={"a"}).best(page_of(*filenames), 0))
+        for filenames in permutations(["a-1.0.tar.gz", "a-1.0.zip"])
+    }
+    assert 1 == len(selected)
 
 
 def test_allow_linux_tag() -> None:

@@ -47,6 +47,33 @@ def test_no_root_can_be_raised_alone() -> None:
     assert {"2"} == {versions[f"m{number}"] for number in range(8)}
 
 
+def daily_builds(count: int, root: str) -> Case:
+    """An application whose newest release needs a project with *count* pre-releases, none of which is usable; the last is."""
+    builds: dict[str, list[str]] = {f"1.dev{number}": ["sources"] for number in range(1, count)} | {"1.dev0": []}
+    requires: dict[str, dict[str, list[str]]] = {
+        "app": {"1": [], "2": ["nightly", "other"]},
+        "nightly": builds,
+        "sources": {},
+        "other": {"1": ["clash<2"], "2": ["clash<2"]},
+        "clash": {"1": [], "2": []},
+    }
+    return Case(packages(requires), (root, "clash>=2"))
+
+
+def test_what_is_excluded_anyway_is_read_late() -> None:
+    """A conflict between other projects is found before all of many unusable versions are read."""
+    case = daily_builds(300, "app")
+    index = MemoryIndex(case.packages)
+    assert {"app": "1", "clash": "2"} == {name: wheel.version for name, wheel in solved(case, index).wheels.items()}
+    assert len(set(index.read)) < 20
+
+
+def test_a_root_that_is_excluded_anyway_is_read_to_the_end() -> None:
+    """The only usable version of many is selected for a root."""
+    resolution = solved(daily_builds(300, "nightly"))
+    assert "1.dev0" == resolution.wheels["nightly"].version
+
+
 def endless() -> Case:
     """Nine packages that need eight distinct slots: there is no answer, and no short proof of it."""
     return hard.pigeons(9)

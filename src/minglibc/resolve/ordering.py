@@ -118,8 +118,10 @@ class Ordering:
     def _note_unconditional(self, variable: Variable) -> None:
         """Decide a project with many versions late if they are excluded whatever is chosen.
 
-        A conflict between other projects may spare reading all of them.
+        A conflict between other projects may spare reading all of them. Roots keep their order.
         """
+        if variable.rank is not None:
+            return
         pair = variable.number, -1
         self._exclusions[pair] = self._exclusions.get(pair, 0) + 1
         if self._exclusions[pair] == _REORDER and self._solver.domains[variable.number].bit_count() > _MANY:
