@@ -89,3 +89,27 @@ def test_allows_other_libraries(project: Project, warnings: Warnings) -> None:
     project.index.add(build_wheel("a", "2.0", manylinux(17), files=files))
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
     assert {"a": f"a-2.0-{manylinux(17)}.whl"} == selected(project.write("a"), warnings)
+
+
+def test_hints_are_verified(project: Project, warnings: Warnings) -> None:
+    """A change that only selects another wheel that needs more is not suggested; a sufficient cap is."""
+    for version in ("1.0", "2.0"):
+        project.index.add(compiled("a", version, manylinux(17), "GLIBC_2.34"))
+    project.index.add(compiled("a", "3.0", manylinux(34), "GLIBC_2.34"))
+    with pytest.raises(ResolutionError) as failure:
+        selected(project.write("a>=2"), warnings)
+    hint = failure.value.hint or ""
+    assert 'glibc = "2.28"' not in hint
+    assert '"a" in place of "a>=2"' not in hint
+    assert 'glibc = "2.34"' in hint
+
+
+def test_reading_stops(project: Project, warnings: Warnings) -> None:
+    """After four releases of a project, the others are not read, and the messages say so."""
+    for number in range(1, 8):
+        project.index.add(compiled("a", f"{number}.0", manylinux(17), "GLIBC_2.34"))
+    with pytest.raises(ResolutionError, match="was not read, because 4 other releases need more than their tags say"):
+        selected(project.write("a"), warnings)
+    skipped = [message for message in warnings.messages if message.startswith("skipped")]
+    assert len(skipped) == 4
+    assert 'a constraint such as "a<VERSION" selects an older release' in warnings.messages[-1]

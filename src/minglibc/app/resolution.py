@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
+from minglibc.app.source_hints import source_hint
 from minglibc.app.suggestions import suggestions
 from minglibc.model.targets import Target
 from minglibc.resolve.explain import explain, fewest
@@ -33,10 +34,12 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             solve=session.solve,
         )
     except Unresolvable as failure:
+        offers = suggestions(session, failure)
         raise explain(
             failure,
             conflicting=_conflicting_parents(session, failure),
-            offers=suggestions(session, failure),
+            offers=offers,
+            sources=source_hint(session, failure, offers),
         ) from failure
 
 

@@ -1,7 +1,7 @@
 """A project that is ready to be resolved: its settings, its opened indexes, and what its lock will record."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,14 +15,25 @@ from minglibc.config.settings import Settings
 from minglibc.index.client import Index
 from minglibc.lock.document import Inputs
 from minglibc.lock.source_files import digest
+from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Listing, TargetCompatibility
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import Solve
 from minglibc.resolve.prefetch import Speculation
+from minglibc.resolve.resolution import Resolution
 from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
     from minglibc.app.source_builds import SourceBuilder
+
+
+def _no_metadata(sdist: Sdist) -> CoreMetadata:
+    raise DynamicMetadata(f"the metadata of {sdist.filename} is unknown")
+
+
+def _no_needs(_resolutions: Sequence[Resolution]) -> Mapping[str, str]:
+    return {}
 
 
 class Session(NamedTuple):
@@ -38,6 +49,12 @@ class Session(NamedTuple):
     """None where nothing may be built from source."""
     solve: Solve = resolve
     """How one target is resolved."""
+    is_listed: Listing | None = None
+    """The check for the hashes that the files must have."""
+    needs_above_cap: Callable[[Sequence[Resolution]], Mapping[str, str]] = _no_needs
+    """With ``verify``: what selected wheels need beyond the cap of their target, by file name."""
+    static_metadata: Callable[[Sdist], CoreMetadata] = _no_metadata
+    """The metadata of a source distribution without a build; raises DynamicMetadata."""
 
 
 @contextmanager
@@ -62,7 +79,8 @@ def open_session(
     for note in settings.notes:
         reporter.info(note, level=1)
     roots = roots_of(settings)
-    compatibilities = compatibilities_of(settings, settings.targets, is_listed or _listing(request))
+    listing = is_listed or _listing(request)
+    compatibilities = compatibilities_of(settings, settings.targets, listing)
     store = Store(common.cache_folder, on_trouble=reporter.warn)
     speculation = Speculation(compatibilities, roots, preferences=(preferences or {}).items())
     index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
@@ -82,9 +100,29 @@ def open_session(
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
             inputs = add_direct_references(index, settings, direct, inputs)
+
+        def static_metadata(sdist: Sdist) -> CoreMetadata:
+            # 150 ms, for the hints of projects that can't be locked.
+            from minglibc.app.build_environment import BuildContext  # noqa: PLC0415
+            from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415
+
+            context = BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
+            with SourceBuilder(context, settings.targets, builds=False) as reader:
+                return reader.metadata(release_of(sdist, index))
+
         if request.loaded is not None:
             inputs = _with_source_lock(inputs, request)
-        yield Session(settings, roots, compatibilities, policy_of(settings), index, inputs, builder)
+        yield Session(
+            settings,
+            roots,
+            compatibilities,
+            policy_of(settings),
+            index,
+            inputs,
+            builder,
+            is_listed=listing,
+            static_metadata=static_metadata,
+        )
 
 
 def _listing(request: LockRequest) -> Listing | None:

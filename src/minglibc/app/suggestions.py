@@ -1,29 +1,48 @@
 """Suggestions for a project that can't be locked, each verified on the project's own indexes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
 from minglibc.model.artifacts import Sdist
+from minglibc.model.compatibility import Reason, Rejection
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.suggestions import Proposal, offers
+
+# Wheels are downloaded to verify a suggestion.
+_MOST_VERIFICATIONS = 3
 
 
 def suggestions(session: Session, failure: Unresolvable) -> list[str]:
     """The small changes to the project with which it can be locked."""
 
     def attempt(proposal: Proposal, patience: float) -> Sequence[Resolution] | None:
-        compatibilities = compatibilities_of(session.settings, proposal.targets)
-        try:
-            resolutions = resolve_all(
-                proposal.roots, compatibilities, session.wheel_index, policy=proposal.policy, patience=patience
-            )
-        except Unresolvable:
-            return None
-        return resolutions if _has_builds(session, resolutions) else None
+        resolutions = resolve_as_proposed(session, proposal.roots, proposal.targets, proposal.policy, patience)
+        return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
     return offers(failure, session.roots, session.settings.targets, session.policy, attempt)
+
+
+def resolve_as_proposed(
+    session: Session, roots: Sequence[Root], targets: Iterable[Target], policy: Policy, patience: float
+) -> list[Resolution] | None:
+    """The resolution of *roots* under all rules of the session, ``verify`` included; None where there is none."""
+    rejections: dict[str, Rejection] = {}
+    checks = compatibilities_of(session.settings, targets, session.is_listed)
+    for _ in range(_MOST_VERIFICATIONS):
+        compatibilities = [check.rejecting(rejections) if rejections else check for check in checks]
+        try:
+            resolutions = resolve_all(roots, compatibilities, session.wheel_index, policy=policy, patience=patience)
+        except Unresolvable:
+            return None
+        needs = session.needs_above_cap(resolutions)
+        if not needs:
+            return resolutions
+        rejections |= {filename: Rejection(Reason.UNUSABLE, need) for filename, need in needs.items()}
+    return None
 
 
 def _has_builds(session: Session, resolutions: Sequence[Resolution]) -> bool:

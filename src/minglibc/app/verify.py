@@ -17,6 +17,8 @@ from minglibc.resolve.resolution import Resolution
 
 # What no machine at the cap can load. Other libraries, such as those of drivers, may be present; `check` reports them.
 ABOVE_CAP = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
+# Wheels can be large, and a project builds its releases on one machine: after so many releases, no more are read.
+_MOST_READ = 4
 
 
 def resolve_verified(
@@ -29,28 +31,68 @@ def resolve_verified(
 ) -> list[Resolution]:
     """One resolution per target without wheels whose binaries need more than the cap; *trusted* files are not read."""
     store = Store(common.cache_folder, on_trouble=reporter.warn)
-    needs: dict[str, str] = {}
+    rejections: dict[str, Rejection] = {}
+    skipped: dict[str, set[str]] = {}
     with Wheelhouse(
         common.cache_folder,
         offline=common.offline,
         credentials=session.wheel_index.credentials,
         on_warning=reporter.warn,
     ) as house:
+
+        def needs_above_cap(resolutions: Sequence[Resolution]) -> dict[str, str]:
+            wheels = _unverified(resolutions, trusted)
+            return _needs_above_cap(resolutions, Binaries(store).of_files(list(_locked_files(session, wheels)), house))
+
         while True:
-            rejections = {
+            compatibilities = tuple(check.rejecting(rejections) for check in session.compatibilities)
+            checked = session._replace(compatibilities=compatibilities, needs_above_cap=needs_above_cap)
+            resolutions = resolve_session(checked, locked, reporter)
+            needs = needs_above_cap(resolutions)
+            if not needs:
+                return resolutions
+            for filename, need in needs.items():
+                reporter.warn(f"skipped {filename}: its tag understates what it needs: {need}")
+            rejections |= {
                 filename: Rejection(Reason.UNUSABLE, f"its tag understates what it needs: {need}")
                 for filename, need in needs.items()
             }
-            compatibilities = tuple(check.rejecting(rejections) for check in session.compatibilities)
-            resolutions = resolve_session(session._replace(compatibilities=compatibilities), locked, reporter)
-            wheels = _unverified(resolutions, trusted)
-            binaries = Binaries(store).of_files(list(_locked_files(session, wheels)), house)
-            new = _needs_above_cap(resolutions, binaries)
-            if not new:
-                return resolutions
-            for filename, need in new.items():
-                reporter.warn(f"skipped {filename}: its tag understates what it needs: {need}")
-            needs |= new
+            for name in _often_rejected(resolutions, needs, skipped):
+                reporter.warn(_stopped(name))
+                rejections = {**_unread(session, name), **rejections}
+
+
+def _often_rejected(
+    resolutions: Sequence[Resolution], needs: Mapping[str, str], skipped: dict[str, set[str]]
+) -> Iterator[str]:
+    """The projects of which enough releases have been rejected; adds the new ones to *skipped*, versions by project."""
+    selected = {wheel.filename: wheel for resolution in resolutions for wheel in resolution.wheels.values()}
+    for name in dict.fromkeys(selected[filename].name for filename in needs):
+        versions = skipped.setdefault(name, set())
+        versions |= {selected[filename].version for filename in needs if selected[filename].name == name}
+        if len(versions) >= _MOST_READ:
+            yield name
+
+
+def _stopped(name: str) -> str:
+    return (
+        f"no more wheels of {name} are read: {_MOST_READ} releases need more than their tags say; "
+        f'a constraint such as "{name}<VERSION" selects an older release'
+    )
+
+
+def _unread(session: Session, name: str) -> dict[str, Rejection]:
+    """A rejection of each wheel of a project that may contain binaries."""
+    page = session.wheel_index.project(name)
+    reason = Rejection(
+        Reason.UNUSABLE, f"it was not read, because {_MOST_READ} other releases need more than their tags say"
+    )
+    wheels = (
+        page.wheel(index, position)
+        for index in range(len(page.versions))
+        for position in range(len(page.tag_sets(index)))
+    )
+    return {wheel.filename: reason for wheel in wheels if not wheel.filename.endswith("-none-any.whl")}
 
 
 def _unverified(resolutions: Sequence[Resolution], trusted: Collection[str]) -> list[Artifact]:

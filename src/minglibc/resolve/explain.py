@@ -1,14 +1,26 @@
 """Why there is no answer: the requirements that conflict, what each release needs, and changes that are known to work."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from minglibc.errors import ResolutionError, SearchStopped
 from minglibc.model.compatibility import Reason, Rejection
-from minglibc.model.targets import Cap, newest
+from minglibc.model.project_page import ProjectPage
+from minglibc.model.targets import Cap, Target, newest
 from minglibc.resolve.candidates import Project, Provider
 from minglibc.resolve.resolution import SHOWN, Cause, Unresolvable
 
 _LONGEST = 14
+
+
+class SourceHint(NamedTuple):
+    """The packages without wheels: why each is needed, and the setting that allows to build them; both may be empty."""
+
+    lines: tuple[str, ...] = ()
+    text: str = ""
+
+
+NO_SOURCES = SourceHint()
 
 
 def explain(
@@ -16,26 +28,27 @@ def explain(
     *,
     conflicting: Sequence[str] = (),
     offers: Sequence[str] = (),
+    sources: SourceHint = NO_SOURCES,
 ) -> ResolutionError:
     """The error that describes *failure*.
 
     *conflicting* names those of the project, its extras and its groups that can't be locked together; *offers* are
-    small changes to the project that are known to work.
+    small changes to the project that are known to work; *sources* says what would have to be built.
     """
     provider = failure.provider
     target = provider.compatibility.target
     if failure.seconds is not None:
         return _stopped(failure, failure.seconds, offers)
-    lines = _lines(provider, failure.causes)
+    # A package without any wheel has no alternative, while a conflict may be about old releases of another one.
+    lines = [*sources.lines] or lines_of(provider, failure.causes)
     if len(conflicting) > 1:
         lines.append(
             f"{_listed(conflicting)} are locked together, in one lock, and can't agree; each can be locked without the others (verified)"
         )
-    source = _source_hint(provider, failure.causes)
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     hint = _hint(conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
-    return ResolutionError(message, hint="; or ".join(filter(None, (hint, source))) or _LOOSEN)
+    return ResolutionError(message, hint="; or ".join(filter(None, (hint, sources.text))) or _LOOSEN)
 
 
 def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> SearchStopped:
@@ -68,27 +81,25 @@ def _verified(offers: Sequence[str]) -> str:
     return f"{'this' if len(offers) == 1 else 'each of these'} would work (verified): {'; '.join(offers)}"
 
 
-def _source_hint(provider: Provider, causes: Iterable[Cause]) -> str:
-    """The setting that admits the sources of projects without a wheel for the target; empty where there are none."""
-    names = [name for name, on_project in _by_name(causes).items() if _has_only_sources(provider, name, on_project)]
-    if not names:
-        return ""
-    listed = ", ".join(f'"{name}"' for name in names)
-    return f"tool.minglibc.allow-sdist = [{listed}] lets minglibc build from source what has no wheel (not verified)"
-
-
-def _has_only_sources(provider: Provider, name: str, causes: Iterable[Cause]) -> bool:
-    """Whether the required releases have no wheel for the target, and one of them has a source distribution."""
-    page, compatibility = provider.project(name).page, provider.compatibility
-    mask = page.versions.all
-    for cause in causes:
-        mask &= provider.narrow(cause.requirement)
-    required = [position for position in range(mask.bit_length()) if mask >> position & 1]
-    return (
-        not compatibility.allows_sdist(name)
-        and any(page.sdists(position) for position in required)
-        and not any(compatibility.best(page, position) for position in required)
-    )
+def source_only(
+    provider: Provider, causes: Iterable[Cause], admits: Callable[[ProjectPage, int, Target], bool]
+) -> list[str]:
+    """The projects whose required releases have no wheel for the target, and one of them a source that *admits* admits."""
+    names = []
+    for name, on_project in _by_name(causes).items():
+        page, compatibility = provider.project(name).page, provider.compatibility
+        mask = page.versions.all
+        for cause in on_project:
+            mask &= provider.narrow(cause.requirement)
+        required = [position for position in range(mask.bit_length()) if mask >> position & 1]
+        if (
+            not compatibility.allows_sdist(name)
+            and any(page.sdists(position) for position in required)
+            and not any(compatibility.best(page, position) for position in required)
+            and any(admits(page, position, compatibility.target) for position in required)
+        ):
+            names.append(name)
+    return names
 
 
 def fewest(parents: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
@@ -124,7 +135,7 @@ def _by_name(causes: Iterable[Cause]) -> dict[str, list[Cause]]:
     return by_name
 
 
-def _lines(provider: Provider, causes: Sequence[Cause]) -> list[str]:
+def lines_of(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     """The chain of requirements from the project to the conflict, and what the releases at its end need."""
     chain: list[str] = []
     ends: list[str] = []

@@ -84,7 +84,7 @@ def proposals(
     names = tuple(by_name)
     ends = tuple(name for name in names if next(provider.candidates(name, by_name[name]), None) is None)
     concerned = _concerned(failure, roots)
-    for cap in _caps(provider):
+    for cap in capped(provider):
         raised = tuple(target.raised(cap) for target in targets)
         yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, ends)
     yield from _loosened(concerned, roots, targets, policy)
@@ -101,7 +101,7 @@ def proposals(
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
     yield from _shorter(concerned, roots, targets, policy)
     for fewer in _fewer_targets(provider.compatibility.target, roots, targets, policy):
-        for cap in _caps(provider):
+        for cap in capped(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
             text = f'{fewer.text} with tool.minglibc.{cap.libc} = "{cap}"'
             yield Proposal("both", text, roots, raised, policy, ends)
@@ -143,7 +143,7 @@ def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
     ]
 
 
-def _caps(provider: Provider) -> list[Cap]:
+def capped(provider: Provider) -> list[Cap]:
     """The higher caps that refused wheels ask for, and the usual ones."""
     caps = set(wanted_caps(provider))
     above = provider.compatibility.target.cap

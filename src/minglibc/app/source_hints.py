@@ -1,0 +1,181 @@
+"""All packages that a project needs from source, found by resolving as if they were allowed; nothing is built."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from minglibc.app.resolver_inputs import compatibilities_of
+from minglibc.app.session import Session
+from minglibc.model.artifacts import Artifact, Sdist
+from minglibc.model.compatibility import Compatibility
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
+from minglibc.model.project_page import ProjectPage
+from minglibc.model.targets import Target
+from minglibc.resolve.candidates import Project, WheelIndex
+from minglibc.resolve.explain import SourceHint, lines_of, source_only
+from minglibc.resolve.multi_target import resolve_all
+from minglibc.resolve.resolution import Resolution, Unresolvable
+from minglibc.resolve.suggestions import capped
+
+# Each resolution finds at least one more package that has no wheel.
+_MOST_RESOLUTIONS = 12
+# Seconds for each of them.
+_PATIENCE = 10.0
+_LARGEST_SDIST = 64 << 20
+# Lines of the obstacle that remains.
+_SHOWN = 6
+
+
+def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) -> SourceHint:
+    """What has to be built from source, with a higher cap if needed, so that the project of *failure* can be locked.
+
+    If it still can't be locked, the hint names the next obstacle. It is empty if *offers* are enough.
+    """
+    blamed = frozenset(source_only(failure.provider, failure.causes, _Admission(session)))
+    if failure.gave_up or (not blamed and offers):
+        return SourceHint()
+    index = _StaticIndex(session)
+    names, result = _with_sources(session, index, session.settings.targets, set(blamed), failure)
+    if not isinstance(result, Unresolvable):
+        hint = _hint(session, index, result, "")
+        return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
+    if result.gave_up:
+        return SourceHint(
+            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified)"
+        )
+    for cap in capped(result.provider):
+        targets = [target.raised(cap) for target in session.settings.targets]
+        _, raised = _with_sources(session, index, targets, set(names), None)
+        if not isinstance(raised, Unresolvable):
+            return _hint(session, index, raised, f'tool.minglibc.{cap.libc} = "{cap}" with ')
+    if not names:
+        return SourceHint()
+    lines = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
+    return SourceHint(
+        text=f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{lines}"
+    )
+
+
+def _with_sources(
+    session: Session, index: "_StaticIndex", targets: Sequence[Target], names: set[str], failure: Unresolvable | None
+) -> tuple[set[str], list[Resolution] | Unresolvable]:
+    """The packages to build, *names* and those found to have no wheel, and the resolution with them or the last failure."""
+    result = failure or _resolve(session, index, names, targets)
+    for _ in range(_MOST_RESOLUTIONS):
+        if not isinstance(result, Unresolvable) or result.gave_up:
+            break
+        more = set(source_only(result.provider, result.causes, _Admission(session)))
+        more |= _without_alternative(session, result.provider.seen(), result.provider.compatibility)
+        if more <= names and result is not failure:
+            break
+        names = names | more
+        if not names:
+            break
+        result = _resolve(session, index, names, targets)
+    return names, result
+
+
+def _resolve(
+    session: Session, index: "_StaticIndex", names: Iterable[str], targets: Iterable[Target]
+) -> list[Resolution] | Unresolvable:
+    settings = session.settings._replace(allow_sdist=session.settings.allow_sdist | set(names))
+    try:
+        return resolve_all(
+            session.roots,
+            compatibilities_of(settings, targets, session.is_listed),
+            index,
+            policy=session.policy,
+            patience=_PATIENCE,
+        )
+    except Unresolvable as failure:
+        return failure
+
+
+def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolution], prefix: str) -> SourceHint:
+    sources: dict[str, tuple[Sdist, Resolution]] = {}
+    for resolution in resolutions:
+        for file in resolution.wheels.values():
+            if isinstance(file, Sdist) and file.name not in session.settings.allow_sdist and not file.is_direct:
+                sources.setdefault(file.name, (file, resolution))
+    unknown = [name for name, (file, _) in sources.items() if file.filename in index.unknown]
+    verified = "not verified" if session.needs_above_cap(resolutions) else "verified"
+    if unknown:
+        verified += f" except for what {', '.join(unknown)} {'requires' if len(unknown) == 1 else 'require'}, which only a build can tell"
+    lines = [_line(session, file, resolution) for file, resolution in sources.values()]
+    text = f"{prefix}{_setting(session, sources)} would work ({verified}); it lets minglibc build from source what has no wheel"
+    return SourceHint(tuple(lines), text)
+
+
+def _line(session: Session, file: Sdist, resolution: Resolution) -> str:
+    """Why *resolution* needs the package of *file*, and why it has no wheel."""
+    page = session.wheel_index.project(file.name)
+    own = session.compatibilities[0].at(resolution.target)
+    position = page.versions.index_of(file.version)
+    rejections = own.rejections(page, position) if position is not None else []
+    reason = str(rejections[0]) if rejections else "has no wheel"
+    active = resolution.requirements.get(file.name, ())
+    requirement = f"{active[0].parent} requires {active[0].requirement.without_marker}; " if active else ""
+    return f"{requirement}{file.name} {file.version} {reason}"
+
+
+def _setting(session: Session, names: Iterable[str]) -> str:
+    listed = ", ".join(f'"{name}"' for name in sorted(set(names) - session.settings.allow_sdist))
+    return f"tool.minglibc.allow-sdist = [{listed}]"
+
+
+class _Admission:
+    """Whether a release has a source distribution that the rules for its target admit."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._checks: dict[tuple[str, Target], Compatibility] = {}
+
+    def __call__(self, page: ProjectPage, position: int, target: Target) -> bool:
+        key = page.name, target
+        if key not in self._checks:
+            settings = self._session.settings._replace(allow_sdist=frozenset((page.name,)))
+            self._checks[key] = compatibilities_of(settings, [target], self._session.is_listed)[0]
+        return self._checks[key].best(page, position) is not None
+
+
+def _without_alternative(session: Session, projects: Iterable[Project], compatibility: Compatibility) -> set[str]:
+    """Those of *projects* that have no wheel for the target in any release, and a source distribution that is admitted."""
+    admits, names = _Admission(session), set()
+    for project in projects:
+        page = project.page
+        positions = range(len(page.versions) - 1, -1, -1)
+        if (
+            not compatibility.allows_sdist(page.name)
+            and any(page.sdists(position) for position in positions)
+            and not any(compatibility.best(page, position, yanked=True) for position in positions)
+            and any(admits(page, position, compatibility.target) for position in positions)
+        ):
+            names.add(page.name)
+    return names
+
+
+class _StaticIndex:
+    """The index of a session, in which source distributions whose metadata only a build can tell require nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._index: WheelIndex = session.wheel_index
+        self.unknown: set[str] = set()
+        """The file names of such source distributions."""
+
+    def project(self, name: str) -> ProjectPage:
+        """The page of a project."""
+        return self._index.project(name)
+
+    def metadata(self, wheel: Artifact) -> CoreMetadata:
+        """The metadata of *wheel*; of a source distribution, as far as they are static."""
+        if not isinstance(wheel, Sdist) or wheel.is_direct:
+            return self._index.metadata(wheel)
+        if wheel.size is None or wheel.size <= _LARGEST_SDIST:
+            with suppress(DynamicMetadata):
+                return self._session.static_metadata(wheel)
+        self.unknown.add(wheel.filename)
+        return CoreMetadata(wheel.name, wheel.version)
+
+    def prefetch(self, wheels: Iterable[Artifact]) -> None:
+        """Request the metadata of *wheels* ahead."""
+        self._index.prefetch([wheel for wheel in wheels if not isinstance(wheel, Sdist)])
