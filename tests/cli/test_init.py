@@ -42,8 +42,8 @@ def run(folder: Path, *arguments: str) -> dict[str, object]:
     return table
 
 
-def test_an_empty_folder_becomes_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A first pyproject.toml is one that can be locked at once, with this machine's glibc and Python."""
+def test_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new pyproject.toml can be locked at once, with this machine's glibc and Python."""
     folder = tmp_path / "my äpp"
     folder.mkdir()
     table = run(folder)
@@ -58,8 +58,8 @@ def test_an_empty_folder_becomes_a_project(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     "text", [PYPROJECT, PYPROJECT.rstrip(), PYPROJECT.replace("\n", "\r\n"), f"\ufeff{PYPROJECT}", ""]
 )
-def test_the_file_is_kept_byte_for_byte(tmp_path: Path, text: str) -> None:
-    """Comments, blanks, line ends and BOM stay; the table is added after them in the same line ends."""
+def test_existing_content_is_kept(tmp_path: Path, text: str) -> None:
+    """Comments, blank lines, line endings and the BOM are kept; the table is appended with the same line endings."""
     path = tmp_path / "pyproject.toml"
     path.write_bytes(text.encode())
     run(tmp_path, "--glibc", "2.17")
@@ -69,8 +69,8 @@ def test_the_file_is_kept_byte_for_byte(tmp_path: Path, text: str) -> None:
     assert after.count("\r\n") in {0, after.count("\n")}
 
 
-def test_options_win(tmp_path: Path) -> None:
-    """--glibc, --python and --arch are written as they are given."""
+def test_options_take_precedence(tmp_path: Path) -> None:
+    """The values of --glibc, --python and --arch are written."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     arguments = [
         "--glibc",
@@ -88,8 +88,8 @@ def test_options_win(tmp_path: Path) -> None:
     assert expected == run(tmp_path, *arguments)
 
 
-def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> None:
-    """Where requires-python excludes the running Python, the default Pythons are written."""
+def test_requires_python_excludes_the_running_python(tmp_path: Path) -> None:
+    """If requires-python excludes the running Python, the default versions are written."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace("<3.11", "<3.11,!=" + HERE + ".*"))
     table = run(tmp_path)
     assert list(table) == ["glibc", "python"]
@@ -112,8 +112,8 @@ def test_a_python_that_the_project_refuses_is_not_proposed(tmp_path: Path) -> No
         (PYPROJECT, ["--python", "3.12"], "outside project.requires-python >=3.9,<3.11"),
     ],
 )
-def test_refusals_change_nothing(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
-    """What can't be done is said, and the file is as it was."""
+def test_errors_change_nothing(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
+    """An error is reported, and the file is unchanged."""
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     with pytest.raises(SettingsError) as caught:
@@ -123,14 +123,14 @@ def test_refusals_change_nothing(tmp_path: Path, text: str, arguments: list[str]
     assert (text, ["pyproject.toml"]) == (path.read_text(), os.listdir(tmp_path))
 
 
-def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
-    """--project with a slip in it makes no new folder."""
+def test_missing_folder_is_not_created(tmp_path: Path) -> None:
+    """--project with a path that does not exist creates no folder."""
     with pytest.raises(SettingsError, match="is not a folder"):
         run(tmp_path / "nowhere")
 
 
-def test_uv_settings_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What means the same is taken, the rest is named, and the result is read as it was meant."""
+def test_settings_of_uv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Equivalent settings are converted, others are named, and the result has the same meaning."""
     (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
 [tool.uv]
 constraint-dependencies = ["grpcio<1.65"]
@@ -168,8 +168,8 @@ default = true
     assert "this machine's version" not in said
 
 
-def test_uv_indexes_and_sources_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Named indexes and the sources that are indexes are taken; secrets, and what only uv knows, stay behind."""
+def test_indexes_and_sources_of_uv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named indexes and the sources that refer to them are converted; secrets, and what only uv supports, are not."""
     (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
 [tool.uv.sources]
 corp = {{ index = "works" }}
@@ -205,8 +205,8 @@ format = "flat"
     assert "hunter2" not in said + text.partition("[tool.minglibc]")[2]
 
 
-def test_pdm_settings_move_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """PDM's overrides become requirements; its source called pypi becomes the index."""
+def test_settings_of_pdm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """PDM's overrides become requirements; its source named pypi becomes the index."""
     (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
 [tool.pdm]
 distribution = true
@@ -224,8 +224,8 @@ url = "https://example.invalid/simple"
     assert "Skipped tool.pdm.distribution" in capsys.readouterr().err
 
 
-def test_secrets_and_nonsense_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Credentials are not copied or printed, and a value that minglibc would refuse is left with the reason."""
+def test_secrets_and_invalid_values_are_not_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Credentials are neither copied nor printed, and a value that minglibc rejects is skipped with the reason."""
     (tmp_path / "pyproject.toml").write_text(f"""{PYPROJECT}
 [tool.uv]
 default-groups = []
@@ -240,8 +240,8 @@ minimum-libc-version = {{ glibc = "2.17" }}
     assert "Skipped tool.uv.minimum-libc-version: --glibc overrides it" in said.err
 
 
-def test_what_lock_would_refuse_is_said_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A project that can't be locked yet gets its table, and the list of what is missing."""
+def test_problems_of_the_project_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A project that can't be locked yet gets its table, and a list of what is missing."""
     (tmp_path / "pyproject.toml").write_text("[tool.black]\nx = 1\n")
     run(tmp_path, "--glibc", "2.17")
     assert "project is missing" in capsys.readouterr().err

@@ -25,7 +25,7 @@ MAIN = "import sys\ndef main():\n    print('a', *sys.argv[1:])\n    sys.exit(7)\
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> LockedProject:
-    """A project with a 1.0 and its script, locked and not installed."""
+    """A project of a 1.0 with a script, locked and not installed."""
     for version in ("1.0", "2.0"):
         index.add(build_wheel("a", version, files={"a.py": MAIN}, scripts={"a": "a:main"}))
     found = LockedProject(tmp_path / "project", index)
@@ -43,7 +43,7 @@ PRINT_VERSION = ("python", "-c", "from importlib.metadata import version; print(
 
 
 def test_the_command_runs_in_a_synced_environment(project: LockedProject) -> None:
-    """The environment is made first; the command finds its scripts, gets its arguments, and its exit code is ours."""
+    """The environment is synced first; the command finds its scripts, gets its arguments, and sets the exit code."""
     ran = run(project, "a", "--help", "-q", "x y")
     assert (7, "a --help -q x y\n") == (ran.returncode, ran.stdout)
     assert " + a==1.0" in ran.stderr
@@ -52,7 +52,7 @@ def test_the_command_runs_in_a_synced_environment(project: LockedProject) -> Non
 
 
 def test_the_environment_is_activated(project: LockedProject) -> None:
-    """VIRTUAL_ENV and PATH name the environment, and a PYTHONHOME from outside is gone."""
+    """VIRTUAL_ENV and PATH name the environment, and PYTHONHOME is removed."""
     script = "import os, sys; print(os.environ['VIRTUAL_ENV'], sys.prefix, 'PYTHONHOME' in os.environ)"
     assert project.sync().code == 0
     ran = run(project, "python", "-c", script)
@@ -61,15 +61,15 @@ def test_the_environment_is_activated(project: LockedProject) -> None:
     assert run(project, sys.executable, "-c", shown).stdout == "None\n"
 
 
-def test_a_new_lock_is_followed(project: LockedProject) -> None:
-    """After the lock has changed, the next run has what it says."""
+def test_changed_lock_is_synced(project: LockedProject) -> None:
+    """After a change of the lock, the next run syncs the environment."""
     assert run(project, *PRINT_VERSION).stdout == "1.0\n"
     project.lock("a==2.0")
     assert run(project, *PRINT_VERSION).stdout == "2.0\n"
 
 
-def test_other_arguments_are_another_environment(project: LockedProject, index: IndexServer) -> None:
-    """Asking for a group that the last sync left out brings it."""
+def test_groups_are_installed(project: LockedProject, index: IndexServer) -> None:
+    """A requested group that is not installed yet is installed."""
     index.add(build_wheel("extra", "1.0"))
     project.lock("a==1.0", more='[dependency-groups]\nmore = ["extra"]\n')
     run(project, "true")
@@ -97,8 +97,8 @@ def test_python_files_and_modules(project: LockedProject) -> None:
     assert run(project, "-m", "a", "--frozen").returncode == 0
 
 
-def test_a_stale_lock_stops_the_command(project: LockedProject) -> None:
-    """A pyproject.toml that has changed since is refused, and --frozen goes on."""
+def test_stale_lock_is_an_error(project: LockedProject) -> None:
+    """If pyproject.toml has changed since it was locked, the command is not run, except with --frozen."""
     assert run(project, "true").returncode == 0
     project.write(["a==2.0"])
     ran = run(project, *PRINT_VERSION)
@@ -108,7 +108,7 @@ def test_a_stale_lock_stops_the_command(project: LockedProject) -> None:
 
 
 def test_signals_reach_the_command(project: LockedProject) -> None:
-    """The command is the process itself: a signal ends it, and its parent sees that."""
+    """The command replaces the process: a signal ends it, and the parent process sees that."""
     assert project.sync().code == 0
     command = [
         sys.executable,
@@ -128,8 +128,8 @@ def test_signals_reach_the_command(project: LockedProject) -> None:
         assert -signal.SIGTERM == child.wait(10)
 
 
-def test_what_cannot_be_run_is_named(project: LockedProject, tmp_path: Path) -> None:
-    """No command is a mistake (2), an unknown one 127, one without the right to run 126, as shells have it."""
+def test_commands_that_cannot_be_run(project: LockedProject, tmp_path: Path) -> None:
+    """A missing argument exits with 2, an unknown command with 127, and one without permission with 126, as in shells."""
     assert project.sync().code == 0
     plain = tmp_path / "plain"
     plain.write_text("x", encoding="utf-8")
@@ -217,8 +217,8 @@ def test_incomplete_proof_is_deleted(project: LockedProject) -> None:
     assert not temporary.exists()
 
 
-def test_a_moved_environment_is_looked_at_again(project: LockedProject) -> None:
-    """The proof names its folder."""
+def test_moved_environment_is_synced(project: LockedProject) -> None:
+    """The proof is only valid for its folder."""
     assert project.sync().code == 0
     project.venv.rename(project.folder / "moved")
     (project.folder / "moved").rename(project.folder / "again")

@@ -1,4 +1,4 @@
-"""`minglibc sync` against an index on loopback: the environment becomes the lock, whatever it was and whatever happens."""
+"""`minglibc sync` with an index on loopback: afterwards the environment has exactly the locked packages."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def project(tmp_path: Path, index: IndexServer) -> LockedProject:
 
 @pytest.fixture
 def synced(project: LockedProject, index: IndexServer) -> LockedProject:
-    """A project with a 1.0, which needs b 1.0, locked and installed."""
+    """A project of a 1.0, which requires b 1.0, locked and installed."""
     index.add(build_wheel("a", "1.0", requires=["b"], scripts={"a": "a:main"}, files={"a/__init__.py": MAIN}))
     index.add(build_wheel("b", "1.0"))
     project.lock("a")
@@ -47,13 +47,13 @@ MAIN = "import b\ndef main():\n    print('a runs with b', b.__version__)\n"
 
 
 def native(minor: int) -> str:
-    """The tag of a compiled wheel that needs glibc 2.*minor*."""
+    """The tag of a compiled wheel that requires glibc 2.*minor*."""
     return f"{PYTHON_TAG}-{PYTHON_TAG}-manylinux_2_{minor}_{os.uname().machine}"
 
 
-def other_installer(project: LockedProject, wheel: BuiltWheel) -> None:
-    """Install *wheel* as an installer would that knows no cap."""
-    import zipfile  # noqa: PLC0415  for this alone
+def install_without_cap(project: LockedProject, wheel: BuiltWheel) -> None:
+    """Install *wheel* as an installer does that does not know the cap."""
+    import zipfile  # noqa: PLC0415  only needed here
 
     path = project.folder / wheel.filename
     path.write_bytes(wheel.content)
@@ -62,19 +62,19 @@ def other_installer(project: LockedProject, wheel: BuiltWheel) -> None:
     path.unlink()
 
 
-# ---- the plain way
+# ---- installing and removing
 
 
-def test_sync_makes_the_environment(synced: LockedProject) -> None:
-    """Where there is none, .venv is made beside pyproject.toml, holds just the lock, and its scripts run."""
+def test_environment_is_created(synced: LockedProject) -> None:
+    """If .venv does not exist, it is created beside pyproject.toml with exactly the locked packages, and its scripts run."""
     check_whole(synced.venv)
     assert installed(synced.venv) == {"a": "1.0", "b": "1.0"}
     assert subprocess.check_output([synced.venv / "bin" / "a"], text=True) == "a runs with b 1.0\n"
     assert (synced.venv / "pyvenv.cfg").exists()
 
 
-def test_sync_speaks_as_uv_does(project: LockedProject, index: IndexServer) -> None:
-    """Each change has its line on stderr, stdout stays empty, and --quiet says nothing."""
+def test_output_has_the_format_of_uv(project: LockedProject, index: IndexServer) -> None:
+    """Each change is a line on stderr, stdout is empty, and --quiet prints nothing."""
     index.add(build_wheel("b", "1.0"))
     project.lock("b")
     ran = project.sync()
@@ -90,28 +90,28 @@ def test_sync_speaks_as_uv_does(project: LockedProject, index: IndexServer) -> N
     assert project.sync("--quiet")[1:] == ("", "")
 
 
-def test_a_second_sync_changes_nothing_and_asks_nobody(synced: LockedProject, index: IndexServer) -> None:
-    """What matches is left alone, to the byte."""
-    before, asked = snapshot(synced.venv), len(index.requests)
+def test_second_sync_changes_nothing(synced: LockedProject, index: IndexServer) -> None:
+    """A second sync changes no byte and sends no request."""
+    before, requests = snapshot(synced.venv), len(index.requests)
     ran = synced.sync()
     assert "Nothing to do: 2 packages" in ran.err
     assert before == snapshot(synced.venv)
-    assert asked == len(index.requests)
+    assert requests == len(index.requests)
 
 
-def test_what_is_not_in_the_lock_is_removed(synced: LockedProject, index: IndexServer) -> None:
-    """A stranger goes, --inexact keeps it, and pip and the project itself stay."""
-    for stranger in ("stranger", "pip", "demo"):
-        other_installer(synced, build_wheel(stranger, "1.0"))
+def test_packages_outside_the_lock_are_removed(synced: LockedProject, index: IndexServer) -> None:
+    """Packages that are not locked are removed, except with --inexact; pip and the project itself are kept."""
+    for unlocked in ("unlocked", "pip", "demo"):
+        install_without_cap(synced, build_wheel(unlocked, "1.0"))
     assert synced.sync("--inexact").code == 0
-    assert installed(synced.venv) == {"a": "1.0", "b": "1.0", "stranger": "1.0", "pip": "1.0", "demo": "1.0"}
+    assert installed(synced.venv) == {"a": "1.0", "b": "1.0", "unlocked": "1.0", "pip": "1.0", "demo": "1.0"}
     ran = synced.sync()
-    assert " - stranger==1.0" in ran.err
+    assert " - unlocked==1.0" in ran.err
     assert installed(synced.venv) == {"a": "1.0", "b": "1.0", "pip": "1.0", "demo": "1.0"}
 
 
-def test_extras_and_groups_are_chosen(project: LockedProject, index: IndexServer) -> None:
-    """Default groups come unless refused; extras and other groups when they are asked for; unknown ones are named."""
+def test_extras_and_groups(project: LockedProject, index: IndexServer) -> None:
+    """Default groups are installed unless excluded, extras and other groups if requested; unknown ones are errors."""
     for name in ("base", "x-dep", "y-dep", "dev-dep", "docs-dep"):
         index.add(build_wheel(name, "1.0"))
     more = (
@@ -137,7 +137,7 @@ def test_extras_and_groups_are_chosen(project: LockedProject, index: IndexServer
 
 
 def test_check_and_dry_run_change_nothing(project: LockedProject, index: IndexServer) -> None:
-    """--check exits 1 and --dry-run 0 where there is something to do, both say what, neither touches a file."""
+    """If there are changes, --check exits with 1 and --dry-run with 0; both print them, and neither changes a file."""
     index.add(build_wheel("b", "1.0"))
     project.lock("b")
     before = snapshot(project.folder)
@@ -154,39 +154,41 @@ def test_check_and_dry_run_change_nothing(project: LockedProject, index: IndexSe
     assert before == snapshot(project.folder)
 
 
-def test_json_tells_every_step(synced: LockedProject) -> None:
-    """--json gives the environment, the target, and each distribution's fate with its reason."""
-    other_installer(synced, build_wheel("stranger", "1.0"))
-    told = json.loads(synced.sync("--json").out)
-    assert told["changed"] is True
-    assert {"a": "keep", "b": "keep", "stranger": "remove"} == {each["name"]: each["action"] for each in told["steps"]}
-    assert told["target"].startswith(f"{PYTHON_TAG}-{os.uname().machine}-glibc2.17")
-    assert str(synced.venv) == told["environment"]
+def test_json(synced: LockedProject) -> None:
+    """--json prints the environment, the target, and the action for each distribution with its reason."""
+    install_without_cap(synced, build_wheel("unlocked", "1.0"))
+    report = json.loads(synced.sync("--json").out)
+    assert report["changed"] is True
+    assert {"a": "keep", "b": "keep", "unlocked": "remove"} == {
+        step["name"]: step["action"] for step in report["steps"]
+    }
+    assert report["target"].startswith(f"{PYTHON_TAG}-{os.uname().machine}-glibc2.17")
+    assert str(synced.venv) == report["environment"]
 
 
-def test_bytecode_is_compiled_when_asked(synced: LockedProject) -> None:
-    """--compile-bytecode leaves .pyc files, a plain sync none."""
+def test_compile_bytecode(synced: LockedProject) -> None:
+    """--compile-bytecode writes .pyc files, a sync without it none."""
     assert list(synced.site.rglob("*.pyc")) == []
     assert synced.sync("--compile-bytecode").code == 0
     assert list((synced.site / "a").rglob("*.pyc"))
 
 
-def test_offline_works_from_the_cache(synced: LockedProject, index: IndexServer) -> None:
-    """With the wheels in the cache no index is needed; without them the missing ones are named."""
+def test_offline_uses_the_cache(synced: LockedProject, index: IndexServer) -> None:
+    """If the wheels are cached, no index is needed; otherwise the missing ones are named."""
     shutil.rmtree(synced.venv)
-    asked = len(index.requests)
+    requests = len(index.requests)
     assert synced.sync("--offline").code == 0
-    assert asked == len(index.requests)
+    assert requests == len(index.requests)
     shutil.rmtree(synced.venv)
     ran = synced.sync("--offline", "--cache-dir", str(synced.folder / "empty"))
     assert (3, True) == (ran.code, "not in the cache: a-1.0-py3-none-any.whl, b-1.0" in ran.err)
 
 
-# ---- the right version from the wrong wheel
+# ---- wheels and files above the cap
 
 
 def test_a_wheel_above_the_cap_is_replaced(project: LockedProject, index: IndexServer) -> None:
-    """The same version installed from a newer machine's wheel is put right, and nothing else is touched."""
+    """A wheel of the locked version that exceeds the cap is replaced, and nothing else is changed."""
     machine = os.uname().machine
     low = build_wheel("c", "1.0", native(17), files={"c/x.so": elf(machine=machine), "c/__init__.py": ""})
     high = build_wheel("c", "1.0", native(34), files={"c/x.so": elf(machine=machine), "c/__init__.py": ""})
@@ -195,7 +197,7 @@ def test_a_wheel_above_the_cap_is_replaced(project: LockedProject, index: IndexS
     project.lock("c", "pure", glibc="2.27")
     interpreter.create(str(project.venv), sys.executable)
     for wheel in (high, build_wheel("pure", "1.0")):
-        other_installer(project, wheel)
+        install_without_cap(project, wheel)
     kept = (project.site / "pure" / "__init__.py").stat()
     ran = project.sync()
     assert " ~ c==1.0 (its wheel needs glibc 2.34, the cap is 2.27)" in ran.err
@@ -205,7 +207,7 @@ def test_a_wheel_above_the_cap_is_replaced(project: LockedProject, index: IndexS
 
 
 def test_a_file_above_the_cap_is_replaced(project: LockedProject, index: IndexServer) -> None:
-    """A distribution whose tags are right and whose ELF file needs more than the cap is reinstalled, with the file's name."""
+    """A distribution whose tags are compatible and whose ELF file exceeds the cap is reinstalled, and the file is named."""
     machine = os.uname().machine
 
     def built(version: str) -> BuiltWheel:
@@ -215,30 +217,30 @@ def test_a_file_above_the_cap_is_replaced(project: LockedProject, index: IndexSe
     index.add(built("GLIBC_2.17"))
     project.lock("c", glibc="2.27")
     interpreter.create(str(project.venv), sys.executable)
-    other_installer(project, built("GLIBC_2.34"))
+    install_without_cap(project, built("GLIBC_2.34"))
     ran = project.sync()
     assert "c/x.so needs glibc 2.34, the cap is 2.27" in ran.err
     assert built("GLIBC_2.17").content
     assert "Nothing to do" in project.sync().err
 
 
-def test_damage_is_mended(synced: LockedProject) -> None:
-    """A deleted file, a changed one and a lost RECORD are noticed and put right."""
-    for spoil in (
+def test_damage_is_repaired(synced: LockedProject) -> None:
+    """A deleted file, a changed one and a missing RECORD are detected and repaired."""
+    for damage in (
         (synced.site / "a" / "__init__.py").unlink,
         lambda: (synced.site / "a" / "__init__.py").write_text("# longer than any original was\n", encoding="utf-8"),
         (synced.site / "a-1.0.dist-info" / "RECORD").unlink,
         (synced.venv / "bin" / "a").unlink,
         lambda: shutil.copytree(synced.site / "a-1.0.dist-info", synced.site / "a-0.9.dist-info"),
     ):
-        spoil()
+        damage()
         ran = synced.sync()
         assert " a==1.0" in ran.err
         check_whole(synced.venv)
         assert installed(synced.venv) == {"a": "1.0", "b": "1.0"}
 
 
-# ---- refusals
+# ---- errors
 
 
 def refused(project: LockedProject, *arguments: str, code: int = 1, words: str, hint: str = "") -> None:
@@ -252,8 +254,8 @@ def refused(project: LockedProject, *arguments: str, code: int = 1, words: str, 
     assert before == snapshot(project.folder)
 
 
-def test_a_missing_or_stale_lock_is_refused(project: LockedProject, index: IndexServer) -> None:
-    """No lock, a stale one, and a newer minglibc's are each named; --frozen takes the stale one."""
+def test_missing_or_stale_lock(project: LockedProject, index: IndexServer) -> None:
+    """A missing lock, a stale one, and one of a newer minglibc are errors; --frozen accepts the stale one."""
     for name in ("b", "c"):
         index.add(build_wheel(name, "1.0"))
     project.write(["b"])
@@ -275,8 +277,8 @@ def test_a_missing_or_stale_lock_is_refused(project: LockedProject, index: Index
     assert installed(project.venv) == {"b": "1.0"}
 
 
-def test_a_frozen_lock_travels_alone(synced: LockedProject, tmp_path: Path) -> None:
-    """With --frozen a folder that holds nothing but the lock is enough."""
+def test_frozen_lock_without_pyproject(synced: LockedProject, tmp_path: Path) -> None:
+    """With --frozen the lock is the only file that is needed."""
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copy(synced.folder / "pylock.toml", alone)
@@ -286,8 +288,8 @@ def test_a_frozen_lock_travels_alone(synced: LockedProject, tmp_path: Path) -> N
     assert installed(moved.venv) == {"a": "1.0", "b": "1.0"}
 
 
-def test_a_lock_for_other_machines_is_refused(project: LockedProject, index: IndexServer) -> None:
-    """Another Python, another architecture and a newer glibc than this machine's are named, with the lock's targets."""
+def test_lock_for_other_machines(project: LockedProject, index: IndexServer) -> None:
+    """Another Python, another architecture and a glibc newer than the machine's are errors that name the lock's targets."""
     index.add(build_wheel("b", "1.0"))
     newer = f"2.{HOST.minor + 1}"
     project.lock("b", glibc=newer)
@@ -300,8 +302,8 @@ def test_a_lock_for_other_machines_is_refused(project: LockedProject, index: Ind
     refused(project, "--target", "cp39-x86_64-glibc2.17", code=2, words="has no target", hint="cp36-")
 
 
-def impostor(folder: Path, **changes: object) -> Path:
-    """The interpreter of an environment in *folder* that describes itself as this one does, but for *changes*."""
+def fake_interpreter(folder: Path, **changes: object) -> Path:
+    """The interpreter of an environment in *folder* that reports the facts of the running one, except for *changes*."""
     script = Path(interpreter.__file__).with_name("_probe.py")
     text = subprocess.check_output([sys.executable, "-I", "-S", script], text=True)
     facts = json.loads(text.replace(json.loads(text)["prefix"], str(folder)))
@@ -332,15 +334,13 @@ I686 = {"bits": 32, "little": True, "machine": 3, "flags": 0, "loader": "/lib/ld
         ({"externally_managed": True}, "package manager"),
     ],
 )
-def test_an_unsuitable_interpreter_is_refused(
-    synced: LockedProject, tmp_path: Path, changes: dict[str, object], words: str
-) -> None:
-    """musl, an old glibc, soft floats, i686 on x86_64, PyPy, old Pythons and the system's own are each named."""
-    refused(synced, "--python", str(impostor(tmp_path, **changes)), words=words, hint="hint: ")
+def test_unsupported_interpreter(synced: LockedProject, tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    """musl, an old glibc, soft floats, i686 on x86_64, PyPy, old Pythons and externally managed ones are errors."""
+    refused(synced, "--python", str(fake_interpreter(tmp_path, **changes)), words=words, hint="hint: ")
 
 
-def test_a_folder_that_is_no_environment_is_not_touched(synced: LockedProject, tmp_path: Path) -> None:
-    """A folder with other people's files is refused, a missing interpreter is named, a broken .venv says what to do."""
+def test_folder_that_is_not_an_environment(synced: LockedProject, tmp_path: Path) -> None:
+    """A folder with other files and a missing interpreter are errors, and for a broken .venv the hint says what to do."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "precious").touch()
     refused(synced, "--python", str(tmp_path / "home"), words="is neither empty nor an environment")
@@ -351,22 +351,22 @@ def test_a_folder_that_is_no_environment_is_not_touched(synced: LockedProject, t
     refused(synced, words="can't start the interpreter", hint="delete")
 
 
-def test_another_environment_may_be_named(synced: LockedProject, tmp_path: Path) -> None:
-    """--python takes a folder to be made, an environment, or its interpreter; .venv is left out of it."""
+def test_another_environment(synced: LockedProject, tmp_path: Path) -> None:
+    """--python accepts a new folder, an environment, or its interpreter; .venv is not used."""
     shutil.rmtree(synced.venv)
-    place = tmp_path / "a shared place" / "env"
-    for name in (place, place, place / "bin" / "python"):
-        assert synced.sync("--python", str(name)).code == 0
-        assert installed(place) == {"a": "1.0", "b": "1.0"}
+    environment = tmp_path / "a shared folder" / "env"
+    for path in (environment, environment, environment / "bin" / "python"):
+        assert synced.sync("--python", str(path)).code == 0
+        assert installed(environment) == {"a": "1.0", "b": "1.0"}
     assert not synced.venv.exists()
 
 
-# ---- bad wheels and bad answers, end to end
+# ---- invalid wheels and responses
 
 
 @pytest.mark.parametrize("row", ["N28", "N33", "N37", "N54", "N62", "N66", "N77", "N80"])
-def test_a_bad_wheel_leaves_the_environment_as_it_was(project: LockedProject, index: IndexServer, row: str) -> None:
-    """N28 to N82: whatever is wrong with one wheel, nothing of any is installed."""
+def test_bad_wheel_changes_nothing(project: LockedProject, index: IndexServer, row: str) -> None:
+    """N28 to N82: if one wheel is invalid, no package is installed."""
     index.add(build_wheel("first", "1.0"))
     project.lock("first")
     assert project.sync().code == 0
@@ -382,8 +382,8 @@ def test_a_bad_wheel_leaves_the_environment_as_it_was(project: LockedProject, in
     assert leftovers(project.venv) == set()
 
 
-def test_a_file_that_changed_on_the_index_is_named(project: LockedProject, index: IndexServer) -> None:
-    """A locked file whose bytes are others now is refused, and another wheel of the release is not taken for it."""
+def test_changed_file_on_the_index(project: LockedProject, index: IndexServer) -> None:
+    """A locked file with other content is an error, and another wheel of the release does not replace it."""
     index.add(build_wheel("b", "1.0"))
     project.lock("b")
     index.add(build_wheel("b", "1.0", files={"b/__init__.py": '__version__ = "6.6"\n'}))
@@ -394,8 +394,8 @@ def test_a_file_that_changed_on_the_index_is_named(project: LockedProject, index
     assert installed(project.venv) == {}
 
 
-def test_excluded_dependencies_may_be_absent(project: LockedProject, index: IndexServer) -> None:
-    """What the settings exclude is not missed."""
+def test_excluded_dependencies(project: LockedProject, index: IndexServer) -> None:
+    """Dependencies that the settings exclude are not required."""
     index.add(build_wheel("a", "1.0", requires=["b"]))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", more='excludes = ["b"]\n')
@@ -404,17 +404,17 @@ def test_excluded_dependencies_may_be_absent(project: LockedProject, index: Inde
     assert installed(project.venv) == {"a": "1.0"}
 
 
-# ---- kills, signals and company
+# ---- kills, signals and concurrent processes
 
 
 def command(project: LockedProject, *arguments: str) -> list[str]:
-    """The command line that syncs *project* in a process of its own."""
+    """The command line that syncs *project* in a new process."""
     return [sys.executable, "-m", "minglibc", "sync", "--project", str(project.folder), *arguments]
 
 
 @pytest.fixture
 def two_releases(project: LockedProject, index: IndexServer) -> Callable[[int], None]:
-    """A project of twelve packages with many files each, and a way to lock it to one release or the other."""
+    """A project of twelve packages with many files each, and a function that locks it to one of two releases."""
     names = [f"p{number}" for number in range(12)]
 
     def files(name: str, release: int) -> dict[str, str]:
@@ -433,15 +433,15 @@ def two_releases(project: LockedProject, index: IndexServer) -> Callable[[int], 
 
 
 def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: int, seed: int) -> None:
-    """Kill fresh installs and upgrades at random moments; each time the next sync ends right."""
+    """Kill new installations and upgrades at random moments; after each, the next sync completes it."""
     chance = random.Random(seed)
     locks = {}
     for release in (1, 2):
         lock(release)
         locks[release] = [(project.folder / name).read_bytes() for name in ("pylock.toml", "pyproject.toml")]
-    began = time.monotonic()
+    started = time.monotonic()
     subprocess.run(command(project), check=True, capture_output=True)
-    duration = time.monotonic() - began
+    duration = time.monotonic() - started
     release = 2
     for _ in range(times):
         if chance.random() < 0.3:
@@ -458,14 +458,14 @@ def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: i
         assert installed(project.venv) == {f"p{number}": f"{release}.0" for number in range(12)}
 
 
-def test_a_few_kills_are_put_right(project: LockedProject, two_releases: Callable[[int], None]) -> None:
-    """S1, S2: after a SIGKILL at a random moment the next sync ends right, without leftovers."""
+def test_recovery_after_two_kills(project: LockedProject, two_releases: Callable[[int], None]) -> None:
+    """S1, S2: after SIGKILL at a random moment the next sync completes the environment and leaves no temporary files."""
     kill_at_random(project, two_releases, 2, seed=int(time.time()))
 
 
 @pytest.mark.nightly
-def test_fifty_kills_are_put_right(project: LockedProject, two_releases: Callable[[int], None]) -> None:
-    """S1, S2: the same fifty times, and pip's check agrees."""
+def test_recovery_after_fifty_kills(project: LockedProject, two_releases: Callable[[int], None]) -> None:
+    """S1, S2: the same fifty times, and `pip check` finds no error."""
     kill_at_random(project, two_releases, 50, seed=int(time.time()))
     checked = subprocess.run(
         [sys.executable, "-m", "pip", "--python", project.venv / "bin" / "python", "check"],
@@ -477,8 +477,8 @@ def test_fifty_kills_are_put_right(project: LockedProject, two_releases: Callabl
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_no_litter(synced: LockedProject, index: IndexServer, number: int, code: int) -> None:
-    """S16: stopped while it downloads, sync exits 130 or 143, and its temporary files are gone."""
+def test_signal_while_downloading(synced: LockedProject, index: IndexServer, number: int, code: int) -> None:
+    """S16: if it is interrupted while it downloads, sync exits with 130 or 143 and removes its temporary files."""
     index.add(build_wheel("b", "2.0", padding=100_000))
     synced.lock("a")
     before = snapshot(synced.venv)
@@ -498,15 +498,15 @@ def test_a_signal_leaves_no_litter(synced: LockedProject, index: IndexServer, nu
     assert list(cache.rglob(".part-*")) == []
 
 
-# ---- unpacking while others still come
+# ---- unpacking during downloads
 
-# So large that other processes unpack.
+# Large enough to be unpacked by worker processes.
 LARGE = 5_000_000
 
 
 @pytest.fixture
-def large_and_late(synced: LockedProject, index: IndexServer) -> LockedProject:
-    """The project with two more packages, of which one is large, and locked by that."""
+def large_and_delayed(synced: LockedProject, index: IndexServer) -> LockedProject:
+    """The project with two more locked packages: a large one, and one whose download tests delay."""
     index.add(build_wheel("large", "1.0", padding=LARGE))
     index.add(build_wheel("late", "1.0"))
     synced.lock("a", "large", "late")
@@ -514,12 +514,12 @@ def large_and_late(synced: LockedProject, index: IndexServer) -> LockedProject:
 
 
 def unpacked(name: str) -> bool:
-    """Whether the cache has the module of the package *name* unpacked."""
+    """Whether the package *name* is unpacked in the cache."""
     return any(Path(os.environ["MINGLIBC_CACHE_DIR"]).glob(f"unpacked-*/*/{name}/__init__.py"))
 
 
 def once_unpacked(name: str, answer: Callable[[Exchange], None]) -> Callable[[Exchange], None]:
-    """Send *answer* as soon as the package *name* is unpacked, and nothing where it never is."""
+    """Send *answer* as soon as the package *name* is unpacked; if it never is, close the connection."""
 
     def misbehave(exchange: Exchange) -> None:
         deadline = time.monotonic() + 10
@@ -533,53 +533,54 @@ def once_unpacked(name: str, answer: Callable[[Exchange], None]) -> Callable[[Ex
     return misbehave
 
 
-def test_a_wheel_is_unpacked_while_another_still_comes(large_and_late: LockedProject, index: IndexServer) -> None:
-    """Whoever is there and right is unpacked at once; the environment changes when all are."""
-    before = snapshot(large_and_late.venv)
-    seen = list[bool]()
+def test_unpacking_during_downloads(large_and_delayed: LockedProject, index: IndexServer) -> None:
+    """A wheel is unpacked while another one is downloaded; the environment changes when all are complete."""
+    before = snapshot(large_and_delayed.venv)
+    unchanged = list[bool]()
 
     def answer(exchange: Exchange) -> None:
-        seen.append(before == {path: it for path, it in snapshot(large_and_late.venv).items() if path in before})
+        current = snapshot(large_and_delayed.venv)
+        unchanged.append(before == {path: entry for path, entry in current.items() if path in before})
         exchange.send(exchange.correct())
 
     index.fault("*/late-1.0*.whl", once_unpacked("large", answer))
-    ran = subprocess.run(command(large_and_late), check=False, capture_output=True, text=True)
+    ran = subprocess.run(command(large_and_delayed), check=False, capture_output=True, text=True)
     assert 0 == ran.returncode, ran.stderr
-    assert [True] == seen
-    assert {"a", "b", "large", "late"} == installed(large_and_late.venv).keys()
-    check_whole(large_and_late.venv)
+    assert [True] == unchanged
+    assert {"a", "b", "large", "late"} == installed(large_and_delayed.venv).keys()
+    check_whole(large_and_delayed.venv)
 
 
-def test_what_fails_late_undoes_all(large_and_late: LockedProject, index: IndexServer) -> None:
-    """Where the last wheel is another than the locked one, nothing is installed of what was unpacked before it came."""
-    before = snapshot(large_and_late.venv)
-    lie = Answer(200, build_wheel("late", "1.0", files={"late/__init__.py": "EVIL = '1'\n"}).content)
-    index.fault("*/late-1.0*.whl", once_unpacked("large", lambda exchange: exchange.send(lie)))
-    ran = subprocess.run(command(large_and_late), check=False, capture_output=True, text=True)
+def test_failure_of_the_last_download(large_and_delayed: LockedProject, index: IndexServer) -> None:
+    """If the last wheel has other content than the locked one, none of the unpacked wheels is installed."""
+    before = snapshot(large_and_delayed.venv)
+    changed = Answer(200, build_wheel("late", "1.0", files={"late/__init__.py": "EVIL = '1'\n"}).content)
+    index.fault("*/late-1.0*.whl", once_unpacked("large", lambda exchange: exchange.send(changed)))
+    ran = subprocess.run(command(large_and_delayed), check=False, capture_output=True, text=True)
     assert 1 == ran.returncode
     assert "error: late-1.0-py3-none-any.whl " in ran.stderr
-    assert before == snapshot(large_and_late.venv)
+    assert before == snapshot(large_and_delayed.venv)
 
 
-def test_what_did_not_come_is_said_before_what_is_bad(project: LockedProject, index: IndexServer) -> None:
-    """Of a wheel that is refused and one that is gone, the second is told, whichever comes first; then the first in the lock."""
+def test_missing_wheels_are_reported_before_invalid_ones(project: LockedProject, index: IndexServer) -> None:
+    """A missing wheel is reported before an invalid one, whichever is detected first; of invalid ones the first in the lock is."""
     for name in ("one", "two"):
         wheel = build_wheel(name, "1.0", padding=LARGE)
         index.add(tamper(wheel, remove=[f"{name}/__init__.py"], record=False))
     index.add(build_wheel("late", "1.0"))
     project.lock("late", "one", "two")
     index.fault("*/late-1.0*.whl", Fault.status(404), times=1)
-    told = [subprocess.run(command(project), check=False, capture_output=True, text=True).stderr for _ in range(4)]
-    assert "error: late-1.0-py3-none-any.whl is no longer on its index" in told[0]
-    for text in told[1:]:
+    errors = [subprocess.run(command(project), check=False, capture_output=True, text=True).stderr for _ in range(4)]
+    assert "error: late-1.0-py3-none-any.whl is no longer on its index" in errors[0]
+    for text in errors[1:]:
         assert "error: one-1.0-py3-none-any.whl lists files in RECORD that it does not have" in text
     assert installed(project.venv) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_whoever_unpacks_ends_with_the_sync(large_and_late: LockedProject, index: IndexServer, number: int) -> None:
-    """Stopped or killed while one wheel is unpacked and another still comes, sync leaves no process, and the next one is whole."""
-    before = snapshot(large_and_late.venv)
+def test_workers_end_with_the_sync(large_and_delayed: LockedProject, index: IndexServer, number: int) -> None:
+    """If sync is stopped or killed while workers unpack, they end too, and the next sync completes the environment."""
+    before = snapshot(large_and_delayed.venv)
     reached = threading.Event()
 
     def answer(exchange: Exchange) -> None:
@@ -587,7 +588,7 @@ def test_whoever_unpacks_ends_with_the_sync(large_and_late: LockedProject, index
         exchange.wait(30)
 
     index.fault("*/late-1.0*.whl", once_unpacked("large", answer), times=1)
-    with subprocess.Popen(command(large_and_late), stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(command(large_and_delayed), stderr=subprocess.PIPE) as child:
         assert reached.wait(20)
         workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="ascii").split()
         assert workers
@@ -598,27 +599,27 @@ def test_whoever_unpacks_ends_with_the_sync(large_and_late: LockedProject, index
         assert time.monotonic() < deadline
         time.sleep(0.01)
     if number != signal.SIGKILL:
-        assert before == snapshot(large_and_late.venv)
-    ran = large_and_late.sync()
+        assert before == snapshot(large_and_delayed.venv)
+    ran = large_and_delayed.sync()
     assert 0 == ran.code, ran.err
-    check_whole(large_and_late.venv)
-    assert leftovers(large_and_late.venv) == set()
+    check_whole(large_and_delayed.venv)
+    assert leftovers(large_and_delayed.venv) == set()
 
 
-def test_several_syncs_at_once_take_turns(project: LockedProject, two_releases: Callable[[int], None]) -> None:
-    """S10: five syncs of one environment, which is not there yet, all succeed, and it is whole."""
+def test_concurrent_syncs(project: LockedProject, two_releases: Callable[[int], None]) -> None:
+    """S10: five concurrent syncs of a new environment succeed, one installs the packages, and the environment is complete."""
     two_releases(1)
     children = [subprocess.Popen(command(project), stderr=subprocess.PIPE, text=True) for _ in range(5)]
-    told = [child.communicate(timeout=60)[1] for child in children]
-    assert [0] * 5 == [child.returncode for child in children], told
-    assert sum("Installed 12 packages" in text for text in told) == 1
+    output = [child.communicate(timeout=60)[1] for child in children]
+    assert [0] * 5 == [child.returncode for child in children], output
+    assert sum("Installed 12 packages" in text for text in output) == 1
     check_whole(project.venv)
     assert len(installed(project.venv)) == 12
 
 
-def test_a_wait_is_told(synced: LockedProject) -> None:
-    """Who waits for another sync says for whom."""
-    other_installer(synced, build_wheel("stranger", "1.0"))
+def test_waiting_is_reported(synced: LockedProject) -> None:
+    """A sync that waits for another one prints the other's process."""
+    install_without_cap(synced, build_wheel("unlocked", "1.0"))
     with transaction.locked(str(synced.venv)):
         child = subprocess.Popen(command(synced), stderr=subprocess.PIPE, text=True)
         assert child.stderr is not None
@@ -630,8 +631,8 @@ def test_a_wait_is_told(synced: LockedProject) -> None:
     assert child.returncode == 0
 
 
-def test_the_cache_may_be_unusable(synced: LockedProject, tmp_path: Path) -> None:
-    """S6: with a cache that can't be written, sync warns once and does its work."""
+def test_unusable_cache(synced: LockedProject, tmp_path: Path) -> None:
+    """S6: if the cache can't be written, sync prints one warning and continues."""
     blocked = tmp_path / "blocked"
     blocked.write_text("a file", encoding="utf-8")
     shutil.rmtree(synced.venv)
@@ -641,8 +642,8 @@ def test_the_cache_may_be_unusable(synced: LockedProject, tmp_path: Path) -> Non
     check_whole(synced.venv)
 
 
-def test_few_open_files_are_enough(project: LockedProject, two_releases: Callable[[int], None]) -> None:
-    """S19: with HOME unset and 64 open files allowed, twelve wheels are installed all the same."""
+def test_limit_of_open_files(project: LockedProject, two_releases: Callable[[int], None]) -> None:
+    """S19: twelve wheels are installed without HOME and with at most 64 open files."""
     two_releases(1)
     environment = {name: value for name, value in os.environ.items() if name not in {"HOME", "LANG"}}
     limited = ["sh", "-c", 'ulimit -n 64; umask 077; exec "$@"', "sh", *command(project)]
@@ -651,8 +652,8 @@ def test_few_open_files_are_enough(project: LockedProject, two_releases: Callabl
     check_whole(project.venv)
 
 
-def test_an_interpreter_above_the_cap_is_warned_of(project: LockedProject, index: IndexServer) -> None:
-    """An environment for older machines whose interpreter can't start there is made, with a warning that names it, each time."""
+def test_interpreter_above_the_cap(project: LockedProject, index: IndexServer) -> None:
+    """If the interpreter itself exceeds the cap, the environment is created, with a warning each time."""
     index.add(build_wheel("b", "1.0"))
     project.lock("b", glibc="2.5", more=f'architectures = ["{os.uname().machine}"]\n')
     for _ in ("read", "remembered"):
@@ -663,8 +664,8 @@ def test_an_interpreter_above_the_cap_is_warned_of(project: LockedProject, index
         shutil.rmtree(project.venv)
 
 
-def test_a_patch_release_that_one_of_several_wheels_refuses(project: LockedProject) -> None:
-    """Where a package's wheels disagree the lock can't say it: the chosen wheel does, before the environment is changed."""
+def test_patch_release_excluded_by_one_wheel(project: LockedProject) -> None:
+    """If only some of a package's wheels exclude this patch release, the selected wheel's metadata is checked before anything changes."""
     running = ".".join(map(str, sys.version_info[:3]))
     other = "3.9" if RUNNING != "3.9" else "3.10"
     project.index.add(build_wheel("picky", "1.0", "py3-none-any"))
@@ -683,8 +684,8 @@ def test_a_patch_release_that_one_of_several_wheels_refuses(project: LockedProje
     assert before == snapshot(project.site)
 
 
-def test_a_patch_release_that_a_wheel_refuses(project: LockedProject) -> None:
-    """A wheel that this interpreter's patch release can't have is refused before anything is made."""
+def test_patch_release_excluded_by_all_wheels(project: LockedProject) -> None:
+    """A wheel that excludes this interpreter's patch release is an error before anything is created."""
     running = ".".join(map(str, sys.version_info[:3]))
     project.index.add(build_wheel("picky", "1.0", requires_python=f"!={running}"))
     project.lock("picky")

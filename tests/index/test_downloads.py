@@ -1,4 +1,4 @@
-"""Wheels come from an index on loopback into a cache whose every byte is checked before use."""
+"""Wheels are downloaded from an index on loopback into the cache, and their hashes are checked before use."""
 
 import os
 import resource
@@ -20,19 +20,19 @@ WHEEL = build_wheel("b", "1.0", padding=100_000)
 
 
 def published(index: IndexServer, wheel: BuiltWheel = WHEEL, *, size: bool = True) -> LockedFile:
-    """*wheel* on *index*, as a lock would want it."""
+    """*wheel* on *index*, as the lock describes it."""
     index.add(wheel)
     url = f"{index.origin}/files/{wheel.filename}"
     return LockedFile(wheel.filename, url, {"sha256": wheel.sha256}, len(wheel.content) if size else None)
 
 
 def downloads(index: IndexServer) -> int:
-    """How many requests for wheels *index* has seen."""
+    """The number of requests for wheels that *index* received."""
     return sum(request.path.endswith(".whl") for request in index.requests)
 
 
 def parts(folder: Path) -> list[Path]:
-    """Partial files that are left in a cache."""
+    """Partial files in a cache."""
     return list(folder.rglob(".part-*"))
 
 
@@ -43,7 +43,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def test_a_wheel_is_downloaded_once(index: IndexServer, cache: Path) -> None:
-    """The second fetch asks nobody, and both give a path to the wheel's bytes."""
+    """The second fetch sends no request, and both return a path to the wheel's content."""
     wanted = published(index)
     for _ in range(2):
         with Wheelhouse(str(cache), limits=QUICK) as house:
@@ -53,17 +53,17 @@ def test_a_wheel_is_downloaded_once(index: IndexServer, cache: Path) -> None:
     assert downloads(index) == 1
 
 
-def test_progress_is_told(index: IndexServer, cache: Path) -> None:
-    """on_progress hears of every file up to its last byte, with its size."""
-    heard: list[tuple[str, int, int | None]] = []
+def test_progress_is_reported(index: IndexServer, cache: Path) -> None:
+    """on_progress is called for each file up to its last byte, with its size."""
+    calls: list[tuple[str, int, int | None]] = []
     wanted = published(index)
-    with Wheelhouse(str(cache), on_progress=lambda *what: heard.append(what)) as house:
+    with Wheelhouse(str(cache), on_progress=lambda *arguments: calls.append(arguments)) as house:
         house.fetch([wanted])
-    assert heard[-1] == (wanted.filename, len(WHEEL.content), len(WHEEL.content))
+    assert calls[-1] == (wanted.filename, len(WHEEL.content), len(WHEEL.content))
 
 
-def test_many_wheels_come_in_parallel(index: IndexServer, cache: Path) -> None:
-    """Twelve wheels over slow answers take far less than twelve answers' time."""
+def test_parallel_downloads(index: IndexServer, cache: Path) -> None:
+    """With slow responses, more than three of twelve downloads run at once."""
     wanted = [published(index, build_wheel(f"p{number}", "1.0")) for number in range(12)]
     running = [0, 0]
 
@@ -80,22 +80,22 @@ def test_many_wheels_come_in_parallel(index: IndexServer, cache: Path) -> None:
     assert running[1] > 3
 
 
-@pytest.mark.parametrize("spoil", ["flip", "cut", "empty"])
-def test_a_spoiled_cache_entry_is_fetched_again(index: IndexServer, cache: Path, spoil: str) -> None:
-    """S7, S8: a cached wheel that was flipped, cut or emptied is noticed and replaced."""
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_damaged_cache_entry_is_downloaded_again(index: IndexServer, cache: Path, damage: str) -> None:
+    """S7, S8: a cached wheel with a changed bit, a truncated one and an empty one are detected and replaced."""
     wanted = published(index)
     with Wheelhouse(str(cache)) as house:
         path = Path(house.fetch([wanted])[wanted.filename])
     content = bytearray(WHEEL.content)
     content[500] ^= 1
-    path.write_bytes({"flip": bytes(content), "cut": WHEEL.content[:500], "empty": b""}[spoil])
+    path.write_bytes({"flip": bytes(content), "cut": WHEEL.content[:500], "empty": b""}[damage])
     with Wheelhouse(str(cache)) as house:
         assert Path(house.fetch([wanted])[wanted.filename]).read_bytes() == WHEEL.content
     assert downloads(index) == 2
 
 
-def test_offline_takes_the_cache_and_nothing_else(index: IndexServer, cache: Path) -> None:
-    """--offline names what is not cached, and asks nobody."""
+def test_offline_uses_the_cache_only(index: IndexServer, cache: Path) -> None:
+    """--offline names wheels that are not cached, and sends no request."""
     wanted = published(index)
     with Wheelhouse(str(cache), offline=True) as house, pytest.raises(IndexUnreachable, match="b-1"):
         house.fetch([wanted])
@@ -107,7 +107,7 @@ def test_offline_takes_the_cache_and_nothing_else(index: IndexServer, cache: Pat
     assert downloads(index) == 1
 
 
-PASSING = {
+TEMPORARY = {
     "N29": Fault.status(500),
     "N32": Fault.cut(),
     "reset": Fault.reset(),
@@ -116,17 +116,17 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("row", PASSING)
-def test_a_passing_fault_is_tried_again(index: IndexServer, cache: Path, row: str) -> None:
-    """N29, N32: what fails once and then works, works."""
+@pytest.mark.parametrize("row", TEMPORARY)
+def test_temporary_fault_is_retried(index: IndexServer, cache: Path, row: str) -> None:
+    """N29, N32: a request that fails once is repeated."""
     wanted = published(index)
-    index.fault("*.whl", PASSING[row], times=1)
+    index.fault("*.whl", TEMPORARY[row], times=1)
     with Wheelhouse(str(cache), limits=QUICK) as house:
         assert Path(house.fetch([wanted])[wanted.filename]).read_bytes() == WHEEL.content
     assert downloads(index) == 2
 
 
-LASTING = {
+PERMANENT = {
     "N28": (Fault.status(404), IndexAnswerError, "no longer on its index"),
     "500": (Fault.status(500), IndexUnreachable, "returned 500"),
     "503": (Fault.status(503, retry_after=3600), IndexUnreachable, "asks to wait 3600 s"),
@@ -150,10 +150,10 @@ LASTING = {
 }
 
 
-@pytest.mark.parametrize("row", LASTING)
-def test_a_lasting_fault_is_an_error_that_names_it(index: IndexServer, cache: Path, row: str) -> None:
-    """N28 to N36: a wheel that does not come, or comes wrong, is named with the cause, and no part of it is cached."""
-    misbehave, kind, words = LASTING[row]
+@pytest.mark.parametrize("row", PERMANENT)
+def test_permanent_fault_is_an_error(index: IndexServer, cache: Path, row: str) -> None:
+    """N28 to N36: the error names the wheel and the cause, and no part of it is cached."""
+    misbehave, kind, words = PERMANENT[row]
     wanted = published(index, size=row != "trickle")  # a known size lengthens the deadline
     index.fault("*.whl", misbehave)
     limits = QUICK._replace(deadline=2.0) if row == "trickle" else QUICK._replace(retries=0) if row == "N30" else QUICK
@@ -165,8 +165,8 @@ def test_a_lasting_fault_is_an_error_that_names_it(index: IndexServer, cache: Pa
     assert list(cache.rglob("*.whl")) == []
 
 
-def test_both_digests_are_named(index: IndexServer, cache: Path) -> None:
-    """N33: the error says what the lock has and what came."""
+def test_error_has_both_digests(index: IndexServer, cache: Path) -> None:
+    """N33: the error has the locked digest and the actual one."""
     wanted = published(index)._replace(hashes={"sha256": "0" * 64})
     with Wheelhouse(str(cache)) as house, pytest.raises(WheelError) as failed:
         house.fetch([wanted])
@@ -175,8 +175,8 @@ def test_both_digests_are_named(index: IndexServer, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
-def test_another_size_is_refused(index: IndexServer, cache: Path, difference: int) -> None:
-    """N37: a size that the lock does not have is an error though the hash agrees."""
+def test_wrong_size_is_an_error(index: IndexServer, cache: Path, difference: int) -> None:
+    """N37: another size than the locked one is an error even if the hash matches."""
     wanted = published(index)._replace(size=len(WHEEL.content) + difference)
     with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="bytes, but the lock has"):
         house.fetch([wanted])
@@ -184,7 +184,7 @@ def test_another_size_is_refused(index: IndexServer, cache: Path, difference: in
 
 
 def test_one_failure_ends_all_downloads(index: IndexServer, cache: Path) -> None:
-    """When one wheel is gone, the others are not waited for, and leave no parts."""
+    """If one wheel is missing, the others are cancelled and leave no partial files."""
     good, gone = published(index), published(index, build_wheel("gone", "1.0"))
     index.fault(f"*/{good.filename}", Fault.hang_midway())
     index.fault(f"*/{gone.filename}", Fault.status(404))
@@ -194,8 +194,8 @@ def test_one_failure_ends_all_downloads(index: IndexServer, cache: Path) -> None
     assert parts(cache) == []
 
 
-def test_credentials_stay_with_their_host(index: IndexServer, cache: Path) -> None:
-    """X8: a redirect to another host is followed without the Authorization of the first."""
+def test_credentials_are_not_sent_to_another_host(index: IndexServer, cache: Path) -> None:
+    """X8: a redirect to another host is followed without the Authorization header."""
     from minglibc.index.credentials import Credentials  # noqa: PLC0415  for this test alone
 
     wanted = published(index)
@@ -213,10 +213,10 @@ def test_credentials_stay_with_their_host(index: IndexServer, cache: Path) -> No
     assert sent(index.other) == [False]
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(index: IndexServer, tmp_path: Path) -> None:
-    """S6: one warning, the wheel comes all the same, and its temporary folder goes."""
+def test_unwritable_cache(index: IndexServer, tmp_path: Path) -> None:
+    """S6: there is one warning, the wheel is downloaded to a temporary folder, and the folder is removed."""
     blocked = tmp_path / "cache"
-    blocked.write_text("a file, where a folder is due", encoding="utf-8")
+    blocked.write_text("a file instead of a folder", encoding="utf-8")
     warnings: list[str] = []
     with Wheelhouse(str(blocked), on_warning=warnings.append) as house:
         names = [published(index), published(index, build_wheel("c", "1.0"))]
@@ -229,7 +229,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(index: IndexServer, tmp_
 
 @pytest.fixture
 def small_disk() -> Iterator[None]:
-    """Files may not grow beyond 50 kB, as on a full disk."""
+    """Limits files to 50 kB, as a full disk would."""
     import signal  # noqa: PLC0415  the limit's own signal would end the process
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -241,8 +241,8 @@ def small_disk() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_disk")
-def test_a_full_disk_is_an_error_and_leaves_no_part(index: IndexServer, cache: Path) -> None:
-    """S5: where the other folder is full as well, the error says so and nothing is left."""
+def test_full_disk(index: IndexServer, cache: Path) -> None:
+    """S5: if the temporary folder is full too, the error says so and no file is left."""
     wanted = published(index)
     with Wheelhouse(str(cache)) as house, pytest.raises(MinglibcError, match="can't store") as failed:
         house.fetch([wanted])
@@ -250,15 +250,15 @@ def test_a_full_disk_is_an_error_and_leaves_no_part(index: IndexServer, cache: P
     assert parts(cache) == []
 
 
-def test_a_name_that_is_a_path_is_refused(index: IndexServer, cache: Path) -> None:
-    """N43: only names without folders are used as names."""
+def test_file_name_with_a_path(index: IndexServer, cache: Path) -> None:
+    """N43: a file name that contains a folder is an error."""
     wanted = published(index)._replace(filename="../../b-1.0-py3-none-any.whl")
     with Wheelhouse(str(cache)) as house, pytest.raises(WheelError, match="not the name of a wheel"):
         house.fetch([wanted])
 
 
-def test_a_cache_of_another_format_is_not_looked_at(index: IndexServer, cache: Path) -> None:
-    """S9: what a newer minglibc keeps beside it stays as it is."""
+def test_cache_of_another_format(index: IndexServer, cache: Path) -> None:
+    """S9: the folder of a newer cache format is not changed."""
     newer = cache / "wheels-999" / "x"
     newer.mkdir(parents=True)
     with Wheelhouse(str(cache)) as house:
