@@ -137,12 +137,12 @@ def test_musl_is_recognised_by_loader_or_library() -> None:
 
 def test_relative_relocations_need_their_version() -> None:
     """DT_RELR needs glibc 2.36, whether or not the linker wrote the version."""
-    told, untold = elf(relr=True), bytearray(elf(relr=True))
-    name = untold.index(DT_RELR_VERSION.encode())
-    untold[name : name + len(DT_RELR_VERSION)] = b"GLIBC_2.0".ljust(len(DT_RELR_VERSION), b"\0")
-    assert DT_RELR_VERSION in {need.version for need in read(told).needs}
-    assert Need("libc.so.6", DT_RELR_VERSION) == read(bytes(untold)).needs[-1]
-    assert GlibcVersion(2, 36) == highest_glibc(read(bytes(untold)))
+    declared, undeclared = elf(relr=True), bytearray(elf(relr=True))
+    name = undeclared.index(DT_RELR_VERSION.encode())
+    undeclared[name : name + len(DT_RELR_VERSION)] = b"GLIBC_2.0".ljust(len(DT_RELR_VERSION), b"\0")
+    assert DT_RELR_VERSION in {need.version for need in read(declared).needs}
+    assert Need("libc.so.6", DT_RELR_VERSION) == read(bytes(undeclared)).needs[-1]
+    assert GlibcVersion(2, 36) == highest_glibc(read(bytes(undeclared)))
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_modules_of_this_python_need_its_glibc_at_most(path: Path) -> None:
     """Compiled modules of the running Python need symbol versions, and none above the machine's glibc."""
     own = GlibcVersion.parse((os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc "))
     with path.open("rb") as stream:
-        found = read_elf(stream)
+        file = read_elf(stream)
     # Small modules need only symbols of Python itself.
-    assert bool(found.needed) == bool(found.needs)
-    assert GlibcVersion(2, 2) <= (highest_glibc(found) or own) <= own
-    assert all(need.symbols for need in found.needs if need.version != DT_RELR_VERSION)
+    assert bool(file.needed) == bool(file.needs)
+    assert GlibcVersion(2, 2) <= (highest_glibc(file) or own) <= own
+    assert all(need.symbols for need in file.needs if need.version != DT_RELR_VERSION)
 
 
 # Invalid files

@@ -38,9 +38,9 @@ JAVA_CLASS = b"\xca\xfe\xba\xbe" + (52).to_bytes(4, "big") + bytes(60)
 
 def binary(data: bytes, path: str = "pkg/_x.so", distribution: str = "pkg") -> Binary:
     """A file of a wheel with the content *data*."""
-    found = read_binary(distribution, path, BytesIO(data))
-    assert found
-    return found
+    binary_file = read_binary(distribution, path, BytesIO(data))
+    assert binary_file
+    return binary_file
 
 
 def findings(*files: bytes | Binary, cap: Cap = CAP, architecture: str = "x86_64") -> list[Finding]:
@@ -75,8 +75,8 @@ def test_finding_names_the_symbol() -> None:
 
 def test_versions_are_compared_as_numbers() -> None:
     """Of several versions above the cap the finding names the newest: 2.10 is newer than 2.9."""
-    found = findings(needs("libc.so.6", "GLIBC_2.9", "GLIBC_2.10", "GLIBC_2.7"), cap=GlibcVersion(2, 5))
-    assert ["GLIBC_2.10"] == [finding.version for finding in found]
+    reported = findings(needs("libc.so.6", "GLIBC_2.9", "GLIBC_2.10", "GLIBC_2.7"), cap=GlibcVersion(2, 5))
+    assert ["GLIBC_2.10"] == [finding.version for finding in reported]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_relative_relocations_need_2_36() -> None:
 
 def test_unknown_features_are_above_every_cap() -> None:
     """An unknown glibc feature is a finding at every cap, without a lowest cap."""
-    found = findings(needs("libc.so.6", "GLIBC_ABI_SOMETHING"), cap=GlibcVersion(2, 43))
-    assert [(finding.kind, finding.lowest_cap) for finding in found] == [(Kind.GLIBC, None)]
+    reported = findings(needs("libc.so.6", "GLIBC_ABI_SOMETHING"), cap=GlibcVersion(2, 43))
+    assert [(finding.kind, finding.lowest_cap) for finding in reported] == [(Kind.GLIBC, None)]
 
 
 @given(CAPS)
@@ -164,8 +164,8 @@ def test_bundled_libraries_provide_their_versions() -> None:
 def test_missing_libraries_are_findings() -> None:
     """A needed library is in the policy, in some distribution, or a finding."""
     user = elf(needed=["libz.so.1", "libfoo-1a2b.so.3", "libpython3.9.so.1.0"])
-    found = findings(user, binary(elf(), "foo.libs/libfoo-1a2b.so.3", "foo"))
-    assert [(finding.kind, finding.library) for finding in found] == [(Kind.LIBRARY, "libpython3.9.so.1.0")]
+    reported = findings(user, binary(elf(), "foo.libs/libfoo-1a2b.so.3", "foo"))
+    assert [(finding.kind, finding.library) for finding in reported] == [(Kind.LIBRARY, "libpython3.9.so.1.0")]
     assert kinds(elf(needed=["libfoo.so.3"]), binary(elf("i686"), "foo.libs/libfoo.so.3")) == [Kind.LIBRARY]
 
 
@@ -225,7 +225,7 @@ def test_file_for_glibc_is_a_finding_on_musl(data: bytes, library: str) -> None:
 def test_missing_libraries_on_musl() -> None:
     """Alpine has neither GCC's runtime nor other libraries or loaders."""
     needs_runtime = elf(needs={}, needed=[ALPINE, "libstdc++.so.6", "libgcc_s.so.1"])
-    assert ["libstdc++.so.6", "libgcc_s.so.1"] == [found.library for found in findings(needs_runtime, cap=ON_MUSL)]
+    assert ["libstdc++.so.6", "libgcc_s.so.1"] == [finding.library for finding in findings(needs_runtime, cap=ON_MUSL)]
     assert [Kind.LIBRARY] * 2 == kinds(needs_runtime, cap=ON_MUSL)
     assert [Kind.LIBRARY] == kinds(elf(needs={}, executable=True, interpreter="/nix/ld-musl-x86_64.so.1"), cap=ON_MUSL)
 
@@ -269,8 +269,8 @@ def test_executable_stacks_are_findings_at_every_cap() -> None:
 
 def test_unreadable_files_are_findings() -> None:
     """A file that begins like an ELF file but is invalid is a finding with the reason."""
-    (found,) = findings(binary(elf()[:100]))
-    assert (found.kind, "invalid ELF file" in str(found)) == (Kind.UNREADABLE, True)
+    (finding,) = findings(binary(elf()[:100]))
+    assert (finding.kind, "invalid ELF file" in str(finding)) == (Kind.UNREADABLE, True)
 
 
 def test_files_for_other_platforms_are_counted() -> None:
@@ -353,15 +353,15 @@ def test_damaged_members_are_unreadable() -> None:
     with ZipFile(stream, "w") as archive:
         archive.writestr("bad.so", elf() + b"tail")
         archive.writestr("good.so", elf())
-    found = in_wheel(stream.getvalue().replace(b"tail", b"tale"))
-    assert (isinstance(found["bad.so"], Unreadable), isinstance(found["good.so"], ElfFile)) == (True, True)
+    binaries = in_wheel(stream.getvalue().replace(b"tail", b"tale"))
+    assert (isinstance(binaries["bad.so"], Unreadable), isinstance(binaries["good.so"], ElfFile)) == (True, True)
 
 
 def test_excessive_members_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member above the limit is reported and not read."""
     monkeypatch.setattr(audit_module, "_LARGEST_MEMBER", 1000)
-    found = in_wheel(wheel(bomb=elf() + bytes(1 << 20)))["bomb"]
-    assert (isinstance(found, Unreadable), f"{len(elf()) + (1 << 20)} bytes" in str(found)) == (True, True)
+    bomb_file = in_wheel(wheel(bomb=elf() + bytes(1 << 20)))["bomb"]
+    assert (isinstance(bomb_file, Unreadable), f"{len(elf()) + (1 << 20)} bytes" in str(bomb_file)) == (True, True)
 
 
 def test_encrypted_and_unknown_members_are_unreadable() -> None:

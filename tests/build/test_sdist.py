@@ -286,17 +286,17 @@ def test_pip_builds_the_locked_source(project: LockedProject, index: IndexServer
     index.add(build_wheel("b", "1.0"))
     project.lock("a", "b", more=ALLOWED)
     for position, form in enumerate(([], ["--index"])):
-        place = project.folder / f"venv{position}"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+        environment = project.folder / f"venv{position}"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
         ran = project.command("export", *form, "-o", str(project.folder / "r.txt"))
         text = (project.folder / "r.txt").read_text()
         assert ran.code == 0
         assert "# pip builds a from source" in text
         assert "--only-binary" not in text
-        pip = [sys.executable, "-m", "pip", "--python", str(place / "bin/python"), "--isolated", "install", "-q"]
+        pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin/python"), "--isolated", "install", "-q"]
         pip += ["--index-url", index.url, "--disable-pip-version-check", "-r", str(project.folder / "r.txt")]
         subprocess.run(pip, check=True, env={**os.environ, "PIP_CONFIG_FILE": os.devnull})
-        assert {"a": "1.0", "b": "1.0"} == installed(place)
+        assert {"a": "1.0", "b": "1.0"} == installed(environment)
     assert "Nothing to do" in project.sync("--python", str(project.folder / "venv1")).err
 
 

@@ -35,19 +35,19 @@ def project(tmp_path: Path, index: IndexServer, cache: Path) -> LockedProject:
 
 def kept(cache: Path, name: str) -> Path:
     """The one unpacked file of that name."""
-    (found,) = (cache / unpacked_wheels.FOLDER).glob(f"*/a/{name}")
-    return found
+    (path,) = (cache / unpacked_wheels.FOLDER).glob(f"*/a/{name}")
+    return path
 
 
 def another(project: LockedProject, *arguments: str) -> Path:
     """A new environment of the same lock; it must be whole."""
-    place = project.folder / "another"
-    shutil.rmtree(place, ignore_errors=True)
-    ran = project.sync("--python", str(place), *arguments)
+    environment = project.folder / "another"
+    shutil.rmtree(environment, ignore_errors=True)
+    ran = project.sync("--python", str(environment), *arguments)
     assert ran.code == 0, ran.err
-    check_whole(place)
-    assert installed(place) == {"a": "1.0"}
-    return place
+    check_whole(environment)
+    assert installed(environment) == {"a": "1.0"}
+    return environment
 
 
 def test_environments_share_files(project: LockedProject) -> None:
@@ -72,9 +72,9 @@ def test_an_edit_stays_where_it_was_made(project: LockedProject, cache: Path) ->
     file.write_bytes(good.replace(b"runs", b"lies"))
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert b"lies" in kept(cache, "__init__.py").read_bytes()
-    place = another(project)
+    environment = another(project)
     assert good == kept(cache, "__init__.py").read_bytes()
-    assert kept(cache, "__init__.py").samefile(site_packages(place) / "a" / "__init__.py")
+    assert kept(cache, "__init__.py").samefile(site_packages(environment) / "a" / "__init__.py")
 
 
 def _link(path: Path) -> None:
@@ -117,10 +117,10 @@ def test_what_is_spoiled_is_unpacked_anew(project: LockedProject, cache: Path, h
     """Whatever happens to an unpacked file, the next environment has what the wheel holds, with the mode of any new file."""
     path = kept(cache, "__init__.py")
     SPOILED[how](path)
-    place = another(project)
-    found = site_packages(place) / "a" / "__init__.py"
-    assert "a runs" in found.read_text(encoding="utf-8")
-    assert (site_packages(place) / "a-1.0.dist-info" / "RECORD").stat().st_mode == found.lstat().st_mode
+    environment = another(project)
+    module = site_packages(environment) / "a" / "__init__.py"
+    assert "a runs" in module.read_text(encoding="utf-8")
+    assert (site_packages(environment) / "a-1.0.dist-info" / "RECORD").stat().st_mode == module.lstat().st_mode
 
 
 def test_another_umask_gets_files_of_its_own(project: LockedProject) -> None:
@@ -128,10 +128,10 @@ def test_another_umask_gets_files_of_its_own(project: LockedProject) -> None:
     before = (project.site / "a" / "__init__.py").stat().st_mode
     umask = os.umask(0o077)
     try:
-        place = another(project)
+        environment = another(project)
     finally:
         os.umask(umask)
-    assert 0o600 == (site_packages(place) / "a" / "__init__.py").stat().st_mode & 0o777
+    assert 0o600 == (site_packages(environment) / "a" / "__init__.py").stat().st_mode & 0o777
     assert before == (project.site / "a" / "__init__.py").stat().st_mode
 
 

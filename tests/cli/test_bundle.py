@@ -65,15 +65,15 @@ def shipped_pip(python: Path) -> BuiltWheel | None:
     """The pip wheel that *python* contains."""
     code = "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))"
     ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    found = sorted(Path(ran.stdout.strip()).glob("pip-*.whl")) if not ran.returncode else []
-    if not found:
+    wheels = sorted(Path(ran.stdout.strip()).glob("pip-*.whl")) if not ran.returncode else []
+    if not wheels:
         return None
-    with zipfile.ZipFile(found[-1]) as archive:
+    with zipfile.ZipFile(wheels[-1]) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = archive.read(name)
     core = parse_metadata(metadata.decode())
-    content = found[-1].read_bytes()
-    return BuiltWheel(found[-1].name, content, metadata, "pip", core.version, core.requires_python or None)
+    content = wheels[-1].read_bytes()
+    return BuiltWheel(wheels[-1].name, content, metadata, "pip", core.version, core.requires_python or None)
 
 
 def publish_pip(index: IndexServer, python: Path) -> BuiltWheel:

@@ -105,7 +105,7 @@ def test_temporary_files_are_removed_once_a_day(tmp_path: Path, cache: Path, ind
     index.add(build_wheel("a", "1.0"))
     folder = write_project(tmp_path / "project", index, ["a"])
     index_folder = cache / INDEX
-    old = [write(index_folder / place, b"{", days=2) for place in ("pages/x/b.17.tmp", "advisories/y/b/1.0.18.tmp")]
+    old = [write(index_folder / name, b"{", days=2) for name in ("pages/x/b.17.tmp", "advisories/y/b/1.0.18.tmp")]
     recent = write(index_folder / "pages" / "x" / "c.19.tmp", b"{", days=0.5)
     kept = write(index_folder / "pages" / "x" / "d", b"{", days=99)
     lock(folder)

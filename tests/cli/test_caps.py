@@ -73,10 +73,10 @@ def test_ranges_match_lock(project: Project) -> None:
     """`lock` under any cap selects the releases of its range."""
     steps = project.json("caps")["steps"]
     for cap in ("2.12", "2.27", "2.28", "2.30", "2.31", "2.40"):
-        (step,) = [each for each in steps if _minor(each["lowest"]) <= _minor(cap) <= _minor(each["highest"])]
+        (step,) = [entry for entry in steps if _minor(entry["lowest"]) <= _minor(cap) <= _minor(entry["highest"])]
         project.lock("--glibc", cap, "-U")
-        found = {each["name"]: [each["locked"]] for each in project.json("outdated", "--glibc", cap)}
-        assert step["packages"] == found
+        outdated = {entry["name"]: [entry["locked"]] for entry in project.json("outdated", "--glibc", cap)}
+        assert step["packages"] == outdated
 
 
 def _minor(cap: str) -> int:
@@ -110,8 +110,8 @@ def test_no_solution_under_any_cap(project: Project) -> None:
 def test_architectures_have_a_lowest_cap(project: Project) -> None:
     """The lowest cap is the oldest glibc of the architecture."""
     project.index.add(build_wheel("a", "1.0", manylinux(17, architecture="aarch64")))
-    found = project.write("a", architectures=["aarch64"]).json("caps")
-    assert ["2.17"] == [step["lowest"] for step in found["steps"]]
+    comparison = project.write("a", architectures=["aarch64"]).json("caps")
+    assert ["2.17"] == [step["lowest"] for step in comparison["steps"]]
 
 
 class Pages:

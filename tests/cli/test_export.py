@@ -75,15 +75,15 @@ def lines_of(text: str) -> list[str]:
 
 def installed(text: str, target: Target) -> dict[str, str]:
     """What an installer of requirements.txt selects on *target*: the file's hash by name."""
-    found = {}
+    hashes = {}
     for line in lines_of(text):
         pinned = PINNED.fullmatch(line)
         requirement = Requirement(pinned["requirement"] if pinned else line)
         environment: dict[str, str] = target.environment
         if requirement.marker is None or requirement.marker.evaluate(environment):
-            assert requirement.name not in found
-            found[requirement.name] = pinned["hash"] if pinned else line_digest(requirement.url or "")
-    return found
+            assert requirement.name not in hashes
+            hashes[requirement.name] = pinned["hash"] if pinned else line_digest(requirement.url or "")
+    return hashes
 
 
 def line_digest(url: str) -> str:
@@ -95,9 +95,9 @@ def line_digest(url: str) -> str:
 def test_each_target_gets_its_selection(project: Path, style: list[str]) -> None:
     """The markers select, for each target, the wheels of the lock with their hashes."""
     text = export(project, *style).out
-    found = read_lock(project)
-    for target in found.targets:
-        expected = {package.name: f"sha256:{wheel.hashes['sha256']}" for package, wheel in found.select(target)}
+    lock_file = read_lock(project)
+    for target in lock_file.targets:
+        expected = {package.name: f"sha256:{wheel.hashes['sha256']}" for package, wheel in lock_file.select(target)}
         assert expected == installed(text, target)
 
 

@@ -43,8 +43,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 def entries() -> dict[str, list[str]]:
     """The command of each hook."""
-    found = re.findall(r"^- id: (\S+)\n(?:  .*\n)*?  entry: (.*)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name: shlex.split(entry) for name, entry in found}
+    hooks = re.findall(r"^- id: (\S+)\n(?:  .*\n)*?  entry: (.*)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: shlex.split(entry) for name, entry in hooks}
 
 
 def test_manifest_is_valid() -> None:

@@ -48,11 +48,11 @@ def test_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     folder.mkdir()
     table = run(folder)
     assert (GLIBC, [HERE]) == (table["glibc"], table["python"])
-    found = parser.parse((folder / "pyproject.toml").read_text())
-    assert ("my-pp", f">={HERE}") == (found.project, found.requires_python)
-    said = capsys.readouterr()
-    assert f'glibc = "{GLIBC}"' in said.out
-    assert "change it to the oldest machine's" in said.err
+    settings = parser.parse((folder / "pyproject.toml").read_text())
+    assert ("my-pp", f">={HERE}") == (settings.project, settings.requires_python)
+    output = capsys.readouterr()
+    assert f'glibc = "{GLIBC}"' in output.out
+    assert "change it to the oldest machine's" in output.err
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_requires_python_excludes_the_running_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "arguments", "message"),
     [
         ('[tool.minglibc]\nglibc = "2.17"\n', [], "already has a [tool.minglibc] table"),
         ("a = [", [], "is not valid TOML"),
@@ -112,13 +112,13 @@ def test_requires_python_excludes_the_running_python(tmp_path: Path) -> None:
         (PYPROJECT, ["--python", "3.12"], "outside project.requires-python >=3.9,<3.11"),
     ],
 )
-def test_errors_change_nothing(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
+def test_errors_change_nothing(tmp_path: Path, text: str, arguments: list[str], message: str) -> None:
     """An error is reported, and the file is unchanged."""
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     with pytest.raises(SettingsError) as caught:
         run(tmp_path, *arguments)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert 2 == caught.value.exit_code
     assert (text, ["pyproject.toml"]) == (path.read_text(), os.listdir(tmp_path))
 
@@ -159,13 +159,13 @@ default = true
         "default-groups": ["dev"],
         "index-url": "https://example.invalid/simple",
     } == {key: value for key, value in table.items() if key != "python"}
-    found = parser.parse((tmp_path / "pyproject.toml").read_text())
-    assert (GlibcVersion(2, 27), ("dev",)) == (found.targets[0].cap, found.default_groups)
-    said = capsys.readouterr().err
-    assert "Imported tool.uv.minimum-libc-version as glibc" in said
-    assert "Skipped tool.uv.package" in said
-    assert "Skipped tool.uv.index[0]" in said
-    assert "this machine's version" not in said
+    settings = parser.parse((tmp_path / "pyproject.toml").read_text())
+    assert (GlibcVersion(2, 27), ("dev",)) == (settings.targets[0].cap, settings.default_groups)
+    errors = capsys.readouterr().err
+    assert "Imported tool.uv.minimum-libc-version as glibc" in errors
+    assert "Skipped tool.uv.package" in errors
+    assert "Skipped tool.uv.index[0]" in errors
+    assert "this machine's version" not in errors
 
 
 def test_indexes_and_sources_of_uv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,15 +194,15 @@ format = "flat"
 """)
     run(tmp_path, "--glibc", "2.27")
     text = (tmp_path / "pyproject.toml").read_text()
-    found = parser.parse(text)
+    settings = parser.parse(text)
     assert [("works", False, True, "simple"), ("mirror", True, False, "simple"), ("wheels", False, False, "flat")] == [
-        (index.name, index.default, index.explicit, index.format) for index in found.indexes
+        (index.name, index.default, index.explicit, index.format) for index in settings.indexes
     ]
-    assert {"corp": "works"} == found.sources
-    said = capsys.readouterr().err
+    assert {"corp": "works"} == settings.sources
+    errors = capsys.readouterr().err
     for source in ("sources.other: its index", "sources.tool", "index[0].ignore-error-codes", "index[1]: it contains"):
-        assert f"Skipped tool.uv.{source}" in said
-    assert "hunter2" not in said + text.partition("[tool.minglibc]")[2]
+        assert f"Skipped tool.uv.{source}" in errors
+    assert "hunter2" not in errors + text.partition("[tool.minglibc]")[2]
 
 
 def test_settings_of_pdm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,10 +234,10 @@ constraint-dependencies = ["a=1"]
 minimum-libc-version = {{ glibc = "2.17" }}
 """)
     assert {"glibc", "default-groups"} == set(run(tmp_path, "--glibc", "2.28")) - {"python"}
-    said = capsys.readouterr()
-    assert "hunter2" not in said.out + said.err
-    assert "Skipped tool.uv.constraint-dependencies: tool.minglibc.constraints[0] is 'a=1'" in said.err
-    assert "Skipped tool.uv.minimum-libc-version: --glibc overrides it" in said.err
+    output = capsys.readouterr()
+    assert "hunter2" not in output.out + output.err
+    assert "Skipped tool.uv.constraint-dependencies: tool.minglibc.constraints[0] is 'a=1'" in output.err
+    assert "Skipped tool.uv.minimum-libc-version: --glibc overrides it" in output.err
 
 
 def test_problems_of_the_project_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,8 +36,8 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
 
 def row(project: Project, name: str, *arguments: str) -> Any:
     """The one row of *name*."""
-    (found,) = [each for each in project.json("outdated", *arguments) if each["name"] == name]
-    return found
+    (package,) = [candidate for candidate in project.json("outdated", *arguments) if candidate["name"] == name]
+    return package
 
 
 def test_cap(project: Project) -> None:
@@ -45,21 +45,21 @@ def test_cap(project: Project) -> None:
     project.index.add(build_wheel("a", "1.0", manylinux(17)), upload_time="2024-11-22T10:00:00.000000Z")
     project.index.add(build_wheel("a", "2.0", manylinux(28)), upload_time="2025-11-22T10:00:00.000000Z")
     project.index.add(build_wheel("a", "2.0", manylinux(34)), upload_time="2025-11-23T10:00:00.000000Z")
-    found = row(project.write("a").lock(), "a")
-    assert ("1.0", "2.0", True) == (found["locked"], found["newest"], found["behind"])
-    assert ("glibc", "needs glibc 2.28", "2.28") == (found["reason"], found["detail"], found["needs"])
-    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
-    assert ("2024-11-22", "2025-11-22") == (found["uploaded"], found["newest-uploaded"])
+    package = row(project.write("a").lock(), "a")
+    assert ("1.0", "2.0", True) == (package["locked"], package["newest"], package["behind"])
+    assert ("glibc", "needs glibc 2.28", "2.28") == (package["reason"], package["detail"], package["needs"])
+    assert {"version": "2.0", "needs": "2.28"} == package["held-back"]
+    assert ("2024-11-22", "2025-11-22") == (package["uploaded"], package["newest-uploaded"])
     days = (datetime.now(UTC).date() - datetime(2024, 11, 22, tzinfo=UTC).date()).days
-    assert days == found["age-days"]
-    assert [{"python": "3.9", "architecture": "x86_64", "glibc": "2.17"}] == found["targets"]
+    assert days == package["age-days"]
+    assert [{"python": "3.9", "architecture": "x86_64", "glibc": "2.17"}] == package["targets"]
 
 
 def test_newest_of_all_is_no_row(project: Project) -> None:
     """A locked release that is the newest is in the JSON and, without --all, not in the table."""
     project.index.add(build_wheel("a", "1.0"))
-    found = row(project.write("a").lock(), "a")
-    assert (None, False, None) == (found["reason"], found["behind"], found["held-back"])
+    package = row(project.write("a").lock(), "a")
+    assert (None, False, None) == (package["reason"], package["behind"], package["held-back"])
     assert "" == project.run("outdated").out
     assert re.search(r"^a +1\.0 ", project.run("outdated", "--all").out, re.MULTILINE)
 
@@ -69,9 +69,9 @@ def test_held_back_below_the_newest(project: Project) -> None:
     for version, tag, python in (("1.0", 17, None), ("2.0", 28, None), ("3.0", 28, ">=3.12")):
         project.index.add(build_wheel("a", version, manylinux(tag), requires_python=python))
     project.write("a").lock()
-    found = row(project, "a")
-    assert ("3.0", "requires-python") == (found["newest"], found["reason"])
-    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
+    package = row(project, "a")
+    assert ("3.0", "requires-python") == (package["newest"], package["reason"])
+    assert {"version": "2.0", "needs": "2.28"} == package["held-back"]
     assert "needs Python >=3.12; 2.0 needs glibc 2.28" in project.run("outdated").out
 
 
@@ -132,19 +132,19 @@ def test_reasons(project: Project, reason: str) -> None:
     project.index.add(build_wheel("other", "1.0", requires=["a<3"]))
     project.write("a", "other", **settings).lock()
     publish(project.index)
-    found = row(project, "a")
-    assert reason == found["reason"]
-    assert words in found["detail"]
-    assert found["behind"] is (reason not in {"pre-release", "yanked"})
-    assert found["needs"] is None
+    package = row(project, "a")
+    assert reason == package["reason"]
+    assert words in package["detail"]
+    assert package["behind"] is (reason not in {"pre-release", "yanked"})
+    assert package["needs"] is None
 
 
 def test_constraint(project: Project) -> None:
     """A constraint of the settings can block a release."""
     project.index.add(build_wheel("a", "1.0"))
     project.index.add(build_wheel("a", "2.0"))
-    found = row(project.write("a", constraints=["a<2"]).lock(), "a")
-    assert ("requirement", "a constraint requires a<2") == (found["reason"], found["detail"])
+    package = row(project.write("a", constraints=["a<2"]).lock(), "a")
+    assert ("requirement", "a constraint requires a<2") == (package["reason"], package["detail"])
 
 
 def test_cap_of_a_dependency(project: Project) -> None:
@@ -153,10 +153,10 @@ def test_cap_of_a_dependency(project: Project) -> None:
     project.index.add(build_wheel("a", "2.0", requires=["b>=2"]))
     project.index.add(build_wheel("b", "1.0", manylinux(17)))
     project.index.add(build_wheel("b", "2.0", manylinux(28)))
-    found = row(project.write("a").lock(), "a")
-    assert "requires b>=2, which needs glibc 2.28" == found["detail"]
-    assert "2.28" == found["needs"]
-    assert {"version": "2.0", "needs": "2.28"} == found["held-back"]
+    package = row(project.write("a").lock(), "a")
+    assert "requires b>=2, which needs glibc 2.28" == package["detail"]
+    assert "2.28" == package["needs"]
+    assert {"version": "2.0", "needs": "2.28"} == package["held-back"]
 
 
 def test_one_release_for_all_targets(project: Project) -> None:
@@ -183,9 +183,9 @@ def vulnerable(project: Project) -> Project:
 
 def test_vulnerabilities(project: Project) -> None:
     """A known vulnerability is listed with its aliases, the first release that fixes it, and its cap."""
-    (found,) = row(vulnerable(project), "a")["vulnerabilities"]
-    assert ("GHSA-x", ["CVE-2026-1"]) == (found["id"], found["aliases"])
-    assert (["1.1", "2.0"], {"version": "1.1", "needs": "2.28"}) == (found["fixed-in"], found["remedy"])
+    (vulnerability,) = row(vulnerable(project), "a")["vulnerabilities"]
+    assert ("GHSA-x", ["CVE-2026-1"]) == (vulnerability["id"], vulnerability["aliases"])
+    assert (["1.1", "2.0"], {"version": "1.1", "needs": "2.28"}) == (vulnerability["fixed-in"], vulnerability["remedy"])
     assert "CVE-2026-1, GHSA-x (fixed in 1.1, needs glibc 2.28)" in project.run("outdated").out
 
 
@@ -233,9 +233,9 @@ def test_newest_release_by_the_project_json(project: Project) -> None:
     project.index.add(build_wheel("b", "1.0"))
     project.index.vulnerability("a", "1.0", "GHSA-x")
     project.write("a", "b").lock()
-    (found,) = row(project, "a")["vulnerabilities"]
-    assert "GHSA-x" == found["id"]
-    assert found["remedy"] is None
+    (vulnerability,) = row(project, "a")["vulnerabilities"]
+    assert "GHSA-x" == vulnerability["id"]
+    assert vulnerability["remedy"] is None
     assert row(project, "b")["vulnerabilities"] is None
     assert "unknown" in project.run("outdated", "--all").out
 
@@ -354,8 +354,8 @@ def test_the_public_index(tmp_path: Path, dependencies: list[str], python: str, 
     Project(tmp_path, IndexServer()).write(*dependencies, glibc=glibc, python=[python])
     command = [sys.executable, "-m", "minglibc"]
     subprocess.run([*command, "lock", "--quiet"], cwd=tmp_path, check=True)
-    told = subprocess.run([*command, "outdated", "--json"], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
-    rows = valid("outdated", told.stdout.decode())
+    ran = subprocess.run([*command, "outdated", "--json"], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    rows = valid("outdated", ran.stdout.decode())
     assert held <= {row["name"] for row in rows if row["held-back"]}
     for row in rows:
         if row["name"] in {*dependencies, *held}:

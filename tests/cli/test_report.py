@@ -143,11 +143,11 @@ def test_command_writes_the_page(project: Project, monkeypatch: pytest.MonkeyPat
 
 def test_json(project: Project) -> None:
     """The JSON has the content of the page; --no-files does not read the wheels."""
-    found = project.json("report")
-    assert ["2.5", "2.17", "2.28"] == [step["lowest"] for step in found["caps"]["steps"]]
-    assert ["GLIBC_2.34"] == [finding["version"] for finding in found["findings"]]
-    assert ["2.0"] == [row["newest"] for row in found["outdated"]]
-    assert ["2.17"] == [wheel["needs"] for wheel in found["wheels"]]
+    report = project.json("report")
+    assert ["2.5", "2.17", "2.28"] == [step["lowest"] for step in report["caps"]["steps"]]
+    assert ["GLIBC_2.34"] == [finding["version"] for finding in report["findings"]]
+    assert ["2.0"] == [row["newest"] for row in report["outdated"]]
+    assert ["2.17"] == [wheel["needs"] for wheel in report["wheels"]]
     assert project.json("report", "--no-files")["findings"] is None
 
 

@@ -28,9 +28,9 @@ def project(tmp_path: Path, index: IndexServer) -> LockedProject:
     """A project of a 1.0 with a script, locked and not installed."""
     for version in ("1.0", "2.0"):
         index.add(build_wheel("a", version, files={"a.py": MAIN}, scripts={"a": "a:main"}))
-    found = LockedProject(tmp_path / "project", index)
-    found.lock("a==1.0")
-    return found
+    locked = LockedProject(tmp_path / "project", index)
+    locked.lock("a==1.0")
+    return locked
 
 
 def run(project: LockedProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -91,9 +91,9 @@ def test_imports_of_a_warm_lock(project: Path, index: IndexServer) -> None:
     """If all pages are fresh in the cache, httpx, asyncio, msgspec, packaging and rich are not imported."""
     _lock(project, index)
     (project / "pylock.toml").unlink()
-    asked = len(index.requests)
+    requests = len(index.requests)
     assert set() == _lock(project, index) & SLOW
-    assert asked == len(index.requests)
+    assert requests == len(index.requests)
 
 
 UNUSED = {"asyncio", "packaging", "rich", "tomlkit", "click", "dataclasses_json", "truststore", "zipfile"}

@@ -107,7 +107,7 @@ def test_json(project: Path) -> None:
     """--json has the same structure."""
     app, tool = json.loads(tree(project, "--json").out)
     assert {"name": "tool", "version": "1.0", "requires": []} == tool
-    assert ["left", "old", "right"] == [each["name"] for each in app["requires"]]
+    assert ["left", "old", "right"] == [child["name"] for child in app["requires"]]
     assert "*" == app["requires"][2]["requires"][0]["seen"]
     (ground,) = json.loads(tree(project, "--json", "--invert", "ground").out)
     assert "base" == ground["required-by"][0]["name"]
@@ -164,7 +164,7 @@ def test_inverting_twice_changes_nothing(graph: Graph) -> None:
 def test_long_chain() -> None:
     """A chain longer than the recursion limit is drawn."""
     nodes = [Node(f"n{number:05}", "1") for number in range(3_000)]
-    chain = Graph({node: tuple(nodes[place + 1 : place + 2]) for place, node in enumerate(nodes)})
+    chain = Graph({node: tuple(nodes[position + 1 : position + 2]) for position, node in enumerate(nodes)})
     lines = list(rows(chain, chain.roots()))
     assert 3_000 == len(lines)
     assert 3_000 == len(list(drawn(lines)))

@@ -51,24 +51,26 @@ def test_targets_with_the_same_explanation(project: Project) -> None:
     project.write("a", python=["3.8", "3.9", "3.11"])
     project.index.add(build_wheel("c", "1.0", "cp38-cp38-manylinux_2_17_x86_64"))
     project.lock()
-    found = project.json("why", "c")
-    assert [["3.8"], ["3.9"], ["3.11"]] == [[t["python"] for t in each["targets"]] for each in found]
-    assert [["3.8", "3.9", "3.11"]] == [[t["python"] for t in each["targets"]] for each in project.json("why", "b")]
+    packages = project.json("why", "c")
+    assert [["3.8"], ["3.9"], ["3.11"]] == [[t["python"] for t in package["targets"]] for package in packages]
+    assert [["3.8", "3.9", "3.11"]] == [
+        [t["python"] for t in package["targets"]] for package in project.json("why", "b")
+    ]
 
 
 def test_json(project: Project) -> None:
     """The JSON has the chains, and the newer releases with the reason and the cap that allows them."""
-    (found,) = project.write("a").lock().json("why", "c")
-    assert ("c", "1.0", "2.17") == (found["name"], found["version"], found["needs"])
+    (package,) = project.write("a").lock().json("why", "c")
+    assert ("c", "1.0", "2.17") == (package["name"], package["version"], package["needs"])
     links = [
         {"by": "the project", "requirement": "a"},
         {"by": "a 1.0", "requirement": "b>=1"},
         {"by": "b 1.5", "requirement": "c<9"},
     ]
-    assert links == found["required-by"][0]
+    assert links == package["required-by"][0]
     reasons = ["requirement", "pre-release", "yanked", "requires-python", "glibc"]
-    assert reasons == [each["reason"] for each in found["above"]]
-    assert [None, None, None, None, "2.28"] == [each["needs"] for each in found["above"]]
+    assert reasons == [release["reason"] for release in package["above"]]
+    assert [None, None, None, None, "2.28"] == [release["needs"] for release in package["above"]]
 
 
 def test_unlocked_name(project: Project) -> None:

@@ -199,8 +199,8 @@ def test_sources_of_scripts(tmp_path: Path) -> None:
 )
 def test_markers_that_are_never_true(text: str, message: str) -> None:
     """They are warned of in dependencies and constraints."""
-    for place in ("dependencies", "constraints"):
-        head = HEAD.replace('"plain"', f'"{text}"') if place == "dependencies" else f'{HEAD}constraints = ["{text}"]\n'
+    for field in ("dependencies", "constraints"):
+        head = HEAD.replace('"plain"', f'"{text}"') if field == "dependencies" else f'{HEAD}constraints = ["{text}"]\n'
         (warning,) = parse(head).warnings
         assert message in warning
 

@@ -150,10 +150,10 @@ def test_a_read_only_cache(project: LockedProject, index: IndexServer) -> None:
     """S6: a read-only cache is used, with one warning."""
     index.add(build_wheel("b", "2.0"))
     held = Path(os.environ["MINGLIBC_CACHE_DIR"])
-    place = shlex.quote(str(held))
+    folder = shlex.quote(str(held))
     lock = cli("lock", "--upgrade", "--refresh", "--project", project.folder)
     ran = shell(
-        f"mount --bind {place} {place} && mount -o remount,ro,bind {place} && {lock} && {cli('sync', '--project', project.folder)}"
+        f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && {lock} && {cli('sync', '--project', project.folder)}"
     )
     assert 0 == ran.returncode, ran.stderr
     assert 2 == ran.stderr.count("continuing without it"), ran.stderr
@@ -164,18 +164,18 @@ def test_a_read_only_cache(project: LockedProject, index: IndexServer) -> None:
 @pytest.mark.parametrize("temporary", ["missing", "full", "noexec", "read-only"])
 def test_a_bad_tmpdir(project: LockedProject, tmp_path: Path, temporary: str) -> None:
     """S19: locking, installing and bundling work if TMPDIR is missing, full, noexec or read-only."""
-    place = tmp_path / "tmpdir"
+    folder = tmp_path / "tmpdir"
     work = " && ".join(
         cli(*command, "--project", project.folder)
         for command in (("lock", "--upgrade"), ("sync",), ("bundle", "-o", tmp_path / "made"))
     )
     mount = {
         "missing": work,
-        "full": on_tmpfs(place, "16k", f"{fill(place)}; {work}"),
-        "noexec": on_tmpfs(place, "1m,noexec", work),
-        "read-only": on_tmpfs(place, "16k,ro", work),
+        "full": on_tmpfs(folder, "16k", f"{fill(folder)}; {work}"),
+        "noexec": on_tmpfs(folder, "1m,noexec", work),
+        "read-only": on_tmpfs(folder, "16k,ro", work),
     }[temporary]
-    ran = shell(mount, TMPDIR=str(place))
+    ran = shell(mount, TMPDIR=str(folder))
     assert 0 == ran.returncode, ran.stderr
     check_whole(project.venv)
     assert (tmp_path / "made" / "install.sh").exists()

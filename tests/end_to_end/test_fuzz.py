@@ -383,13 +383,13 @@ def _archive(compression: int) -> bytes:
 def test_wheels_with_a_changed_byte(compression: int) -> None:
     """Reading METADATA from a wheel with any one byte changed returns bytes or raises a ValueError."""
     whole = _archive(compression)
-    for place in range(len(whole)):
+    for position in range(len(whole)):
         spoiled = bytearray(whole)
-        spoiled[place] ^= 0xFF
+        spoiled[position] ^= 0xFF
         with suppress(ValueError):
             remote_metadata.read_wheel(bytes(spoiled))
         with suppress(ValueError):
-            remote_metadata.read_wheel(whole[:place])
+            remote_metadata.read_wheel(whole[:position])
 
 
 # Files of the project
@@ -593,14 +593,14 @@ STANDARD = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .
 def test_scripts_match_the_standard(text: list[str]) -> None:
     """The block is the one that PEP 723's regular expression matches."""
     whole = "\n".join(text)
-    found = [match["content"] for match in STANDARD.finditer(whole) if match["type"] == "script"]
-    if len(found) > 1:
+    contents = [match["content"] for match in STANDARD.finditer(whole) if match["type"] == "script"]
+    if len(contents) > 1:
         with pytest.raises(ValueError, match="more than one"):
             script_block(whole)
         return
     expected = (
-        "".join(line[2:] if line.startswith("# ") else line[1:] for line in found[0].splitlines(keepends=True))
-        if found
+        "".join(line[2:] if line.startswith("# ") else line[1:] for line in contents[0].splitlines(keepends=True))
+        if contents
         else None
     )
     assert expected == script_block(whole)
@@ -626,9 +626,9 @@ def test_cache_entries(
         writer.write("pages", "b", value, [b"one", b"two"])
     else:
         writer.note("journal", "b", value)
-    (place,) = (path for path in folder.rglob("*") if path.is_file())
-    whole = place.read_bytes()
-    place.write_bytes(whole[:cut] + noise + whole[cut + len(noise) if in_place else cut :])
+    (entry,) = (path for path in folder.rglob("*") if path.is_file())
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:cut] + noise + whole[cut + len(noise) if in_place else cut :])
     if kind == "pages":
         with contextlib.closing(Store(str(folder))) as reader, contextlib.suppress(CacheDamaged):
             entry = reader.read("pages", "b")

@@ -164,9 +164,9 @@ def test_add(project: LockedProject, index: IndexServer, times: int) -> None:
     new = states(project)
 
     def check() -> None:
-        found = states(project)
-        assert all(found[name] in (old[name], new[name]) for name in found)
-        if found not in (old, new):
+        current = states(project)
+        assert all(current[name] in (old[name], new[name]) for name in current)
+        if current not in (old, new):
             assert 1 == project.command("lock", "--check").code
         ran = project.command("add", "c", "--no-sync")
         assert 0 == ran.code, ran.err

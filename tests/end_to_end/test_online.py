@@ -45,7 +45,7 @@ def _cryptography_needs(environment: Path) -> GlibcVersion:
     """The oldest glibc that the installed cryptography supports, according to its WHEEL file."""
     (wheel,) = environment.glob("lib/python3*/site-packages/cryptography-*.dist-info/WHEEL")
     tags = [line.partition(": ")[2] for line in wheel.read_text().splitlines() if line.startswith("Tag: ")]
-    needs = [found for tag in tags if isinstance(found := lowest_libcs(tag).get("glibc"), GlibcVersion)]
+    needs = [version for tag in tags if isinstance(version := lowest_libcs(tag).get("glibc"), GlibcVersion)]
     return min(needs)
 
 
@@ -60,19 +60,19 @@ def test_paramiko(tmp_path: Path) -> None:
 
 def test_torch(tmp_path: Path) -> None:
     """torch 2.6.0 is selected under glibc 2.17, and the output explains why."""
-    said = _lock(tmp_path, _pyproject(["torch"], cap="2.17"))
+    output = _lock(tmp_path, _pyproject(["torch"], cap="2.17"))
     assert "2.6.0" == read_lock(tmp_path).versions(read_lock(tmp_path).targets[0])["torch"]
-    assert "held back by the cap: torch 2.6.0 (" in said
+    assert "held back by the cap: torch 2.6.0 (" in output
 
 
 def test_data(tmp_path: Path) -> None:
     """numpy and pyarrow are held back under glibc 2.17, and the output names the caps that allow newer releases."""
-    said = _lock(tmp_path, _pyproject(["numpy", "pandas", "pyarrow"], cap="2.17"))
+    output = _lock(tmp_path, _pyproject(["numpy", "pandas", "pyarrow"], cap="2.17"))
     assert {"numpy", "pandas", "pyarrow"} <= set(read_lock(tmp_path).versions(read_lock(tmp_path).targets[0]))
     for name, needs in (("numpy", "2.27"), ("pyarrow", "2.28")):
         assert any(
             line.startswith(f"held back by the cap: {name} ") and line.endswith(f"{needs})")
-            for line in said.splitlines()
+            for line in output.splitlines()
         )
 
 
@@ -108,8 +108,8 @@ def _sources(requirements: list[str], *, cap: str = "2.17") -> str:
 @pytest.mark.slow
 def test_sources_are_built(tmp_path: Path) -> None:
     """Projects with only source distributions, one with a C extension, are locked, installed and compatible with the cap."""
-    said = _lock(tmp_path, _sources(["docopt", "sgmllib3k", "simplejson==3.8.2"]))
-    assert "from source: simplejson 3.8.2" in said
+    output = _lock(tmp_path, _sources(["docopt", "sgmllib3k", "simplejson==3.8.2"]))
+    assert "from source: simplejson 3.8.2" in output
     assert 0 == minglibc("sync", "--project", str(tmp_path)).code
     code = "import docopt, sgmllib, simplejson; print(simplejson._speedups.__name__)"
     assert "simplejson._speedups\n" == _python(tmp_path / ".venv", "-c", code)

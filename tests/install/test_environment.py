@@ -28,5 +28,5 @@ def test_binaries_are_read(environment: Environment, tmp_path: Path) -> None:
     content = elf(needs={"libc.so.6": ("GLIBC_2.30",)})
     tag = "cp311-cp311-manylinux_2_34_x86_64"
     install(environment, tmp_path / "w", build_wheel("c", "1", tag, files={"c/x.so": content, "c/__init__.py": ""}))
-    (found,) = environment.distributions()
-    assert [binary.path.rpartition("/")[2] for binary in environment.binaries(found)] == ["x.so"]
+    (distribution,) = environment.distributions()
+    assert [binary.path.rpartition("/")[2] for binary in environment.binaries(distribution)] == ["x.so"]

@@ -17,9 +17,9 @@ from tests.support.transactions import prefix_of
 @pytest.mark.parametrize("name", ["python3.6", "python3.7", "python3.8", "python3.9", "python3.11", "python3.13"])
 def test_interpreters_since_3_6_are_inspected(name: str) -> None:
     """Every Python from 3.6 on reports its version, the machine's glibc and the folders of packages."""
-    found = [path for path in find_interpreters([PythonVersion.parse(name[6:])]) if path.endswith(name)]
+    paths = [path for path in find_interpreters([PythonVersion.parse(name[6:])]) if path.endswith(name)]
     described: list[Interpreter] = []
-    for path in found:
+    for path in paths:
         try:
             described.append(inspect(path))
         except EnvironmentProblem:  # a version manager's shim, with nothing behind it
@@ -36,10 +36,10 @@ def test_links_to_environments_are_kept_in_scripts(environment: Environment, tmp
     """Through a link, scripts name the interpreter by the given path; files are written to the real folder."""
     link = tmp_path / "shared"
     link.symlink_to(prefix_of(environment))
-    found = inspect(str(link / "bin" / "python"))
-    assert found.is_environment
-    assert str(link / "bin" / "python") == found.layout.interpreter
-    assert str(prefix_of(environment)) == found.layout.prefix
+    inspected = inspect(str(link / "bin" / "python"))
+    assert inspected.is_environment
+    assert str(link / "bin" / "python") == inspected.layout.interpreter
+    assert str(prefix_of(environment)) == inspected.layout.prefix
 
 
 def test_inspection_runs_no_code_of_the_environment(environment: Environment) -> None:

@@ -68,8 +68,8 @@ def on_musl(project: LockedProject, loader: Path, version: str = "1.2.5") -> Pat
 
 def tags(prefix: Path) -> str:
     """The tags of the installed wheel of a."""
-    (found,) = site_packages(prefix).glob("a-*.dist-info/WHEEL")
-    return found.read_text(encoding="utf-8")
+    (path,) = site_packages(prefix).glob("a-*.dist-info/WHEEL")
+    return path.read_text(encoding="utf-8")
 
 
 # ---- recognition
@@ -277,16 +277,16 @@ def test_held_back_by_musl(project: LockedProject) -> None:
             project.index.add(build_wheel("a", version, f"py3-none-musllinux_{libc}_x86_64"))
     ran = project.command("lock", "--upgrade")
     assert "held back by the cap: a 1.0 (3.0 needs glibc 2.28)" in ran.err
-    told = project.command("why", "a").out
-    assert "a-1.0-py3-none-musllinux_1_2_x86_64.whl, needs musl 1.2" in told
-    assert "a-1.0-py3-none-manylinux_2_17_x86_64.whl, needs glibc 2.17" in told
-    (glibc, on_musl) = told.split("\n\n")
-    place = f"CPython 3.{sys.version_info.minor}, x86_64"
-    assert f"4.0  kept the same as on {place}, musl 1.2 (has no wheel for musl)" in glibc
+    output = project.command("why", "a").out
+    assert "a-1.0-py3-none-musllinux_1_2_x86_64.whl, needs musl 1.2" in output
+    assert "a-1.0-py3-none-manylinux_2_17_x86_64.whl, needs glibc 2.17" in output
+    (glibc, on_musl) = output.split("\n\n")
+    python = f"CPython 3.{sys.version_info.minor}, x86_64"
+    assert f"4.0  kept the same as on {python}, musl 1.2 (has no wheel for musl)" in glibc
     assert "3.0  needs glibc 2.28" in glibc
-    assert f"2.0  kept the same as on {place}, musl 1.2 (needs musl 1.3)" in glibc
+    assert f"2.0  kept the same as on {python}, musl 1.2 (needs musl 1.3)" in glibc
     assert "4.0  has no wheel for musl" in on_musl
-    assert f"3.0  kept the same as on {place}, glibc 2.17 (needs glibc 2.28)" in on_musl
+    assert f"3.0  kept the same as on {python}, glibc 2.17 (needs glibc 2.28)" in on_musl
     assert "2.0  needs musl 1.3" in on_musl
     rows = json.loads(project.command("outdated", "--json").out)
     assert [{"musl": "1.2"}, {"glibc": "2.17"}] == [
@@ -329,12 +329,12 @@ def test_check_uses_the_c_library_of_the_tag(project: LockedProject, tmp_path: P
     assert "note: musl before 1.2.4 can't load files of b 1.0 (DT_RELR)" in checked.err
     understated = build_wheel("c", "1.0", "py3-none-musllinux_1_2_x86_64", files={"c.so": elf()})
     (tmp_path / understated.filename).write_bytes(understated.content)
-    found = project.command("check", str(tmp_path / understated.filename))
-    assert 1 == found.code
-    assert ["c 1.0: c.so is linked with glibc (libc.so.6), which machines with musl lack"] == found.out.splitlines()
-    found = minglibc("check", "--musl", "1.1", "--json", str(tmp_path / understated.filename))
-    assert "1.1" == json.loads(found.out)["musl-caps"]["x86_64"]
-    assert ["linked-with-glibc"] == [each["kind"] for each in json.loads(found.out)["findings"]]
+    result = project.command("check", str(tmp_path / understated.filename))
+    assert 1 == result.code
+    assert ["c 1.0: c.so is linked with glibc (libc.so.6), which machines with musl lack"] == result.out.splitlines()
+    result = minglibc("check", "--musl", "1.1", "--json", str(tmp_path / understated.filename))
+    assert "1.1" == json.loads(result.out)["musl-caps"]["x86_64"]
+    assert ["linked-with-glibc"] == [finding["kind"] for finding in json.loads(result.out)["findings"]]
 
 
 def test_verify_skips_an_understated_tag(project: LockedProject) -> None:

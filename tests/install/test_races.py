@@ -80,10 +80,12 @@ def command(project: LockedProject, name: str, *arguments: str) -> list[str]:
 
 def together(*commands: list[str]) -> list[str]:
     """Run all commands at once and return their output; all must succeed."""
-    running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for each in commands]
-    said = [process.communicate(timeout=100)[1] for process in running]
-    assert [0] * len(commands) == [process.returncode for process in running], "\n".join(said)
-    return said
+    running = [
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for arguments in commands
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in running]
+    assert [0] * len(commands) == [process.returncode for process in running], "\n".join(errors)
+    return errors
 
 
 def names(folder: Path) -> list[str]:
@@ -101,7 +103,7 @@ def test_concurrent_locks(project: LockedProject, count: int) -> None:
     together(*[command(project, "lock", "--quiet", "--cache-dir", str(cold))] * count)
     assert expected == path.read_bytes()
     assert ["pylock.toml", "pyproject.toml"] == names(project.folder)
-    assert [] == [place for place in cold.rglob("*") if place.name.endswith(".tmp")]
+    assert [] == [entry for entry in cold.rglob("*") if entry.name.endswith(".tmp")]
 
 
 def test_concurrent_locks_and_additions(project: LockedProject, index: IndexServer) -> None:

@@ -40,15 +40,15 @@ def test_wheel_is_installed(environment: Environment, tmp_path: Path) -> None:
     assert list((prefix / "include").rglob("demo.h"))
     for script in ("demo", "tool"):
         assert subprocess.check_output([prefix / "bin" / script]) == b"demo runs\n"
-    (found,) = environment.distributions()
+    (distribution,) = environment.distributions()
     assert ("demo", "1.0", "minglibc", f"sha256:{wheel.sha256}", "") == (
-        found.name,
-        found.version,
-        found.installer,
-        found.digest,
-        found.damage,
+        distribution.name,
+        distribution.version,
+        distribution.installer,
+        distribution.digest,
+        distribution.damage,
     )
-    assert frozenset(["py3-none-any"]) == found.tags
+    assert frozenset(["py3-none-any"]) == distribution.tags
 
 
 def test_scripts_start_in_long_paths_with_blanks(template: Interpreter, tmp_path: Path) -> None:

@@ -210,10 +210,10 @@ def _layouts(draw: st.DrawFn) -> tuple[str, str]:
         lines.append((header, ""))
         lines += [(key, draw(_raw)) for key in draw(st.lists(_keys, max_size=2, unique=True))]
     other = list(lines)
-    places = [place for place, (_, value) in enumerate(lines) if value]
-    if places:
-        place = draw(st.sampled_from(places))
-        other[place] = (other[place][0], draw(_raw))
+    positions = [position for position, (_, value) in enumerate(lines) if value]
+    if positions:
+        position = draw(st.sampled_from(positions))
+        other[position] = (other[position][0], draw(_raw))
     first, second = ("\n".join(f"{key} = {value}" if value else key for key, value in text) for text in (lines, other))
     return first, second
 
@@ -238,14 +238,14 @@ VERSION = '\nlock-version = "1.0"\n'
 
 
 @given(st.text(string.printable.replace("\r", ""), max_size=30), st.integers(0, 10_000))
-def test_seal_detects_every_change(body: str, place: int) -> None:
+def test_seal_detects_every_change(body: str, position: int) -> None:
     """A lock is intact, and no longer so if any character is changed."""
     text = seal(f"{body}{VERSION}[tool.minglibc]\n", fingerprint("a = 1"))
     digests = lock_digests(seal(text, fingerprint("a = 1")))
     assert digests is not None
     assert (fingerprint("a = 1"), True) == (digests.inputs, digests.intact)
     sealed = seal(text, fingerprint("a = 1"))
-    at = place % len(sealed)
+    at = position % len(sealed)
     changed = lock_digests(sealed[:at] + ("x" if sealed[at] != "x" else "y") + sealed[at + 1 :])
     assert changed is None or not changed.intact
 

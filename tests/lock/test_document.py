@@ -144,9 +144,9 @@ def test_indexes_in_the_lock(text: str, row: str) -> None:
 
 def test_truncated_lock(text: str) -> None:
     """A truncated lock is rejected, even if it is still valid TOML."""
-    for place in range(0, len(text) - 1, 97):
+    for length in range(0, len(text) - 1, 97):
         with pytest.raises(LockError):
-            reader.loads(text[:place])
+            reader.loads(text[:length])
     for border in re.finditer(r"^\[\[packages\]\]", text, re.MULTILINE):
         with pytest.raises(LockError):
             reader.loads(text[: border.start()])

@@ -180,7 +180,7 @@ def test_empty_lock_removes_nothing(project: LockedProject) -> None:
     ):
         check_rejected(project, spoiled, "pylock.toml")
     for border in range(2):
-        start = [place for place in range(len(text)) if text.startswith("[[packages]]", place)][border]
+        start = [position for position in range(len(text)) if text.startswith("[[packages]]", position)][border]
         check_rejected(project, text[:start], "pylock.toml")
 
 

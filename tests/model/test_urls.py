@@ -88,11 +88,11 @@ def _formatted_urls(tree: ast.AST) -> list[int]:
 def test_one_function_formats_urls() -> None:
     """No message formats a URL that did not pass ``display_url``."""
     root = Path(minglibc.__file__).parent
-    found = {}
+    offenders = {}
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         # A variable that display_url returned.
         lines = [] if "url = display_url(" in text else _formatted_urls(ast.parse(text))
         if lines:
-            found[str(path.relative_to(root))] = lines
-    assert found == {}
+            offenders[str(path.relative_to(root))] = lines
+    assert offenders == {}

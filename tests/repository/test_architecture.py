@@ -23,11 +23,11 @@ ALLOWED = {"urllib.parse"}
 
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name."""
-    found = {}
+    modules = {}
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules
 
 
 MODULES = modules()
@@ -52,7 +52,7 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _statements(node)
 
 
-GRAPH = {name: {found for found in imports(name) if found in MODULES and found != name} for name in MODULES}
+GRAPH = {name: {imported for imported in imports(name) if imported in MODULES and imported != name} for name in MODULES}
 
 
 def package(name: str) -> str:
@@ -68,8 +68,8 @@ KNOWN: set[tuple[str, str]] = set()
 def test_imports_point_down(name: str) -> None:
     """A module imports only from its own package and from packages below it."""
     level = PACKAGES.index(package(name))
-    above = {found for found in GRAPH[name] if package(found) and PACKAGES.index(package(found)) > level}
-    assert set() == {found for found in above if (name, found) not in KNOWN}
+    above = {imported for imported in GRAPH[name] if package(imported) and PACKAGES.index(package(imported)) > level}
+    assert set() == {imported for imported in above if (name, imported) not in KNOWN}
 
 
 def cycle() -> list[str]:
@@ -80,8 +80,8 @@ def cycle() -> list[str]:
         if name in path:
             return path[path.index(name) :]
         if name not in done:
-            for found in sorted(GRAPH[name]):
-                if circle := visit(found, [*path, name]):
+            for imported in sorted(GRAPH[name]):
+                if circle := visit(imported, [*path, name]):
                     return circle
             done.add(name)
         return []
@@ -97,7 +97,9 @@ def test_no_import_cycles() -> None:
 @pytest.mark.parametrize("name", [name for name in MODULES if package(name) in PURE])
 def test_pure_packages_stay_pure(name: str) -> None:
     """Packages that only compute import nothing that touches files, processes or networks."""
-    assert set() == {found for found in imports(name) if found.split(".")[0] in WORLD and found not in ALLOWED}
+    assert set() == {
+        imported for imported in imports(name) if imported.split(".")[0] in WORLD and imported not in ALLOWED
+    }
 
 
 def test_only_cli_prints() -> None:

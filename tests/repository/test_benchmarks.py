@@ -31,10 +31,10 @@ def test_failures_have_a_reason(tmp_path: Path) -> None:
     """If a tool fails, the result is the last line of its output."""
     with serving({}) as url:
         (case,) = locks.cases(PROJECT, ["minglibc"])
-        found = locks.Bench(tmp_path, url, None).run(case, "cold")
-    assert not isinstance(found, Run)
-    assert found.why.startswith("fails: ")
-    assert "requirements" in found.why
+        result = locks.Bench(tmp_path, url, None).run(case, "cold")
+    assert not isinstance(result, Run)
+    assert result.why.startswith("fails: ")
+    assert "requirements" in result.why
 
 
 def test_many_targets_and_one() -> None:
@@ -55,12 +55,12 @@ def test_parts_of_a_lock(tmp_path: Path) -> None:
     """All parts of a lock are measured, and a warm lock makes no requests."""
     with serving(index(2)) as url:
         head, _, columns, _, *rows = parts.table(tmp_path, url, PROJECT, rounds=1).splitlines()
-        found = parts.run(tmp_path, url, PROJECT, "cold")
+        measured = parts.run(tmp_path, url, PROJECT, "cold")
     assert "### tiny" == head
     assert "| ms | cold | warm | revalidate |" == columns
     named = {part for those in clocked.PARTS.values() for part in those.values()}
-    assert named | {clocked.START, clocked.REST, clocked.HTTPX} < found.keys()
-    assert all(seconds >= 0 for seconds in found.values())
+    assert named | {clocked.START, clocked.REST, clocked.HTTPX} < measured.keys()
+    assert all(seconds >= 0 for seconds in measured.values())
     cells = {part: figures for part, *figures in (row.strip("| ").split(" | ") for row in rows)}
     assert ["0", "0"] != cells[clocked.HTTPX][::2]
     assert "0" == cells[clocked.HTTPX][1]

@@ -84,11 +84,11 @@ def name_of(path: Path) -> str:
 
 def blocks(path: Path) -> list[Block]:
     """The fenced blocks of a document, in order."""
-    found = []
+    parsed = []
     for match in _BLOCK.finditer(path.read_text(encoding="utf-8")):
         marks = {m["key"]: m["value"] or "" for m in _COMMENT.finditer(match["comments"])}
-        found.append(Block(match["language"], match["body"], marks))
-    return found
+        parsed.append(Block(match["language"], match["body"], marks))
+    return parsed
 
 
 # Small stand-ins for the packages of the documents, with their real names, versions, tags and requirements.
@@ -232,14 +232,14 @@ def _need_python(text: str) -> None:
 
 def test_console_blocks_that_are_not_run() -> None:
     """Blocks that are not run are listed, with one of a few reasons."""
-    found: dict[tuple[str, str], int] = {}
+    skipped: dict[tuple[str, str], int] = {}
     for path in DOCUMENTS:
         for block in blocks(path):
             if block.language == "console" and "not run" in block.marks:
                 key = (name_of(path), block.marks["not run"])
-                found[key] = found.get(key, 0) + 1
-    assert found == NOT_RUN
-    assert set() == {reason for _, reason in found} - REASONS
+                skipped[key] = skipped.get(key, 0) + 1
+    assert skipped == NOT_RUN
+    assert set() == {reason for _, reason in skipped} - REASONS
 
 
 @pytest.mark.online
@@ -263,9 +263,9 @@ def test_examples_with_the_public_index(tmp_path: Path) -> None:
 
 def test_readme_commands() -> None:
     """README has two set-up commands of one line each; their comments identify them for CI."""
-    found = blocks(ROOT / "README.md")
+    sections = blocks(ROOT / "README.md")
     for mark in ("lock", "tests"):
-        (line,) = [block.body for block in found if mark in block.marks]
+        (line,) = [block.body for block in sections if mark in block.marks]
         assert 1 == line.count("\n")
 
 
@@ -277,10 +277,10 @@ def test_links(path: Path) -> None:
         target, _, anchor = match["target"].partition("#")
         if re.match(r"[a-z]+:", target):
             continue
-        place = (path.parent / target).resolve() if target else path
-        assert place.exists(), f"{name_of(path)}: {match['target']}"
+        destination = (path.parent / target).resolve() if target else path
+        assert destination.exists(), f"{name_of(path)}: {match['target']}"
         if anchor:
-            assert anchor in _anchors(place), f"{name_of(path)}: {match['target']}"
+            assert anchor in _anchors(destination), f"{name_of(path)}: {match['target']}"
 
 
 def _anchors(path: Path) -> set[str]:
@@ -292,8 +292,8 @@ def _anchors(path: Path) -> set[str]:
 def test_documents_have_no_local_details(path: Path) -> None:
     """Documents contain no traceback, no local path and not the public index's host."""
     text = path.read_text(encoding="utf-8")
-    found = [word for word in ("Traceback (", str(ROOT), "/root/", urlsplit(DEFAULT_INDEX_URL).netloc) if word in text]
-    assert [] == found
+    leaked = [word for word in ("Traceback (", str(ROOT), "/root/", urlsplit(DEFAULT_INDEX_URL).netloc) if word in text]
+    assert [] == leaked
 
 
 def test_all_documents_are_linked() -> None:
@@ -366,8 +366,10 @@ def _rows(parser: ArgumentParser, flags: set[str]) -> str:
             value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else "")
             names = ", ".join(f"`{flag}`" for flag in action.option_strings)
             names = names if action.nargs == 0 or not value else f"{names[:-1]} {value}`"
-            said, _, variable = (action.help or "").partition(" [MINGLIBC_")
-            rows.append(f"| {names} | {said[:1].upper()}{said[1:]} | {variable and f'`MINGLIBC_{variable[:-1]}`'} |")
+            description, _, variable = (action.help or "").partition(" [MINGLIBC_")
+            rows.append(
+                f"| {names} | {description[:1].upper()}{description[1:]} | {variable and f'`MINGLIBC_{variable[:-1]}`'} |"
+            )
     return "\n".join(rows)
 
 

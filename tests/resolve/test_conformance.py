@@ -78,10 +78,10 @@ def clean() -> dict[str, str]:
 
 def requested(scenario: Scenario) -> list[str]:
     """All that the lock is for: the project's own requirements, its extras' and its groups'."""
-    found = list(scenario.requires)
+    requirements = list(scenario.requires)
     for lists in (scenario.optional_dependencies, scenario.dependency_groups):
-        found += [entry for entries in lists.values() for entry in entries if isinstance(entry, str)]
-    return found
+        requirements += [entry for entries in lists.values() for entry in entries if isinstance(entry, str)]
+    return requirements
 
 
 def ask_uv(uv: str, scenario: Scenario, label: str, index: IndexServer, folder: Path) -> Answer:
@@ -142,14 +142,14 @@ def ask_pip(pip: list[str], scenario: Scenario, label: str, index: IndexServer, 
     )
     if ran.returncode:
         return None
-    return {each["metadata"]["name"]: each["metadata"]["version"] for each in json.loads(ran.stdout)["install"]}
+    return {item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(ran.stdout)["install"]}
 
 
 def parted(label: str) -> tuple[str, str, str]:
     """Python, architecture and cap of a target's label."""
-    found = re.fullmatch(r"cp(\d)(\d+)-(\w+)-glibc([\d.]+)", label)
-    assert found is not None, label
-    return f"{found[1]}.{found[2]}", found[3], found[4]
+    match = re.fullmatch(r"cp(\d)(\d+)-(\w+)-glibc([\d.]+)", label)
+    assert match is not None, label
+    return f"{match[1]}.{match[2]}", match[3], match[4]
 
 
 def comparable(scenario: Scenario, tool: str) -> list[str]:

@@ -80,11 +80,11 @@ def test_several_targets(seed: int) -> None:
     for target in (TARGET, NEWER):
         oracle = Oracle(case, target)
         try:
-            found = resolve(case.roots, TargetCompatibility(target), index, preferences=preferences, patience=5)
+            resolution = resolve(case.roots, TargetCompatibility(target), index, preferences=preferences, patience=5)
         except Unresolvable:
             assert next(oracle.answers(), None) is None
         else:
-            preferences = {name: wheel.version for name, wheel in found.wheels.items()}
+            preferences = {name: wheel.version for name, wheel in resolution.wheels.items()}
             assert oracle.is_valid(preferences)
 
 

@@ -63,14 +63,14 @@ def lock(project: Path, *options: str) -> Cost:
 
 def locked(project: Path) -> dict[str, str]:
     """What the one target has."""
-    found = read_lock(project)
-    return found.versions(found.targets[0])
+    lock_file = read_lock(project)
+    return lock_file.versions(lock_file.targets[0])
 
 
-def files(releases: int, each: int) -> Iterator[dict[str, Any]]:
+def files(releases: int, per_release: int) -> Iterator[dict[str, Any]]:
     """So many files of so many releases of big."""
     for release in range(releases):
-        for build in range(each):
+        for build in range(per_release):
             name = f"big-1.{release}-{build}-py3-none-any.whl"
             yield {
                 "filename": name,
@@ -113,10 +113,17 @@ PAGES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("releases", "each", "html", "bound"), PAGES)
-def test_large_pages(index: IndexServer, project: Path, releases: int, each: int, html: bool, bound: Cost) -> None:  # noqa: FBT001, PLR0917  a table's columns
+@pytest.mark.parametrize(("releases", "per_release", "html", "bound"), PAGES)
+def test_large_pages(  # noqa: PLR0917  a table's columns
+    index: IndexServer,
+    project: Path,
+    releases: int,
+    per_release: int,
+    html: bool,  # noqa: FBT001  a table's column
+    bound: Cost,
+) -> None:
     """A page of hundreds of thousands of files is read in bounded time and memory, and from the cache in less."""
-    size = serve(index, files(releases, each), html=html)
+    size = serve(index, files(releases, per_release), html=html)
     cost = lock(project)
     again = lock(project, "--upgrade")
     print(f"{size / 1e6:.0f} MB: {cost}; from the cache {again}")
@@ -140,8 +147,8 @@ def test_a_large_page(index: IndexServer, project: Path) -> None:
 def test_memory_grows_with_a_page_in_proportion(index: IndexServer, project: Path, html: bool) -> None:  # noqa: FBT001  a parameter
     """Each file adds less than 3 KiB while a page is read, and nothing when it comes from the cache."""
     costs = []
-    for each in (25, 100):
-        serve(index, files(250, each), html=html)
+    for per_release in (25, 100):
+        serve(index, files(250, per_release), html=html)
         cold = lock(project, "--refresh", "--upgrade")
         costs.append((cold, lock(project, "--upgrade")))
         assert {"big": "99999.0"} == locked(project)
@@ -163,8 +170,8 @@ def test_two_hundred_releases_of_backtracking(index: IndexServer, project: Path)
     assert {"deep": "1.0", "base": "1.0", "pin": "1.0"} == locked(project)
     assert cost.seconds < 1.5 * PATIENCE
     assert time.monotonic() - began < 30
-    asked = [request.path for request in index.requests if request.path.endswith(".metadata")]
-    assert len(asked) == len(set(asked))
+    paths = [request.path for request in index.requests if request.path.endswith(".metadata")]
+    assert len(paths) == len(set(paths))
 
 
 @pytest.mark.slow

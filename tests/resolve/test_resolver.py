@@ -55,11 +55,11 @@ def versions(wheels: Mapping[str, Artifact]) -> dict[str, str]:
     return {name: wheel.version for name, wheel in wheels.items()}
 
 
-def settled(asked: list[Root], shelf: Shelf, preferences: Mapping[str, str] = {}) -> dict[str, str] | None:
+def settled(requirements: list[Root], shelf: Shelf, preferences: Mapping[str, str] = {}) -> dict[str, str] | None:
     """The versions that the passes find, by name."""
     provider = Provider(shelf, JUDGE, preferences=preferences)
-    found = settle(provider, [dependency for group in provider.roots(asked).values() for dependency in group])
-    return None if found is None else {pin.name: pin.wheel.version for pin in found.pins.values()}
+    solution = settle(provider, [dependency for group in provider.roots(requirements).values() for dependency in group])
+    return None if solution is None else {pin.name: pin.wheel.version for pin in solution.pins.values()}
 
 
 CLICK = Shelf({"app": {1: ("cli", "tool")}, "cli": {1: (), 2: (), 3: ()}, "tool": {1: ("cli>=2,<3",)}})
@@ -101,25 +101,25 @@ PROJECTS = st.fixed_dictionaries({
 
 @given(PROJECTS, st.lists(st.builds("{}{}".format, NAMES, BOUNDS), min_size=1, max_size=3), st.dictionaries(NAMES, st.sampled_from(["1.0", "2.0", "3.0"])))  # fmt: skip
 def test_everything_is_the_first_choice_of_all_who_ask(
-    projects: Projects, asked: list[str], preferences: dict[str, str]
+    projects: Projects, requested: list[str], preferences: dict[str, str]
 ) -> None:
     """An answer admits all demands, holds all that is required, and each version is the preferred or the newest admitted."""
     shelf = Shelf(projects)
-    found = settled(roots(*asked), shelf, preferences)
-    if found is None:
+    solution = settled(roots(*requested), shelf, preferences)
+    if solution is None:
         return
     required: dict[str, list[Requirement]] = {}
-    for text in asked:
+    for text in requested:
         required.setdefault(parse(text).name, []).append(parse(text))
-    for name, version in found.items():
+    for name, version in solution.items():
         for text in projects[name][int(version.partition(".")[0])]:
             required.setdefault(parse(text).name, []).append(parse(text))
-    assert required.keys() == found.keys()
+    assert required.keys() == solution.keys()
     for name, requirements in required.items():
         page = shelf.project(name)
         mask = page.versions.all
         for requirement in requirements:
             mask &= page.versions.mask(requirement.specifier)
-        admitted = [text for place, text in enumerate(page.versions.texts) if mask >> place & 1]
+        admitted = [text for position, text in enumerate(page.versions.texts) if mask >> position & 1]
         first = preferences[name] if preferences.get(name) in admitted else admitted[-1]
-        assert first == found[name]
+        assert first == solution[name]

@@ -65,9 +65,9 @@ class Page:
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression on the page."""
-        found = self._call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in found, found
-        return found["result"].get("value")
+        reply = self._call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     def press(self, key: str) -> None:
         """Press and release a key."""

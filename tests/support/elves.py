@@ -230,25 +230,25 @@ class _Writer:
         has_note = ".note.gnu.property" in self.parts
         segment_count = 1 + sum(map(bool, (self.tags, interpreter, has_note, self.split, self.stack is not None)))
         at = header_size + segment_count * segment_size
-        places: dict[str, int] = {}
+        addresses: dict[str, int] = {}
         body = b""
         for name, data in self.parts.items():
             body += bytes(-(at + len(body)) % 8)
-            places[name] = at + len(body)
+            addresses[name] = at + len(body)
             body += data
         if dynamic_size:
             body += bytes(-(at + len(body)) % 8)
-            places[".dynamic"] = at + len(body)
-            body += self._dynamic(places)
+            addresses[".dynamic"] = at + len(body)
+            body += self._dynamic(addresses)
         sections = b""
         section_table, section_count = 0, 0
         if section_headers:
-            sections, section_count, names = self._sections(places, at + len(body), dynamic_size)
+            sections, section_count, names = self._sections(addresses, at + len(body), dynamic_size)
             body += names
             body += bytes(-(at + len(body)) % 8)
             section_table = at + len(body)
         end = at + len(body)
-        segments = self._segments(places, end, dynamic_size, interpreter)
+        segments = self._segments(addresses, end, dynamic_size, interpreter)
         kind = ET_EXEC if executable and not self.tags else ET_DYN
         ident = b"\x7fELF" + bytes([2 if self.wide else 1, 1 if self.order == "<" else 2, 1]) + bytes(9)
         header = ident + self.pack(
@@ -269,27 +269,27 @@ class _Writer:
         )
         return header + segments + body + sections
 
-    def _dynamic(self, places: dict[str, int]) -> bytes:
-        values = [(tag, places[value] if isinstance(value, str) else value) for tag, value in self.tags]
+    def _dynamic(self, addresses: dict[str, int]) -> bytes:
+        values = [(tag, addresses[value] if isinstance(value, str) else value) for tag, value in self.tags]
         return b"".join(self.pack(self.word * 2, tag, value) for tag, value in [*values, (0, 0)])
 
-    def _segments(self, places: dict[str, int], end: int, dynamic_size: int, interpreter: str | None) -> bytes:
+    def _segments(self, addresses: dict[str, int], end: int, dynamic_size: int, interpreter: str | None) -> bytes:
         # The kernel requires PT_INTERP before PT_LOAD; loaders write to PT_DYNAMIC; without PT_GNU_STACK glibc requires
         # an executable stack, which newer kernels and glibc versions reject.
         segments = []
         if interpreter:
-            segments.append((PT_INTERP, 4, places[".interp"], len(interpreter) + 1, 1))
+            segments.append((PT_INTERP, 4, addresses[".interp"], len(interpreter) + 1, 1))
         if self.split:
             middle = (
-                places[self.split] + (dynamic_size if self.split == ".dynamic" else len(self.parts[self.split])) // 2
+                addresses[self.split] + (dynamic_size if self.split == ".dynamic" else len(self.parts[self.split])) // 2
             )
             segments += [(PT_LOAD, 6, 0, middle, PAGE), (PT_LOAD, 6, middle, end - middle, PAGE)]
         else:
             segments.append((PT_LOAD, 6, 0, end, PAGE))
         if note := self.parts.get(".note.gnu.property"):
-            segments.append((PT_NOTE, 4, places[".note.gnu.property"], len(note), 8 if self.wide else 4))
+            segments.append((PT_NOTE, 4, addresses[".note.gnu.property"], len(note), 8 if self.wide else 4))
         if dynamic_size:
-            segments.append((PT_DYNAMIC, 6, places[".dynamic"], dynamic_size, 8))
+            segments.append((PT_DYNAMIC, 6, addresses[".dynamic"], dynamic_size, 8))
         if self.stack is not None:
             segments.append((PT_GNU_STACK, self.stack, 0, 0, 16))
         return b"".join(self._segment(*segment) for segment in segments)
@@ -299,7 +299,7 @@ class _Writer:
             return self.pack("IIQQQQQQ", kind, flags, at, at, at, size, size, align)
         return self.pack("IIIIIIII", kind, at, at, at, size, size, flags, align)
 
-    def _sections(self, places: dict[str, int], at: int, dynamic_size: int) -> tuple[bytes, int, bytes]:
+    def _sections(self, addresses: dict[str, int], at: int, dynamic_size: int) -> tuple[bytes, int, bytes]:
         """The section header table, the number of its entries, and the section names."""
         # Type, the part that sh_link names, entry size.
         kinds = {
@@ -313,13 +313,13 @@ class _Writer:
             ".dynamic": (6, ".dynstr", 16 if self.wide else 8),
         }
         names = _Strings()
-        order = ["", *places]
+        order = ["", *addresses]
         table = self._section(0, 0, 0, 0)
-        for name, place in places.items():
+        for name, address in addresses.items():
             kind, link, entry = kinds[name]
             size = dynamic_size if name == ".dynamic" else len(self.parts[name])
             info = {".gnu.version_r": self.verneed_count, ".dynsym": 1}.get(name, 0)
-            table += self._section(names(name), kind, place, size, link=order.index(link), info=info, entry=entry)
+            table += self._section(names(name), kind, address, size, link=order.index(link), info=info, entry=entry)
         shstrtab = names(".shstrtab")
         table += self._section(shstrtab, 3, at, len(names.data))
         return table, len(order) + 1, names.data

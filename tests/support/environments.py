@@ -65,8 +65,8 @@ def locked_pair(folder: Path, index: IndexServer) -> LockedProject:
 
 def site_packages(prefix: Path) -> Path:
     """The one site-packages folder of an environment."""
-    (found,) = (prefix / "lib").glob("python3.*/site-packages")
-    return found
+    (folder,) = (prefix / "lib").glob("python3.*/site-packages")
+    return folder
 
 
 def installed(prefix: Path) -> dict[str, str]:
@@ -101,10 +101,10 @@ def leftovers(prefix: Path) -> set[str]:
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes | str]]:
     """Every file below *folder* with its mode and content."""
-    found: dict[str, tuple[int, bytes | str]] = {}
+    entries: dict[str, tuple[int, bytes | str]] = {}
     for path in sorted(folder.rglob("*")):
         if path.name in {"proof", "__pycache__"} or path.suffix == ".pyc":
             continue
         content = str(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
-        found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
-    return found
+        entries[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
+    return entries

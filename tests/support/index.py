@@ -506,10 +506,10 @@ class IndexServer:
         if not ranges:
             return Answer(200, body, headers)
         headers["Accept-Ranges"] = "bytes"
-        asked = _RANGE.fullmatch(request.headers.get("Range", ""))
-        if not asked or request.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
+        requested = _RANGE.fullmatch(request.headers.get("Range", ""))
+        if not requested or request.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
             return Answer(200, body, headers)
-        bounds = _bounds(asked[1], asked[2], len(body))
+        bounds = _bounds(requested[1], requested[2], len(body))
         if bounds is None:
             return Answer(416, b"", {**headers, "Content-Range": f"bytes */{len(body)}"})
         start, end = bounds

@@ -29,10 +29,8 @@ class Musl:
     def compile(self, folder: Path, source: str, *options: str) -> Path:
         """Compile *source* with GCC for this musl, in *folder*."""
         specs = (self.root / _HOME / "musl-gcc.specs").read_text(encoding="utf-8")
-        for place in ("usr/lib/x86_64-linux-musl", "usr/include/x86_64-linux-musl", "lib/ld-musl-x86_64.so.1"):
-            specs = specs.replace(f" /{place}", f" {self.root}/{place}").replace(
-                f"-L/{place}", f"-L{self.root}/{place}"
-            )
+        for path in ("usr/lib/x86_64-linux-musl", "usr/include/x86_64-linux-musl", "lib/ld-musl-x86_64.so.1"):
+            specs = specs.replace(f" /{path}", f" {self.root}/{path}").replace(f"-L/{path}", f"-L{self.root}/{path}")
         (folder / "specs").write_text(specs, encoding="utf-8")
         (folder / "source.c").write_text(source, encoding="utf-8")
         made = folder / "made"

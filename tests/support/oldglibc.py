@@ -206,8 +206,8 @@ def debian_packages(name: str, *packages: str) -> Path:
 def interpreter(version: str) -> Path:
     """This machine's CPython *version* (``3.9``), from PATH or pyenv; raises Unavailable."""
     name = f"python{version}"
-    found = [shutil.which(name, path=ENVIRONMENT.get("PATH")), *PYENV.glob(f"versions/{version}.*/bin/{name}")]
-    for candidate in filter(None, found):
+    candidates = [shutil.which(name, path=ENVIRONMENT.get("PATH")), *PYENV.glob(f"versions/{version}.*/bin/{name}")]
+    for candidate in filter(None, candidates):
         # A pyenv shim on PATH may not start.
         outcome = run([str(candidate), "-c", "import sys; print(sys.executable)"])
         if outcome.returncode == 0:

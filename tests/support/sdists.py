@@ -58,7 +58,7 @@ def _wheel(folder, contents):
             sys.version_info[0], sys.version_info[1], "m" if sys.version_info < (3, 8) else "", os.uname().machine)
     name, version = SPEC["made_name"], SPEC["made_version"]
     info = "%s-%s.dist-info" % (name.replace("-", "_"), version)
-    requires = "".join("Requires-Dist: %s\n" % each for each in SPEC["requires"])
+    requires = "".join("Requires-Dist: %s\n" % entry for entry in SPEC["requires"])
     contents[info + "/METADATA"] = ("Metadata-Version: 2.1\nName: %s\nVersion: %s\n%s" % (name, version, requires)).encode()
     pure = str(tag.endswith("-any")).lower()
     tags = "".join("Tag: %s-%s-%s\n" % (one, tag.split("-")[1], tag.split("-")[2]) for one in tag.split("-")[0].split("."))
