@@ -55,7 +55,7 @@ def measure(folder: Path, url: str, *, rounds: int = 3) -> tuple[Run, Run]:
 
 def growth(folder: Path) -> dict[tuple[str, int], list[float]]:
     """Seconds of processor of a cold and a warm lock by number of targets, in the order of SIZES: a busy machine changes none."""
-    found: dict[tuple[str, int], list[float]] = {}
+    seconds: dict[tuple[str, int], list[float]] = {}
     print(f"{'packages':>8} {'targets':>7} {'cold s':>8} {'CPU s':>8} {'warm s':>8} {'CPU s':>8} {'peak MiB':>8}")
     for size in SIZES:
         with serving(index(size)) as url:
@@ -64,9 +64,9 @@ def growth(folder: Path) -> dict[tuple[str, int], list[float]]:
                 cold, warm = measure(folder, url)
                 figures = f"{cold.wall:8.3f} {cold.cpu:8.3f} {warm.wall:8.3f} {warm.cpu:8.3f} {cold.peak:8.0f}"
                 print(f"{size:8} {targets:7} {figures}", flush=True)
-                found.setdefault(("cold", targets), []).append(cold.cpu)
-                found.setdefault(("warm", targets), []).append(warm.cpu)
-    return found
+                seconds.setdefault(("cold", targets), []).append(cold.cpu)
+                seconds.setdefault(("warm", targets), []).append(warm.cpu)
+    return seconds
 
 
 def memory(folder: Path) -> None:
@@ -95,7 +95,7 @@ def synthetic(targets: int) -> tools.Project:
 def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project]]]:
     """The index to measure on, and the projects that are on it."""
     if arguments.index:
-        folders = [arguments.workloads / each for each in arguments.workload] or sorted(arguments.workloads.iterdir())
+        folders = [arguments.workloads / name for name in arguments.workload] or sorted(arguments.workloads.iterdir())
         yield arguments.index, [tools.Project.load(folder / "pyproject.toml") for folder in folders]
     else:
         with serving(index(100), latency=arguments.latency_ms / 1000) as url:
@@ -160,15 +160,17 @@ def main() -> None:
     profile = commands.add_parser("profile", help="where the time of minglibc's own processor goes in a lock, by part")
     profile.add_argument("--rounds", type=int, default=5)
     profile.set_defaults(run=profiling)
-    for each in (lock, profile):
-        each.add_argument(
+    for subparser in (lock, profile):
+        subparser.add_argument(
             "--index", help="a simple index that has what the workloads need; else a synthetic one is served"
         )
-        each.add_argument(
-            "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each answer"
+        subparser.add_argument(
+            "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each response"
         )
-        each.add_argument("--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml")
-        each.add_argument("--workload", action="append", default=[], help="only this one")
+        subparser.add_argument(
+            "--workloads", type=Path, help="a folder with a folder for each workload's pyproject.toml"
+        )
+        subparser.add_argument("--workload", action="append", default=[], help="only this one")
     sync = commands.add_parser("syncs", help="`sync` beside `uv pip sync`, on the same lock")
     sync.add_argument("project", nargs="+", type=Path, help="a folder with a pyproject.toml")
     sync.add_argument("--tools", type=Path, help="the folder that `install` filled")

@@ -74,8 +74,8 @@ def _importing(name: str, *rest: Any) -> str:
 def _wrap(name: str, module: Any) -> None:
     for path, part in PARTS.get(name, {}).items():
         owner, _, attribute = path.rpartition(".")
-        place = getattr(module, owner) if owner else module
-        setattr(place, attribute, timed(part, getattr(place, attribute)))
+        target = getattr(module, owner) if owner else module
+        setattr(target, attribute, timed(part, getattr(target, attribute)))
 
 
 def _watch_imports() -> None:

@@ -117,7 +117,7 @@ def sets() -> list[Set]:
 
 def bodies(case: Case) -> dict[str, bytes]:
     """The index of a case, as ``serving`` serves it."""
-    found: dict[str, bytes] = {}
+    responses: dict[str, bytes] = {}
     for name, releases in case.packages.items():
         files = []
         for version, release in releases.items():
@@ -128,15 +128,17 @@ def bodies(case: Case) -> dict[str, bytes]:
                 *(f'Requires-Dist: {t} ; extra == "{e}"' for e, texts in release.extras.items() for t in texts),
             ]
             metadata = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""])
-            found[f"/files/{filename}.metadata"] = metadata.encode()
+            responses[f"/files/{filename}.metadata"] = metadata.encode()
             files.append({
                 "filename": filename,
                 "url": f"../../files/{filename}",
                 "hashes": {"sha256": hashlib.sha256(filename.encode()).hexdigest()},
                 "core-metadata": True,
             })  # fmt: skip
-        found[f"/simple/{name}/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": files}).encode()
-    return found
+        responses[f"/simple/{name}/"] = json.dumps(
+            {"meta": {"api-version": "1.1"}, "name": name, "files": files}
+        ).encode()
+    return responses
 
 
 def project(folder: Path, requires: Sequence[str], python: str, exclude_newer: str = "") -> None:
@@ -189,12 +191,25 @@ def family_rows(folder: Path, uv: str) -> Iterator[tuple[str, int, Run, Run]]:
 
 def public_rows(folder: Path, uv: str) -> Iterator[tuple[str, Run, Run]]:
     """Both tools' runs of each public set."""
-    for each in sets():
-        project(folder / each.name, each.requirements, each.python, each.exclude_newer)
+    for workload in sets():
+        project(
+            folder / workload.name,
+            workload.requirements,
+            workload.python,
+            workload.exclude_newer,
+        )
         try:
-            yield each.name, *compare(folder / each.name, uv, each.python, exclude_newer=each.exclude_newer)
+            yield (
+                workload.name,
+                *compare(
+                    folder / workload.name,
+                    uv,
+                    workload.python,
+                    exclude_newer=workload.exclude_newer,
+                ),
+            )
         except subprocess.CalledProcessError as error:
-            print(f"{each.name}: {error.stderr.strip()}", file=sys.stderr)
+            print(f"{workload.name}: {error.stderr.strip()}", file=sys.stderr)
 
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 400, 70, 500, 40, 340

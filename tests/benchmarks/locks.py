@@ -53,60 +53,60 @@ class Bench:
         command = {"check": case.tool.check, "revalidate": case.tool.refresh}.get(scenario, case.tool.lock)
         if command is None:
             return Failed(_NONE_SUCH)
-        place = self._folder / f"{case.project.name}-{case.label}-{'cold' if scenario == 'cold' else 'kept'}".replace(
+        folder = self._folder / f"{case.project.name}-{case.label}-{'cold' if scenario == 'cold' else 'kept'}".replace(
             " ", "-"
         )
-        cache, lock = place / "cache", place / "project" / case.tool.locks
+        cache, lock = folder / "cache", folder / "project" / case.tool.locks
         if scenario == "cold":
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         if not cache.exists():
-            self._make(case, place)
+            self._make(case, folder)
             if scenario != "cold":
-                first = self._lock(case, program, place, case.tool.lock)
+                first = self._lock(case, program, folder, case.tool.lock)
                 if isinstance(first, Failed):
                     return first
         if scenario in {"warm", "revalidate"}:
             lock.unlink(missing_ok=True)
         elif scenario in {"unchanged", "check"} and not lock.exists():
-            self._lock(case, program, place, case.tool.lock)
-        return self._lock(case, program, place, command)
+            self._lock(case, program, folder, case.tool.lock)
+        return self._lock(case, program, folder, command)
 
-    def _make(self, case: Case, place: Path) -> None:
+    def _make(self, case: Case, folder: Path) -> None:
         for name in ("project", "home", "tmp"):
-            (place / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).mkdir(parents=True, exist_ok=True)
         seed = self._installed / PEX_SEED if self._installed and case.tool.name == "pex" else None
         if seed is not None and seed.exists():
-            shutil.copytree(seed, place / "cache", symlinks=True)
+            shutil.copytree(seed, folder / "cache", symlinks=True)
         else:
-            (place / "cache").mkdir()
-        prepare(case.tool, case.project, self._index, place / "project")
+            (folder / "cache").mkdir()
+        prepare(case.tool, case.project, self._index, folder / "project")
 
-    def _lock(self, case: Case, program: str, place: Path, command: Command) -> Run | Failed:
-        cache = str(place / "cache")
+    def _lock(self, case: Case, program: str, folder: Path, command: Command) -> Run | Failed:
+        cache = str(folder / "cache")
         arguments = command(case.project, self._index, cache)
         environment = {
             "PATH": os.pathsep.join((os.path.dirname(program), "/usr/local/bin", "/usr/bin", "/bin")),
-            "HOME": str(place / "home"),
-            "TMPDIR": str(place / "tmp"),
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
             "XDG_CACHE_HOME": f"{cache}/xdg",
             "LANG": "C.UTF-8",
             "NO_PROXY": "127.0.0.1",
             **case.tool.variables(cache, self._index),
         }
         try:
-            return measured([program, *arguments], folder=place / "project", environment=environment)
+            return measured([program, *arguments], folder=folder / "project", environment=environment)
         except subprocess.CalledProcessError as error:
-            said = str(error.stderr).strip().splitlines() or ["says nothing"]
-            return Failed(f"fails: {said[-1][:120]}")
+            lines = str(error.stderr).strip().splitlines() or ["says nothing"]
+            return Failed(f"fails: {lines[-1][:120]}")
 
 
 def cases(project: Project, tools: Sequence[str]) -> list[Case]:
     """What is run on *project*: the tools that can, and of many targets one alone by minglibc beside them."""
     chosen = [tool for tool in TOOLS if not tools or tool.name in tools]
-    found = [Case(tool.name, tool, project) for tool in chosen if tool.many or project.is_single]
+    selected = [Case(tool.name, tool, project) for tool in chosen if tool.many or project.is_single]
     if not project.is_single:
-        found[1:1] = [Case("minglibc, one target", TOOLS[0], project.one_target)]
-    return found
+        selected[1:1] = [Case("minglibc, one target", TOOLS[0], project.one_target)]
+    return selected
 
 
 def compare(
@@ -153,19 +153,19 @@ def _table(
         peak = f"{max(run.peak for run in done):.0f}" if done else "-"
         yield f"| {case.label} | {' | '.join(cells)} | {peak} |"
         for scenario in scenarios:
-            found = figures[case.label, scenario]
-            if isinstance(found, Failed) and found.why != _NONE_SUCH:
-                notes.append(f"\n{case.label}, {scenario}: {found.why}")
+            result = figures[case.label, scenario]
+            if isinstance(result, Failed) and result.why != _NONE_SUCH:
+                notes.append(f"\n{case.label}, {scenario}: {result.why}")
     yield from dict.fromkeys(notes)
 
 
-def _runs(found: list[Run] | Failed) -> list[Run]:
-    return [] if isinstance(found, Failed) else found
+def _runs(result: list[Run] | Failed) -> list[Run]:
+    return [] if isinstance(result, Failed) else result
 
 
-def _cell(found: list[Run] | Failed, first: list[Run] | Failed) -> str:
+def _cell(result: list[Run] | Failed, first: list[Run] | Failed) -> str:
     """Seconds, and how many times the first tool's, as the median of the rounds' ratios."""
-    runs, firsts = _runs(found), _runs(first)
+    runs, firsts = _runs(result), _runs(first)
     if not runs:
         return "-"
     seconds = f"{statistics.median(run.wall for run in runs):.2f}"

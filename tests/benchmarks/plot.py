@@ -26,11 +26,11 @@ def draw(sizes: Sequence[int], seconds: Mapping[tuple[str, int], Sequence[float]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{_COLORS[targets]}" stroke-width="2"{dash}/>')
         text = f"{kind}, {targets} target{'s' if targets > 1 else ''}: {values[-1]:.2g} s"
         ends.append((_y(values[-1]) + 4, text, _COLORS[targets]))
-    place = 0.0
+    position = 0.0
     for due, text, color in sorted(ends):
         # Curves may end beside each other, and their names may not.
-        place = max(due, place + 15)
-        parts.append(_label(_x(sizes[-1], sizes) + 8, place, text, "start", color))
+        position = max(due, position + 15)
+        parts.append(_label(_x(sizes[-1], sizes) + 8, position, text, "start", color))
     steepest = f"{_x(sizes[0], sizes):.1f},{_y(_DECADES[0]):.1f} {_x(sizes[-1], sizes):.1f},{_y(_DECADES[0] * sizes[-1] / sizes[0]):.1f}"
     parts.append(f'<polyline points="{steepest}" fill="none" stroke="#999" stroke-dasharray="2 4"/>')
     parts.append(_label(_x(sizes[0], sizes) + 30, _y(_DECADES[0]) - 4, "linear", "start", "#777"))
@@ -48,9 +48,9 @@ def _y(value: float) -> float:
 
 
 def _rule(value: float) -> str:
-    place = _y(value)
-    line = f'<line x1="{_LEFT}" x2="{_LEFT + 450}" y1="{place:.1f}" y2="{place:.1f}" stroke="#ddd"/>'
-    return line + _label(_LEFT - 8, place + 4, f"{value:g}", "end", "#555")
+    position = _y(value)
+    line = f'<line x1="{_LEFT}" x2="{_LEFT + 450}" y1="{position:.1f}" y2="{position:.1f}" stroke="#ddd"/>'
+    return line + _label(_LEFT - 8, position + 4, f"{value:g}", "end", "#555")
 
 
 def _label(x: float, y: float, text: str, anchor: str, color: str = "#222") -> str:

@@ -67,19 +67,19 @@ def _uv(program: str, locked: Path) -> list[str]:
     return [program, "pip", "sync", "--quiet", str(locked / "pylock.toml"), "--python"]
 
 
-def _runs(place: Path, command: Sequence[str]) -> list[Run]:
+def _runs(folder: Path, command: Sequence[str]) -> list[Run]:
     """A run of each scenario, in the order of SCENARIOS."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    environment = {**os.environ, "MINGLIBC_CACHE_DIR": str(place / "cache"), "UV_CACHE_DIR": str(place / "cache")}
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    environment = {**os.environ, "MINGLIBC_CACHE_DIR": str(folder / "cache"), "UV_CACHE_DIR": str(folder / "cache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    found = []
+    runs = []
     for anew in (True, True, False):
         if anew:
-            shutil.rmtree(place / "venv", ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
-        found.append(measured([*command, str(place / "venv")], folder=place, environment=environment))
-    return found
+            shutil.rmtree(folder / "venv", ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+        runs.append(measured([*command, str(folder / "venv")], folder=folder, environment=environment))
+    return runs
 
 
 def _wheels(project: Project, kept: Path, program: str) -> list[Path]:
@@ -98,17 +98,19 @@ def _wheels(project: Project, kept: Path, program: str) -> list[Path]:
 def _index(wheels: Iterable[Path]) -> dict[str, bytes]:
     """Paths and bodies of an index of *wheels*."""
     pages: dict[str, list[dict[str, object]]] = {}
-    found: dict[str, bytes] = {}
+    responses: dict[str, bytes] = {}
     for wheel in wheels:
         content = wheel.read_bytes()
         with zipfile.ZipFile(wheel) as archive:
             (path,) = (
-                each for each in archive.namelist() if each.count("/") == 1 and each.endswith(".dist-info/METADATA")
+                member
+                for member in archive.namelist()
+                if member.count("/") == 1 and member.endswith(".dist-info/METADATA")
             )
             metadata = archive.read(path)
         name = wheel.name.partition("-")[0].replace("_", "-").replace(".", "-").lower()
-        found[f"/files/{wheel.name}"] = content
-        found[f"/files/{wheel.name}.metadata"] = metadata
+        responses[f"/files/{wheel.name}"] = content
+        responses[f"/files/{wheel.name}.metadata"] = metadata
         entry = {
             "filename": wheel.name,
             "url": f"../../files/{wheel.name}",
@@ -119,5 +121,5 @@ def _index(wheels: Iterable[Path]) -> dict[str, bytes]:
         pages.setdefault(name, []).append(entry)
     for name, files in pages.items():
         page = {"meta": {"api-version": "1.1"}, "name": name, "files": files}
-        found[f"/simple/{name}/"] = json.dumps(page).encode()
-    return found
+        responses[f"/simple/{name}/"] = json.dumps(page).encode()
+    return responses

@@ -20,17 +20,17 @@ def name(number: int) -> str:
 
 def index(projects: int, *, files: int = 0) -> dict[str, bytes]:
     """Paths and bodies of an index whose project n requires 2n+1 and 2n+2; *files* are added to the first one's page."""
-    found: dict[str, bytes] = {}
+    responses: dict[str, bytes] = {}
     for number in range(projects):
         requires = [name(child) for child in (2 * number + 1, 2 * number + 2) if child < projects]
-        entries = [entry for release in range(RELEASES) for entry in _release(found, number, release, requires)]
+        entries = [entry for release in range(RELEASES) for entry in _release(responses, number, release, requires)]
         if number == 0:
             entries[:0] = [
                 _entry(number, f"0.{n // 50}", f"cp39-abi3-macosx_{n % 50}_0_arm64", "") for n in range(files)
             ]
         page = {"meta": {"api-version": "1.1"}, "name": name(number), "files": entries}
-        found[f"/simple/{name(number)}/"] = json.dumps(page).encode()
-    return found
+        responses[f"/simple/{name(number)}/"] = json.dumps(page).encode()
+    return responses
 
 
 def as_html(page: bytes) -> bytes:
@@ -47,16 +47,18 @@ def _said(metadata: object) -> str:
     return f"sha256={metadata['sha256']}" if isinstance(metadata, dict) else "false"
 
 
-def _release(found: dict[str, bytes], number: int, release: int, requires: list[str]) -> Iterator[dict[str, object]]:
+def _release(
+    responses: dict[str, bytes], number: int, release: int, requires: list[str]
+) -> Iterator[dict[str, object]]:
     """Every third project is pure; the others have a wheel for each Python and architecture."""
     version = f"1.{release}"
-    bounds = "".join(f"Requires-Dist: {each}>=1.{release // 2}\n" for each in requires)
+    bounds = "".join(f"Requires-Dist: {requirement}>=1.{release // 2}\n" for requirement in requires)
     metadata = f"Metadata-Version: 2.1\nName: {name(number)}\nVersion: {version}\n{bounds}\n".encode()
     digest = hashlib.sha256(metadata).hexdigest()
     compiled = [f"cp3{minor}-cp3{minor}-manylinux_2_17_{arch}" for minor in PYTHONS for arch in ARCHITECTURES]
     for tail in ["py3-none-any"] if number % 3 == 0 else compiled:
         entry = _entry(number, version, tail, digest)
-        found[f"/files/{entry['filename']}.metadata"] = metadata
+        responses[f"/files/{entry['filename']}.metadata"] = metadata
         yield entry
 
 

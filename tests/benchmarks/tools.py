@@ -283,7 +283,9 @@ TOOLS = (
 
 def prepare(tool: Tool, project: Project, index: str, folder: Path) -> None:
     """Write what *tool* reads."""
-    (folder / _REQUIREMENTS).write_text("".join(f"{each}\n" for each in project.requirements), encoding="utf-8")
+    (folder / _REQUIREMENTS).write_text(
+        "".join(f"{requirement}\n" for requirement in project.requirements), encoding="utf-8"
+    )
     text = tool.settings(project, index)
     if text:
         (folder / "pyproject.toml").write_text(text, encoding="utf-8")

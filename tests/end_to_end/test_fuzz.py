@@ -626,9 +626,9 @@ def test_cache_entries(
         writer.write("pages", "b", value, [b"one", b"two"])
     else:
         writer.note("journal", "b", value)
-    (entry,) = (path for path in folder.rglob("*") if path.is_file())
-    whole = entry.read_bytes()
-    entry.write_bytes(whole[:cut] + noise + whole[cut + len(noise) if in_place else cut :])
+    (cached,) = (path for path in folder.rglob("*") if path.is_file())
+    whole = cached.read_bytes()
+    cached.write_bytes(whole[:cut] + noise + whole[cut + len(noise) if in_place else cut :])
     if kind == "pages":
         with contextlib.closing(Store(str(folder))) as reader, contextlib.suppress(CacheDamaged):
             entry = reader.read("pages", "b")

@@ -83,9 +83,9 @@ def test_metadata_out_of_the_wheel_by_ranges(lock: Lock, index: IndexServer) -> 
     """Without metadata files, METADATA is read from the wheel's end, and the wheel's middle never travels."""
     index.strip_core_metadata, index.serve_metadata = True, False
     lock()
-    asked = [request for request in index.requests if request.path.endswith(".whl")]
-    assert {206} == {request.status for request in asked}
-    assert all("Range" in request.headers for request in asked)
+    requests = [request for request in index.requests if request.path.endswith(".whl")]
+    assert {206} == {request.status for request in requests}
+    assert all("Range" in request.headers for request in requests)
 
 
 def test_metadata_out_of_the_whole_wheel(lock: Lock, index: IndexServer) -> None:
@@ -218,8 +218,8 @@ def test_damage_that_shows_late_begins_the_lock_again_once(lock: Lock, index: In
     assert len(pages) > 1
     for page in pages:
         data = page.read_bytes()
-        place = data.rindex(b".whl")
-        page.write_bytes(data[:place] + b"!" + data[place + 1 :])
+        position = data.rindex(b".whl")
+        page.write_bytes(data[:position] + b"!" + data[position + 1 :])
     index.requests[:] = []
     assert 1 == lock().err.count("starting again")
     assert len(pages) == len({request.path for request in index.requests})
@@ -236,8 +236,8 @@ def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: 
     """A cache that can't be written costs one warning and nothing else."""
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder is due")
-    said = lock("--cache-dir", str(blocked)).err
-    assert 1 == said.count("warning: cannot write to the cache")
+    output = lock("--cache-dir", str(blocked)).err
+    assert 1 == output.count("warning: cannot write to the cache")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user needs root")

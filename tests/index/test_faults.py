@@ -89,10 +89,10 @@ def test_fault(row: str, index: IndexServer, project: Path, monkeypatch: pytest.
         limits = Limits(timeout=3.0, deadline=3.0, retries=0)
         monkeypatch.setattr(Limits, "from_environment", lambda: limits)
     FAULTS[row](index)
-    code, said = EXPECTED[row]
+    code, expected = EXPECTED[row]
     ran = minglibc("lock", "-v", "--project", str(project))
     assert code == ran.code, ran.err
-    assert [] == [text for text in said if text not in ran.err], ran.err
+    assert [] == [text for text in expected if text not in ran.err], ran.err
     assert "Traceback" not in ran.err
     if code == DONE:
         assert {"a", "b"} <= set(locked_versions(project))

@@ -100,8 +100,8 @@ def test_same_bytes_wherever_the_project_is(lock: Lock, tmp_path: Path, wheels: 
     first = (tmp_path / "pylock.toml").read_bytes()
     elsewhere = tmp_path / "else where%41"
     elsewhere.mkdir()
-    for each in (wheels, tmp_path / "pyproject.toml"):
-        each.rename(elsewhere / each.name)
+    for path in (wheels, tmp_path / "pyproject.toml"):
+        path.rename(elsewhere / path.name)
     ran = minglibc("lock", "--project", str(elsewhere))
     assert DONE == ran.code, ran.err
     assert first == (elsewhere / "pylock.toml").read_bytes()
@@ -227,7 +227,7 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("../wheels", "the index works, ../wheels, is outside the project's folder; copy it there"),
         ("/srv/wheels", "is outside the project's folder"),
@@ -235,24 +235,24 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
         ("./missing", "missing: No such file or directory"),
     ],
 )
-def test_folder_that_cannot_be_an_index(lock: Lock, public: IndexServer, url: str, said: str) -> None:
+def test_folder_that_cannot_be_an_index(lock: Lock, public: IndexServer, url: str, message: str) -> None:
     """A folder outside of the project's, or one that is not there, is an error, and no other index is asked in its place."""
     ran = lock(url=url)
     assert EXIT_USAGE == ran.code
-    assert said in ran.err
+    assert message in ran.err
     assert [] == public.paths("*corp*")
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [("./wheels", 'for a folder of wheels, add format = "flat"'), ("ftp://x/", "expected a URL such as")],
 )
-def test_simple_index_is_no_folder(url: str, said: str) -> None:
+def test_simple_index_is_no_folder(url: str, message: str) -> None:
     """A path is for flat indexes alone, and the error says so."""
     text = '[project]\nname = "x"\nrequires-python = ">=3.11"\n[tool.minglibc]\nglibc = "2.17"\n'
     with pytest.raises(SettingsError) as caught:
         parser.parse(f'{text}[[tool.minglibc.index]]\nname = "a"\nurl = "{url}"\n')
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_broken_wheel_is_passed_over(lock: Lock, tmp_path: Path, wheels: Path) -> None:

@@ -73,10 +73,10 @@ class Private:
         if way == "MINGLIBC_INDEX_URL":
             monkeypatch.setenv("MINGLIBC_INDEX_URL", self.url)
         if way == "netrc":
-            # Outside of all that is searched, as it is the one place where the password belongs.
-            place = folder.parent.parent / f"{folder.parent.name}.netrc"
-            place.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
-            monkeypatch.setenv("NETRC", str(place))
+            # Outside of all that is searched, as it is the one file where the password belongs.
+            path = folder.parent.parent / f"{folder.parent.name}.netrc"
+            path.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+            monkeypatch.setenv("NETRC", str(path))
 
     def run(self, name: str, *arguments: str) -> Ran:
         """Run a command, and look at what it said."""
@@ -91,8 +91,8 @@ class Private:
     def check_files(self, root: Path) -> None:
         """No file below *root*, and none of the cache and of the home, holds the password; nor does any name."""
         own = self.folder / "pyproject.toml"
-        places = [root, Path(os.environ["MINGLIBC_CACHE_DIR"]), Path(os.environ["HOME"])]
-        for path in [path for place in places for path in place.rglob("*")]:
+        folders = [root, Path(os.environ["MINGLIBC_CACHE_DIR"]), Path(os.environ["HOME"])]
+        for path in [path for folder in folders for path in folder.rglob("*")]:
             assert [] == [form for form in FORMS if form in str(path)]
             if path.is_file() and not path.is_symlink() and (path != own or self.way != "pyproject.toml"):
                 content = path.read_bytes()

@@ -153,8 +153,8 @@ def devpi(folder: Path) -> Iterator[Server]:
 
 def _devpi(answer: httpx.Response) -> Mapping[str, Any]:
     assert answer.is_success, answer.text
-    found: Mapping[str, Any] = answer.json().get("result", {})
-    return found
+    result: Mapping[str, Any] = answer.json().get("result", {})
+    return result
 
 
 def _upload(client: httpx.Client, path: str, wheel: BuiltWheel) -> None:
@@ -212,14 +212,14 @@ def nginx(folder: Path) -> Iterator[Server]:
 
 
 def _nginx() -> str:
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if not found and os.geteuid() == 0 and shutil.which("apt-get"):
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if not program and os.geteuid() == 0 and shutil.which("apt-get"):
         command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "nginx-light"]
         subprocess.run(command, capture_output=True, check=False)
-        found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if not found:
+        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if not program:
         pytest.skip("there is no nginx, and it can't be installed without root and apt-get")
-    return found
+    return program
 
 
 def _fill(folder: Path, *wheels: BuiltWheel) -> None:
@@ -257,10 +257,10 @@ def test_lock_and_sync(name: str, lock: Lock, request: pytest.FixtureRequest, tm
     """A project is locked from the server within its cap, with every hash, and installed from it."""
     server: Server = request.getfixturevalue(name)
     lock(server.url)
-    found = read_lock(tmp_path)
-    assert LOCKED == found.versions(found.targets[0])
+    lock_file = read_lock(tmp_path)
+    assert LOCKED == lock_file.versions(lock_file.targets[0])
     expected = {wheel.filename: {"sha256": wheel.sha256} for wheel in WHEELS}
-    chosen = {wheel.filename: dict(wheel.hashes) for _, wheel in found.select(found.targets[0])}
+    chosen = {wheel.filename: dict(wheel.hashes) for _, wheel in lock_file.select(lock_file.targets[0])}
     assert {filename: expected[filename] for filename in chosen} == chosen
     ran = minglibc("sync", "--project", str(tmp_path), "--cache-dir", str(tmp_path / "wheels"))
     assert DONE == ran.code, ran.err
@@ -271,8 +271,8 @@ def test_lock_and_sync(name: str, lock: Lock, request: pytest.FixtureRequest, tm
 def test_unknown_project(name: str, lock: Lock, request: pytest.FixtureRequest) -> None:
     """A project that the server does not have is on no index; a server that answers is not called unreachable."""
     server: Server = request.getfixturevalue(name)
-    said = lock(server.url, requires="server-test-nobody", expected=1)
-    assert "server-test-nobody is on no index" in said
+    output = lock(server.url, requires="server-test-nobody", expected=1)
+    assert "server-test-nobody is on no index" in output
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -289,18 +289,18 @@ def test_a_second_lock_is_the_same(name: str, lock: Lock, request: pytest.Fixtur
 
 def test_no_hashes_is_said(nginx: Server, lock: Lock) -> None:
     """A folder listing has no hashes: the wheels are downloaded for them, and that is said of each."""
-    said = lock(nginx.url)
+    output = lock(nginx.url)
     for filename in ("server_test_a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", "server_test_b-1.5-py3-none-any.whl"):
-        assert f"the index gives no sha256 for {filename}; downloading it" in said
+        assert f"the index gives no sha256 for {filename}; downloading it" in output
 
 
 def test_metadata_comes_by_ranges(nginx: Server, lock: Lock) -> None:
     """Without metadata files, a wheel's METADATA is read by a range of it."""
     before = len(nginx.log.read_text().splitlines())
     lock(nginx.url)
-    asked = [line.split('"')[1:3] for line in nginx.log.read_text().splitlines()[before:]]
-    answers = [status.split()[0] for request, status in asked if ".whl HTTP" in request]
-    assert "206" in answers, asked
+    entries = [line.split('"')[1:3] for line in nginx.log.read_text().splitlines()[before:]]
+    answers = [status.split()[0] for request, status in entries if ".whl HTTP" in request]
+    assert "206" in answers, entries
 
 
 def test_listing_says_nothing_odd(nginx: Server, lock: Lock) -> None:
@@ -323,8 +323,8 @@ def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> 
 
 def test_empty_folder_is_a_project_without_releases(nginx: Server, lock: Lock) -> None:
     """A folder listing without files is a project with no releases, and not a login page."""
-    said = lock(nginx.url, requires="server-test-empty", expected=1)
-    assert "server-test-empty has no releases" in said
+    output = lock(nginx.url, requires="server-test-empty", expected=1)
+    assert "server-test-empty has no releases" in output
 
 
 def test_devpi_says_hashes_and_pythons(devpi: Server, lock: Lock) -> None:

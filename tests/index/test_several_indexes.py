@@ -321,7 +321,7 @@ def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexS
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("index = 1", "tool.minglibc.index (line 6) is the number 1; expected tables"),
         ("[[tool.minglibc.index]]", "tool.minglibc.index[0].name (line 6) is missing; expected a name of letters"),
@@ -380,12 +380,12 @@ def test_flat_index_that_is_a_login_page_is_an_error(lock: Lock, private: IndexS
         ('sources = { "corp>1" = { index = "a" } }', "expected a project name"),
     ],
 )
-def test_mistakes_are_named(table: str, said: str) -> None:
+def test_mistakes_are_named(table: str, message: str) -> None:
     """Each mistake in indexes and sources is named with its key and with what is due."""
     text = '[project]\nname = "x"\nrequires-python = ">=3.11"\n[tool.minglibc]\nglibc = "2.17"\n'
     with pytest.raises(SettingsError) as caught:
         parser.parse(f"{text}{table}\n")
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_committed_password_is_a_warning(lock: Lock, private: IndexServer) -> None:
@@ -404,8 +404,8 @@ def _nothing_is_left(folder: Path, ran: Ran) -> None:
     """No file but pyproject.toml and the user's own, and no message, has the password."""
     everything = [*folder.rglob("*"), *Path(os.environ["MINGLIBC_CACHE_DIR"]).rglob("*")]
     kept = {"pyproject.toml", ".netrc", "netrc", "keyring"}
-    found = [path for path in everything if path.is_file() and path.name not in kept]
-    assert [] == [path for path in found if SECRET.encode() in path.read_bytes()]
+    files = [path for path in everything if path.is_file() and path.name not in kept]
+    assert [] == [path for path in files if SECRET.encode() in path.read_bytes()]
     assert SECRET not in ran.out + ran.err
 
 
@@ -497,11 +497,11 @@ def test_netrc(
 ) -> None:
     """Netrc's entry for the host is used, from NETRC or from the home folder, by lock and sync."""
     private.credentials = ("user", SECRET)
-    place = tmp_path / "netrc" if by_variable else Path(os.environ["HOME"]) / ".netrc"
-    place.write_text(f"machine 127.0.0.1 login user password {SECRET}\n")
-    place.chmod(0o600)
+    netrc = tmp_path / "netrc" if by_variable else Path(os.environ["HOME"]) / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login user password {SECRET}\n")
+    netrc.chmod(0o600)
     if by_variable:
-        monkeypatch.setenv("NETRC", str(place))
+        monkeypatch.setenv("NETRC", str(netrc))
     ran = lock("-vv")
     assert DONE == ran.code, ran.err
     _nothing_is_left(tmp_path, ran)
@@ -516,8 +516,8 @@ def test_netrc_default_goes_to_nobody(
     netrc.write_text(f"machine elsewhere.invalid login a password b\ndefault login user password {SECRET}\n")
     monkeypatch.setenv("NETRC", str(netrc))
     assert DONE == lock().code
-    asked = [*private.requests, *public.requests]
-    assert [] == [request.path for request in asked if "Authorization" in request.headers]
+    requests = [*private.requests, *public.requests]
+    assert [] == [request.path for request in requests if "Authorization" in request.headers]
 
 
 def test_netrc_that_is_broken_is_named_in_the_refusal(
@@ -626,7 +626,7 @@ def _redirected(exchange: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "asked", "told"),
+    ("taken", "requested", "sent"),
     [
         ("https://u:p@h.invalid/simple/", "https://h.invalid/files/x.whl", True),
         ("https://u:p@h.invalid/simple/", "https://H.invalid:443/files/x.whl", True),
@@ -638,11 +638,11 @@ def _redirected(exchange: object) -> None:
         ("https://u:p@h.invalid/simple/", "https://evil.invalid/h.invalid/", False),
     ],
 )
-def test_credentials_are_for_one_origin(taken: str, asked: str, *, told: bool) -> None:
+def test_credentials_are_for_one_origin(taken: str, requested: str, *, sent: bool) -> None:
     """Scheme, host and port must all be those that the password was given for."""
     credentials = Credentials()
     assert "https://h.invalid/simple/" == credentials.take(taken)
-    assert told == ("Authorization" in credentials.headers(asked))
+    assert sent == ("Authorization" in credentials.headers(requested))
 
 
 def test_percent_signs_and_names() -> None:

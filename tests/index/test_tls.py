@@ -36,13 +36,15 @@ class Authority(NamedTuple):
         """A PEM file of a certificate for *alternatives* with its key; made once."""
         both = self.folder / f"{name}.pem"
         if not both.exists():
-            key, request, found = (self.folder / f"{name}.{ending}" for ending in ("key", "csr", "crt"))
+            key, request, certificate = (self.folder / f"{name}.{ending}" for ending in ("key", "csr", "crt"))
             extensions = self.folder / f"{name}.ext"
             extensions.write_text(f"subjectAltName={alternatives}\n")
             _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
             signed_by = ("-CA", self.certificate, "-CAkey", self.folder / "ca.key", "-CAcreateserial")
-            _openssl("x509", "-req", "-in", request, *signed_by, "-days", "2", "-extfile", extensions, "-out", found)
-            both.write_text(found.read_text() + key.read_text())
+            _openssl(
+                "x509", "-req", "-in", request, *signed_by, "-days", "2", "-extfile", extensions, "-out", certificate
+            )
+            both.write_text(certificate.read_text() + key.read_text())
         return both
 
     def server_side(self, name: str, *, alternatives: str) -> ssl.SSLContext:
@@ -105,9 +107,11 @@ def _lock(project: Path, server: IndexServer, url: str = "", *, expected: int = 
 
 def test_unknown_authority_is_named_with_certificate_and_host(secured: IndexServer, project: Path) -> None:
     """A certificate of a CA that the machine does not trust: host, names, issuer and what to do; one try is enough."""
-    said = _lock(project, secured, expected=EXIT_UNREACHABLE)
-    assert [] == [t for t in ("127.0.0.1", "index.works.example", "Example Works CA", "SSL_CERT_FILE") if t not in said]
-    assert "tried" not in said
+    error = _lock(project, secured, expected=EXIT_UNREACHABLE)
+    assert [] == [
+        t for t in ("127.0.0.1", "index.works.example", "Example Works CA", "SSL_CERT_FILE") if t not in error
+    ]
+    assert "tried" not in error
     assert [] == secured.requests
 
 
@@ -152,16 +156,16 @@ def test_own_authority_by_folder(
 def test_missing_authority_file_is_named(secured: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL passes over an SSL_CERT_FILE that is not there in silence; minglibc says so."""
     monkeypatch.setenv("SSL_CERT_FILE", str(project / "nowhere.pem"))
-    said = _lock(project, secured, expected=EXIT_UNREACHABLE)
-    assert f"SSL_CERT_FILE names {project / 'nowhere.pem'}, which does not exist" in said
+    error = _lock(project, secured, expected=EXIT_UNREACHABLE)
+    assert f"SSL_CERT_FILE names {project / 'nowhere.pem'}, which does not exist" in error
 
 
 def test_wrong_host_name_names_both(project: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trusted certificate of another host: the name that was asked for, and the names that it has."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
     with _serve(authority.server_side("other", alternatives="DNS:other.works.example")) as server:
-        said = _lock(project, server, expected=EXIT_UNREACHABLE)
-    assert "the certificate is for other.works.example, not for 127.0.0.1" in said
+        error = _lock(project, server, expected=EXIT_UNREACHABLE)
+    assert "the certificate is for other.works.example, not for 127.0.0.1" in error
 
 
 def test_plain_index_with_secured_files(
@@ -189,36 +193,36 @@ def test_client_certificate(project: Path, authority: Authority, monkeypatch: py
         _lock(project, server)
 
 
-@pytest.mark.parametrize(("shown", "said"), [("", "none was sent"), ("mine.pem", "rejected the one that was sent")])
-def test_wanted_client_certificate_is_said(monkeypatch: pytest.MonkeyPatch, shown: str, said: str) -> None:
+@pytest.mark.parametrize(("shown", "reason"), [("", "none was sent"), ("mine.pem", "rejected the one that was sent")])
+def test_wanted_client_certificate_is_said(monkeypatch: pytest.MonkeyPatch, shown: str, reason: str) -> None:
     """An alert that asks for a client certificate is put into words, whatever exception it comes wrapped in."""
     monkeypatch.setenv("MINGLIBC_CLIENT_CERT", shown)
     alert = ssl.SSLError(1, "tlsv13 alert certificate required")
     alert.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
     wrapped = OSError("the read failed")
     wrapped.__cause__ = alert
-    found = certificate_error(wrapped, "https://index.example.invalid/simple/a/")
-    assert found is not None
-    assert f"https://index.example.invalid: the server requires a client certificate, and {said}" == found.message
+    error = certificate_error(wrapped, "https://index.example.invalid/simple/a/")
+    assert error is not None
+    assert f"https://index.example.invalid: the server requires a client certificate, and {reason}" == error.message
     assert certificate_error(OSError("another failure"), "https://index.example.invalid/simple/a/") is None
 
 
 def test_client_certificate_that_is_none(secured: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A MINGLIBC_CLIENT_CERT that is missing or no PEM file is a mistake in the settings."""
     monkeypatch.setenv("MINGLIBC_CLIENT_CERT", str(project / "missing.pem"))
-    said = _lock(project, secured, expected=EXIT_USAGE)
-    assert "MINGLIBC_CLIENT_CERT names" in said
-    assert "No such file" in said
+    error = _lock(project, secured, expected=EXIT_USAGE)
+    assert "MINGLIBC_CLIENT_CERT names" in error
+    assert "No such file" in error
     monkeypatch.setenv("MINGLIBC_CLIENT_CERT", str(project / "pyproject.toml"))
     assert "not such a PEM file" in _lock(project, secured, expected=EXIT_USAGE)
 
 
-@pytest.mark.parametrize(("host", "said"), [("index.invalid", "index.invalid"), ("127.0.0.1:1", "127.0.0.1")])
-def test_no_connection_names_the_host(project: Path, index: IndexServer, host: str, said: str) -> None:
+@pytest.mark.parametrize(("host", "name"), [("index.invalid", "index.invalid"), ("127.0.0.1:1", "127.0.0.1")])
+def test_no_connection_names_the_host(project: Path, index: IndexServer, host: str, name: str) -> None:
     """X6: a host that is not there, and one that refuses, are named; nothing is said of what they hold."""
-    told = _lock(project, index, f"https://{host}/simple/", expected=EXIT_UNREACHABLE)
-    assert f"no connection to {said}" in told
-    assert "is on no index" not in told
+    error = _lock(project, index, f"https://{host}/simple/", expected=EXIT_UNREACHABLE)
+    assert f"no connection to {name}" in error
+    assert "is on no index" not in error
 
 
 # Proxies

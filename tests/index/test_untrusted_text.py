@@ -119,8 +119,8 @@ def test_advisories(project: Path, index: IndexServer) -> None:
     index.add(build_wheel("b", "1.0"))
     index.add(build_wheel("b", "1.1"))
     assert not minglibc("lock", "--project", str(project)).code
-    told = {"id": SAYS, "aliases": [SAYS], "fixed_in": [SAYS, "1.1", "garbage"], "summary": SAYS, "link": SAYS}
-    answer = {"info": {"version": "1.0"}, "vulnerabilities": [told]}
+    advisory = {"id": SAYS, "aliases": [SAYS], "fixed_in": [SAYS, "1.1", "garbage"], "summary": SAYS, "link": SAYS}
+    answer = {"info": {"version": "1.0"}, "vulnerabilities": [advisory]}
     index.fault("/pypi/b/1.0/json", Fault.body(json.dumps(answer).encode(), "application/json"))
     index.fault("/pypi/a/1.0/json", Fault.body(b'{"info":{"version":"1.0"},"x":' + b"[" * 100_000, "application/json"))
     said(project, "outdated", "caps", "report -o report.html")
