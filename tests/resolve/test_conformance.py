@@ -22,11 +22,11 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 DIFFERENCES: dict[tuple[str, str], str] = {
     (
         "uv",
-        "prereleases/asked-for-by-the-specifier",
+        "prereleases/named-by-the-specifier",
     ): "uv takes a final release that meets the specifier before a newer pre-release",
     ("uv", "python/requires-python-upper-bound"): "uv ignores upper bounds of Requires-Python",
     ("uv", "python/newest-patch-release"): "uv reads 3.9 as 3.9.0",
-    ("uv", "tags/linux-says-nothing-of-glibc"): "uv takes a bare linux tag for a manylinux platform",
+    ("uv", "tags/linux-tag"): "uv takes a bare linux tag for a manylinux platform",
     (
         "uv",
         "yanked/yanked-and-pinned-by-a-dependency",
@@ -34,9 +34,9 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("uv", "yanked/quarantined"): "uv does not look at a project's status (PEP 792)",
     (
         "uv",
-        "conflicts/metadata-that-is-wrong-for-an-extra-only",
+        "conflicts/invalid-requirement-of-an-extra",
     ): "uv refuses a direct reference of an extra that the answer does not use",
-    ("pip", "conflicts/metadata-that-is-wrong-for-an-extra-only"): "pip refuses a direct reference that it can't fetch",
+    ("pip", "conflicts/invalid-requirement-of-an-extra"): "pip refuses a direct reference that it can't fetch",
     ("pip", "conflicts/no-pre-release-without-its-requirement"): "pip keeps what a requirement admitted that is gone",
     ("pip", "conflicts/no-yanked-release-without-its-pin"): "pip keeps what a requirement admitted that is gone",
     ("pip", "conflicts/newest-of-a-cycle"): "pip keeps an older release than necessary after backtracking",
