@@ -12,7 +12,7 @@ import pytest
 from minglibc.config import project_files
 from minglibc.config.processes import host
 from minglibc.errors import LockError
-from tests.config.processes import names, start
+from tests.support.processes import names, start
 
 REWRITE = """
 import sys

@@ -11,7 +11,7 @@ import pytest
 from minglibc.config import files, folder_lock
 from minglibc.config.processes import host
 from minglibc.errors import LockError
-from tests.config.processes import HOLD_LOCK, names, start
+from tests.support.processes import HOLD_LOCK, names, start
 
 COUNT = """
 import sys, time

@@ -6,7 +6,7 @@ import pytest
 
 from minglibc.model.compatibility import Cutoff, Reason, Rejection, TargetCompatibility
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion, Target
-from tests.model.pages import page_of
+from tests.support.pages import page_of
 
 TARGET = Target(PythonVersion(9), "x86_64", GlibcVersion(2, 27))
 

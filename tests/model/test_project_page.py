@@ -10,7 +10,7 @@ from minglibc.insight.held_back import needed_cap
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
-from tests.model.pages import page_of
+from tests.support.pages import page_of
 
 TARGET = Target(PythonVersion(9), "x86_64", GlibcVersion(2, 27))
 
