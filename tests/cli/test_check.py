@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.audit.folders import Folder, is_environment, read_folders
-from tests.support.commands import Ran, minglibc
+from tests.support.check import check, make_environment
 from tests.support.elves import elf
 from tests.support.explained import Project, compiled, manylinux, valid
 from tests.support.index import IndexServer
@@ -25,11 +25,6 @@ def project(tmp_path: Path, index: IndexServer) -> Project:
     index.add(LIAR)
     index.add(HONEST)
     return Project(tmp_path, index)
-
-
-def check(project: Project, *arguments: str) -> Ran:
-    """`check` in the project's folder; it has no index to choose."""
-    return minglibc("check", "--project", str(project.folder), *arguments)
 
 
 def test_liar_of_the_lock_is_named(project: Project) -> None:
@@ -161,23 +156,6 @@ def test_damaged_lock_is_refused(project: Project) -> None:
     ran = check(project)
     assert 1 == ran.code
     assert "was truncated or edited" in ran.err
-
-
-def make_environment(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
-    """An environment as pip leaves it; gives its site-packages."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    info = site / f"{name}-{version}.dist-info"
-    info.mkdir(parents=True)
-    for path, content in files.items():
-        (site / path).parent.mkdir(parents=True, exist_ok=True)
-        (site / path).write_bytes(content)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp39-abi3-manylinux_2_34_x86_64\n", encoding="utf-8")
-    (info / "INSTALLER").write_text("pip\n", encoding="utf-8")
-    record = "".join(f"{path},,\n" for path in [*files, f"{info.name}/METADATA", f"{info.name}/RECORD"])
-    (info / "RECORD").write_text(record, encoding="utf-8")
-    return site
 
 
 def test_environment(project: Project) -> None:

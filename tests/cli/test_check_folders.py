@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_check import check, make_environment
+from tests.support.check import check, make_environment
 from tests.support.commands import minglibc
 from tests.support.elves import elf
 from tests.support.explained import Project, valid
