@@ -89,11 +89,15 @@ class LockRequest(NamedTuple):
 
     def reread(self) -> "LockRequest":
         """The same request with the current contents of its source."""
-        text = _read(self.source, self.folder)
-        loaded = _load(self.source, text.pyproject, self.folder)
+        if self.source.is_project:
+            pyproject, hashes = files.read_pyproject(self.folder), self.hashes
+        else:
+            text = _read(self.source, self.folder)
+            pyproject, hashes = text.pyproject, text.hashes
+        loaded = _load(self.source, pyproject, self.folder)
         if loaded is not None and self.loaded is not None:
             loaded = loaded._replace(policy=self.loaded.policy)
-        return self._replace(pyproject=text.pyproject, hashes=text.hashes, loaded=loaded)
+        return self._replace(pyproject=pyproject, hashes=hashes, loaded=loaded)
 
 
 def project_request(common: CommonOptions, overrides: Overrides = NO_OVERRIDES) -> LockRequest:

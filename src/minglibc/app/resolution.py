@@ -5,10 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
-from minglibc.app.source_hints import source_hint
-from minglibc.app.suggestions import suggestions
 from minglibc.model.targets import Target
-from minglibc.resolve.explain import explain, fewest
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
@@ -34,6 +31,11 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             solve=session.solve,
         )
     except Unresolvable as failure:
+        # 3 ms; most locks have no conflict.
+        from minglibc.app.source_hints import source_hint  # noqa: PLC0415
+        from minglibc.app.suggestions import suggestions  # noqa: PLC0415
+        from minglibc.resolve.explain import explain  # noqa: PLC0415
+
         offers = suggestions(session, failure)
         raise explain(
             failure,
@@ -45,6 +47,8 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
 
 def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
     """The fewest of the project, its extras and its groups that conflict on the failure's target; empty where unknown."""
+    from minglibc.resolve.explain import fewest  # noqa: PLC0415  as above
+
     end = time.monotonic() + _MOST_SECONDS
 
     def fails(parents: Collection[str]) -> bool:

@@ -6,7 +6,6 @@ import os
 import time
 
 from minglibc.cache.location import INDEX_FORMAT, default_folder, find_problem
-from minglibc.index import fetch_process
 
 # Most indexes allow pages to be used for ten minutes.
 _MAX_AGE = 600
@@ -23,6 +22,8 @@ def start(options: list[str]) -> None:
         return
     cache = _value("--cache-dir", options) or os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
     if cache and not find_problem(cache) and ("--refresh" in options or _is_stale(cache)):
+        from minglibc.index import fetch_process  # noqa: PLC0415  1 ms, where the cache has all pages
+
         fetch_process.start_early(cache)
 
 

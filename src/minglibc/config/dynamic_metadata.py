@@ -3,15 +3,16 @@
 The build backends read them from the files; what only a build can tell is a problem.
 """
 
-import configparser
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.config import files
 from minglibc.config.lock_source import leads_out
 from minglibc.config.problems import Problems
-from minglibc.config.requirements_file import Kind, lines
+
+if TYPE_CHECKING:
+    import configparser
 
 _FIELDS = ("dependencies", "optional-dependencies")
 _SETUP_CFG = "setup.cfg"
@@ -115,10 +116,12 @@ class _Reader:
         extras = config.items("options.extras_require")
         return {name: self._setup_cfg_list(text, f"options.extras_require.{name}") for name, text in extras}
 
-    def _setup_cfg(self) -> configparser.RawConfigParser | None:
+    def _setup_cfg(self) -> "configparser.RawConfigParser | None":
         text = files.read_file(os.path.join(self._folder, _SETUP_CFG))
         if text is None:
             return None
+        import configparser  # noqa: PLC0415  2 ms; few projects have dynamic dependencies
+
         config = configparser.RawConfigParser()
         try:
             config.read_string(text)
@@ -158,6 +161,8 @@ class _Reader:
 
 def _requirements(text: str, report: Callable[[int, str], None]) -> Iterator[str]:
     """The requirements in *text*, in which build backends allow no options of pip."""
+    from minglibc.config.requirements_file import Kind, lines  # noqa: PLC0415  1 ms, as above
+
     for line in lines(text):
         if line.kind is Kind.REQUIREMENT:
             yield line.text

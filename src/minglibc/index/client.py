@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.cache.pages import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
-from minglibc.index.calls import Call, FetchedPage, Key
 from minglibc.index.credentials import Credentials
 from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
@@ -18,6 +17,7 @@ from minglibc.model.urls import display_url
 from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
+    from minglibc.index.calls import FetchedPage, Key
     from minglibc.index.flat_index import LocalIndex
     from minglibc.index.network import Network
 
@@ -144,7 +144,7 @@ class Index:
             from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
 
             return local_files.hashed(wheel)
-        return wheel._replace(hash=self._online().run(("digest", wheel.url), Call("digest", {"wheel": wheel})))
+        return wheel._replace(hash=self._online().run(("digest", wheel.url), "digest", {"wheel": wheel}))
 
     def seed(self, page: ProjectPage, metadata: Mapping[Artifact, CoreMetadata]) -> None:
         """Add a project that comes from no index, with the metadata of its wheels as far as it is known."""
@@ -196,16 +196,16 @@ class Index:
         if len(indexes) == 1 and base.endswith("/simple/"):
             alternative = f"{base.removesuffix('simple/')}pypi/{name}/json"
         if base in self._flat:
-            call = Call("flat_page", {"url": base, "name": name})
+            method, arguments = "flat_page", {"url": base, "name": name}
         else:
             page = {"url": f"{base}{name}/", "name": name, "etag": etag, "folder": folder, "alternative": alternative}
-            call = Call("page", page)
-        self._online().start(("page", name), call, partial(self._receive_page, name, indexes))
+            method, arguments = "page", page
+        self._online().start(("page", name), method, arguments, partial(self._receive_page, name, indexes))
         if cached is not None and cached.page is not None:
             # A stale page is good enough to guess the next requests.
             self._follow("page", cached.page)
 
-    def _is_requested(self, key: Key) -> bool:
+    def _is_requested(self, key: "Key") -> bool:
         return self._network is not None and self._network.is_requested(key)
 
     def _is_fresh(self, cached: _CachedPage) -> bool:
@@ -257,8 +257,9 @@ class Index:
                 f"the metadata of {wheel.filename} is not in the cache, and --offline prevents requests"
             )
         else:
-            call = Call("metadata", {"wheel": wheel})
-            self._online().start(("metadata", key), call, partial(self._receive_metadata, wheel))
+            self._online().start(
+                ("metadata", key), "metadata", {"wheel": wheel}, partial(self._receive_metadata, wheel)
+            )
 
     def _read_local_metadata(self, key: str, wheel: Artifact) -> None:
         from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels
@@ -290,7 +291,7 @@ class Index:
             if self._calls % _RECEIVE_INTERVAL == 0:
                 self._network.receive()
 
-    def _wait(self, key: Key, label: str) -> None:
+    def _wait(self, key: "Key", label: str) -> None:
         assert self._network is not None
         self._on_fetch(label)
         self._network.wait(key)

@@ -51,11 +51,11 @@ class Network:
         """Whether the call of *key* has no reply yet."""
         return key in self._requests
 
-    def start(self, key: Key, call: Call, on_result: Callable[[Any], None]) -> None:
-        """Make *call*, unless that of *key* has no reply yet; *on_result* receives the result or error."""
+    def start(self, key: Key, method: str, arguments: dict[str, Any], on_result: Callable[[Any], None]) -> None:
+        """Call a *method* of Fetcher, unless that of *key* has no reply yet; *on_result* receives the result or error."""
         if key not in self._requests:
-            self._requests[key] = _Request(call, on_result)
-            self._workers.submit(key, call, urgent=False)
+            request = self._requests[key] = _Request(Call(method, arguments), on_result)
+            self._workers.submit(key, request.call, urgent=False)
 
     def wait(self, key: Key) -> None:
         """Wait for the result of *key*, whose call becomes urgent, and of the calls of that key that follow."""
@@ -86,10 +86,10 @@ class Network:
         for key, request in self._requests.items():
             self._workers.submit(key, request.call, urgent=request.urgent)
 
-    def run(self, key: Key, call: Call) -> Any:
-        """The result of *call*; raises its error."""
+    def run(self, key: Key, method: str, arguments: dict[str, Any]) -> Any:
+        """The result of a *method* of Fetcher; raises its error."""
         results: list[Any] = []
-        self.start(key, call, results.append)
+        self.start(key, method, arguments, results.append)
         self.wait(key)
         (result,) = results
         if isinstance(result, BaseException):

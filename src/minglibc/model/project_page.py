@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from minglibc.model import versions
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, printable, tag_set
 from minglibc.model.lenient import lenient_specifier
-from minglibc.model.limits import MAX_FILENAME, is_filename
+from minglibc.model.limits import MAX_FILENAME, are_filenames, is_filename
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap
@@ -240,9 +240,11 @@ class _Releases:
     def add(self, files: Iterable[NamedFile]) -> None:
         """Add each file to its release, a wheel for another system by its tags alone; skip files with invalid names."""
         known, stems = self._foreign, self._stems
+        files = list(files)
+        all_valid = are_filenames([file.filename for file in files])
         for file in files:
             filename = file.filename
-            if not is_filename(filename):
+            if not all_valid and not is_filename(filename):
                 self.skipped.append(printable(filename[:MAX_FILENAME]))
                 continue
             if filename.endswith(".whl"):
@@ -258,7 +260,7 @@ class _Releases:
             if release is None or foreign is None:
                 self.skipped.append(printable(filename))
             elif foreign:
-                release.append("-".join(tags)[:-4])
+                release.append(filename[len(stem) + 1 : -4])
             else:
                 release.append(file)
 
