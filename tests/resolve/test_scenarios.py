@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.app.options import CommonOptions
 from minglibc.model.targets import Target
 from tests.support.commands import minglibc, read_lock
 from tests.support.index import IndexServer
+from tests.support.installs import check_installs
 from tests.support.scenarios import Scenario, load, target_label
 
 
@@ -16,7 +18,7 @@ def _label(target: Target) -> str:
 
 @pytest.mark.parametrize("scenario", load(), ids=lambda scenario: scenario.id)
 def test_scenario(scenario: Scenario, index: IndexServer, tmp_path: Path) -> None:
-    """The lock holds the expected versions and wheels for each target, or the command fails as expected."""
+    """The lock has the expected versions and wheels for each target and installs, or the command fails as expected."""
     scenario.serve(index)
     (tmp_path / "pyproject.toml").write_text(scenario.pyproject(index_url=index.url), encoding="utf-8")
     ran = minglibc("lock", "--project", str(tmp_path))
@@ -35,3 +37,4 @@ def test_scenario(scenario: Scenario, index: IndexServer, tmp_path: Path) -> Non
         for name, tail in scenario.wheels.get(_label(target), {}).items():
             expected = ".tar.gz" if tail == "sdist" else f"{tail}.whl"
             assert files[name].endswith(expected), files[name]
+    check_installs(CommonOptions(str(tmp_path), index_url=index.url), tmp_path / "environments")
