@@ -11,9 +11,8 @@ from minglibc.app.indexes import credentials_for, index_of_lock
 from minglibc.app.locked_project import LockedProject
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
-from minglibc.app.verify import ABOVE_CAP
 from minglibc.audit.binaries import of_wheel
-from minglibc.audit.rules import audit
+from minglibc.audit.rules import ABOVE_CAP, audit
 from minglibc.build.backend import has_backend
 from minglibc.config.parser import parse
 from minglibc.errors import WheelError

@@ -10,7 +10,7 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.app.sync_plan import LockedPackages, SyncPlan, plan_sync
 from minglibc.app.sync_proof import write_proof
-from minglibc.app.sync_warnings import warn_of_interpreter, warn_of_relocations
+from minglibc.app.sync_warnings import warn_of_interpreter, warn_of_own_modules, warn_of_relocations
 from minglibc.install import interpreter as interpreters
 from minglibc.install import proof, relocation, transaction
 from minglibc.install.environment import Environment
@@ -51,6 +51,7 @@ def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Repo
     if options.dry_run:
         steps = plan_sync(None if choice.create else Environment(choice.interpreter), locked, options)
         interpreter, changed = choice.interpreter, steps.changed
+        warn_of_own_modules(project, choice.target, None, reporter)
     else:
         interpreter, steps, changed = _apply(choice, locked, common, options, reporter)
     prefix = choice.prefix if options.dry_run else interpreter.layout.prefix
@@ -80,5 +81,6 @@ def _apply(
             warn_of_relocations(environment, steps.plan, reporter)
         if options.compile_bytecode:
             interpreters.compile_bytecode(environment.interpreter)
-        write_proof(environment, locked, steps, installed, options)
+        exceeds = warn_of_own_modules(locked.project, locked.target, environment if installed else None, reporter)
+        write_proof(environment, locked, steps, installed, options, is_complete=not exceeds)
     return environment.interpreter, steps, steps.changed or recovered

@@ -22,8 +22,10 @@ def write_proof(
     steps: SyncPlan,
     installed: "Sequence[CheckedWheel]",
     options: SyncOptions,
+    *,
+    is_complete: bool = True,
 ) -> None:
-    """Record that *environment* matches the lock, for ``unchanged_environment``."""
+    """Record that *environment* matches the lock, for ``unchanged_environment``; if not *is_complete*, only for `run`."""
     interpreter, layout, project = environment.interpreter, environment.layout, locked.project
     pyproject = None if options.selection.frozen else project.pyproject
     proof.write(
@@ -32,7 +34,7 @@ def write_proof(
         cap=str(locked.target.cap),
         musl_loader=interpreter.loader if locked.target.cap.libc == "musl" else "",
         folders=(layout.purelib, layout.platlib, layout.scripts),
-        snapshot=_snapshot(environment, locked, steps, installed),
+        snapshot=_snapshot(environment, locked, steps, installed) if is_complete else None,
     )
 
 

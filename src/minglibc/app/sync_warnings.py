@@ -5,11 +5,13 @@ import re
 from contextlib import suppress
 
 from minglibc.app.environment_selection import EnvironmentChoice
+from minglibc.app.locked_project import LockedProject
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
+from minglibc.config.project_modules import extension_modules
 from minglibc.install.environment import Environment
 from minglibc.install.plan import Action, Plan
-from minglibc.model.targets import GlibcVersion
+from minglibc.model.targets import GlibcVersion, Target
 
 
 def warn_of_interpreter(choice: EnvironmentChoice, common: CommonOptions, reporter: Reporter) -> None:
@@ -43,6 +45,36 @@ def _glibc_of(program: str, common: CommonOptions) -> GlibcVersion | None:
     except OSError:
         return None
     return GlibcVersion(*needs) if needs else None
+
+
+def warn_of_own_modules(
+    project: LockedProject, target: Target, environment: Environment | None, reporter: Reporter
+) -> bool:
+    """Warn of the project's own extension modules that exceed the cap; whether there are any.
+
+    They were built in place or by an editable installation, so they are in no wheel that was checked. What .pth files
+    name is read only in the *environment*, if it is given.
+    """
+    if project.pyproject is None or not project.lock.source.is_project:
+        return False
+    if environment is None and not extension_modules(project.folder):
+        return False
+    from minglibc.audit.folders import read_folders  # noqa: PLC0415  imports pyelftools; few projects have such modules
+    from minglibc.audit.import_paths import import_paths, project_folders  # noqa: PLC0415  the same
+    from minglibc.audit.rules import ABOVE_CAP, audit  # noqa: PLC0415  the same
+
+    folders = project_folders(project.folder)
+    if environment is not None:
+        sites = {environment.layout.purelib, environment.layout.platlib}
+        folders += import_paths(os.path.join(environment.prefix, site) for site in sites)
+    binaries = read_folders(project.folder, folders).binaries
+    findings = [one for one in audit(binaries, [target.architecture], target.cap) if one.kind in ABOVE_CAP]
+    for finding in findings:
+        reporter.warn(
+            f"{finding.path} needs {finding.version or finding.library}, the cap is {target.cap.named}: build it again on "
+            f"a machine with that {target.cap.libc}"
+        )
+    return bool(findings)
 
 
 def warn_of_relocations(environment: Environment, plan: Plan, reporter: Reporter) -> None:

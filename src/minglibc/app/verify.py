@@ -7,7 +7,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session
 from minglibc.audit.binaries import Binaries
-from minglibc.audit.rules import Binary, Kind, audit
+from minglibc.audit.rules import ABOVE_CAP, Binary, audit
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.index.downloads import Wheelhouse
@@ -15,8 +15,6 @@ from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.resolve.resolution import Resolution
 
-# What no machine at the cap can load. Other libraries, such as those of drivers, may be present; `check` reports them.
-ABOVE_CAP = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
 # Wheels can be large, and a project builds its releases on one machine: after so many releases, no more are read.
 _MOST_READ = 4
 

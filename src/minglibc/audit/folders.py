@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 from minglibc.audit.rules import Binary, Unreadable, read_binary
 from minglibc.config.files import open_regular
+from minglibc.config.project_modules import NOT_PACKAGES
 from minglibc.model.artifacts import printable
 from minglibc.model.core_metadata import headers
 from minglibc.model.requirements import normalize_name
 
 _NEVER_BINARY = (".py", ".pyc", ".pyi")
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
-# Folders beside a project's packages whose files are not imported.
-NOT_PACKAGES = frozenset(("build", "dist", "doc", "docs", "examples", "node_modules", "test", "tests"))
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 # Mounted by the kernel; the folders of an unpacked image may have files of the machine that unpacked it.
 _KERNEL_FOLDERS = ("dev", "proc", "sys")

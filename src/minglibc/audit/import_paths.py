@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from minglibc.audit.folders import NOT_PACKAGES, Folder, contains
+from minglibc.audit.folders import Folder, contains
 from minglibc.config.files import open_regular
+from minglibc.config.project_modules import module_paths
 
 _MAX_SIZE = 4 << 20
 
@@ -24,13 +25,9 @@ def import_paths(sites: Iterable[str]) -> list[Folder]:
     ]
 
 
-def project_folders(folder: str) -> Iterator[Folder]:
-    """Where the project in *folder* has its own modules: ``src``, packages, and extension modules beside them."""
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        is_package = name not in NOT_PACKAGES and os.path.isfile(os.path.join(path, "__init__.py"))
-        if is_package or (name == "src" and os.path.isdir(path)) or (name.endswith(".so") and os.path.isfile(path)):
-            yield Folder(path)
+def project_folders(folder: str) -> list[Folder]:
+    """Where the project in *folder* has its own modules."""
+    return [Folder(path) for path in module_paths(folder)]
 
 
 def _in_site(site: str) -> Iterator[Folder]:

@@ -57,6 +57,10 @@ class Kind(StrEnum):
 _KINDS = {"GLIBCXX": Kind.LIBSTDCXX, "CXXABI": Kind.LIBSTDCXX, "GCC": Kind.LIBGCC}
 
 
+# What no machine at the cap can load. Other libraries, such as those of drivers, may be present.
+ABOVE_CAP = frozenset((Kind.GLIBC, Kind.LIBSTDCXX, Kind.LIBGCC, Kind.MUSL, Kind.LINKED_GLIBC))
+
+
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """A binary for another system."""

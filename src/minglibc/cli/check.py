@@ -9,7 +9,7 @@ from minglibc.app.check import check_locked_files
 from minglibc.app.check_caps import Caps, CheckOptions, CheckResult
 from minglibc.app.check_folders import check_environment, check_paths, check_root, replaced_by_sync
 from minglibc.app.sync_options import DEFAULT_ENVIRONMENT
-from minglibc.audit.rules import Finding, Kind
+from minglibc.audit.rules import ABOVE_CAP, Finding, Kind
 from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT, SettingsError
@@ -116,10 +116,15 @@ def _line(finding: Finding) -> str:
 
 
 def _hint(result: CheckResult, arguments: Namespace, options: CheckOptions) -> str:
+    kinds = {finding.kind for finding in result.findings}
     if arguments.environment and not (options.overrides.glibc or options.overrides.musl):
-        return _hint_for_environment(result, arguments.environment, options)
-    if {finding.kind for finding in result.findings} == {Kind.UNREADABLE}:
+        hint = _hint_for_environment(result, arguments.environment, options)
+        if hint:
+            return hint
+    if kinds == {Kind.UNREADABLE}:
         return "make these files readable, or install their packages again"
+    if kinds == {Kind.LIBRARY}:
+        return "install these libraries on every machine, or require other releases"
     levels = [finding.version for finding in result.findings if finding.kind is Kind.CPU]
     if len(levels) == len(result.findings) and set(levels) <= set(CPU_LEVELS):
         return f'set tool.minglibc.cpu = "{max(levels)}" if all machines have it, or require other releases'
@@ -130,19 +135,21 @@ def _hint(result: CheckResult, arguments: Namespace, options: CheckOptions) -> s
 
 
 def _hint_for_environment(result: CheckResult, path: str, options: CheckOptions) -> str:
-    """What `sync` would change, and what else to do."""
+    """What `sync` would change, or that it changes nothing; empty where this depends on what the findings are."""
     replaced = replaced_by_sync(path, result, options)
     owners = {finding.distribution for finding in result.findings}
-    if not replaced and owners == {""}:
+    if replaced:
+        default = os.path.join(os.path.dirname(os.path.abspath(path)), DEFAULT_ENVIRONMENT) == os.path.abspath(path)
+        command = "minglibc sync" if default else f"minglibc sync --python {shlex.quote(path)}"
+        hint = f"`{command}` replaces or removes {', '.join(sorted(replaced))}"
+        return hint if replaced == owners else f"{hint}; it does not change the others"
+    if owners == {""}:
         return "delete or build again these files, which belong to no package; `minglibc sync` does not change them"
-    if not replaced:
+    if {finding.kind for finding in result.findings} <= ABOVE_CAP:
         return (
             "`minglibc sync` replaces only packages that differ from a lock; set verify = true, and lock and sync again"
         )
-    default = os.path.join(os.path.dirname(os.path.abspath(path)), DEFAULT_ENVIRONMENT) == os.path.abspath(path)
-    command = "minglibc sync" if default else f"minglibc sync --python {shlex.quote(path)}"
-    hint = f"`{command}` replaces or removes {', '.join(sorted(replaced))}"
-    return hint if replaced == owners else f"{hint}; it does not change the others"
+    return ""
 
 
 def as_json(result: CheckResult) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TextIO
 
 from minglibc import __version__
 from minglibc.config.files import open_regular
+from minglibc.config.project_modules import extension_modules
 from minglibc.install.layout import HOME
 
 NAME = "proof"
@@ -243,7 +244,7 @@ def _details(prefix: str, snapshot: Snapshot) -> str:
 def _invocation(project: str, pyproject: str, executable: str) -> list[str]:
     """What a sync's result depends on beyond the first part."""
     variables = sorted(item for item in os.environ.items() if item[0] in TARGET_VARIABLES or item[0].startswith("LD_"))
-    return [project, pyproject, repr(variables), executable, os.path.realpath(executable)]
+    return [project, pyproject, repr(variables), executable, os.path.realpath(executable), extension_modules(project)]
 
 
 def _pairs(section: list[str]) -> Iterable[tuple[str, str]]:
