@@ -92,6 +92,26 @@ def test_folder_of_packages(tmp_path: Path, project: Project) -> None:
     assert [{"path": "~x", "reason": "left by an interrupted pip"}] == result["skipped"]
 
 
+def test_missing_libraries_are_named_once(tmp_path: Path, project: Project) -> None:
+    """Many files of a package may need the same library; JSON has each of them."""
+    for name in ("a", "b", "c"):
+        put(tmp_path / f"target/{name}.so", elf(needed=["libdrv.so.1"]))
+    ran = check(project, str(tmp_path / "target"))
+    line = "a.so needs libdrv.so.1, which no wheel contains and some machines lack (2 more files)\n"
+    assert (1, line) == (ran.code, ran.out)
+    assert "3 findings" in ran.err
+    assert "hint: install these libraries on every machine" in ran.err
+    assert 3 == len(valid("check", check(project, str(tmp_path / "target"), "--json").out)["findings"])
+
+
+def test_paths_of_several_folders_are_distinguished(tmp_path: Path, project: Project) -> None:
+    """The same path may be in several folders."""
+    put(tmp_path / "one/x.so")
+    put(tmp_path / "two/x.so")
+    ran = check(project, str(tmp_path / "one"), str(tmp_path / "two"))
+    assert [f"{tmp_path}/one/x.so", f"{tmp_path}/two/x.so"] == [line.split()[0] for line in ran.out.splitlines()]
+
+
 def test_own_modules_of_the_project(project: Project) -> None:
     """An extension module that was built in place is checked with the lock."""
     put(project.folder / "src/example/_fast.abi3.so")

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from glob import escape as glob_escape
 from glob import glob
 from typing import NamedTuple
@@ -98,8 +99,15 @@ def check_root(path: str, options: CheckOptions) -> CheckResult:
 def _joined(parts: Sequence[_Part], caps: Caps, cpu: str) -> CheckResult:
     binaries = [binary for part in parts for binary in part.binaries]
     findings = [finding for part in parts for finding in part.findings]
+    if len(folders := [part for part in parts if part.contents is not NOTHING]) > 1:
+        # The same path may be in several folders.
+        findings = [
+            replace(finding, path=os.path.join(part.subject, finding.path)) if part in folders else finding
+            for part in parts
+            for finding in part.findings
+        ]
     files = {path: count for part in parts for path, count in part.contents.files.items()}
-    skipped = [one for part in parts for one in part.contents.skipped]
+    skipped = list(dict.fromkeys(one for part in parts for one in part.contents.skipped))
     subject = " and ".join(part.subject for part in parts)
     return result(subject, caps, cpu, findings, binaries, contents=Contents([], files, skipped, []))
 

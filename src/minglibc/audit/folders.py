@@ -107,6 +107,8 @@ class _Reader:
         path = os.path.abspath(folder.path)
         if os.path.isfile(path):
             self._read_file(path, os.path.realpath(path))
+        elif not os.path.isdir(path):
+            self._unreadable(path, "it is neither a regular file nor a folder")
         else:
             self._walk(path, os.path.realpath(path), is_import_path=folder.is_import_path)
         self._follow_links()
@@ -161,7 +163,8 @@ class _Reader:
                 if name.endswith(_METADATA_FOLDERS):
                     self._read_owner(folder, name)
                 if self._is_root and folder == self._base and name in _KERNEL_FOLDERS:
-                    self._skipped.append(Skipped(name, "a mount point of the kernel"))
+                    if os.listdir(path):
+                        self._skipped.append(Skipped(name, "a mount point of the kernel"))
                 elif nested or not is_environment(path):
                     yield path, f"{real}/{name}"
             elif entry.is_file(follow_symlinks=False):
@@ -189,7 +192,7 @@ class _Reader:
 
     def _follow_file(self, path: str, real: str) -> None:
         name = os.path.basename(path)
-        if self._is_interpreter(path):
+        if not self._is_root and self._is_interpreter(path):
             skipped = Skipped(printable(real), "the interpreter, which machines have at that path")
             self._skipped += [] if skipped in self._skipped else [skipped]
         elif real in self._paths:

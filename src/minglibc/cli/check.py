@@ -3,6 +3,8 @@
 import os
 import shlex
 from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minglibc.app.check import check_locked_files
@@ -58,8 +60,8 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json(as_json(result))
     else:
-        for finding in result.findings:
-            print_text(_line(finding))
+        for line in _lines(result.findings):
+            print_text(line)
     _print_summary(result, arguments, terminal)
     return EXIT_CANNOT if result.findings else 0
 
@@ -107,6 +109,17 @@ def _describe(caps: Caps) -> str:
 def _describe_cpu(result: CheckResult) -> str:
     """The level of x86-64, where it is not the baseline."""
     return "" if result.cpu == CPU_LEVELS[0] else f" and {result.cpu}"
+
+
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line for each finding, and one for all files of a distribution that need the same missing library."""
+    missing = Counter((one.distribution, one.library) for one in findings if one.kind is Kind.LIBRARY)
+    for finding in findings:
+        count = missing[finding.distribution, finding.library] if finding.kind is Kind.LIBRARY else 1
+        if count:
+            yield f"{_line(finding)} ({plural(count - 1, 'more file')})" if count > 1 else _line(finding)
+        if finding.kind is Kind.LIBRARY:
+            missing[finding.distribution, finding.library] = 0
 
 
 def _line(finding: Finding) -> str:

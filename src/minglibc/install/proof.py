@@ -18,7 +18,7 @@ from minglibc.config.project_modules import extension_modules
 from minglibc.install.layout import HOME
 
 NAME = "proof"
-PLACE = f"{HOME}/{NAME}"
+_PATH = f"{HOME}/{NAME}"
 # Files of minglibc 0.1.0 with the same purpose.
 _OLD_NAMES = ("stamp", "seen")
 _HEAD = f"minglibc proof 1 {__version__}"
@@ -92,7 +92,7 @@ def write(
         lines = [*_facts(real, request), f"cap {libc}"]
         lines += [f"folder {_folder_state(real, folder)} {folder}" for folder in dict.fromkeys(folders)]
         body = "\n".join([*lines, _END]) + (_details(real, snapshot) if snapshot else "")
-        path = os.path.join(real, PLACE)
+        path = os.path.join(real, _PATH)
         temporary = f"{path}.{os.getpid()}"
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(f"{_HEAD} {digest(body)}\n{body}")
@@ -175,7 +175,7 @@ def metadata_identity(info: str) -> tuple[str, ...]:
 
 
 def _open(prefix: str) -> TextIO:
-    path = os.path.join(prefix, PLACE)
+    path = os.path.join(prefix, _PATH)
     return open(path, encoding="utf-8", errors="surrogateescape", newline="", opener=open_regular)
 
 
