@@ -44,3 +44,30 @@ def test_offers_are_the_hint(project: Project) -> None:
         offers = suggestions(session, failure.value)
         error = explain(failure.value, offers=offers)
     assert 'this would work (verified): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint
+
+
+def test_a_constraint_is_named(project: Project) -> None:
+    """A constraint that excludes releases is shown beside the requirements."""
+    ran = project.write("b", constraints=["b<1"]).run("lock")
+    assert (
+        "  the project requires b, tool.minglibc.constraints has b<1\n  no release of b meets all of these;" in ran.err
+    )
+
+
+def test_requirements_of_different_releases_are_alternatives(tmp_path: Path, index: IndexServer) -> None:
+    """What two releases of one parent require is not said to conflict with each other."""
+    index.add(build_wheel("app", "1.0", requires=["b<2", "c"]))
+    index.add(build_wheel("app", "2.0", requires=["b>=2", "c"]))
+    index.add(build_wheel("b", "1.0", manylinux(28)))
+    index.add(build_wheel("b", "2.0", manylinux(31)))
+    index.add(build_wheel("c", "1.0"))
+    ran = Project(tmp_path, index).write("app").run("lock")
+    expected = """\
+  app 1.0 requires b<2
+  b 1.0 needs glibc 2.28; the cap is 2.17
+  app 2.0 requires b>=2
+  b 2.0 needs glibc 2.31; the cap is 2.17
+"""
+    message = ran.err
+    assert set(expected.splitlines()) <= set(message.splitlines())
+    assert "meets all of these" not in message

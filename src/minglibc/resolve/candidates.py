@@ -231,12 +231,16 @@ class Provider:
         if dependency.mask == EVERY_VERSION:
             page, requirement = self.project(dependency.name).page, dependency.requirement
             dependency.mask = page.at(requirement.url) if requirement.url else page.versions.mask(requirement.specifier)
-            for specifier in self._constraints.get(dependency.name, ()):
+            for specifier in self.constraints_on(dependency.name):
                 dependency.mask &= page.versions.mask(specifier)
             if dependency.name in self._policy.pins:
                 pinned = page.versions.index_of(self._policy.pins[dependency.name])
                 dependency.mask &= 0 if pinned is None else 1 << pinned
         return dependency.mask
+
+    def constraints_on(self, name: str) -> Sequence[str]:
+        """The specifiers that the settings add to each requirement on a project."""
+        return self._constraints.get(name, ())
 
     def admitted(self, project: Project, dependencies: Sequence[Dependency]) -> tuple[int, bool]:
         """The versions that *dependencies* admit together (PEP 440), and whether they admit yanked files (PEP 592)."""

@@ -11,6 +11,7 @@ from minglibc.resolve.candidates import Project, Provider
 from minglibc.resolve.resolution import SHOWN, Cause, Unresolvable
 
 _LONGEST = 14
+_ON_ONE_LINE = 3
 
 
 class SourceHint(NamedTuple):
@@ -140,13 +141,13 @@ def lines_of(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     chain: list[str] = []
     ends: list[str] = []
     for name, on_project in _by_name(causes).items():
-        dependencies = [cause.requirement for cause in on_project]
-        if next(provider.candidates(name, dependencies), None) is None:
-            ends += _end(provider, name, on_project)
-        else:
-            # A root without a specifier excludes nothing.
-            restricting = (cause for cause in on_project if cause.parent or cause.requirement.requirement.specifier)
-            chain += dict.fromkeys(map(str, restricting))
+        for together in _in_force_together(on_project):
+            if next(provider.candidates(name, [cause.requirement for cause in together]), None) is None:
+                ends += _end(provider, name, together)
+            else:
+                # A root without a specifier excludes nothing.
+                chain += [str(cause) for cause in together if cause.parent or cause.requirement.requirement.specifier]
+    chain, ends = list(dict.fromkeys(chain)), list(dict.fromkeys(ends))
     if not ends:
         ends = ["each of these can be met, but not all of them together"]
     shown = max(_LONGEST - len(ends), _LONGEST // 2)
@@ -158,10 +159,27 @@ def lines_of(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     return chain + ends
 
 
+def _in_force_together(causes: Sequence[Cause]) -> list[list[Cause]]:
+    """The requirements on one project, where those of different releases of one parent are alternatives."""
+    alternatives = [
+        cause
+        for cause in causes
+        if any(
+            cause.parent and other.parent and cause.parent.identifier == other.parent.identifier
+            and not {*cause.releases} & {*other.releases}
+            for other in causes
+        )
+    ]  # fmt: skip
+    common = [cause for cause in causes if cause not in alternatives]
+    return [[*common, cause] for cause in alternatives] or [common]
+
+
 def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
     """Why no release of a project meets the requirements on it."""
     project = provider.project(name)
-    required = ", ".join(dict.fromkeys(str(cause) for cause in causes))
+    lines = list(dict.fromkeys(str(cause) for cause in causes))
+    lines += [f"tool.minglibc.constraints has {name}{specifier}" for specifier in provider.constraints_on(name)]
+    required = ", ".join(lines)
     if project.missing:
         yield f"{project.missing}; {required}"
         return
@@ -172,11 +190,17 @@ def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str
     mask = project.page.versions.all
     for cause in causes:
         mask &= provider.narrow(cause.requirement)
-    yield required
+    if len(lines) > _ON_ONE_LINE:
+        yield from lines[:SHOWN]
+        if len(lines) > SHOWN:
+            yield f"and {len(lines) - SHOWN} more requirements on {name}"
+    else:
+        yield required
     if not len(project.page.versions):
         yield f"{name} has no releases that minglibc can read{_skipped_files(project)}"
     elif not mask:
-        several = len({cause.requirement.requirement.specifier for cause in causes}) > 1
+        specifiers = {*(cause.requirement.requirement.specifier for cause in causes), *provider.constraints_on(name)}
+        several = len(specifiers) > 1
         yield f"no release of {name} meets {'all of these' if several else 'this'}; {_range(project)}"
     else:
         yield from _releases(provider, project, mask)
