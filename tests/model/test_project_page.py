@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from minglibc.index.json_page import RawFile
 from minglibc.insight.held_back import needed_cap
 from minglibc.model.compatibility import TargetCompatibility
+from minglibc.model.limits import MAX_FILENAME, are_filenames, is_filename
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from tests.support.pages import page_of
@@ -19,6 +20,17 @@ def test_equal_versions_are_grouped() -> None:
     """1.0 and 1.0.0 are one version, and 1.10 is above 1.9."""
     page = page_of("a-1.9-py3-none-any.whl", "a-1.10-py3-none-any.whl", "A-1.0-py3-none-any.whl", "a-1.0.0.tar.gz")
     assert ["1.0", "1.9", "1.10"] == [text.removesuffix(".0.0") for text in page.versions.texts]
+
+
+@given(
+    st.lists(st.text(st.sampled_from("a1.-_+!\n/é"), max_size=30) | st.just("a" * MAX_FILENAME + ".whl"), max_size=4)
+)
+def test_file_names_are_checked_together(names: list[str]) -> None:
+    """Names that are accepted together are each accepted alone, and plain names are accepted together."""
+    if are_filenames(names):
+        assert all(map(is_filename, names))
+    else:
+        assert not all(is_filename(name) and name.count(".") < 20 for name in names)
 
 
 def test_invalid_files_are_skipped() -> None:
