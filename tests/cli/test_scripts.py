@@ -1,6 +1,7 @@
 """`lock --script` and `run --script`: scripts with inline metadata (PEP 723)."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.cache import maintenance
+from minglibc.config.inline_metadata import script_block
 from minglibc.lock.reader import loads
 from tests.support.commands import minglibc
 from tests.support.index import IndexServer
@@ -147,3 +149,23 @@ def test_unused_environments_are_removed(tmp_path: Path) -> None:
     assert (2, 2) == maintenance.remove_unused(str(tmp_path), since=2000)
     assert not old.exists()
     assert (used / "pyvenv.cfg").exists()
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        ('# /// script\n# dependencies = ["a"]\nprint(1)\n', "the script block at line 1 is empty or has no closing"),
+        ('# /// script\n#dependencies = ["a"]\n# ///\n', "line 2 of the script block must begin with '# '"),
+        ("#/// script\n# dependencies = []\n# ///\n", "line 1 is '#/// script', but a script block begins with"),
+        ("import os\n# /// Script\n# dependencies = []\n# ///\n", "line 2 is '# /// Script'"),
+    ],
+)
+def test_faults_of_the_block(block: str, fault: str) -> None:
+    """The message names the line and the fault."""
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        script_block(block)
+
+
+def test_byte_order_mark() -> None:
+    """It may precede the block."""
+    assert script_block("\ufeff# /// script\n# dependencies = []\n# ///\n") == "dependencies = []\n"

@@ -150,7 +150,7 @@ def test_poetry_only() -> None:
     """A project that only Poetry's table describes is told what to do."""
     with pytest.raises(SettingsError) as refused:
         parse('[tool.poetry]\nname = "demo"\n[tool.poetry.dependencies]\nlib = "^1"\n[tool.minglibc]\nglibc = "2.28"\n')
-    assert "poetry export" in refused.value.message
+    assert "minglibc lock --from poetry.lock" in refused.value.message
 
 
 def test_public_project_does_not_replace_a_source(index: IndexServer, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from minglibc.config import files, folder_lock, project_files
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, NewerLock, SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
+from minglibc.insight.shared_versions import SharedVersion, shared_versions
 from minglibc.lock import source_files
 from minglibc.lock.changes import Change, changes, replaced_files, versions_of
 from minglibc.lock.digest import lock_digests, record_current
@@ -72,6 +73,8 @@ class LockResult(NamedTuple):
     targets: tuple[Target, ...] = ()
     changes: Sequence[Change] = ()
     held_back: Sequence[HeldBack] = ()
+    shared: Sequence[SharedVersion] = ()
+    """The releases that are older because of another target."""
     seconds: float = 0.0
     up_to_date: bool = False
     source_changes: "Sequence[SourceChange]" = ()
@@ -233,6 +236,11 @@ def resolve_lock(
             document = before.unknown.kept_in(document)
         targets = tuple(resolution.target for resolution in resolutions)
         releases_held_back = held_back(resolutions, session.compatibilities, session.wheel_index)
+        shared = (
+            shared_versions(resolutions, session.compatibilities, session.wheel_index, locked)
+            if session.policy.fewest
+            else []
+        )
         _report_skipped(session, resolutions, reporter)
         _report_sources(resolutions, reporter)
     for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):
@@ -246,6 +254,7 @@ def resolve_lock(
         targets,
         changes(versions, versions_of(document["packages"]), _replaced(before, document["packages"])),
         releases_held_back,
+        shared,
         time.monotonic() - started,
         source_changes=listed.changes if listed is not None else (),
         accepted=listed.accepted if listed is not None else (),

@@ -42,7 +42,12 @@ def compatibilities_of(
 def policy_of(settings: Settings) -> Policy:
     """The settings' rules for choosing between candidates."""
     return Policy(
-        settings.prereleases, settings.resolution, settings.constraints, settings.overrides, settings.excludes
+        settings.prereleases,
+        settings.resolution,
+        settings.constraints,
+        settings.overrides,
+        settings.excludes,
+        fewest=settings.fork_strategy == "fewest",
     )
 
 

@@ -134,6 +134,10 @@ def print_result(result: LockResult, terminal: Terminal, *, dry_run: bool = Fals
         terminal.info(f"accepted a hash that is not listed: {filename}")
     for release in result.held_back:
         terminal.info(f"held back by the cap: {release}")
+    for shared in result.shared:
+        terminal.info(f"the same for all targets: {shared}")
+    if result.shared:
+        terminal.info('fork-strategy = "requires-python" selects the newest releases for each Python')
 
 
 def _line(change: Change) -> str:

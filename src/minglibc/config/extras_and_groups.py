@@ -197,9 +197,11 @@ class DependencyGraph:
                 requirements.append(entry)
                 continue
             other, marker, where = entry
-            if other not in self._entries:
-                kind = "a dependency group" if other[0] == "group" else "an extra of the project"
-                self._problems.add(where, f"refers to {other[1]!r}, which is not {kind}")
+            if other not in self._entries and other[0] == "extra":
+                # As in other tools: the rest of the project can be installed.
+                self._problems.warnings.append(f"{where} refers to {other[1]!r}, which is not an extra of the project")
+            elif other not in self._entries:
+                self._problems.add(where, f"refers to {other[1]!r}, which is not a dependency group")
             elif other in (*path, node):
                 self._report_cycle((*path, node)[(*path, node).index(other) :], where)
             else:

@@ -56,7 +56,9 @@ def _of_script(source: LockSource, folder: str) -> str:
     try:
         block = script_block(text)
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}", hint="a script can have only one block (PEP 723)") from error
+        raise SettingsError(
+            f"{path}: {error}", hint=f"a script has one block, such as (PEP 723):\n{EXAMPLE}"
+        ) from error
     if block is None:
         raise SettingsError(f"{path} has no script block (PEP 723)", hint=f"write it at the top:\n{EXAMPLE}")
     document = load(block, f"the script block of {path}")

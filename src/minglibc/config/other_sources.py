@@ -177,7 +177,7 @@ def poetry_advice(document: Mapping[str, Any]) -> str:
         return ""
     return (
         "is missing, and [tool.poetry] is not read; move its dependencies to [project] (PEP 621, Poetry 2.0 or newer), "
-        "or run `poetry export -o requirements.txt` and `minglibc lock -r requirements.txt`"
+        "or lock its versions with `minglibc lock --from poetry.lock`"
     )
 
 

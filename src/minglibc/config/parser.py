@@ -12,7 +12,7 @@ from minglibc.config.index_settings import parse_index_url, parse_indexes, parse
 from minglibc.config.moments import first_excluded
 from minglibc.config.other_sources import OtherSources, Project, SourceReader, poetry_advice, unread_tables
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
-from minglibc.config.settings import FILE_CONFLICTS, KEYS, RESOLUTIONS, Overrides, PathSource, Settings
+from minglibc.config.settings import FILE_CONFLICTS, FORK_STRATEGIES, KEYS, RESOLUTIONS, Overrides, PathSource, Settings
 from minglibc.config.target_settings import TargetParser
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
@@ -125,6 +125,7 @@ def parse_document(
         verify=problems.flag(table, "verify", problems.key("verify")),
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
+        fork_strategy=problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
         files=dynamic_files,
         default_pythons=parser.default,
     )

@@ -9,6 +9,7 @@ from minglibc.model.targets import Target
 
 DEFAULT_ARCHITECTURES = ("x86_64",)
 RESOLUTIONS = ("highest", "lowest", "lowest-direct")
+FORK_STRATEGIES = ("fewest", "requires-python")
 FILE_CONFLICTS = ("warn", "error")
 
 # The keys of [tool.minglibc].
@@ -35,6 +36,7 @@ KEYS = (
     "file-conflicts",
     "cpu",
     "resolution",
+    "fork-strategy",
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")
 INDEX_FORMATS = ("simple", "flat")
@@ -113,6 +115,7 @@ class Settings(NamedTuple):
     verify: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    fork_strategy: str = FORK_STRATEGIES[0]
     files: tuple[str, ...] = ()
     """The other files that the settings were read from, relative to the lock's folder."""
     default_pythons: DefaultPythons | None = None

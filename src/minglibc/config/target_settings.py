@@ -211,6 +211,10 @@ class TargetParser:
     def _pythons_of_project(self, *, has_requires_python: bool) -> list[PythonVersion]:
         if not self.requires_python:
             if not has_requires_python:
+                default = self._compute_default()
+                if not default.by_date:
+                    self.default = default
+                    return list(default.pythons)  # those of the classifiers
                 self.problems.add(
                     "tool.minglibc.python",
                     'is missing, and so is project.requires-python; write requires-python = ">=3.9" under [project], '

@@ -156,8 +156,18 @@ def condensed(statuses: Sequence[ReleaseStatus]) -> list[ReleaseStatus]:
         if position == len(merged) or not _follows_another_target(status):
             merged.append(status)
         else:
-            merged[position] = merged[position]._replace(targets=(*merged[position].targets, *status.targets))
+            merged[position] = _with_followers(merged[position], status)
     return sorted(merged, key=lambda status: status.name)
+
+
+def _with_followers(status: ReleaseStatus, follower: ReleaseStatus) -> ReleaseStatus:
+    """*status* with the targets of *follower*, which have the older release only because of it."""
+    targets = (*status.targets, *follower.targets)
+    if status.obstacle is None or _follows_another_target(status):
+        return status._replace(targets=targets)
+    pythons = ", ".join(dict.fromkeys(str(target.python) for target in follower.targets))
+    text = f"{status.obstacle.text}; CPython {pythons} is kept the same"
+    return status._replace(targets=targets, obstacle=status.obstacle._replace(text=text))
 
 
 def _follows_another_target(status: ReleaseStatus) -> bool:

@@ -116,7 +116,8 @@ class Explainer:
             wheel = other.wheels.get(name)
             is_later = is_later or other.target == resolution.target
             same_marker = other.target != resolution.target and other.target.marker == resolution.target.marker
-            if wheel is None or wheel.version != locked or (is_later and not same_marker):
+            is_separate = not self._policy.fewest and other.target.python[:2] != resolution.target.python[:2]
+            if wheel is None or wheel.version != locked or is_separate or (is_later and not same_marker):
                 continue
             obstacle = self._own_obstacle(other, name, position)
             if obstacle is not None and (obstacle.needs is None or same_marker):

@@ -65,6 +65,9 @@ class Policy(NamedTuple):
     nearest: bool = False
     """Whether a version that can't be preferred is replaced by the one that is closest to it, not by the newest."""
 
+    fewest: bool = True
+    """Whether all targets share versions where possible; otherwise only those with the same Python do."""
+
     def admits_prereleases(self, name: str) -> bool:
         """Whether pre-releases of *name* count like any other release."""
         return self.prereleases if isinstance(self.prereleases, bool) else name in self.prereleases

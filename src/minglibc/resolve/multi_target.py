@@ -57,6 +57,8 @@ def resolve_all(
     joint = jointly(compatibilities)
     for count, compatibility in enumerate(joint, start=1):
         on_target(compatibility.target)
+        if not policy.fewest and resolutions and not _share_python(resolutions[-1].target, compatibility.target):
+            chosen.clear()
         preferences = {**chosen, **locked(compatibility.target)}
         resolution = solve(
             roots,
@@ -74,6 +76,11 @@ def resolve_all(
         index.prefetch(_of_same_releases(changed, joint[count:], index))
     check_agreement(resolutions)
     return resolutions
+
+
+def _share_python(one: Target, other: Target) -> bool:
+    """Whether the markers of two targets name the same Python, free-threaded or not."""
+    return one.python[:2] == other.python[:2]
 
 
 def _of_same_releases(
