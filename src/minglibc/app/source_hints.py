@@ -11,7 +11,7 @@ from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Project, WheelIndex
-from minglibc.resolve.explain import SourceHint, lines_of, source_only
+from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.suggestions import capped
@@ -111,7 +111,7 @@ def _line(session: Session, file: Sdist, resolution: Resolution) -> str:
     own = session.compatibilities[0].at(resolution.target)
     position = page.versions.index_of(file.version)
     rejections = own.rejections(page, position) if position is not None else []
-    reason = str(rejections[0]) if rejections else "has no wheel"
+    reason = reason_of(rejections) if rejections else "has no wheel"
     active = resolution.requirements.get(file.name, ())
     requirement = f"{active[0].parent} requires {active[0].requirement.without_marker}; " if active else ""
     return f"{requirement}{file.name} {file.version} {reason}"

@@ -239,9 +239,15 @@ def _reason(provider: Provider, project: Project, position: int) -> str:
     built = [rejection for rejection in rejections if rejection.reason is Reason.UNUSABLE]
     if built and provider.compatibility.allows_sdist(project.page.name):
         return str(built[0])
-    first = rejections[0]
-    if first.needs:
-        return f"{first}; the cap is {provider.compatibility.target.cap}"
+    if rejections[0].needs:
+        return f"{rejections[0]}; the cap is {provider.compatibility.target.cap}"
+    return reason_of(rejections)
+
+
+def reason_of(rejections: Sequence[Rejection]) -> str:
+    """Why a release is rejected, in one phrase: what it needs, or what its wheels are for."""
+    if rejections[0].needs:
+        return str(rejections[0])
     built_for = _pythons(rejections)
     others = [str(rejection) for rejection in rejections if rejection.reason is not Reason.INTERPRETER]
     return " or ".join([*built_for, *others][:3])
