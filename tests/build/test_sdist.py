@@ -21,7 +21,7 @@ from minglibc.model.core_metadata import parse_pkg_info
 from tests.support.commands import check_selection, minglibc, read_lock
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed
 from tests.support.index import IndexServer
-from tests.support.sdists import Entry, build_source, entry_of, tar_of, zip_of
+from tests.support.sdists import Entry, build_source, entry_of, tar_of, tar_with_extended_headers, zip_of
 from tests.support.wheels import build_wheel
 
 ALLOWED = 'allow-sdist = ["a"]\n'
@@ -470,3 +470,19 @@ def test_explains_incompatible_builds(project: LockedProject, index: IndexServer
     (row,) = json.loads(project.command("outdated", "--json").out)
     assert ("1.0", "2.0", "glibc") == (row["locked"], row["newest"], row["reason"])
     assert "2.0  needs glibc 2.34" in project.command("why", "a").out
+
+
+@pytest.mark.parametrize(
+    ("header", "count", "problem"),
+    [
+        (b"1" * 16_384, 1, "a number that is too long"),
+        (b"x" * 16_385, 1, "headers that are too large"),
+        (b"x" * 16_384, 513, "headers that are too large"),
+    ],
+)
+def test_extended_headers(header: bytes, count: int, problem: str, tmp_path: Path) -> None:
+    """The size of each extended header, their sum, and the numbers in them are limited."""
+    path = tmp_path / "b-1.0.tar.gz"
+    path.write_bytes(tar_with_extended_headers(header, count))
+    with pytest.raises(WheelError, match=problem), open_sdist(str(path), path.name):
+        pass

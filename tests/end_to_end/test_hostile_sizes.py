@@ -31,7 +31,7 @@ from minglibc.model.platform_tags import expand_tags
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from tests.support.elves import elf
 from tests.support.limits import run_limited
-from tests.support.sdists import Entry, entry_of, tar_of
+from tests.support.sdists import Entry, entry_of, tar_of, tar_with_extended_headers
 from tests.support.wheels import build_wheel, tamper
 
 URL = "http://127.0.0.1/simple/b/"
@@ -332,6 +332,10 @@ SDISTS: dict[str, Callable[[], bytes]] = {
     "a long link": lambda: tar_of(links(100, tarfile.SYMTYPE, lambda _: "a/" * 100_000)),
     "folders": lambda: tar_of([entry_of(f"b-1.0/{n}{'/a' * 60}") for n in range(20_000)]),
     "sparse": lambda: pax(("b-1.0/x", {"GNU.sparse.map": "0," * 1_000_000 + "0", "GNU.sparse.major": "0"})),
+    "numbers in extended headers": lambda: tar_with_extended_headers(b"1" * 16_384, 1000),
+    "shorter numbers": lambda: tar_with_extended_headers((b"1" * 99 + b" ") * 160, 3000),
+    "records": lambda: tar_with_extended_headers(b"9 aa=bbb\n" * 1800, 3000),
+    "keys": lambda: tar_with_extended_headers(b"".join(b"11 k%03d=v1\n" % n for n in range(90)), 20_000),
     "times": lambda: pax(("b-1.0/x", {"mtime": "9" * 100_000})),
 }  # fmt: skip
 

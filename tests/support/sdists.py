@@ -164,6 +164,17 @@ def entry_of(path: str, content: bytes = b"", **attributes: Any) -> Entry:
     return entry, content
 
 
+def tar_with_extended_headers(header: bytes, count: int) -> bytes:
+    """A source distribution of *count* files that each have *header* as extended header (PAX), whatever it contains."""
+    plain = bytearray()
+    for number in range(count):
+        extended = tarfile.TarInfo("x")
+        extended.size, extended.type = len(header), tarfile.XHDTYPE
+        plain += extended.tobuf(tarfile.USTAR_FORMAT) + header + bytes(-len(header) % 512)
+        plain += tarfile.TarInfo(f"b-1.0/{number}").tobuf(tarfile.USTAR_FORMAT)
+    return gzip.compress(plain + bytes(1024), 1)
+
+
 def tar_of(entries: Iterable[Entry]) -> bytes:
     """A reproducible .tar.gz of these members."""
     buffer = io.BytesIO()

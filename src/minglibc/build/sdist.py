@@ -3,6 +3,7 @@
 import gzip
 import os
 import posixpath
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -23,8 +24,11 @@ _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
 _CHUNK = 1 << 20
 _MAX_PAX_HEADERS = 100
-# Bytes; tarfile searches them in quadratic time before Python 3.11.10 (CVE-2024-6232). Paths have up to 1024.
+# Bytes of one, which may have some paths of up to 1024, and of all.
 _MAX_PAX_SIZE = 16 << 10
+_MAX_PAX_TOTAL = 8 << 20
+# tarfile searches for numbers in time that grows with the square of their lengths before Python 3.11.10 (CVE-2024-6232).
+_LONG_NUMBER = re.compile(rb"[0-9]{100}")
 # As the kernel's limit.
 _MAX_LINKS = 40
 _IN_MEMORY = 16 << 20
@@ -139,17 +143,29 @@ def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
                     _refuse(filename, f"unpacks to more than {most >> 20} MiB")
                 plain.write(chunk)
         plain.seek(0)
-        with tarfile.open(fileobj=plain, mode="r:", tarinfo=_TarInfo) as archive:
+        with _TarFile.open(fileobj=plain, mode="r:", tarinfo=_TarInfo) as archive:
             yield dict(_tar_members(archive, filename, most))
 
 
 class _TarInfo(tarfile.TarInfo):
-    """An entry whose extended headers (PAX) are small."""
+    """An entry whose extended headers (PAX) are within the limits."""
 
-    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size > _MAX_PAX_SIZE:
-            raise tarfile.ReadError("it has a header that is too large")
+    def _proc_pax(self, archive: "_TarFile") -> tarfile.TarInfo:
+        archive.pax_size += self.size
+        if self.size > _MAX_PAX_SIZE or archive.pax_size > _MAX_PAX_TOTAL:
+            raise tarfile.ReadError("it has headers that are too large")
+        position = archive.fileobj.tell()
+        if _LONG_NUMBER.search(archive.fileobj.read(self.size)):
+            raise tarfile.ReadError("it has a header with a number that is too long")
+        archive.fileobj.seek(position)
         return super()._proc_pax(archive)  # type: ignore[misc,no-any-return]  # not in the stubs
+
+
+class _TarFile(tarfile.TarFile):
+    """An archive, and the size of its extended headers that were read."""
+
+    fileobj: IO[bytes]
+    pax_size = 0
 
 
 def _tar_members(archive: tarfile.TarFile, filename: str, most: int) -> Iterator[tuple[str, Member]]:
