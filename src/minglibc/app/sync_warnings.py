@@ -35,7 +35,8 @@ def _glibc_of(program: str, common: CommonOptions) -> GlibcVersion | None:
             identity = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
             store = Store(common.cache_folder)
             needs = store.recall("interpreters", identity)
-            if needs is None:
+            if not _is_version(needs):
+                needs = None
                 from minglibc.audit.elf import MalformedElf, read_elf  # noqa: PLC0415  20 ms, if it is not cached
                 from minglibc.audit.rules import highest_glibc  # noqa: PLC0415  the same
 
@@ -75,6 +76,11 @@ def warn_of_own_modules(
             f"a machine with that {target.cap.libc}"
         )
     return bool(findings)
+
+
+def _is_version(value: object) -> bool:
+    """Whether *value* is a glibc version as it is cached: two numbers, or none for a program without glibc."""
+    return isinstance(value, list) and len(value) in (0, 2) and all(isinstance(number, int) for number in value)
 
 
 def warn_of_relocations(environment: Environment, plan: Plan, reporter: Reporter) -> None:

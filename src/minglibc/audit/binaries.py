@@ -76,7 +76,7 @@ def distribution_of(filename: str) -> str:
 def of_wheel(path: str, filename: str) -> list[Binary]:
     """The binaries of the wheel at *path*; raises WheelError if it can't be opened."""
     try:
-        with open(path, "rb") as file, open_zip(file) as archive:
+        with open(path, "rb", opener=open_regular) as file, open_zip(file) as archive:
             return list(wheel_binaries(distribution_of(filename), archive))
     except (OSError, BadZipFile) as error:
         raise WheelError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -248,8 +248,9 @@ class Index:
             self._read_local_metadata(key, wheel)
             return
         cached = self._store.recall("metadata", key) if wheel.hash else None
-        if cached:
-            self._add_metadata(wheel, CoreMetadata(*cached))
+        metadata = CoreMetadata.load(cached) if cached else None
+        if metadata is not None:
+            self._add_metadata(wheel, metadata)
         elif not self._is_served(wheel):
             return
         elif self._offline:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
@@ -39,6 +38,15 @@ class _Info(msgspec.Struct):
 class _Release(msgspec.Struct):
     info: _Info = msgspec.field(default_factory=_Info)
     vulnerabilities: list[_Vulnerability] | None = None
+
+
+# An advisory's id, aliases, versions that fix it, summary and link.
+_Fields = tuple[str, list[str], list[str], str, str]
+
+
+class _CacheEntry(msgspec.Struct):
+    expires: float
+    known: list[_Fields] | None
 
 
 _decoder = msgspec.json.Decoder(_Release)
@@ -79,14 +87,21 @@ class Advisories:
         known: dict[Release, tuple[Advisory, ...] | None] = {}
         missing = []
         for release in requested:
-            cached = self._store.read(self._folder, _entry_name(release))
-            if cached is not None and (self._offline or time.time() < cached[0]["expires"]):
-                known[release] = _advisories(cached[0]["known"])
+            cached = self._cached(release)
+            if cached is not None and (self._offline or time.time() < cached.expires):
+                known[release] = _advisories(cached.known)
             elif self._concerns(release[0]):
                 missing.append(release)
         if missing and self._base and not self._offline:
             known |= self._fetch_all(missing, frozenset(newest))
         return {release: known.get(release) for release in requested}
+
+    def _cached(self, release: Release) -> "_CacheEntry | None":
+        entry = self._store.read(self._folder, _entry_name(release))
+        try:
+            return msgspec.convert(entry.head, _CacheEntry) if entry is not None else None
+        except msgspec.ValidationError:
+            return None
 
     def _fetch_all(
         self, releases: Iterable[Release], newest: frozenset[Release]
@@ -139,13 +154,13 @@ class Advisories:
             return None
 
 
-def _fields(entry: _Vulnerability) -> list[Any]:
-    fixed_in = filter(None, map(normalize, entry.fixed_in or ()))
-    texts = (entry.summary or "", entry.link or "")
-    return [printable(entry.id), list(map(printable, entry.aliases or ())), list(fixed_in), *map(printable, texts)]
+def _fields(entry: _Vulnerability) -> _Fields:
+    fixed_in = list(filter(None, map(normalize, entry.fixed_in or ())))
+    aliases = list(map(printable, entry.aliases or ()))
+    return printable(entry.id), aliases, fixed_in, printable(entry.summary or ""), printable(entry.link or "")
 
 
-def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:
+def _advisories(known: list[_Fields] | None) -> tuple[Advisory, ...] | None:
     if known is None:
         return None
     return tuple(
@@ -155,4 +170,5 @@ def _advisories(known: list[Any] | None) -> tuple[Advisory, ...] | None:
 
 
 def _entry_name(release: Release) -> str:
-    return f"{release[0]}/{release[1]}"
+    # The checksum of an entry covers the last folder, which is that of the index, and this name.
+    return f"{release[0]}=={release[1]}"

@@ -1,7 +1,7 @@
 """The fields of core metadata (PEP 566, 643) that a resolution needs."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from minglibc.model import versions
 from minglibc.model.artifacts import Artifact, printable
@@ -16,6 +16,17 @@ class CoreMetadata(NamedTuple):
     requires_dist: tuple[str, ...] = ()
     requires_python: str = ""
     provides_extra: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, fields: Any) -> Self | None:
+        """The metadata whose *fields* were written as JSON; None if they are not such fields."""
+        try:
+            name, version, requires, python, extras = fields
+            is_valid = isinstance(requires, list) and isinstance(extras, list)
+            is_valid = is_valid and all(isinstance(text, str) for text in (name, version, python, *requires, *extras))
+        except (TypeError, ValueError):
+            return None
+        return cls(name, version, tuple(requires), python, tuple(extras)) if is_valid else None
 
 
 class DynamicMetadata(ValueError):
