@@ -283,5 +283,5 @@ def _write(path: str, mode: str, content: bytes) -> None:
 
 
 def _open(path: str, flags: int) -> int:
-    # In a cache that other users can write, a symbolic link could lead to any file of this user.
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    # In a cache that other users can write, a symbolic link could lead to any file of this user. A FIFO would block.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

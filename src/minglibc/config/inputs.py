@@ -233,10 +233,12 @@ class _RequirementsFiles:
 
     def _include(self, line: Line, path: str, where: str, *, constraints: bool) -> None:
         included = os.path.normpath(os.path.join(os.path.dirname(path), line.text))
-        if not os.path.isfile(os.path.join(self.folder, included)):
-            self.problems.append(f"{where} names {line.text}, which does not exist")
+        full = os.path.join(self.folder, included)
+        if not os.path.isfile(full):
+            reason = "is not a regular file" if os.path.exists(full) else "does not exist"
+            self.problems.append(f"{where} names {line.text}, which {reason}")
             return
-        if os.path.realpath(os.path.join(self.folder, included)) == os.path.realpath(os.path.join(self.folder, path)):
+        if os.path.realpath(full) == os.path.realpath(os.path.join(self.folder, path)):
             self.problems.append(f"{where} includes the file itself")
             return
         self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)
