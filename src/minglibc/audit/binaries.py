@@ -10,6 +10,7 @@ from minglibc.audit.elf import ElfFile
 from minglibc.audit.rules import Binary, Foreign, Unreadable, wheel_binaries
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
+from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.model.requirements import normalize_name
 from minglibc.model.zip_archive import open_zip
