@@ -9,7 +9,8 @@ from zlib import crc32
 
 import pytest
 
-from minglibc.cache.pages import FORMAT, Store
+from minglibc.cache.location import INDEX_FORMAT as FORMAT
+from minglibc.cache.pages import Store
 from minglibc.model.core_metadata import CoreMetadata
 from tests.support.environments import LockedProject, check_whole, locked_pair
 from tests.support.index import IndexServer

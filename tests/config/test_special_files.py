@@ -98,7 +98,7 @@ def test_local_files(name: str, kind: str, project: LockedProject) -> None:
     make_special(path, kind)
     target = path.parent if name.startswith("tree") else path
     project.write([f"a @ {target.as_uri()}"], more='allow-sdist = ["a"]\n')
-    code, error = run(project, "lock")
+    code, error = run("lock")
     assert code in (1, 2), error
     assert path.name in error or "/dev/zero" in error
 
@@ -110,7 +110,7 @@ def test_included_files(option: str, kind: str, project: LockedProject) -> None:
     (project.folder / "requirements.in").write_text(f"a\n{option} other.in\n", encoding="utf-8")
     make_special(project.folder / "other.in", kind)
     command = "lock -r requirements.in -o pylock.r.toml --glibc 2.17 --python 3.11"
-    code, error = run(project, *command.split())
+    code, error = run(*command.split())
     assert (2, True) == (code, "other.in, which is not a regular file" in error), error
 
 
@@ -127,10 +127,10 @@ def test_files_of_variables(
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "0")
     if variable == "NETRC":
         project.index.credentials = ("user", "password")
-        code, error = run(project, "lock", "--upgrade", "--refresh")
+        code, error = run("lock", "--upgrade", "--refresh")
         assert (3, True) == (code, f"NETRC names {path}, which is not a regular file" in error), error
         return
-    code, error = run(project, "lock", "--upgrade", "--refresh", "--index-url", "https://127.0.0.1:1/simple/")
+    code, error = run("lock", "--upgrade", "--refresh", "--index-url", "https://127.0.0.1:1/simple/")
     assert code in (2, 3), error
     if variable != "SSL_CERT_DIR":
         assert f"{variable} names {path}, which is not a regular file" in error
@@ -142,7 +142,7 @@ def test_checked_wheels(kind: str, project: LockedProject) -> None:
     path = project.folder / "a-1.0-py3-none-any.whl"
     make_special(path, kind)
     for argument in (str(path), str(project.folder)):
-        code, error = run(project, "check", argument)
+        code, error = run("check", argument)
         assert (1, True) == (code, "not a regular file" in error or "No such device" in error), error
 
 
@@ -151,11 +151,11 @@ def test_cached_files(kind: str, project: LockedProject, monkeypatch: pytest.Mon
     """Files of the cache that are not regular are treated as missing."""
     monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(tmp_path / "cache"))
     for command in ("lock --upgrade", "outdated", "sync", "check"):
-        assert run(project, *command.split())[0] == 0
+        assert run(*command.split())[0] == 0
     for path in [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]:
         make_special(path, kind)
     for command in ("lock", "lock --upgrade", "outdated", "check", "sync", "cache size", "cache prune", "cache clear"):
-        code, error = run(project, *command.split())
+        code, error = run(*command.split())
         assert code == 0, (command, error)
 
 
@@ -167,5 +167,5 @@ def test_installed_wheels(kind: str, project: LockedProject) -> None:
     project.lock(f"c @ {path.as_uri()}")
     make_special(path, kind)
     for command in ("sync", "check", "bundle -o bundled"):
-        code, error = run(project, *command.split())
+        code, error = run(*command.split())
         assert (1, True) == (code, path.name in error or "/dev/zero" in error), (command, error)
