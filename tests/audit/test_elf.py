@@ -258,6 +258,19 @@ def test_tables_may_be_in_adjoining_segments(machine: str, split: str) -> None:
     assert whole == halves
 
 
+@pytest.mark.parametrize("split", [".dynstr", ".dynamic"])
+def test_tables_may_be_in_the_rest_of_a_page(split: str) -> None:
+    """Loaders map whole pages: what patchelf wrote behind a segment is there, too."""
+    assert read(elf(needs=TWO)) == read(elf(needs=TWO, split=split, only_half=True))
+
+
+@only_x86_64_glibc
+def test_loader_maps_whole_pages(tmp_path: Path) -> None:
+    """This machine's loader rejects such a file for a version that only the rest of the page names."""
+    with pytest.raises(OSError, match=r"version `GLIBC_2\.99' not found"):
+        load(tmp_path, elf(needs={"libc.so.6": ["GLIBC_2.99"]}, split=".dynamic", only_half=True))
+
+
 def test_long_search_paths() -> None:
     """A search path may be longer than a file name."""
     assert ("/" * 5000,) == read(elf(rpath="/" * 5000)).search

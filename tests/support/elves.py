@@ -27,7 +27,7 @@ FIRST_SYMBOL = {
 }
 DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
 
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_GNU_STACK = 1, 2, 3, 4, 0x6474E551
+PT_NULL, PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_GNU_STACK = 0, 1, 2, 3, 4, 0x6474E551
 ET_EXEC, ET_DYN = 2, 3
 DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_SONAME = 1, 4, 5, 6, 10, 11, 14
 DT_RUNPATH, DT_RELRSZ, DT_RELR, DT_RELRENT = 29, 35, 36, 37
@@ -77,6 +77,7 @@ def elf(
     stack: int | None = 6,
     cpu_bits: int = 0,
     split: str = "",
+    only_half: bool = False,
 ) -> bytes:
     """An ELF file for *machine* that needs the symbol versions *needs* of each library, and the libraries *needed*.
 
@@ -84,7 +85,7 @@ def elf(
     missing. The default is a shared object that needs GLIBC_2.17 of libc.so.6; *executable* gives it the loader of its
     architecture (or *interpreter*), *static* leaves out everything dynamic, *section_headers* adds the section headers
     that readelf and auditwheel need. *stack* are the flags of PT_GNU_STACK, or None to omit it; *cpu_bits* the levels of
-    x86-64 in GNU_PROPERTY_X86_ISA_1_NEEDED; *split* the part in whose middle one PT_LOAD ends and the next begins.
+    x86-64 in GNU_PROPERTY_X86_ISA_1_NEEDED; *split* the part in whose middle one PT_LOAD ends and the next begins, unless *only_half* omits that one.
     """
     needs = {"libc.so.6": ("GLIBC_2.17",)} if needs is None else needs
     versions = {library: list(names) for library, names in needs.items()}
@@ -92,7 +93,7 @@ def elf(
     # With musl these relocations have no symbol version.
     if relr and not any("musl" in library for library in needed):
         versions.setdefault("libc.so.6", []).append(DT_RELR_VERSION)
-    writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits, stack, split)
+    writer = _Writer(MACHINES[machine], bits or MACHINES[machine].bits, stack, split, only_half=only_half)
     if cpu_bits:
         writer.add_cpu(cpu_bits)
     if not static:
@@ -129,8 +130,8 @@ def _hash(name: str) -> int:
 class _Writer:
     """The parts of one file; addresses are file offsets, so one LOAD segment maps the whole of it."""
 
-    def __init__(self, machine: Machine, bits: int, stack: int | None, split: str) -> None:
-        self.stack, self.split = stack, split
+    def __init__(self, machine: Machine, bits: int, stack: int | None, split: str, *, only_half: bool) -> None:
+        self.stack, self.split, self.only_half = stack, split, only_half
         self.machine, self.wide, self.order = machine, bits == 64, machine.order
         self.word = "Q" if self.wide else "I"
         self.parts: dict[str, bytes] = {}
@@ -283,7 +284,9 @@ class _Writer:
             middle = (
                 addresses[self.split] + (dynamic_size if self.split == ".dynamic" else len(self.parts[self.split])) // 2
             )
-            segments += [(PT_LOAD, 6, 0, middle, PAGE), (PT_LOAD, 6, middle, end - middle, PAGE)]
+            segments.append((PT_LOAD, 6, 0, middle, PAGE))
+            # As the last segment's page is mapped completely, a file may end without another one.
+            segments.append((PT_NULL, 0, 0, 0, 1) if self.only_half else (PT_LOAD, 6, middle, end - middle, PAGE))
         else:
             segments.append((PT_LOAD, 6, 0, end, PAGE))
         if note := self.parts.get(".note.gnu.property"):

@@ -16,7 +16,7 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.zip_archive import open_zip
 
 # Increase it when elf or rules read more from a file.
-_KIND = "binaries-2"
+_KIND = "binaries-3"
 _CONTENTS: Mapping[str, Any] = {"elf": ElfFile, "foreign": Foreign, "unreadable": Unreadable}
 
 

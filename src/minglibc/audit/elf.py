@@ -39,6 +39,8 @@ _MAX_NAME = 4096
 _MAX_SEARCH = 1 << 16
 _MAX_TABLE = 1 << 28
 _MAX_NOTES = 1 << 16
+# The smallest page of any architecture.
+_PAGE = 4096
 _EXAMPLES = 2
 
 
@@ -135,11 +137,18 @@ class _Load:
     size: int
 
 
+def _tail(segment: Mapping[str, int]) -> _Load:
+    """The rest of the last page of a segment."""
+    end = segment["p_vaddr"] + segment["p_filesz"]
+    return _Load(end, segment["p_offset"] + segment["p_filesz"], -end % _PAGE)
+
+
 class _Memory:
     """Maps the addresses of PT_LOAD segments to ranges of the file."""
 
-    def __init__(self, loads: Iterable[_Load]) -> None:
-        self._loads = list(loads)
+    def __init__(self, loads: Iterable[_Load], tails: Iterable[_Load]) -> None:
+        # Whole pages are mapped: the bytes after a segment are those that follow in the file, unless it has zeros there.
+        self._loads = [*loads, *tails]
 
     def ranges(self, address: int, limit: int) -> Iterator[tuple[int, int]]:
         """Offset and size of each part of the file from *address*, up to *limit* bytes in adjoining segments."""
@@ -149,7 +158,8 @@ class _Memory:
             if load is None:
                 return
             skip = address - load.address
-            size = min(load.size - skip, end - address)
+            following = min((one.address - address for one in self._loads if one.address > address), default=end)
+            size = min(load.size - skip, end - address, following)
             yield load.offset + skip, size
             address += size
 
@@ -173,10 +183,10 @@ class _Reader:
         self._little_endian = elf.little_endian
         self._order = "<" if elf.little_endian else ">"
         self._segments = self._read_segments()
+        loads = [segment for segment in self._segments if segment["p_type"] == "PT_LOAD"]
         self._memory = _Memory(
-            _Load(segment["p_vaddr"], segment["p_offset"], segment["p_filesz"])
-            for segment in self._segments
-            if segment["p_type"] == "PT_LOAD"
+            (_Load(segment["p_vaddr"], segment["p_offset"], segment["p_filesz"]) for segment in loads),
+            (_tail(segment) for segment in loads if segment["p_filesz"] == segment["p_memsz"]),
         )
         self._strings = b""
 
