@@ -147,7 +147,9 @@ def lines_of(provider: Provider, causes: Sequence[Cause]) -> list[str]:
             else:
                 # A root without a specifier excludes nothing.
                 chain += [str(cause) for cause in together if cause.parent or cause.requirement.requirement.specifier]
-    chain, ends = list(dict.fromkeys(chain)), list(dict.fromkeys(ends))
+    chain = list(dict.fromkeys(chain))
+    # A reason that several requirements share follows the last of them.
+    ends = list(dict.fromkeys(reversed(ends)))[::-1]
     if not ends:
         ends = ["each of these can be met, but not all of them together"]
     shown = max(_LONGEST - len(ends), _LONGEST // 2)
