@@ -69,3 +69,13 @@ def test_the_package_without_alternative_is_blamed(project: Project) -> None:
     assert "app 5.0 requires a; a 1.0 has no wheel" in error
     assert "the project requires other; other 1.0 has no wheel" in error
     assert "gone-since" not in error.partition("hint")[0]
+
+
+def test_parents_that_require_different_releases(project: Project) -> None:
+    """Each release of a parent requires another release without a wheel, while an unrelated release has one."""
+    for number in (1, 2):
+        project.index.add(build_source("e", f"{number}.0"))
+        project.index.add(build_wheel("app", f"{number}.0", requires=[f"e=={number}.0"]))
+    project.index.add(build_wheel("e", "3.0"))
+    error = failure(project, "app")
+    assert 'tool.minglibc.allow-sdist = ["e"] would work (verified' in error

@@ -85,13 +85,13 @@ def _verified(offers: Sequence[str]) -> str:
 def source_only(
     provider: Provider, causes: Iterable[Cause], admits: Callable[[ProjectPage, int, Target], bool]
 ) -> list[str]:
-    """The projects whose required releases have no wheel for the target, and one of them a source that *admits* admits."""
-    names = []
-    for name, on_project in _by_name(causes).items():
+    """The projects of which a requirement admits only releases without a wheel, one of them with a source that is admitted."""
+    names: dict[str, None] = {}
+    for cause in causes:
+        name = cause.requirement.name
         page, compatibility = provider.project(name).page, provider.compatibility
-        mask = page.versions.all
-        for cause in on_project:
-            mask &= provider.narrow(cause.requirement)
+        # Each requirement for itself: several parents can require different releases.
+        mask = page.versions.all & provider.narrow(cause.requirement)
         required = [position for position in range(mask.bit_length()) if mask >> position & 1]
         if (
             not compatibility.allows_sdist(name)
@@ -99,8 +99,8 @@ def source_only(
             and not any(compatibility.best(page, position) for position in required)
             and any(admits(page, position, compatibility.target) for position in required)
         ):
-            names.append(name)
-    return names
+            names[name] = None
+    return list(names)
 
 
 def fewest(parents: Iterable[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
