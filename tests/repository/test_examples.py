@@ -15,7 +15,8 @@ each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
 
 def test_examples() -> None:
     """The examples of the how-to guides exist."""
-    assert ["air-gapped", "ci-for-old-controllers", "numpy", "paramiko", "pre-commit", "shared-environment"] == NAMES
+    names = ["air-gapped", "ci-for-old-controllers", "numpy", "paramiko", "pre-commit", "shared-environment", "with-uv"]
+    assert names == NAMES
 
 
 @each_example

@@ -10,9 +10,11 @@ from typing import Any
 from minglibc.app.check import check_locked_files
 from minglibc.app.check_caps import Caps, CheckOptions, CheckResult
 from minglibc.app.check_folders import check_environment, check_paths, check_root, replaced_by_sync
+from minglibc.app.check_source_lock import is_own_lock, is_source_lock
 from minglibc.app.sync_options import DEFAULT_ENVIRONMENT
 from minglibc.audit.rules import ABOVE_CAP, Finding, Kind
-from minglibc.cli.args import ArgumentParser, add_lock, add_targets, common_options, target_overrides
+from minglibc.cli import check_other_lock
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets, common_options, target_overrides
 from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT, SettingsError
 from minglibc.model.architectures import CPU_LEVELS
@@ -25,7 +27,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "path",
         nargs="*",
-        help="wheels, and folders of wheels or installed packages (default: every wheel of the lock, and the project)",
+        help="wheels, folders of wheels or installed packages, or a lock of any tool (default: every wheel of the lock, and the project)",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="with another tool's lock: download its wheels and check their ELF files"
     )
     parser.add_argument(
         "--environment", metavar="PATH", help="check the environment in this folder or of an interpreter"
@@ -34,6 +39,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
+    add_index(parser)
     parser.add_argument(
         "--cpu",
         choices=CPU_LEVELS,
@@ -43,11 +49,12 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print what the binaries need beyond the cap; 1 if there is anything."""
-    if arguments.environment and arguments.path:
-        raise SettingsError("--environment can't be combined with paths")
-    if arguments.root and (arguments.environment or arguments.path):
-        raise SettingsError("--root can't be combined with paths or --environment")
     options = check_options(arguments)
+    if len(arguments.path) == 1 and is_source_lock(arguments.path[0]):
+        if not is_own_lock(arguments.path[0]):
+            return check_other_lock.run(arguments, options)
+        options, arguments.path = options._replace(lock=arguments.path[0]), []
+    _check_arguments(arguments)
     with Terminal.of(arguments) as terminal:
         if arguments.environment:
             result = check_environment(arguments.environment, options)
@@ -64,6 +71,16 @@ def run(arguments: Namespace) -> int:
             print_text(line)
     _print_summary(result, arguments, terminal)
     return EXIT_CANNOT if result.findings else 0
+
+
+def _check_arguments(arguments: Namespace) -> None:
+    """Raise SettingsError for options that can't be combined."""
+    if arguments.environment and arguments.path:
+        raise SettingsError("--environment can't be combined with paths")
+    if arguments.root and (arguments.environment or arguments.path):
+        raise SettingsError("--root can't be combined with paths or --environment")
+    if arguments.verify:
+        raise SettingsError("--verify requires a lock of another tool", hint="ELF files of wheels are always checked")
 
 
 def check_options(arguments: Namespace) -> CheckOptions:
