@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.cli.signals import unwinding
 from tests.support.environments import LockedProject, check_whole, locked_pair
 from tests.support.index import Exchange, IndexServer
 
@@ -75,6 +76,26 @@ def test_signals_while_downloading(number: int, project: LockedProject, index: I
     assert b"Traceback" not in error
     assert list(cache.rglob(".part-*")) == []
     assert project.sync().code == 0
+
+
+def _signalled(number: int, *, replaces: bool) -> None:
+    """A command that hides the exception of a signal."""
+    with unwinding():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except (KeyboardInterrupt, SystemExit):
+            if replaces:
+                raise TypeError from None
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("replaces", [True, False])
+def test_interrupted_code_that_hides_the_signal(number: int, replaces: bool) -> None:  # noqa: FBT001  a parameter
+    """A signal also ends the command where the interrupted code replaces the exception or loses it."""
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
+        _signalled(number, replaces=replaces)
+    assert getattr(raised.value, "code", 130) == 128 + number
 
 
 def test_nohup(project: LockedProject) -> None:
