@@ -56,7 +56,7 @@ def entries() -> list[Path]:
 def test_exchanged_files(project: LockedProject) -> None:
     """Each file of the cache has the content of the next one of the same kind, and then of another kind."""
     kinds = {path.relative_to(os.environ["MINGLIBC_CACHE_DIR"]).parts[:2] for path in entries()}
-    assert {(FORMAT, "pages"), (FORMAT, "advisories"), (FORMAT, "metadata"), (FORMAT, "binaries-2")} <= kinds
+    assert {(FORMAT, "pages"), (FORMAT, "advisories"), (FORMAT, "metadata"), (FORMAT, "binaries-3")} <= kinds
     for step in (1, 3):
         paths = entries()
         contents = [path.read_bytes() for path in paths]
