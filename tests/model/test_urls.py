@@ -20,7 +20,9 @@ passwords = st.text("abc/?#@:%[]\\é. &=;", max_size=12).map(lambda text: f"s3{t
 def test_passwords(password: str, scheme: str, bare: bool) -> None:  # noqa: FBT001  Hypothesis gives it
     """Nothing before the last "@" is shown, whichever special characters the password has."""
     url = f"{scheme}://{'' if bare else 'user:'}{password}@{HOST}"
-    for shown in (display_url(url), display_url(url.partition("://")[2])):
+    # Without its own scheme, what precedes "://" in a password looks like one.
+    without_scheme = [] if "://" in password else [display_url(url.partition("://")[2])]
+    for shown in (display_url(url), *without_scheme):
         assert "s3" not in shown
         assert "cr3t" not in shown
         assert "user" not in shown

@@ -30,10 +30,11 @@ _LONGEST_LINE = 127
 
 def former_prefix(layout: Layout) -> str:
     """The folder that the environment was created in, if it was moved or copied since; else empty."""
-    values = [match[2] for match in _ASSIGNMENT.finditer(_read(os.path.join(layout.prefix, layout.scripts, _ACTIVATE)))]
-    values += [match[1] for match in _COMMAND.finditer(_read(os.path.join(layout.prefix, "pyvenv.cfg")))]
-    for value in values:
-        prefix = _last_word(value)
+    activation = _read(os.path.join(layout.prefix, layout.scripts, _ACTIVATE))
+    assigned = [_words(match[2]) for match in _ASSIGNMENT.finditer(activation)]
+    commands = [_words(match[1]) for match in _COMMAND.finditer(_read(os.path.join(layout.prefix, "pyvenv.cfg")))]
+    # Since Python 3.12, another assignment calls cygpath.
+    for prefix in [words[0] for words in assigned if len(words) == 1] + [words[-1] for words in commands if words]:
         # Through a link, an environment has more than one path.
         if os.path.isabs(prefix) and os.path.realpath(prefix) != layout.prefix:
             return os.path.normpath(prefix)
@@ -77,12 +78,11 @@ def _repair(layout: Layout, former: str, kept: Iterable["Distribution"]) -> None
     _replace_in(os.path.join(layout.prefix, "pyvenv.cfg"), former, layout.prefix)
 
 
-def _last_word(value: str) -> str:
+def _words(value: str) -> list[str]:
     try:
-        words = shlex.split(value)
+        return shlex.split(value)
     except ValueError:
-        return ""
-    return words[-1] if words else ""
+        return []
 
 
 def _replace_in(path: str, former: str, prefix: str, *, is_shell: bool = False) -> None:
