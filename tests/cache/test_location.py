@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.cache import location
-from minglibc.cache.location import find_problem
+from minglibc.cache.location import find_problem, make_folders
 from tests.support.environments import LockedProject, check_whole, locked_pair
 from tests.support.index import IndexServer
 from tests.support.users import GROUP, USER, needs_root
@@ -144,3 +144,9 @@ def test_without_a_home_directory(home: str | None, project: LockedProject, tmp_
     ran = run("cache", "dir")
     assert ran.returncode == 2
     assert "--cache-dir" in ran.stderr
+
+
+def test_file_system_without_new_folders() -> None:
+    """A file system that answers "no such file" to every new folder, as /proc does, is an error."""
+    with pytest.raises(FileNotFoundError):
+        make_folders("/proc/minglibc/index/pages")

@@ -105,13 +105,18 @@ def _primary_group() -> int:
 def make_folders(path: str) -> None:
     """Create the folder *path* and its missing parents, for this user only."""
     try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
+        _make_folder(path)
     except FileNotFoundError:
         parent = os.path.dirname(path)
         if parent in ("", path):
             raise
         make_folders(parent)
-        make_folders(path)
+        _make_folder(path)  # fails again where the file system has no new folders, as /proc
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
