@@ -127,7 +127,9 @@ def test_unknown_options_before_the_command(option: str, capsys: pytest.CaptureF
     """Before the command, other options are errors."""
     with pytest.raises(SystemExit):
         common_options_before([option, "lock"])
-    assert f"unknown option {option} before the command" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"unknown option {option} before the command" in error
+    assert "hint: options of a command follow it" in error
 
 
 @pytest.mark.parametrize(

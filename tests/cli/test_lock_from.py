@@ -181,6 +181,19 @@ def test_setting(source: Path, index: IndexServer) -> None:
     assert "uv.lock has changed" in stale.err
 
 
+def test_setting_in_a_workspace(source: Path, index: IndexServer) -> None:
+    """The source lock has the requirements of the members, whose own files do not make the lock stale."""
+    (source / "pyproject.toml").write_text(
+        f'[project]\nname = "app"\nversion = "1"\n[tool.uv.workspace]\nmembers = ["lib"]\n[tool.minglibc]\n'
+        f'glibc = "2.17"\npython = ["{RUNNING}"]\nindex-url = "{index.url}"\nfrom = "uv.lock"\n'
+    )
+    (source / "lib").mkdir()
+    (source / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
+    for folder in (source, source / "lib"):
+        assert 0 == minglibc("lock", "--project", str(folder)).code
+        assert 0 == minglibc("lock", "--check", "--project", str(folder)).code
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -69,9 +69,9 @@ class ArgumentParser(argparse.ArgumentParser):
         """Print help; argparse ignores an error when writing it."""
         (file or sys.stderr).write(message)
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, *, hint: str | None = None) -> NoReturn:
         """Print what is wrong with the arguments, and exit with 2."""
-        output.print_message(f"error: {message}\nhint: `{self.prog} --help` lists the options")
+        output.print_message(f"error: {message}\nhint: {hint or f'`{self.prog} --help` lists the options'}")
         sys.exit(EXIT_USAGE)
 
 
@@ -97,7 +97,8 @@ def common_options_before(arguments: Sequence[str]) -> int:
         flags = [name] if name.startswith("--") else [f"-{letter}" for letter in name[1:]]
         actions = [parser._option_string_actions.get(flag) for flag in flags]  # noqa: SLF001  as parse_known_args
         if not actions or None in actions:
-            parser.error(f"unknown option {arguments[count]} before the command")
+            message = f"unknown option {arguments[count]} before the command"
+            parser.error(message, hint="options of a command follow it; `minglibc help COMMAND` lists them")
         takes_value = actions[-1] is not None and actions[-1].nargs is None
         count += 2 if takes_value and not equals else 1
     return count

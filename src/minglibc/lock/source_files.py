@@ -17,11 +17,16 @@ def changed(lock: str, folder: str) -> list[str]:
 
 
 def changed_with_members(lock: str, pyproject: str, folder: str) -> list[str]:
-    """The same, and the new members of the workspace whose root is *pyproject*."""
+    """The same, and the new members of the workspace whose root is *pyproject*.
+
+    A lock that is made from another tool's lock does not depend on the members.
+    """
     if "workspace" not in pyproject:
         return changed(lock, folder) if lists_any(lock) else []
-    from minglibc.config import workspace  # noqa: PLC0415  few projects have workspaces
+    from minglibc.config import from_setting, workspace  # noqa: PLC0415  few projects have workspaces
 
+    if from_setting.read_from_setting(pyproject) is not None:
+        return changed(lock, folder)
     return [*changed(lock, folder), *workspace.new_members(pyproject, folder, listed(lock))]
 
 
