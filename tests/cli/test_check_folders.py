@@ -28,6 +28,7 @@ def put(path: Path, content: bytes = EXTENSION) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_shared_site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     """Packages that an environment sees through --system-site-packages are read, too: here the user's."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

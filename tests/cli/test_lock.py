@@ -356,6 +356,7 @@ def test_interrupted(project: Project, sent: signal.Signals, code: int) -> None:
     assert ["pyproject.toml"] == [path.name for path in project.folder.iterdir()]
 
 
+@pytest.mark.slow
 def test_eight_at_once(project: Project) -> None:
     """Eight simultaneous locks in one folder with one cache all succeed, and the lock is intact."""
     project.lock()

@@ -94,7 +94,8 @@ def kill_repeatedly(command: KilledCommand, times: int) -> None:
     command.run(times, seed)
 
 
-TIMES = [KILLS, pytest.param(8, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.nightly)]
+SLOW_TIMES = [pytest.param(8, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.nightly)]
+TIMES = [KILLS, *SLOW_TIMES]
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("times", SLOW_TIMES)
 def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
     """After SIGKILL the bundle is complete, the old or the new one, or the next run restores it."""
     index.add(build_wheel("pip", "25.0"))
@@ -210,7 +211,7 @@ def test_bundle(project: LockedProject, index: IndexServer, times: int) -> None:
     kill_repeatedly(KilledCommand(output.parent, arguments, prepare, check), times)
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("times", SLOW_TIMES)
 def test_export(project: LockedProject, times: int) -> None:
     """After SIGKILL the exported file is the old or the new one, and the next `export` removes temporary files."""
     output = project.folder.parent / "out" / "requirements.txt"
@@ -230,7 +231,7 @@ def test_export(project: LockedProject, times: int) -> None:
     kill_repeatedly(KilledCommand(output.parent, arguments, prepare, check), times)
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("times", SLOW_TIMES)
 @pytest.mark.parametrize("old", [b"", b'[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.9"\n'])
 def test_init(old: bytes, times: int, tmp_path: Path) -> None:
     """After SIGKILL pyproject.toml is the old or the new one, and the next `init` completes."""
@@ -258,7 +259,7 @@ def test_init(old: bytes, times: int, tmp_path: Path) -> None:
     kill_repeatedly(KilledCommand(folder, arguments, prepare, check), times)
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("times", SLOW_TIMES)
 def test_cache_prune(project: LockedProject, tmp_path: Path, times: int) -> None:
     """After SIGKILL the cache that is left is valid, and the next `cache prune` removes the rest."""
     assert 0 == project.sync().code
@@ -305,7 +306,7 @@ def test_untrusted_temporary_folder_of_a_bundle(project: LockedProject, index: I
     assert ["old"] == [path.name for path in untrusted.iterdir()]
 
 
-@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("times", SLOW_TIMES)
 def test_lock_with_an_empty_cache(project: LockedProject, times: int) -> None:
     """After SIGKILL of a `lock` with an empty cache, the next `lock` writes the same lock."""
     whole = states(project)["pylock.toml"]

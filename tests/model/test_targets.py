@@ -59,7 +59,13 @@ def _abi(python: PythonVersion) -> str:
     return f"cp3{python.minor}{suffix}"
 
 
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(name, marks=[] if name in {"x86_64", "armv7l"} else pytest.mark.slow)
+        for name in sorted(ARCHITECTURES)
+    ],
+)
 def test_tags_match_packaging(architecture: str) -> None:
     """For every glibc from 2.5 to 2.45, every musl and every CPython, the ordered tags are those of packaging.tags."""
     compared = 0

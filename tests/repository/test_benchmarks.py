@@ -51,6 +51,7 @@ def test_tools_can_be_installed(tool: tools.Tool) -> None:
     assert (tool.home or tool.name) in {"minglibc", *tools.INSTALLS}
 
 
+@pytest.mark.slow
 def test_parts_of_a_lock(tmp_path: Path) -> None:
     """All parts of a lock are measured, and a warm lock makes no requests."""
     with serving(index(2)) as url:

@@ -84,6 +84,7 @@ def test_work_grows_linearly_with_packages() -> None:
     assert 10 * 1.2 * _calls(20, 1) > _calls(200, 1)
 
 
+@pytest.mark.slow
 def test_targets_share_work() -> None:
     """The first target's resolution is tried for the others: eight targets need less than five times the work of one."""
     assert 5 * _calls(60, 1) > _calls(60, 8)

@@ -143,7 +143,7 @@ def test_a_large_page(index: IndexServer, project: Path) -> None:
     assert cost.memory < 80
 
 
-@pytest.mark.parametrize("html", [False, True], ids=["json", "html"])
+@pytest.mark.parametrize("html", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["json", "html"])
 def test_memory_grows_with_a_page_in_proportion(index: IndexServer, project: Path, html: bool) -> None:  # noqa: FBT001  a parameter
     """Each file adds less than 3 KiB while a page is read, and nothing when it comes from the cache."""
     costs = []
