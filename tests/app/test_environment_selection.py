@@ -1,6 +1,7 @@
 """Which environment is synced: a base interpreter's packages are never changed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,60 @@ def test_link_to_a_base_interpreter(base: Path, project: LockedProject) -> None:
     error = refused(project)
     assert f"{project.venv} is a base interpreter, not a virtual environment" in error
     assert "delete" not in error
+
+
+def test_environment_whose_library_is_a_base_interpreters(base: Path, project: LockedProject) -> None:
+    """An environment whose lib or bin is a link to that of a base interpreter is refused."""
+    for name in ("lib", "bin"):
+        make_environment(base, project.venv)
+        shutil.rmtree(project.venv / name)
+        (project.venv / name).symlink_to(base.parents[1] / name)
+        assert f"outside {project.venv}" in refused(project)
+        shutil.rmtree(project.venv)
+
+
+def test_link_to_a_folder_without_python(project: LockedProject, tmp_path: Path) -> None:
+    """A .venv that is a link to another folder, such as /usr, is refused; deleting that folder is not suggested."""
+    (tmp_path / "usr" / "bin").mkdir(parents=True)
+    project.venv.symlink_to(tmp_path / "usr")
+    error = refused(project)
+    assert f"{project.venv} is neither empty nor an environment" in error
+    assert "delete" not in error
+    assert "delete" not in refused(project, "--python", str(tmp_path / "usr"))
+
+
+def test_other_active_environment(
+    base: Path, project: LockedProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VIRTUAL_ENV and PATH may name another environment: it is not changed."""
+    make_environment(base, tmp_path / "other")
+    before = snapshot(tmp_path / "other")
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "other"))
+    monkeypatch.setenv("PATH", f"{tmp_path}/other/bin:{os.environ['PATH']}")
+    assert project.sync().code == 0
+    assert installed(project.venv) == {"a": "1.0", "b": "1.0"}
+    assert before == snapshot(tmp_path / "other")
+
+
+def test_environment_that_sees_the_packages_of_its_base(base: Path, project: LockedProject) -> None:
+    """With --system-site-packages only the environment's own packages are changed."""
+    subprocess.run([base, "-m", "venv", "--without-pip", "--system-site-packages", project.venv], check=True)
+    assert project.sync().code == 0
+    assert installed(project.venv) == {"a": "1.0", "b": "1.0"}
+    subprocess.run([project.venv / "bin" / "python", "-c", "import victim"], check=True)
+    assert "Nothing to do" in project.sync().err
+
+
+def test_base_environment_of_conda(tmp_path: Path, project: LockedProject) -> None:
+    """The interpreter of conda's base environment, which has bin/activate, creates .venv."""
+    executable = make_base(tmp_path / "conda")
+    (executable.parent / "activate").touch()
+    (tmp_path / "conda" / "conda-meta").mkdir()
+    (tmp_path / "conda" / "conda-meta" / "conda-24.1-0.json").touch()
+    before = snapshot(tmp_path / "conda" / "lib" / executable.name / "site-packages")
+    assert project.sync("--python", str(executable)).code == 0
+    assert installed(project.venv) == {"a": "1.0", "b": "1.0"}
+    assert before == snapshot(tmp_path / "conda" / "lib" / executable.name / "site-packages")
 
 
 def test_interpreter_of_another_environment(base: Path, project: LockedProject, tmp_path: Path) -> None:

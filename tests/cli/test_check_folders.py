@@ -1,5 +1,6 @@
 """`minglibc check` for environments, folders of packages and root file systems on disk."""
 
+import os
 import sys
 import venv
 from pathlib import Path
@@ -54,6 +55,22 @@ def test_environment_without_a_working_interpreter(tmp_path: Path, project: Proj
     assert 1 == ran.code
     assert "lib/python3.9/site-packages/x.so needs GLIBC_2.34" in ran.out
     assert "has no bin/python; folders outside of the environment are not read" in ran.out
+
+
+def test_folder_with_a_special_wheel(tmp_path: Path, project: Project) -> None:
+    """A wheel that is a FIFO, or a link to a device or to nothing, is reported by its name at once."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    wheel = folder / "a-1.0-py3-none-any.whl"
+    os.mkfifo(wheel)
+    ran = check(project, str(folder))
+    assert (1, f"{wheel.name} can't be read: it is not a regular file\n") == (ran.code, ran.out)
+    for target in ("/dev/null", "missing"):
+        wheel.unlink()
+        wheel.symlink_to(target)
+        ran = check(project, str(folder))
+        assert ran.code == 1
+        assert f"{wheel.name} can't be read: it is" in ran.out
 
 
 def test_conda_prefix_without_python(tmp_path: Path, project: Project) -> None:

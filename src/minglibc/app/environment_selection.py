@@ -92,7 +92,9 @@ def _existing(folder: str, search: _Search, *, is_default: bool = True) -> Envir
         return None
     executable = os.path.join(folder, "bin", "python")
     if not os.path.lexists(executable):
-        hint = "choose another folder, or delete this one"
+        hint = "choose another folder"
+        if is_default and not os.path.islink(folder):
+            hint += ", or delete this one"
         raise EnvironmentProblem(f"{folder} is neither empty nor an environment", hint=hint)
     recreate = f"delete {folder} to let sync create it again"
     try:
@@ -115,7 +117,8 @@ def _of_interpreter(executable: str, search: _Search) -> EnvironmentChoice:
     interpreter = search.inspect(executable)
     scripts = os.path.dirname(os.path.abspath(executable))
     folder = os.path.dirname(scripts)
-    if not interpreters.is_changeable(interpreter) and not interpreters.has_environment_files(folder):
+    is_base = interpreters.is_base(interpreter, folder)  # conda's base environment has bin/activate
+    if is_base or not (interpreters.is_changeable(interpreter) or interpreters.has_environment_files(folder)):
         return _with_base(interpreter, search)
     if interpreter.layout.prefix != os.path.realpath(scripts):  # PEP 405 allows pyvenv.cfg beside the interpreter
         interpreters.check_location(interpreter, folder)

@@ -130,6 +130,11 @@ class _Reader:
     def _unreadable(self, path: str, reason: str) -> None:
         self._binaries[path] = Binary("", self._shown(path), Unreadable(reason))
 
+    def _note_special(self, path: str) -> None:
+        """Report a FIFO, device or socket whose name is that of a wheel or library; others are nobody's binaries."""
+        if _is_binary_name(os.path.basename(path)):
+            self._unreadable(path, "it is not a regular file")
+
     def _walk(self, top: str, real_top: str, *, is_import_path: bool) -> None:
         pending = [(top, real_top)]
         while pending:
@@ -169,6 +174,8 @@ class _Reader:
                     yield path, f"{real}/{name}"
             elif entry.is_file(follow_symlinks=False):
                 self._read_file(path, f"{real}/{name}")
+            else:
+                self._note_special(path)
 
     def _follow_links(self) -> None:
         """Read what links lead to, unless it is read anyway: first folders, which may contain other links."""
@@ -201,9 +208,13 @@ class _Reader:
             self._skipped.append(Skipped(self._shown(path), f"a link to {printable(real)}, outside of the root"))
         elif os.path.isfile(real):
             self._read_file(path, real)
-        elif not os.path.exists(real):
+        elif os.path.exists(real):
+            self._note_special(path)
+        else:
             target = printable(os.readlink(path))
-            is_binary = ".so" in name or path in self._owners or os.path.basename(os.path.dirname(path)) == "bin"
+            is_binary = (
+                _is_binary_name(name) or path in self._owners or os.path.basename(os.path.dirname(path)) == "bin"
+            )
             if is_binary and not self._is_root and not name.endswith(_NEVER_BINARY):
                 self._unreadable(path, f"it is a link to {target}, which is missing")
             else:
@@ -252,6 +263,10 @@ class _Reader:
         owner = _owner(info, name)
         for path in _owned(info):
             self._owners[os.path.normpath(os.path.join(site, path))] = owner
+
+
+def _is_binary_name(name: str) -> bool:
+    return ".so" in name or name.endswith(".whl")
 
 
 def _packages(entries: Iterable[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:

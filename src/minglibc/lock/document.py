@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import tomli_w
@@ -197,9 +197,11 @@ def _file(file: Artifact, folder: str) -> dict[str, Any]:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if text else None
+        time = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    # TOML has no seconds in an offset.
+    return time if time is None or not (time.utcoffset() or timedelta()) % timedelta(minutes=1) else None
 
 
 def _package_marker(used: Sequence[_Use], targets: Sequence[Target]) -> str:

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from minglibc.config.lock_source import leaves_folder
 from minglibc.lock.locked_files import select
-from minglibc.model.artifacts import HASH_ALGORITHMS
+from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.project_page import split_sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
+from minglibc.model.urls import is_valid_host
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 
     from minglibc.lock.locked_files import LockedFile
-
-_DIGEST = "sha256-[0-9a-fA-F]{64}|sha384-[0-9a-fA-F]{96}|sha512-[0-9a-fA-F]{128}"
 
 
 def problem_of(pylock: "Pylock", targets: Sequence[Target], table: Mapping[str, Any]) -> str:
@@ -71,7 +70,7 @@ def _file_problem(file: "LockedFile") -> str:
         return f"{file.filename} has no sha256, sha384 or sha512"
     # Hashes become folder names in the cache.
     for algorithm, digest in strong:
-        if not re.fullmatch(_DIGEST, f"{algorithm}-{digest}"):
+        if not is_digest(algorithm, digest):
             return f"{file.filename} has an invalid {algorithm}: {digest!r}"
     if problem := _location_problem(file):
         return problem
@@ -90,7 +89,7 @@ def _location_problem(wheel: "LockedFile") -> str:
     host = re.split("[/?#]", wheel.url.partition("://")[2], maxsplit=1)[0]
     if "@" in host:
         return f"{wheel.filename} has credentials in its URL"
-    if re.search(r"[\[\]]", host) and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?", host):
+    if not is_valid_host(host):
         return f"{wheel.filename} has an invalid IPv6 address in its URL"
     return ""
 

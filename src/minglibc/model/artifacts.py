@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 # Strongest first; PEP 751 locks must not rely on md5 or sha1.
 HASH_ALGORITHMS = ("sha256", "sha512", "sha384")
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class FileSource(Enum):
@@ -86,6 +87,11 @@ class SourceTree(Artifact):
 def tag_set(filename: str) -> str:
     """The compressed tag set at the end of a wheel's file name (PEP 425)."""
     return "-".join(filename[:-4].rsplit("-", 3)[1:])
+
+
+def is_digest(algorithm: str, text: str) -> bool:
+    """Whether *text* is a hexadecimal digest of *algorithm*, one of HASH_ALGORITHMS."""
+    return len(text) == int(algorithm[3:]) // 4 and _HEX.issuperset(text)
 
 
 def printable(text: str) -> str:

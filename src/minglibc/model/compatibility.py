@@ -11,7 +11,7 @@ from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printab
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, expand_tags, needed_libc
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
-from minglibc.model.urls import display_url
+from minglibc.model.urls import display_url, is_valid_host
 
 
 class Reason(Enum):
@@ -376,7 +376,7 @@ def _is_valid_url(url: str) -> bool:
 
     try:
         parts = urlsplit(url)
-        return parts.port != 0 and bool(parts.hostname)
+        return parts.port != 0 and bool(parts.hostname) and is_valid_host(parts.netloc)
     except ValueError:
         return False
 

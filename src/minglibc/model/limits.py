@@ -22,7 +22,7 @@ _DOTS = 20
 
 def is_filename(name: str) -> bool:
     """Whether *name* may be the file name of a distribution: short, of plain characters, and with few tags."""
-    if not _FILENAME.fullmatch(name):
+    if not _FILENAME.fullmatch(name) or _has_empty_parts(name):
         return False
     return name.count(".") < _DOTS or not name.endswith(".whl") or tag_count(name[:-4]) <= MAX_TAGS
 
@@ -31,7 +31,12 @@ def are_filenames(names: Sequence[str]) -> bool:
     """Whether each of *names* is certainly such a name; this takes a fifth of the time of checking one by one."""
     text = "\n".join(names)
     is_plain = _FILENAMES.fullmatch(text) and text.count("\n") == max(len(names) - 1, 0)
-    return bool(is_plain) and all(name.count(".") < _DOTS for name in names)
+    return bool(is_plain) and not _has_empty_parts(text) and all(name.count(".") < _DOTS for name in names)
+
+
+def _has_empty_parts(text: str) -> bool:
+    """Whether a dot in *text* separates nothing, as in an empty tag, which packaging rejects."""
+    return ".." in text or ".-" in text or "-." in text
 
 
 def tag_count(tag_set: str) -> int:

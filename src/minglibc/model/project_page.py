@@ -1,13 +1,12 @@
 """A project page: the files of every release (PEP 503, 691, 700)."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from minglibc.model import versions
-from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, printable, tag_set
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel, is_digest, printable, tag_set
 from minglibc.model.lenient import lenient_specifier
 from minglibc.model.limits import MAX_FILENAME, are_filenames, is_filename
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, libcs_of
@@ -18,7 +17,6 @@ from minglibc.model.targets import Cap
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
 # The maximum length of a file name on Linux.
 _LONGEST = 255
-_HEX = re.compile("[0-9a-fA-F]+")
 # These keys as they are encoded in a line of a page.
 _REQUIRES_PYTHON, _FILENAME = b'"requires-python":"', b'"filename":"'
 _TAG_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
@@ -256,7 +254,9 @@ class _Releases:
                     known[platform] = _is_foreign(platform[:-4])
                 if stem not in stems:
                     stems[stem] = self._release(*_split_stem(stem))
-                foreign, release = known[platform], stems[stem]
+                # A version may contain "!", a tag may not.
+                foreign = None if filename.find("!", len(stem)) > 0 else known[platform]
+                release = stems[stem]
             else:
                 foreign, release = False, self._release_of_sdist(filename)
             if release is None or foreign is None:
@@ -270,8 +270,8 @@ class _Releases:
         project, version = split_sdist(filename)
         stem = f"{project}-{version}"
         # With a single dash, the name and version of a wheel are split at the same place.
-        if "-" not in project and stem in self._stems:
-            return self._stems[stem]
+        if "-" not in project and (release := self._stems.get(stem)) is not None:
+            return release
         return self._release(project, version)
 
     def _release(self, project: str, version: str) -> list[Any] | None:
@@ -291,7 +291,8 @@ def _split_stem(stem: str) -> tuple[str, str]:
     project, _, rest = stem.partition("-")
     version, dash, build = rest.partition("-")
     is_build = build.isascii() and build[:1].isdigit() and "-" not in build and len(stem) <= _LONGEST
-    return project, version if is_build or not dash else ""
+    # packaging rejects "__" in the name.
+    return project, version if (is_build or not dash) and "__" not in project else ""
 
 
 def split_sdist(filename: str) -> tuple[str, str]:
@@ -340,6 +341,6 @@ def _strongest(hashes: object) -> str:
     if isinstance(hashes, dict):
         for name in HASH_ALGORITHMS:
             digest = hashes.get(name)
-            if isinstance(digest, str) and _HEX.fullmatch(digest):
+            if isinstance(digest, str) and is_digest(name, digest):
                 return f"{name}:{digest}"
     return ""

@@ -5,7 +5,13 @@ import re
 from minglibc.model.artifacts import printable
 
 HIDDEN = "****"
+_BRACKETS = re.compile(r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def is_valid_host(host: str) -> bool:
+    """Whether the brackets in *host*, with its port, enclose an IPv6 address; urllib's check depends on the Python."""
+    return _BRACKETS.fullmatch(host) is not None
 
 
 def display_url(url: str) -> str:
