@@ -55,6 +55,14 @@ def test_recorded_pythons() -> None:
     assert [python.minor for python in default_pythons(">=3.12", (), TODAY, lambda: lock).pythons] == [12, 13, 14]
 
 
+def test_locks_of_older_versions() -> None:
+    """A lock of 0.1.0, for each Python that requires-python allows, keeps its Pythons, whatever the classifiers are."""
+    lock = RecordedPythons(">=3.12", tuple(map(PythonVersion, (12, 13, 14, 15))), are_default=False)
+    classifiers = ["Programming Language :: Python :: 3.12"]
+    assert default_pythons(">=3.12", classifiers, TODAY, lambda: lock).pythons == lock.pythons
+    assert [python.minor for python in default_pythons(">=3.13", (), TODAY, lambda: lock).pythons] == [13, 14]
+
+
 def test_every_python_has_a_date() -> None:
     """The table of first releases covers each known Python, in order."""
     assert FIRST_RELEASE.keys() == NEWEST_PATCH.keys()

@@ -76,14 +76,14 @@ class LockRequest(NamedTuple):
         )
 
     def _recorded_pythons(self) -> RecordedPythons | None:
-        """The default Pythons that the existing lock records."""
+        """The Pythons of the existing lock."""
         text = None if self.upgrade else files.read_lock(self.path)
-        if text is None or _DEFAULT_PYTHON not in text:
+        if text is None:
             return None
         try:
             document = toml.loads(text)
             pythons = sorted({target.python for target in loads_targets(document)})
-            return RecordedPythons(document["requires-python"], tuple(pythons))
+            return RecordedPythons(document["requires-python"], tuple(pythons), _DEFAULT_PYTHON in text)
         except (ValueError, KeyError, TypeError, MinglibcError):
             return None  # a damaged lock is reported where it is read
 

@@ -16,10 +16,12 @@ _AGE = timedelta(days=365)
 
 
 class RecordedPythons(NamedTuple):
-    """The default Pythons that a lock records, and the requires-python that they were computed from."""
+    """The Pythons of a lock, and the requires-python that it records."""
 
     requires_python: str
     pythons: tuple[PythonVersion, ...]
+    are_default: bool = True
+    """Whether the lock records that no setting named them; locks of 0.1.0 do not."""
 
 
 class DefaultPythons(NamedTuple):
@@ -55,11 +57,18 @@ def default_pythons(
     allowed = tuple(python for python in known if versions.contains(requires_python, python.full))
     if not versions.contains(requires_python, _FUTURE):
         return DefaultPythons(allowed)
+    lock = recorded()
+    if lock is not None and not lock.are_default and {*lock.pythons} == {*allowed}:
+        return DefaultPythons(allowed)  # a lock of 0.1.0 has all of them, until it is upgraded
     classified = {int(match[1]) for text in classifiers if (match := _CLASSIFIER.fullmatch(text))}
     if selected := tuple(python for python in allowed if python.minor in classified):
         return _selection(selected, allowed, "the classifiers of the project")
-    lock = recorded()
-    if lock is not None and lock.requires_python == requires_python and {*lock.pythons} <= {*allowed}:
+    if (
+        lock is not None
+        and lock.are_default
+        and lock.requires_python == requires_python
+        and {*lock.pythons} <= {*allowed}
+    ):
         return _selection(lock.pythons, allowed, "recorded in the lock", by_date=True)
     old = tuple(python for python in allowed if date.fromisoformat(FIRST_RELEASE[python.minor]) + _AGE <= today)
     return _selection(old or allowed, allowed, "released at least a year ago", by_date=True)

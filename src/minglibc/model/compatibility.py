@@ -316,7 +316,8 @@ class TargetCompatibility:
         if page.source_trees(index):
             return None
         positions = self._with_compatible_tags(page, index)
-        others = [tags for position, tags in enumerate(page.tag_sets(index)) if position not in positions]
+        compatible = frozenset(positions)
+        others = [tags for position, tags in enumerate(page.tag_sets(index)) if position not in compatible]
         verdicts = [self.check_tags(tags) for tags in others]
         for file in (*(page.wheel(index, position) for position in positions), *self._sdists(page, index)):
             verdict = self.check(file)
