@@ -116,10 +116,10 @@ def test_interpreters_are_not_part_of_an_environment(tmp_path: Path) -> None:
     assert [str(tmp_path / "python")] == [skipped.path for skipped in contents.skipped]
 
 
-def test_special_files_are_ignored(tmp_path: Path) -> None:
-    """No loader loads a FIFO, and opening one would block."""
+def test_special_files_are_not_opened(tmp_path: Path) -> None:
+    """A FIFO in place of a library, which would block whoever opens it, is named as unreadable."""
     os.mkfifo(tmp_path / "x.so")
-    assert Contents([], {}, [], []) == read(tmp_path)
+    assert {"x.so": "it is not a regular file"} == unreadable(read(tmp_path))
 
 
 # Import paths
