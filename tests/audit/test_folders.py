@@ -117,7 +117,7 @@ def test_interpreters_are_not_part_of_an_environment(tmp_path: Path) -> None:
 
 
 def test_special_files_are_not_opened(tmp_path: Path) -> None:
-    """A FIFO in place of a library, which would block whoever opens it, is named as unreadable."""
+    """A FIFO in place of a library is named as unreadable; opening it would block."""
     os.mkfifo(tmp_path / "x.so")
     assert {"x.so": "it is not a regular file"} == unreadable(read(tmp_path))
 

@@ -18,6 +18,7 @@ from minglibc.app.versions_of_source import (
 from minglibc.errors import LockError, ResolutionError
 from minglibc.model.artifacts import Artifact
 from minglibc.model.targets import Target
+from minglibc.resolve.fewest_changes import changed_names
 from minglibc.resolve.resolution import Resolution
 
 Resolve = Callable[[Session, LockedVersions], list[Resolution]]
@@ -95,10 +96,7 @@ class ListedResolution:
     def _check(self, source: SourceVersions, resolutions: Sequence[Resolution]) -> None:
         """Raise an error if a version changed because its files have other hashes, or although none may change."""
         changed = {
-            name
-            for resolution in resolutions
-            for name, file in resolution.wheels.items()
-            if source.locked(resolution.target).get(name, file.version) != file.version
+            name for resolution in resolutions for name in changed_names(resolution, source.locked(resolution.target))
         }
         offenders = source.offenders(changed) if changed else []
         unlisted = [offender for offender in offenders if offender.is_unlisted]

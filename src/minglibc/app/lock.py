@@ -223,14 +223,11 @@ def resolve_lock(
         request, options.common, reporter, preferences=preferences, builds=True, is_listed=is_listed
     ) as session:
         _report_default_pythons(session.settings, is_new=before is None or options.upgrade, reporter=reporter)
-        if listed is None:
-            resolutions = _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
-        else:
-            resolutions = listed.resolve(
-                session,
-                locked,
-                lambda session, locked: _with_hashes(session, _resolve(session, locked, options, reporter), reporter),
-            )
+
+        def resolve(session: Session, locked: LockedVersions) -> list[Resolution]:
+            return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
+
+        resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
         document = merge(resolutions, session.inputs)
         if before is not None:
             document = before.unknown.kept_in(document)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # PEP 751: no dots in the name between.
 _LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
-_DEFAULT_PYTHON = "\ndefault-python = true\n"
 NO_OVERRIDES = Overrides()
 
 
@@ -83,7 +82,9 @@ class LockRequest(NamedTuple):
         try:
             document = toml.loads(text)
             pythons = sorted({target.python for target in loads_targets(document)})
-            return RecordedPythons(document["requires-python"], tuple(pythons), _DEFAULT_PYTHON in text)
+            return RecordedPythons(
+                document["requires-python"], tuple(pythons), document["tool"]["minglibc"].get("default-python") is True
+            )
         except (ValueError, KeyError, TypeError, MinglibcError):
             return None  # a damaged lock is reported where it is read
 

@@ -23,15 +23,14 @@ def project_targets(script: str, common: CommonOptions) -> Overrides:
     pyproject = files.read_pyproject(project)
     tool = load(pyproject).get("tool", {})
     table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
-    if not isinstance(own, dict) or not isinstance(table, dict) or "target" in own or _is_invalid(table):
+    if not isinstance(own, dict) or not isinstance(table, dict) or "target" in own:
         return Overrides()
     caps = {key: table[key] for key in ("glibc", "musl") if isinstance(table.get(key), str)}
     if {"glibc", "musl"} & own.keys():
         caps = {}
     python = table.get("python", [])
-    versions = tuple(
-        version for version in ([python] if isinstance(python, str) else python) if isinstance(version, str)
-    )
+    listed = [python] if isinstance(python, str) else python if isinstance(python, list) else []
+    versions = tuple(version for version in listed if isinstance(version, str))
     if "python" in own or "requires-python" in block["project"]:
         versions = ()
     elif not versions:
@@ -46,7 +45,3 @@ def _selected_pythons(pyproject: str, folder: str) -> tuple[str, ...]:
     except SettingsError:
         return ()  # what is missing is reported when the script is locked
     return tuple(dict.fromkeys(str(target.python) for target in targets))
-
-
-def _is_invalid(table: dict[str, object]) -> bool:
-    return not isinstance(table.get("python", []), str | list)

@@ -25,6 +25,7 @@ from minglibc.resolve.resolution import Resolution
 from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
+    from minglibc.app.build_environment import BuildContext
     from minglibc.app.source_builds import SourceBuilder
 
 
@@ -85,29 +86,30 @@ def open_session(
     speculation = Speculation(compatibilities, roots, preferences=(preferences or {}).items())
     index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
     inputs = _inputs(request, settings, index)
+
+    def build_context() -> "BuildContext":
+        from minglibc.app.build_environment import BuildContext  # noqa: PLC0415  150 ms, and few projects build from source
+
+        return BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
+
     with ExitStack() as stack:
         stack.callback(index.close)
         builder = None
         direct = direct_requirements(settings)
         if settings.allow_sdist or settings.paths or any(".whl" not in requirement.url for requirement in direct):
-            # 150 ms, and few projects build from source.
-            from minglibc.app.build_environment import BuildContext  # noqa: PLC0415
-            from minglibc.app.source_builds import builder_for  # noqa: PLC0415
+            from minglibc.app.source_builds import builder_for  # noqa: PLC0415  150 ms, and few projects build from source
 
-            context = BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
-            builder = stack.enter_context(builder_for(index, settings.targets, context, builds=builds))
+            builder = stack.enter_context(builder_for(index, settings.targets, build_context(), builds=builds))
         if direct or settings.paths:
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
             inputs = add_direct_references(index, settings, direct, inputs)
 
         def static_metadata(sdist: Sdist) -> CoreMetadata:
-            # 150 ms, for the hints of projects that can't be locked.
-            from minglibc.app.build_environment import BuildContext  # noqa: PLC0415
-            from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415
+            # For the hints of projects that can't be locked.
+            from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
 
-            context = BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
-            with SourceBuilder(context, settings.targets, builds=False) as reader:
+            with SourceBuilder(build_context(), settings.targets, builds=False) as reader:
                 return reader.metadata(release_of(sdist, index))
 
         if request.loaded is not None:

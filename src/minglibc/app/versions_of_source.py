@@ -16,7 +16,7 @@ from minglibc.model.versions import contains
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.fewest_changes import changed_names, is_usable, resolve_with_fewest_changes
 from minglibc.resolve.multi_target import Solve
-from minglibc.resolve.resolution import OnTry, Resolution
+from minglibc.resolve.resolution import Resolution
 from minglibc.resolve.resolver import resolve
 from minglibc.source_locks.model import SourceKind, SourcePackage
 
@@ -77,26 +77,10 @@ class SourceVersions:
         return resolve(roots, compatibility, index, policy=pinned, **options)
 
     def _solve_nearest(
-        self,
-        roots: Iterable[Root],
-        compatibility: Compatibility,
-        index: WheelIndex,
-        *,
-        preferences: Mapping[str, str],
-        policy: Policy,
-        patience: float,
-        on_try: OnTry,
+        self, roots: Iterable[Root], compatibility: Compatibility, index: WheelIndex, **options: Any
     ) -> Resolution:
-        return resolve_with_fewest_changes(
-            roots,
-            compatibility,
-            index,
-            preferences=preferences,
-            policy=policy,
-            patience=patience,
-            on_try=on_try,
-            locked=self.locked(compatibility.target),
-        )
+        locked = self.locked(compatibility.target)
+        return resolve_with_fewest_changes(roots, compatibility, index, locked=locked, **options)
 
     # What can't be used.
 

@@ -5,7 +5,8 @@
 import os
 import time
 
-from minglibc.cache.location import INDEX_FORMAT, default_folder, find_problem
+from minglibc.cache.location import INDEX_FORMAT, find_problem
+from minglibc.cli.fresh import cache_folder
 
 # Most indexes allow pages to be used for ten minutes.
 _MAX_AGE = 600
@@ -20,22 +21,11 @@ def start(options: list[str]) -> None:
     """
     if not _NO_REQUESTS.isdisjoint(options) or any(name in os.environ for name in _NO_REQUESTS_VARIABLES):
         return
-    cache = _value("--cache-dir", options) or os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
+    cache = cache_folder(options)
     if cache and not find_problem(cache) and ("--refresh" in options or _is_stale(cache)):
         from minglibc.index import fetch_process  # noqa: PLC0415  1 ms, where the cache has all pages
 
         fetch_process.start_early(cache)
-
-
-def _value(name: str, options: list[str]) -> str:
-    """The last value of an option, or ""."""
-    value = ""
-    for position, option in enumerate(options):
-        if option == name:
-            value = "".join(options[position + 1 : position + 2])
-        elif option.startswith(f"{name}="):
-            value = option.partition("=")[2]
-    return value
 
 
 def _is_stale(cache: str) -> bool:

@@ -17,23 +17,27 @@ _VARIABLES = frozenset(("MINGLIBC_CACHE_DIR", "MINGLIBC_INDEX_URL", "MINGLIBC_OF
 
 def is_up_to_date(options: list[str]) -> bool:
     """Whether the lock is known to be up to date; false where the whole command has to decide."""
-    cache = _cache_folder(options)
-    return cache is not None and _is_unchanged(files.find(), cache)
+    return _have_no_effect(options) and _is_unchanged(files.find(), cache_folder(options))
 
 
-def _cache_folder(options: list[str]) -> str | None:
-    """The cache folder that *options* or the environment name; None where one of them may affect the result."""
-    cache = os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
+def cache_folder(options: list[str]) -> str:
+    """The cache folder that *options* or the environment name, or the default one; "" without a home directory."""
+    value = ""
+    for position, option in enumerate(options):
+        if option == "--cache-dir":
+            value = "".join(options[position + 1 : position + 2])
+        elif option.startswith("--cache-dir="):
+            value = option.partition("=")[2]
+    return value or os.environ.get("MINGLIBC_CACHE_DIR") or default_folder()
+
+
+def _have_no_effect(options: list[str]) -> bool:
     rest = iter(options)
     for option in rest:
         value = next(rest, "-") if option in _WITH_VALUE else ""
         if value.startswith("-") or (not value and option not in _FLAGS):
-            return None
-        if option == "--cache-dir":
-            cache = value
-    if any(name.startswith("MINGLIBC_") and name not in _VARIABLES for name in os.environ):
-        return None
-    return cache
+            return False
+    return not any(name.startswith("MINGLIBC_") and name not in _VARIABLES for name in os.environ)
 
 
 def _is_unchanged(folder: str, cache: str) -> bool:

@@ -41,7 +41,7 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:
     lock = SourceLock(
         format=f"poetry.lock version {version}",
         packages=packages,
-        requires_python=poetry_project.python_specifier(text(metadata, "python-versions")),
+        requires_python=poetry_project.specifier(text(metadata, "python-versions")),
         local=tuple(package for package in packages if package.kind is SourceKind.LOCAL),
     )
     project = poetry_project.read((beside or {}).get("pyproject.toml", ""), packages)
@@ -61,7 +61,7 @@ def _package(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, An
         location=text(source, "url"),
         files=LazyFiles(lambda: tuple(_files(row, lists, metadata, version))),
         marker=_marker(row),
-        requires_python=poetry_project.python_specifier(text(row, "python-versions")),
+        requires_python=poetry_project.specifier(text(row, "python-versions")),
         groups=tuple("" if group in _MAIN else group for group in groups),
     )
 

@@ -5,33 +5,24 @@ The syntax is documented at https://python-poetry.org/docs/dependency-specificat
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minglibc.model import toml, versions
-from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
+from minglibc.model.requirements import normalize_name, parse
 from minglibc.source_locks import markers
 from minglibc.source_locks.checks import strings, table
 from minglibc.source_locks.model import Invalid, SourceKind, SourcePackage
+from minglibc.source_locks.standard_project import ProjectRequirements, plain, reading
 
 _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
-class PoetryProject(NamedTuple):
-    """What a project requires, as PEP 508 writes it."""
-
-    requirements: tuple[str, ...]
-    extras: Mapping[str, tuple[str, ...]]
-    groups: Mapping[str, tuple[str, ...]]
-
-
-def read(pyproject: str, packages: Sequence[SourcePackage]) -> PoetryProject | None:
+def read(pyproject: str, packages: Sequence[SourcePackage]) -> ProjectRequirements | None:
     """The requirements in a pyproject.toml, without local projects among *packages*; None if it has none for Poetry."""
-    try:
+    with reading():
         document = toml.loads(pyproject.removeprefix("\ufeff"))
         poetry = table(table(document, "tool"), "poetry")
         project = table(document, "project")
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"the pyproject.toml beside it is invalid: {error}") from error
     # The name decides between a project of Poetry and the settings of minglibc alone.
     if not table(poetry, "dependencies") and not table(poetry, "group") and "dependencies" not in project:
         return None
@@ -49,11 +40,12 @@ class _Project:
         self._document = document
         self._project = project
         self._poetry = poetry
-        self._by_name = {package.name: package for package in packages}
+        from_elsewhere = {package.name for package in packages if package.kind is not SourceKind.LOCAL}
+        self._local = {package.name for package in packages} - from_elsewhere
 
-    def read(self) -> PoetryProject:
+    def read(self) -> ProjectRequirements:
         main = table(self._poetry, "dependencies")
-        standard = [*self._standard(strings(self._project, "dependencies"))]
+        standard = [*plain(strings(self._project, "dependencies"), self._local)]
         named = {parse(text).name for text in standard}
         optional: dict[str, list[str]] = {}
         requirements = list(standard)
@@ -68,8 +60,8 @@ class _Project:
         groups = {name: self._group(group) for name, group in self._groups().items()}
         for name, group in table(self._document, "dependency-groups").items():
             own = [item for item in group if isinstance(item, str)] if isinstance(group, list) else []
-            groups[name] = (*groups.get(name, ()), *self._standard(own))
-        return PoetryProject(tuple(requirements), self._extras(optional), groups)
+            groups[name] = (*groups.get(name, ()), *plain(own, self._local))
+        return ProjectRequirements(tuple(requirements), self._extras(optional), groups)
 
     def _groups(self) -> dict[str, Mapping[str, Any]]:
         groups = {
@@ -86,27 +78,16 @@ class _Project:
 
     def _extras(self, optional: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         own = table(self._project, "optional-dependencies")
-        extras = {name: tuple(self._standard(strings(own, name))) for name in own}
+        extras = {name: tuple(plain(strings(own, name), self._local)) for name in own}
         legacy = table(self._poetry, "extras")
         for name in legacy:
             listed = [normalize_name(re.split(r"[\[ <>=!~;(]", item)[0]) for item in strings(legacy, name)]
             extras[name] = tuple(text for item in listed for text in optional.get(item, ()))
         return extras
 
-    def _standard(self, texts: Sequence[str]) -> Iterator[str]:
-        for text in texts:
-            try:
-                requirement = parse(text)
-            except InvalidRequirement as error:
-                raise Invalid(f"the pyproject.toml beside it has the requirement {text!r}: {error}") from error
-            if not self._is_skipped(requirement.name):
-                # A URL is locked, whichever reference the project gives.
-                plain = requirement._replace(url="") if not requirement.url.endswith(".whl") else requirement
-                yield str(plain)
-
     def _own(self, name: str, value: object) -> Iterator[str]:
         name = normalize_name(name)
-        if name == "python" or self._is_skipped(name):
+        if name == "python" or name in self._local:
             return
         for entry in value if isinstance(value, list) else [value]:
             fields = entry if isinstance(entry, dict) else {"version": entry}
@@ -117,14 +98,10 @@ class _Project:
             address = f" @ {url}" if url.endswith(".whl") else specifier(str(fields.get("version", "*")))
             yield f"{requested}{address} ; {marker}" if marker else f"{requested}{address}"
 
-    def _is_skipped(self, name: str) -> bool:
-        package = self._by_name.get(name)
-        return package is not None and package.kind is SourceKind.LOCAL
-
 
 def _python_marker(fields: Mapping[str, Any]) -> str:
     alternatives = [
-        markers.conjunction(*(_comparison(clause) for clause in python_specifier(part).split(",") if clause))
+        markers.conjunction(*(_comparison(clause) for clause in specifier(part).split(",") if clause))
         for part in str(fields.get("python", "")).split("||")
     ]
     return markers.disjunction(alternatives)
@@ -143,15 +120,12 @@ def _platform(fields: Mapping[str, Any]) -> str:
     return f'sys_platform == "{platform}"' if platform and isinstance(platform, str) else ""
 
 
-def python_specifier(constraint: str) -> str:
-    """As ``specifier``; an alternative (``||``) can't be written as one, and its lowest and highest bound are used."""
-    parts = [specifier(part) for part in constraint.split("||")]
-    return parts[0] if len(parts) == 1 else ""
-
-
 def specifier(constraint: str) -> str:
-    """The specifier (PEP 440) of a constraint in Poetry's syntax; an alternative is no restriction."""
-    if "||" in constraint:
+    """The specifier (PEP 440) of a constraint in Poetry's syntax; alternatives (``||``) can't be written as one."""
+    alternatives = constraint.split("||")
+    if len(alternatives) > 1:
+        for alternative in alternatives:
+            specifier(alternative)  # raises Invalid
         return ""
     clauses = [_clause(part) for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^0-9*])(?<![<>=!~^] )", constraint.strip())]
     return ",".join(clause for clause in clauses if clause)

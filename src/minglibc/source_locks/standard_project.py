@@ -1,6 +1,7 @@
 """The requirements in [project], [dependency-groups] and PDM's table for development, without local projects."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from minglibc.model import toml
@@ -9,7 +10,7 @@ from minglibc.source_locks.checks import strings, table
 from minglibc.source_locks.model import Invalid, SourcePackage
 
 
-class StandardProject(NamedTuple):
+class ProjectRequirements(NamedTuple):
     """What a project requires, as PEP 508 writes it."""
 
     requirements: tuple[str, ...]
@@ -17,24 +18,31 @@ class StandardProject(NamedTuple):
     groups: Mapping[str, tuple[str, ...]]
 
 
-def read(pyproject: str, local: Sequence[SourcePackage]) -> StandardProject | None:
-    """The requirements of a pyproject.toml, without the projects *local*; None if it has no dependencies."""
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise Invalid for an error of the TOML that is read within."""
     try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"the pyproject.toml beside it is invalid: {error}") from error
+
+
+def read(pyproject: str, local: Sequence[SourcePackage]) -> ProjectRequirements | None:
+    """The requirements of a pyproject.toml, without the projects *local*; None if it has no dependencies."""
+    with reading():
         document = toml.loads(pyproject.removeprefix("\ufeff"))
         project = table(document, "project")
         groups = dict(table(document, "dependency-groups"))
         development = table(table(table(document, "tool"), "pdm"), "dev-dependencies")
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"the pyproject.toml beside it is invalid: {error}") from error
     if "dependencies" not in project and "optional-dependencies" not in project:
         return None
     skipped = {package.name for package in local}
     extras = table(project, "optional-dependencies")
-    return StandardProject(
-        tuple(_plain(strings(project, "dependencies"), skipped)),
-        {name: tuple(_plain(strings(extras, name), skipped)) for name in extras},
+    return ProjectRequirements(
+        tuple(plain(strings(project, "dependencies"), skipped)),
+        {name: tuple(plain(strings(extras, name), skipped)) for name in extras},
         {
-            name: tuple(_plain([*_group(groups, name, set()), *strings(development, name)], skipped))
+            name: tuple(plain([*_group(groups, name, set()), *strings(development, name)], skipped))
             for name in (*groups, *(name for name in development if name not in groups))
         },
     )
@@ -52,7 +60,8 @@ def _group(groups: Mapping[str, Any], name: str, seen: set[str]) -> Iterator[str
             yield from _group(groups, item["include-group"], seen)
 
 
-def _plain(texts: Sequence[str], skipped: set[str]) -> Iterator[str]:
+def plain(texts: Sequence[str], skipped: Container[str]) -> Iterator[str]:
+    """The requirements *texts* without those on *skipped* projects; a URL is locked, whichever reference the project gives."""
     for text in texts:
         if text.startswith("-e "):
             continue  # PDM's form of a local project
