@@ -1,4 +1,4 @@
-"""Output that can't be written: a closed pipe, a full disk."""
+"""Output: streams that can't be written, and lines that fit the terminal."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.cli import output
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
 COMMANDS = ("--help", "--version", "lock --help", "tags --glibc 2.17 --python 3.11")
 BUFFERING = pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
@@ -91,6 +92,21 @@ def test_results_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     # Columns are as wide as what is printed.
     assert table.splitlines()[3].index("  b") + 2 == table.splitlines()[4].index("d")
     assert json.loads("{" + value)["a"][0].endswith("https://h.invalid/x")
+
+
+@pytest.mark.parametrize("columns", [20, 80, 100, 200])
+def test_progress_fits_one_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a file that the resolver waits for is shortened to the width of the terminal."""
+    shown: list[str] = []
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = output.Terminal()
+    monkeypatch.setattr(terminal, "_show_status", shown.append)
+    terminal.resolving(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
+    name = "polars_runtime_32-2.0.0-cp310-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+    terminal.fetching(name)
+    line = f"⠋ Resolving for CPython 3.11 on x86_64 with glibc 2.17: {shown[-1]}"
+    assert len(line) < max(columns, 70)
+    assert (name in line) == (columns == 200)
 
 
 @pytest.mark.parametrize("columns", [40, 60, 200])

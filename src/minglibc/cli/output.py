@@ -180,7 +180,9 @@ class Terminal:
         """Show what the resolver waits for; with -vv, print it."""
         if self._verbose > 1:
             print_message(f"waiting for {what}")
-        self._show_status(f"waiting for {what}")
+        # A long file name would wrap the line, and be drawn again on several lines.
+        room = max(terminal_width() - len(f"⠋ Resolving for {self._target}: waiting for …") - 1, 0)
+        self._show_status(f"waiting for {what if len(what) <= room else f'{what[:room]}…'}")
 
     def _show_status(self, what: str) -> None:
         if not self._shows_progress or time.monotonic() - self._started < _DELAY:
