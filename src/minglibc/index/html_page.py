@@ -21,7 +21,7 @@ _MAX_SIZE = 48 * MIB
 _MAX_UNCLOSED = MIB // 4
 _MAX_VALUES = 64 * MIB
 # html.parser needs up to 10 µs for a tag, 4 for an attribute and 2 for a character reference.
-_MAX_COST = 800_000
+_MAX_COST = 920_000
 _LINK_COST = 2
 _REFERENCES_PER_COST = 4
 _CHUNK = MIB // 2
