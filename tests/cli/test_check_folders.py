@@ -11,6 +11,7 @@ from tests.support.check import check, make_environment
 from tests.support.commands import minglibc
 from tests.support.elves import elf
 from tests.support.explained import Project, valid
+from tests.support.images import write_image
 from tests.support.index import IndexServer
 
 EXTENSION = elf(needs={"libc.so.6": ["GLIBC_2.34"]})
@@ -175,6 +176,21 @@ def test_root_without_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert 2 == minglibc("check", "--root", "root").code
     assert 2 == minglibc("check", "--root", "root", "x.whl", "--glibc", "2.17").code
     assert 1 == minglibc("check", "--root", "nowhere", "--glibc", "2.17").code
+
+
+def test_image(tmp_path: Path, project: Project) -> None:
+    """A container image is checked as its root file system is, without a trace in the temporary folder."""
+    folder = root(tmp_path, b"GNU C Library (Debian GLIBC 2.31-13) stable release version 2.31.\n")
+    layer = [(str(path.relative_to(folder)), path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    image = write_image(tmp_path / "image.tar", [layer, [("usr/bin/.wh.tool", b"")]], "docker")
+    ran = check(project, "--image", str(image))
+    assert 1 == ran.code
+    line = "opt/app/lib/python3.9/site-packages/x.so needs GLIBC_2.28 of libc.so.6 (fcntl64); glibc 2.28 has it\n"
+    assert line == ran.out
+    assert f"Checked 2 binaries in {image} against glibc 2.27: 1 finding\nRead 2 files in {image}\n" in ran.err
+    assert str(image) == valid("check", check(project, "--image", str(image), "--json").out)["checked"]
+    ran = check(project, "--image", str(image), "--root", str(folder))
+    assert (2, "error: --root can't be combined with --image\n") == (ran.code, ran.err)
 
 
 def test_hints_promise_what_sync_does(tmp_path: Path, project: Project) -> None:

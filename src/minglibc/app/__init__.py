@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from minglibc.app.caps import CapComparison, compare_caps
     from minglibc.app.check import check_locked_files
     from minglibc.app.check_caps import CheckOptions, CheckResult
-    from minglibc.app.check_folders import check_environment, check_paths, check_root
+    from minglibc.app.check_folders import check_environment, check_image, check_paths, check_root
     from minglibc.app.edit import EditOptions, add_requirements, remove_requirements
     from minglibc.app.explain import ExplainOptions, explain_selection, find_outdated
     from minglibc.app.export import export_lock
@@ -43,6 +43,7 @@ __all__ = [
     "add_requirements",
     "check_environment",
     "check_freshness",
+    "check_image",
     "check_locked_files",
     "check_paths",
     "check_root",
@@ -63,7 +64,7 @@ _MODULES = {
     "minglibc.app.caps": ("CapComparison", "compare_caps"),
     "minglibc.app.check": ("check_locked_files",),
     "minglibc.app.check_caps": ("CheckOptions", "CheckResult"),
-    "minglibc.app.check_folders": ("check_environment", "check_paths", "check_root"),
+    "minglibc.app.check_folders": ("check_environment", "check_image", "check_paths", "check_root"),
     "minglibc.app.edit": ("EditOptions", "add_requirements", "remove_requirements"),
     "minglibc.app.explain": ("ExplainOptions", "explain_selection", "find_outdated"),
     "minglibc.app.export": ("export_lock",),

@@ -26,6 +26,7 @@ from minglibc.app.sync_options import SelectionOptions, SyncOptions
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.elf import ElfFile
 from minglibc.audit.folders import NOTHING, Contents, Folder, is_environment, read_folders, read_root
+from minglibc.audit.image import unpacked
 from minglibc.audit.import_paths import import_paths
 from minglibc.audit.rules import Binary, Finding, Kind, Unreadable
 from minglibc.config.files import open_regular
@@ -87,13 +88,24 @@ def check_root(path: str, options: CheckOptions) -> CheckResult:
     """
     if not os.path.isdir(path):
         raise EnvironmentProblem(f"{path} is not a folder", hint="give --root the folder of an unpacked file system")
-    contents = read_root(path)
-    own_glibc = _glibc_of_root(path, contents.binaries)
+    return _check_root(path, path, options)
+
+
+def check_image(path: str, options: CheckOptions) -> CheckResult:
+    """Check the container image at *path* as ``check_root`` does; its layers are unpacked into a temporary folder."""
+    with unpacked(path) as folder:
+        return _check_root(folder, path, options)
+
+
+def _check_root(folder: str, name: str, options: CheckOptions) -> CheckResult:
+    contents = read_root(folder)
+    own_glibc = _glibc_of_root(folder, contents.binaries)
     caps, cpu = _caps_of_root(own_glibc, options), read_cpu(options)
     system = {binary.path for binary in contents.binaries if _is_system(binary.path)}
     findings = [one for one in audit_caps(contents.binaries, caps, cpu) if one.path not in system]
     findings += _findings_in_system(contents.binaries, system, own_glibc, caps, cpu)
-    return result(path, caps, cpu, findings, contents.binaries, contents=contents)
+    contents = contents._replace(files={name: sum(contents.files.values())})
+    return result(name, caps, cpu, findings, contents.binaries, contents=contents)
 
 
 def _joined(parts: Sequence[_Part], caps: Caps, cpu: str) -> CheckResult:

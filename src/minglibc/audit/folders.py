@@ -17,7 +17,7 @@ from minglibc.model.core_metadata import headers
 from minglibc.model.requirements import normalize_name
 
 _NEVER_BINARY = (".py", ".pyc", ".pyi")
-_METADATA_FOLDERS = (".dist-info", ".egg-info")
+METADATA_FOLDERS = (".dist-info", ".egg-info")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 # Mounted by the kernel; the folders of an unpacked image may have files of the machine that unpacked it.
 _KERNEL_FOLDERS = ("dev", "proc", "sys")
@@ -157,7 +157,7 @@ class _Reader:
         self, folder: str, real: str, entries: list[os.DirEntry[str]], *, nested: bool
     ) -> Iterator[tuple[str, str]]:
         """Read the files among *entries*; the folders among them, with their paths without links."""
-        is_site = any(entry.name.endswith(_METADATA_FOLDERS) for entry in entries)
+        is_site = any(entry.name.endswith(METADATA_FOLDERS) for entry in entries)
         for entry in entries:
             name, path = entry.name, f"{folder}/{entry.name}"
             if is_site and name.startswith("~"):
@@ -165,7 +165,7 @@ class _Reader:
             elif entry.is_symlink():
                 self._links.append(path)
             elif entry.is_dir(follow_symlinks=False):
-                if name.endswith(_METADATA_FOLDERS):
+                if name.endswith(METADATA_FOLDERS):
                     self._read_owner(folder, name)
                 if self._is_root and folder == self._base and name in _KERNEL_FOLDERS:
                     if os.listdir(path):

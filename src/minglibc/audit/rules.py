@@ -33,7 +33,7 @@ _OTHER_SYSTEMS = {
 }
 _FAT_MACH_O = b"\xca\xfe\xba\xbe"
 _MAX_FAT_PARTS = 32  # Java classes begin with the same four bytes, followed by a version above 44
-_HEAD_SIZE = 8
+HEAD_SIZE = 8
 _READ_WHOLE = 64 << 20
 _LARGEST_MEMBER = 8 << 30
 
@@ -185,7 +185,7 @@ def incompatibility(elf: ElfFile, cap: Cap) -> str:
 
 def read_binary(distribution: str, path: str, stream: IO[bytes]) -> Binary | None:
     """The content of the seekable *stream*; None if it is not a binary of any system."""
-    content = _content(stream.read(_HEAD_SIZE), stream)
+    content = _content(stream.read(HEAD_SIZE), stream)
     return Binary(distribution, printable(path), content) if content else None
 
 
@@ -314,7 +314,7 @@ def _content(head: bytes, stream: IO[bytes]) -> ElfFile | Foreign | Unreadable |
 def _member_content(wheel: ZipFile, member: ZipInfo) -> ElfFile | Foreign | Unreadable | None:
     try:
         with wheel.open(member) as stream:
-            head = stream.read(_HEAD_SIZE)
+            head = stream.read(HEAD_SIZE)
             if not head.startswith(MAGIC):
                 return _content(head, stream)
             if member.file_size > _LARGEST_MEMBER:

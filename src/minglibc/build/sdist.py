@@ -3,7 +3,6 @@
 import gzip
 import os
 import posixpath
-import re
 import tarfile
 import tempfile
 import zipfile
@@ -16,6 +15,7 @@ from typing import IO, NamedTuple, NoReturn
 from minglibc.errors import WheelError
 from minglibc.model.artifacts import printable
 from minglibc.model.limits import MAX_MEMBERS, MAX_PATH, folders_within_limits, path_problem
+from minglibc.model.tar_archive import check_headers, open_tar
 from minglibc.model.zip_archive import open_zip
 
 MAX_METADATA = 8 << 20
@@ -23,12 +23,6 @@ MAX_METADATA = 8 << 20
 _BOMB_RATIO = 100
 _BOMB_FREE = 64 << 20
 _CHUNK = 1 << 20
-_MAX_PAX_HEADERS = 100
-# Bytes of one, which may have some paths of up to 1024, and of all.
-_MAX_PAX_SIZE = 16 << 10
-_MAX_PAX_TOTAL = 8 << 20
-# tarfile searches for numbers in time that grows with the square of their lengths before Python 3.11.10 (CVE-2024-6232).
-_LONG_NUMBER = re.compile(rb"[0-9]{100}")
 # As the kernel's limit.
 _MAX_LINKS = 40
 _IN_MEMORY = 16 << 20
@@ -143,29 +137,8 @@ def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
                     _refuse(filename, f"unpacks to more than {most >> 20} MiB")
                 plain.write(chunk)
         plain.seek(0)
-        with _TarFile.open(fileobj=plain, mode="r:", tarinfo=_TarInfo) as archive:
+        with open_tar(plain) as archive:
             yield dict(_tar_members(archive, filename, most))
-
-
-class _TarInfo(tarfile.TarInfo):
-    """An entry whose extended headers (PAX) are within the limits."""
-
-    def _proc_pax(self, archive: "_TarFile") -> tarfile.TarInfo:
-        archive.pax_size += self.size
-        if self.size > _MAX_PAX_SIZE or archive.pax_size > _MAX_PAX_TOTAL:
-            raise tarfile.ReadError("it has headers that are too large")
-        position = archive.fileobj.tell()
-        if _LONG_NUMBER.search(archive.fileobj.read(self.size)):
-            raise tarfile.ReadError("it has a header with a number that is too long")
-        archive.fileobj.seek(position)
-        return super()._proc_pax(archive)  # type: ignore[misc,no-any-return]  # not in the stubs
-
-
-class _TarFile(tarfile.TarFile):
-    """An archive, and the size of its extended headers that were read."""
-
-    fileobj: IO[bytes]
-    pax_size = 0
 
 
 def _tar_members(archive: tarfile.TarFile, filename: str, most: int) -> Iterator[tuple[str, Member]]:
@@ -183,13 +156,11 @@ def _tar_entries(archive: tarfile.TarFile, filename: str, most: int) -> Iterator
     """The members that are not folders, by their names."""
     total = 0
     for count, entry in enumerate(archive):
-        # tarfile copies the global headers for each member.
-        if len(archive.pax_headers) > _MAX_PAX_HEADERS or len(entry.pax_headers) > _MAX_PAX_HEADERS:
-            _refuse(filename, "has too many extended headers")
+        check_headers(archive, entry)
         name = posixpath.normpath(entry.name) if entry.name.startswith("./") else entry.name
         _check_name(filename, name)
         total += entry.size
-        if count >= MAX_MEMBERS or entry.size < 0 or total > most or entry.issparse():
+        if count >= MAX_MEMBERS or entry.size < 0 or total > most:
             _refuse(filename, f"has a member with an invalid size: {name}")
         if not entry.isdir():
             yield name, entry

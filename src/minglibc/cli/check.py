@@ -9,7 +9,7 @@ from typing import Any
 
 from minglibc.app.check import check_locked_files
 from minglibc.app.check_caps import Caps, CheckOptions, CheckResult
-from minglibc.app.check_folders import check_environment, check_paths, check_root, replaced_by_sync
+from minglibc.app.check_folders import check_environment, check_image, check_paths, check_root, replaced_by_sync
 from minglibc.app.check_source_lock import is_own_lock, is_source_lock
 from minglibc.app.sync_options import DEFAULT_ENVIRONMENT
 from minglibc.audit.rules import ABOVE_CAP, Finding, Kind
@@ -36,6 +36,9 @@ def configure(parser: ArgumentParser) -> None:
         "--environment", metavar="PATH", help="check the environment in this folder or of an interpreter"
     )
     parser.add_argument("--root", metavar="DIR", help="check the packages in an unpacked root file system")
+    parser.add_argument(
+        "--image", metavar="PATH", help="check a container image: an archive of docker save, or an OCI image layout"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
@@ -60,6 +63,8 @@ def run(arguments: Namespace) -> int:
             result = check_environment(arguments.environment, options)
         elif arguments.root:
             result = check_root(arguments.root, options)
+        elif arguments.image:
+            result = check_image(arguments.image, options)
         elif arguments.path:
             result = check_paths(arguments.path, options)
         else:
@@ -75,10 +80,10 @@ def run(arguments: Namespace) -> int:
 
 def _check_arguments(arguments: Namespace) -> None:
     """Raise SettingsError for options that can't be combined."""
-    if arguments.environment and arguments.path:
-        raise SettingsError("--environment can't be combined with paths")
-    if arguments.root and (arguments.environment or arguments.path):
-        raise SettingsError("--root can't be combined with paths or --environment")
+    values = {"--environment": arguments.environment, "--root": arguments.root, "--image": arguments.image}
+    subjects = [name for name, value in {**values, "paths": arguments.path}.items() if value]
+    if len(subjects) > 1:
+        raise SettingsError(f"{subjects[0]} can't be combined with {subjects[1]}")
     if arguments.verify:
         raise SettingsError("--verify requires a lock of another tool", hint="ELF files of wheels are always checked")
 
