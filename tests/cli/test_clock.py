@@ -13,8 +13,14 @@ from tests.support.index import IndexServer
 PROGRAM = """
 import datetime, sys, time
 now = float(sys.argv[1])
+datetime_class = datetime.datetime
 
-class Clock(datetime.datetime):
+class AnyDatetime(type):
+    # Modules that were imported before, as coverage measurement does, make instances of the original class.
+    def __instancecheck__(cls, value):
+        return isinstance(value, datetime_class)
+
+class Clock(datetime.datetime, metaclass=AnyDatetime):
     @classmethod
     def now(cls, tz=None):
         return cls(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=now)
