@@ -24,7 +24,10 @@ def _handle_signals() -> None:
             _signal.signal(number, _exit)
 
 
-_handle_signals()
+try:
+    _handle_signals()
+except KeyboardInterrupt:  # a signal that arrived while this module was read
+    os._exit(128 + _signal.SIGINT)
 
 
 def main() -> "NoReturn":

@@ -145,6 +145,38 @@ def test_base_environment_of_conda(tmp_path: Path, project: LockedProject) -> No
     assert before == snapshot(tmp_path / "conda" / "lib" / executable.name / "site-packages")
 
 
+def add_package(site: Path, name: str, installer: str) -> None:
+    """Install an importable *name* 1.0, with the name of the installer that installed it."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (site / f"{name}.py").write_text("", encoding="utf-8")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "INSTALLER").write_text(f"{installer}\n", encoding="utf-8")
+    listed = (f"{name}.py,,0", *(f"{info.name}/{file},," for file in ("METADATA", "INSTALLER", "RECORD")))
+    (info / "RECORD").write_text("\n".join(listed), encoding="utf-8")
+
+
+def test_packages_of_conda_are_kept(tmp_path: Path, project: LockedProject) -> None:
+    """In conda's environment, packages that conda installed are kept unless the lock has them, and one line names them."""
+    executable = make_base(tmp_path / "conda")
+    prefix, site = tmp_path / "conda", tmp_path / "conda" / "lib" / executable.name / "site-packages"
+    (prefix / "conda-meta").mkdir()
+    for name in ("setuptools", "tool"):
+        add_package(site, name, "conda")
+    add_package(site, "old", "pip")
+    add_package(site, "b", "conda")  # the lock has it
+    (site / "b.py").write_text("changed", encoding="utf-8")
+    ran = project.sync("--python", str(prefix))
+    assert ran.code == 0, ran.err
+    assert "Kept packages of conda that are not in the lock: setuptools, tool\n" in ran.err
+    assert installed(prefix) == {"a": "1.0", "b": "1.0", "setuptools": "1.0", "tool": "1.0"}
+    assert not (site / "old.py").exists()
+    assert not (site / "b.py").exists()
+    again = project.sync("--python", str(prefix), "--check")
+    assert again.code == 0, again.out
+    assert "Kept packages" not in project.sync("--python", str(prefix), "--inexact").err
+
+
 def test_interpreter_of_another_environment(base: Path, project: LockedProject, tmp_path: Path) -> None:
     """An interpreter that belongs to another environment than the folder it is in is refused."""
     make_environment(base, tmp_path / "other")

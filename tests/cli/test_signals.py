@@ -55,6 +55,43 @@ def test_early_signals(command: str, number: int, times: int, project: LockedPro
     check_whole(project.venv)
 
 
+# Sends itself SIGINT before the given line of minglibc's own code. The lines of the first two modules are no such moments:
+# CPython handles signals where it calls functions.
+INTERRUPTED = """
+import os, signal, sys
+left = int(sys.argv.pop(1))
+
+def trace(frame, event, argument):
+    global left
+    name = frame.f_globals["__name__"]
+    is_first = name in ("minglibc", "minglibc.__main__") and frame.f_code.co_name == "<module>"
+    if name.split(".")[0] != "minglibc" or is_first:
+        return None
+    left -= event == "line"
+    if left == 0:
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGINT)
+    return trace
+
+sys.settrace(trace)
+from minglibc.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("lines", [range(1, 40, 3), pytest.param(range(1, 400), marks=pytest.mark.slow)])
+def test_signal_before_any_line(lines: range) -> None:
+    """SIGINT ends the program without a traceback before any line of its own code, from the first one."""
+    interrupted = 0
+    for line in lines:
+        command = [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)" + INTERRUPTED]
+        ran = subprocess.run([*command, str(line), "--version"], capture_output=True, check=False)
+        assert ran.returncode in (0, 130), ran.stderr
+        assert b"Traceback" not in ran.stderr, line
+        interrupted += ran.returncode == 130
+    assert interrupted > 5
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_while_downloading(number: int, project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
     """A signal during a download removes temporary files, and the exit code names the signal."""

@@ -125,17 +125,43 @@ def test_groups_have_their_own_unpacked_files(project: LockedProject) -> None:
     assert not module("one").samefile(other)
 
 
+def chown(folder: Path, user: int, group: int) -> None:
+    """Give *folder* and everything below it to a user."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, group, follow_symlinks=False)
+
+
+@needs_root
+def test_root_syncs_the_environment_of_another_user(tmp_path: Path, index: IndexServer) -> None:
+    """Root is warned that the new files will belong to root, if an environment of another user changes."""
+    index.add(WHEEL)
+    project = LockedProject(tmp_path / "project", index)
+    project.lock("shared")
+    chown(project.folder, USER, GROUP)
+    assert "belongs to" not in project.sync().err  # a new environment belongs to root
+    chown(project.venv, USER, GROUP)
+    assert "belongs to" not in project.sync().err  # nothing changes
+    index.add(UPGRADE)
+    project.lock("shared")
+    ran = project.sync()
+    assert ran.code == 0, ran.err
+    warning = f"{project.venv} belongs to another user (uid {USER}), and what root installs in it belongs to root"
+    assert warning in ran.err
+    assert "run minglibc as that user" in ran.err
+
+
 @needs_root
 @pytest.mark.parametrize("write", ["lock", "add"])
-def test_replaced_files_keep_their_group(write: str, project: LockedProject, index: IndexServer) -> None:
-    """pyproject.toml and pylock.toml keep their group when they are replaced, in folders without a setgid bit too."""
+def test_replaced_files_keep_their_owner(write: str, project: LockedProject, index: IndexServer) -> None:
+    """pyproject.toml and pylock.toml keep owner and group when root replaces them, in folders without a setgid bit too."""
     os.chmod(project.folder, 0o775)
     paths = [project.folder / "pyproject.toml", project.folder / "pylock.toml"]
     for path in paths:
-        os.chown(path, 0, GROUP)
+        os.chown(path, USER, GROUP)
         path.chmod(0o664)
     index.add(build_wheel("more", "1"))
     ran = project.command("add", "more") if write == "add" else project.command("lock", "--upgrade", "--refresh")
     assert ran.code == 0, ran.err
     for path in paths:
-        assert (GROUP, 0o664) == (path.stat().st_gid, path.stat().st_mode & 0o7777)
+        status = path.stat()
+        assert (USER, GROUP, 0o664) == (status.st_uid, status.st_gid, status.st_mode & 0o7777)

@@ -10,7 +10,7 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.app.sync_plan import LockedPackages, SyncPlan, plan_sync
 from minglibc.app.sync_proof import write_proof
-from minglibc.app.sync_warnings import warn_of_interpreter, warn_of_own_modules, warn_of_relocations
+from minglibc.app.sync_warnings import warn_of_interpreter, warn_of_own_modules, warn_of_owner, warn_of_relocations
 from minglibc.install import interpreter as interpreters
 from minglibc.install import proof, relocation, transaction
 from minglibc.install.environment import Environment
@@ -54,6 +54,8 @@ def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Repo
         warn_of_own_modules(project, choice.target, None, reporter)
     else:
         interpreter, steps, changed = _apply(choice, locked, common, options, reporter)
+    if steps.kept_for_conda and not options.inexact:
+        reporter.info(f"Kept packages of conda that are not in the lock: {', '.join(steps.kept_for_conda)}")
     prefix = choice.prefix if options.dry_run else interpreter.layout.prefix
     seconds = time.monotonic() - started
     return SyncOutcome(prefix, interpreter.executable, choice.target, steps.plan, changed, seconds, steps.moved_from)
@@ -73,6 +75,7 @@ def _apply(
         if steps.changed:
             from minglibc.app.installation import Installation  # noqa: PLC0415  imports httpx; most syncs change nothing
 
+            warn_of_owner(choice.prefix, reporter)
             warn_of_interpreter(choice, common, reporter)
             proof.remove(choice.prefix)
             installed = Installation(environment, locked, common, options, reporter).apply(steps)

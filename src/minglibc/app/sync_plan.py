@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Environments contain an installer that is not in the lock.
 _KEPT = "pip"
+# What INSTALLER files of conda's packages contain.
+_CONDA = "conda"
 
 
 class LockedPackages(NamedTuple):
@@ -54,6 +56,12 @@ class SyncPlan(NamedTuple):
         return [distribution for distribution in self.distributions if distribution.name in names]
 
     @property
+    def kept_for_conda(self) -> list[str]:
+        """The packages that conda installed and that the lock does not have."""
+        kept = {step.name for step in self.plan.steps if step.action is Action.KEEP and not step.new}
+        return [one.name for one in self.distributions if one.installer == _CONDA and one.name in kept]
+
+    @property
     def kept(self) -> list[Distribution]:
         """The other distributions."""
         names = {distribution.name for distribution in self.removed}
@@ -74,6 +82,8 @@ def plan_sync(environment: Environment | None, locked: LockedPackages, options: 
     ]
     distributions = environment.distributions() if environment else []
     spare = {_KEPT, project_name(locked.project.pyproject)}
+    # conda would still list a package of its own that is removed here, and its other packages may require it.
+    spare.update(one.name for one in distributions if one.installer == _CONDA)
 
     def steps(above_cap: dict[str, str]) -> Plan:
         installed = [_installed(one, above_cap.get(one.name, "")) for one in distributions]

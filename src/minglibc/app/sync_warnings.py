@@ -78,6 +78,25 @@ def warn_of_own_modules(
     return bool(findings)
 
 
+def warn_of_owner(prefix: str, reporter: Reporter) -> None:
+    """Warn if root changes the environment of another user, who then can't update or delete the new files."""
+    owner = os.stat(prefix).st_uid
+    if os.geteuid() == 0 != owner:
+        reporter.warn(
+            f"{prefix} belongs to another user ({_user_name(owner)}), and what root installs in it belongs to root: "
+            "run minglibc as that user"
+        )
+
+
+def _user_name(uid: int) -> str:
+    import pwd  # noqa: PLC0415  only root's warning needs it
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
 def _is_version(value: object) -> bool:
     """Whether *value* is a glibc version as it is cached: two numbers, or none for a program without glibc."""
     return isinstance(value, list) and len(value) in (0, 2) and all(isinstance(number, int) for number in value)

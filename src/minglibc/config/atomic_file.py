@@ -36,8 +36,10 @@ def replace(path: str, content: bytes) -> None:
 
 
 def _copy_permissions(old: os.stat_result, descriptor: int) -> None:
-    with suppress(PermissionError):  # the user is not in the old file's group
-        os.fchown(descriptor, -1, old.st_gid)
+    for owner in (old.st_uid, -1):  # only root can keep another owner, and only members the group
+        with suppress(OSError):
+            os.fchown(descriptor, owner, old.st_gid)
+            break
     os.fchmod(descriptor, old.st_mode & 0o7777)
 
 
