@@ -357,6 +357,8 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
 
 # These do not depend on the rules, so that all checks share one cache.
 
+_HIGHEST_PORT = 65_535
+
 
 def _url_problem(url: str) -> str:
     """Why a lock can't have *url*; empty if it can."""
@@ -368,8 +370,15 @@ def _url_problem(url: str) -> str:
 
 
 def _is_plain_url(url: str) -> bool:
-    """Whether *url* has nothing that can be malformed: no port, and no address of IPv6."""
-    return "[" not in url and "]" not in url and url.count(":") == 1
+    """Whether *url* has nothing that can be malformed: no address of IPv6, and no port or a valid one."""
+    if "[" in url or "]" in url:
+        return False
+    if url.count(":") == 1:
+        return True
+    host, _, port = url.split("/", 3)[2].partition(":")
+    if not (host + port).isascii() or not host.replace("-", "").replace(".", "").isalnum():
+        return False
+    return port.isdecimal() and len(port) <= len(str(_HIGHEST_PORT)) and 0 < int(port) <= _HIGHEST_PORT
 
 
 def _is_valid_url(url: str) -> bool:

@@ -24,8 +24,9 @@ _LONGEST = 500
 @cache
 def lenient_specifier(text: str) -> str:
     """*text* as a valid version specifier if it is one, or a common mistake; else *text* itself."""
-    candidates = [text, *_fixed(text)]
-    return next((candidate for candidate in candidates if _is_specifier(candidate)), text)
+    if _is_specifier(text):
+        return text
+    return next((candidate for candidate in _fixed(text) if _is_specifier(candidate)), text)
 
 
 @cache

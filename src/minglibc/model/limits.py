@@ -14,15 +14,15 @@ MAX_MEMBERS = 100_000
 # The tags in a compressed tag set (PEP 425), whose parts multiply.
 MAX_TAGS = 500
 _PLAIN = rf"[A-Za-z0-9._+!-]{{0,{MAX_FILENAME}}}"
-_FILENAME = re.compile(_PLAIN)
-_FILENAMES = re.compile(rf"{_PLAIN}(?:\n{_PLAIN})*")
+# Compiled on first use: only pages that were downloaded are checked.
+_FILENAMES = rf"{_PLAIN}(?:\n{_PLAIN})*"
 # Fewer dots can't multiply to too many tags.
 _DOTS = 20
 
 
 def is_filename(name: str) -> bool:
     """Whether *name* may be the file name of a distribution: short, of plain characters, and with few tags."""
-    if not _FILENAME.fullmatch(name) or _has_empty_parts(name):
+    if not re.fullmatch(_PLAIN, name) or _has_empty_parts(name):
         return False
     return name.count(".") < _DOTS or not name.endswith(".whl") or tag_count(name[:-4]) <= MAX_TAGS
 
@@ -30,7 +30,7 @@ def is_filename(name: str) -> bool:
 def are_filenames(names: Sequence[str]) -> bool:
     """Whether each of *names* is certainly such a name; this takes a fifth of the time of checking one by one."""
     text = "\n".join(names)
-    is_plain = _FILENAMES.fullmatch(text) and text.count("\n") == max(len(names) - 1, 0)
+    is_plain = re.fullmatch(_FILENAMES, text) and text.count("\n") == max(len(names) - 1, 0)
     return bool(is_plain) and not _has_empty_parts(text) and all(name.count(".") < _DOTS for name in names)
 
 

@@ -9,12 +9,13 @@ from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
 FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
 # PEP 600 and 656; bounded, because tags of installed distributions are not validated.
-_PERENNIAL = re.compile(r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_.", re.ASCII)
+# Compiled on first use: the target's own tags are compared as they are.
+_PERENNIAL = r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_."
 
 
 def needed_libc(platform: str) -> Cap | None:
     """The oldest C library that a manylinux or musllinux tag is for; None for other tags."""
-    if perennial := _PERENNIAL.match(platform):
+    if perennial := re.match(_PERENNIAL, platform):
         version = int(perennial[2]), int(perennial[3])
         return MuslVersion(*version) if perennial[1] == "musl" else GlibcVersion(*version)
     name = platform.partition("_")[0]

@@ -31,10 +31,10 @@ OLDEST_PYTHON, NEWEST_PYTHON = min(NEWEST_PATCH), max(NEWEST_PATCH)
 FIRST_FREE_THREADED = 13
 
 _VERSION = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
-# Compiled on first use, because most projects use plain numbers.
+# Compiled on first use, because most projects use plain numbers, and many name no Python.
 _MUSLLINUX = r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
 _MANYLINUX = r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
-_PYTHON = re.compile(r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)")
+_PYTHON = r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)"
 
 
 class GlibcVersion(NamedTuple):
@@ -122,7 +122,7 @@ class PythonVersion(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "PythonVersion":
         """The interpreter ``3.9``, ``3.9.2`` or ``3.13t``; raises TargetError."""
-        match = _PYTHON.fullmatch(text)
+        match = re.fullmatch(_PYTHON, text)
         if not match or not text.isascii():
             raise TargetError(f'{text!r} is not a CPython version; write "3.9", "3.9.2" or "3.13t"')
         minor, patch, free_threaded = int(match[1]), match[2], bool(match[3])

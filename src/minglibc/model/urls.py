@@ -5,13 +5,14 @@ import re
 from minglibc.model.artifacts import printable
 
 HIDDEN = "****"
-_BRACKETS = re.compile(r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+# Compiled on first use: few hosts are addresses, and few messages contain a URL.
+_BRACKETS = r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 
 
 def is_valid_host(host: str) -> bool:
     """Whether the brackets in *host*, with its port, enclose an IPv6 address; urllib's check depends on the Python."""
-    return _BRACKETS.fullmatch(host) is not None
+    return re.fullmatch(_BRACKETS, host) is not None
 
 
 def display_url(url: str) -> str:
@@ -33,7 +34,7 @@ def hide_secrets(text: str) -> str:
     """*text* with each URL in it as ``display_url`` shows it."""
     if "://" not in text:
         return text
-    return _URL.sub(lambda match: _display_quoted(match[0]), text)
+    return re.sub(_URL, lambda match: _display_quoted(match[0]), text)
 
 
 def _display_quoted(url: str) -> str:
