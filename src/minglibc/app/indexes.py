@@ -1,7 +1,7 @@
 """The indexes of a project or a lock: their order, their addresses and their credentials."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minglibc.app.options import CommonOptions
 from minglibc.cache.pages import Store
@@ -9,9 +9,11 @@ from minglibc.config.settings import NamedIndex, Settings
 from minglibc.errors import SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials, without_credentials
-from minglibc.lock.reader import Lock
 from minglibc.model.urls import display_url
 from minglibc.resolve.prefetch import Speculation
+
+if TYPE_CHECKING:
+    from minglibc.lock.reader import Lock
 
 
 def open_index(
@@ -65,12 +67,12 @@ def index_addresses(settings: Settings) -> dict[str, str]:
     return {i.name: url if i.format == "flat" or url.endswith("/") else f"{url}/" for i, url in urls.items()}
 
 
-def index_of_lock(lock: Lock) -> str:
+def index_of_lock(lock: "Lock") -> str:
     """The index that a lock was made from, for use without settings."""
     return next((str(package.index) for package in lock.pylock.packages if package.index), DEFAULT_INDEX_URL)
 
 
-def credentials_for(pyproject: str | None, lock: Lock, index_url: str | None) -> Credentials:
+def credentials_for(pyproject: str | None, lock: "Lock", index_url: str | None) -> Credentials:
     """The credentials for downloads of *lock*; its own list of indexes is used where there is no *pyproject*."""
     credentials = Credentials()
     for name, url in lock.indexes.items() if pyproject is None else _named_urls(pyproject):

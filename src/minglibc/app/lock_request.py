@@ -5,25 +5,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.app.lock_file import LockFile
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
-from minglibc.config.default_pythons import RecordedPythons
 from minglibc.config.lock_source import DEFAULT_POLICY, PROJECT_FILE, LockSource, leads_out
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, MinglibcError, SettingsError
 from minglibc.lock.digest import fingerprint, is_current, lock_digests
-from minglibc.lock.reader import loads_targets
 from minglibc.model import toml
 
 if TYPE_CHECKING:
+    from minglibc.app.lock_file import LockFile
     from minglibc.app.source_lock import LoadedLock
     from minglibc.config import inputs
+    from minglibc.config.default_pythons import RecordedPythons
 
 # PEP 751: no dots in the name between.
-_LOCK_NAME = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+_LOCK_NAME = r"pylock(?:\.[^.]+)?\.toml"
 NO_OVERRIDES = Overrides()
 
 
@@ -74,11 +73,14 @@ class LockRequest(NamedTuple):
             recorded=self._recorded_pythons,
         )
 
-    def _recorded_pythons(self) -> RecordedPythons | None:
+    def _recorded_pythons(self) -> "RecordedPythons | None":
         """The Pythons of the existing lock."""
         text = None if self.upgrade else files.read_lock(self.path)
         if text is None:
             return None
+        from minglibc.config.default_pythons import RecordedPythons  # noqa: PLC0415  1 ms; many projects name their Pythons
+        from minglibc.lock.reader import loads_targets  # noqa: PLC0415  3 ms, and a new project has no lock
+
         try:
             document = toml.loads(text)
             pythons = sorted({target.python for target in loads_targets(document)})
@@ -150,7 +152,7 @@ def script_request(script: str, overrides: Overrides, reporter: Reporter) -> Loc
     return _request(path, source, overrides, reporter)
 
 
-def request_of(lock_file: LockFile, overrides: Overrides = NO_OVERRIDES) -> LockRequest:
+def request_of(lock_file: "LockFile", overrides: Overrides = NO_OVERRIDES) -> LockRequest:
     """The request that makes *lock_file* again, from the current contents of its source."""
     source = lock_file.lock.source
     merged = overrides_from({**source.given, **overrides.given})
@@ -243,7 +245,7 @@ def _output(requirements: str, output: str | None) -> str:
     if output is None:
         return os.path.join(os.path.dirname(os.path.abspath(requirements)), files.LOCK)
     path = os.path.abspath(output)
-    if not _LOCK_NAME.fullmatch(os.path.basename(path)):
+    if not re.fullmatch(_LOCK_NAME, os.path.basename(path)):
         raise SettingsError(
             f"{output} is not a valid name for a lock (PEP 751)",
             hint="use pylock.toml or pylock.NAME.toml, without dots in NAME",

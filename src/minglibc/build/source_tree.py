@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from minglibc.config import files
-from minglibc.config.dynamic_metadata import Metadata, with_dynamic
+from minglibc.config.dynamic_metadata import with_dynamic
 from minglibc.config.problems import Problems
 from minglibc.errors import SettingsError, WheelError
 from minglibc.index.local_files import path_of
@@ -52,7 +52,7 @@ def read(folder: SourceTree) -> LocalMetadata:
     return LocalMetadata(described, metadata, (files.PYPROJECT, *dynamic_files))
 
 
-def _project(text: str | None, path: str, directory: str) -> Metadata:
+def _project(text: str | None, path: str, directory: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     if text is None:
         raise WheelError(f"there is no {path}", hint=_WHEEL)
     try:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from minglibc.model import versions
 from minglibc.model.targets import FIRST_RELEASE, NEWEST_PYTHON, OLDEST_PYTHON, PythonVersion
 
-_CLASSIFIER = re.compile(r"Programming Language :: Python :: 3\.([0-9]{1,2})")
+# Compiled on first use: many projects have no classifiers.
+_CLASSIFIER = r"Programming Language :: Python :: 3\.([0-9]{1,2})"
 # A Python that no release of CPython will reach: requires-python is open if it allows it.
 _FUTURE = "3.999"
 # Projects publish wheels for a new Python in the months after its first release.
@@ -60,7 +61,7 @@ def default_pythons(
     lock = recorded()
     if lock is not None and not lock.are_default and {*lock.pythons} == {*allowed}:
         return DefaultPythons(allowed)  # a lock of 0.1.0 has all of them, until it is upgraded
-    classified = {int(match[1]) for text in classifiers if (match := _CLASSIFIER.fullmatch(text))}
+    classified = {int(match[1]) for text in classifiers if (match := re.fullmatch(_CLASSIFIER, text))}
     if selected := tuple(python for python in allowed if python.minor in classified):
         return _selection(selected, allowed, "the classifiers of the project")
     if (

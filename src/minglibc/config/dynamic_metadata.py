@@ -5,7 +5,7 @@ The build backends read them from the files; what only a build can tell is a pro
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from minglibc.config import files
 from minglibc.config.lock_source import leads_out
@@ -19,15 +19,10 @@ _SETUP_CFG = "setup.cfg"
 _REQUIREMENTS = "requirements.txt"
 
 
-class Metadata(NamedTuple):
-    """The [project] table with its dynamic dependencies, and the paths of the files that they were read from."""
-
-    project: dict[str, Any]
-    files: tuple[str, ...] = ()
-
-
-def with_dynamic(document: Mapping[str, Any], problems: Problems, folder: str | None) -> Metadata:
-    """The [project] table of the *document* in *folder*, with the dependencies that it declares as dynamic.
+def with_dynamic(
+    document: Mapping[str, Any], problems: Problems, folder: str | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The [project] table of the *document* in *folder* with the dependencies that it declares as dynamic, and their files.
 
     Without *folder*, no other file is read, and the dynamic dependencies are missing.
     """
@@ -36,14 +31,14 @@ def with_dynamic(document: Mapping[str, Any], problems: Problems, folder: str | 
     dynamic = table.get("dynamic")
     fields = [field for field in (*_FIELDS, "requires-python") if isinstance(dynamic, list) and field in dynamic]
     if not fields or folder is None:
-        return Metadata(table)
+        return table, ()
     reader = _Reader(document, problems, folder)
     for field in fields:
         if field in table:
             problems.add("project.dynamic", f"lists {field}, which [project] has as well; keep one of them")
         elif (value := reader.read(field)) is not None:
             table[field] = value
-    return Metadata(table, tuple(dict.fromkeys(reader.files)))
+    return table, tuple(dict.fromkeys(reader.files))
 
 
 class _Reader:

@@ -19,7 +19,8 @@ from minglibc.model.requirements import (
 )
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
-_EXTRA = re.compile(r"\bextra\b")
+# Compiled on first use: few markers test an extra.
+_EXTRA = r"\bextra\b"
 # A list of requirements: ("extra", name), ("group", name) or ("project", "").
 _Node = tuple[str, str]
 # Another list that is included, the marker under which it is, and the key of the reference.
@@ -51,7 +52,7 @@ class RequirementParser:
         return None
 
     def _warn_of_marker(self, requirement: Requirement, where: str) -> None:
-        if _EXTRA.search(requirement.marker):
+        if "extra" in requirement.marker and re.search(_EXTRA, requirement.marker):
             message = f"{where}: {str(requirement)!r} tests an extra, which is never requested here"
             self.problems.warnings.append(f"{message}; write it under project.optional-dependencies")
         if variable := kernel_variable(requirement.marker):

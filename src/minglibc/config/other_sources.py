@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from minglibc.config import files
 from minglibc.config.problems import Problems
-from minglibc.config.settings import NamedIndex, PathSource
+from minglibc.config.settings import NamedIndex, OtherSources, PathSource
 from minglibc.model import toml
 from minglibc.model.requirements import Environment, InvalidRequirement, normalize_name, parse
 from minglibc.model.targets import Target
@@ -22,15 +22,6 @@ _RULES = {
     "override-dependencies": "overrides",
     "exclude-dependencies": "excludes",
 }
-
-
-class OtherSources(NamedTuple):
-    """The sources that are read: folders and files, indexes by package, their addresses, and URLs of wheels by package."""
-
-    paths: Mapping[str, PathSource]
-    pinned: Mapping[str, str]
-    indexes: tuple[NamedIndex, ...]
-    urls: Mapping[str, str]
 
 
 class Project(NamedTuple):
@@ -60,6 +51,19 @@ class SourceReader:
         self._indexes: dict[str, NamedIndex] = {}
         self._urls: dict[str, str] = {}
 
+    def read_all(
+        self,
+        document: Mapping[str, Any],
+        members: Mapping[str, tuple[str, Mapping[str, Any]]],
+        required: Collection[str],
+        known: Collection[str],
+    ) -> OtherSources:
+        """The sources of the *required* packages in the project's *document*, and of what its *members* depend on."""
+        self.read(Project(".", document), required, known)
+        for path, member in members.values():
+            self.read_dependency(Project(path, member), known)
+        return OtherSources(self._paths, self._pinned, tuple(self._indexes.values()), self._urls)
+
     def read(self, project: Project, required: Collection[str], known: Collection[str]) -> None:
         """Read the sources of the *required* packages; those of *known* packages are in [tool.minglibc.sources].
 
@@ -72,11 +76,6 @@ class SourceReader:
     def read_dependency(self, project: Project, known: Collection[str]) -> None:
         """Read the sources of a project that the lock's project depends on."""
         self.read(project, _required_names(project.document), known)
-
-    @property
-    def sources(self) -> OtherSources:
-        """What has been read."""
-        return OtherSources(self._paths, self._pinned, tuple(self._indexes.values()), self._urls)
 
     def _add(self, project: Project, name: str, key: str, value: object) -> None:
         try:

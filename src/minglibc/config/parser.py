@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minglibc.config import workspace
-from minglibc.config.default_pythons import DefaultPythons, RecordedPythons, classifiers_of, default_pythons
-from minglibc.config.dynamic_metadata import with_dynamic
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
-from minglibc.config.moments import first_excluded
-from minglibc.config.other_sources import OtherSources, Project, SourceReader, poetry_advice, unread_tables
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
-from minglibc.config.settings import FILE_CONFLICTS, FORK_STRATEGIES, KEYS, RESOLUTIONS, Overrides, PathSource, Settings
+from minglibc.config.settings import (
+    FILE_CONFLICTS,
+    FORK_STRATEGIES,
+    KEYS,
+    RESOLUTIONS,
+    OtherSources,
+    Overrides,
+    PathSource,
+    Settings,
+)
 from minglibc.config.target_settings import TargetParser
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
@@ -21,9 +26,14 @@ from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.requirements import Requirement, normalize_name
 from minglibc.model.targets import LIBCS
 
+if TYPE_CHECKING:
+    from minglibc.config.default_pythons import DefaultPythons, RecordedPythons
+
 EXAMPLE = '[tool.minglibc]\nglibc = "2.17"\npython = ["3.9", "3.11"]'
 # The keys of [project] that are read: a misspelled one would be ignored without a message.
 _PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
+# Tools with sources of packages in their own tables.
+_OTHER_TOOLS = frozenset(("uv", "pdm", "poetry"))
 
 
 def parse(
@@ -34,7 +44,7 @@ def parse(
     now: datetime | None = None,
     written: bool = True,
     folder: str | None = None,
-    recorded: Callable[[], RecordedPythons | None] = lambda: None,
+    recorded: "Callable[[], RecordedPythons | None]" = lambda: None,
 ) -> Settings:
     """The settings in the *text* of pyproject.toml; raises one SettingsError that lists every mistake.
 
@@ -57,22 +67,23 @@ def parse_document(
     now: datetime | None,
     *,
     folder: str | None = None,
-    recorded: Callable[[], RecordedPythons | None] = lambda: None,
+    recorded: "Callable[[], RecordedPythons | None]" = lambda: None,
 ) -> Settings:
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
     problems.table(document, "project", "project")
-    project, dynamic_files = with_dynamic(document, problems, folder)
+    project, dynamic_files = _project_table(document, problems, folder)
     members = workspace.members(document, folder, problems) if folder is not None else {}
     if "project" not in document and not members:
-        default = 'is missing; write [project] with a name and dependencies = ["…"]'
-        problems.add("project", poetry_advice(document) or default)
+        problems.add("project", _missing_project(document))
     table = _own_table(document, problems)
     requirements = RequirementParser(problems)
     project["requires-python"] = _combined_requires_python(project, members)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
 
-    def pythons() -> DefaultPythons:
+    def pythons() -> "DefaultPythons":
+        from minglibc.config.default_pythons import classifiers_of, default_pythons  # noqa: PLC0415  1 ms; many name them
+
         today = (now or datetime.now(UTC)).date()
         return default_pythons(requires_python, classifiers_of(project), today, recorded)
 
@@ -90,12 +101,14 @@ def parse_document(
     lists = (graph.requirements, *extras.values(), *groups.values())
     required = {requirement.name for listed in lists for requirement in listed}
     folders = {member: path for member, (path, _) in members.items()}
-    reader = SourceReader(problems, targets, folders, folder)
-    reader.read(Project(".", document), required, {*sources, *paths})
-    for path, member in members.values():
-        reader.read_dependency(Project(path, member), {*sources, *paths})
-    other = reader.sources
-    problems.warnings += unread_tables(document, {index.name for index in other.indexes})
+    other = OtherSources()
+    tool = document.get("tool")
+    if members or (isinstance(tool, dict) and not _OTHER_TOOLS.isdisjoint(tool)):
+        from minglibc.config.other_sources import SourceReader, unread_tables  # noqa: PLC0415  1 ms; only for their projects
+
+        reader = SourceReader(problems, targets, folders, folder)
+        other = reader.read_all(document, members, required, {*sources, *paths})
+        problems.warnings += unread_tables(document, {index.name for index in other.indexes})
     member_paths = {member: PathSource(path, editable=True) for member, path in folders.items()}
     replaced = _Replacement(other)
     overrides = requirements.setting(table, "overrides")
@@ -142,6 +155,25 @@ class _Replacement:
         return tuple(
             r._replace(specifier="", url=self._urls[r.name]) if r.name in self._urls else r for r in requirements
         )
+
+
+def _project_table(
+    document: Mapping[str, Any], problems: Problems, folder: str | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The [project] table with its dynamic dependencies, and the files that these were read from."""
+    project = document.get("project")
+    if not isinstance(project, dict) or "dynamic" not in project:
+        return dict(project) if isinstance(project, dict) else {}, ()
+    from minglibc.config.dynamic_metadata import with_dynamic  # noqa: PLC0415  1 ms; most projects have none
+
+    return with_dynamic(document, problems, folder)
+
+
+def _missing_project(document: Mapping[str, Any]) -> str:
+    """The problem of a file without [project]."""
+    from minglibc.config.other_sources import poetry_advice  # noqa: PLC0415  1 ms, for an error
+
+    return poetry_advice(document) or 'is missing; write [project] with a name and dependencies = ["…"]'
 
 
 def _combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:
@@ -235,6 +267,8 @@ def _exclude_newer(value: object, key: str, problems: Problems, now: datetime | 
     """The first moment that the limit *value* excludes."""
     if value is None:
         return None
+    from minglibc.config.moments import first_excluded  # noqa: PLC0415  0.3 ms; most projects have no limit
+
     try:
         moment = first_excluded(value, now)
     except (ValueError, OverflowError):

@@ -1,11 +1,14 @@
 """The settings of a project: the values that pyproject.toml is parsed into, and the keys of its tables."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minglibc.config.default_pythons import DefaultPythons
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
+
+if TYPE_CHECKING:
+    from minglibc.config.default_pythons import DefaultPythons
 
 DEFAULT_ARCHITECTURES = ("x86_64",)
 RESOLUTIONS = ("highest", "lowest", "lowest-direct")
@@ -88,6 +91,22 @@ class PathSource(NamedTuple):
     editable: bool = False
 
 
+class OtherSources:
+    """Sources in the tables of other tools: folders and files, indexes by package, their addresses, and URLs of wheels."""
+
+    def __init__(
+        self,
+        paths: Mapping[str, PathSource] = {},
+        pinned: Mapping[str, str] = {},
+        indexes: tuple[NamedIndex, ...] = (),
+        urls: Mapping[str, str] = {},
+    ) -> None:
+        self.paths = paths
+        self.pinned = pinned
+        self.indexes = indexes
+        self.urls = urls
+
+
 class Settings(NamedTuple):
     """Everything that a lock depends on, except the contents of the indexes."""
 
@@ -118,5 +137,5 @@ class Settings(NamedTuple):
     fork_strategy: str = FORK_STRATEGIES[0]
     files: tuple[str, ...] = ()
     """The other files that the settings were read from, relative to the lock's folder."""
-    default_pythons: DefaultPythons | None = None
+    default_pythons: "DefaultPythons | None" = None
     """The Pythons that were selected without a setting; None where one names them."""

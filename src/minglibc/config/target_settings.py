@@ -1,9 +1,8 @@
 """The targets of a project: caps, Pythons and architectures, or [[tool.minglibc.target]] tables."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from minglibc.config.default_pythons import DefaultPythons
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
 from minglibc.config.settings import DEFAULT_ARCHITECTURES, TARGET_KEYS
 from minglibc.errors import TargetError
@@ -20,22 +19,15 @@ from minglibc.model.targets import (
     newest,
 )
 
+if TYPE_CHECKING:
+    from minglibc.config.default_pythons import DefaultPythons
+
 _LONGEST_VERSION = 40
 _HIGHEST_MINOR = 999
-
-
-class _CapForm(NamedTuple):
-    """How the cap of one C library is written."""
-
-    accepted: str
-    example: str
-    # What TOML makes of a version without quotes.
-    number: str
-
-
+# How the cap of each C library is written, with an example, and what TOML makes of a version without quotes.
 _CAP_FORMS = {
-    "glibc": _CapForm('"2.27", "manylinux_2_28" or "manylinux2014"', "2.17", "2.30 as the number 2.3"),
-    "musl": _CapForm('"1.2" or "musllinux_1_2"', "1.2", "1.10 as the number 1.1"),
+    "glibc": ('"2.27", "manylinux_2_28" or "manylinux2014"', "2.17", "2.30 as the number 2.3"),
+    "musl": ('"1.2" or "musllinux_1_2"', "1.2", "1.10 as the number 1.1"),
 }
 
 
@@ -47,7 +39,7 @@ class TargetParser:
         problems: Problems,
         table: Mapping[str, Any],
         requires_python: str,
-        default: Callable[[], DefaultPythons],
+        default: "Callable[[], DefaultPythons]",
     ) -> None:
         """*default* computes the Pythons where neither the table nor its targets name them."""
         self.problems = problems
@@ -114,7 +106,7 @@ class TargetParser:
     def _caps_by_architecture(self, libc: str, table: Mapping[str, Any], architectures: list[str]) -> dict[str, Cap]:
         problems, key = self.problems, self.problems.key(libc)
         if not table:
-            problems.add(key, f'is empty; write {libc} = {{ x86_64 = "{_CAP_FORMS[libc].example}" }}')
+            problems.add(key, f'is empty; write {libc} = {{ x86_64 = "{_CAP_FORMS[libc][1]}" }}')
         caps = {}
         for name, text in table.items():
             where = f"tool.minglibc.{libc}.{name}"
