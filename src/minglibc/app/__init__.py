@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from minglibc.app.edit import EditOptions, add_requirements, remove_requirements
     from minglibc.app.explain import ExplainOptions, explain_selection, find_outdated
     from minglibc.app.export import export_lock
-    from minglibc.app.lock import Freshness, LockOptions, LockResult, check_freshness, lock_project
+    from minglibc.app.freshness import Freshness, check_freshness
+    from minglibc.app.lock import LockOptions, LockResult, lock_project
     from minglibc.app.options import CommonOptions
     from minglibc.app.report import gather_report
     from minglibc.app.reporter import Reporter, SilentReporter
@@ -68,7 +69,8 @@ _MODULES = {
     "minglibc.app.edit": ("EditOptions", "add_requirements", "remove_requirements"),
     "minglibc.app.explain": ("ExplainOptions", "explain_selection", "find_outdated"),
     "minglibc.app.export": ("export_lock",),
-    "minglibc.app.lock": ("Freshness", "LockOptions", "LockResult", "check_freshness", "lock_project"),
+    "minglibc.app.freshness": ("Freshness", "check_freshness"),
+    "minglibc.app.lock": ("LockOptions", "LockResult", "lock_project"),
     "minglibc.app.options": ("CommonOptions",),
     "minglibc.app.report": ("gather_report",),
     "minglibc.app.reporter": ("Reporter", "SilentReporter"),

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.lock_request import (
     NO_OVERRIDES,
@@ -20,15 +20,12 @@ from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session, open_session
 from minglibc.config import files, folder_lock, project_files
 from minglibc.config.settings import Overrides, Settings
-from minglibc.errors import LockError, NewerLock, SettingsError
+from minglibc.errors import SettingsError
 from minglibc.insight.held_back import HeldBack, held_back
-from minglibc.insight.shared_versions import SharedVersion, shared_versions
 from minglibc.lock import source_files
-from minglibc.lock.changes import Change, changes, replaced_files, versions_of
+from minglibc.lock.changes import Change, changes, versions_of
 from minglibc.lock.digest import lock_digests, record_current
 from minglibc.lock.document import dumps, merge
-from minglibc.lock.locked_files import version_of
-from minglibc.lock.reader import Lock, loads
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
@@ -36,6 +33,7 @@ from minglibc.resolve.resolution import Resolution
 
 if TYPE_CHECKING:
     from minglibc.app.versions_of_source import SourceChange
+    from minglibc.insight.shared_versions import SharedVersion
 
 
 class LockOptions(NamedTuple):
@@ -73,7 +71,7 @@ class LockResult(NamedTuple):
     targets: tuple[Target, ...] = ()
     changes: Sequence[Change] = ()
     held_back: Sequence[HeldBack] = ()
-    shared: Sequence[SharedVersion] = ()
+    shared: "Sequence[SharedVersion]" = ()
     """The releases that are older because of another target."""
     seconds: float = 0.0
     up_to_date: bool = False
@@ -81,14 +79,6 @@ class LockResult(NamedTuple):
     """With a source lock: the packages that have another version there, or that it does not have."""
     accepted: Sequence[str] = ()
     """The names of the files that were accepted although their hashes are not listed."""
-
-
-class Freshness(NamedTuple):
-    """Whether a lock is up to date: *reasons* says why it is not, *command* updates it."""
-
-    name: str
-    command: str
-    reasons: Sequence[str] = ()
 
 
 def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResult:
@@ -119,25 +109,6 @@ def _record_digest(request: LockRequest, result: LockResult, cache: str) -> None
     digests = lock_digests(result.text)
     if digests is not None and request.source.is_project and request.overrides == NO_OVERRIDES:
         record_current(digests.inputs, request.pyproject, cache=cache, folder=request.folder)
-
-
-def check_freshness(options: LockOptions, reporter: Reporter = SILENT) -> Freshness:
-    """Whether the lock that *options* describe is up to date, without network access; raises LockError where there is none."""
-    request = request_for(options, reporter)
-    command = request.source.command
-    old = files.read_lock(request.path)
-    if old is None:
-        raise LockError(f"there is no {request.name}", hint=f"run `{command}` and commit the file")
-    if is_fresh(request, old):
-        return Freshness(request.name, command)
-    lock = loads(old, name=request.name)
-    check_lock_source(old, request)
-    reasons = [
-        f"{path} has changed" for path in source_files.changed_with_members(old, request.pyproject, request.folder)
-    ]
-    if not request.is_current(lock.inputs) or not reasons:
-        reasons += _changed_inputs(lock, request)
-    return Freshness(request.name, command, reasons)
 
 
 def request_for(options: LockOptions, reporter: Reporter) -> LockRequest:
@@ -182,36 +153,21 @@ def is_fresh(request: LockRequest, old: str) -> bool:
     return not source_files.changed_with_members(old, request.pyproject, request.folder)
 
 
-def _changed_inputs(lock: Lock, request: LockRequest) -> list[str]:
-    """What in the request the lock does not have, as far as this is known without the index."""
-    settings = request.settings()
-    reasons = []
-    for target in settings.targets:
-        if target not in lock.targets:
-            similar = [locked for locked in lock.targets if locked.kind == target.kind]
-            made_for = f": the lock was made for {similar[0].cap.named}" if similar else ""
-            reasons.append(f"{target} is not locked{made_for}")
-    kinds = {target.kind for target in settings.targets}
-    reasons += [f"{target} is locked and no longer configured" for target in lock.targets if target.kind not in kinds]
-    names = {package.name for package in lock.pylock.packages}
-    required = [
-        *settings.requirements,
-        *(r for table in (settings.extras, settings.groups) for requirements in table.values() for r in requirements),
-    ]
-    reasons += [f"{r.name} is required and not locked" for r in required if not r.marker and r.name not in names]
-    return list(dict.fromkeys(reasons)) or ["a requirement or a setting has changed"]
-
-
 def resolve_lock(
     request: LockRequest, old: str | None, options: LockOptions, reporter: Reporter = SILENT
 ) -> LockResult:
     """Resolve *request*, preferring the versions of the lock *old*; nothing is written."""
     started = time.monotonic()
-    before = _old_lock(old, reporter)
-    locked = _locked_versions(before, options)
-    preferences = {
-        name: version for target in (before.targets if before else ()) for name, version in locked(target).items()
-    }
+    before = None
+    if old is not None:
+        from minglibc.app.previous_lock import read_previous  # noqa: PLC0415  5 ms, and a new project has no lock
+
+        before = read_previous(old, reporter)
+    locked: LockedVersions = lambda target: {}  # noqa: ARG005, E731
+    preferences: dict[str, str] = {}
+    if before is not None and not options.upgrade:
+        locked = before.preferred_versions(upgraded=options.upgrade_packages)
+        preferences = {name: version for target in before.targets for name, version in locked(target).items()}
     listed = None
     if request.loaded is not None or request.hashes:
         from minglibc.app.listed_resolution import ListedResolution, preferred  # noqa: PLC0415  most locks have no source
@@ -230,32 +186,43 @@ def resolve_lock(
         resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
         document = merge(resolutions, session.inputs)
         if before is not None:
-            document = before.unknown.kept_in(document)
+            document = before.with_unknown_keys(document)
         targets = tuple(resolution.target for resolution in resolutions)
         releases_held_back = held_back(resolutions, session.compatibilities, session.wheel_index)
-        shared = (
-            shared_versions(resolutions, session.compatibilities, session.wheel_index, locked)
-            if session.policy.fewest
-            else []
-        )
+        shared = _shared_versions(session, resolutions, locked)
         _report_skipped(session, resolutions, reporter)
         _report_sources(resolutions, reporter)
     for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):
         reporter.warn(warning)
-    versions = versions_of(_as_tables(before)) if before else {}
+    versions = before.versions if before is not None else {}
     _warn_of_unknown(options, {str(package["name"]) for package in document["packages"]} | {*versions}, reporter)
     return LockResult(
         request.name,
         dumps(document, targets, session.inputs),
         len(document["packages"]),
         targets,
-        changes(versions, versions_of(document["packages"]), _replaced(before, document["packages"])),
+        changes(
+            versions,
+            versions_of(document["packages"]),
+            before.replaced(document["packages"]) if before is not None else (),
+        ),
         releases_held_back,
         shared,
         time.monotonic() - started,
         source_changes=listed.changes if listed is not None else (),
         accepted=listed.accepted if listed is not None else (),
     )
+
+
+def _shared_versions(
+    session: Session, resolutions: Sequence[Resolution], locked: LockedVersions
+) -> "Sequence[SharedVersion]":
+    """The releases that are older because of another target."""
+    if len(resolutions) == 1 or not session.policy.fewest:
+        return ()
+    from minglibc.insight.shared_versions import shared_versions  # noqa: PLC0415  0.5 ms; one target shares nothing
+
+    return shared_versions(resolutions, session.compatibilities, session.wheel_index, locked)
 
 
 def _report_default_pythons(settings: Settings, *, is_new: bool, reporter: Reporter) -> None:
@@ -267,58 +234,6 @@ def _warn_of_unknown(options: LockOptions, known: Collection[str], reporter: Rep
     for name in options.upgrade_packages:
         if normalize_name(name) not in known:
             reporter.warn(f"{name} of --upgrade-package is not in the lock")
-
-
-def _replaced(before: Lock | None, packages: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The packages that the lock *before* has with other wheels."""
-    if before is None:
-        return set()
-    old: dict[str, set[str]] = {}
-    for package in before.pylock.packages:
-        old.setdefault(package.name, set()).update(wheel.filename for wheel in package.wheels or ())
-    new: dict[str, set[str]] = {}
-    for table in packages:
-        new.setdefault(table["name"], set()).update(wheel["name"] for wheel in table.get("wheels", ()))
-    return replaced_files(old, new)
-
-
-def _as_tables(lock: Lock) -> list[dict[str, Any]]:
-    return [
-        {"name": p.name, "version": version_of(p), "directory": {"path": p.directory.path if p.directory else ""}}
-        for p in lock.pylock.packages
-    ]
-
-
-def _old_lock(old: str | None, reporter: Reporter) -> Lock | None:
-    """The existing lock; None for a damaged one. Raises LockError for one of a newer minglibc."""
-    if old is None:
-        return None
-    try:
-        lock = loads(old)
-    except NewerLock:
-        raise
-    except LockError as error:
-        reporter.warn(f"{error.message}; ignoring it and locking from pyproject.toml")
-        return None
-    if lock.unknown.names:
-        reporter.warn(f"pylock.toml has unknown keys, which are kept: {', '.join(lock.unknown.names)}")
-    return lock
-
-
-def _locked_versions(before: Lock | None, options: LockOptions) -> LockedVersions:
-    if before is None or options.upgrade:
-        return lambda target: {}  # noqa: ARG005
-    upgraded = {normalize_name(name) for name in options.upgrade_packages}
-    by_target = {target: before.versions(target) for target in before.targets}
-    # The cap may have changed: the versions locked for the same Python and architecture are still preferred.
-    by_machine = {target[:2]: versions for target, versions in by_target.items()}
-    by_kind = {target.kind: versions for target, versions in by_target.items()}
-
-    def locked(target: Target) -> Mapping[str, str]:
-        versions = by_target.get(target) or by_kind.get(target.kind) or by_machine.get(target[:2], {})
-        return {name: version for name, version in versions.items() if name not in upgraded}
-
-    return locked
 
 
 def _resolve(session: Session, locked: LockedVersions, options: LockOptions, reporter: Reporter) -> list[Resolution]:
