@@ -43,6 +43,10 @@ _OTHER_NAMES = {
 }
 EXIT_INTERRUPTED = 130
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; without *arguments*, run the program and exit."""
@@ -126,15 +130,9 @@ def _run_with_sound_cache(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     """Run the command that *arguments* name; most of what it needs is imported only then."""
     if arguments[:1] == ["lock"]:
-        from minglibc.cli import fresh  # noqa: PLC0415  an unchanged lock is recognized before argparse is imported
-
-        if fresh.is_up_to_date(arguments[1:]):
-            if not {"-q", "--quiet"} & set(arguments):
-                print("pylock.toml is up to date", file=sys.stderr)
-            return 0
-        from minglibc.cli import early_start  # noqa: PLC0415  an unchanged lock fetches nothing
-
-        early_start.start(arguments[1:])
+        code = _lock_without_argparse(arguments[1:])
+        if code is not None:
+            return code
     if not arguments:
         _print_help()
         return EXIT_USAGE
@@ -149,6 +147,26 @@ def _dispatch(arguments: list[str]) -> int:
         command = arguments[count:]
         return _dispatch([command[0], *arguments[:count], *command[1:]] if command else [])
     return _run_command(arguments[0], arguments[1:])
+
+
+def _lock_without_argparse(arguments: list[str]) -> int | None:
+    """Run `lock` if its options are those of most commands; else None."""
+    from minglibc.cli import early_start, plain_options  # noqa: PLC0415  for this command alone
+
+    options = plain_options.parse(arguments)
+    if options is not None:
+        from minglibc.cli import fresh  # noqa: PLC0415  as above
+
+        if fresh.is_up_to_date(options):
+            if not options.quiet:
+                print("pylock.toml is up to date", file=sys.stderr)
+            return 0
+    early_start.start(arguments)
+    if options is None:
+        return None
+    from minglibc.cli import lock_output  # noqa: PLC0415  50 ms, and most locks are up to date
+
+    return _run_safely(lambda: lock_output.run(options))
 
 
 def _help(arguments: list[str]) -> int:
@@ -176,8 +194,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise _unknown_command(name)
     # Not needed by an unchanged lock.
-    from minglibc.cache import location  # noqa: PLC0415
-    from minglibc.cli import output, signals  # noqa: PLC0415
+    from minglibc.cli import output  # noqa: PLC0415
     from minglibc.cli.args import ArgumentParser, add_common  # noqa: PLC0415
 
     # As importlib.import_module, without the import of importlib.
@@ -187,15 +204,22 @@ def _run_command(name: str, arguments: list[str]) -> int:
     add_common(parser)
     options = parser.parse_args(arguments)
     output.set_color(options.color)
+    return _run_safely(lambda: command.run(options))
+
+
+def _run_safely(command: "Callable[[], int]") -> int:
+    """Run *command*; signals raise exceptions, and temporary folders are removed."""
+    from minglibc.cache import location  # noqa: PLC0415  not needed by an unchanged lock
+    from minglibc.cli import signals  # noqa: PLC0415  as above
+
     # Imported modules stay, so later collections need not traverse them.
     gc.freeze()
     gc.enable()
     try:
         with signals.unwinding():
-            code: int = command.run(options)
+            return command()
     finally:
         location.remove_temporary()
-    return code
 
 
 def _unknown_command(name: str) -> SettingsError:

@@ -9,7 +9,7 @@ from minglibc.app.lock import LockResult
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync import sync_environment
 from minglibc.cli.args import ArgumentParser, add_index, add_selection, common_options, sync_options
-from minglibc.cli.lock import print_result
+from minglibc.cli.lock_output import print_result
 from minglibc.cli.output import Terminal
 from minglibc.cli.sync import print_outcome
 from minglibc.config.edit import DependencyList

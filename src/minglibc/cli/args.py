@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from minglibc.app.options import CommonOptions
 from minglibc.app.sync_options import COPY, HARDLINK, SelectionOptions, SyncOptions
 from minglibc.cli import output
+from minglibc.cli.plain_options import FALSE
 from minglibc.errors import EXIT_USAGE
 
 if TYPE_CHECKING:
     from minglibc.config.settings import Overrides
-
-_FALSE = frozenset(("", "0", "false", "no", "off"))
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -54,8 +53,8 @@ class ArgumentParser(argparse.ArgumentParser):
         text = os.environ[name]
         if action.nargs == 0:  # a flag, or one that is counted
             if isinstance(action.default, bool):
-                return text.lower() not in _FALSE
-            return int(text) if text.isdecimal() else int(text.lower() not in _FALSE)
+                return text.lower() not in FALSE
+            return int(text) if text.isdecimal() else int(text.lower() not in FALSE)
         if isinstance(action, argparse._AppendAction):  # noqa: SLF001  argparse has no public name for it
             return text.replace(",", " ").split()
         if action.choices and text not in action.choices:

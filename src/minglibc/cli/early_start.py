@@ -6,7 +6,7 @@ import os
 import time
 
 from minglibc.cache.location import INDEX_FORMAT, find_problem
-from minglibc.cli.fresh import cache_folder
+from minglibc.cli.plain_options import cache_folder
 
 # Most indexes allow pages to be used for ten minutes.
 _MAX_AGE = 600

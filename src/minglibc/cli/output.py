@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -13,6 +12,8 @@ from minglibc.model.artifacts import printable
 from minglibc.model.urls import hide_secrets
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from minglibc.model.targets import Target
     from minglibc.resolve.resolution import Attempt
 
@@ -145,7 +146,7 @@ class Terminal:
         self._tasks: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, arguments: Namespace) -> Self:
+    def of(cls, arguments: "Namespace") -> Self:
         """A reporter as --quiet and --verbose say."""
         return cls(quiet=arguments.quiet, verbose=arguments.verbose)
 
