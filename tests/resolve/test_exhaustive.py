@@ -1,7 +1,9 @@
 """Small random indexes, each against all of its answers: no false "no", no invalid answer, no root that could be raised."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
+from random import Random
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,7 +13,8 @@ from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.resolution import Unresolvable
 from minglibc.resolve.resolver import resolve
-from tests.support.small_index import Answer, Case, MemoryIndex, Oracle, random_case
+from tests.support.random_cases import random_case, varied_case
+from tests.support.small_index import Answer, Case, MemoryIndex, Oracle
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
 NEWER = Target(PythonVersion(12), "x86_64", GlibcVersion(2, 39))
@@ -22,7 +25,14 @@ def resolved(case: Case, preferences: Mapping[str, str] = {}) -> Answer | None:
     """The resolver's versions; None for "no"."""
     compatibility = TargetCompatibility(TARGET)
     try:
-        answer = resolve(case.roots, compatibility, MemoryIndex(case.packages), preferences=preferences, patience=5)
+        answer = resolve(
+            case.roots,
+            compatibility,
+            MemoryIndex(case.packages),
+            preferences=preferences,
+            policy=case.policy,
+            patience=5,
+        )
     except Unresolvable as failure:
         if failure.gave_up:
             raise
@@ -32,7 +42,7 @@ def resolved(case: Case, preferences: Mapping[str, str] = {}) -> Answer | None:
 
 def raised(answer: Answer, better: Answer, roots: set[str]) -> set[str]:
     """The roots that *better* has newer, if it has none older."""
-    changes = {name: (Version(answer[name]), Version(better[name])) for name in roots}
+    changes = {name: (Version(answer[name]), Version(better[name])) for name in roots & answer.keys()}
     if any(new < old for old, new in changes.values()):
         return set()
     return {name for name, (old, new) in changes.items() if new > old}
@@ -88,8 +98,33 @@ def test_several_targets(seed: int) -> None:
             assert oracle.is_valid(preferences)
 
 
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 150))
+def test_a_varied_index(seed: int) -> None:
+    """Nor is it with local versions, epochs, extras of extras, constraints, overrides, groups and duplicate requirements."""
+    assert [] == mistakes(varied_case(seed))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 60))
+def test_a_locked_answer(seed: int) -> None:
+    """A valid answer that is locked stays as it is; what can't be preferred any more makes no answer invalid."""
+    case = varied_case(seed)
+    oracle = Oracle(case, TARGET)
+    random = Random(seed)
+    answers = list(islice(oracle.answers(), 20))
+    if answers:
+        locked = random.choice(answers)
+        # Nothing else admits a special release before all is chosen.
+        if not is_special(case, {}, locked, oracle):
+            assert locked == resolved(case, locked)
+    impossible = {name: random.choice([*releases, "9"]) for name, releases in case.packages.items()}
+    answer = resolved(case, impossible)
+    assert (answer is None) == (not answers)
+    assert answer is None or oracle.is_valid(answer)
+
+
 @pytest.mark.nightly
+@pytest.mark.parametrize("make", [random_case, varied_case])
 @pytest.mark.parametrize("seed", range(FIRST + 200, FIRST + 2200))
-def test_many_small_indexes(seed: int) -> None:
+def test_many_small_indexes(make: Callable[[int], Case], seed: int) -> None:
     """As above, for many more."""
-    assert [] == mistakes(random_case(seed))
+    assert [] == mistakes(make(seed))

@@ -74,6 +74,24 @@ def test_a_root_that_is_excluded_anyway_is_read_to_the_end() -> None:
     assert "1.dev0" == resolution.wheels["nightly"].version
 
 
+def test_excluded_versions_are_not_read_before_a_refusal() -> None:
+    """For a dependency that would admit a pre-release, only versions that the project's requirements leave are read."""
+    requires: dict[str, dict[str, list[str]]] = {
+        "app": {str(number): ["lib"] for number in range(1, 50)},
+        "lib": {"1": ["clash<2"], "2": ["clash<2"], "3rc1": []},
+        "clash": {"1": [], "2": []},
+    }
+    index = MemoryIndex(packages(requires))
+    with pytest.raises(Unresolvable) as failure:
+        solved(Case(packages(requires), ("app==1", "clash>=2")), index)
+    assert not failure.value.gave_up
+    assert {"app 1"} == {text for text in index.read if text.startswith("app ")}
+    requires["app"]["40"] = ["lib>=1rc1"]
+    index = MemoryIndex(packages(requires))
+    answer = solved(Case(packages(requires), ("app", "clash>=2")), index)
+    assert {"app": "40", "clash": "2", "lib": "3rc1"} == {name: wheel.version for name, wheel in answer.wheels.items()}
+
+
 def endless() -> Case:
     """Nine packages that need eight distinct slots: there is no answer, and no short proof of it."""
     return hard.pigeons(9)

@@ -1,11 +1,10 @@
-"""An index in memory, described by plain data; random ones; and every valid answer for one, by exhaustion.
+"""An index in memory, described by plain data, and every valid answer for one, by exhaustion.
 
 The oracle reads PEP 440, PEP 508 and PEP 592 by ``packaging`` alone, and shares no code with the resolver.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from random import Random
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
@@ -19,7 +18,7 @@ from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage, reduce_files
 from minglibc.model.requirements import parse
 from minglibc.model.targets import GlibcVersion, Target
-from minglibc.resolve.candidates import Root
+from minglibc.resolve.candidates import Policy, Root
 
 TOO_NEW = "cp311-abi3-manylinux_2_39_x86_64"
 
@@ -87,43 +86,21 @@ class Case(NamedTuple):
 
     packages: Packages
     requires: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    """What has each requirement; without it, the project has all."""
 
     @property
     def roots(self) -> list[Root]:
         """The requirements as the resolver takes them."""
-        return [Root(parse(text), "the project") for text in self.requires]
+        parents = self.parents or ("the project",) * len(self.requires)
+        return [Root(parse(text), parent) for text, parent in zip(self.requires, parents, strict=True)]
 
-
-MARKERS = ("", "", "", "", "", " ; python_version < '3.12'", " ; python_version >= '3.12'")
-SPECIFIERS = ("", "", "", "<2", "<3", ">=2", ">1", "==1", "==2", "!=3", "!=2", "~=1.0", "<=2", ">=2rc1", "==3rc1")
-VERSIONS = ("1", "2", "3", "4")
-
-
-def random_case(seed: int, *, markers: bool = False) -> Case:
-    """A small index with conflicts, cycles, extras, yanked releases, pre-releases and wheels above the cap."""
-    random = Random(seed)
-    names = [f"p{number}" for number in range(random.randint(2, 5))]
-    rare = random.random()
-
-    def requirement(avoid: str = "") -> str:
-        name = random.choice([other for other in names if other != avoid] or names)
-        extra = "[x]" if random.random() < 0.2 else ""
-        return f"{name}{extra}{random.choice(SPECIFIERS)}{random.choice(MARKERS) if markers else ''}"
-
-    def release(name: str) -> Release:
-        requires = tuple(requirement(name) for _ in range(random.choice((0, 0, 1, 1, 2))))
-        extras = {"x": tuple(requirement(name) for _ in range(random.randint(0, 2)))} if random.random() < 0.5 else {}
-        tags = (TOO_NEW,) if random.random() < 0.15 else ("py3-none-any",)
-        python = ">=3.12" if random.random() < 0.1 else ""
-        return Release(requires, extras, tags, random.random() < 0.15 * (rare > 0.5), python)
-
-    packages = {}
-    for name in names:
-        versions = list(VERSIONS[: random.randint(1, 4)])
-        if random.random() < 0.4:
-            versions[-1] += "rc1"
-        packages[name] = {version: release(name) for version in versions}
-    return Case(packages, tuple(requirement() for _ in range(random.randint(1, 3))))
+    @property
+    def policy(self) -> Policy:
+        """The settings as the resolver takes them."""
+        return Policy(constraints=tuple(map(parse, self.constraints)), overrides=tuple(map(parse, self.overrides)))
 
 
 Answer = dict[str, str]
@@ -136,6 +113,8 @@ class Oracle:
         self._is_new = target.cap >= GlibcVersion(2, 39)
         self._packages = case.packages
         self._roots = [Requirement(text) for text in case.requires]
+        self._constraints = [Requirement(text) for text in case.constraints]
+        self._overrides = {override.name: override for override in map(Requirement, case.overrides)}
         self._environment = {**target.environment}
         self._python = str(target.python.full)
 
@@ -159,18 +138,18 @@ class Oracle:
         """The requirements in force, by name, and the names that the roots reach."""
         in_force: dict[str, list[Requirement]] = {}
         seen: set[tuple[str, str]] = set()
-        waiting = list(self._roots)
+        waiting = [(requirement, "") for requirement in self._roots]
         while waiting:
-            requirement = waiting.pop()
-            if requirement.marker and not requirement.marker.evaluate({**self._environment, "extra": ""}):
+            requirement, of_extra = waiting.pop()
+            if requirement.marker and not requirement.marker.evaluate({**self._environment, "extra": of_extra}):
                 continue
-            in_force.setdefault(requirement.name, []).append(requirement)
+            in_force.setdefault(requirement.name, []).append(self._overrides.get(requirement.name, requirement))
             for extra in ("", *requirement.extras):
                 if (requirement.name, extra) not in seen and requirement.name in answer:
                     seen.add((requirement.name, extra))
                     release = self._packages[requirement.name][answer[requirement.name]]
-                    texts = release.extras.get(extra, ()) if extra else release.requires
-                    waiting += map(Requirement, texts)
+                    texts = (*release.requires, *release.extras.get(extra, ())) if extra else release.requires
+                    waiting += [(Requirement(text), extra) for text in texts]
         return in_force, set(in_force)
 
     def admitted(self, name: str, requirements: Sequence[Requirement]) -> list[str]:
@@ -180,11 +159,12 @@ class Oracle:
             for requirement in requirements
             for clause in requirement.specifier
         )
+        limits = [constraint for constraint in self._constraints if constraint.name == name]
         admitted = [
             version
             for version in self._usable(name)
             if (pinned or not self._packages[name][version].yanked)
-            and all(requirement.specifier.contains(version, prereleases=True) for requirement in requirements)
+            and all(limit.specifier.contains(version, prereleases=True) for limit in (*requirements, *limits))
         ]
         finals = [version for version in admitted if not Version(version).is_prerelease]
         named = any(_names_prerelease(requirement.specifier) for requirement in requirements)

@@ -60,11 +60,15 @@ def _with_sources(
 ) -> tuple[set[str], list[Resolution] | Unresolvable]:
     """The packages to build, *names* and those found to have no wheel, and the resolution with them or the last failure."""
     result = failure or _resolve(session, index, names, targets)
+    checked: set[tuple[str, Target]] = set()
     for _ in range(_MOST_RESOLUTIONS):
         if not isinstance(result, Unresolvable) or result.gave_up:
             break
         more = set(source_only(result.provider, result.causes, _Admission(session)))
-        more |= _without_alternative(session, result.provider.seen(), result.provider.compatibility)
+        target = result.provider.compatibility.target
+        unchecked = [project for project in result.provider.seen() if (project.page.name, target) not in checked]
+        more |= _without_alternative(session, unchecked, result.provider.compatibility)
+        checked |= {(project.page.name, target) for project in unchecked}
         if more <= names and result is not failure:
             break
         names = names | more
@@ -83,7 +87,7 @@ def _resolve(
             session.roots,
             compatibilities_of(settings, targets, session.is_listed),
             index,
-            policy=session.policy,
+            policy=session.policy._replace(thorough=False),
             patience=_PATIENCE,
         )
     except Unresolvable as failure:
@@ -146,7 +150,7 @@ def _without_alternative(session: Session, projects: Iterable[Project], compatib
         if (
             not compatibility.allows_sdist(page.name)
             and any(page.sdists(position) for position in positions)
-            and not any(compatibility.best(page, position, yanked=True) for position in positions)
+            and not any(project.best(position, yanked=True) for position in positions)
             and any(admits(page, position, compatibility.target) for position in positions)
         ):
             names.add(page.name)

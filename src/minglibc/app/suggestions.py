@@ -23,7 +23,7 @@ def suggestions(session: Session, failure: Unresolvable) -> list[str]:
         resolutions = resolve_as_proposed(session, proposal.roots, proposal.targets, proposal.policy, patience)
         return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
-    return offers(failure, session.roots, session.settings.targets, session.policy, attempt)
+    return offers(failure, session.roots, session.settings.targets, session.policy._replace(thorough=False), attempt)
 
 
 def resolve_as_proposed(

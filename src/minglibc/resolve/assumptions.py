@@ -9,7 +9,7 @@ from minglibc.model import versions
 from minglibc.resolve.candidates import Dependency
 from minglibc.resolve.graph import DependencyGraph, names_of
 from minglibc.resolve.solver import Incompatibility
-from minglibc.resolve.variables import ABSENT, Edge, Variable
+from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
 
 # What may be read before "no", for a dependency that would admit a pre-release or a yanked release.
 _MOST_READ = 200
@@ -56,13 +56,22 @@ class Assumptions:
         self._assume({variable.number: variable.full & ~ABSENT}, outside, names_of(sorted(unneeded)), None)
 
     def disprove(self, proof: Incompatibility) -> bool:
-        """Read versions that were not tried, until one has a dependency that a proof of "no" did not know."""
+        """Read versions that were not tried, until one has a dependency that a proof of "no" did not know.
+
+        What is excluded in any case is not read.
+        """
         if not proof.assumptions:
             return False
         budget = _MOST_READ
+        possible = dict(enumerate(self._solver.unconditional()))
         # The list grows while it is read.
         for variable in filter(None, self._graph.all_variables()):
+            project = self._graph.variables[variable.project.page.name].number
+            if variable.extra and not possible.get(variable.number, PRESENT) & PRESENT:
+                continue
             for candidate in self._graph.unread(variable):
+                if not possible.get(project, -1) >> candidate.index + 1 & 1:
+                    continue
                 if not budget:
                     return False
                 budget -= 1

@@ -26,7 +26,9 @@ _SHOWN = 8
 class Search:
     """One target's search."""
 
-    def __init__(self, provider: Provider, roots: Sequence[Dependency], *, patience: float, on_try: OnTry) -> None:
+    def __init__(
+        self, provider: Provider, roots: Sequence[Dependency], *, patience: float, on_try: OnTry, thorough: bool = True
+    ) -> None:
         self._provider = provider
         self._roots = roots
         self._solver = Solver()
@@ -39,6 +41,7 @@ class Search:
         self._conflict: Incompatibility | None = None
         self._began = time.monotonic()
         self._patience = patience
+        self._thorough = thorough
         self._next_report = _REPORT_AFTER
         self._on_try = on_try
 
@@ -53,7 +56,7 @@ class Search:
                 try:
                     answer = self._advance()
                 except Unsatisfiable as error:
-                    if not self._assumptions.disprove(error.proof):
+                    if not self._thorough or not self._assumptions.disprove(error.proof):
                         raise Unresolvable(causes_of(self._graph, error.proof), self._provider) from error
                 else:
                     if answer is not None:

@@ -65,6 +65,8 @@ class Policy(NamedTuple):
     nearest: bool = False
     """Whether a version that can't be preferred is replaced by the one that is closest to it, not by the newest."""
 
+    thorough: bool = True
+    """Whether versions that were not tried are read before "no", as one could admit a pre-release or a yanked release."""
     fewest: bool = True
     """Whether all targets share versions where possible; otherwise only those with the same Python do."""
 

@@ -34,7 +34,7 @@ def resolve(
         return _answer(provider, by_parent, attempt.pins, attempt.dependencies)
     from minglibc.resolve.backtracking import Search  # noqa: PLC0415  most locks have no conflict
 
-    search = Search(provider, dependencies, patience=patience, on_try=on_try)
+    search = Search(provider, dependencies, patience=patience, on_try=on_try, thorough=policy.thorough)
     pins, further = search.run()
     violations = problems(provider, dependencies, pins, further)
     assert not violations, violations

@@ -155,6 +155,18 @@ class Solver:
         reasons = [change.reason for change in changes if change.reason is not None]
         return Incompatibility({}, sources=(incompatibility, *reasons))
 
+    def unconditional(self) -> list[int]:
+        """Each variable's values that are possible whatever is decided, and without any assumption."""
+        domains = list(self.initial)
+        for position in range(self._starts[0] if self._starts else len(self._trail)):
+            variable = self._trail[position]
+            reason = next(change.reason for change in self._history[variable] if change.position == position)
+            if reason is None or reason.assumptions:
+                continue
+            if not any(domains[var] & ~mask for var, mask in reason.terms.items() if var != variable):
+                domains[variable] &= ~reason.terms[variable]
+        return domains
+
     def retract(self, assumption: object) -> None:
         """Begin again without anything that was given or learned under *assumption*."""
         self._given = [given for given in self._given if assumption not in given.assumptions]
