@@ -97,6 +97,17 @@ def test_python_files_and_modules(project: LockedProject) -> None:
     assert run(project, "-m", "a", "--frozen").returncode == 0
 
 
+def test_no_sync(project: LockedProject, tmp_path: Path) -> None:
+    """With --no-sync, the environment is used as it is, whatever the lock says; without one, there is an error."""
+    ran = run(project, "--no-sync", "python", "-c", "")
+    assert (1, True) == (ran.returncode, "there is no environment at" in ran.stderr)
+    assert run(project, *PRINT_VERSION).stdout == "1.0\n"
+    project.lock("a==2.0")
+    assert ("1.0\n", "") == (run(project, "--no-sync", *PRINT_VERSION).stdout, ran.stdout)
+    ran = run(project, "--no-sync", "--script", str(tmp_path / "x.py"))
+    assert (2, True) == (ran.returncode, "can't be combined with a script" in ran.stderr)
+
+
 def test_stale_lock_is_an_error(project: LockedProject) -> None:
     """If pyproject.toml has changed since it was locked, the command is not run, except with --frozen."""
     assert run(project, "true").returncode == 0

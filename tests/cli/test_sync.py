@@ -131,9 +131,17 @@ def test_extras_and_groups(project: LockedProject, index: IndexServer) -> None:
     assert {"base", "docs_dep"} == synced("--no-default-groups", "--group", "docs")
     assert {"base", "dev_dep", "x_dep"} == synced("--extra", "X")
     assert {"base", "dev_dep", "x_dep", "y_dep", "docs_dep"} == synced("--all-extras", "--group", "docs")
+    assert {"base", "dev_dep", "docs_dep"} == synced("--all-groups")
+    assert {"base", "docs_dep"} == synced("--all-groups", "--no-dev")
+    assert {"base", "dev_dep"} == synced(
+        "--no-default-groups", "--dev", "--group", "docs", "--no-group", "docs", "--locked"
+    )
     ran = project.sync("--extra", "nope")
     assert (2, True) == (ran.code, "it has x, y" in ran.err)
     assert project.sync("--group", "nope").code == 2
+    assert project.sync("--no-group", "nope").code == 2
+    ran = project.sync("--frozen", "--locked")
+    assert (2, "error: --locked can't be combined with --frozen\n") == (ran.code, ran.err)
 
 
 def test_check_and_dry_run_change_nothing(project: LockedProject, index: IndexServer) -> None:

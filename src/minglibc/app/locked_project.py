@@ -94,13 +94,21 @@ def select(lock: Lock, target: Target, options: SelectionOptions) -> "Selection"
     known = {str(name) for name in lock.pylock.extras or ()}
     extras = known if options.all_extras else {normalize_name(name) for name in options.extras}
     _check_known("extra", extras, known)
-    groups = [_as_locked(name, lock.pylock.dependency_groups or ()) for name in options.groups]
-    _check_known("dependency group", groups, lock.pylock.dependency_groups or ())
-    defaults = list(lock.pylock.default_groups or ()) if options.default_groups else []
     try:
-        return lock.select(target, extras=sorted(extras), groups=[*defaults, *groups])
+        return lock.select(target, extras=sorted(extras), groups=_groups(lock, options))
     except PylockSelectError as error:
         raise LockError(f"the lock does not support {target}: {error}", hint="run `minglibc lock`") from error
+
+
+def _groups(lock: Lock, options: SelectionOptions) -> list[str]:
+    known = lock.pylock.dependency_groups or ()
+    included, excluded = (
+        [_as_locked(name, known) for name in names] for names in (options.groups, options.excluded_groups)
+    )
+    _check_known("dependency group", [*included, *excluded], known)
+    defaults = (lock.pylock.default_groups or ()) if options.default_groups else ()
+    names = dict.fromkeys([*defaults, *(known if options.all_groups else ()), *included])
+    return [name for name in names if name not in excluded]
 
 
 def _as_locked(group: str, known: Iterable[str]) -> str:

@@ -26,10 +26,23 @@ class ReadyEnvironment(NamedTuple):
     outcome: "SyncOutcome | None" = None
 
 
-def prepare_environment(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> ReadyEnvironment:
-    """The environment to run a command in, synced if it is not known to match the lock."""
+def prepare_environment(
+    common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT, *, sync: bool = True
+) -> ReadyEnvironment:
+    """The environment to run a command in, synced if it is not known to match the lock; without *sync*, as it is."""
+    if not sync:
+        return ReadyEnvironment(_existing(common, options))
     prefix = find_matching(common, options)
     return ReadyEnvironment(prefix) if prefix is not None else _sync(common, options, reporter)
+
+
+def _existing(common: CommonOptions, options: SyncOptions) -> str:
+    """The folder of the environment; raises EnvironmentProblem if there is none."""
+    path = os.path.abspath(options.python or options.folder_in(common.project_folder))
+    prefix = path if os.path.isdir(path) else os.path.dirname(os.path.dirname(path))
+    if not os.path.exists(os.path.join(prefix, "bin", "python")):
+        raise EnvironmentProblem(f"there is no environment at {path}", hint="run without --no-sync to create it")
+    return prefix
 
 
 def prepare_script(

@@ -20,6 +20,9 @@ class SelectionOptions(NamedTuple):
     extras: tuple[str, ...] = ()
     all_extras: bool = False
     groups: tuple[str, ...] = ()
+    all_groups: bool = False
+    excluded_groups: tuple[str, ...] = ()
+    """Groups to leave out, whatever the other options are."""
     default_groups: bool = True
     frozen: bool = False
     """Whether to use the lock even if its source has changed since."""
@@ -52,5 +55,6 @@ class SyncOptions(NamedTuple):
     def key(self) -> str:
         """The options that decide what an environment contains, as the proof of a sync records them."""
         part = self.selection
-        names = (part.target or "", sorted(part.extras), sorted(part.groups))
-        return repr((*names, part.all_extras, part.default_groups, self.inexact, self.install_project))
+        names = (part.target or "", sorted(part.extras), sorted(part.groups), sorted(part.excluded_groups))
+        flags = (part.all_extras, part.all_groups, part.default_groups, self.inexact, self.install_project)
+        return repr((*names, *flags))

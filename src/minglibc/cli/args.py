@@ -11,7 +11,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.sync_options import COPY, HARDLINK, SelectionOptions, SyncOptions
 from minglibc.cli import output
 from minglibc.cli.plain_options import FALSE
-from minglibc.errors import EXIT_USAGE
+from minglibc.errors import EXIT_USAGE, SettingsError
 
 if TYPE_CHECKING:
     from minglibc.config.settings import Overrides
@@ -133,8 +133,16 @@ def add_lock_part(parser: ArgumentParser) -> None:
     add("--extra", action="append", metavar="NAME", help="include this extra of the project; can be repeated")
     add("--all-extras", action="store_true", help="include all extras")
     add("--group", action="append", metavar="NAME", help="include this dependency group; can be repeated")
+    add("--all-groups", action="store_true", help="include all dependency groups")
+    add("--no-group", action="append", metavar="NAME", help="exclude this dependency group; can be repeated")
     add("--no-default-groups", action="store_true", help="exclude the default dependency groups")
+    for flag, equivalent in (("--dev", "--group dev"), ("--no-dev", "--no-group dev")):
+        destination = equivalent.split()[0].removeprefix("--").replace("-", "_")
+        add(
+            flag, action="append_const", const="dev", dest=destination, variable=False, help=f"the same as {equivalent}"
+        )
     add("--frozen", action="store_true", help="use the lock even if pyproject.toml has changed since")
+    add("--locked", action="store_true", variable=False, help="fail if pyproject.toml has changed since (the default)")
 
 
 def add_selection(parser: ArgumentParser) -> None:
@@ -173,12 +181,16 @@ def common_options(arguments: Namespace) -> CommonOptions:
 
 def selection_options(arguments: Namespace) -> SelectionOptions:
     """The options of ``add_lock_part``, typed."""
+    if arguments.frozen and arguments.locked:
+        raise SettingsError("--locked can't be combined with --frozen")
     return SelectionOptions(
         arguments.lock,
         arguments.target,
         tuple(arguments.extra or ()),
         arguments.all_extras,
         tuple(arguments.group or ()),
+        arguments.all_groups,
+        tuple(arguments.no_group or ()),
         not arguments.no_default_groups,
         arguments.frozen,
     )

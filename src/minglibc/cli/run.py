@@ -19,6 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments of `run`."""
     add_selection(parser)
     parser.add_argument("--exact", action="store_true", help="remove packages that are not in the lock")
+    parser.add_argument("--no-sync", action="store_true", help="run in the environment as it is")
     # All arguments after the script's name are its own; no environment variable names a script.
     parser.add_argument(
         "--script",
@@ -56,12 +57,14 @@ def run(arguments: Namespace) -> NoReturn:
     # A script's own environment is always exact.
     inexact = not arguments.exact and not script
     common, options = common_options(arguments), sync_options(arguments)._replace(inexact=inexact)
+    if script and arguments.no_sync:
+        raise SettingsError("--no-sync can't be combined with a script, whose environment is in the cache")
     with Terminal.of(arguments) as terminal:
         if script:
             ready = prepare_script(script[0], common, options, terminal)
             command = [os.path.join(ready.prefix, "bin", "python"), *script]
         else:
-            ready = prepare_environment(common, options, terminal)
+            ready = prepare_environment(common, options, terminal, sync=not arguments.no_sync)
     _print_outcome(ready, terminal)
     _replace_process(command, ready.prefix)
 
