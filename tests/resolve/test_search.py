@@ -7,7 +7,8 @@ import pytest
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve import backtracking
-from minglibc.resolve.resolution import Attempt, Resolution, Unresolvable
+from minglibc.resolve.conflict import Attempt
+from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 from tests.benchmarks import hard
 from tests.support.small_index import Case, MemoryIndex, Release

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from minglibc.model.targets import Target
-    from minglibc.resolve.resolution import Attempt
+    from minglibc.resolve.conflict import Attempt
 
 
 class Reporter(Protocol):

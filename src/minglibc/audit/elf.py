@@ -11,8 +11,8 @@ from elftools.common.utils import struct_parse
 from elftools.elf.elffile import ELFFile
 
 from minglibc.errors import MinglibcError
-from minglibc.model.architectures import BY_ELF_IDENTITY, ElfIdentity
 from minglibc.model.artifacts import printable
+from minglibc.model.elf_identities import ARCHITECTURE_OF, ElfIdentity
 
 MAGIC = b"\x7fELF"
 DT_RELR_VERSION = "GLIBC_ABI_DT_RELR"
@@ -239,7 +239,7 @@ class _Reader:
         return max(levels, default=0)
 
     def _architecture(self) -> str | None:
-        name = BY_ELF_IDENTITY.get(ElfIdentity(self._machine, self._bits, self._little_endian))
+        name = ARCHITECTURE_OF.get(ElfIdentity(self._machine, self._bits, self._little_endian))
         soft_float = name == "armv7l" and self._header["e_flags"] & _ARM_SOFT_FLOAT
         return None if soft_float else name
 

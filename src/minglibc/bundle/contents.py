@@ -8,7 +8,7 @@ from minglibc.errors import EnvironmentProblem
 from minglibc.lock.requirements_txt import dumps
 from minglibc.lock.selection import target_name
 from minglibc.model import versions
-from minglibc.model.architectures import ARCHITECTURES
+from minglibc.model.elf_identities import ELF_IDENTITIES
 from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def install_script(target: Target, pip: str, count: int) -> str:
     """A POSIX shell script that checks the bundle and the machine, and then creates an environment."""
     python = target.python
     suffix = "t" if python.free_threaded else ""
-    identity = ARCHITECTURES[target.architecture].elf
+    identity = ELF_IDENTITIES[target.architecture]
     # Class, byte order and machine as numbers, as they are in the ELF header.
     elf = f"{identity.bits // 32} {1 if identity.little_endian else 2} {identity.machine}"
     values = {

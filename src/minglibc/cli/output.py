@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from minglibc.model.targets import Target
-    from minglibc.resolve.resolution import Attempt
+    from minglibc.resolve.conflict import Attempt
 
 _RED, _GREEN, _YELLOW, _CYAN, _BOLD, _RESET = "\33[31m", "\33[32m", "\33[33m", "\33[36m", "\33[1m", "\33[0m"
 # The color of a line's beginning.

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from minglibc.cache.pages import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
@@ -35,11 +35,14 @@ def _no_builds(sdist: Sdist) -> CoreMetadata:
 _NOT_READ = DynamicMetadata("its metadata was not read")
 
 
-class _CachedPage(NamedTuple):
+class _CachedPage:
     """The cache's entry for a project on one index, and its page, or None where the index did not have the project."""
 
-    entry: Entry
-    page: ProjectPage | None
+    __slots__ = ("entry", "page")
+
+    def __init__(self, entry: Entry, page: ProjectPage | None) -> None:
+        self.entry = entry
+        self.page = page
 
 
 class Index:

@@ -15,7 +15,7 @@ from minglibc.errors import EnvironmentProblem, TargetError
 from minglibc.install.layout import HOME, Layout
 from minglibc.install.permissions import apply_umask
 from minglibc.lock.selection import Machine
-from minglibc.model.architectures import BY_ELF_IDENTITY, ElfIdentity
+from minglibc.model.elf_identities import ARCHITECTURE_OF, ElfIdentity
 from minglibc.model.targets import LIBCS, Cap, PythonVersion
 
 _CREATING = "creating"
@@ -136,7 +136,7 @@ def _architecture(elf: dict[str, object], facts: dict[str, object]) -> str:
         return "armv7l without hardware floating point"
     machine, bits = int(str(elf.get("machine", 0))), int(str(elf.get("bits", 0)))
     identity = ElfIdentity(machine, bits, bool(elf.get("little")))
-    return BY_ELF_IDENTITY.get(identity, f"{facts['system']} {facts['uname']}")
+    return ARCHITECTURE_OF.get(identity, f"{facts['system']} {facts['uname']}")
 
 
 def _libc(libc: str) -> Cap | None:

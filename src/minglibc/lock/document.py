@@ -67,13 +67,18 @@ def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
     return document
 
 
-class _Use(NamedTuple):
+class _Use:
     """One target's use of a package."""
 
-    resolution: Resolution
-    file: Artifact
-    roots: tuple[str, ...]
-    dependencies: frozenset[str]
+    __slots__ = ("dependencies", "file", "resolution", "roots")
+
+    def __init__(
+        self, resolution: Resolution, file: Artifact, roots: Iterable[str], dependencies: Iterable[str]
+    ) -> None:
+        self.resolution = resolution
+        self.file = file
+        self.roots = tuple(roots)
+        self.dependencies = frozenset(dependencies)
 
 
 def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[st
         roots = _roots(resolution)
         dependencies = _dependencies_by_name(resolution)
         for name, file in resolution.wheels.items():
-            use = _Use(resolution, file, tuple(roots.get(name, ())), frozenset(dependencies.get(name, ())))
+            use = _Use(resolution, file, roots.get(name, ()), dependencies.get(name, ()))
             uses.setdefault(name, {}).setdefault(file.version, []).append(use)
     targets = [resolution.target for resolution in resolutions]
     return [

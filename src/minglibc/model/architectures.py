@@ -3,18 +3,9 @@
 from typing import NamedTuple
 
 
-class ElfIdentity(NamedTuple):
-    """The machine (e_machine), class and byte order of an ELF header."""
-
-    machine: int
-    bits: int
-    little_endian: bool
-
-
 class Architecture(NamedTuple):
-    """How ELF headers identify an architecture, and the C library versions that its tags can name."""
+    """The C library versions that the tags of an architecture can name."""
 
-    elf: ElfIdentity
     oldest_tag: int = 17
     """The minor version in the oldest manylinux tag (PEP 599; PEP 513 for x86)."""
     first_glibc: int = 0
@@ -24,17 +15,16 @@ class Architecture(NamedTuple):
 
 
 ARCHITECTURES = {
-    "x86_64": Architecture(ElfIdentity(62, 64, True), oldest_tag=5),
-    "i686": Architecture(ElfIdentity(3, 32, True), oldest_tag=5),
-    "aarch64": Architecture(ElfIdentity(183, 64, True)),
-    "armv7l": Architecture(ElfIdentity(40, 32, True)),
-    "ppc64": Architecture(ElfIdentity(21, 64, False)),
-    "ppc64le": Architecture(ElfIdentity(21, 64, True)),
-    "s390x": Architecture(ElfIdentity(22, 64, False)),
-    "riscv64": Architecture(ElfIdentity(243, 64, True), first_glibc=27),
-    "loongarch64": Architecture(ElfIdentity(258, 64, True), first_glibc=36, first_musl=2),
+    "x86_64": Architecture(oldest_tag=5),
+    "i686": Architecture(oldest_tag=5),
+    "aarch64": Architecture(),
+    "armv7l": Architecture(),
+    "ppc64": Architecture(),
+    "ppc64le": Architecture(),
+    "s390x": Architecture(),
+    "riscv64": Architecture(first_glibc=27),
+    "loongarch64": Architecture(first_glibc=36, first_musl=2),
 }
-BY_ELF_IDENTITY = {architecture.elf: name for name, architecture in ARCHITECTURES.items()}
 # The levels of the x86-64 psABI, lowest first; other architectures have none.
 CPU_LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 OTHER_NAMES = {

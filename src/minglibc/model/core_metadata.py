@@ -23,7 +23,7 @@ class CoreMetadata(NamedTuple):
         try:
             name, version, requires, python, extras = fields
             is_valid = isinstance(requires, list) and isinstance(extras, list)
-            is_valid = is_valid and all(isinstance(text, str) for text in (name, version, python, *requires, *extras))
+            is_valid = is_valid and {str} == {*map(type, (name, version, python, *requires, *extras))}
         except (TypeError, ValueError):
             return None
         return cls(name, version, tuple(requires), python, tuple(extras)) if is_valid else None

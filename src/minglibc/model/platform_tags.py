@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from itertools import product
 
-from minglibc.model.limits import MAX_TAGS, tag_count
+from minglibc.model.limits import MAX_TAGS
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
 FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
@@ -42,6 +42,6 @@ def libcs_of(tag_set: str) -> frozenset[Cap]:
 def expand_tags(tag_set: str) -> tuple[str, ...]:
     """The single tags of a compressed tag set (PEP 425); the text itself if it is not one or has too many."""
     parts = [part.split(".") for part in tag_set.split("-")]
-    if len(parts) != 3 or tag_count(tag_set) > MAX_TAGS:
+    if len(parts) != 3 or len(parts[0]) * len(parts[1]) * len(parts[2]) > MAX_TAGS:
         return (tag_set,)
     return tuple("-".join(tag) for tag in product(*parts))

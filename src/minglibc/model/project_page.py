@@ -172,7 +172,7 @@ class ProjectPage:
         name, base_url, status, status_reason, skipped, texts = head
         if len(texts) != len(lines):
             raise ValueError("the numbers of versions and lines differ")
-        if not all(isinstance(text, str) for text in (name, base_url, status, status_reason, *skipped, *texts)):
+        if {str} != {*map(type, (name, base_url, status, status_reason, *skipped, *texts))}:
             raise TypeError("the head is not that of a page")
         return cls(name, texts, lines, base_url=base_url, status=status, status_reason=status_reason, skipped=skipped)
 

@@ -107,6 +107,8 @@ def _parse_by_packaging(text: str) -> Requirement:
 
 def kernel_variable(marker: str) -> str:
     """The variable in *marker* that describes a machine's kernel, which no target has; else empty."""
+    if "platform_" not in marker:
+        return ""
     return next((name for name in ("platform_release", "platform_version") if name in marker), "")
 
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from minglibc.resolve.assumptions import Assumptions
 from minglibc.resolve.candidates import Dependency, Provider
+from minglibc.resolve.conflict import Attempt
 from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.ordering import Ordering
 from minglibc.resolve.proof import causes_of, conflict_of
-from minglibc.resolve.resolution import Attempt, OnTry, Unresolvable
+from minglibc.resolve.resolution import OnTry, Unresolvable
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
 from minglibc.resolve.validity import Dependencies, Pins, active, is_admitted, reached
 from minglibc.resolve.variables import PRESENT, Variable

@@ -8,7 +8,8 @@ from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target, newest
 from minglibc.resolve.candidates import Project, Provider
-from minglibc.resolve.resolution import SHOWN, Cause, Unresolvable
+from minglibc.resolve.conflict import SHOWN, Cause
+from minglibc.resolve.resolution import Unresolvable
 
 _LONGEST = 14
 _ON_ONE_LINE = 3

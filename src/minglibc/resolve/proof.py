@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from minglibc.resolve.conflict import Cause
 from minglibc.resolve.graph import DependencyGraph
-from minglibc.resolve.resolution import Cause
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
 from minglibc.resolve.variables import ABSENT, Edge
 

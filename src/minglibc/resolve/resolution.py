@@ -1,15 +1,15 @@
 """What a resolution of one target results in: the answer, or the conflict that leaves none."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.model.artifacts import Artifact
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
-from minglibc.resolve.candidates import Candidate, Dependency, Provider
+from minglibc.resolve.candidates import Provider
 
-# A message lists as many releases.
-SHOWN = 6
+if TYPE_CHECKING:
+    from minglibc.resolve.conflict import Attempt, Cause
 
 
 class ActiveRequirement(NamedTuple):
@@ -30,28 +30,6 @@ class Resolution(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class Cause(NamedTuple):
-    """A dependency that takes part in a conflict, and the candidate that has it; None for the project itself.
-
-    *releases* are the versions of the parent that have it, newest first.
-    """
-
-    requirement: Dependency
-    parent: Candidate | None
-    releases: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        dependency, parent = self.requirement, self.parent
-        text = dependency.requirement.without_marker
-        if dependency.extra:
-            text = f"{dependency.name}[{dependency.extra}]{dependency.requirement.specifier}"
-        if parent is None:
-            return f"{dependency.parent or 'the project'} requires {text}"
-        more = f" and {len(self.releases) - SHOWN} more" if len(self.releases) > SHOWN else ""
-        verb = "require" if len(self.releases) > 1 else "requires"
-        return f"{parent.identifier} {', '.join(self.releases[:SHOWN])}{more} {verb} {text}"
-
-
 class Unresolvable(Exception):
     """There is no answer: the dependencies in conflict. Or the search was stopped after *seconds*.
 
@@ -60,7 +38,7 @@ class Unresolvable(Exception):
 
     def __init__(
         self,
-        causes: Sequence[Cause],
+        causes: "Sequence[Cause]",
         provider: Provider,
         *,
         contested: Sequence[str] = (),
@@ -80,13 +58,4 @@ class Unresolvable(Exception):
         return self.seconds is not None
 
 
-class Attempt(NamedTuple):
-    """What a search does at the moment: the candidate that it tries, for how long it runs, and what would shorten it."""
-
-    package: str
-    version: str
-    seconds: float
-    bound: str
-
-
-OnTry = Callable[[Attempt], None]
+OnTry = Callable[["Attempt"], None]

@@ -6,7 +6,6 @@ from minglibc.model.compatibility import Compatibility
 from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, WheelIndex
 from minglibc.resolve.passes import settle
 from minglibc.resolve.resolution import ActiveRequirement, OnTry, Resolution
-from minglibc.resolve.validity import problems
 
 # A search for longer than this has run into something that no user waits for.
 PATIENCE = 600.0
@@ -32,7 +31,8 @@ def resolve(
     attempt = settle(provider, dependencies)
     if attempt is not None:
         return _answer(provider, by_parent, attempt.pins, attempt.dependencies)
-    from minglibc.resolve.backtracking import Search  # noqa: PLC0415  most locks have no conflict
+    from minglibc.resolve.backtracking import Search  # noqa: PLC0415  3 ms; most locks have no conflict
+    from minglibc.resolve.validity import problems  # noqa: PLC0415  as above
 
     search = Search(provider, dependencies, patience=patience, on_try=on_try, thorough=policy.thorough)
     pins, further = search.run()
