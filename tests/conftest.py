@@ -20,6 +20,7 @@ from minglibc.lock.document import Inputs
 from minglibc.model.targets import Target
 from minglibc.resolve.resolution import Resolution
 from tests.support.commands import check_selection
+from tests.support.environment_copies import EnvironmentCopies
 from tests.support.index import IndexServer
 
 # Tests must not depend on the load of the machine.
@@ -83,6 +84,18 @@ def _check_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(lock, "merge", merge)
     monkeypatch.setattr(lock, "dumps", dumps)
+
+
+@pytest.fixture(scope="session")
+def environment_copies(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentCopies:
+    """Copies of one environment for all tests of this run."""
+    return EnvironmentCopies(tmp_path_factory.mktemp("environments"))
+
+
+@pytest.fixture(autouse=True)
+def _quick_environments(environment_copies: EnvironmentCopies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New environments are copies; tests of their creation override this fixture."""
+    environment_copies.activate(monkeypatch)
 
 
 def _stay_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

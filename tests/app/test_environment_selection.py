@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import child
 from tests.support.base_interpreter import make_base
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed, locked_pair, snapshot
 from tests.support.index import IndexServer
@@ -217,10 +218,10 @@ def test_base_interpreter_creates_the_environment(
 
 def test_run_uses_the_environment_of_a_base_interpreter(base: Path, project: LockedProject) -> None:
     """`run --python` with a base interpreter runs the command in .venv."""
-    command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), "--python", str(base)]
+    command = ["run", "--project", str(project.folder), "--python", str(base)]
     command += ["python", "-c", "import a, sys; print(sys.prefix)"]
     for _ in range(2):
-        assert f"{project.venv}\n" == subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+        assert f"{project.venv}\n" == child.run(*command).stdout
 
 
 def test_existing_environment_has_another_python(base: Path, project: LockedProject) -> None:

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from minglibc.lock.digest import lock_digests, seal
+from tests.support import child
 from tests.support.commands import read_lock
 from tests.support.environments import LockedProject, check_whole, installed
 from tests.support.index import IndexServer
@@ -263,9 +263,8 @@ def test_run_after_a_change(project: LockedProject) -> None:
     assert 0 == project.sync().code
     time.sleep(0.01)
     (project.folder / "libs" / "a" / "a.py").write_text("__version__ = 'another'\n")
-    command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), "python", "-c"]
-    output = subprocess.check_output([*command, "import a; print(a.__version__)"], text=True, stderr=subprocess.PIPE)
-    assert "another\n" == output
+    code = "import a; print(a.__version__)"
+    assert "another\n" == child.run("run", "--project", str(project.folder), "python", "-c", code).stdout
 
 
 def test_forged_folder(project: LockedProject) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.lock.digest import lock_digests, seal
+from tests.support import child
 from tests.support.commands import minglibc, read_lock
 from tests.support.elves import elf
 from tests.support.faults import Fault
@@ -345,8 +346,7 @@ def test_color(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_interrupted(project: Project, sent: signal.Signals, code: int) -> None:
     """Ctrl-C and SIGTERM during a request exit with 130 and 143, and leave no files."""
     project.index.fault("/simple/b/", Fault.hang())
-    command = [sys.executable, "-m", "minglibc", "lock", "--index-url", project.index.url]
-    with subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True) as process:
+    with child.start("lock", "--index-url", project.index.url, cwd=project.folder) as process:
         while not project.index.paths("/simple/b/"):
             time.sleep(0.01)
         process.send_signal(sent)

@@ -1,7 +1,5 @@
 """`lock -r`: locks of requirements files."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from minglibc.config.requirements_file import lines
 from minglibc.lock.digest import seal
 from minglibc.lock.reader import loads
+from tests.support import child
 from tests.support.commands import minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.projects import RUNNING_OPTIONS, lock_requirements, locked_package, project, run
@@ -75,9 +74,7 @@ def test_options_are_recorded(inputs: Path, index: IndexServer) -> None:
     bundled = minglibc("bundle", *options, "-o", str(inputs / "bundle"), "--index-url", index.url)
     assert 0 == bundled.code, bundled.err
     assert "a==2.0" in minglibc("tree", *options).out
-    assert "b runs\n" == subprocess.check_output(
-        [sys.executable, "-m", "minglibc", "run", *options, "b"], text=True, cwd=inputs
-    )
+    assert "b runs\n" == child.run("run", *options, "b", cwd=inputs).stdout
 
 
 def test_changed_file(inputs: Path, index: IndexServer) -> None:

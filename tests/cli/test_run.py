@@ -13,6 +13,7 @@ import pytest
 import minglibc
 from minglibc.app.sync_options import SyncOptions
 from minglibc.install import proof
+from tests.support import child
 from tests.support.environments import LockedProject, installed
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -35,8 +36,7 @@ def project(tmp_path: Path, index: IndexServer) -> LockedProject:
 
 def run(project: LockedProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """`minglibc run` in a process of its own, as it is always used."""
-    command = [sys.executable, "-m", "minglibc", "run", "--project", str(project.folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
+    return child.run("run", "--project", str(project.folder), *arguments, variables=variables)
 
 
 PRINT_VERSION = ("python", "-c", "from importlib.metadata import version; print(version('a'))")

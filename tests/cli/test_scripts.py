@@ -2,20 +2,23 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from minglibc.cache import maintenance
 from minglibc.config.inline_metadata import script_block
 from minglibc.lock.reader import loads
+from tests.support import child
 from tests.support.commands import minglibc
 from tests.support.index import IndexServer
 from tests.support.projects import RUNNING
 from tests.support.wheels import build_wheel
+
+if TYPE_CHECKING:
+    import subprocess
 
 SCRIPT = """#!/usr/bin/env python3
 # /// script
@@ -51,12 +54,7 @@ def run_script(
     script: Path, *arguments: str, before: Sequence[str] = (), option: Sequence[str] = ("--script",)
 ) -> "subprocess.CompletedProcess[str]":
     """Run `run --script` in a new process, which the script replaces."""
-    return subprocess.run(
-        [sys.executable, "-m", "minglibc", "run", *before, *option, str(script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return child.run("run", *before, *option, str(script), *arguments)
 
 
 def test_lock(script: Path, index: IndexServer) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from minglibc.install import interpreter, transaction
 from minglibc.model.targets import GlibcVersion
+from tests.support import child
 from tests.support.elves import elf
 from tests.support.environments import RUNNING, LockedProject, check_whole, installed, leftovers, snapshot
 from tests.support.faults import FAULTS, Fault
@@ -415,9 +416,14 @@ def test_excluded_dependencies(project: LockedProject, index: IndexServer) -> No
 # ---- kills, signals and concurrent processes
 
 
-def command(project: LockedProject, *arguments: str) -> list[str]:
-    """The command line that syncs *project* in a new process."""
-    return [sys.executable, "-m", "minglibc", "sync", "--project", str(project.folder), *arguments]
+def start(project: LockedProject) -> "subprocess.Popen[str]":
+    """A process that syncs *project*."""
+    return child.start("sync", "--project", str(project.folder))
+
+
+def run(project: LockedProject) -> "subprocess.CompletedProcess[str]":
+    """Sync *project* in a process of its own."""
+    return child.run("sync", "--project", str(project.folder))
 
 
 @pytest.fixture
@@ -448,7 +454,7 @@ def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: i
         lock(release)
         locks[release] = [(project.folder / name).read_bytes() for name in ("pylock.toml", "pyproject.toml")]
     started = time.monotonic()
-    subprocess.run(command(project), check=True, capture_output=True)
+    assert run(project).returncode == 0
     duration = time.monotonic() - started
     release = 2
     for _ in range(times):
@@ -457,9 +463,9 @@ def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: i
         release = 3 - release
         for name, content in zip(("pylock.toml", "pyproject.toml"), locks[release], strict=True):
             (project.folder / name).write_bytes(content)
-        with subprocess.Popen(command(project), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        with start(project) as process:
             time.sleep(chance.uniform(0.3, 1.1) * duration)
-            child.kill()
+            process.kill()
         ran = project.sync()
         assert ran.code == 0, ran.err
         check_whole(project.venv)
@@ -491,7 +497,7 @@ def test_signal_while_downloading(synced: LockedProject, index: IndexServer, num
     synced.lock("a")
     before = snapshot(synced.venv)
     index.fault("*/b-2.0*", Fault.hang_midway())
-    with subprocess.Popen(command(synced), stderr=subprocess.PIPE) as child:
+    with start(synced) as process:
         deadline = time.monotonic() + 10
         while (
             not any("b-2.0" in request.path and request.path.endswith(".whl") for request in index.requests)
@@ -499,8 +505,8 @@ def test_signal_while_downloading(synced: LockedProject, index: IndexServer, num
         ):
             time.sleep(0.01)
         time.sleep(0.2)
-        child.send_signal(number)
-        assert code == child.wait(10)
+        process.send_signal(number)
+        assert code == process.wait(10)
     assert before == snapshot(synced.venv)
     cache = Path(os.environ["MINGLIBC_CACHE_DIR"])
     assert list(cache.rglob(".part-*")) == []
@@ -552,7 +558,7 @@ def test_unpacking_during_downloads(large_and_delayed: LockedProject, index: Ind
         exchange.send(exchange.correct())
 
     index.fault("*/late-1.0*.whl", once_unpacked("large", answer))
-    ran = subprocess.run(command(large_and_delayed), check=False, capture_output=True, text=True)
+    ran = run(large_and_delayed)
     assert 0 == ran.returncode, ran.stderr
     assert [True] == unchanged
     assert {"a", "b", "large", "late"} == installed(large_and_delayed.venv).keys()
@@ -564,7 +570,7 @@ def test_failure_of_the_last_download(large_and_delayed: LockedProject, index: I
     before = snapshot(large_and_delayed.venv)
     changed = Answer(200, build_wheel("late", "1.0", files={"late/__init__.py": "EVIL = '1'\n"}).content)
     index.fault("*/late-1.0*.whl", once_unpacked("large", lambda exchange: exchange.send(changed)))
-    ran = subprocess.run(command(large_and_delayed), check=False, capture_output=True, text=True)
+    ran = run(large_and_delayed)
     assert 1 == ran.returncode
     assert "error: late-1.0-py3-none-any.whl " in ran.stderr
     assert before == snapshot(large_and_delayed.venv)
@@ -578,7 +584,7 @@ def test_missing_wheels_are_reported_before_invalid_ones(project: LockedProject,
     index.add(build_wheel("late", "1.0"))
     project.lock("late", "one", "two")
     index.fault("*/late-1.0*.whl", Fault.status(404), times=1)
-    errors = [subprocess.run(command(project), check=False, capture_output=True, text=True).stderr for _ in range(4)]
+    errors = [run(project).stderr for _ in range(4)]
     assert "error: late-1.0-py3-none-any.whl is no longer on its index" in errors[0]
     for text in errors[1:]:
         assert "error: one-1.0-py3-none-any.whl lists files in RECORD that it does not have" in text
@@ -596,12 +602,12 @@ def test_workers_end_with_the_sync(large_and_delayed: LockedProject, index: Inde
         exchange.wait(30)
 
     index.fault("*/late-1.0*.whl", once_unpacked("large", answer), times=1)
-    with subprocess.Popen(command(large_and_delayed), stderr=subprocess.PIPE) as child:
+    with start(large_and_delayed) as process:
         assert reached.wait(20)
-        workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="ascii").split()
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
         assert workers
-        child.send_signal(number)
-        assert child.wait(10)
+        process.send_signal(number)
+        assert process.wait(10)
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < deadline
@@ -617,9 +623,9 @@ def test_workers_end_with_the_sync(large_and_delayed: LockedProject, index: Inde
 def test_concurrent_syncs(project: LockedProject, two_releases: Callable[[int], None]) -> None:
     """S10: five concurrent syncs of a new environment succeed, one installs the packages, and the environment is complete."""
     two_releases(1)
-    children = [subprocess.Popen(command(project), stderr=subprocess.PIPE, text=True) for _ in range(5)]
-    output = [child.communicate(timeout=60)[1] for child in children]
-    assert [0] * 5 == [child.returncode for child in children], output
+    processes = [start(project) for _ in range(5)]
+    output = [process.communicate(timeout=60)[1] for process in processes]
+    assert [0] * 5 == [process.returncode for process in processes], output
     assert sum("Installed 12 packages" in text for text in output) == 1
     check_whole(project.venv)
     assert len(installed(project.venv)) == 12
@@ -629,14 +635,14 @@ def test_waiting_is_reported(synced: LockedProject) -> None:
     """A sync that waits for another one prints the other's process."""
     install_without_cap(synced, build_wheel("unlocked", "1.0"))
     with transaction.locked(str(synced.venv)):
-        child = subprocess.Popen(command(synced), stderr=subprocess.PIPE, text=True)
-        assert child.stderr is not None
-        line = child.stderr.readline()
+        process = start(synced)
+        assert process.stderr is not None
+        line = process.stderr.readline()
         while "warning" in line:
-            line = child.stderr.readline()
+            line = process.stderr.readline()
         assert f"waiting for another sync (process {os.getpid()} on " in line
-    assert child.communicate(timeout=20)
-    assert child.returncode == 0
+    assert process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 def test_unusable_cache(synced: LockedProject, tmp_path: Path) -> None:
@@ -654,7 +660,8 @@ def test_limit_of_open_files(project: LockedProject, two_releases: Callable[[int
     """S19: twelve wheels are installed without HOME and with at most 64 open files."""
     two_releases(1)
     environment = {name: value for name, value in os.environ.items() if name not in {"HOME", "LANG"}}
-    limited = ["sh", "-c", 'ulimit -n 64; umask 077; exec "$@"', "sh", *command(project)]
+    limited = ["sh", "-c", 'ulimit -n 64; umask 077; exec "$@"', "sh"]
+    limited += [sys.executable, "-m", "minglibc", "sync", "--project", str(project.folder)]
     ran = subprocess.run(limited, capture_output=True, text=True, env=environment | {"LANG": "C"}, check=False)
     assert ran.returncode == 0, ran.stderr
     check_whole(project.venv)

@@ -1,12 +1,11 @@
 """Files that are not regular are errors at once, wherever minglibc reads one."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import child
 from tests.support.commands import minglibc
 from tests.support.environments import LockedProject, locked_pair
 from tests.support.index import IndexServer
@@ -68,9 +67,7 @@ def test_files_of_the_environment(name: str, kind: str, project: LockedProject) 
     code, error = run("sync")
     assert code in (0, 1), error
     # `run` replaces its process by the command.
-    command = [sys.executable, "-m", "minglibc", "run", "true"]
-    process = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert b"Traceback" not in process.stderr
+    assert "Traceback" not in child.run("run", "true", timeout=60).stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)

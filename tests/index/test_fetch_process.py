@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minglibc.index.limits import Limits
+from tests.support import child
 from tests.support.commands import minglibc
 from tests.support.faults import FAULTS, Fault
 from tests.support.index import Answer, Exchange, IndexServer
@@ -22,7 +23,7 @@ from tests.support.wheels import build_wheel
 
 TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="threads fetch with one core")
 # Without a second core, threads fetch.
-ONE_CORE = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+CORES: tuple[frozenset[int], ...] = (frozenset(), child.ONE_CORE)
 
 
 @pytest.fixture
@@ -36,16 +37,20 @@ def project(tmp_path: Path, index: IndexServer) -> Path:
     return folder
 
 
-def command(project: Path, cache: Path, *options: str) -> list[str]:
-    """`minglibc lock` in a process of its own."""
-    return [sys.executable, "-m", "minglibc", "lock", "--project", str(project), "--cache-dir", str(cache), *options]
+def start(project: Path, cache: Path) -> "subprocess.Popen[str]":
+    """A process that runs `minglibc lock`."""
+    return child.start("lock", "--project", str(project), "--cache-dir", str(cache))
 
 
-def run(command: list[str], environment: Mapping[str, str] = {}) -> "subprocess.CompletedProcess[str]":
-    """Run *command* to its end."""
-    return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
-    )
+def run(project: Path, cache: Path, *options: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
+    """Run `minglibc lock` in a process of its own; *settings* are those of `child.start`."""
+    return child.run("lock", "--project", str(project), "--cache-dir", str(cache), *options, **settings)
+
+
+def run_code(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run *code* in a new interpreter."""
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def descendants(pid: int) -> list[int]:
@@ -68,9 +73,9 @@ def have_ended(pids: list[int], *, within: float = 30) -> bool:
 def test_processes_and_threads_write_the_same_lock_and_cache(project: Path, tmp_path: Path) -> None:
     """With processes and without them, the lock and the cached pages are the same bytes."""
     results = []
-    for number, prefix in enumerate(([], ONE_CORE)):
+    for number, cores in enumerate(CORES):
         cache = tmp_path / f"cache{number}"
-        subprocess.run([*prefix, *command(project, cache)], check=True)
+        assert 0 == run(project, cache, cores=cores).returncode
         pages = {str(path.relative_to(cache)): path.read_bytes() for path in cache.rglob("pages/*/*")}
         results.append((pages, (project / "pylock.toml").read_bytes()))
         (project / "pylock.toml").unlink()
@@ -110,7 +115,7 @@ def test_killed_processes_are_replaced_by_threads(
         exchange.send(exchange.correct())
 
     index.fault("/simple/*", kill)
-    with subprocess.Popen(command(project, tmp_path / "cache"), stderr=subprocess.PIPE, text=True) as process:
+    with start(project, tmp_path / "cache") as process:
         pids.append(process.pid)
         _, stderr = process.communicate(timeout=120)
     assert 0 == process.returncode, stderr
@@ -124,7 +129,7 @@ def test_killed_processes_are_replaced_by_threads(
 def test_processes_end_with_their_parent(project: Path, index: IndexServer, tmp_path: Path) -> None:
     """When a lock is killed while it waits for the index, its processes end too."""
     index.fault("/simple/b/", Fault.hang())
-    with subprocess.Popen(command(project, tmp_path / "cache"), stderr=subprocess.DEVNULL) as process:
+    with start(project, tmp_path / "cache") as process:
         while not index.paths("/simple/b/"):
             time.sleep(0.01)
         processes = all_processes(process.pid)
@@ -136,9 +141,7 @@ def test_processes_end_with_their_parent(project: Path, index: IndexServer, tmp_
 def test_an_unused_process_ends(project: Path, tmp_path: Path) -> None:
     """The process that is started early ends where it turns out that nothing can be locked."""
     (project / "pyproject.toml").write_text("[project]\n")
-    with subprocess.Popen(
-        command(project, tmp_path / "cache"), stderr=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as process:
+    with start(project, tmp_path / "cache") as process:
         processes: list[int] = []
         with suppress(FileNotFoundError):
             while not processes:
@@ -167,7 +170,7 @@ def test_processes_are_only_started_for_requests(project: Path, tmp_path: Path) 
     def forks(*options: str) -> str:
         (project / "pylock.toml").unlink(missing_ok=True)
         arguments = ["lock", "-q", "--project", str(project), "--cache-dir", str(tmp_path / "cache"), *options]
-        return run([sys.executable, "-c", FORKS, *arguments]).stdout.strip()
+        return run_code(FORKS, *arguments).stdout.strip()
 
     assert "3 0" == forks("--offline")
     assert "0 2" == forks()
@@ -188,9 +191,9 @@ def test_faults_have_the_same_messages(project: Path, index: IndexServer, tmp_pa
     FAULTS[row](index)
     environment = {"MINGLIBC_HTTP_TIMEOUT": "20", "MINGLIBC_HTTP_RETRIES": "0"}
     results = []
-    for number, prefix in enumerate(([], ONE_CORE)):
+    for number, cores in enumerate(CORES):
         (project / "pylock.toml").unlink(missing_ok=True)
-        ran = run([*prefix, *command(project, tmp_path / f"cache{number}")], environment)
+        ran = run(project, tmp_path / f"cache{number}", variables=environment, cores=cores)
         results.append((ran.returncode, [line for line in ran.stderr.splitlines() if not line.startswith("Locked")]))
     assert results[0] == results[1]
 
@@ -216,12 +219,12 @@ def test_headers_that_never_end_are_abandoned(
 def test_a_cache_that_is_emptied_meanwhile(project: Path, tmp_path: Path) -> None:
     """A process that deletes pages as soon as they are written does not keep a lock from being made."""
     cache = tmp_path / "cache"
-    subprocess.run(command(project, cache), check=True, capture_output=True)
+    assert 0 == run(project, cache).returncode
     expected = (project / "pylock.toml").read_bytes()
     loop = "while true; do rm -rf index-*/pages/*/[abc]; done"
     with subprocess.Popen(["sh", "-c", loop], cwd=cache, stderr=subprocess.DEVNULL) as remover:
         try:
-            runs = [run(command(project, cache, "--refresh", "--upgrade")) for _ in range(3)]
+            runs = [run(project, cache, "--refresh", "--upgrade") for _ in range(3)]
         finally:
             remover.kill()
     assert [(0, "")] * 3 == [(ran.returncode, "".join(re.findall("(?:warning|error): .*", ran.stderr))) for ran in runs]
@@ -244,15 +247,15 @@ sys.exit(main(sys.argv[1:]))
 def test_where_processes_are_limited(project: Path, tmp_path: Path) -> None:
     """Where the system allows no further process, threads do the work, without a warning."""
     options = ["--project", str(project), "--cache-dir", str(tmp_path / "cache")]
-    ran = run([sys.executable, "-c", NO_FORK, "lock", "-q", *options])
+    ran = run_code(NO_FORK, "lock", "-q", *options)
     assert (0, "") == (ran.returncode, ran.stderr)
     assert (project / "pylock.toml").exists()
 
 
 def test_an_invalid_limit(project: Path, tmp_path: Path) -> None:
     """An invalid value of a variable for the network ends with exit code 2."""
-    for prefix in ([], ONE_CORE):
-        ran = run([*prefix, *command(project, tmp_path / "cache")], {"MINGLIBC_HTTP_TIMEOUT": "soon"})
+    for cores in CORES:
+        ran = run(project, tmp_path / "cache", variables={"MINGLIBC_HTTP_TIMEOUT": "soon"}, cores=cores)
         assert 2 == ran.returncode, ran.stderr
         assert "MINGLIBC_HTTP_TIMEOUT is 'soon'" in ran.stderr
 
@@ -260,11 +263,11 @@ def test_an_invalid_limit(project: Path, tmp_path: Path) -> None:
 def test_a_full_disk_loses_no_page(project: Path, tmp_path: Path) -> None:
     """Where the cache cannot be written, threads fetch, with one warning."""
     cache = tmp_path / "cache"
-    subprocess.run(command(project, cache), check=True, capture_output=True)
+    assert 0 == run(project, cache).returncode
     shutil.rmtree(next(cache.glob("*/pages")))
     next(cache.glob("index-*")).joinpath("pages").write_text("not a folder")
     (project / "pylock.toml").unlink()
-    ran = run(command(project, cache))
+    ran = run(project, cache)
     assert 0 == ran.returncode, ran.stderr
     assert 1 == ran.stderr.count("warning: ")
     assert (project / "pylock.toml").exists()
@@ -284,7 +287,7 @@ def test_invalid_pages_have_the_same_messages(
 ) -> None:
     """An invalid page is reported with its hint, with processes and without them."""
     index.fault("/simple/b/", Fault.answer(answer))
-    ran = run([*(ONE_CORE if one_core else []), *command(project, tmp_path / "cache")])
+    ran = run(project, tmp_path / "cache", cores=CORES[one_core])
     assert 3 == ran.returncode, ran.stderr
     assert "/simple/b/: the " in ran.stderr
     assert message in ran.stderr

@@ -10,7 +10,7 @@ from minglibc.install.interpreter import Interpreter, create
 from tests.support.transactions import copied
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
     """An environment that tests copy."""
     return create(str(tmp_path_factory.mktemp("template") / "env"), sys.executable)

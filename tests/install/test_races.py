@@ -12,6 +12,7 @@ import pytest
 
 import minglibc
 from minglibc.config import files
+from tests.support import child
 from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -74,18 +75,24 @@ def project(index: IndexServer, tmp_path: Path) -> LockedProject:
 
 
 def command(project: LockedProject, name: str, *arguments: str) -> list[str]:
-    """The command line of a minglibc command for *project*."""
-    return [sys.executable, "-m", "minglibc", name, "--project", str(project.folder), *arguments]
+    """The arguments of a minglibc command for *project*."""
+    return [name, "--project", str(project.folder), *arguments]
 
 
-def together(*commands: list[str]) -> list[str]:
-    """Run all commands at once and return their output; all must succeed."""
-    running = [
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for arguments in commands
-    ]
-    errors = [process.communicate(timeout=100)[1] for process in running]
-    assert [0] * len(commands) == [process.returncode for process in running], "\n".join(errors)
-    return errors
+def together(*commands: list[str]) -> None:
+    """Run all minglibc commands at once; all must succeed."""
+    wait_for_all([child.start(*arguments) for arguments in commands])
+
+
+def start(command_line: list[str]) -> "subprocess.Popen[str]":
+    """A process of another program."""
+    return subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_all(processes: list["subprocess.Popen[str]"]) -> None:
+    """Wait until all *processes* have ended; all must succeed."""
+    errors = [process.communicate(timeout=100)[1] for process in processes]
+    assert [0] * len(processes) == [process.returncode for process in processes], "\n".join(errors)
 
 
 def names(folder: Path) -> list[str]:
@@ -138,7 +145,7 @@ def test_flock_is_not_used() -> None:
 def test_two_hosts_lock_one_folder(tmp_path: Path) -> None:
     """S17: processes on two machines that share a folder do not lose updates."""
     (tmp_path / "count").write_text("0")
-    together(*(on_host(host, *python(COUNT, tmp_path, 15)) for host in ("alpha", "beta", "alpha", "beta")))
+    wait_for_all([start(on_host(host, *python(COUNT, tmp_path, 15))) for host in ("alpha", "beta", "alpha", "beta")])
     assert "60" == (tmp_path / "count").read_text()
     assert ["count"] == names(tmp_path)
 
@@ -163,7 +170,8 @@ def test_locks_of_other_hosts_are_kept(tmp_path: Path) -> None:
 @needs_hosts
 def test_two_hosts_sync_one_environment(project: LockedProject) -> None:
     """S18: syncs from two machines into one environment run one after the other, and it is complete."""
-    together(*(on_host(host, *command(project, "sync")) for host in ("alpha", "beta", "alpha")))
+    sync = [sys.executable, "-m", "minglibc", *command(project, "sync")]
+    wait_for_all([start(on_host(host, *sync)) for host in ("alpha", "beta", "alpha")])
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
     check_whole(project.venv)
 

@@ -1,14 +1,13 @@
 """Locks changed by an attacker, a merge or an editor: nothing is installed from it, and the problem is reported."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from minglibc.lock.digest import seal
+from tests.support import child
 from tests.support.environments import LockedProject, check_whole, installed, snapshot
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -211,8 +210,7 @@ def test_newer_minor_version(project: LockedProject) -> None:
     lock = project.folder / "pylock.toml"
     text = lock.read_text(encoding="utf-8").replace('lock-version = "1.0"', 'lock-version = "1.1"\nmystery = 1')
     lock.write_text(resealed(text), encoding="utf-8")
-    command = [sys.executable, "-m", "minglibc", "sync", "--frozen", "--project", str(project.folder)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = child.run("sync", "--frozen", "--project", str(project.folder))
     assert 0 == ran.returncode, ran.stderr
     assert "1.1" in ran.stderr
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)

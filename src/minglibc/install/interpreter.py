@@ -174,6 +174,17 @@ def create(folder: str, executable: str) -> Interpreter:
             pass
     except OSError as error:
         raise EnvironmentProblem(f"can't create an environment at {folder}: {error.strerror}") from error
+    run_venv(folder, executable)
+    interpreter = inspect(os.path.join(folder, "bin", "python"))
+    check_location(interpreter, folder)
+    _ignore_in_git(folder)
+    apply_umask(folder)
+    os.unlink(marker)
+    return interpreter
+
+
+def run_venv(folder: str, executable: str) -> None:
+    """Create the files of a virtual environment at *folder* with the venv module of *executable*."""
     command = [executable, "-I", "-m", "venv", "--without-pip", folder]
     process = subprocess.run(command, capture_output=True, check=False, env=_clean_environment())
     if process.returncode:
@@ -182,12 +193,6 @@ def create(folder: str, executable: str) -> Interpreter:
             f"{executable} can't create an environment at {folder}: {reason}",
             hint="some systems package the venv module separately (python3-venv); or choose another --python",
         )
-    interpreter = inspect(os.path.join(folder, "bin", "python"))
-    check_location(interpreter, folder)
-    _ignore_in_git(folder)
-    apply_umask(folder)
-    os.unlink(marker)
-    return interpreter
 
 
 def _ignore_in_git(folder: str) -> None:
