@@ -7,6 +7,7 @@ import pytest
 from minglibc.config.parser import parse
 from minglibc.config.settings import PathSource
 from minglibc.errors import SettingsError
+from minglibc.model.requirements import Environment
 from tests.support.commands import locked_versions, minglibc
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -57,7 +58,7 @@ def test_sources_of_uv_are_refused(name: str, value: str, kind: str, advice: str
 
 
 @pytest.mark.parametrize(
-    "value", ['{ path = "../lib" }', '{ git = "https://h.invalid/lib" }', '{ source = "internal" }']
+    "value", ['{ git = "https://h.invalid/lib" }', '{ source = "internal" }', '{ url = "https://h.invalid/l.zip" }']
 )
 def test_sources_of_poetry_are_refused(value: str) -> None:
     """The same for tables of Poetry; its plain versions are those of [project]."""
@@ -92,6 +93,21 @@ def test_wheel_sources_of_uv_are_read() -> None:
     url = "https://files.example.invalid/lib-1-py3-none-any.whl"
     settings = parse(f'{HEAD}[tool.uv.sources]\nlib = {{ url = "{url}" }}\n')
     assert [requirement.url for requirement in settings.requirements] == [url, ""]
+
+
+def test_wheel_sources_that_differ_by_target() -> None:
+    """Each target gets its own URL; without one, the default index has the package."""
+    address = "https://files.example.invalid/lib-1-cp{0}-cp{0}-linux_x86_64.whl"
+    entry = '{{ url = "{}", marker = "python_version == \'3.{}\'" }}'
+    sources = ", ".join(entry.format(address.format(f"3{minor}"), minor) for minor in (11, 12))
+    text = HEAD.replace('python = "3.11"', 'python = ["3.11", "3.12", "3.13"]')
+    settings = parse(f"{text}[tool.uv.sources]\nlib = [{sources}]\n")
+    for target in settings.targets:
+        environment = Environment(target.environment)
+        (lib,) = [r for r in settings.requirements if r.name == "lib" and environment.admits(r.marker)]
+        minor = target.python.minor
+        assert lib.url == (address.format(f"3{minor}") if minor < 13 else "")
+        assert lib.specifier == ("" if minor < 13 else ">=1")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +150,7 @@ def test_own_sources_override() -> None:
     [
         ('[tool.uv]\ndev-dependencies = ["x"]\n', "tool.uv.dev-dependencies is not read; move"),
         ('[tool.pdm.dev-dependencies]\ntest = ["x"]\n', "tool.pdm.dev-dependencies is not read"),
-        ('[tool.poetry.group.dev.dependencies]\nx = "*"\n', "tool.poetry.group is not read"),
+        ('[[tool.poetry.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "tool.poetry.source is not read"),
         ('[[tool.uv.index]]\nurl = "https://h.invalid/simple"\n', "tool.uv.index is not read"),
         ('[tool.uv]\noverride-dependencies = ["x==1"]\n', "write overrides under [tool.minglibc]"),
         ('[[tool.pdm.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "or packages come from PyPI"),
@@ -144,13 +160,6 @@ def test_unread_tables_are_warned_of(table: str, message: str) -> None:
     """Requirements and indexes of other tools that are not read are named in a warning."""
     (warning,) = parse(HEAD + table).warnings
     assert message in warning
-
-
-def test_poetry_only() -> None:
-    """A project that only Poetry's table describes is told what to do."""
-    with pytest.raises(SettingsError) as refused:
-        parse('[tool.poetry]\nname = "demo"\n[tool.poetry.dependencies]\nlib = "^1"\n[tool.minglibc]\nglibc = "2.28"\n')
-    assert "minglibc lock --from poetry.lock" in refused.value.message
 
 
 def test_public_project_does_not_replace_a_source(index: IndexServer, tmp_path: Path) -> None:

@@ -206,9 +206,9 @@ fast = ["x"]
 c = ">=2,<3 || >=4"
 """
     lock = read(POETRY, "poetry.lock", {"pyproject.toml": project})
-    assert ('a-b[y]>=1.0,<2 ; python_version < "3.12"',) == lock.requirements
+    assert ('a-b[y]>=1.0,<2; python_version < "3.12"',) == lock.requirements
     assert {"fast": ("x>=3.0,<3.1",)} == lock.extras
-    assert {"dev": ("c",)} == lock.groups
+    assert {"dev": ("c>=2,!=3.*",)} == lock.groups
 
 
 def test_old_poetry() -> None:

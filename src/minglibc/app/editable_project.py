@@ -15,6 +15,7 @@ from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import ABOVE_CAP, audit
 from minglibc.build.backend import has_backend
 from minglibc.config.parser import parse
+from minglibc.config.poetry_project import standard
 from minglibc.errors import WheelError
 from minglibc.install.environment import Distribution
 from minglibc.install.interpreter import Interpreter
@@ -31,7 +32,10 @@ def step(project: LockedProject, distributions: Sequence[Distribution]) -> Step 
     """How to install the project; None where it has no backend, is up to date, or was installed by hand."""
     if project.pyproject is None or not project.lock.source.is_project or not has_backend(project.pyproject):
         return None
-    table = toml.loads(project.pyproject)["project"]
+    document = standard(toml.loads(project.pyproject))
+    table = document["project"]
+    if document.get("tool", {}).get("poetry", {}).get("package-mode") is False:
+        return None
     name, version = normalize_name(str(table.get("name", ""))), str(table.get("version", "dynamic"))
     installed = [distribution for distribution in distributions if distribution.name == name]
     digest = _digest(project)

@@ -12,6 +12,7 @@ import tomlkit
 from minglibc.config import files, parser, project_files, settings, toml_file
 from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
+from minglibc.config.poetry_project import standard
 from minglibc.errors import SettingsError, TargetError
 from minglibc.model import versions
 from minglibc.model.architectures import ARCHITECTURES
@@ -129,7 +130,7 @@ def _machine_caps() -> dict[str, str]:
 
 def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:
     """The Python versions of the table: the running one, or where that is excluded, the default ones."""
-    metadata = document.get("project", {})
+    metadata = standard(document).get("project", {})
     requires_python = metadata.get("requires-python", "") if isinstance(metadata, dict) else ""
     if not given:
         try:

@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from minglibc.config import files, inputs
+from minglibc.config.default_pythons import classifiers_of
 from minglibc.config.from_setting import FromSetting
+from minglibc.config.poetry_project import standard
 from minglibc.config.toml_file import load
 from minglibc.errors import LockError
 from minglibc.model import versions
@@ -64,12 +66,16 @@ def load_source_lock(path: str, folder: str, policy: str, *, is_setting: bool = 
     own = document.get("tool", {}).get("minglibc", {}) if is_setting else {}
     # The parser reports a table that is not one.
     document = document if is_setting else inputs.pyproject_beside(os.path.dirname(full_path))
-    name = document.get("project", {}).get("name", "") if is_setting else ""
+    # Mistakes in Poetry's tables are reported where the lock is read.
+    project = standard(document).get("project", {})
+    project = project if isinstance(project, dict) else {}
+    name = project.get("name", "") if is_setting else ""
     pyproject = as_pyproject(
         lock,
         inputs.settings_for(document, os.path.dirname(path)),
         project=name if isinstance(name, str) else "",
         default_groups=own.get("default-groups"),
+        classifiers=classifiers_of(project),
     )
     return LoadedLock(lock, path, policy, inputs.digest(content), pyproject)
 

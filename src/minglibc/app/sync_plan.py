@@ -152,7 +152,8 @@ def _above_cap(environment: Environment, distribution: Distribution, target: Tar
 
 def project_name(pyproject: str | None) -> str:
     """The project's name: if it was installed by hand for development, a sync keeps it."""
-    return normalize_name(str(table(pyproject, "project").get("name", "")))
+    name = table(pyproject, "project").get("name") or table(pyproject, "tool", "poetry").get("name", "")
+    return normalize_name(str(name))
 
 
 def overridden_names(pyproject: str | None) -> frozenset[str]:

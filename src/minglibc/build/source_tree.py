@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from minglibc.config import files
 from minglibc.config.dynamic_metadata import with_dynamic
+from minglibc.config.poetry_project import standard
 from minglibc.config.problems import Problems
 from minglibc.errors import SettingsError, WheelError
 from minglibc.index.local_files import path_of
@@ -59,11 +60,12 @@ def _project(text: str | None, path: str, directory: str) -> tuple[dict[str, Any
         document = toml.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    problems = Problems(text, {})
+    document = dict(standard(document, problems.add))
     if not isinstance(document.get("project"), dict):
         raise WheelError(
             f"{path} has no [project] table, so its requirements are unknown until it is built", hint=_WHEEL
         )
-    problems = Problems(text, {})
     metadata = with_dynamic(document, problems, directory)
     if problems.messages:
         raise WheelError(

@@ -78,6 +78,32 @@ def remove(pyproject: str, names: list[str], dependency_list: DependencyList) ->
     return _edited(pyproject, edit, dependency_list)
 
 
+def _check_poetry(document: Any, dependency_list: DependencyList) -> None:
+    """Raise SettingsError if Poetry's own tables have the list, which would be ignored or in two places afterwards."""
+    poetry = document.get("tool", {}).get("poetry", {})
+    project = document.get("project", {})
+    if not isinstance(poetry, dict) or not isinstance(project, dict):
+        return
+    if dependency_list.group:
+        name = _spelling(poetry.get("group", {}), dependency_list.group)
+        key, is_own = f"group.{name}", name in poetry.get("group", {})
+        command = f"poetry add --group {name} NAME"
+    elif dependency_list.extra:
+        key, is_own, command = (
+            "extras",
+            bool(poetry.get("extras")),
+            f"poetry add --optional {dependency_list.extra} NAME",
+        )
+    else:
+        key, is_own, command = "dependencies", bool(poetry.get("dependencies")), "poetry add NAME"
+        is_own = is_own and not project.get("dependencies")
+    if is_own:
+        raise SettingsError(
+            f"the requirements are in [tool.poetry.{key}], which minglibc reads and does not edit",
+            hint=f"edit it with Poetry, such as `{command}`, then run `minglibc lock`",
+        )
+
+
 def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: DependencyList) -> str:
     mark = "\ufeff" if pyproject.startswith("\ufeff") else ""
     text = pyproject.removeprefix(mark)
@@ -87,6 +113,7 @@ def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: Depend
         document = tomlkit.parse(text.replace("\r\n", "\n") if windows else text)
     except TOMLKitError as error:
         raise SettingsError(f"pyproject.toml is not valid TOML: {error}") from error
+    _check_poetry(document, dependency_list)
     try:
         edit(document)
         edited = tomlkit.dumps(document)

@@ -10,6 +10,7 @@ import tomli_w
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
+from minglibc.config.poetry_project import standard
 from minglibc.config.requirements_file import Kind, Line, lines
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
@@ -90,8 +91,9 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     if files.prereleases:
         table["prereleases"] = True
     metadata: dict[str, Any] = {"dependencies": files.requirements}
-    if "requires-python" in document.get("project", {}):
-        metadata["requires-python"] = document["project"]["requires-python"]
+    project = standard(document).get("project", {})
+    if "requires-python" in project:
+        metadata["requires-python"] = project["requires-python"]
     if files.hashes:
         # Not read by the parser: a change of a hash makes the lock stale.
         metadata["hashes"] = {name: sorted(hashes) for name, hashes in sorted(files.hashes.items())}

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from minglibc.config import files
 from minglibc.config.problems import Problems
 from minglibc.config.settings import NamedIndex, OtherSources, PathSource
 from minglibc.model import toml
-from minglibc.model.requirements import Environment, InvalidRequirement, normalize_name, parse
+from minglibc.model.requirements import Environment, InvalidRequirement, disjunction, normalize_name, parse
 from minglibc.model.targets import Target
 
 _UV_SOURCES = "tool.uv.sources"
@@ -22,6 +23,15 @@ _RULES = {
     "override-dependencies": "overrides",
     "exclude-dependencies": "excludes",
 }
+
+
+def _poetry(document: Mapping[str, Any]) -> ModuleType | None:
+    """The module that reads Poetry's tables, if *document* has any."""
+    if "poetry" not in _table(document, "tool"):
+        return None
+    from minglibc.config import poetry_project  # noqa: PLC0415  2 ms; most projects do not use Poetry
+
+    return poetry_project
 
 
 class Project(NamedTuple):
@@ -49,7 +59,7 @@ class SourceReader:
         self._paths: dict[str, PathSource] = {}
         self._pinned: dict[str, str] = {}
         self._indexes: dict[str, NamedIndex] = {}
-        self._urls: dict[str, str] = {}
+        self._urls: dict[str, list[tuple[str, str]]] = {}
 
     def read_all(
         self,
@@ -79,44 +89,55 @@ class SourceReader:
 
     def _add(self, project: Project, name: str, key: str, value: object) -> None:
         try:
-            source = self._applicable(value)
+            selected = self._applicable(value)
+            sources = [source for source, _ in selected if source is not None]
         except ValueError as error:
             self._problems.add(project.key(key), f"{error}; {_advice(name, value)}")
             return
-        if source is None or (self._root is None and "workspace" in source):
+        if not sources or (self._root is None and "workspace" in sources[0]):
             return
-        path = self._path(project, name, source) if key.startswith(_UV_SOURCES) else None
+        if len(selected) > 1 and not all(map(_is_wheel, sources)):
+            self._problems.add(project.key(key), f"is not the same for all targets; {_advice(name, value)}")
+            return
+        path = self._path(project, name, sources[0])
         if path is not None:
             self._add_path(project, name, key, path)
-        elif key.startswith(_UV_SOURCES) and source.keys() == {"index"} and self._add_index(project, name, source):
+        elif sources[0].keys() == {"index"} and self._add_index(project, name, sources[0]):
             pass
-        elif key.startswith(_UV_SOURCES) and source.keys() == {"url"} and str(source["url"]).endswith(".whl"):
-            self._urls[name] = str(source["url"])
+        elif all(map(_is_wheel, sources)):
+            self._urls[name] = [(marker, source["url"] if source is not None else "") for source, marker in selected]
         else:
             self._problems.add(
-                project.key(key), f"is {_kind(source)}, which minglibc does not read; {_advice(name, source)}"
+                project.key(key), f"is {_kind(sources[0])}, which minglibc does not read; {_advice(name, sources[0])}"
             )
 
-    def _applicable(self, value: object) -> Mapping[str, Any] | None:
-        """The source that applies to all targets, without its conditions; None for the default index. Raises ValueError."""
+    def _applicable(self, value: object) -> list[tuple[Mapping[str, Any] | None, str]]:
+        """The sources of the targets without their conditions (None for the default index), each with a marker of its targets.
+
+        Raises ValueError.
+        """
         values = value if isinstance(value, list) else [value]
         entries = [entry for entry in values if isinstance(entry, dict)]
         if len(entries) < len(values):
             raise ValueError("is not a table of a source")
         if any({"extra", "group"} & entry.keys() for entry in entries):
             raise ValueError("depends on an extra or a group, while a lock has all extras and groups")
-        selected = []
+        selected: list[tuple[Mapping[str, Any] | None, list[Environment]]] = []
         for environment in self._environments:
             try:
                 matches = [entry for entry in entries if environment.admits(str(entry.get("marker", "")))]
             except InvalidRequirement as error:
                 raise ValueError(f"has an invalid marker: {error}") from error
             source = {key: item for key, item in matches[0].items() if key not in _CONDITIONS} if matches else None
-            if source not in selected:
-                selected.append(source)
-        if len(selected) > 1:
-            raise ValueError("is not the same for all targets")
-        return selected[0] if selected else None
+            for other, environments in selected:
+                if (source or None) == other:
+                    environments.append(environment)
+                    break
+            else:
+                selected.append((source or None, [environment]))
+        if len(selected) == 1:
+            return [(selected[0][0], "")]
+        return [(source, disjunction([*map(_marker_for, environments)])) for source, environments in selected]
 
     def _path(self, project: Project, name: str, source: Mapping[str, Any]) -> PathSource | None:
         editable = source.get("editable", False)
@@ -146,8 +167,10 @@ class SourceReader:
 
     def _add_index(self, project: Project, name: str, source: Mapping[str, Any]) -> bool:
         """Pin a package to an index of uv; false if minglibc can't use the index."""
-        tables = _table(project.document, "tool", "uv").get("index")
-        for table in tables if isinstance(tables, list) else []:
+        tables = _list(_table(project.document, "tool", "uv"), "index")
+        if poetry := _poetry(project.document):
+            tables = [*tables, {"name": source["index"], "url": poetry.index_url(project.document, source["index"])}]
+        for table in tables:
             url = table.get("url") if isinstance(table, dict) and table.get("name") == source["index"] else None
             if not isinstance(url, str) or not url.startswith(("https://", "http://")) or "@" in url or "?" in url:
                 continue
@@ -162,22 +185,29 @@ class SourceReader:
 def sources_of_other_tools(document: Mapping[str, Any]) -> dict[str, tuple[str, object]]:
     """The packages that uv or Poetry would not take from the default index: the key and value of each source, by name."""
     sources: dict[str, tuple[str, object]] = {}
-    for key in ("tool.poetry.dependencies", _UV_SOURCES):
-        for name, value in _table(document, *key.split(".")).items():
-            if isinstance(value, dict | list) and (key == _UV_SOURCES or _is_poetry_source(value)):
-                sources[normalize_name(name)] = f"{key}.{name}", value
+    if poetry := _poetry(document):
+        for name, key, value in poetry.sources(document):
+            sources.setdefault(name, (key, value))
+    for name, value in _table(document, *_UV_SOURCES.split(".")).items():
+        if isinstance(value, dict | list):
+            sources[normalize_name(name)] = f"{_UV_SOURCES}.{name}", value
     return sources
 
 
-def poetry_advice(document: Mapping[str, Any]) -> str:
-    """What to do with a project that only Poetry's own table describes; else empty."""
-    tool = document.get("tool")
-    if "project" in document or not isinstance(tool, dict) or "poetry" not in tool:
-        return ""
-    return (
-        "is missing, and [tool.poetry] is not read; move its dependencies to [project] (PEP 621, Poetry 2.0 or newer), "
-        "or lock its versions with `minglibc lock --from poetry.lock`"
-    )
+def _standard(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    poetry = _poetry(document)
+    return document if poetry is None else poetry.standard(document)
+
+
+def _is_wheel(source: Mapping[str, Any]) -> bool:
+    """Whether *source* is the URL of a wheel."""
+    return source.keys() == {"url"} and str(source["url"]).endswith(".whl")
+
+
+def _marker_for(environment: Environment) -> str:
+    """A marker that admits the Python and the architecture of *environment*."""
+    names = ("python_version", "platform_machine")
+    return " and ".join(f'{name} == "{environment.variables[name]}"' for name in names)
 
 
 def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) -> Iterator[str]:
@@ -192,10 +222,9 @@ def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) ->
     if {"index", "index-url"} & own.keys():
         return
     keys = [f"tool.{'.'.join(names)}" for names in _INDEXES if _table(document, "tool", names[0]).get(names[1])]
-    tables = uv.get("index")
     if any(
         not isinstance(table, dict) or (table.get("explicit") is not True and table.get("name") not in read_indexes)
-        for table in (tables if isinstance(tables, list) else [])
+        for table in _list(uv, "index")
     ):
         keys.append("tool.uv.index")
     for key in keys:
@@ -204,7 +233,7 @@ def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) ->
 
 def _required_names(document: Mapping[str, Any]) -> set[str]:
     """The names in the dependencies and extras of a project; invalid requirements are reported where they are used."""
-    project = _table(document, "project")
+    project = _table(_standard(document), "project")
     extras = _table(project, "optional-dependencies").values()
     names = set()
     for listed in (project.get("dependencies"), *extras):
@@ -223,9 +252,9 @@ def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_poetry_source(value: dict[str, Any] | list[Any]) -> bool:
-    tables = value if isinstance(value, list) else [value]
-    return any(isinstance(table, dict) and {"path", "git", "url", "source", "file"} & table.keys() for table in tables)
+def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
+    value = parent.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _kind(value: object) -> str:

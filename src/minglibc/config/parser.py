@@ -1,6 +1,6 @@
 """pyproject.toml → Settings: [project], [dependency-groups] and [tool.minglibc]; all mistakes are reported together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
-from minglibc.model.requirements import Requirement, normalize_name
+from minglibc.model.requirements import Requirement, conjunction, normalize_name
 from minglibc.model.targets import LIBCS
 
 if TYPE_CHECKING:
@@ -72,10 +72,11 @@ def parse_document(
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
     problems.table(document, "project", "project")
+    original, document = document, _standard(document, problems)
     project, dynamic_files = _project_table(document, problems, folder)
     members = workspace.members(document, folder, problems) if folder is not None else {}
     if "project" not in document and not members:
-        problems.add("project", _missing_project(document))
+        problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
     table = _own_table(document, problems)
     requirements = RequirementParser(problems)
     project["requires-python"] = _combined_requires_python(project, members)
@@ -107,7 +108,7 @@ def parse_document(
         from minglibc.config.other_sources import SourceReader, unread_tables  # noqa: PLC0415  1 ms; only for their projects
 
         reader = SourceReader(problems, targets, folders, folder)
-        other = reader.read_all(document, members, required, {*sources, *paths})
+        other = reader.read_all(original, members, required, {*sources, *paths})
         problems.warnings += unread_tables(document, {index.name for index in other.indexes})
     member_paths = {member: PathSource(path, editable=True) for member, path in folders.items()}
     replaced = _Replacement(other)
@@ -151,10 +152,15 @@ class _Replacement:
         self._urls = sources.urls
 
     def all(self, requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-        """*requirements* with their URLs."""
-        return tuple(
-            r._replace(specifier="", url=self._urls[r.name]) if r.name in self._urls else r for r in requirements
-        )
+        """*requirements* with their URLs, each with the marker of the targets that the URL is for."""
+        if not self._urls:
+            return tuple(requirements)
+        return tuple(replaced for requirement in requirements for replaced in self._of(requirement))
+
+    def _of(self, requirement: Requirement) -> Iterator[Requirement]:
+        for marker, url in self._urls.get(requirement.name, [("", "")]):
+            restricted = requirement._replace(marker=conjunction(requirement.marker, marker))
+            yield restricted._replace(specifier="", url=url) if url else restricted
 
 
 def _project_table(
@@ -169,11 +175,14 @@ def _project_table(
     return with_dynamic(document, problems, folder)
 
 
-def _missing_project(document: Mapping[str, Any]) -> str:
-    """The problem of a file without [project]."""
-    from minglibc.config.other_sources import poetry_advice  # noqa: PLC0415  1 ms, for an error
+def _standard(document: Mapping[str, Any], problems: Problems) -> Mapping[str, Any]:
+    """*document* with standard tables instead of Poetry's."""
+    tool = document.get("tool")
+    if not isinstance(tool, dict) or "poetry" not in tool:
+        return document
+    from minglibc.config.poetry_project import standard  # noqa: PLC0415  2 ms; most projects do not use Poetry
 
-    return poetry_advice(document) or 'is missing; write [project] with a name and dependencies = ["…"]'
+    return standard(document, problems.add)
 
 
 def _combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:

@@ -92,14 +92,17 @@ class PathSource(NamedTuple):
 
 
 class OtherSources:
-    """Sources in the tables of other tools: folders and files, indexes by package, their addresses, and URLs of wheels."""
+    """Sources in the tables of other tools: folders and files, indexes by package, their addresses, and URLs of wheels.
+
+    *urls* has the URL of a wheel for each marker; without a URL, the default index has the package.
+    """
 
     def __init__(
         self,
         paths: Mapping[str, PathSource] = {},
         pinned: Mapping[str, str] = {},
         indexes: tuple[NamedIndex, ...] = (),
-        urls: Mapping[str, str] = {},
+        urls: Mapping[str, list[tuple[str, str]]] = {},
     ) -> None:
         self.paths = paths
         self.pinned = pinned

@@ -143,6 +143,8 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
         if pythons := _classified_pythons(project, tool):
             table["classifiers"] = pythons
         relevant["project"] = table
+    elif isinstance(tool, dict) and (pythons := _classified_pythons(tool.get("poetry"), tool)):
+        relevant["project"] = {"classifiers": pythons}
     if isinstance(tool, dict):
         tables = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
         # uv's indexes are only read for its sources, and the tables of build backends for dynamic dependencies.
@@ -150,6 +152,8 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
         uv = tool.get("uv")
         if isinstance(uv, dict) and uv.get("sources"):
             read["uv"].append("index")
+        # What a project of Poetry requires, in Poetry's own tables.
+        read["poetry"] = ["name", "dependencies", "group", "dev-dependencies", "extras", "source"]
         for name, keys in read.items():
             if used := _part(tool.get(name), keys):
                 tables[name] = used
@@ -162,10 +166,10 @@ def _part(table: object, keys: list[str]) -> dict[str, object]:
     return {key: table[key] for key in keys if table.get(key)} if isinstance(table, dict) else {}
 
 
-def _classified_pythons(project: Mapping[str, object], tool: object) -> list[str]:
+def _classified_pythons(project: object, tool: object) -> list[str]:
     """The classifiers that select the default Pythons; none if a setting names the Pythons."""
     table = tool.get("minglibc") if isinstance(tool, dict) else None
-    classifiers = project.get("classifiers")
+    classifiers = project.get("classifiers") if isinstance(project, dict) else None
     if not isinstance(classifiers, list) or (isinstance(table, dict) and {"python", "target"} & table.keys()):
         return []
     return sorted(text for text in classifiers if isinstance(text, str) and text.startswith(_PYTHON_CLASSIFIER))

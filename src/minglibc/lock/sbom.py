@@ -13,6 +13,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from minglibc import __version__
+from minglibc.config.poetry_project import standard
 from minglibc.config.toml_file import load
 from minglibc.lock.locked_files import version_of
 from minglibc.lock.selection import target_name
@@ -89,7 +90,7 @@ def _hashes(wheel: "LockedFile") -> Iterable[HashType]:
 
 
 def _project(pyproject: str | None) -> Component | None:
-    table = load(pyproject.removeprefix("\ufeff")).get("project", {}) if pyproject else {}
+    table = standard(load(pyproject.removeprefix("\ufeff"))).get("project", {}) if pyproject else {}
     if not isinstance(table, dict) or not isinstance(table.get("name"), str):
         return None
     version = table.get("version")

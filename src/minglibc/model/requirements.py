@@ -5,7 +5,7 @@ the results are equal.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from string import whitespace
 from typing import Any, NamedTuple
@@ -52,6 +52,20 @@ class Requirement(NamedTuple):
         return (
             f"{self.without_marker}{' ' if self.url and self.marker else ''}{f'; {self.marker}' if self.marker else ''}"
         )
+
+
+def conjunction(*markers: str) -> str:
+    """A marker that is true where all *markers* are."""
+    parts = list(dict.fromkeys(marker for marker in markers if marker))
+    return " and ".join(f"({part})" if len(parts) > 1 and " or " in part else part for part in parts)
+
+
+def disjunction(markers: Collection[str]) -> str:
+    """A marker that is true where any of *markers* is; an empty one is always true."""
+    if "" in markers:
+        return ""
+    parts = list(dict.fromkeys(markers))
+    return " or ".join(f"({part})" if len(parts) > 1 else part for part in parts)
 
 
 @cache

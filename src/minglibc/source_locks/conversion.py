@@ -1,6 +1,6 @@
 """A source lock as the text of a pyproject.toml, which is resolved like any other project."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomli_w
@@ -9,12 +9,19 @@ from minglibc.source_locks.model import SourceLock
 
 
 def as_pyproject(
-    lock: SourceLock, settings: Mapping[str, Any], *, project: str = "", default_groups: Any = None
+    lock: SourceLock,
+    settings: Mapping[str, Any],
+    *,
+    project: str = "",
+    default_groups: Any = None,
+    classifiers: Sequence[str] = (),
 ) -> str:
     """The requirements of *lock* with the [tool.minglibc] table *settings*, without versions."""
     metadata: dict[str, Any] = {"dependencies": list(lock.requirements)}
     if project:
         metadata["name"] = project
+    if classifiers:
+        metadata["classifiers"] = [*classifiers]
     if lock.requires_python:
         metadata["requires-python"] = lock.requires_python
     if lock.extras:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from minglibc.source_locks import markers
+from minglibc.model.requirements import disjunction
 from minglibc.source_locks.model import SourceKind, SourceLock, SourcePackage
 
 
@@ -76,5 +76,5 @@ def merged(requirements: Sequence[str]) -> tuple[str, ...]:
     for text in requirements:
         address, _, marker = text.partition(" ; ")
         by_address.setdefault(address, []).append(marker)
-    joined = {address: markers.disjunction(listed) for address, listed in by_address.items()}
+    joined = {address: disjunction(listed) for address, listed in by_address.items()}
     return tuple(f"{address} ; {marker}" if marker else address for address, marker in joined.items())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator
 
+from minglibc.model.requirements import conjunction
 from minglibc.source_locks.model import Invalid
 
 _TOKEN = re.compile(r"""\s*(?:([()])|(and|or)(?![\w.])|((?:"[^"]*"|'[^']*'|[^\s()"']+)))""")
@@ -29,20 +30,6 @@ def without_extras(marker: str, active: Collection[str]) -> str | None:
     except RecursionError as error:
         raise Invalid(f"the marker {marker[:60]!r}… nests too deeply") from error
     return None if result is False else "" if result is True else result
-
-
-def conjunction(*markers: str) -> str:
-    """A marker that is true where all *markers* are."""
-    parts = list(dict.fromkeys(marker for marker in markers if marker))
-    return " and ".join(f"({part})" if len(parts) > 1 and " or " in part else part for part in parts)
-
-
-def disjunction(markers: Collection[str]) -> str:
-    """A marker that is true where any of *markers* is; an empty one is always true."""
-    if "" in markers:
-        return ""
-    parts = list(dict.fromkeys(markers))
-    return " or ".join(f"({part})" if len(parts) > 1 else part for part in parts)
 
 
 def _tokens(marker: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from minglibc.model import versions
 from minglibc.model.project_page import split_sdist
-from minglibc.model.requirements import normalize_name
+from minglibc.model.requirements import disjunction, normalize_name
 from minglibc.source_locks import markers, poetry_project
 from minglibc.source_locks.checks import check_version, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
@@ -73,7 +73,7 @@ def _marker(row: Mapping[str, Any]) -> str:
     names = {name for marker in listed for name in markers.known_names(marker)}
     # With all extras: a version is selected for every environment.
     known = [marker for item in listed if (marker := markers.without_extras(item, names)) is not None]
-    return markers.disjunction(known) if known else ""
+    return disjunction(known) if known else ""
 
 
 def _files(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, Any], version: str) -> Iterator[SourceFile]:

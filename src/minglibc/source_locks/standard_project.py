@@ -31,6 +31,12 @@ def read(pyproject: str, local: Sequence[SourcePackage]) -> ProjectRequirements 
     """The requirements of a pyproject.toml, without the projects *local*; None if it has no dependencies."""
     with reading():
         document = toml.loads(pyproject.removeprefix("\ufeff"))
+    return read_document(document, local)
+
+
+def read_document(document: Mapping[str, Any], local: Sequence[SourcePackage]) -> ProjectRequirements | None:
+    """The requirements in the tables of a pyproject.toml, as ``read``."""
+    with reading():
         project = table(document, "project")
         groups = dict(table(document, "dependency-groups"))
         development = table(table(table(document, "tool"), "pdm"), "dev-dependencies")

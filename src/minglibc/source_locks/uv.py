@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from minglibc.model.requirements import normalize_name
+from minglibc.model.requirements import conjunction, normalize_name
 from minglibc.source_locks import markers
 from minglibc.source_locks.checks import check_version, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
@@ -145,7 +145,7 @@ class _UvLock:
                 self._local[name] = self._packages[position]
                 for requirement in self._requirements(position, extras, seen):
                     address, _, own = requirement.partition(" ; ")
-                    both = markers.conjunction(marker, own)
+                    both = conjunction(marker, own)
                     yield f"{address} ; {both}" if both else address
 
     def _listed(self, key: str) -> tuple[str, ...]:
