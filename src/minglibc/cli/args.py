@@ -114,7 +114,11 @@ def add_index(parser: ArgumentParser) -> None:
 def add_targets(parser: ArgumentParser) -> None:
     """The options that override [tool.minglibc]."""
     add = parser.add_argument
-    add("--glibc", metavar="VERSION", help="the cap: 2.27, manylinux_2_28 or manylinux2014")
+    add(
+        "--glibc",
+        metavar="VERSION",
+        help="the cap: 2.27, manylinux_2_28, manylinux2014 or a distribution such as rhel-8",
+    )
     add("--musl", metavar="VERSION", help="the cap for machines with musl: 1.2 or musllinux_1_2")
     add("--python", action="append", metavar="VERSION", help="a Python version to lock for; can be repeated")
     add("--arch", action="append", metavar="NAME", help="an architecture to lock for; can be repeated")

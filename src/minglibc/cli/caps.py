@@ -11,12 +11,18 @@ from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
 from minglibc.insight.caps import CapRange, changed_and_unchanged
+from minglibc.model.distributions import distributions
 from minglibc.model.targets import Cap, Target
 
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `caps`."""
     parser.add_argument("--all", action="store_true", help="also list packages that are the same under every cap")
+    parser.add_argument(
+        "--distributions",
+        action="store_true",
+        help="list the distributions that can be named as a cap, and their glibc",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
@@ -25,6 +31,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the resolution under each range of caps; exit with 1 where no cap has one."""
+    if arguments.distributions:
+        _print_distributions(as_json=arguments.json)
+        return 0
     with Terminal.of(arguments) as terminal:
         comparison = compare_caps(explain_options(arguments), terminal)
     steps = comparison.ranges
@@ -34,6 +43,20 @@ def run(arguments: Namespace) -> int:
         _print(comparison, everything=arguments.all)
     terminal.info(_summary(steps, everything=arguments.all))
     return 0 if any(step.versions for step in steps) else EXIT_CANNOT
+
+
+def _print_distributions(*, as_json: bool) -> None:
+    known = distributions().values()
+    if as_json:
+        print_json([{_as_key(key): value or None for key, value in one._asdict().items()} for one in known])
+        return
+    heads = ["name", "glibc", "libstdc++", "end of life", "extended support until"]
+    rows = [[one.name, one.glibc, one.glibcxx, one.end_of_life, one.end_of_extended_support] for one in known]
+    print_table(heads, [[value or "-" for value in row] for row in rows])
+
+
+def _as_key(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _print(comparison: CapComparison, *, everything: bool) -> None:

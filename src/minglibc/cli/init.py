@@ -11,7 +11,11 @@ from minglibc.config.other_tools import Imported
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `init`."""
     add = parser.add_argument
-    add("--glibc", metavar="VERSION", help="the glibc of the oldest machine (default: this machine's)")
+    add(
+        "--glibc",
+        metavar="VERSION",
+        help="the glibc of the oldest machine, or its distribution such as rhel-8 (default: this machine's)",
+    )
     add("--musl", metavar="VERSION", help="the musl of the oldest machine that has it, such as Alpine's")
     add(
         "--python",

@@ -45,13 +45,13 @@ class GlibcVersion(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "GlibcVersion":
-        """The version that ``2.27``, ``manylinux_2_28`` or ``manylinux2014`` names; raises TargetError."""
+        """The version that ``2.27``, ``manylinux_2_28``, ``manylinux2014`` or ``debian-11`` names; raises TargetError."""
         for minor, name in LEGACY_NAMES.items():
             if text == name:
                 return cls(2, minor)
         match = _VERSION.fullmatch(text) or re.fullmatch(_MANYLINUX, text)
         if not match or not text.isascii():
-            raise TargetError(f'{text!r} is not a glibc version; write "2.27", "manylinux_2_28" or "manylinux2014"')
+            return cls(*_glibc_of_distribution(text))
         version = cls(int(match[1]), int(match[2]))
         if version.major != 2:
             also = "; 1.x is musl's" if version.major == 1 else ""
@@ -70,6 +70,23 @@ class GlibcVersion(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
+
+
+def _glibc_of_distribution(text: str) -> tuple[int, int]:
+    from minglibc.model.distributions import find_distribution, similar_names  # noqa: PLC0415  2 ms, for few projects
+
+    distribution = find_distribution(text)
+    if distribution is None:
+        names = similar_names(text)
+        if text.lower().startswith("alpine"):
+            raise TargetError(f'{text!r} has no glibc: Alpine uses musl; set musl = "1.2" instead')
+        known = (
+            f"; did you mean {', '.join(names)}?" if names else "; `minglibc caps --distributions` lists distributions"
+        )
+        expected = 'write "2.27", "manylinux_2_28", "manylinux2014" or a distribution such as "debian-11"'
+        raise TargetError(f"{text!r} is not a glibc version; {expected}{known}")
+    major, minor = distribution.glibc.split(".")
+    return int(major), int(minor)
 
 
 class MuslVersion(NamedTuple):

@@ -1,0 +1,1 @@
+"""Generates the table of distributions and their C libraries."""
