@@ -1,14 +1,17 @@
 """The cache is only used if nobody else can change it."""
 
 import os
+import pwd
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from minglibc.cache import location
 from minglibc.cache.location import find_problem, make_folders
+from tests.support import child
 from tests.support.environments import LockedProject, check_whole, locked_pair
 from tests.support.index import IndexServer
 from tests.support.users import GROUP, USER, needs_root
@@ -110,29 +113,26 @@ def test_wheels_that_others_can_write(fault: str, project: LockedProject, cache:
         assert 0o100600 == wheel.lstat().st_mode
 
 
-NO_HOME = (
-    "import os, pwd, sys\n"
-    "def unknown(user): raise KeyError(user)\n"
-    "pwd.getpwuid = unknown\n"
-    "from minglibc.cli import main\n"
-    "sys.exit(main(sys.argv[1:]))\n"
-)
-
-
 @pytest.mark.parametrize("home", [None, "", "relative"])
 def test_without_a_home_directory(home: str | None, project: LockedProject, tmp_path: Path) -> None:
     """Without a home directory and without an entry in passwd, commands work without a cache, and leave nothing behind."""
     (tmp_path / "tmp").mkdir()
     (tmp_path / "work").mkdir()
-    unwanted = ("HOME", "XDG_CACHE_HOME", "MINGLIBC_CACHE_DIR")
-    variables = {name: value for name, value in os.environ.items() if name not in unwanted}
-    variables |= {"TMPDIR": str(tmp_path / "tmp"), **({} if home is None else {"HOME": home})}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", NO_HOME, *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path / "work", env=variables, capture_output=True, text=True, check=False
-        )
+    def unknown(user: int) -> NoReturn:
+        raise KeyError(user)
+
+    def remove_home() -> None:
+        pwd.getpwuid = unknown
+        for name in ("HOME", "XDG_CACHE_HOME", "MINGLIBC_CACHE_DIR"):
+            del os.environ[name]
+        if home is not None:
+            os.environ["HOME"] = home
+        os.environ["TMPDIR"] = str(tmp_path / "tmp")
+        tempfile.tempdir = None
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return child.run(*arguments, cwd=tmp_path / "work", before=remove_home)
 
     for command in (["lock", "--upgrade"], ["sync"]):
         ran = run(*command, "--project", str(project.folder))

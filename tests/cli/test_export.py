@@ -23,7 +23,7 @@ from tests.support.locked import lock, write_project
 from tests.support.wheels import BuiltWheel, build_wheel
 
 # Default tests use pip 18 with an index, and a pip from version 22 on with URLs.
-DEFAULT_PIPS = [("3.6", "--index"), ("3.9",)]
+DEFAULT_PIPS = [("3.9",)]
 PINNED = re.compile(r"(?P<requirement>[^#]*?) --hash=(?P<hash>sha256:[0-9a-f]{64})")
 
 

@@ -36,7 +36,7 @@ def start(project: LockedProject, *arguments: str, before: str = DEFAULTS) -> "s
     return child
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("command", ["lock --upgrade", "lock", "sync", "--help"])
 def test_early_signals(command: str, number: int, times: int, project: LockedProject) -> None:

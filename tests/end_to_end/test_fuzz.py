@@ -34,7 +34,7 @@ from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.model.urls import display_url
-from tests.support.limits import run_limited
+from tests.support.limits import in_one_process, run_limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +138,7 @@ def file_of_b(**fields: object) -> dict[str, Any]:
     return {"name": "b", "files": [{**good, **fields}]}
 
 
+@in_one_process
 @example(file_of_b(hashes={"sha256": "00" * 32}), 2, 40)
 @example(file_of_b(url="//[x/"), None, 40)
 @example(file_of_b(hashes={"sha256": "\ud800"}), None, 40)
@@ -245,6 +246,7 @@ def check_html_page(text: str) -> None:
     check_pages(text.encode("utf-16", "surrogatepass"), kind="text/html; charset=utf-16")
 
 
+@in_one_process
 @example("<![x]")
 @example("<a href='http://[::1/b-1.0-py3-none-any.whl'>x</a>")
 @example("<!DOCTYPE [<!ELEMENT")
@@ -277,6 +279,7 @@ def test_repeated_markup_takes_linear_time(piece: str) -> None:
     assert seconds(80_000) < 1 + 32 * min(seconds(10_000) for _ in range(3))
 
 
+@in_one_process
 @given(
     st.dictionaries(
         st.sampled_from(("releases", "info", "")),
@@ -353,6 +356,7 @@ def check_metadata(text: str) -> None:
     run_limited(read, ValueError)
 
 
+@in_one_process
 @example(f"Name: b\nVersion: 1\nRequires-Dist: c; {'(' * 1500}\n")
 @example(f"Name: b\nVersion: 1\nRequires-Dist: c; python_version < '{'1' * 3900}'\n")
 @example(f"Name: b\nVersion: 1\nRequires-Dist: c=={'1' * 5000}\n")
@@ -487,6 +491,7 @@ def edits(draw: st.DrawFn, original: str) -> str:
     return text
 
 
+@in_one_process
 @example(LOCK.replace("targets = [\n", "targets = []\nx = [\n"))
 @example("tool = 1")
 @example("a = " + "1" * 5000)
@@ -528,6 +533,7 @@ def check_settings(text: str) -> None:
     run_limited(read, SettingsError)
 
 
+@in_one_process
 @example("a = " + "1" * 5000)
 @example("a = " + "[" * 5000)
 @example(SETTINGS.replace('"b"', f'"b; {"(" * 3000}"'))
@@ -554,6 +560,7 @@ SCRIPT = (
 )
 
 
+@in_one_process
 @example("b \\\n" * 3000)
 @example("b --hash='")
 @example("b --hash=" * 2000)
@@ -569,6 +576,7 @@ def test_requirements_files(text: str) -> None:
     run_limited(read)
 
 
+@in_one_process
 @example("# /// script\n" + "# x\n" * 20_000)
 @example("# /// script\n" + "#\n" * 20_000 + "# //\n")
 @example("# /// script\n# ///\n" * 2000)

@@ -5,42 +5,61 @@ import json
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import child
 from tests.support.commands import minglibc, read_lock
 from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
 
-# Runs the command and sends itself SIGKILL before the given step. A step is an operation on a path that contains ROOT, or any
-# removal, for which shutil.rmtree gives only a name.
-KILLER = """
-import os, signal, sys
-left, root = int(sys.argv[1]), sys.argv[2]
-steps = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.utime", "os.truncate"}
+if TYPE_CHECKING:
+    import subprocess
 
-def hook(event, args):
-    global left
-    if event not in steps:
-        return
-    paths = [os.fsdecode(path) for path in args[:2] if isinstance(path, (str, bytes))]
-    if event in {"os.remove", "os.rmdir"} or any(root in path for path in paths):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+STEPS = frozenset(
+    (
+        *("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"),
+        *("os.symlink", "os.chmod", "os.utime", "os.truncate"),
+    )
+)
 
-sys.addaudithook(hook)
-from minglibc.cli import main
-code = main(sys.argv[3:])
-print("STEPS", -left, file=sys.stderr)
-sys.exit(code)
-"""
+
+def kill_at(step: int, root: Path) -> None:
+    """Let this process send itself SIGKILL before the given step, and print the number of steps after *step* if it ends.
+
+    A step is an operation on a path that contains *root*, or any removal, for which shutil.rmtree gives only a name.
+    """
+    left = step
+    leave = os._exit
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        if event not in STEPS:
+            return
+        paths = [os.fsdecode(path) for path in arguments[:2] if isinstance(path, str | bytes)]
+        if event in {"os.remove", "os.rmdir"} or any(str(root) in path for path in paths):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def leave_with_steps(code: int) -> None:
+        if os.getpid() == process:
+            print("STEPS", -left, file=sys.stderr, flush=True)
+        leave(code)
+
+    process = os.getpid()
+    os._exit = leave_with_steps  # type: ignore[assignment]
+    sys.addaudithook(hook)
+
+
 KILLS = 2
 
 
@@ -56,18 +75,17 @@ class KilledCommand:
         self._check = check
 
     def _start(self, step: int) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", KILLER, str(step), str(self._root), *self._arguments]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return child.start(*self._arguments, before=lambda: kill_at(step, self._root))
 
     def run(self, times: int, seed: int) -> None:
         """Kill the command *times* times, at a random step or a random moment."""
         chance = random.Random(seed)
         self._prepare()
         started = time.monotonic()
-        with self._start(0) as child:
-            output = child.communicate()[1]
+        with self._start(0) as process:
+            output = process.communicate()[1]
         seconds = time.monotonic() - started
-        assert child.returncode == 0, output
+        assert process.returncode == 0, output
         steps = int(output.rpartition("STEPS ")[2])
         assert steps > 2
         killed = 0
@@ -76,12 +94,12 @@ class KilledCommand:
                 break
             self._prepare()
             by_step = number % 5 != 4
-            with self._start(chance.randint(1, steps) if by_step else 0) as child:
+            with self._start(chance.randint(1, steps) if by_step else 0) as process:
                 if not by_step:
                     time.sleep(chance.uniform(0.2, 1.0) * seconds)
-                    child.kill()
-                child.communicate()
-            killed += child.returncode == -9
+                    process.kill()
+                process.communicate()
+            killed += process.returncode == -9
             self._check()
         # A kill after the command's end does not count.
         assert killed == times
@@ -147,8 +165,7 @@ def test_temporary_files_are_removed(project: LockedProject) -> None:
     """`lock` removes temporary files of a killed process even if the lock is up to date."""
     for step in range(1, 60, 4):
         command = ["lock", "--upgrade", "--project", str(project.folder)]
-        with subprocess.Popen([sys.executable, "-c", KILLER, str(step), str(project.folder), *command]) as child:
-            child.communicate()
+        child.run(*command, before=partial(kill_at, step, project.folder))
         if len(list(project.folder.iterdir())) > 2:
             break
     assert len(list(project.folder.iterdir())) > 2

@@ -23,6 +23,7 @@ from minglibc.cli import COMMANDS, main
 from minglibc.cli.args import ArgumentParser, add_common
 from minglibc.config import inputs, parser, settings
 from minglibc.index.client import DEFAULT_INDEX_URL
+from tests.support import child
 from tests.support.elves import elf
 from tests.support.index import IndexServer
 from tests.support.sdists import build_source
@@ -181,7 +182,11 @@ class Session:
     def run(self, command: str) -> tuple[int, str]:
         """Run a command; minglibc runs in this process, which is faster."""
         words = shlex.split(command)
-        if words[0] != "minglibc" or words[1] == "run" or set(command) & set("|><;&$"):
+        is_shell = words[0] != "minglibc" or set(command) & set("|><;&$")
+        if not is_shell and words[1] == "run":  # which replaces its process
+            ran = child.run(*words[1:], cwd=self.folder)
+            return ran.returncode, ran.stdout + ran.stderr
+        if is_shell:
             done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=self.folder, check=False)
             return done.returncode, done.stdout + done.stderr
         output = io.StringIO()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,19 +25,20 @@ def start(
     cwd: Path | None = None,
     variables: Mapping[str, str] = {},
     cores: Iterable[int] = (),
+    before: Callable[[], object] = lambda: None,
     stdout: int | IO[Any] = subprocess.PIPE,
     stderr: int | IO[Any] = subprocess.PIPE,
 ) -> "subprocess.Popen[str]":
     """A process that runs minglibc with *arguments*, with *variables* in its environment, on *cores* if these are given.
 
-    Tests of the start-up, of the locale and of limits need a new interpreter instead.
+    The process calls *before* first, which may replace functions. Tests of the start-up, of the locale and of limits need a new interpreter instead.
     """
 
     def run() -> None:
         os.environ.update(variables)
         if cores:
             os.sched_setaffinity(0, cores)
-        _run(arguments)
+        _run(arguments, before)
 
     with warnings.catch_warnings():
         # The servers of a test are threads, which hold no lock that the child needs.
@@ -59,7 +60,7 @@ def run(*arguments: str, timeout: float = 120, **options: Any) -> "subprocess.Co
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str], before: Callable[[], object]) -> None:
     try:
         # Popen waits until its pipe is closed; the others belong to the tests.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -68,6 +69,7 @@ def _run(arguments: Sequence[str]) -> None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
         sys.argv = ["minglibc", *arguments]
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        before()
         from minglibc.__main__ import main  # noqa: PLC0415  it handles signals from its import on
 
         main()
