@@ -6,6 +6,7 @@ They print nothing, return what they did, and raise ``minglibc.errors.MinglibcEr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minglibc.app.build import BuildOptions, BuildOutcome, build_wheels
     from minglibc.app.bundle import create_bundle
     from minglibc.app.caps import CapComparison, compare_caps
     from minglibc.app.check import check_locked_files
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from minglibc.config.settings import Overrides
 
 __all__ = [
+    "BuildOptions",
+    "BuildOutcome",
     "CapComparison",
     "CheckOptions",
     "CheckResult",
@@ -42,6 +45,7 @@ __all__ = [
     "SyncOptions",
     "SyncOutcome",
     "add_requirements",
+    "build_wheels",
     "check_environment",
     "check_freshness",
     "check_image",
@@ -61,6 +65,7 @@ __all__ = [
 
 # Imported on first use: the command line imports a module of this package for every command.
 _MODULES = {
+    "minglibc.app.build": ("BuildOptions", "BuildOutcome", "build_wheels"),
     "minglibc.app.bundle": ("create_bundle",),
     "minglibc.app.caps": ("CapComparison", "compare_caps"),
     "minglibc.app.check": ("check_locked_files",),

@@ -9,6 +9,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.build.backend import Backend, BuildKind
+from minglibc.build.isolation import Isolation
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import Settings
@@ -76,16 +77,22 @@ class BuildTask(NamedTuple):
     kind: BuildKind = "wheel"
 
 
-def build_wheel(task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str) -> str:
+def build_wheel(
+    task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str, isolation: Isolation | None = None
+) -> str:
     """The path of the wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
     created = _BuildEnvironments(task, interpreter, context, scratch)
-    backend = Backend(task.folder, interpreter.executable, label=task.label, hint=task.hint)
+
+    def backend_with(python: str) -> Backend:
+        return Backend(task.folder, python, label=task.label, hint=task.hint, isolation=isolation)
+
+    backend = backend_with(interpreter.executable)
     static = backend.requires
-    backend = Backend(task.folder, created.create(static), label=task.label, hint=task.hint)
+    backend = backend_with(created.create(static))
     dynamic = backend.requires_for(task.kind)
     if dynamic:
         # A new environment: the requirements of the backend may conflict with installed packages.
-        backend = Backend(task.folder, created.create([*static, *dynamic]), label=task.label, hint=task.hint)
+        backend = backend_with(created.create([*static, *dynamic]))
     return backend.build(task.kind, os.path.join(scratch, "made"))
 
 

@@ -25,7 +25,7 @@ from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.lock import source_files
 from minglibc.lock.changes import Change, changes, versions_of
 from minglibc.lock.digest import lock_digests, record_current
-from minglibc.lock.document import dumps, merge
+from minglibc.lock.document import Inputs, dumps, merge
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
@@ -184,7 +184,8 @@ def resolve_lock(
             return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
 
         resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
-        document = merge(resolutions, session.inputs)
+        resolutions, inputs = _with_built_wheels(session, resolutions, options, reporter)
+        document = merge(resolutions, inputs)
         if before is not None:
             document = before.with_unknown_keys(document)
         targets = tuple(resolution.target for resolution in resolutions)
@@ -198,7 +199,7 @@ def resolve_lock(
     _warn_of_unknown(options, {str(package["name"]) for package in document["packages"]} | {*versions}, reporter)
     return LockResult(
         request.name,
-        dumps(document, targets, session.inputs),
+        dumps(document, targets, inputs),
         len(document["packages"]),
         targets,
         changes(
@@ -267,6 +268,17 @@ def _with_hashes(session: Session, resolutions: Sequence[Resolution], reporter: 
         resolution._replace(wheels={name: hashed.get(w.url, w) for name, w in resolution.wheels.items()})
         for resolution in resolutions
     ]
+
+
+def _with_built_wheels(
+    session: Session, resolutions: list[Resolution], options: LockOptions, reporter: Reporter
+) -> tuple[list[Resolution], Inputs]:
+    """*resolutions* with the wheels that were built, where the settings name a folder for them."""
+    if session.builder is None or not session.settings.built_wheels:
+        return resolutions, session.inputs
+    from minglibc.app.locked_builds import lock_built_wheels  # noqa: PLC0415  150 ms; few locks build
+
+    return lock_built_wheels(session, session.builder, resolutions, reporter, writes=not options.dry_run)
 
 
 def _report_sources(resolutions: Sequence[Resolution], reporter: Reporter) -> None:

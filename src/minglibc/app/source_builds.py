@@ -9,12 +9,15 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.app.capped_builds import CappedBuilds, describe
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind
 from minglibc.build.sdist import open_sdist
+from minglibc.build.verified_wheel import Unverified
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cache.wheels import LockedFile, file_of
+from minglibc.config.settings import TOOLCHAINS
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
@@ -95,6 +98,7 @@ class SourceBuilder:
         self._scratch = ""
         self._inspected: dict[str, Interpreter | None] = {}
         self._known: dict[str, list[Built]] = {}
+        self._capped = _capped_builds(context, targets) if builds else None
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +116,8 @@ class SourceBuilder:
                 return static
             if not self._builds:
                 raise DynamicMetadata(f"the requirements of {release.file.filename} are unknown until it is built")
-            built = [self._build(release, self._interpreters(self._targets[0])[0])]
+            target = self._targets[0]
+            built = [self._build(release, self._interpreters(target)[0], target)]
         return _metadata(built[0])
 
     def build_release(self, release: Release, target: Target, interpreter: Interpreter | None = None) -> Built:
@@ -125,12 +130,14 @@ class SourceBuilder:
             return compatible[0]
         if not self._builds:
             raise IncompatibleBuild(release, target, Incompatibility("has not been built on this machine"))
-        return self._build_with_any(release, target, interpreter, lambda candidate: self._build(release, candidate))
+        return self._build_with_any(
+            release, target, interpreter, lambda candidate: self._build(release, candidate, target)
+        )
 
     def build_project(self, project: LocalProject, target: Target, interpreter: Interpreter | None = None) -> Built:
         """A wheel of the folder in its current state, built on each call; raises IncompatibleBuild and MinglibcError."""
         return self._build_with_any(
-            project, target, interpreter, lambda candidate: self._build_folder(project, candidate)
+            project, target, interpreter, lambda candidate: self._build_folder(project, candidate, target)
         )
 
     def _build_with_any(
@@ -164,12 +171,15 @@ class SourceBuilder:
 
     def _cached(self, release: Release) -> list[Built]:
         if release.digest not in self._known:
-            self._known[release.digest] = self._cache.of(release.digest)
+            cached = self._cache.of(release.digest)
+            suffix = self._capped.suffix if self._capped is not None else ""
+            # What the machine's own compiler has built earlier is not reproducible.
+            self._known[release.digest] = [built for built in cached if built.builder.endswith(suffix)]
         return self._known[release.digest]
 
-    def _build(self, release: Release, interpreter: Interpreter) -> Built:
+    def _build(self, release: Release, interpreter: Interpreter, target: Target) -> Built:
         known = self._known.setdefault(release.digest, [])
-        builder = builder_name(interpreter.machine)
+        builder = self._builder(interpreter, target)
         if earlier := [built for built in known if built.builder == builder]:
             return earlier[0]
         python = interpreter.machine.python
@@ -178,7 +188,7 @@ class SourceBuilder:
         with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
         task = BuildTask(folder, str(release), _hint(release))
-        path = build_wheel(task, interpreter, self._context, scratch)
+        path = self._run(task, release, interpreter, target, scratch)
         built = self._cache.keep(release.digest, builder, path)
         _check_metadata(built, release)
         if not built.path.startswith(scratch):
@@ -186,13 +196,34 @@ class SourceBuilder:
         known.append(built)
         return built
 
-    def _build_folder(self, project: LocalProject, interpreter: Interpreter) -> Built:
+    def _builder(self, interpreter: Interpreter, target: Target) -> str:
+        if self._capped is None:
+            return builder_name(interpreter.machine)
+        return self._capped.builder(self._capped.target_for(target, interpreter))
+
+    def _run(
+        self,
+        task: BuildTask,
+        source: Release | LocalProject,
+        interpreter: Interpreter,
+        target: Target,
+        scratch: str,
+    ) -> str:
+        """The path of the wheel that *interpreter* builds; with a toolchain for the cap, it is checked against it."""
+        if self._capped is None or task.kind == "editable":
+            return build_wheel(task, interpreter, self._context, scratch)
+        try:
+            return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
+        except Unverified as error:
+            raise IncompatibleBuild(source, target, Incompatibility(describe(error.findings))) from error
+
+    def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
         kind: BuildKind = "editable" if project.editable else "wheel"
         task = BuildTask(project.folder, str(project), _hint(project), kind)
-        path = build_wheel(task, interpreter, self._context, tempfile.mkdtemp(dir=self._scratch_folder()))
+        path = self._run(task, project, interpreter, target, tempfile.mkdtemp(dir=self._scratch_folder()))
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        built = Built(path, os.path.basename(path), sha256, builder_name(interpreter.machine))
+        built = Built(path, os.path.basename(path), sha256, self._builder(interpreter, target))
         name = normalize_name(_metadata(built).name)
         if name != project.name:
             raise BuildError(f"the wheel built from {project} is named {name}", hint=_hint(project))
@@ -226,6 +257,13 @@ class SourceBuilder:
         return self._scratch
 
 
+def _capped_builds(context: BuildContext, targets: Sequence[Target]) -> "CappedBuilds | None":
+    """The builds for the cap, where the settings select a toolchain for it."""
+    if context.settings is None or context.settings.toolchain == TOOLCHAINS[0]:
+        return None
+    return CappedBuilds(context, targets)
+
+
 def _hint(source: Release | LocalProject) -> str:
     if isinstance(source, LocalProject):
         return "fix the project, or install what its build needs on this machine"
@@ -256,7 +294,8 @@ def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility
         return None
     needs = worst.version or worst.library or worst.detail
     return Incompatibility(
-        f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}",
+        f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}; "
+        'toolchain = "zig" builds for the cap',
         # The finding's cap is a glibc version, which says nothing about musl.
         worst.lowest_cap if target.cap.libc == "glibc" else None,
     )

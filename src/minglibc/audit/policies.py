@@ -95,6 +95,8 @@ class Policy(NamedTuple):
         return number is not None and newest is not None and number <= newest
 
 
+POLICIES = tuple(GlibcVersion(2, minor) for minor in _NEWEST)
+"""The glibc versions of the policies."""
 _PREFIXES = frozenset(prefix for newest in _NEWEST.values() for prefix in newest)
 
 

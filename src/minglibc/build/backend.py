@@ -8,8 +8,11 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
+from minglibc.build.isolation import Isolation
+from minglibc.build.missing_requirements import missing
+from minglibc.config.files import open_regular
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.model import toml
 from minglibc.model.artifacts import printable
@@ -36,11 +39,15 @@ def has_backend(pyproject: str) -> bool:
 
 
 class Backend:
-    """The build backend of the project in *folder*, run by the interpreter *python*; errors contain *label* and *hint*."""
+    """The build backend of the project in *folder*, run by the interpreter *python*; errors contain *label* and *hint*.
 
-    def __init__(self, folder: str, python: str, *, label: str, hint: str) -> None:
+    With *isolation*, its processes see only what that allows, and their output is added to its log.
+    """
+
+    def __init__(self, folder: str, python: str, *, label: str, hint: str, isolation: Isolation | None = None) -> None:
         self._label = label
         self._hint = hint
+        self._isolation = isolation
         self._timeout = _timeout()
         with self._errors():
             # 50 ms, and cached builds need no backend.
@@ -85,39 +92,60 @@ class Backend:
                 case BackendUnavailable() | BackendInvalid():
                     raise self._failure("can't be imported from the path in [build-system]") from error
                 case subprocess.CalledProcessError() as failed:
-                    raise self._failure(f"failed:\n{_last_lines(failed.output)}") from error
+                    advice = missing(failed.output or "")
+                    raise self._failure(f"failed:\n{_last_lines(failed.output)}{self._log}", advice) from error
                 case other:
                     raise self._failure(f"failed: {printable(str(other))}") from error
         except BuildException as error:
             raise BuildError(f"failed to build {self._label}: {printable(str(error))}", hint=self._hint) from error
 
-    def _failure(self, problem: str) -> BuildError:
-        return BuildError(f"the build backend of {self._label} {problem}", hint=self._hint)
+    def _failure(self, problem: str, advice: str = "") -> BuildError:
+        return BuildError(f"the build backend of {self._label} {problem}", hint=advice or self._hint)
+
+    @property
+    def _log(self) -> str:
+        """Where the complete output is."""
+        return f"\n  the complete output is in {self._isolation.log}" if self._isolation and self._isolation.log else ""
 
     def _run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         # In its own session, so that all processes that the backend starts can be killed.
-        with subprocess.Popen(
-            cmd,
-            cwd=cwd,
-            env=_environment(cmd[0], extra_environ or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
+        isolation = self._isolation
+        variables = os.environ if isolation is None else isolation.environment
+        prefix = () if isolation is None else isolation.prefix
+        with (
+            _opened_log(isolation) as log,
+            subprocess.Popen(
+                [*prefix, *cmd],
+                cwd=cwd,
+                env=_environment(variables, cmd[0], extra_environ or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
             try:
-                output = _output(process, self._timeout)
+                output = _output(process, self._timeout, log)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
         if output is None:
-            raise self._failure(f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT)")
+            raise self._failure(f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
 
 
-def _output(process: "subprocess.Popen[bytes]", timeout: float) -> str | None:
-    """The end of the output of *process*; None if it does not end within *timeout* seconds."""
+@contextmanager
+def _opened_log(isolation: Isolation | None) -> Iterator[IO[bytes] | None]:
+    if isolation is None or not isolation.log:
+        yield None
+        return
+    with open(isolation.log, "ab", opener=open_regular) as log:
+        yield log
+
+
+def _output(process: "subprocess.Popen[bytes]", timeout: float, log: IO[bytes] | None) -> str | None:
+    """The end of the output of *process*; None if it does not end within *timeout* seconds. *log* gets all of it."""
     assert process.stdout is not None
     end = time.monotonic() + timeout
     output = b""
@@ -126,6 +154,8 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float) -> str | None:
         ready, _, _ = select.select([process.stdout], [], [], 0.1 if process.poll() is None else 0)
         chunk = os.read(process.stdout.fileno(), _CHUNK) if ready else b""
         output = (output + chunk)[-_MOST_OUTPUT:]
+        if log is not None:
+            log.write(chunk)
         if not chunk and process.poll() is not None:
             return output.decode("utf-8", "replace")
         if ready and not chunk:
@@ -140,12 +170,12 @@ def _last_lines(output: str | None) -> str:
     return "\n".join(f"  {printable(line.expandtabs())}" for line in lines) or "  (no output)"
 
 
-def _environment(python: str, extra: Mapping[str, str]) -> dict[str, str]:
-    environment = {**os.environ, **extra}
+def _environment(variables: Mapping[str, str], python: str, extra: Mapping[str, str]) -> dict[str, str]:
+    environment = {**variables, **extra}
     # They would make the backend's interpreter import from another one's library.
     for name in ("PYTHONHOME", "PYTHONPATH"):
         environment.pop(name, None)
-    environment["PATH"] = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", os.defpath)])
+    environment["PATH"] = os.pathsep.join([os.path.dirname(python), variables.get("PATH", os.defpath)])
     return environment
 
 

@@ -13,10 +13,16 @@ from minglibc.lock.selection import Machine
 
 # Each format has a folder of its own; those of other formats are never read.
 FOLDER = "built-1"
+# What zig builds on first use for each target, and the output of builds.
+ZIG = "zig-1"
+LOGS = "logs-1"
 
 
 class Built(NamedTuple):
-    """A built wheel: its path, its file name, its SHA-256, and its builder (``cp311-x86_64-glibc2.36``)."""
+    """A built wheel: its path, its file name, its SHA-256, and its builder.
+
+    The builder is ``cp311-x86_64-glibc2.36``, or for a toolchain with a cap ``cp311-x86_64-glibc2.17-zig0.17.1``.
+    """
 
     path: str
     filename: str

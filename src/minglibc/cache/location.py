@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # The folder of pages and metadata: each format has one of its own, and those of other formats are never read.
 INDEX_FORMAT = "index-v5"
 # The folders of all formats; other folders beside them are not minglibc's.
-PREFIXES = ("index-v", "wheels-", "unpacked-", "built-", "digests-", "scripts-")
+PREFIXES = ("index-v", "wheels-", "unpacked-", "built-", "digests-", "scripts-", "zig-", "logs-")
 # The folder of this process where the cache can't be used.
 _temporary: list[str] = []
 

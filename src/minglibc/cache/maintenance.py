@@ -11,11 +11,12 @@ from minglibc.cache import built_wheels, location, unpacked_wheels, wheels
 from minglibc.config import inputs
 from minglibc.lock import digest
 
-CURRENT = (location.INDEX_FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER)
+_BUILDS = (built_wheels.ZIG, built_wheels.LOGS)
+CURRENT = (location.INDEX_FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER, *_BUILDS)
 _KINDS = (*CURRENT, inputs.SCRIPTS)
 
 # Each kind of cache with the number of its format; other folders are never touched.
-_FORMAT = re.compile(r"(index-v|wheels-|unpacked-|built-|digests-|scripts-)([0-9]{1,6})")
+_FORMAT = re.compile(r"(index-v|wheels-|unpacked-|built-|digests-|scripts-|zig-|logs-)([0-9]{1,6})")
 
 
 class Entry(NamedTuple):
@@ -84,7 +85,8 @@ def _environments(folder: str) -> Iterator[str]:
 
 
 def _has_environments(path: str) -> bool:
-    return os.path.basename(path).startswith("scripts-")
+    # zig's own cache, with a folder for each version, is invalid if some of its files are missing.
+    return os.path.basename(path).startswith(("scripts-", "zig-"))
 
 
 def formats(folder: str) -> list[str]:

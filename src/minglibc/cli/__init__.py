@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "Run a command in the environment, syncing it first if needed",
     "add": "Add requirements to the project",
     "remove": "Remove requirements from the project",
+    "build": "Build wheels of packages from source, for all targets",
     "check": "Check that binaries are compatible with the cap",
     "outdated": "List packages that the cap holds back, and known vulnerabilities",
     "why": "Explain why a version was selected",
@@ -40,6 +41,7 @@ _OTHER_NAMES = {
     "clean": "cache clear",
     "audit": "outdated",
     "compile": "lock",
+    "wheel": "build",
 }
 EXIT_INTERRUPTED = 130
 

@@ -124,6 +124,17 @@ def add_targets(parser: ArgumentParser) -> None:
     add("--arch", action="append", metavar="NAME", help="an architecture to lock for; can be repeated")
 
 
+def add_toolchain(parser: ArgumentParser) -> None:
+    """The option that selects the compilers of builds."""
+    from minglibc.config.settings import TOOLCHAINS  # noqa: PLC0415  20 ms, and an unchanged `run` reads no settings
+
+    parser.add_argument(
+        "--toolchain",
+        choices=TOOLCHAINS,
+        help="the compilers for builds from source: the machine's own, or zig's, which build for the cap",
+    )
+
+
 def add_lock(parser: ArgumentParser) -> None:
     """The option that names another lock than the project's."""
     parser.add_argument("--lock", metavar="FILE", help="use this lock instead of the project's, e.g. pylock.tools.toml")
@@ -216,4 +227,5 @@ def target_overrides(arguments: Namespace) -> "Overrides":
     from minglibc.config.settings import Overrides  # noqa: PLC0415  20 ms, and an unchanged `run` reads no settings
 
     pythons, architectures = tuple(arguments.python or ()), tuple(arguments.arch or ())
-    return Overrides(arguments.glibc, arguments.musl, pythons, architectures)
+    toolchain = getattr(arguments, "toolchain", None)
+    return Overrides(arguments.glibc, arguments.musl, pythons, architectures, toolchain=toolchain)

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from minglibc.app.lock import LockOptions
-from minglibc.cli.args import ArgumentParser, add_index, add_targets, common_options, target_overrides
+from minglibc.cli.args import ArgumentParser, add_index, add_targets, add_toolchain, common_options, target_overrides
 from minglibc.cli.lock_output import check, lock
 from minglibc.cli.output import Terminal
 from minglibc.config.lock_source import POLICIES
@@ -26,6 +26,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
     _add_source(parser)
     add_targets(parser)
+    add_toolchain(parser)
     add_index(parser)
 
 

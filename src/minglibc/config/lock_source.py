@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 POLICIES = ("nearest", "same", "newest")
 DEFAULT_POLICY = POLICIES[0]
 # The options that are recorded in a lock of requirements files or of a script; a project has them in pyproject.toml.
-_RECORDED = {"glibc": "--glibc", "musl": "--musl", "python": "--python", "architectures": "--arch"}
+_RECORDED = {
+    "glibc": "--glibc",
+    "musl": "--musl",
+    "python": "--python",
+    "architectures": "--arch",
+    "toolchain": "--toolchain",
+}
 
 
 class LockSource(NamedTuple):

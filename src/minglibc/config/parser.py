@@ -1,5 +1,6 @@
 """pyproject.toml → Settings: [project], [dependency-groups] and [tool.minglibc]; all mistakes are reported together."""
 
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from minglibc.config import workspace
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
+from minglibc.config.lock_source import leaves_folder
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
 from minglibc.config.settings import (
     FILE_CONFLICTS,
     FORK_STRATEGIES,
     KEYS,
     RESOLUTIONS,
+    TOOLCHAINS,
     OtherSources,
     Overrides,
     PathSource,
@@ -142,6 +145,8 @@ def parse_document(
         fork_strategy=problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
         files=dynamic_files,
         default_pythons=parser.default,
+        toolchain=problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
+        built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
     )
 
 
@@ -259,6 +264,18 @@ def _default_groups(table: Mapping[str, Any], groups: Mapping[str, Any], problem
         if name not in groups:
             problems.add(problems.key("default-groups"), f"lists {name!r}, which is not a dependency group; {defined}")
     return tuple(dict.fromkeys(names))
+
+
+def _built_wheels(value: object, problems: Problems) -> str:
+    """The folder for built wheels, without a slash at its end."""
+    key = problems.key("built-wheels")
+    if not isinstance(value, str) or leaves_folder(value) or not value.isprintable():
+        problems.unexpected(key, value, 'expected a folder of the project, such as "wheels"')
+        return ""
+    path = posixpath.normpath(value) if value else ""
+    if path == ".":
+        problems.unexpected(key, value, 'expected a folder of the project, such as "wheels"')
+    return path
 
 
 def _prereleases(table: Mapping[str, Any], problems: Problems) -> bool | frozenset[str]:

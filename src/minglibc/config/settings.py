@@ -14,6 +14,7 @@ DEFAULT_ARCHITECTURES = ("x86_64",)
 RESOLUTIONS = ("highest", "lowest", "lowest-direct")
 FORK_STRATEGIES = ("fewest", "requires-python")
 FILE_CONFLICTS = ("warn", "error")
+TOOLCHAINS = ("system", "zig")
 
 # The keys of [tool.minglibc].
 KEYS = (
@@ -40,6 +41,8 @@ KEYS = (
     "cpu",
     "resolution",
     "fork-strategy",
+    "toolchain",
+    "built-wheels",
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")
 INDEX_FORMATS = ("simple", "flat")
@@ -57,6 +60,7 @@ class Overrides(NamedTuple):
     prereleases: bool | None = None
     exclude_newer: str | None = None
     resolution: str | None = None
+    toolchain: str | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -142,3 +146,7 @@ class Settings(NamedTuple):
     """The other files that the settings were read from, relative to the lock's folder."""
     default_pythons: "DefaultPythons | None" = None
     """The Pythons that were selected without a setting; None where one names them."""
+    toolchain: str = TOOLCHAINS[0]
+    """The compilers that builds use."""
+    built_wheels: str = ""
+    """The folder, from the lock's folder, for wheels that `lock` builds; empty where the lock has sources instead."""

@@ -1,0 +1,107 @@
+"""Builds with compilers for a target's cap: isolated, logged, checked, and written with the tag that they meet."""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+
+from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.audit.rules import Finding
+from minglibc.build.isolation import isolate, without_network
+from minglibc.build.toolchain import create_toolchain, find_zig, zig_target
+from minglibc.build.verified_wheel import verify_wheel
+from minglibc.cache.built_wheels import LOGS, ZIG, builder_name
+from minglibc.cache.location import make_folders
+from minglibc.install.interpreter import Interpreter
+from minglibc.lock.selection import Machine
+from minglibc.model.targets import Target
+
+_NO_NETWORK_WARNING = (
+    "builds can use the network: this system does not allow `unshare --net`, which would prevent it (util-linux, and "
+    "user namespaces)"
+)
+
+
+class CappedBuilds:
+    """Builds with zig's compilers for the lowest cap among the targets that share an interpreter."""
+
+    def __init__(self, context: BuildContext, targets: Sequence[Target]) -> None:
+        self._context = context
+        self._targets = targets
+        self._zig = find_zig()
+        self._warned = False
+
+    def target_for(self, target: Target, interpreter: Interpreter) -> Target:
+        """What *interpreter* builds for when *target* needs a wheel: one wheel serves all targets that differ in their caps."""
+        machine = interpreter.machine
+        own = Target(machine.python, machine.architecture, target.cap)
+        kind = (own.python.minor, own.python.free_threaded, own.architecture, own.cap.libc)
+        caps = [
+            other.cap
+            for other in self._targets
+            if (other.python.minor, other.python.free_threaded, other.architecture, other.cap.libc) == kind
+        ]
+        return own._replace(cap=min([target.cap, *caps]))
+
+    @property
+    def suffix(self) -> str:
+        """The end of the names of all builders with this toolchain."""
+        return f"-{self._zig}"
+
+    def builder(self, target: Target) -> str:
+        """The name of the builder for *target*, which the cache keeps apart from others."""
+        return f"{builder_name(Machine(target.python, target.architecture, target.cap))}{self.suffix}"
+
+    def build(self, task: BuildTask, interpreter: Interpreter, target: Target, scratch: str) -> str:
+        """The path of a wheel for *target* below *scratch*; raises Unverified and MinglibcError."""
+        zig_target(target)
+        if not without_network() and not self._warned:
+            self._warned = True
+            self._context.reporter.warn(_NO_NETWORK_WARNING)
+        cache = self._context.common.cache_folder
+        python = interpreter.machine.python
+        threads = "t" if python.free_threaded else ""
+        include = os.path.join(interpreter.base_prefix, "include", f"python{python.short}{threads}")
+        tools = create_toolchain(
+            self._zig,
+            target,
+            os.path.join(scratch, "toolchain"),
+            scratch=scratch,
+            cache=os.path.join(cache, ZIG),
+            include=include,
+        )
+        log = self._log(task, self.builder(target))
+        isolation = isolate(scratch, tools.environment, log)
+        started = time.monotonic()
+        path = build_wheel(task, interpreter, self._context, scratch, isolation)
+        verified = os.path.join(scratch, "verified")
+        os.makedirs(verified)
+        wheel = verify_wheel(path, target, verified)
+        self._context.reporter.info(
+            f"Built {os.path.basename(wheel.path)} in {time.monotonic() - started:.0f}s (log: {log})"
+        )
+        return wheel.path
+
+    def _log(self, task: BuildTask, builder: str) -> str:
+        """The path of a new log, which starts with what is built."""
+        folder = os.path.join(self._context.common.cache_folder, LOGS)
+        make_folders(folder)
+        name = re.sub(r"[^A-Za-z0-9._+-]+", "-", task.label)[-80:].strip("-.")
+        path = os.path.join(folder, f"{name}-{builder}.log")
+        temporary = f"{path}.{os.getpid()}"
+        with open(temporary, "w", encoding="utf-8", errors="replace") as file:
+            file.write(f"{task.label}: {builder}\n")
+        os.replace(temporary, path)
+        return path
+
+
+def describe(findings: Sequence[Finding]) -> str:
+    """What the worst of *findings* needs, in words that follow "it"."""
+    libraries = list(
+        dict.fromkeys(finding.library for finding in findings if finding.version == "" and finding.library)
+    )
+    if libraries:
+        return f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
+    worst = findings[-1]
+    needs = worst.version or worst.library or worst.detail
+    return f"needs {needs} ({worst.path}), although it was built for the cap"

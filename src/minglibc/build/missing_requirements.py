@@ -1,0 +1,64 @@
+"""What the output of a failed build says is missing on this machine."""
+
+import re
+from typing import NamedTuple
+
+
+class _Message(NamedTuple):
+    """A message of compilers and build tools, and the advice for it, which may contain the name that it matches."""
+
+    pattern: re.Pattern[str]
+    advice: str
+
+
+_NO_LIBRARIES = "with the zig toolchain, only what the package itself contains can be compiled and linked"
+_MESSAGES = (
+    _Message(
+        re.compile(r"'?(Python\.h)'?(?: file not found|: No such file)"),
+        "the headers of the interpreter are missing; install its development package (python3-dev, python3-devel)",
+    ),
+    _Message(
+        re.compile(r"fatal error: '?(?!Python\.h)([^\s':]+)'?(?: file not found|: No such file or directory)"),
+        "the header {name} is missing; " + _NO_LIBRARIES,
+    ),
+    _Message(
+        re.compile(r"unable to find (?:dynamic|static) system library ['\"]([^'\"]+)['\"]"),
+        "the library {name} is not available; " + _NO_LIBRARIES,
+    ),
+    _Message(re.compile(r"cannot find -l([^\s:]+)"), "the library {name} is missing; install its development package"),
+    _Message(
+        re.compile(r"ERROR: Dependency ['\"]([^'\"]+)['\"] not found"),
+        "the library {name} is not available; " + _NO_LIBRARIES,
+    ),
+    _Message(
+        re.compile(r"Could NOT find ([A-Za-z0-9_]+)"),
+        "CMake did not find {name}; " + _NO_LIBRARIES,
+    ),
+    _Message(
+        re.compile(
+            r"(?i)can'?t find (rust) compiler|(cargo), the rust package manager, is not installed"
+            r"|No such file or directory: '(cargo|rustc)'|(rust) compiler is not (?:found|installed)"
+        ),
+        "the package needs a Rust compiler; install one (rustup, or the packages rustc and cargo)",
+    ),
+    _Message(
+        re.compile(r"(failed to download|failed to get|Couldn't resolve host|attempting to make an HTTP request)"),
+        "the build needs files from the network, which builds can't use; "
+        "run `cargo fetch` for its crates first, or choose a release that contains them",
+    ),
+    _Message(
+        re.compile(r"(Network is unreachable|Temporary failure in name resolution|Name or service not known)"),
+        "the build needs files from the network, which builds can't use; choose a release that contains them",
+    ),
+)
+
+
+def missing(output: str) -> str:
+    """What to do about the first thing that *output* says is missing; empty if it says nothing known."""
+    first: tuple[int, str] | None = None
+    for message in _MESSAGES:
+        match = message.pattern.search(output)
+        if match is not None and (first is None or match.start() < first[0]):
+            name = next(group for group in match.groups() if group)
+            first = match.start(), message.advice.format(name=name)
+    return first[1] if first else ""

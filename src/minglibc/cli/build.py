@@ -1,0 +1,72 @@
+"""`minglibc build`: wheels of packages for all targets."""
+
+from argparse import Namespace
+
+from minglibc.app.build import BuildOptions, build_wheels
+from minglibc.cli.args import (
+    ArgumentParser,
+    add_index,
+    add_targets,
+    add_toolchain,
+    common_options,
+    target_overrides,
+)
+from minglibc.cli.output import Terminal, plural, print_json, print_message
+from minglibc.errors import EXIT_CANNOT
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments of `build`."""
+    parser.add_argument(
+        "requirements",
+        nargs="*",
+        metavar="NAME",
+        help="a package, or a requirement such as lz4==4.4.4 (default: what the lock has from source)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        variable=False,
+        metavar="DIR",
+        help="the folder for the wheels (default: built-wheels in [tool.minglibc])",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
+    add_targets(parser)
+    add_toolchain(parser)
+    add_index(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Build the wheels and print their paths."""
+    options = BuildOptions(
+        common_options(arguments), arguments.requirements, arguments.output, target_overrides(arguments)
+    )
+    with Terminal.of(arguments) as terminal:
+        outcomes = build_wheels(options, terminal)
+    paths = list(dict.fromkeys(outcome.wheel for outcome in outcomes if outcome.wheel))
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        assert outcome.error is not None
+        hint = f"\nhint: {outcome.error.hint}" if outcome.error.hint else ""
+        print_message(f"error: {outcome.error.message}{hint}")
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "release": outcome.release,
+                    "target": outcome.target.table,
+                    "wheel": outcome.wheel or None,
+                    "seconds": round(outcome.seconds, 3),
+                    "error": outcome.error.message if outcome.error is not None else None,
+                }
+                for outcome in outcomes
+            ]
+        )
+    else:
+        for path in paths:
+            print(path)
+    failures = f", {len(failed)} failed" if failed else ""
+    terminal.info(
+        f"Built {plural(len(paths), 'wheel')} for {plural(len({o.target for o in outcomes}), 'target')}{failures}"
+    )
+    return EXIT_CANNOT if failed else 0

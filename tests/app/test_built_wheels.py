@@ -1,0 +1,181 @@
+"""`toolchain = "zig"` and `built-wheels`: wheels that `lock` and `build` write to a folder of the project."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from minglibc.app import capped_builds
+from minglibc.build.toolchain import Zig
+from tests.support.commands import read_lock
+from tests.support.environments import LockedProject, check_whole, installed
+from tests.support.index import IndexServer
+from tests.support.sdists import build_source
+from tests.support.wheels import build_wheel
+
+ZIG = 'allow-sdist = ["a"]\ntoolchain = "zig"\n'
+BUILT = f'{ZIG}built-wheels = "wheels"\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> LockedProject:
+    """A project whose builds need no compiler."""
+    monkeypatch.setattr(capped_builds, "find_zig", lambda: Zig("/nonexistent/zig", "0"))
+    return LockedProject(tmp_path / "project", index)
+
+
+def wheels(project: LockedProject) -> list[str]:
+    """The files in the folder of built wheels."""
+    folder = project.folder / "wheels"
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def test_locked_by_path_and_hash(project: LockedProject, index: IndexServer) -> None:
+    """`lock` writes the wheel that it built to the folder, and `sync` installs that file without the index."""
+    index.add(build_source("a", "1.0", needs="2.14", requires=["b"]))
+    index.add(build_wheel("b", "1.0"))
+    project.write(["a"], more=BUILT)
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    (name,) = wheels(project)
+    (package, _) = read_lock(project.folder).pylock.packages
+    assert package.wheels is not None
+    assert package.sdist is None
+    (wheel,) = package.wheels
+    assert f"wheels/{name}" == wheel.path
+    content = (project.folder / "wheels" / name).read_bytes()
+    assert {"sha256": hashlib.sha256(content).hexdigest()} == wheel.hashes
+    assert f"built from source: a 1.0 ({name})" in ran.err
+    assert 0 == project.sync().code
+    check_whole(project.venv)
+    assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
+    assert 0 == project.command("lock", "--check").code
+
+
+def test_changed_wheel_makes_the_lock_stale(project: LockedProject, index: IndexServer) -> None:
+    """If the built wheel is missing or changed, the lock is stale, and `lock` writes it again."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.lock("a", more=BUILT)
+    (name,) = wheels(project)
+    path = project.folder / "wheels" / name
+    content = path.read_bytes()
+    for change in (path.unlink, lambda: path.write_bytes(b"other")):
+        change()
+        assert 1 == project.command("lock", "--check").code
+        assert 0 == project.command("lock").code
+        assert content == path.read_bytes()
+
+
+def test_dry_run_writes_nothing(project: LockedProject, index: IndexServer) -> None:
+    """`lock --dry-run` builds, and writes neither the lock nor the wheel."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.write(["a"], more=BUILT)
+    assert 0 == project.command("lock", "--dry-run").code
+    assert [] == wheels(project)
+
+
+def test_above_the_cap_is_not_locked(project: LockedProject, index: IndexServer) -> None:
+    """A build that needs more than the cap is skipped with what it needs, although it was made for the cap."""
+    index.add(build_source("a", "1.0", needs="2.31"))
+    project.write(["a"], more=BUILT)
+    ran = project.command("lock")
+    assert 1 == ran.code
+    assert "needs GLIBC_2.31" in ran.err
+    assert [] == wheels(project)
+
+
+def test_system_builds_name_the_toolchain(project: LockedProject, index: IndexServer) -> None:
+    """The rejection of a wheel that this machine's compiler built names the toolchain that builds for the cap."""
+    index.add(build_source("a", "1.0", needs="2.31"))
+    project.write(["a"], more='allow-sdist = ["a"]\n')
+    ran = project.command("lock")
+    assert 1 == ran.code
+    assert 'toolchain = "zig"' in ran.err
+
+
+def test_lock_option(project: LockedProject, index: IndexServer) -> None:
+    """`--toolchain` selects the compilers, as the setting does; without zig it is an error that names the extra."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.write(["a"], more='allow-sdist = ["a"]\nbuilt-wheels = "wheels"\n')
+    ran = project.command("lock", "--toolchain", "zig")
+    assert 0 == ran.code, ran.err
+    (name,) = wheels(project)
+    assert name.startswith("a-1.0-1minglibc-")
+
+
+def test_logs(project: LockedProject, index: IndexServer) -> None:
+    """The output of a build is in a file that messages name, and a failed build shows its end."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.write(["a"], more=BUILT)
+    ran = project.command("lock")
+    log = Path(ran.err.partition("(log: ")[2].partition(")")[0])
+    assert log.is_file()
+    assert log.read_text().startswith("a 1.0: cp3")
+
+
+@pytest.mark.parametrize("folder", ["../wheels", "/wheels", "."])
+def test_folders_outside_of_the_project(project: LockedProject, folder: str) -> None:
+    """Only a folder below the project can be named."""
+    project.write(["a"], more=f'built-wheels = "{folder}"\n')
+    ran = project.command("lock")
+    assert 2 == ran.code
+    assert "tool.minglibc.built-wheels" in ran.err
+
+
+def test_links_out_of_the_project(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
+    """A link that leads out of the project is not followed."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.write(["a"], more=BUILT)
+    (tmp_path / "other").mkdir()
+    (project.folder / "wheels").symlink_to(tmp_path / "other")
+    ran = project.command("lock")
+    assert 2 == ran.code
+    assert "leads out of" in ran.err
+    assert [] == os.listdir(tmp_path / "other")
+
+
+def test_build_command(project: LockedProject, index: IndexServer) -> None:
+    """`build` writes wheels of named packages, and one failure does not prevent the others."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    index.add(build_source("a", "2.0", needs="2.14"))
+    index.add(build_source("c", "1.0", needs="2.31"))
+    project.write([], more='toolchain = "zig"\n')
+    ran = project.command("build", "a==1.0", "c", "-o", str(project.folder / "out"))
+    assert 1 == ran.code
+    assert "error: the wheel built here from c 1.0 is incompatible" in ran.err
+    assert "Built 1 wheel for 1 target, 1 failed" in ran.err
+    (path,) = ran.out.splitlines()
+    assert Path(path).is_file()
+    assert Path(path).name.startswith("a-1.0-1minglibc-")
+
+
+def test_build_command_follows_the_lock(project: LockedProject, index: IndexServer) -> None:
+    """Without names, `build` writes what the lock has from source, in the locked version."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.lock("a", more=BUILT)
+    index.add(build_source("a", "2.0", needs="2.14"))
+    (name,) = wheels(project)
+    (project.folder / "wheels" / name).unlink()
+    ran = project.command("build", "--json")
+    assert 0 == ran.code, ran.err
+    (entry,) = json.loads(ran.out)
+    assert "a 1.0" == entry["release"]
+    assert [name] == wheels(project)
+
+
+def test_build_command_needs_a_folder(project: LockedProject, index: IndexServer) -> None:
+    """Without a folder, and without anything to build, the error says what to name."""
+    project.write([], more='toolchain = "zig"\n')
+    assert "-o" in project.command("build", "a").err
+    assert "name the packages" in project.command("build", "-o", "out").err
+
+
+def test_build_of_an_unknown_release(project: LockedProject, index: IndexServer) -> None:
+    """A version without a source distribution is an error that names it."""
+    index.add(build_wheel("a", "1.0"))
+    project.write([], more='toolchain = "zig"\n')
+    ran = project.command("build", "a==1.0", "-o", "out")
+    assert 1 == ran.code
+    assert "no release of a==1.0 has a source distribution" in ran.err

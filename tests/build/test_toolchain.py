@@ -1,0 +1,156 @@
+"""Compilers for the cap: the arguments that zig gets, and the environment of builds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minglibc.build import isolation, toolchain
+from minglibc.build._zig_compiler import command, translate
+from minglibc.build.missing_requirements import missing
+from minglibc.errors import SettingsError
+from minglibc.model.targets import LIBCS, PythonVersion, Target
+
+
+def target(cap: str, architecture: str = "x86_64", libc: str = "glibc") -> Target:
+    """A target with Python 3.11."""
+    return Target(PythonVersion.parse("3.11"), architecture, LIBCS[libc].parse(cap))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-O2 -fPIC -c a.c -o a.o", "-O2 -fPIC -c a.c -o a.o"),
+        ("-g -ggdb3 -gdwarf-4 -flto=auto -fno-semantic-interposition -specs=/x -m64 -pipe -mtune=generic a.c", "a.c"),
+        ("-I/usr/include -I /usr/include -isystem /usr/include/x86_64-linux-gnu -I include", "-I include"),
+        ("-L/usr/lib -L/usr/lib/x86_64-linux-gnu -L/lib64 -Llib -L/opt/lib", "-Llib -L/opt/lib"),
+        ("-I/usr/include/python3.11", "-I/usr/include/python3.11"),
+        ("-march=x86-64-v2 -march=native -mavx2", "-march=x86_64_v2 -mavx2"),
+        ("-Wp,-D_FORTIFY_SOURCE=2 -Wp,-MD,x.d", "-D_FORTIFY_SOURCE=2 -MD -MF x.d"),
+        ("-lstdc++ -lgcc_s -lgcc -latomic -lm", "-lc++ -lunwind -lm"),
+        ("-Wl,-O1 -Wl,-Bsymbolic-functions -Wl,--as-needed", "-Wl,--as-needed"),
+        ("-Wl,-z,relro,-z,now -Wl,-z,pack-relative-relocs", "-Wl,-z,relro -Wl,-z,now"),
+        (
+            "-Wl,--exclude-libs,ALL -Wl,-soname,x.so -Wl,-rpath,/x -Wl,-R/y",
+            "-Wl,-soname,x.so -Wl,-rpath,/x -Wl,-rpath,/y",
+        ),
+        ("-Xlinker --version-script -Xlinker map", "-Wl,--version-script,map"),
+        ("-Wl,-lz,-L/usr/lib", "-lz"),
+        ("-Werror -Werror=implicit-function-declaration", "-Werror=implicit-function-declaration"),
+    ],
+)
+def test_translated_arguments(arguments: str, expected: str) -> None:
+    """Arguments that zig rejects, and this machine's own headers and libraries, are left out."""
+    assert expected.split() == translate(arguments.split())
+
+
+def test_compilers_target_the_cap() -> None:
+    """Each call has the target, no checks of zig's debug mode, and no path of the build."""
+    called = command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", ["-c", "a.c"])
+    assert ["cc", "-target", "x86_64-linux-gnu.2.17"] == called[:3]
+    assert {"-fno-sanitize=undefined", "-O2", "-g0", "-ffile-prefix-map=/scratch=/build"} <= set(called)
+    assert "-s" not in called
+    assert "-s" in command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", ["-shared", "a.o", "-o", "a.so"])
+    assert "c++" == command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", ["-c", "a.cpp"])[0]
+
+
+def test_response_files(tmp_path: Path) -> None:
+    """The arguments in a response file are translated too."""
+    (tmp_path / "arguments").write_text("-c 'a b.c'\n-L/usr/lib")
+    called = command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", [f"@{tmp_path}/arguments"])
+    assert "a b.c" in called
+    assert "-L/usr/lib" not in called
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (target("2.17"), "x86_64-linux-gnu.2.17"),
+        (target("2.28", architecture="aarch64"), "aarch64-linux-gnu.2.28"),
+        (target("1.2", libc="musl"), "x86_64-linux-musl"),
+    ],
+)
+def test_target_names(of: Target, expected: str) -> None:
+    """zig's name has the architecture, the C library and its version."""
+    assert expected == toolchain.zig_target(of)
+
+
+@pytest.mark.parametrize("impossible", [target("2.12"), target("2.28", architecture="s390x")])
+def test_impossible_targets(impossible: Target) -> None:
+    """A target that zig has no C library for is an error."""
+    with pytest.raises(SettingsError, match="can't build for"):
+        toolchain.zig_target(impossible)
+
+
+def test_missing_zig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package ziglang, the error names the extra."""
+    monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="ziglang") as raised:
+        toolchain.find_zig()
+    assert "minglibc[zig]" in raised.value.hint
+
+
+def test_compilers_are_scripts_that_start_zig(tmp_path: Path) -> None:
+    """A folder with a space works, and the tools that builds look for by name are there."""
+    zig = tmp_path / "zig"
+    zig.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    zig.chmod(0o755)
+    folder = tmp_path / "tool chain"
+    tools = toolchain.create_toolchain(
+        toolchain.Zig(str(zig), "1"), target("2.17"), str(folder), scratch=str(tmp_path), cache="/c", include="/i"
+    )
+    for variable in ("CC", "CXX", "AR", "RANLIB", "LD", "STRIP"):
+        assert os.access(tools.environment[variable], os.X_OK)
+    printed = subprocess.check_output([tools.environment["CC"], "-c", "a b.c", "-pipe"], text=True).splitlines()
+    assert ["cc", "-target", "x86_64-linux-gnu.2.17"] == printed[:3]
+    assert "a b.c" in printed
+    assert "-pipe" not in printed
+    assert ["ar", "rcs"] == subprocess.check_output([tools.environment["AR"], "rcs"], text=True).splitlines()
+    assert "CMAKE_C_COMPILER" in Path(tools.environment["CMAKE_TOOLCHAIN_FILE"]).read_text()
+
+
+def test_isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build sees allowed variables and a temporary home, and not the credentials of this environment."""
+    monkeypatch.setenv("MINGLIBC_INDEX_URL", "https://user:secret@example.invalid/")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    isolated = isolation.isolate(str(tmp_path), {"CC": "cc"}, "")
+    assert "C.UTF-8" == isolated.environment["LANG"]
+    assert "cc" == isolated.environment["CC"]
+    assert "secret" not in str(isolated.environment)
+    assert os.path.isdir(isolated.environment["HOME"])
+    assert isolated.environment["HOME"].startswith(str(tmp_path))
+
+
+def test_no_network() -> None:
+    """A process of a build can't reach a server on this machine."""
+    prefix = isolation.without_network()
+    if not prefix:
+        pytest.skip("this system does not allow network namespaces")
+    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); socket.create_connection(s.getsockname(), 2)"
+    ran = subprocess.run([*prefix, sys.executable, "-c", code], capture_output=True, check=False)
+    assert ran.returncode
+    assert b"unreachable" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("a.c:1:10: fatal error: 'ffi.h' file not found", "the header ffi.h is missing"),
+        ("a.c:1:10: fatal error: ffi.h: No such file or directory", "the header ffi.h is missing"),
+        ("fatal error: 'Python.h' file not found", "python3-dev"),
+        ('error: unable to find dynamic system library "pq" using strategy', "the library pq is not available"),
+        ("/usr/bin/ld: cannot find -lpq: No such file", "the library pq is missing"),
+        ('../meson.build:9:0: ERROR: Dependency "cairo" not found', "the library cairo is not available"),
+        ("error: can't find Rust compiler", "Rust"),
+        ("error: failed to download from `https://index.crates.io`", "cargo fetch"),
+        ("socket: Network is unreachable", "the network"),
+        ("a.c:3: error: expected ';'", ""),
+    ],
+)
+def test_advice_for_failed_builds(output: str, expected: str) -> None:
+    """The output of a failed build leads to the next step."""
+    advice = missing(output)
+    assert expected in advice
+    assert bool(expected) == bool(advice)
