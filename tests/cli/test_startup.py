@@ -100,7 +100,7 @@ WARM = {
     "lock": {"changes", "digest", "document", "source_files"},
     "insight": {"held_back", "shared_versions"},
     "resolve": {
-        *("candidates", "multi_target", "passes", "prefetch", "resolution", "resolver"),
+        *("candidates", "multi_target", "passes", "resolution", "resolver"),
     },
     "config": {
         *("atomic_file", "extras_and_groups", "files", "folder_lock", "index_settings", "lock_source", "parser"),

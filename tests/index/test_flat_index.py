@@ -219,7 +219,7 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
     for link in links:
         (root / "links.html").write_text(f'<a href="{link}">corp</a>')
         url = f"file://{root}/links.html"
-        index = Index(url, Store(str(tmp_path / "cache")), Speculation([], []), flat=[url], root=str(root))
+        index = Index(url, Store(str(tmp_path / "cache")), lambda: Speculation([], []), flat=[url], root=str(root))
         wheel = index.project("corp").wheels(0)[0]
         verdict = compatibility.check(wheel)
         assert isinstance(verdict, Rejection)

@@ -53,7 +53,7 @@ class BuildContext(NamedTuple):
             self.settings,
             self.common,
             Store(self.common.cache_folder),
-            Speculation([compatibility], roots),
+            lambda: Speculation([compatibility], roots),
             folder=self.folder,
             fallback=self.index_url,
         )

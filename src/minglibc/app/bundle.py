@@ -130,7 +130,7 @@ def _newest_pip(project: LockedProject, target: Target, common: CommonOptions, r
         settings,
         common,
         Store(common.cache_folder, on_trouble=reporter.warn),
-        Speculation([compatibility], roots),
+        lambda: Speculation([compatibility], roots),
         folder=project.folder,
         fallback=index_of_lock(project.lock),
     )

@@ -10,17 +10,17 @@ from minglibc.errors import SettingsError
 from minglibc.index.client import DEFAULT_INDEX_URL, Index
 from minglibc.index.credentials import Credentials, without_credentials
 from minglibc.model.urls import display_url
-from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
     from minglibc.lock.reader import Lock
+    from minglibc.resolve.prefetch import Speculation
 
 
 def open_index(
     settings: Settings | None,
     common: CommonOptions,
     store: Store,
-    speculation: Speculation,
+    speculation: "Callable[[], Speculation]",
     *,
     folder: str,
     fallback: str = DEFAULT_INDEX_URL,

@@ -20,13 +20,13 @@ from minglibc.model.compatibility import Listing, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import Solve
-from minglibc.resolve.prefetch import Speculation
 from minglibc.resolve.resolution import Resolution
 from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
     from minglibc.app.build_environment import BuildContext
     from minglibc.app.source_builds import SourceBuilder
+    from minglibc.resolve.prefetch import Speculation
 
 
 def _no_metadata(sdist: Sdist) -> CoreMetadata:
@@ -83,7 +83,12 @@ def open_session(
     listing = is_listed or _listing(request)
     compatibilities = compatibilities_of(settings, settings.targets, listing)
     store = Store(common.cache_folder, on_trouble=reporter.warn)
-    speculation = Speculation(compatibilities, roots, preferences=(preferences or {}).items())
+
+    def speculation() -> "Speculation":
+        from minglibc.resolve.prefetch import Speculation  # noqa: PLC0415  0.5 ms, where the cache has all pages
+
+        return Speculation(compatibilities, roots, preferences=(preferences or {}).items())
+
     index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
     inputs = _inputs(request, settings, index)
 

@@ -52,7 +52,7 @@ class Binaries:
         try:
             return [
                 Binary(distribution, path, msgspec.convert(content, _CONTENTS[kind]))
-                for path, kind, content in entry[0]
+                for path, kind, content in entry.head
             ]
         except (ValueError, KeyError, TypeError):
             return None

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 from zlib import crc32
 
 from minglibc.cache.location import INDEX_FORMAT, find_problem, is_private, make_folders
@@ -29,12 +29,15 @@ _DAY = 86_400
 MAX_JOURNAL = 32 << 20
 
 
-class Entry(NamedTuple):
+class Entry:
     """What was written, and when it was last confirmed (seconds since the epoch)."""
 
-    head: Any
-    lines: Sequence[bytes]
-    confirmed: float
+    __slots__ = ("confirmed", "head", "lines")
+
+    def __init__(self, head: Any, lines: Sequence[bytes], confirmed: float) -> None:
+        self.head = head
+        self.lines = lines
+        self.confirmed = confirmed
 
 
 class Store:
@@ -82,7 +85,8 @@ class Store:
                     stack.pop_all()
                     self._open.append(file)
                     return entry
-                return entry._replace(lines=list(entry.lines))
+                entry.lines = list(entry.lines)
+                return entry
         except (OSError, ValueError, TypeError):
             return None
 
@@ -230,7 +234,7 @@ class _Lines(Sequence[bytes]):
         self._file = file
         self._path = path
         self._parts = parts
-        self._starts = list(accumulate((length for length, _ in parts), initial=start))
+        self._starts = list(accumulate([length for length, _ in parts], initial=start))
         self.end = self._starts[-1]
 
     def __len__(self) -> int:

@@ -14,12 +14,12 @@ from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.urls import display_url
-from minglibc.resolve.prefetch import Speculation
 
 if TYPE_CHECKING:
     from minglibc.index.calls import FetchedPage, Key
     from minglibc.index.flat_index import LocalIndex
     from minglibc.index.network import Network
+    from minglibc.resolve.prefetch import Speculation
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 # The number of lookups after which results of the network are received.
@@ -56,7 +56,7 @@ class Index:
         self,
         url: str,
         store: Store,
-        speculation: Speculation,
+        speculation: "Callable[[], Speculation]",
         *,
         before: Sequence[str] = (),
         pins: Mapping[str, str] = {},
@@ -78,7 +78,8 @@ class Index:
         self._pins = {name: (self._base_url(pin),) for name, pin in pins.items()}
         self.fetched = 0
         self._store = store
-        self._speculation = speculation
+        self._open_speculation = speculation
+        self._speculation: Speculation | None = None
         self._offline = offline
         self._refresh = refresh
         self._on_fetch = on_fetch
@@ -283,6 +284,7 @@ class Index:
             from minglibc.index.network import Network  # noqa: PLC0415
 
             self._network = Network(self._store, self.credentials)
+            self._speculation = self._open_speculation()
             self._events.extend(("name", name) for name in self._speculation.start())
             self._events.extend(("page", page) for page in self._pages.values() if isinstance(page, ProjectPage))
             self._follow_events()
@@ -403,21 +405,23 @@ class Index:
 
     def _follow_events(self) -> None:
         """Request what will probably be needed, breadth first; an event stays in the queue meanwhile, so this never nests."""
+        assert self._speculation is not None
         while self._events:
             kind, value = self._events[0]
             match kind:
                 case "name":
                     self._request_page(value)
                 case "page":
-                    for wheel in self._likely_wheels(value):
+                    for wheel in _likely_wheels(self._speculation, value):
                         self._request_metadata(wheel)
                 case "metadata":
                     for name in self._speculation.metadata(*value):
                         self._request_page(name)
             self._events.popleft()
 
-    def _likely_wheels(self, page: ProjectPage) -> Iterable[Artifact]:
-        try:
-            return self._speculation.page(page)
-        except CacheDamaged:
-            return ()  # the resolver reads the page too, and reports it
+
+def _likely_wheels(speculation: "Speculation", page: ProjectPage) -> Iterable[Artifact]:
+    try:
+        return speculation.page(page)
+    except CacheDamaged:
+        return ()  # the resolver reads the page too, and reports it

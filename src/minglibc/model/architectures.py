@@ -1,17 +1,16 @@
 """The architectures that manylinux and musllinux tags can name."""
 
-from typing import NamedTuple
 
-
-class Architecture(NamedTuple):
+class Architecture:
     """The C library versions that the tags of an architecture can name."""
 
-    oldest_tag: int = 17
-    """The minor version in the oldest manylinux tag (PEP 599; PEP 513 for x86)."""
-    first_glibc: int = 0
-    """The minor version of the first glibc for the architecture, if it is newer than the oldest tag."""
-    first_musl: int = 1
-    """The minor version of the first musl; PEP 656 allows 1.0, but no wheels exist for it."""
+    def __init__(self, *, oldest_tag: int = 17, first_glibc: int = 0, first_musl: int = 1) -> None:
+        self.oldest_tag = oldest_tag
+        """The minor version in the oldest manylinux tag (PEP 599; PEP 513 for x86)."""
+        self.first_glibc = first_glibc
+        """The minor version of the first glibc for the architecture, if it is newer than the oldest tag."""
+        self.first_musl = first_musl
+        """The minor version of the first musl; PEP 656 allows 1.0, but no wheels exist for it."""
 
 
 ARCHITECTURES = {

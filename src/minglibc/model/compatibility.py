@@ -62,11 +62,12 @@ class Rejection(NamedTuple):
         return self.reason.text.format(detail=self.detail)
 
 
-class Cutoff(NamedTuple):
+class Cutoff:
     """``exclude-newer``: RFC 3339 times in UTC; a time for a project overrides the general one."""
 
-    everything: str = ""
-    projects: Mapping[str, str] = {}
+    def __init__(self, everything: str = "", projects: Mapping[str, str] = {}) -> None:
+        self.everything = everything
+        self.projects = projects
 
     def of(self, name: str) -> str:
         """The time from which on files of project *name* are too new; empty for no limit."""

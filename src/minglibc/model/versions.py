@@ -128,10 +128,16 @@ class Versions(Sequence[str]):
     def prereleases(self) -> int:
         """The mask of the versions that are pre-releases."""
         if self._prereleases is None:
-            # The canonical form of every pre-release has one of these letters; other versions only have them in local labels.
-            suspects = ((i, t) for i, t in enumerate(self.texts) if "a" in t or "b" in t or "c" in t or "d" in t)
-            self._prereleases = sum(1 << i for i, text in suspects if "+" not in text or is_prerelease(text))
+            self._prereleases = self._compute_prereleases()
         return self._prereleases
+
+    def _compute_prereleases(self) -> int:
+        # The canonical form of every pre-release has one of these letters; other versions only have them in local labels.
+        letters = "".join(self.texts)
+        if not ("a" in letters or "b" in letters or "c" in letters or "d" in letters):
+            return 0
+        suspects = ((i, t) for i, t in enumerate(self.texts) if "a" in t or "b" in t or "c" in t or "d" in t)
+        return sum(1 << i for i, t in suspects if "+" not in t or is_prerelease(t))
 
     def mask(self, specifier: str) -> int:
         """The mask of the versions that *specifier* contains, including pre-releases; raises ValueError if it is invalid."""

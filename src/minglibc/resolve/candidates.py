@@ -320,7 +320,7 @@ class Provider:
     def _kernel_requirements(self, candidate: Candidate) -> list[str]:
         """The requirements of *candidate* whose markers depend on the kernel."""
         requirements: list[Requirement] = []
-        for text in self._metadata[candidate.name, candidate.index].requires_dist:
+        for text in filter(kernel_variable, self._metadata[candidate.name, candidate.index].requires_dist):
             marker = text.partition(";")[2]
             if kernel_variable(marker) and (candidate.extra if "extra" in marker else not candidate.extra):
                 requirements += _by_extra((text,)).get(candidate.extra, ())
@@ -423,11 +423,17 @@ def _by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requireme
     """The requirements that some target may have to meet without an extra (under ""), and with each extra."""
     by_extra: dict[str, list[Requirement]] = {"": []}
     for requirement in map(parse_lenient, requires_dist):
-        if may_admit(requirement.marker, ""):
-            by_extra[""].append(requirement)
-        # Without an extra in the marker, the extra adds nothing.
-        for name in _QUOTED.findall(requirement.marker) if "extra" in requirement.marker else ():
-            named = by_extra.setdefault(normalize_name(name[1:-1]), [])
-            if requirement not in named[-1:]:
-                named.append(requirement)
+        for extra in _extras_of(requirement.marker):
+            requirements = by_extra.setdefault(extra, [])
+            if not extra or requirement not in requirements[-1:]:
+                requirements.append(requirement)
     return by_extra
+
+
+@cache
+def _extras_of(marker: str) -> Sequence[str]:
+    """The extras that *marker* names, which are few for many requirements, and "" if it may be true without one."""
+    # Without an extra in the marker, the extra adds nothing.
+    named = _QUOTED.findall(marker) if "extra" in marker else ()
+    extras = tuple(dict.fromkeys(normalize_name(name[1:-1]) for name in named))
+    return ("", *extras) if may_admit(marker, "") else extras
