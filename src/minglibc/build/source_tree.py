@@ -9,11 +9,11 @@ from minglibc.config.dynamic_metadata import with_dynamic
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import Problems
 from minglibc.errors import SettingsError, WheelError
-from minglibc.index.local_files import path_of
 from minglibc.lock.digest import hexdigest
 from minglibc.model import toml, versions
 from minglibc.model.artifacts import SourceTree
 from minglibc.model.core_metadata import CoreMetadata
+from minglibc.model.file_urls import path_of
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 
 # Folders that builds and editors create, and no build reads.

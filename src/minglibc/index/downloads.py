@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache, hexdigest
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
-from minglibc.index.local_files import path_of
+from minglibc.model.file_urls import path_of
 from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from minglibc.config.files import open_regular
 from minglibc.errors import SettingsError
-from minglibc.index.local_files import path_of
 from minglibc.model.artifacts import FileSource, Wheel
+from minglibc.model.file_urls import file_url, path_of, quote_path
 from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
 
 
@@ -36,9 +35,12 @@ class LocalPage(ProjectPage):
         """One of the Linux wheels of a version, as a local wheel if it is below *root*."""
         wheel = super().wheel(index, place)
         path = posixpath.normpath(path_of(wheel.url))
-        if not wheel.url.startswith("file:///") or not path.startswith(f"{self._root.rstrip('/')}/"):
+        root = f"{self._root.rstrip('/')}/"
+        if not wheel.url.startswith("file:///") or not path.startswith(root):
             return wheel
-        return wheel._replace(url=f"file://{quote(path)}", source=FileSource.LOCAL_INDEX)
+        if not path.removeprefix(root).isprintable():  # nor could the lock be read
+            return wheel
+        return wheel._replace(url=file_url(path), source=FileSource.LOCAL_INDEX)
 
 
 class LocalIndex:
@@ -63,7 +65,7 @@ class LocalIndex:
                 self._base = f"{self._url}/"
                 files: dict[str, list[NamedFile]] = {}
                 for name in sorted(os.listdir(path)):
-                    files.setdefault(project_of(name), []).append(_File(name, quote(name)))
+                    files.setdefault(project_of(name), []).append(_File(name, quote_path(name)))
                 return files
             with open(path, "rb", opener=open_regular) as stream:
                 content = stream.read()

@@ -4,13 +4,13 @@ import hashlib
 import os
 from io import BufferedReader
 from typing import TypeVar
-from urllib.parse import quote, unquote, urlsplit
 
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.index.remote_metadata import read_open
 from minglibc.model.artifacts import Artifact, Wheel
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
+from minglibc.model.file_urls import file_url, path_of
 
 AnyFile = TypeVar("AnyFile", bound=Artifact)
 
@@ -51,11 +51,6 @@ def _opened(wheel: Artifact) -> BufferedReader:
         ) from error
 
 
-def path_of(url: str) -> str:
-    """The path of a ``file:`` URL."""
-    return unquote(urlsplit(url).path)
-
-
 def url_of(url: str | None, path: str | None, folder: str) -> str:
     """The URL of a locked wheel, whose *path* is relative to the lock's *folder*."""
-    return url or f"file://{quote(os.path.join(os.path.abspath(folder), path or ''))}"
+    return url or file_url(os.path.join(os.path.abspath(folder), path or ""))

@@ -16,7 +16,6 @@ from functools import partial
 from itertools import product
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from minglibc.config import folder_lock
 from minglibc.errors import EnvironmentProblem, LockError
@@ -27,6 +26,7 @@ from minglibc.install.interpreter import check_changeable
 from minglibc.install.layout import DIRECT_URL, HOME, ORIGIN, Layout, folders_of, wins
 from minglibc.install.permissions import make_unique_folder, umask
 from minglibc.install.removal import remove_files
+from minglibc.model.file_urls import file_url
 from minglibc.model.requirements import normalize_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
 def direct_url(folder: str, *, editable: bool) -> bytes:
     """The direct_url.json of a project that was built in *folder* (PEP 610)."""
     kind = {"editable": True} if editable else {}
-    return json.dumps({"url": f"file://{quote(folder)}", "dir_info": kind}).encode()
+    return json.dumps({"url": file_url(folder), "dir_info": kind}).encode()
 
 
 @contextmanager

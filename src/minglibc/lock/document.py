@@ -188,9 +188,9 @@ def _file(file: Artifact, folder: str) -> dict[str, Any]:
     if uploaded is not None:
         entry["upload-time"] = uploaded
     if file.url.startswith("file:"):
-        from urllib.parse import unquote, urlsplit  # noqa: PLC0415  few projects have local wheels
+        from minglibc.model.file_urls import path_of  # noqa: PLC0415  few projects have local wheels
 
-        entry["path"] = posixpath.relpath(unquote(urlsplit(file.url).path), folder)
+        entry["path"] = posixpath.relpath(path_of(file.url), folder)
     else:
         entry["url"] = file.url
     if file.size is not None:

@@ -4,11 +4,12 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, FileSource, Sdist, SourceTree, Wheel
+from minglibc.model.file_urls import file_url, path_of
 from minglibc.model.project_page import ProjectPage, split_sdist
 from minglibc.model.requirements import Requirement, normalize_name
 
@@ -140,14 +141,14 @@ def local_url(address: str, folder: str) -> tuple[str, str]:
         parts = urlsplit(address)
         if parts.netloc not in {"", "localhost"}:
             raise ValueError("is on another machine")
-        path = unquote(parts.path)
+        path = path_of(address)
     if not path.isprintable():
         raise ValueError("contains characters that a lock can't record")
     whole = posixpath.normpath(posixpath.join(folder, path))
     # A lock is copied with its folder, and must not refer to other files of the machine that it is installed on.
     if not (whole + "/").startswith(folder.rstrip("/") + "/"):
         raise ValueError("is outside the project's folder; copy it there, or use an https URL")
-    return f"file://{quote(whole)}", posixpath.relpath(whole, folder)
+    return file_url(whole), posixpath.relpath(whole, folder)
 
 
 def _wheel_version(requirement: Requirement, filename: str) -> str:
