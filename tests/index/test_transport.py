@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from minglibc.errors import IndexUnreachable, SettingsError
+from minglibc.errors import IndexAnswerError, IndexUnreachable, SettingsError
 from minglibc.index.connection import Connection, Request
 from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
@@ -150,6 +150,7 @@ def test_the_limit_on_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> 
     [
         *("foo://h", "http://[::1", "://", "http://", "http:///x", "http://h:abc", "h:99999", "socks4://h:1"),
         *("http://é..x", "http://u:s3cr3t@h:port", "\x01", "http://h\nx", "//"),
+        *(f"http://{'x' * 64}:1", "http://a..b:1"),
     ],
 )
 def test_unusable_proxies(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +159,17 @@ def test_unusable_proxies(variable: str, value: str, monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError, match=f"{variable} ") as caught:
         Connection(Limits())
     assert "s3cr3t" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("host", ["x" * 64, "a..b"])
+def test_hosts_that_cannot_be_looked_up(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL whose host has an empty or too long part is invalid."""
+    # Before the look-up, Python encodes the name.
+    monkeypatch.setattr(socket, "getaddrinfo", lambda name, *_args, **_more: name.encode("idna"))
+    connection = Connection(Limits())
+    with pytest.raises(IndexAnswerError, match="is invalid"):
+        connection.get(f"http://{host}/simple/b/", {})
+    connection.close()
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])

@@ -41,6 +41,16 @@ def test_deviations_are_accepted(row: str, note: str, tmp_path: Path, index: Ind
     assert note not in project.sync("-v").err
 
 
+def test_files_of_an_installer(environment: Environment, tmp_path: Path) -> None:
+    """A wheel that was made from an installed distribution has another installer's files, which are replaced."""
+    files = {f"b-1.0.dist-info/{name}": "other\n" for name in ("INSTALLER", "REQUESTED", "minglibc.json")}
+    install(environment, tmp_path / "w", build_wheel("b", "1.0", files={"b/__init__.py": "", **files}))
+    check_whole(prefix_of(environment))
+    (distribution,) = environment.distributions()
+    assert distribution.installer == "minglibc"
+    assert distribution.digest != "unknown"
+
+
 @pytest.mark.parametrize(
     ("tag", "lines"),
     [

@@ -59,6 +59,8 @@ def refused(environment: Environment, tmp_path: Path, *wheels: BuiltWheel) -> st
         f"/{LIB}",
         f"/{LIB}/site-packages",
         "/lib64",
+        "/include",
+        "/include/site",
         f"/lib64/python3.{sys.version_info.minor}/site-packages/evil.pth",
     ],
 )
@@ -139,6 +141,16 @@ def test_paths_of_other_wheels(path: str, together: bool, environment: Environme
 def test_file_and_folder_of_one_wheel(paths: tuple[str, ...], environment: Environment, tmp_path: Path) -> None:
     """A wheel whose files meet in the environment only, through schemes or generated files, is refused."""
     assert "both as a file" in refused(environment, tmp_path, b(*paths, scripts={"tool": "b:main"}))
+
+
+@pytest.mark.parametrize("name", ["INSTALLER", "RECORD", "minglibc.json"])
+@pytest.mark.parametrize("scheme", ["purelib", f"data/{LIB}/site-packages"])
+def test_generated_files_are_not_written_twice(
+    scheme: str, name: str, environment: Environment, tmp_path: Path
+) -> None:
+    """A file of the .data folder in the place of a file that an installation generates is refused."""
+    message = refused(environment, tmp_path, b(f"b-1.0.data/{scheme}/b-1.0.dist-info/{name}"))
+    assert f"would write {LIB}/site-packages/b-1.0.dist-info/{name} twice" in message
 
 
 @pytest.mark.parametrize(

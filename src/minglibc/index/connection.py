@@ -161,6 +161,12 @@ class Connection:
         raise httpx.TooManyRedirects("too many redirects", request=request)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._send_to_host(request)
+        except UnicodeError as error:  # a part of the host's name is empty or too long
+            raise httpx.InvalidURL("invalid host") from error
+
+    def _send_to_host(self, request: httpx.Request) -> httpx.Response:
         if self._proxied is not None:
             return self._proxied.send(request, stream=True)
         scheme = request.url.scheme

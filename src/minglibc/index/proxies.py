@@ -38,6 +38,7 @@ def _check(scheme: str, value: str) -> None:
         proxy = httpx.Proxy(url)
         if not proxy.url.host or (proxy.url.port or 0) > 65_535:
             raise ValueError("no host, or an invalid port")  # noqa: TRY301
+        proxy.url.host.encode("idna")  # as its name will be looked up: no part of it is empty or too long
         httpx.HTTPTransport(proxy=proxy, verify=False).close()
     except ImportError as error:
         raise SettingsError(

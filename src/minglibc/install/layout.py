@@ -43,7 +43,9 @@ class Layout(NamedTuple):
         """
         if not path or path == "lib64" or path.partition("/")[0].casefold() in ("pyvenv.cfg", HOME):
             return "the environment"
-        if any(f"{folder}/".startswith(f"{path}/") for folder in (self.purelib, self.platlib, self.scripts)):
+        if any(
+            f"{folder}/".startswith(f"{path}/") for folder in (self.purelib, self.platlib, self.scripts, self.include)
+        ):
             return "the environment"
         name = path.removeprefix(f"{self.scripts}/").partition("/")[0] if path.startswith(f"{self.scripts}/") else ""
         return "the interpreter" if _INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name) else ""

@@ -43,7 +43,7 @@ def unpack(
     """
     destination = _Folder(wheel, folder, layout, unpacked)
     try:
-        installer.install(_Source(wheel, archive), destination, dict(additional))
+        installer.install(_Source(wheel, archive, additional), destination, dict(additional))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         reject(wheel.filename, f"is damaged: {error}")
     except (ValueError, RuntimeError) as error:
@@ -83,13 +83,14 @@ def _encoded(digest: bytes) -> str:
 
 
 class _Source(WheelSource):
-    """The members of a checked wheel, for installer."""
+    """The members of a checked wheel, for installer, without those of .dist-info that are *replaced*."""
 
-    def __init__(self, wheel: CheckedWheel, archive: zipfile.ZipFile) -> None:
+    def __init__(self, wheel: CheckedWheel, archive: zipfile.ZipFile, replaced: Iterable[str]) -> None:
         name, _, version = wheel.stem.rpartition("-")
         super().__init__(distribution=name, version=version)
         self._wheel = wheel
         self._archive = archive
+        self._replaced = {f"{wheel.dist_info}/{name}" for name in replaced}
 
     @property
     def dist_info_filenames(self) -> list[str]:
@@ -101,7 +102,7 @@ class _Source(WheelSource):
 
     def get_contents(self) -> Iterator[WheelContentElement]:
         for name in self._wheel.record:
-            if "__pycache__" in name.split("/")[:-1]:
+            if "__pycache__" in name.split("/")[:-1] or name in self._replaced:
                 continue
             info = self._archive.NameToInfo[name]
             mode = info.external_attr >> 16

@@ -349,16 +349,19 @@ class _WheelCheck:
 
     def _destinations(self, record: dict[str, tuple[str, int]], root: str) -> dict[str, str]:
         owned: dict[str, str] = {}
+        info = posixpath.join(self._layout.folder(root, self._name), f"{self._stem}.dist-info")
+        generated = {f"{info}/{name}" for name in ("INSTALLER", ORIGIN, "RECORD", *self._additional)}
         for name, (digest, _) in record.items():
             if "__pycache__" in name.split("/")[:-1]:
                 continue  # installer skips these
             scheme, path = self._scheme(name, root)
             changed = scheme == "scripts"  # its first line may be replaced
-            self._add(owned, scheme, path, "" if changed else digest)
+            target = self._add(owned, scheme, path, "" if changed else digest)
+            if target in generated and name != path:  # those of the wheel's own .dist-info are replaced
+                self._reject(f"would write {target} twice")
         for script in self._scripts():
             self._add(owned, "scripts", script, "")
-        for name in ("INSTALLER", ORIGIN, "RECORD", *self._additional):
-            owned[posixpath.join(self._layout.folder(root, self._name), f"{self._stem}.dist-info", name)] = ""
+        owned |= dict.fromkeys(generated, "")
         # Files of different schemes, and generated ones, may meet in the environment only.
         for folder in folders_of(owned) & owned.keys():
             self._reject(f"has {folder} both as a file and as a folder")
@@ -373,12 +376,13 @@ class _WheelCheck:
             self._reject(f"has a file in an unknown scheme of its .data folder: {name}")
         return scheme, path
 
-    def _add(self, owned: dict[str, str], scheme: str, path: str, digest: str) -> None:
+    def _add(self, owned: dict[str, str], scheme: str, path: str, digest: str) -> str:
         target = join(self._layout.folder(scheme, self._name), path)
         self._check_target(target)
         if target in owned:
             self._reject(f"would write {target} twice")
         owned[target] = digest
+        return target
 
     def _check_target(self, target: str) -> None:
         if owner := self._layout.protector(target):
