@@ -48,6 +48,9 @@ class ProjectNotFound(MinglibcError):
 class ResolutionError(MinglibcError):
     """No set of wheels satisfies the requirements within the cap."""
 
+    source_only: tuple[str, ...] = ()
+    """The packages that have no wheel and would have to be built."""
+
 
 class SearchStopped(ResolutionError):
     """The search for a set of wheels took too long, so it is unknown whether there is one."""

@@ -21,6 +21,10 @@ class EditOptions(NamedTuple):
     common: CommonOptions = CommonOptions()
     dependency_list: DependencyList = DependencyList()
     """An extra or a dependency group; otherwise project.dependencies."""
+    allow_sdist: bool = False
+    """Whether to add all packages that have no wheel to ``allow-sdist``."""
+    allow_sdist_packages: Sequence[str] = ()
+    """The names of packages to add to ``allow-sdist``."""
 
 
 # A lock request's resolution by the new text of pyproject.toml.
@@ -77,22 +81,46 @@ def _edit(
             f"{own_folder} is a member of the workspace at {folder}, whose lock has only the root's dependency groups",
             hint=f"add the group to the root: --project {folder}",
         )
+    lock_options = LockOptions(options.common)
+    allowed = tuple(options.allow_sdist_packages)
+    if is_member and (options.allow_sdist or allowed):
+        raise SettingsError(
+            f"allow-sdist is a setting of the workspace at {folder}",
+            hint=f"write it there, or run `minglibc lock --project {folder} --allow-sdist` afterwards",
+        )
     with folder_lock.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
         request = project_request(options.common)
         project_files.check_pyproject_path(folder)
         project_files.check_lock_path(request.path)
 
+        with_sources = ""
+
         def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:
+            nonlocal allowed, with_sources
             if is_member:
                 # The lock of the root reads the member's file.
                 project_files.write_pyproject(own_folder, text)
-                return resolve_lock(request, old, LockOptions(options.common), reporter)
-            return resolve_lock(request._replace(pyproject=text), old, LockOptions(options.common), reporter)
+                return resolve_lock(request, old, lock_options, reporter)
+            edited_request = request._replace(pyproject=text)
+            if not options.allow_sdist and not allowed:
+                return resolve_lock(edited_request, old, lock_options, reporter)
+            from minglibc.app.source_permission import resolve_with_sources  # noqa: PLC0415  few requirements need builds
+
+            resolved, result = resolve_with_sources(
+                edited_request,
+                lambda request, reporter: resolve_lock(request, old, lock_options, reporter),
+                reporter,
+                packages=allowed,
+                all_needed=options.allow_sdist,
+            )
+            allowed, with_sources = tuple(resolved.settings().allow_sdist), resolved.pyproject
+            return result
 
         original = files.read_pyproject(own_folder)
         try:
             text, result = edited(original, files.read_lock(request.path), resolve)
-            project_files.write_pyproject(own_folder, text)
+            # The text of the last resolution, with the packages that it allowed to build.
+            project_files.write_pyproject(own_folder, with_sources or text)
             project_files.write_lock(request.path, result.text)
         except BaseException:
             if files.read_pyproject(own_folder) != original:

@@ -60,6 +60,15 @@ class LockOptions(NamedTuple):
     """How these versions are used: ``same``, ``nearest`` (the default) or ``newest``."""
     accept_new_hashes: bool = False
     """Whether to accept files whose hashes the source lock does not list for their release."""
+    allow_sdist: bool = False
+    """Whether to add all packages that have no wheel to ``allow-sdist``."""
+    allow_sdist_packages: Sequence[str] = ()
+    """The names of packages to add to ``allow-sdist``."""
+
+    @property
+    def allows_sources(self) -> bool:
+        """Whether packages are added to ``allow-sdist``."""
+        return self.allow_sdist or bool(self.allow_sdist_packages)
 
 
 class LockResult(NamedTuple):
@@ -94,14 +103,37 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
     if old is not None:
         check_lock_source(old, request)
     if options.dry_run:
-        return resolve_lock(request, old, options, reporter)
+        return _resolved(request, old, options, reporter)[1]
     with folder_lock.lock(request.folder, on_wait=lambda holder: report_wait(reporter, holder)):
         # Another process may have changed both files while this one waited.
         request = request.reread()
-        result = resolve_lock(request, files.read_lock(request.path), options, reporter)
-        project_files.write_lock(request.path, result.text)
+        original = request.pyproject
+        request, result = _resolved(request, files.read_lock(request.path), options, reporter)
+        if request.pyproject == original:
+            project_files.write_lock(request.path, result.text)
+        else:
+            from minglibc.app.source_permission import write_both  # noqa: PLC0415  see _resolved
+
+            write_both(request, original, result.text, reporter)
         _record_digest(request, result, options.common.cache_folder)
     return result
+
+
+def _resolved(
+    request: LockRequest, old: str | None, options: LockOptions, reporter: Reporter
+) -> tuple[LockRequest, LockResult]:
+    """The result, and the request with the packages that *options* add to its settings."""
+    if not options.allows_sources:
+        return request, resolve_lock(request, old, options, reporter)
+    from minglibc.app.source_permission import resolve_with_sources  # noqa: PLC0415  imports tomlkit (40 ms)
+
+    return resolve_with_sources(
+        request,
+        lambda request, reporter: resolve_lock(request, old, options, reporter),
+        reporter,
+        packages=options.allow_sdist_packages,
+        all_needed=options.allow_sdist,
+    )
 
 
 def _record_digest(request: LockRequest, result: LockResult, cache: str) -> None:

@@ -237,7 +237,9 @@ def recorded_source(lock: str, name: str) -> LockSource | None:
 
 def overrides_from(given: Mapping[str, Any]) -> Overrides:
     """The overrides that a lock records, in the form of ``LockSource.given``."""
-    values: dict[str, Any] = {key: value if isinstance(value, str) else tuple(value) for key, value in given.items()}
+    values: dict[str, Any] = {
+        key.replace("-", "_"): value if isinstance(value, str) else tuple(value) for key, value in given.items()
+    }
     return Overrides(**values)
 
 

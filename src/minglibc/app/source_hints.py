@@ -23,6 +23,7 @@ _PATIENCE = 10.0
 _LARGEST_SDIST = 64 << 20
 # Lines of the obstacle that remains.
 _SHOWN = 6
+_OPTION = "`lock` and `add` write it with --allow-sdist"
 
 
 def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) -> SourceHint:
@@ -40,7 +41,8 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
     if result.gave_up:
         return SourceHint(
-            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified)"
+            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_OPTION}",
+            names=tuple(sorted(names)),
         )
     for cap in capped(result.provider):
         targets = [target.raised(cap) for target in session.settings.targets]
@@ -51,7 +53,8 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         return SourceHint()
     lines = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(
-        text=f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{lines}"
+        text=f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{lines}",
+        names=tuple(sorted(names)),
     )
 
 
@@ -105,8 +108,11 @@ def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolut
     if unknown:
         verified += f" except for what {', '.join(unknown)} {'requires' if len(unknown) == 1 else 'require'}, which only a build can tell"
     lines = [_line(session, file, resolution) for file, resolution in sources.values()]
-    text = f"{prefix}{_setting(session, sources)} would work ({verified}); it lets minglibc build from source what has no wheel"
-    return SourceHint(tuple(lines), text)
+    text = (
+        f"{prefix}{_setting(session, sources)} would work ({verified}): "
+        f"it lets minglibc build from source what has no wheel; {_OPTION}"
+    )
+    return SourceHint(tuple(lines), text, tuple(sorted(sources)))
 
 
 def _line(session: Session, file: Sdist, resolution: Resolution) -> str:

@@ -8,7 +8,7 @@ from minglibc.app.edit import EditOptions, add_requirements
 from minglibc.app.lock import LockResult
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync import sync_environment
-from minglibc.cli.args import ArgumentParser, add_index, add_selection, common_options, sync_options
+from minglibc.cli.args import ArgumentParser, add_index, add_selection, add_sources, common_options, sync_options
 from minglibc.cli.lock_output import print_result
 from minglibc.cli.output import Terminal
 from minglibc.cli.sync import print_outcome
@@ -19,6 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments of `add`."""
     parser.add_argument("names", nargs="+", metavar="NAME", help='a requirement, such as foo, "foo>=1.2" or "foo[bar]"')
     add_list_options(parser, "to")
+    add_sources(parser)
 
 
 def add_list_options(parser: ArgumentParser, preposition: str) -> None:
@@ -33,7 +34,14 @@ def add_list_options(parser: ArgumentParser, preposition: str) -> None:
 
 def run(arguments: Namespace) -> int:
     """Add the requirements; one without a specifier gets the locked version as its lower bound."""
-    return edit_and_sync(arguments, add_requirements)
+
+    def add(options: EditOptions, reporter: Reporter) -> LockResult:
+        names = arguments.allow_sdist_package or ()
+        return add_requirements(
+            options._replace(allow_sdist=arguments.allow_sdist, allow_sdist_packages=names), reporter
+        )
+
+    return edit_and_sync(arguments, add)
 
 
 def edit_and_sync(arguments: Namespace, edit: Callable[[EditOptions, Reporter], LockResult]) -> int:

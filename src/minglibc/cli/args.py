@@ -135,6 +135,24 @@ def add_toolchain(parser: ArgumentParser) -> None:
     )
 
 
+def add_sources(parser: ArgumentParser) -> None:
+    """The options that allow packages without a wheel to be built."""
+    # No environment variable lets minglibc run what an index has.
+    parser.add_argument(
+        "--allow-sdist",
+        variable=False,
+        action="store_true",
+        help="build all packages that have no wheel from source, and add them to the setting allow-sdist",
+    )
+    parser.add_argument(
+        "--allow-sdist-package",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="add NAME to the setting allow-sdist; can be repeated",
+    )
+
+
 def add_lock(parser: ArgumentParser) -> None:
     """The option that names another lock than the project's."""
     parser.add_argument("--lock", metavar="FILE", help="use this lock instead of the project's, e.g. pylock.tools.toml")

@@ -3,7 +3,15 @@
 from argparse import Namespace
 
 from minglibc.app.lock import LockOptions
-from minglibc.cli.args import ArgumentParser, add_index, add_targets, add_toolchain, common_options, target_overrides
+from minglibc.cli.args import (
+    ArgumentParser,
+    add_index,
+    add_sources,
+    add_targets,
+    add_toolchain,
+    common_options,
+    target_overrides,
+)
 from minglibc.cli.lock_output import check, lock
 from minglibc.cli.output import Terminal
 from minglibc.config.lock_source import POLICIES
@@ -25,6 +33,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and write nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
     _add_source(parser)
+    add_sources(parser)
     add_targets(parser)
     add_toolchain(parser)
     add_index(parser)
@@ -91,4 +100,6 @@ def lock_options(arguments: Namespace) -> LockOptions:
         source_lock=arguments.source_lock,
         version_policy=arguments.version_policy,
         accept_new_hashes=arguments.accept_new_hashes,
+        allow_sdist=arguments.allow_sdist,
+        allow_sdist_packages=arguments.allow_sdist_package or (),
     )

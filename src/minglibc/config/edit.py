@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array, InlineTable
 
+from minglibc.config.problems import quoted
 from minglibc.errors import SettingsError
 from minglibc.model import requirements
 from minglibc.model.requirements import InvalidRequirement, Requirement, normalize_name
@@ -78,6 +79,25 @@ def remove(pyproject: str, names: list[str], dependency_list: DependencyList) ->
     return _edited(pyproject, edit, dependency_list)
 
 
+def allow_sdist(pyproject: str, names: Collection[str]) -> str:
+    """*pyproject* with the packages *names* in tool.minglibc.allow-sdist; raises SettingsError."""
+
+    def edit(document: Any) -> None:
+        for name in sorted(names):
+            array = _list(_table(_table(document, "tool"), "minglibc"), "allow-sdist", "tool.minglibc.allow-sdist")
+            listed = [normalize_name(str(item)) for item in array]
+            if name not in listed:
+                _insert(array, sum(other < name for other in listed) if listed == sorted(listed) else len(array), name)
+
+    def others(text: str) -> dict[str, Any]:
+        document = tomllib.loads(text)
+        document.setdefault("tool", {}).setdefault("minglibc", {}).pop("allow-sdist", None)
+        return document
+
+    advice = f"write allow-sdist = [{quoted(sorted(names))}] under [tool.minglibc]"
+    return _changed(pyproject, edit, others, "tool.minglibc.allow-sdist", advice)
+
+
 def _check_poetry(document: Any, dependency_list: DependencyList) -> None:
     """Raise SettingsError if Poetry's own tables have the list, which would be ignored or in two places afterwards."""
     poetry = document.get("tool", {}).get("poetry", {})
@@ -105,6 +125,22 @@ def _check_poetry(document: Any, dependency_list: DependencyList) -> None:
 
 
 def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: DependencyList) -> str:
+    def edit_list(document: Any) -> None:
+        _check_poetry(document, dependency_list)
+        edit(document)
+
+    def others(text: str) -> dict[str, Any]:
+        return _without(text, dependency_list)
+
+    table = str(dependency_list).rpartition(".")[0]
+    advice = f"write [{table}] as a table with a header instead of dotted keys or an inline table"
+    return _changed(pyproject, edit_list, others, str(dependency_list), advice)
+
+
+def _changed(
+    pyproject: str, edit: Callable[[Any], None], others: Callable[[str], dict[str, Any]], key: str, advice: str
+) -> str:
+    """*pyproject* with the list *key* changed by *edit*, and the *others* of its values unchanged; raises SettingsError."""
     mark = "\ufeff" if pyproject.startswith("\ufeff") else ""
     text = pyproject.removeprefix(mark)
     # tomlkit writes new lines with \n, so CRLF is converted before and after.
@@ -113,19 +149,14 @@ def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: Depend
         document = tomlkit.parse(text.replace("\r\n", "\n") if windows else text)
     except TOMLKitError as error:
         raise SettingsError(f"pyproject.toml is not valid TOML: {error}") from error
-    _check_poetry(document, dependency_list)
     try:
         edit(document)
         edited = tomlkit.dumps(document)
-        is_correct = _without(edited, dependency_list) == _without(text, dependency_list)
+        is_correct = others(edited) == others(text)
     except (TOMLKitError, ValueError, KeyError, TypeError):
         is_correct = False  # tomlkit does not support every combination of inline tables and dotted keys
     if not is_correct:
-        table = str(dependency_list).rpartition(".")[0]
-        raise SettingsError(
-            f"{dependency_list} can't be edited in the form that pyproject.toml has",
-            hint=f"write [{table}] as a table with a header instead of dotted keys or an inline table",
-        )
+        raise SettingsError(f"{key} can't be edited in the form that pyproject.toml has", hint=advice)
     if not text.endswith("\n\n"):
         edited = edited.rstrip("\n") + "\n"
     return mark + (edited.replace("\n", "\r\n") if windows else edited)
@@ -181,7 +212,7 @@ def _spelling(table: Any, name: str) -> str:
     return next((str(key) for key in table if normalize_name(str(key)) == normalize_name(name)), name)
 
 
-def _list(table: Any, key: str, dependency_list: DependencyList) -> Array:
+def _list(table: Any, key: str, dependency_list: DependencyList | str) -> Array:
     if key not in table:
         table[key] = tomlkit.array()
         if len(table) == 1 and not isinstance(table, InlineTable):

@@ -14,7 +14,9 @@ _RECORDED = {
     "python": "--python",
     "architectures": "--arch",
     "toolchain": "--toolchain",
+    "allow-sdist": "--allow-sdist-package",
 }
+_LISTS = frozenset(("python", "architectures", "allow-sdist"))
 
 
 class LockSource(NamedTuple):
@@ -95,7 +97,7 @@ class LockSource(NamedTuple):
         for key, flag in _RECORDED.items():
             values = [option[len(flag) + 1 :] for option in self.options if option.startswith(f"{flag}=")]
             if values:
-                given[key] = values if key in {"python", "architectures"} else values[-1]
+                given[key] = values if key in _LISTS else values[-1]
         return given
 
     def with_given(self, given: Mapping[str, Any]) -> "LockSource":

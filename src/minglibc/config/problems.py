@@ -10,7 +10,7 @@ from minglibc.model.requirements import normalize_name
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 NAME_EXPECTED = "expected a name of letters, digits, '-', '_' and '.'"
 # Settings whose command-line option has another name.
-_OPTIONS = {"architectures": "--arch"}
+_OPTIONS = {"architectures": "--arch", "allow-sdist": "--allow-sdist-package"}
 
 
 class Problems:

@@ -61,6 +61,7 @@ class Overrides(NamedTuple):
     exclude_newer: str | None = None
     resolution: str | None = None
     toolchain: str | None = None
+    allow_sdist: tuple[str, ...] = ()
 
     @property
     def given(self) -> dict[str, Any]:

@@ -16,10 +16,11 @@ _ON_ONE_LINE = 3
 
 
 class SourceHint(NamedTuple):
-    """The packages without wheels: why each is needed, and the setting that allows to build them; both may be empty."""
+    """The packages without wheels: why each is needed, the setting that allows to build them, and their names."""
 
     lines: tuple[str, ...] = ()
     text: str = ""
+    names: tuple[str, ...] = ()
 
 
 NO_SOURCES = SourceHint()
@@ -50,7 +51,9 @@ def explain(
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     hint = _hint(conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
-    return ResolutionError(message, hint="; or ".join(filter(None, (hint, sources.text))) or _LOOSEN)
+    error = ResolutionError(message, hint="\nhint: ".join(filter(None, (hint, sources.text))) or _LOOSEN)
+    error.source_only = sources.names
+    return error
 
 
 def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> SearchStopped:
