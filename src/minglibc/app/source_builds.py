@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -23,6 +23,7 @@ from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install import interpreter as interpreters
 from minglibc.install.interpreter import Interpreter
+from minglibc.install.other_interpreters import other_interpreters
 from minglibc.lock.selection import Machine
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
@@ -231,12 +232,18 @@ class SourceBuilder:
 
     def _interpreters(self, target: Target, own: Interpreter | None = None) -> list[Interpreter]:
         """The best interpreter to build for *target*, and the one that runs minglibc, which can build pure wheels."""
-        on_path = [self._inspect(path) for path in interpreters.find_interpreters([target.python])]
-        others = [interpreter for interpreter in on_path if interpreter is not None]
-        known = [own, *others] if own is not None else others
-        matching = [interpreter for interpreter in known if _matches(interpreter.machine, target)]
-        running = [interpreter for interpreter in known if interpreter is not own]
-        return list(dict.fromkeys([*matching[:1], *running[:1]]))
+        known = [own] if own is not None else []
+        on_path = [*known, *self._inspected_all(interpreters.find_interpreters([target.python]))]
+        matching = next((interpreter for interpreter in on_path if _matches(interpreter.machine, target)), None)
+        if matching is None:
+            others = self._inspected_all(other_interpreters(target.python))
+            matching = next((interpreter for interpreter in others if _matches(interpreter.machine, target)), None)
+        running = next((interpreter for interpreter in on_path if interpreter is not own), None)
+        candidates = [interpreter for interpreter in (matching, running) if interpreter is not None]
+        return list(dict.fromkeys(candidates))
+
+    def _inspected_all(self, paths: Iterable[str]) -> list[Interpreter]:
+        return [interpreter for interpreter in map(self._inspect, paths) if interpreter is not None]
 
     def _inspect(self, path: str) -> Interpreter | None:
         if path not in self._inspected:
@@ -277,7 +284,8 @@ def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility
     """Why *target* can't use *built*, a wheel of the project *name*; None where it can."""
     if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
         return Incompatibility(
-            f"has compiled files, and there is no {_python_name(target)} on this machine to build it"
+            f"has compiled files, and there is no {_python_name(target)} on this machine to build it; "
+            f"install {_installation(target)}"
         )
     wheel = Wheel(name, "", built.filename, "", source=FileSource.DIRECT_REFERENCE)
     verdict = TargetCompatibility(target, allow_linux_tag=[name]).check(wheel)
@@ -314,6 +322,13 @@ def _interpreter_name(target: Target) -> str:
 
 def _python_name(target: Target) -> str:
     return f"CPython {target.python.short}{'t' if target.python.free_threaded else ''} for {target.architecture}"
+
+
+def _installation(target: Target) -> str:
+    """How to get an interpreter that can build for *target*."""
+    short, threads = target.python.short, "t" if target.python.free_threaded else ""
+    name = f"python{short}{threads}"
+    return f"{name} and its headers ({name}-dev, or `uv python install {short}{threads}`), or lock on such a machine"
 
 
 def _metadata(built: Built) -> CoreMetadata:
