@@ -1,12 +1,14 @@
 """The files in a lock, and the selection of those that a target installs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.model.targets import Target, compatible_tags
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
+    from packaging.tags import Tag
 
 
 class LockedFolder(NamedTuple):
@@ -41,15 +43,22 @@ def version_of(package: "Package") -> str:
     return str(package.version or "")
 
 
+@cache
+def _tags(target: Target) -> "Sequence[Tag]":
+    """The tags of *target*, cached because parsing its 900 tags takes 5 ms and a command selects several times."""
+    from packaging.tags import parse_tag  # noqa: PLC0415  not needed to write a lock
+
+    return [tag for text in compatible_tags(target, linux=True) for tag in parse_tag(text)]
+
+
 def select(pylock: "Pylock", target: Target, *, extras: Iterable[str], groups: Iterable[str] | None) -> "Selection":
     """What *target* installs, as PEP 751 selects it; the default groups if *groups* is None."""
     from packaging.pylock import PackageDirectory, PackageSdist, PackageWheel  # noqa: PLC0415  not needed to write a lock
-    from packaging.tags import parse_tag  # noqa: PLC0415
 
     environment: Any = target.environment
     selected = pylock.select(
         environment=environment,
-        tags=[tag for text in compatible_tags(target, linux=True) for tag in parse_tag(text)],
+        tags=_tags(target),
         extras=list(extras),
         dependency_groups=None if groups is None else list(groups),
     )
