@@ -40,7 +40,7 @@ def selected(project: Project, warnings: Warnings, *, trusted: tuple[str, ...] =
     """The file of each package that a verified resolution selects for the first target."""
     with project.session(warnings) as session:
         resolutions = resolve_verified(session, lambda target: {}, project.options, warnings, trusted=trusted)
-    return {name: wheel.filename for name, wheel in resolutions[0].wheels.items()}
+    return {name: wheel.filename for name, wheel in resolutions[0].artifacts.items()}
 
 
 def test_skips_releases(project: Project, warnings: Warnings) -> None:

@@ -170,7 +170,7 @@ def test_ranges_match_resolutions(projects: Mapping[str, list[tuple[int, tuple[s
         assert cap_range == range_at(ranges, cap)
         try:
             (resolution,) = resolve_all(roots, [TargetCompatibility(target._replace(cap=cap))], index)
-            expected = {name: (wheel.version,) for name, wheel in resolution.wheels.items()}
+            expected = {name: (wheel.version,) for name, wheel in resolution.artifacts.items()}
         except Unresolvable:
             expected = {}
         assert expected == cap_range.versions

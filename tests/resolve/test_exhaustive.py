@@ -37,7 +37,7 @@ def resolved(case: Case, preferences: Mapping[str, str] = {}) -> Answer | None:
         if failure.gave_up:
             raise
         return None
-    return {name: wheel.version for name, wheel in answer.wheels.items()}
+    return {name: wheel.version for name, wheel in answer.artifacts.items()}
 
 
 def raised(answer: Answer, better: Answer, roots: set[str]) -> set[str]:
@@ -94,7 +94,7 @@ def test_several_targets(seed: int) -> None:
         except Unresolvable:
             assert next(oracle.answers(), None) is None
         else:
-            preferences = {name: wheel.version for name, wheel in resolution.wheels.items()}
+            preferences = {name: wheel.version for name, wheel in resolution.artifacts.items()}
             assert oracle.is_valid(preferences)
 
 

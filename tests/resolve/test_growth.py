@@ -69,7 +69,7 @@ def _calls(packages: int, pythons: int) -> int:
         )
     finally:
         sys.setprofile(None)
-    assert [packages] * pythons == [len(resolution.wheels) for resolution in resolutions]
+    assert [packages] * pythons == [len(resolution.artifacts) for resolution in resolutions]
     return count
 
 

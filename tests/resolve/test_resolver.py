@@ -85,7 +85,7 @@ def test_what_was_learned_for_nothing_is_no_reason() -> None:
         "rule": {1: ("tool<2",)},
     })  # fmt: skip
     assert {"app": "1.0", "cli": "2.0", "tool": "1.0", "rule": "1.0"} == versions(
-        resolve(roots("app"), JUDGE, shelf).wheels
+        resolve(roots("app"), JUDGE, shelf).artifacts
     )
 
 

@@ -44,7 +44,7 @@ def test_reads_grow_linearly(family: str) -> None:
 def test_no_root_can_be_raised_alone() -> None:
     """The first root gets its newest release that leaves an answer, the next one its newest beside it."""
     case = hard.window(8)
-    versions = {name: wheel.version for name, wheel in solved(case).wheels.items()}
+    versions = {name: wheel.version for name, wheel in solved(case).artifacts.items()}
     assert {"2"} == {versions[f"m{number}"] for number in range(8)}
 
 
@@ -65,14 +65,14 @@ def test_what_is_excluded_anyway_is_read_late() -> None:
     """A conflict between other projects is found before all of many unusable versions are read."""
     case = daily_builds(300, "app")
     index = MemoryIndex(case.packages)
-    assert {"app": "1", "clash": "2"} == {name: wheel.version for name, wheel in solved(case, index).wheels.items()}
+    assert {"app": "1", "clash": "2"} == {name: wheel.version for name, wheel in solved(case, index).artifacts.items()}
     assert len(set(index.read)) < 20
 
 
 def test_a_root_that_is_excluded_anyway_is_read_to_the_end() -> None:
     """The only usable version of many is selected for a root."""
     resolution = solved(daily_builds(300, "nightly"))
-    assert "1.dev0" == resolution.wheels["nightly"].version
+    assert "1.dev0" == resolution.artifacts["nightly"].version
 
 
 def test_excluded_versions_are_not_read_before_a_refusal() -> None:
@@ -90,7 +90,9 @@ def test_excluded_versions_are_not_read_before_a_refusal() -> None:
     requires["app"]["40"] = ["lib>=1rc1"]
     index = MemoryIndex(packages(requires))
     answer = solved(Case(packages(requires), ("app", "clash>=2")), index)
-    assert {"app": "40", "clash": "2", "lib": "3rc1"} == {name: wheel.version for name, wheel in answer.wheels.items()}
+    assert {"app": "40", "clash": "2", "lib": "3rc1"} == {
+        name: wheel.version for name, wheel in answer.artifacts.items()
+    }
 
 
 def endless() -> Case:

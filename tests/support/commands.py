@@ -58,6 +58,6 @@ def check_selection(lock: Lock, resolutions: list[Resolution]) -> None:
     for resolution in resolutions:
         groups = lock.pylock.dependency_groups or ()
         selected = lock.select(resolution.target, extras=lock.pylock.extras or (), groups=groups)
-        expected = {name: wheel.filename for name, wheel in resolution.wheels.items()}
+        expected = {name: wheel.filename for name, wheel in resolution.artifacts.items()}
         assert expected == {package.name: wheel.filename for package, wheel in selected}
     check_cap(lock)

@@ -160,4 +160,4 @@ def _compatibility(machine: Machine, settings: Settings | None, hint: str) -> Co
 
 
 def _locked_files(resolution: Resolution, index: Index) -> list[LockedFile]:
-    return [file_of(wheel if wheel.hash else index.hashed(wheel)) for wheel in resolution.wheels.values()]
+    return [file_of(wheel if wheel.hash else index.hashed(wheel)) for wheel in resolution.artifacts.values()]

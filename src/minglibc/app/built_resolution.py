@@ -36,7 +36,7 @@ def _incompatible_builds(
     session: Session, builder: SourceBuilder, resolutions: Sequence[Resolution]
 ) -> Iterator[tuple[Target, Sdist, IncompatibleBuild]]:
     for resolution in resolutions:
-        for sdist in resolution.wheels.values():
+        for sdist in resolution.artifacts.values():
             if isinstance(sdist, Sdist):
                 try:
                     builder.build_release(release_of(sdist, session.wheel_index), resolution.target)

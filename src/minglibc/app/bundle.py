@@ -135,7 +135,7 @@ def _newest_pip(project: LockedProject, target: Target, common: CommonOptions, r
         fallback=index_of_lock(project.lock),
     )
     try:
-        wheel = resolve(roots, compatibility, index).wheels[_PIP]
+        wheel = resolve(roots, compatibility, index).artifacts[_PIP]
         return file_of(wheel if wheel.hash else index.hashed(wheel))
     except Unresolvable as error:
         raise ResolutionError(

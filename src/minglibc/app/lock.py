@@ -286,7 +286,7 @@ def _resolve(session: Session, locked: LockedVersions, options: LockOptions, rep
 
 def _with_hashes(session: Session, resolutions: Sequence[Resolution], reporter: Reporter) -> list[Resolution]:
     """Every file with a SHA-256: where its page has none, or only a weaker hash, it is downloaded; local files are read."""
-    selected = (wheel for resolution in resolutions for wheel in resolution.wheels.values())
+    selected = (wheel for resolution in resolutions for wheel in resolution.artifacts.values())
     missing = {wheel.url: wheel for wheel in selected if not wheel.hash or wheel.is_local}
     hashed = {}
     for url, wheel in sorted(missing.items()):
@@ -297,7 +297,7 @@ def _with_hashes(session: Session, resolutions: Sequence[Resolution], reporter: 
     if not hashed:
         return list(resolutions)
     return [
-        resolution._replace(wheels={name: hashed.get(w.url, w) for name, w in resolution.wheels.items()})
+        resolution._replace(artifacts={name: hashed.get(w.url, w) for name, w in resolution.artifacts.items()})
         for resolution in resolutions
     ]
 
@@ -317,7 +317,7 @@ def _report_sources(resolutions: Sequence[Resolution], reporter: Reporter) -> No
     """Report what the lock has no wheel of, so that each machine builds it."""
     sources: dict[Artifact, list[Target]] = {}
     for resolution in resolutions:
-        for wheel in resolution.wheels.values():
+        for wheel in resolution.artifacts.values():
             if isinstance(wheel, Sdist):
                 sources.setdefault(wheel, []).append(resolution.target)
     for sdist, targets in sources.items():
@@ -327,7 +327,7 @@ def _report_sources(resolutions: Sequence[Resolution], reporter: Reporter) -> No
 
 def _report_skipped(session: Session, resolutions: Sequence[Resolution], reporter: Reporter) -> None:
     """Report the files whose names are not valid for their project; those that contain a path may be an attack."""
-    for name in sorted({name for resolution in resolutions for name in resolution.wheels}):
+    for name in sorted({name for resolution in resolutions for name in resolution.artifacts}):
         skipped = session.wheel_index.project(name).skipped
         hostile = [filename for filename in skipped if "/" in filename or "\\" in filename]
         if hostile:

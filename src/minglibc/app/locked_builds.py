@@ -32,15 +32,15 @@ def lock_built_wheels(
     wheels: dict[str, Built] = {}
     replaced = []
     for resolution in resolutions:
-        files = dict(resolution.wheels)
-        for name, file in resolution.wheels.items():
+        files = dict(resolution.artifacts)
+        for name, file in resolution.artifacts.items():
             if isinstance(file, Sdist) and not file.is_direct:
                 built = builder.build_release(release_of(file, session.wheel_index), resolution.target)
                 if built.filename not in wheels:
                     reporter.info(f"built from source: {name} {file.version} ({built.filename})")
                 wheels[built.filename] = built
                 files[name] = _wheel(file, built, folder)
-        replaced.append(resolution._replace(wheels=files))
+        replaced.append(resolution._replace(artifacts=files))
     if writes:
         write_wheels(wheels, folder)
     local = {os.path.join(session.settings.built_wheels, filename): built.sha256 for filename, built in wheels.items()}

@@ -100,7 +100,7 @@ def _resolve(
 def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolution], prefix: str) -> SourceHint:
     sources: dict[str, tuple[Sdist, Resolution]] = {}
     for resolution in resolutions:
-        for file in resolution.wheels.values():
+        for file in resolution.artifacts.values():
             if isinstance(file, Sdist) and file.name not in session.settings.allow_sdist and not file.is_direct:
                 sources.setdefault(file.name, (file, resolution))
     unknown = [name for name, (file, _) in sources.items() if file.filename in index.unknown]

@@ -50,7 +50,7 @@ def _has_builds(session: Session, resolutions: Sequence[Resolution]) -> bool:
     sources = [
         (resolution.target, wheel)
         for resolution in resolutions
-        for wheel in resolution.wheels.values()
+        for wheel in resolution.artifacts.values()
         if isinstance(wheel, Sdist)
     ]
     if not sources or session.builder is None:

@@ -64,7 +64,7 @@ def _often_rejected(
     resolutions: Sequence[Resolution], needs: Mapping[str, str], skipped: dict[str, set[str]]
 ) -> Iterator[str]:
     """The projects of which enough releases have been rejected; adds the new ones to *skipped*, versions by project."""
-    selected = {wheel.filename: wheel for resolution in resolutions for wheel in resolution.wheels.values()}
+    selected = {wheel.filename: wheel for resolution in resolutions for wheel in resolution.artifacts.values()}
     for name in dict.fromkeys(selected[filename].name for filename in needs):
         versions = skipped.setdefault(name, set())
         versions |= {selected[filename].version for filename in needs if selected[filename].name == name}
@@ -98,7 +98,7 @@ def _unverified(resolutions: Sequence[Resolution], trusted: Collection[str]) -> 
     wheels = {
         wheel.filename: wheel
         for resolution in resolutions
-        for wheel in resolution.wheels.values()
+        for wheel in resolution.artifacts.values()
         if wheel.filename not in trusted
         and wheel.filename.endswith(".whl")
         and not wheel.filename.endswith("-none-any.whl")
@@ -111,7 +111,7 @@ def _needs_above_cap(resolutions: Sequence[Resolution], binaries: Mapping[str, S
     needs: dict[str, str] = {}
     for resolution in resolutions:
         target = resolution.target
-        for wheel in resolution.wheels.values():
+        for wheel in resolution.artifacts.values():
             for finding in audit(binaries.get(wheel.filename, ()), [target.architecture], target.cap):
                 if finding.kind in ABOVE_CAP:
                     needs.setdefault(wheel.filename, f"{finding.path} needs {finding.version or finding.library}")

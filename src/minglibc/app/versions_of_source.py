@@ -161,7 +161,7 @@ class SourceVersions:
         problems: dict[str, None] = {}
         for resolution in resolutions:
             selected = self._preferred[resolution.target]
-            for name, file in sorted(resolution.wheels.items()):
+            for name, file in sorted(resolution.artifacts.items()):
                 if file.hash and not listed.is_listed(file):
                     problems[f"{file.filename} has the hash {file.hash}, which is not listed"] = None
                 package = selected.get(name)
@@ -183,7 +183,7 @@ class SourceVersions:
         for resolution in resolutions:
             locked = self.locked(resolution.target)
             changed = changed_names(resolution, locked)
-            for name, file in sorted(resolution.wheels.items()):
+            for name, file in sorted(resolution.artifacts.items()):
                 if name in changed:
                     reason = self._reason(by_target[resolution.target], resolution, name, locked[name])
                     changes[SourceChange(name, locked[name], file.version, reason)] = None
@@ -236,5 +236,5 @@ def unlisted_error(path: str, offenders: Sequence[Offender]) -> LockError:
 
 def accepted_files(resolutions: Sequence[Resolution], strict: ListedHashes) -> list[Artifact]:
     """The selected files whose hashes the source does not list for their release."""
-    files = (file for resolution in resolutions for file in resolution.wheels.values())
+    files = (file for resolution in resolutions for file in resolution.artifacts.values())
     return [file for file in dict.fromkeys(files) if not strict.is_listed(file)]

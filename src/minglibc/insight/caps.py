@@ -130,7 +130,7 @@ def _outcome(
 def _versions(resolutions: Sequence[Resolution], index: WheelIndex) -> dict[str, tuple[str, ...]]:
     versions: dict[str, set[str]] = {}
     for resolution in resolutions:
-        for name, wheel in resolution.wheels.items():
+        for name, wheel in resolution.artifacts.items():
             versions.setdefault(name, set()).add(wheel.version)
     return {name: _in_order(versions[name], index.project(name)) for name in sorted(versions)}
 

@@ -31,7 +31,7 @@ def held_back(
     targets: dict[tuple[str, str, str, Cap], list[Target]] = {}
     for resolution, compatibility in zip(resolutions, jointly(compatibilities), strict=True):
         for name, newest in _held_back_for_target(resolution, compatibility, index).items():
-            targets.setdefault((name, resolution.wheels[name].version, *newest), []).append(resolution.target)
+            targets.setdefault((name, resolution.artifacts[name].version, *newest), []).append(resolution.target)
     return [HeldBack(*key, tuple(affected)) for key, affected in sorted(targets.items())]
 
 
@@ -40,7 +40,7 @@ def _held_back_for_target(
 ) -> dict[str, tuple[str, Cap]]:
     """The newest release that the cap blocks, by name; what a held-back release pins is held back with it."""
     held: dict[str, tuple[str, Cap]] = {}
-    waiting = list(resolution.wheels)
+    waiting = list(resolution.artifacts)
     while waiting:
         added = {
             name: newest
@@ -48,7 +48,9 @@ def _held_back_for_target(
             if (newest := _newest_blocked(index.project(name), compatibility, resolution, held)) is not None
         }
         held |= added
-        waiting = [name for name in resolution.wheels if name not in held and _is_required_by(name, resolution, added)]
+        waiting = [
+            name for name in resolution.artifacts if name not in held and _is_required_by(name, resolution, added)
+        ]
     return held
 
 
@@ -77,7 +79,7 @@ def newer(page: ProjectPage, resolution: Resolution, held: Container[str] = ()) 
 
     Requirements of the projects in *held* are ignored. Pre-releases count only if the locked version is one.
     """
-    floor = page.versions.index_of(resolution.wheels[page.name].version)
+    floor = page.versions.index_of(resolution.artifacts[page.name].version)
     if floor is None or floor == len(page.versions) - 1:
         return
     mask = page.versions.all

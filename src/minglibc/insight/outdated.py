@@ -53,14 +53,14 @@ def outdated(resolutions: Sequence[Resolution], explainer: Explainer) -> list[Re
     """The status of each locked release, by name, without vulnerabilities."""
     targets: dict[ReleaseStatus, list[Target]] = {}
     for resolution in resolutions:
-        for name in resolution.wheels:
+        for name in resolution.artifacts:
             targets.setdefault(_status(resolution, name, explainer), []).append(resolution.target)
     statuses = [status._replace(targets=tuple(affected)) for status, affected in targets.items()]
     return sorted(statuses, key=lambda status: (status.name, status.targets))
 
 
 def _status(resolution: Resolution, name: str, explainer: Explainer) -> ReleaseStatus:
-    wheel = resolution.wheels[name]
+    wheel = resolution.artifacts[name]
     page = explainer.page(name)
     above = explainer.newer_than(name, wheel.version)
     newest = next(_without_unwanted(page, above), None)
@@ -94,7 +94,7 @@ def _without_unwanted(page: ProjectPage, positions: range) -> Iterator[int]:
 def _blocked_release(resolution: Resolution, name: str, explainer: Explainer) -> BlockedRelease | None:
     """The newest release that only the cap blocks; None if a newer release is available under the current cap."""
     page = explainer.page(name)
-    for position in explainer.newer_than(name, resolution.wheels[name].version):
+    for position in explainer.newer_than(name, resolution.artifacts[name].version):
         obstacle = explainer.obstacle(resolution, name, position)
         if obstacle.needs is not None:
             return BlockedRelease(page.versions.texts[position], obstacle.needs)

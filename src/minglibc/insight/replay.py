@@ -67,7 +67,7 @@ def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, 
             ] = None
     return Resolution(
         target=provider.compatibility.target,
-        wheels=wheels,
+        artifacts=wheels,
         dependencies={identifier: _identifiers(asks) for identifier, asks in dependencies.items()},
         roots={root: _identifiers(asks) for root, asks in root_asks.items()},
         requirements={name: tuple(unique) for name, unique in requirements.items()},

@@ -36,13 +36,13 @@ def shared_versions(
     targets: dict[SharedVersion, list[Target]] = {}
     for position, (resolution, compatibility) in enumerate(zip(resolutions, joint, strict=True)):
         earlier = list(zip(resolutions[:position], joint, strict=False))
-        for name, wheel in resolution.wheels.items():
+        for name, wheel in resolution.artifacts.items():
             if locked(resolution.target).get(name) == wheel.version:
                 continue
             others = [
                 (other, check)
                 for other, check in earlier
-                if name in other.wheels and other.wheels[name].version == wheel.version
+                if name in other.artifacts and other.artifacts[name].version == wheel.version
             ]
             shared = _shared(name, resolution, compatibility, others, index) if others else None
             if shared is not None:
@@ -64,6 +64,8 @@ def _shared(
         for other, check in others:
             same_python = other.target.python == resolution.target.python
             if not same_python and (check.best(page, position) is None or position not in newer(page, other)):
-                return SharedVersion(name, resolution.wheels[name].version, page.versions.texts[position], other.target)
+                return SharedVersion(
+                    name, resolution.artifacts[name].version, page.versions.texts[position], other.target
+                )
         return None
     return None

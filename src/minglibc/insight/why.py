@@ -110,10 +110,10 @@ class Explainer:
 
         If the targets have the same marker, any obstacle of either applies to both.
         """
-        locked = resolution.wheels[name].version
+        locked = resolution.artifacts[name].version
         is_later = False
         for other in self._resolutions:
-            wheel = other.wheels.get(name)
+            wheel = other.artifacts.get(name)
             is_later = is_later or other.target == resolution.target
             same_marker = other.target != resolution.target and other.target.marker == resolution.target.marker
             is_separate = not self._policy.fewest and other.target.python[:2] != resolution.target.python[:2]
@@ -135,7 +135,7 @@ class Explainer:
         if not page.versions.prereleases >> position & 1 or self._policy.admits_prereleases(page.name):
             return None
         specifiers = [active.requirement.specifier for active in resolution.requirements.get(page.name, ())]
-        locked = resolution.wheels[page.name].version if page.name in resolution.wheels else ""
+        locked = resolution.artifacts[page.name].version if page.name in resolution.artifacts else ""
         if any(versions.names_prerelease(specifier) for specifier in specifiers) or (
             locked and versions.is_prerelease(locked)
         ):
@@ -202,7 +202,7 @@ class Explainer:
                 requirement = parse(text)
             except InvalidRequirement as error:
                 raise ValueError(str(error)) from error
-            locked = resolution.wheels.get(requirement.name)
+            locked = resolution.artifacts.get(requirement.name)
             if locked is None or not environment.admits(requirement.marker):
                 continue
             page = self.page(requirement.name)
@@ -252,7 +252,7 @@ def explain(name: str, resolutions: Sequence[Resolution], explainer: Explainer) 
     """Why *name* is locked at its version; targets with the same explanation share one."""
     targets: dict[tuple[Artifact, tuple[tuple[Link, ...], ...], tuple[NewerRelease, ...]], list[Target]] = {}
     for resolution in resolutions:
-        wheel = resolution.wheels.get(name)
+        wheel = resolution.artifacts.get(name)
         if wheel is None:
             continue
         page = explainer.page(name)
@@ -284,7 +284,7 @@ def _first_requirements(resolution: Resolution) -> Mapping[str, Link | None]:
     ]
     for parent, identifier in waiting:
         project = identifier.partition("[")[0]
-        label = f"{identifier} {resolution.wheels[project].version}"
+        label = f"{identifier} {resolution.artifacts[project].version}"
         if label in first:
             continue
         requirements = [

@@ -85,7 +85,7 @@ def _packages(resolutions: Sequence[Resolution], inputs: Inputs) -> list[dict[st
     for resolution in resolutions:
         roots = _roots(resolution)
         dependencies = _dependencies_by_name(resolution)
-        for name, file in resolution.wheels.items():
+        for name, file in resolution.artifacts.items():
             use = _Use(resolution, file, roots.get(name, ()), dependencies.get(name, ()))
             uses.setdefault(name, {}).setdefault(file.version, []).append(use)
     targets = [resolution.target for resolution in resolutions]
@@ -171,7 +171,7 @@ def _dependencies(
 ) -> list[dict[str, str]]:
     dependencies: set[tuple[str, str]] = set()
     for use in used:
-        files = use.resolution.wheels
+        files = use.resolution.artifacts
         dependencies |= {(other, files[other].version) for other in use.dependencies if other in files}
     # PEP 751: the version only if it is needed to tell two packages apart.
     return [

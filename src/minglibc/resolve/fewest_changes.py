@@ -75,7 +75,7 @@ def resolve_with_fewest_changes(
 def changed_names(resolution: Resolution, locked: Mapping[str, str]) -> set[str]:
     """The packages of *resolution* whose version is not the one of *locked*."""
     return {
-        name for name, file in resolution.wheels.items() if name in locked and not _same(file.version, locked[name])
+        name for name, file in resolution.artifacts.items() if name in locked and not _same(file.version, locked[name])
     }
 
 

@@ -71,7 +71,7 @@ def resolve_all(
         )
         resolutions.append(resolution)
         # Targets are in the order of their Pythons, so the latest choice is that of the most similar target.
-        changed = [file for name, file in resolution.wheels.items() if chosen.get(name) != file.version]
+        changed = [file for name, file in resolution.artifacts.items() if chosen.get(name) != file.version]
         chosen.update((file.name, file.version) for file in changed)
         index.prefetch(_of_same_releases(changed, joint[count:], index))
     check_agreement(resolutions)
@@ -161,7 +161,7 @@ def check_agreement(resolutions: Sequence[Resolution]) -> None:
     first: dict[str, Resolution] = {}
     for resolution in resolutions:
         other = first.setdefault(resolution.target.marker, resolution)
-        versions, others = ({name: file.version for name, file in r.wheels.items()} for r in (resolution, other))
+        versions, others = ({name: file.version for name, file in r.artifacts.items()} for r in (resolution, other))
         if versions != others:
             differing = ", ".join(sorted(f"{name} {version}" for name, version in versions.items() ^ others.items()))
             raise ResolutionError(

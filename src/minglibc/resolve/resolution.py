@@ -23,7 +23,7 @@ class Resolution(NamedTuple):
     """The answer for one target; identifiers are ``name`` or ``name[extra]``, *requirements* are by project name."""
 
     target: Target
-    wheels: Mapping[str, Artifact]
+    artifacts: Mapping[str, Artifact]
     dependencies: Mapping[str, tuple[str, ...]]
     roots: Mapping[str, tuple[str, ...]]
     requirements: Mapping[str, tuple[ActiveRequirement, ...]]

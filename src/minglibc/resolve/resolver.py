@@ -63,7 +63,7 @@ def _answer(
             warnings[f"{page.name} is {page.status} by its maintainers (PEP 792){reason}"] = None
     return Resolution(
         target=provider.compatibility.target,
-        wheels={candidate.name: candidate.wheel for candidate in pins.values()},
+        artifacts={candidate.name: candidate.wheel for candidate in pins.values()},
         dependencies={identifier: _identifiers(group) for identifier, group in dependencies.items()},
         roots={name: _identifiers(group) for name, group in roots.items()},
         requirements={name: tuple(active) for name, active in requirements.items()},

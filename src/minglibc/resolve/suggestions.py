@@ -68,7 +68,7 @@ def offers(
 def _locks(names: Iterable[str], answers: Sequence[Resolution]) -> str:
     locked = []
     for name in names:
-        versions = dict.fromkeys(answer.wheels[name].version for answer in answers if name in answer.wheels)
+        versions = dict.fromkeys(answer.artifacts[name].version for answer in answers if name in answer.artifacts)
         locked += [f"{name} {', '.join(versions)}"] if versions else []
     return f" (locks {'; '.join(locked)})" if locked else ""
 
