@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log10
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.synthetic import serving
@@ -121,20 +122,22 @@ def bodies(case: Case) -> dict[str, bytes]:
     for name, releases in case.packages.items():
         files = []
         for version, release in releases.items():
-            filename = f"{name}-{version}-py3-none-any.whl"
             lines = [
-                *(f"Requires-Dist: {text}" for text in release.requires),
+                *(f"Requires-Dist: {text}" for text in release.requires_dist()),
                 *(f"Provides-Extra: {extra}" for extra in release.extras),
-                *(f'Requires-Dist: {t} ; extra == "{e}"' for e, texts in release.extras.items() for t in texts),
             ]
             metadata = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""])
-            responses[f"/files/{filename}.metadata"] = metadata.encode()
-            files.append({
-                "filename": filename,
-                "url": f"../../files/{filename}",
-                "hashes": {"sha256": hashlib.sha256(filename.encode()).hexdigest()},
-                "core-metadata": True,
-            })  # fmt: skip
+            for tag in release.tags:
+                filename = f"{name}-{version}-{tag}.whl"
+                responses[f"/files/{quote(filename)}.metadata"] = metadata.encode()
+                files.append({
+                    "filename": filename,
+                    "url": f"../../files/{quote(filename)}",
+                    "hashes": {"sha256": hashlib.sha256(filename.encode()).hexdigest()},
+                    "core-metadata": True,
+                    "yanked": release.yanked,
+                    "requires-python": release.requires_python or None,
+                })  # fmt: skip
         responses[f"/simple/{name}/"] = json.dumps(
             {"meta": {"api-version": "1.1"}, "name": name, "files": files}
         ).encode()

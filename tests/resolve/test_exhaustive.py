@@ -42,7 +42,7 @@ def resolved(case: Case, preferences: Mapping[str, str] = {}) -> Answer | None:
 
 def raised(answer: Answer, better: Answer, roots: set[str]) -> set[str]:
     """The roots that *better* has newer, if it has none older."""
-    changes = {name: (Version(answer[name]), Version(better[name])) for name in roots & answer.keys()}
+    changes = {name: (Version(answer[name]), Version(better[name])) for name in roots & answer.keys() & better.keys()}
     if any(new < old for old, new in changes.values()):
         return set()
     return {name for name, (old, new) in changes.items() if new > old}

@@ -79,8 +79,10 @@ class _Maker:
         """Whether an oddity is used this time."""
         return self.random.random() < self.often[kind]
 
-    def specifier(self) -> str:
-        """A bound, or rarely a pin or the name of a pre-release."""
+    def specifier(self, name: str) -> str:
+        """A bound, most often one that a release of project *name* meets; rarely a pin or the name of a pre-release."""
+        if self.random.random() < 0.5:
+            return f"{self.random.choice(('>=', '<=', '!='))}{self.random.choice(self.series[name]).partition('+')[0]}"
         return self.random.choice(_PINS if self.happens("pin") else _BOUNDS)
 
     def other(self, but: str = "") -> str:
@@ -92,7 +94,7 @@ class _Maker:
         random = self.random
         extras = random.choice(("[x]", "[y]", "[x,y]")) if self.happens("extra") else ""
         marker = f" ; {random.choice(_TARGET_MARKERS)}" if self.happens("marker") else ""
-        return f"{name}{extras}{self.specifier()}{marker}"
+        return f"{name}{extras}{self.specifier(name)}{marker}"
 
     def release(self, name: str) -> Release:
         """What one version requires."""
@@ -103,11 +105,12 @@ class _Maker:
             for extra, other in (("x", "y"), ("y", "x")):
                 required = [self.requirement(self.other(name)) for _ in range(random.randint(0, 2))]
                 if self.happens("self"):
-                    required.append(f"{name}[{other}]{random.choice(('', '', self.specifier()))}")
+                    required.append(f"{name}[{other}]{random.choice(('', '', self.specifier(name)))}")
                 if random.random() < 0.8:
                     extras[extra] = tuple(required)
             if self.happens("marker"):
-                requires.append(f"{random.choice(self.names)}{self.specifier()} ; {random.choice(_EXTRA_MARKERS)}")
+                other = self.other()
+                requires.append(f"{other}{self.specifier(other)} ; {random.choice(_EXTRA_MARKERS)}")
         tags = (TOO_NEW,) if self.happens("new") else ("py3-none-any",)
         return Release(tuple(requires), extras, tags, self.happens("yanked"))
 
@@ -137,13 +140,14 @@ def varied_case(seed: int, *, largest: int = 5) -> Case:
     roots = list(maker.roots())
     limits = random.random() < 0.4
     constraints = [
-        f"{random.choice(maker.names)}{maker.specifier() or '<3'}" for _ in range(random.randint(0, 2) * limits)
+        f"{name}{maker.specifier(name) or '<3'}"
+        for name in random.choices(maker.names, k=random.randint(0, 2) * limits)
     ]
     overridden = random.sample(maker.names, 1) if random.random() < 0.15 else []
     return Case(
         packages,
         tuple(text for text, _ in roots),
         tuple(constraints),
-        tuple(f"{name}{maker.specifier()}" for name in overridden),
+        tuple(f"{name}{maker.specifier(name)}" for name in overridden),
         parents=tuple(parent for _, parent in roots),
     )

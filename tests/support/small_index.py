@@ -32,6 +32,16 @@ class Release(NamedTuple):
     yanked: bool = False
     requires_python: str = ""
 
+    def requires_dist(self) -> list[str]:
+        """The ``Requires-Dist`` of its metadata."""
+        of_extras = [
+            f'{text.partition(";")[0].strip()} ; extra == "{extra}"'
+            + (f" and ({text.partition(';')[2].strip()})" if ";" in text else "")
+            for extra, texts in self.extras.items()
+            for text in texts
+        ]
+        return [*self.requires, *of_extras]
+
 
 Packages = Mapping[str, Mapping[str, Release]]
 
@@ -67,14 +77,8 @@ class MemoryIndex:
         """What the version requires."""
         self.read.append(f"{wheel.name} {wheel.version}")
         release = self.packages[wheel.name][wheel.version]
-        extras = [
-            f'{text.partition(";")[0]} ; extra == "{extra}"'
-            + (f" and ({text.partition(';')[2].strip()})" if ";" in text else "")
-            for extra, texts in release.extras.items()
-            for text in texts
-        ]
         return CoreMetadata(
-            wheel.name, wheel.version, (*release.requires, *extras), release.requires_python, tuple(release.extras)
+            wheel.name, wheel.version, tuple(release.requires_dist()), release.requires_python, tuple(release.extras)
         )
 
     def prefetch(self, wheels: Iterable[Artifact]) -> None:

@@ -278,9 +278,8 @@ class TargetCompatibility:
             return None
         if trees := page.source_trees(index):
             return trees[0]
-        if yanked and (regular := self.best(page, index)) is not None:
-            return regular  # of a release with some yanked files
-        best: tuple[tuple[int, int, str], Wheel] | None = None
+        # A file that is not yanked comes first, in a release with some yanked files.
+        best: tuple[tuple[bool, int, int, str], Wheel] | None = None
         for position in self._with_compatible_tags(page, index):
             wheel = page.wheel(index, position)
             if wheel.yanked is not None and not yanked:
@@ -289,10 +288,15 @@ class TargetCompatibility:
             if rank is None:
                 continue
             number, suffix = wheel.build
-            order = (-rank, number, suffix)
+            order = (wheel.yanked is None, -rank, number, suffix)
             if best is None or order > best[0] or (order == best[0] and wheel.filename < best[1].filename):
                 best = order, wheel
-        return best[1] if best else self._best_sdist(page, index, yanked=yanked)
+        if best is not None and best[1].yanked is None:
+            return best[1]
+        regular = self._best_sdist(page, index, yanked=False)
+        if regular is None and yanked:
+            return best[1] if best is not None else self._best_sdist(page, index, yanked=True)
+        return regular
 
     def _best_sdist(self, page: ProjectPage, index: int, *, yanked: bool) -> Sdist | None:
         for sdist in self._sdists(page, index):

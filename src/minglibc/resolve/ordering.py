@@ -1,6 +1,6 @@
 """Which variable a search decides next: the roots in their order, and what conflicts most as early as possible."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import reduce
 from operator import and_
 
@@ -23,6 +23,8 @@ class Ordering:
         # How often the choice of one project has excluded versions of another, and what is decided early for that.
         self._exclusions: dict[tuple[int, int], int] = {}
         self._priorities: dict[int, int] = {}
+        # The projects that may be undecided: not those that are settled, or that nothing needs so far.
+        self._open: set[int] = set()
 
     def order_roots(self, roots: Sequence[Dependency]) -> None:
         """Where the first choices of the roots can't agree on another project, decide the one that needs older versions first.
@@ -59,16 +61,10 @@ class Ordering:
         best: Variable | None = None
         best_weight: tuple[int, float] | None = None
         best_rank = _NO_ROOT
-        activity, priorities = self._solver.activity, self._priorities
-        for number, domain in enumerate(self._solver.domains):
-            if domain & ABSENT or number in waiting:
-                continue
-            variable = self._graph.variable_of(number)
-            if variable is None or variable.extra:
-                continue
+        activity, priorities, domains = self._solver.activity, self._priorities, self._solver.domains
+        for variable in self._undecided(waiting):
+            number, domain = variable.number, domains[variable.number]
             if not domain & (domain - 1):
-                if self._graph.is_settled(variable):
-                    continue
                 return variable
             if variable.rank is not None:
                 rank = (-priorities.get(number, 0), variable.rank)
@@ -81,6 +77,25 @@ class Ordering:
                 if best_weight is None or weight > best_weight:
                     best, best_weight = variable, weight
         return best
+
+    def _undecided(self, waiting: Collection[int]) -> Iterator[Variable]:
+        """The projects that are needed and not settled, without those that are *waiting*."""
+        touched, variables = self._solver.touched, self._graph.variables
+        for variable in filter(None, map(self._graph.variable_of, touched)):
+            self._open.add(variables[variable.project.page.name].number)
+        touched.clear()
+        for number in sorted(self._open):
+            domain, project = self._solver.domains[number], self._graph.variable_of(number)
+            assert project is not None
+            if domain & ABSENT:
+                self._open.discard(number)
+            elif number in waiting:
+                continue
+            elif domain & (domain - 1) or not self._graph.is_settled(project):
+                yield project
+            elif not domain & project.special:
+                # What admits a special release can be taken back.
+                self._open.discard(number)
 
     def learn(self) -> None:
         """Decide a project earlier than another whose choice has excluded its versions again and again."""

@@ -65,6 +65,8 @@ class Solver:
         self._starts: list[int] = []
         # The domains before the changes that were not propagated yet.
         self._changed: dict[int, int] = {}
+        # The variables whose domains became smaller or larger; the reader empties it.
+        self.touched: set[int] = set()
         # Of each conflict: the variable that it excludes values of, and the one whose change it depends on last; then
         # the decisions of these two changes' levels.
         self.pairs: list[tuple[int, int]] = []
@@ -132,6 +134,7 @@ class Solver:
         while len(trail) > start:
             var = trail.pop()
             domains[var] = history[var].pop().before
+            self.touched.add(var)
         del self._starts[level:]
         self.level = level
         self._changed.clear()
@@ -173,6 +176,7 @@ class Solver:
         self._learned = [learned for learned in self._learned if assumption not in learned.assumptions]
         self.level = 0
         self.domains[:] = self.initial
+        self.touched.update(self._trail)
         self._late.clear()
         self._trail.clear()
         self._starts.clear()
@@ -189,6 +193,7 @@ class Solver:
         self._history[var].append(Change(len(self._trail), self.level, self.domains[var], reason))
         self._trail.append(var)
         self._changed.setdefault(var, self.domains[var])
+        self.touched.add(var)
         self.domains[var] = domain
 
     def _propagate(self) -> Incompatibility | None:
