@@ -1,7 +1,6 @@
 """Signals that end a command: they raise an exception, so that temporary files are removed."""
 
-# The signal module takes 1 ms to import.
-import _signal as signal  # type: ignore[import-not-found]  # private, so not in typeshed
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
