@@ -1,6 +1,7 @@
 """Runs minglibc in another process that is forked, because a new interpreter spends 0.3 s on imports."""
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -67,6 +68,7 @@ def _run(arguments: Sequence[str], before: Callable[[], object]) -> None:
         gc.freeze()  # objects of the tests would close the same numbers
         sys.stdin, sys.stdout = open(0, encoding="utf-8"), open(1, "w", encoding="utf-8")  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
+        logging.root.handlers.clear()  # those of pytest
         sys.argv = ["minglibc", *arguments]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         before()
