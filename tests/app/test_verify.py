@@ -113,3 +113,13 @@ def test_reading_stops(project: Project, warnings: Warnings) -> None:
     skipped = [message for message in warnings.messages if message.startswith("skipped")]
     assert len(skipped) == 4
     assert 'a constraint such as "a<VERSION" selects an older release' in warnings.messages[-1]
+
+
+def test_processor(project: Project, warnings: Warnings) -> None:
+    """A wheel that needs a higher level of x86-64 than `cpu` is skipped."""
+    project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
+    extension = elf(needs={"libc.so.6": ("GLIBC_2.17",)}, cpu_bits=4)
+    project.index.add(build_wheel("a", "2.0", manylinux(17), files={"a/_a.abi3.so": extension}))
+    assert selected(project.write("a"), warnings) == {"a": f"a-1.0-{manylinux(17)}.whl"}
+    assert "a/_a.abi3.so needs x86-64-v3" in warnings.messages[0]
+    assert selected(project.write("a", cpu="x86-64-v3"), warnings) == {"a": f"a-2.0-{manylinux(17)}.whl"}

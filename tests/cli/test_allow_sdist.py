@@ -68,6 +68,17 @@ def test_one_package(project: Project) -> None:
     assert settings(project) == ["a"]
 
 
+def test_hints_name_the_options_that_were_given(project: Project) -> None:
+    """A cap that an option gave is not called a setting."""
+    project.index.add(build_wheel("d", "1.0", "cp39-abi3-manylinux_2_34_x86_64"))
+    file = project.folder / "requirements.txt"
+    file.write_text("d\n", encoding="utf-8")
+    options = ["lock", "-r", str(file), "--index-url", project.index.url, "--glibc", "2.28", "--python", "3.11"]
+    assert "this would work (verified): --glibc 2.34 (locks d 1.0)" in minglibc(*options).err
+    (project.folder / "pyproject.toml").write_text('[tool.minglibc]\nglibc = "2.28"\npython = "3.11"\n')
+    assert 'tool.minglibc.glibc = "2.34" (locks d 1.0)' in minglibc(*options[:5]).err
+
+
 def test_add(project: Project) -> None:
     """`add` writes the requirement and the setting together."""
     project.write("c")

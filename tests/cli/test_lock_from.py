@@ -297,3 +297,19 @@ def test_hashes_of_requirements_files(tmp_path: Path, index: IndexServer) -> Non
     assert 1 == lock_requirements(tmp_path, index, "--check").code
     path.write_text(f"a==1.0 --hash=sha256:{'0' * 64}\n")
     assert 0 == lock_requirements(tmp_path, index, *RUNNING_OPTIONS, "--accept-new-hashes").code
+
+
+def test_setting_replaces_the_option(source: Path, index: IndexServer) -> None:
+    """A lock that `lock --from` made is updated by `lock`, once the setting names the same file."""
+    assert lock_from(source, index).code == 0
+    settings = f'glibc = "2.17"\npython = "{RUNNING}"\nindex-url = "{index.url}"\n'
+    pyproject = source / "pyproject.toml"
+    pyproject.write_text(f'[project]\nname = "x"\nversion = "1"\n[tool.minglibc]\n{settings}', encoding="utf-8")
+    refused = minglibc("lock", "--project", str(source))
+    assert refused.code == 1
+    assert "is the lock of uv.lock" in refused.err
+    with pyproject.open("a", encoding="utf-8") as file:
+        file.write('from = "uv.lock"\n')
+    updated = minglibc("lock", "--project", str(source))
+    assert updated.code == 0, updated.err
+    assert minglibc("lock", "--check", "--project", str(source)).code == 0

@@ -91,6 +91,7 @@ def test_glibc_by_architecture() -> None:
         ('glibc = "3.0"', "there is no glibc 3.0"),
         ('glibc = "2.1000"', "'2.1000' is not a glibc version"),
         # C5
+        ('glibc = "2.17"\narch = ["aarch64"]', "tool.minglibc.arch (line 7) is not a known setting; did you mean architectures?"),
         ('glibc = "2.17"\nglibcs = "2"', "tool.minglibc.glibcs (line 7) is not a known setting; did you mean glibc?"),
         ('glibc = "2.17"\nzzz = 1', "known settings: glibc, musl, python"),
         ('glibc = "2.17"\n[tool.minlibc]', "tool.minlibc (line 7) is not a known table"),

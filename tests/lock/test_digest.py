@@ -297,3 +297,9 @@ def test_deep_nesting_has_a_digest() -> None:
     """Tables that are nested too deeply for the parser, or almost, raise no error."""
     for depth in range(0, 3000, 50):
         assert fingerprint(f"[project]\na = {depth * '['}{depth * ']'}") != fingerprint("[project]\na = 1")
+
+
+def test_processor_matters_with_verify() -> None:
+    """The processor only affects a lock whose wheels are read."""
+    text = '[project]\nname = "a"\n[tool.minglibc]\nglibc = "2.28"\nverify = true\n'
+    assert fingerprint(text) != fingerprint(text + 'cpu = "x86-64-v2"\n')

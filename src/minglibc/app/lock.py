@@ -232,7 +232,7 @@ def resolve_lock(
     return LockResult(
         request.name,
         dumps(document, targets, inputs),
-        len(document["packages"]),
+        len({package["name"] for package in document["packages"]}),
         targets,
         changes(
             versions,

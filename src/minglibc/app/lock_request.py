@@ -210,6 +210,8 @@ def check_lock_source(old: str, request: LockRequest) -> None:
     recorded = recorded_source(old, request.name)
     if recorded is None or _is_same(recorded, request.source):
         return
+    if request.loaded is not None and recorded.source_lock == request.loaded.path:
+        return  # the setting `from` now names the file that --from named
     raise LockError(
         f"{request.path} is the lock of {recorded.name}, not of {request.source.name}",
         hint="choose another file with -o pylock.NAME.toml, or delete this one first"

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
+from minglibc.app.suggestions import as_options
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
@@ -23,7 +24,6 @@ _PATIENCE = 10.0
 _LARGEST_SDIST = 64 << 20
 # Lines of the obstacle that remains.
 _SHOWN = 6
-_OPTION = "`lock` and `add` write it with --allow-sdist"
 
 
 def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) -> SourceHint:
@@ -41,14 +41,15 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
     if result.gave_up:
         return SourceHint(
-            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_OPTION}",
+            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_option(session)}",
             names=tuple(sorted(names)),
         )
     for cap in capped(result.provider):
         targets = [target.raised(cap) for target in session.settings.targets]
         _, raised = _with_sources(session, index, targets, set(names), None)
         if not isinstance(raised, Unresolvable):
-            return _hint(session, index, raised, f'tool.minglibc.{cap.libc} = "{cap}" with ')
+            setting = as_options(f'tool.minglibc.{cap.libc} = "{cap}"', session.inputs.source.given)
+            return _hint(session, index, raised, f"{setting} with ")
     if not names:
         return SourceHint()
     lines = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
@@ -110,7 +111,7 @@ def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolut
     lines = [_line(session, file, resolution) for file, resolution in sources.values()]
     text = (
         f"{prefix}{_setting(session, sources)} would work ({verified}): "
-        f"it lets minglibc build from source what has no wheel; {_OPTION}"
+        f"it lets minglibc build from source what has no wheel; {_option(session)}"
     )
     return SourceHint(tuple(lines), text, tuple(sorted(sources)))
 
@@ -130,6 +131,10 @@ def _line(session: Session, file: Sdist, resolution: Resolution) -> str:
 def _setting(session: Session, names: Iterable[str]) -> str:
     listed = ", ".join(f'"{name}"' for name in sorted(set(names) - session.settings.allow_sdist))
     return f"tool.minglibc.allow-sdist = [{listed}]"
+
+
+def _option(session: Session) -> str:
+    return f"`lock`{' and `add` write' if session.inputs.source.is_project else ' allows'} it with --allow-sdist"
 
 
 class _Admission:

@@ -1,6 +1,7 @@
 """Suggestions for a project that can't be locked, each verified on the project's own indexes."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
@@ -23,7 +24,21 @@ def suggestions(session: Session, failure: Unresolvable) -> list[str]:
         resolutions = resolve_as_proposed(session, proposal.roots, proposal.targets, proposal.policy, patience)
         return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
-    return offers(failure, session.roots, session.settings.targets, session.policy._replace(thorough=False), attempt)
+    policy = session.policy._replace(thorough=False)
+    texts = offers(failure, session.roots, session.settings.targets, policy, attempt)
+    return [as_options(text, session.inputs.source.given) for text in texts]
+
+
+def as_options(text: str, given: Mapping[str, object]) -> str:
+    """*text* with options instead of the settings that options have *given*."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] not in given:
+            return match[0]
+        flag = "--arch" if match[1] == "architectures" else f"--{match[1]}"
+        return " ".join(f"{flag} {value}" for value in re.findall('"([^"]*)"', match[2]))
+
+    return re.sub(r"tool\.minglibc\.([a-z]+) = (\[[^]]*\]|\"[^\"]*\")", replaced, text)
 
 
 def resolve_as_proposed(

@@ -1,4 +1,4 @@
-"""``tool.minglibc.verify``: newly selected wheels are read, and those whose binaries need more than their cap are skipped."""
+"""``tool.minglibc.verify``: newly selected wheels are read, and those that need more than the cap or the processor are skipped."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -7,7 +7,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session
 from minglibc.audit.binaries import Binaries
-from minglibc.audit.rules import ABOVE_CAP, Binary, audit
+from minglibc.audit.rules import ABOVE_CAP, Binary, Kind, audit
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.index.downloads import Wheelhouse
@@ -40,7 +40,8 @@ def resolve_verified(
 
         def needs_above_cap(resolutions: Sequence[Resolution]) -> dict[str, str]:
             wheels = _unverified(resolutions, trusted)
-            return _needs_above_cap(resolutions, Binaries(store).of_files(list(_locked_files(session, wheels)), house))
+            binaries = Binaries(store).of_files(list(_locked_files(session, wheels)), house)
+            return _needs_above_cap(resolutions, binaries, session.settings.cpu)
 
         while True:
             compatibilities = tuple(check.rejecting(rejections) for check in session.compatibilities)
@@ -106,14 +107,16 @@ def _unverified(resolutions: Sequence[Resolution], trusted: Collection[str]) -> 
     return list(wheels.values())
 
 
-def _needs_above_cap(resolutions: Sequence[Resolution], binaries: Mapping[str, Sequence[Binary]]) -> dict[str, str]:
-    """What wheels need beyond the cap of a target that they are selected for, by file name."""
+def _needs_above_cap(
+    resolutions: Sequence[Resolution], binaries: Mapping[str, Sequence[Binary]], cpu: str
+) -> dict[str, str]:
+    """What wheels need beyond the cap of a target that they are selected for, or beyond the level *cpu*, by file name."""
     needs: dict[str, str] = {}
     for resolution in resolutions:
         target = resolution.target
         for wheel in resolution.artifacts.values():
-            for finding in audit(binaries.get(wheel.filename, ()), [target.architecture], target.cap):
-                if finding.kind in ABOVE_CAP:
+            for finding in audit(binaries.get(wheel.filename, ()), [target.architecture], target.cap, cpu):
+                if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU:
                     needs.setdefault(wheel.filename, f"{finding.path} needs {finding.version or finding.library}")
     return needs
 

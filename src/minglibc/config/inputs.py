@@ -137,11 +137,16 @@ def check_targets(source: LockSource, pyproject: str) -> None:
     if not isinstance(table, dict) or "target" in table:
         return
     where = "[tool.minglibc] of its script block" if source.script else f"[tool.minglibc] of a {PYPROJECT} beside it"
+    # `run` locks scripts too, and does not have these options.
+    give = f"run `{source.command} {{}} VERSION`" if source.script else "give {}"
     if not {"glibc", "musl"} & {*table, *given}:
-        raise SettingsError(f"there is no cap for {source.name}", hint=f"give --glibc, or write glibc in {where}")
+        raise SettingsError(
+            f"there is no cap for {source.name}", hint=f"{give.format('--glibc')}, or write glibc in {where}"
+        )
     if "python" not in table and "python" not in given and "requires-python" not in document["project"]:
         raise SettingsError(
-            f"there are no Python versions for {source.name}", hint=f"give --python, or write python in {where}"
+            f"there are no Python versions for {source.name}",
+            hint=f"{give.format('--python')}, or write python in {where}",
         )
 
 

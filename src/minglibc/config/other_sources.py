@@ -219,6 +219,8 @@ def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) ->
     for key, equivalent in _RULES.items():
         if uv.get(key) and equivalent not in own:
             yield f"tool.uv.{key} is not read; write {equivalent} under [tool.minglibc]"
+    if uv.get("conflicts"):
+        yield "tool.uv.conflicts is not read: all extras and groups are locked together, and have to agree"
     if {"index", "index-url"} & own.keys():
         return
     keys = [f"tool.{'.'.join(names)}" for names in _INDEXES if _table(document, "tool", names[0]).get(names[1])]

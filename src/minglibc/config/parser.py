@@ -99,7 +99,6 @@ def parse_document(
     groups = graph.groups()
     indexes = parse_indexes(problems, table)
     problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
-    problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu"))  # only `check` uses it
     sources, paths = parse_sources(problems, table, indexes)
     extras = graph.extras()
     lists = (graph.requirements, *extras.values(), *groups.values())
@@ -140,6 +139,7 @@ def parse_document(
         allow_linux_tag=frozenset(problems.names(table, "allow-linux-tag")),
         allow_sdist=frozenset(problems.names(table, "allow-sdist")),
         verify=problems.flag(table, "verify", problems.key("verify")),
+        cpu=problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu")),
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
         fork_strategy=problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),

@@ -47,7 +47,8 @@ class Problems:
         """Record each key of *table* that is not *known*."""
         for key in table:
             if key not in known:
-                similar = nearest(key, known)
+                longer = [name for name in known if len(key) > 2 and name.startswith(key)]
+                similar = nearest(key, known) or (longer[0] if len(longer) == 1 else "")
                 hint = f"did you mean {similar}?" if similar else f"known settings: {', '.join(known)}"
                 self.add(f"{where}.{key}", f"is not a known setting; {hint}")
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
 
@@ -148,6 +149,8 @@ class Settings(NamedTuple):
     default_pythons: "DefaultPythons | None" = None
     """The Pythons that were selected without a setting; None where one names them."""
     toolchain: str = TOOLCHAINS[0]
+    cpu: str = CPU_LEVELS[0]
+    """The level of x86-64 that wheels may need, with ``verify``."""
     """The compilers that builds use."""
     built_wheels: str = ""
     """The folder, from the lock's folder, for wheels that `lock` builds; empty where the lock has sources instead."""

@@ -29,8 +29,9 @@ _IGNORED_KEYS = frozenset(
     )
 )
 _PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
-# The keys of [tool.minglibc] that do not affect the lock.
+# The keys of [tool.minglibc] that do not affect the lock; the processor only affects a lock whose wheels are read.
 _OTHER_SETTINGS = frozenset(("file-conflicts", "cpu"))
+_SETTINGS_OF_VERIFY = frozenset(("cpu",))
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
 _HEX = frozenset("0123456789abcdef")
 
@@ -179,7 +180,8 @@ def _lock_settings(table: object) -> object:
     """[tool.minglibc] without the settings that only `sync` and `check` use."""
     if not isinstance(table, dict):
         return table
-    return {key: value for key, value in table.items() if key not in _OTHER_SETTINGS}
+    ignored = _OTHER_SETTINGS - _SETTINGS_OF_VERIFY if table.get("verify") is True else _OTHER_SETTINGS
+    return {key: value for key, value in table.items() if key not in ignored}
 
 
 def _canonical(value: object) -> object:
