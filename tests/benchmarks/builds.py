@@ -97,8 +97,8 @@ def build(package: Package, toolchain: str, folder: Path, cache: str) -> tuple[R
         return Row(time.monotonic() - started, first_line(error.message), ""), None
     seconds = time.monotonic() - started
     if outcome.error is not None:
-        symbol = re.search(r"needs (GLIBC_[0-9.]+)", outcome.error.message)
-        text = "above the cap" if symbol else first_line(f"{outcome.error.message} {outcome.error.hint}")
+        symbol = re.search(r"needs ((?:GLIBC|GLIBCXX|CXXABI|GCC)_[0-9.]+)", outcome.error.message)
+        text = "above the cap" if symbol else first_line(outcome.error.hint or outcome.error.message)
         return Row(seconds, text, symbol[1].removeprefix("GLIBC_") if symbol else ""), outcome
     return Row(seconds, "within the cap", glibc_of(outcome.wheel)), outcome
 

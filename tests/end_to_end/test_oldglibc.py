@@ -1,6 +1,8 @@
 """Environments on glibc 2.31, without root: those of other installers fail, minglibc's work."""
 
 import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,24 @@ def test_bundle_installs(cap: str, old_python: OldPython, tmp_path: Path) -> Non
     assert not outcome.returncode, outcome.stdout + outcome.stderr
     outcome = old_python.run(oldglibc.WORKS_ALL, site_packages=target)
     assert (outcome.returncode, outcome.stdout) == (0, "glibc 2.31\n"), outcome.stderr
+
+
+def test_builds_under_the_cap(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
+    """What zig builds on this machine for glibc 2.17 works with glibc 2.31, and a second build gives the same bytes."""
+    pytest.importorskip("ziglang")
+    project = oldglibc.project(tmp_path, "2.17")
+    options = ["--toolchain", "zig", "--cache-dir", str(tmp_path / "cache"), "-o", str(tmp_path / "wheels")]
+    wheels = []
+    for _ in range(2):
+        shutil.rmtree(tmp_path / "cache" / "built-1", ignore_errors=True)
+        (line,) = minglibc("build", "msgpack==1.1.2", *options, project=project).splitlines()
+        wheels.append(Path(line).read_bytes())
+    assert "msgpack-1.1.2-1minglibc-cp39-cp39-manylinux2014_x86_64.manylinux_2_17_x86_64.whl" == Path(line).name
+    assert wheels[0] == wheels[1]
+    with zipfile.ZipFile(line) as archive:
+        archive.extractall(tmp_path / "site")
+    outcome = old_python.run("import msgpack._cmsgpack", site_packages=tmp_path / "site")
+    assert not outcome.returncode, outcome.stderr
 
 
 def wheel_tags(environment: Path, name: str) -> str:

@@ -19,6 +19,7 @@ _DROPPED = frozenset(
     )
 )
 _DROPPED_PREFIXES = (
+    "--target=",
     "-mtune=",
     "-specs=",
     "-flto",

@@ -156,7 +156,6 @@ def _environment(folder: str, cache: str, scratch: str) -> dict[str, str]:
         "CPP": f"{compiler} -E",
         "LD": os.path.join(tools, "ld"),
         "AR": os.path.join(tools, "ar"),
-        "ARFLAGS": "rcs",
         "RANLIB": os.path.join(tools, "ranlib"),
         "STRIP": os.path.join(tools, "strip"),
         "LDSHARED": f"{compiler} -shared",
