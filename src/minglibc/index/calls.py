@@ -1,10 +1,12 @@
 """What is fetched, and how: the calls of a Fetcher and their results, as they pass between threads and processes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from minglibc.errors import IndexAnswerError, MinglibcError
-from minglibc.model.project_page import ProjectPage
+
+if TYPE_CHECKING:
+    from minglibc.model.project_page import ProjectPage
 
 # What is fetched ("page", "metadata", "digest") and of what.
 Key = tuple[str, str]
@@ -23,7 +25,7 @@ class FetchedPage(NamedTuple):
     """The result of a request for a page: not there, unchanged, written to the cache, or *page* itself."""
 
     entry: Mapping[str, Any]
-    page: ProjectPage | None = None
+    page: "ProjectPage | None" = None
     is_absent: bool = False
     is_unchanged: bool = False
     is_stored: bool = False

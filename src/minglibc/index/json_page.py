@@ -78,7 +78,7 @@ def _check_project(page: _Page, response: Response, name: str) -> None:
 
 def _decoded(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
     # Each file has up to three; entries need ten times the memory of the shortest JSON.
-    if response.body.count(b"{") > _MAX_TABLES:
+    if len(response.body) > _MAX_TABLES and response.body.count(b"{") > _MAX_TABLES:
         raise IndexAnswerError(f"{display_url(response.url)}: the page has too many files")
     try:
         if not response.body.isascii():

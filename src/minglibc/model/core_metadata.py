@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
-from minglibc.model import versions
 from minglibc.model.artifacts import Artifact, printable
-from minglibc.model.requirements import normalize_name
 
 
 class CoreMetadata(NamedTuple):
@@ -95,6 +93,10 @@ def headers(text: str) -> Iterator[tuple[str, str]]:
 
 def check_metadata(metadata: CoreMetadata, wheel: Artifact) -> str:
     """Why *metadata* can't be that of *wheel*; empty if it can."""
+    # 10 ms in the process that fetches, which only parses metadata.
+    from minglibc.model import versions  # noqa: PLC0415
+    from minglibc.model.requirements import normalize_name  # noqa: PLC0415
+
     if normalize_name(metadata.name) != wheel.name:
         return f"its METADATA is of {metadata.name}"
     if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):

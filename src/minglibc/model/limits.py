@@ -18,6 +18,7 @@ _PLAIN = rf"[A-Za-z0-9._+!-]{{0,{MAX_FILENAME}}}"
 _FILENAMES = rf"{_PLAIN}(?:\n{_PLAIN})*"
 # Fewer dots can't multiply to too many tags.
 _DOTS = 20
+_NEITHER_DOT_NOR_LINE = bytes(set(range(128)) - {*b".\n"})
 
 
 def is_filename(name: str) -> bool:
@@ -30,13 +31,16 @@ def is_filename(name: str) -> bool:
 def are_filenames(names: Sequence[str]) -> bool:
     """Whether each of *names* is certainly such a name; this takes a fifth of the time of checking one by one."""
     text = "\n".join(names)
-    is_plain = re.fullmatch(_FILENAMES, text) and text.count("\n") == max(len(names) - 1, 0)
-    return bool(is_plain) and not _has_empty_parts(text) and all(name.count(".") < _DOTS for name in names)
+    if not re.fullmatch(_FILENAMES, text) or text.count("\n") != max(len(names) - 1, 0) or _has_empty_parts(text):
+        return False
+    # The dots of each name, in lines.
+    return b"." * _DOTS not in text.encode().translate(None, _NEITHER_DOT_NOR_LINE)
 
 
 def _has_empty_parts(text: str) -> bool:
     """Whether a dot in *text* separates nothing, as in an empty tag, which packaging rejects."""
-    return ".." in text or ".-" in text or "-." in text
+    # One search is enough for most pages, which have no "--" either.
+    return ".." in text.replace("-", ".") and (".." in text or ".-" in text or "-." in text)
 
 
 def tag_count(tag_set: str) -> int:

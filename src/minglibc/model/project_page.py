@@ -255,7 +255,7 @@ class _Releases:
                 if stem not in stems:
                     stems[stem] = self._release(*_split_stem(stem))
                 # A version may contain "!", a tag may not.
-                foreign = None if filename.find("!", len(stem)) > 0 else known[platform]
+                foreign = None if "!" in filename and "!" in filename[len(stem) :] else known[platform]
                 release = stems[stem]
             else:
                 foreign, release = False, self._release_of_sdist(filename)
