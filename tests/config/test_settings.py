@@ -5,6 +5,7 @@
 import tomllib
 from datetime import UTC, datetime
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -437,6 +438,7 @@ _values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(settings.KEYS), _values), st.dictionaries(st.sampled_from(["name", "dependencies", "requires-python", "dynamic", "optional-dependencies"]), _values), _values)  # fmt: skip
+@hypothesis.settings(max_examples=50)
 def test_arbitrary_values(table: dict[str, object], project: dict[str, object], groups: object) -> None:
     """For any TOML values, the result is valid settings or a list of problems."""
     document = {"project": project, "tool": {"minglibc": table}, "dependency-groups": groups}

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 Content = str | bytes
 
+# Large files are compressed fast.
+_LARGE = 100_000
 _DATE = (2020, 1, 1, 0, 0, 0)
 
 
@@ -250,7 +252,7 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, member: Member) -> N
     if member.name in archive.NameToInfo:
         # Prevents zipfile's warning about duplicate names, which are intended here.
         del archive.NameToInfo[member.name]
-    archive.writestr(info, member.content)
+    archive.writestr(info, member.content, compresslevel=1 if len(member.content) > _LARGE else None)
 
 
 def expand_tag(tag: str) -> list[str]:
