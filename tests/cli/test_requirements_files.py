@@ -10,7 +10,7 @@ from minglibc.config.requirements_file import lines
 from minglibc.lock.digest import seal
 from minglibc.lock.reader import loads
 from tests.support import child
-from tests.support.commands import minglibc, read_lock
+from tests.support.commands import locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.projects import RUNNING_OPTIONS, lock_requirements, locked_package, project, run
 from tests.support.wheels import build_wheel
@@ -132,7 +132,12 @@ def test_project_does_not_replace_the_lock(inputs: Path, index: IndexServer) -> 
         ("-i https://example.invalid/simple", "--index-url is not supported in a requirements file"),
         ("--extra-index-url=https://example.invalid", "name the index by --index-url"),
         ("--find-links wheels", "--find-links is not supported"),
-        ("-e .", "--editable is not supported"),
+        ("-e .", "requirements.in:2 names ., which has no pyproject.toml with a name"),
+        ("-e git+https://example.invalid/a#egg=a", "is not a path; write the path of its folder"),
+        ("-e", "-e  is not a path"),
+        ("./lib[x]", "names ./lib, which has no pyproject.toml with a name"),
+        ("~/lib", "~/lib is not a path that a lock can contain"),
+        ("file:///lib", "is not a path that a lock can contain"),
         ("--no-binary :all:", "minglibc locks wheels"),
         ("--frobnicate", "--frobnicate is not a known option"),
         ("-r nowhere.in", "names nowhere.in, which does not exist"),
@@ -228,3 +233,46 @@ def test_a_lock_reads_no_file_outside_its_folder(path: str, key: str, command: s
     assert ran.code == 1
     assert "outside its folder" in ran.err
     assert "s3cr3t" not in ran.out + ran.err
+
+
+def test_local_projects(tmp_path: Path, index: IndexServer) -> None:
+    """`-e PATH`, `.` and paths are path dependencies, relative to the file; a change of one makes the lock stale."""
+    for name in ("a", "b", "in-extra", "of-poetry"):
+        index.add(build_wheel(name, "1.0"))
+    text = '[project]\nname = "{}"\nversion = "1"\ndependencies = ["{}"]\n'
+    extra = '[project.optional-dependencies]\nmore = ["in-extra"]\n'
+    (tmp_path / "pyproject.toml").write_text(text.format("Own", "a") + extra)
+    folders = tmp_path / "requirements", tmp_path / "lib", tmp_path / "other"
+    for folder in folders:
+        folder.mkdir()
+    (tmp_path / "lib" / "pyproject.toml").write_text(text.format("lib", "b"))
+    poetry = '[tool.poetry]\nname = "other"\nversion = "1"\n[tool.poetry.dependencies]\nof-poetry = "^1"\n'
+    (tmp_path / "other" / "pyproject.toml").write_text(poetry)
+    file = tmp_path / "requirements" / "all.txt"
+    file.write_text("-e ..[more]\n../lib ; python_version >= '3.8'\n--editable=../other  # comment\n")
+    lock = tmp_path / "pylock.toml"
+    options = [
+        "lock",
+        "-r",
+        str(file),
+        "-o",
+        str(lock),
+        "--index-url",
+        index.url,
+        "--glibc",
+        "2.28",
+        "--python",
+        "3.11",
+    ]
+    ran = minglibc(*options)
+    assert ran.code == 0, ran.err
+    folders_by_name = {p.name: p.directory for p in read_lock(tmp_path).pylock.packages if p.directory}
+    assert {name: (d.path, bool(d.editable)) for name, d in folders_by_name.items()} == {
+        "own": (".", True),
+        "lib": ("lib", False),
+        "other": ("other", True),
+    }
+    assert {*locked_versions(tmp_path)} == {"a", "b", "in-extra", "of-poetry"}
+    assert "up to date" in minglibc(*options).err
+    (tmp_path / "lib" / "pyproject.toml").write_text(text.format("lib", "a"))
+    assert minglibc(*options, "--check").code == 1

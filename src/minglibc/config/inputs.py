@@ -11,10 +11,11 @@ from minglibc.config.files import PYPROJECT, read_file, read_pyproject
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
 from minglibc.config.poetry_project import standard
+from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
-from minglibc.model.requirements import Requirement, parse
+from minglibc.model.requirements import Requirement, normalize_name, parse
 
 # The cache's folder for the environments of scripts.
 SCRIPTS = "scripts-1"
@@ -97,7 +98,10 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     if files.hashes:
         # Not read by the parser: a change of a hash makes the lock stale.
         metadata["hashes"] = {name: sorted(hashes) for name, hashes in sorted(files.hashes.items())}
-    text = tomli_w.dumps({"project": metadata, "tool": {"minglibc": table}})
+    tool: dict[str, Any] = {"minglibc": table}
+    if files.projects:
+        tool["uv"] = {"sources": files.projects}
+    text = tomli_w.dumps({"project": metadata, "tool": tool})
     hashes = {name: frozenset(listed) for name, listed in files.hashes.items()}
     return Text(text, tuple(dict.fromkeys(files.notes)), hashes)
 
@@ -190,6 +194,14 @@ def _rebased_index(index: Any, folder: str) -> Any:
     return {**index, "url": os.path.normpath(os.path.join(folder, path))}
 
 
+def _project_name(folder: str) -> str:
+    """The name of the project in *folder*; empty if its pyproject.toml has none. Raises SettingsError."""
+    text = read_file(os.path.join(folder, PYPROJECT)) if os.path.isdir(folder) else None
+    project = standard(load(text, os.path.join(folder, PYPROJECT))).get("project", {}) if text is not None else {}
+    name = project.get("name") if isinstance(project, dict) else None
+    return normalize_name(name) if is_name(name) else ""
+
+
 class _RequirementsFiles:
     """Reads requirements files and the files that they include, each once."""
 
@@ -198,6 +210,8 @@ class _RequirementsFiles:
         self.requirements: list[str] = []
         self.constraints: list[str] = []
         self.hashes: dict[str, set[str]] = {}
+        self.projects: dict[str, dict[str, Any]] = {}
+        """The sources of local projects, in uv's form."""
         self.prereleases = False
         self.notes: list[str] = []
         self.problems: list[str] = []
@@ -225,12 +239,29 @@ class _RequirementsFiles:
                     self.hashes.setdefault(requirement.name, set()).update(line.hashes)
             case Kind.INCLUDE | Kind.CONSTRAINTS:
                 self._include(line, path, where, constraints=constraints)
+            case Kind.LOCAL:
+                self._add_project(line, path, where, constraints=constraints)
             case Kind.PRERELEASES:
                 self.prereleases = True
             case Kind.NOTE:
                 self.notes.append(f"{path}: {line.text}")
             case Kind.PROBLEM:
                 self.problems.append(f"{where} {line.text}")
+
+    def _add_project(self, line: Line, path: str, where: str, *, constraints: bool) -> None:
+        """Add a requirement on a local project, with its folder as the source."""
+        folder = os.path.normpath(os.path.join(os.path.dirname(path), line.text))
+        name = "" if constraints else _project_name(os.path.join(self.folder, folder))
+        if not name:
+            reason = (
+                "names a project as a constraint" if constraints else f"names {line.text}, which has no {PYPROJECT}"
+            )
+            advice = "" if constraints else " with a name; add one, or require a wheel of it"
+            self.problems.append(f"{where} {reason}{advice}")
+            return
+        text = f"{name}[{line.extras}]" if line.extras else name
+        self.requirements.append(str(parse(f"{text} ; {line.marker}" if line.marker else text)))
+        self.projects[name] = {"path": folder, "editable": True} if line.editable else {"path": folder}
 
     def _constrain(self, text: str, where: str) -> None:
         requirement = parse(text)

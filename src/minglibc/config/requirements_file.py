@@ -16,7 +16,9 @@ _OPTION = re.compile(r"\s(?=--?[A-Za-z])")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DIGEST = re.compile("[0-9a-fA-F]+")
-_PATH = re.compile(r"(?:\.{0,2}/|~/|file:)")
+_PATH = re.compile(r"(?:\.{0,2}/|~/|file:|\.{1,2}(?:\[|$))")
+_EXTRAS = re.compile(r"(?P<path>[^\[]*?)\s*(?:\[(?P<extras>[A-Za-z0-9._, -]*)\])?")
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 
 _INDEX = "name the index by --index-url, or as index-url under [tool.minglibc] of a pyproject.toml beside it"
 _REFUSED = {
@@ -25,7 +27,6 @@ _REFUSED = {
     "--no-index": _INDEX,
     "--find-links": _INDEX,
     "--trusted-host": "set SSL_CERT_FILE for an index with a private certificate",
-    "--editable": "minglibc locks wheels; require the project by its name",
     "--no-binary": "minglibc locks wheels, because a build can need the glibc of its machine",
 }
 _INDEX_OPTIONS = frozenset(("--index-url", "--extra-index-url", "--no-index", "--find-links", "--trusted-host"))
@@ -54,13 +55,17 @@ class Kind(Enum):
 class Line(NamedTuple):
     """A parsed line: a requirement, the path of a file, or a message; *number* counts from 1.
 
-    *hashes* are those that a requirement gives, as ``algorithm:hex``.
+    *hashes* are those that a requirement gives, as ``algorithm:hex``. The path of a local project has its *extras* and its
+    *marker*.
     """
 
     kind: Kind
     text: str
     number: int
     hashes: tuple[str, ...] = ()
+    extras: str = ""
+    marker: str = ""
+    editable: bool = False
 
 
 def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
@@ -76,6 +81,8 @@ def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
             continue
         if as_lock and (local := _local_project(line)):
             yield Line(Kind.LOCAL, local, number)
+        elif not as_lock and (project := _project(line, number)):
+            yield project
         elif line.startswith("-"):
             kind, text = _option(line)
             is_index = as_lock and _split(line)[0] in _INDEX_OPTIONS
@@ -91,6 +98,28 @@ def _local_project(line: str) -> str:
         return value if name == "--editable" else ""
     text = line.partition(" ;")[0].strip()
     return text if _PATH.match(text) and not text.endswith(".whl") else ""
+
+
+def _project(line: str, number: int) -> Line | None:
+    """The local project that *line* names, editable or not; None for other lines."""
+    text, editable = line, False
+    if line.startswith("-"):
+        name, text = _split(line)
+        if name != "--editable":
+            return None
+        editable = True
+        if not text or "://" in text or " @ " in text:
+            advice = "write the path of its folder, or require the project by its name"
+            return Line(Kind.PROBLEM, f"-e {text} is not a path; {advice}", number)
+    address, _, marker = text.partition(" ;")
+    match = _EXTRAS.fullmatch(address.strip())
+    is_project = match is not None and (editable or _PATH.match(address) is not None)
+    if match is None or not is_project or match["path"].partition("#")[0].endswith(_ARCHIVES):
+        return None
+    path = match["path"].partition("#")[0]
+    if path.startswith(("file:", "~", "/")):
+        return Line(Kind.PROBLEM, f"{path} is not a path that a lock can contain; write a relative path", number)
+    return Line(Kind.LOCAL, path, number, extras=match["extras"] or "", marker=marker.strip(), editable=editable)
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
