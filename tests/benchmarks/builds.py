@@ -40,7 +40,6 @@ PACKAGES = (
     Package("markupsafe", "setuptools", "markupsafe._speedups"),
     Package("regex", "setuptools"),
     Package("pyyaml", "setuptools, Cython", "yaml"),
-    Package("siphash24", "meson-python"),
     Package("wrapt", "setuptools", "wrapt._wrappers"),
     Package("frozenlist", "own backend, Cython", "frozenlist._frozenlist"),
     Package("multidict", "setuptools"),

@@ -9,6 +9,7 @@ import pytest
 
 from minglibc.build import isolation, toolchain
 from minglibc.build._zig_compiler import command, translate
+from minglibc.build.cargo import fetch_crates
 from minglibc.build.missing_requirements import missing
 from minglibc.errors import SettingsError
 from minglibc.model.targets import LIBCS, PythonVersion, Target
@@ -145,6 +146,7 @@ def test_no_network() -> None:
         ('../meson.build:9:0: ERROR: Dependency "cairo" not found', "the library cairo is not available"),
         ("error: can't find Rust compiler", "Rust"),
         ("error: failed to download from `https://index.crates.io`", "cargo fetch"),
+        ("../meson.build:14:14: ERROR: Git command failed: ['git', 'clone']", "the network"),
         ("socket: Network is unreachable", "the network"),
         ("a.c:3: error: expected ';'", ""),
     ],
@@ -154,3 +156,21 @@ def test_advice_for_failed_builds(output: str, expected: str) -> None:
     advice = missing(output)
     assert expected in advice
     assert bool(expected) == bool(advice)
+
+
+def test_crates_are_fetched_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cargo fetches with network and without credentials of this environment, once for each package with a Cargo.lock."""
+    cargo = tmp_path / "bin" / "cargo"
+    cargo.parent.mkdir()
+    cargo.write_text('#!/bin/sh\necho "$PWD $@ $CARGO_NET_OFFLINE $SECRET"\n')
+    cargo.chmod(0o755)
+    monkeypatch.setenv("PATH", str(cargo.parent), prepend=os.pathsep)
+    monkeypatch.setenv("SECRET", "secret")
+    for folder in ("source/rust", "source/rust/vendor/x", "source/python"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("source/rust", "source/rust/vendor/x"):
+        (tmp_path / folder / "Cargo.toml").touch()
+        (tmp_path / folder / "Cargo.lock").touch()
+    log = tmp_path / "log"
+    fetch_crates(str(tmp_path / "source"), isolation.isolate(str(tmp_path), {"CARGO_NET_OFFLINE": "true"}, str(log)))
+    assert f"{tmp_path}/source/rust fetch --locked false \n" == log.read_text()

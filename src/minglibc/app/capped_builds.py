@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.rules import Finding
+from minglibc.build.cargo import fetch_crates
 from minglibc.build.isolation import isolate, without_network
 from minglibc.build.toolchain import create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import verify_wheel
@@ -73,6 +74,8 @@ class CappedBuilds:
         log = self._log(task, self.builder(target))
         isolation = isolate(scratch, tools.environment, log)
         started = time.monotonic()
+        if not self._context.common.offline:
+            fetch_crates(task.folder, isolation)
         path = build_wheel(task, interpreter, self._context, scratch, isolation)
         verified = os.path.join(scratch, "verified")
         os.makedirs(verified)

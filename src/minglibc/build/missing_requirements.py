@@ -42,12 +42,14 @@ _MESSAGES = (
         "the package needs a Rust compiler; install one (rustup, or the packages rustc and cargo)",
     ),
     _Message(
-        re.compile(r"(failed to download|failed to get|Couldn't resolve host|attempting to make an HTTP request)"),
-        "the build needs files from the network, which builds can't use; "
-        "run `cargo fetch` for its crates first, or choose a release that contains them",
+        re.compile(r"(no matching package named|failed to download|failed to get|attempting to make an HTTP request)"),
+        "the build needs crates that `cargo fetch` could not download; check cargo's registry settings, "
+        "or choose a release that contains them",
     ),
     _Message(
-        re.compile(r"(Network is unreachable|Temporary failure in name resolution|Name or service not known)"),
+        re.compile(
+            r"(Network is unreachable|Temporary failure in name resolution|Name or service not known|Could(?: not|n't) resolve host|Git command failed)"
+        ),
         "the build needs files from the network, which builds can't use; choose a release that contains them",
     ),
 )
