@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from zlib import crc32
 
 from minglibc.cache.location import INDEX_FORMAT, find_problem, is_private, make_folders
-from minglibc.config.files import open_regular
+from minglibc.config.files import open_regular, replace_file
 from minglibc.errors import CacheDamaged
 
 if TYPE_CHECKING:
@@ -97,19 +97,12 @@ class Store:
         parts = [[len(line), crc32(line)] for line in lines]
         content = json.dumps([head, parts], separators=(",", ":")).encode()
         path = os.path.join(self._folder, kind, name)
-        temporary = f"{path}.{os.getpid()}.tmp"
         with self._reporting():
             self._make(os.path.dirname(path))
             self._remove_temporary_files()
-            try:
-                prefix = b"%08x %08x " % (_checksum(content, path), len(content))
-                _write(temporary, "wb", b"".join((prefix, content, *lines)))
-                os.replace(temporary, path)
-                _damaged.discard(path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
+            prefix = b"%08x %08x " % (_checksum(content, path), len(content))
+            replace_file(path, b"".join((prefix, content, *lines)), 0o600)
+            _damaged.discard(path)
 
     def write_page(self, kind: str, page: "ProjectPage", entry: Mapping[str, Any]) -> None:
         """Write *page*, with the other fields of its *entry*."""
@@ -157,7 +150,7 @@ class Store:
         with self._reporting():
             self._make(self._folder)
             # The newline before it ends a line that a killed process did not complete.
-            _write(os.path.join(self._folder, journal), "ab", b"\n%b\n" % line)
+            _append(os.path.join(self._folder, journal), b"\n%b\n" % line)
 
     def _journal(self, name: str) -> dict[bytes, bytes]:
         known = self._journals.get(name)
@@ -280,8 +273,8 @@ def _is_valid(path: str) -> bool:
         return False
 
 
-def _write(path: str, mode: str, content: bytes) -> None:
-    with open(path, mode, buffering=0, opener=_open) as file:
+def _append(path: str, content: bytes) -> None:
+    with open(path, "ab", buffering=0, opener=_open) as file:
         if file.write(content) != len(content):
             raise OSError("the disk is full")
 

@@ -74,6 +74,31 @@ def open_regular(path: str, flags: int) -> int:
     raise OSError(errno.EINVAL, "not a regular file", path)
 
 
+def replace_file(path: str, content: bytes, mode: int = 0o666) -> None:
+    """Replace the file at *path* by a complete one; after a crash of the machine it may be gone, as a cache entry may be.
+
+    Raises OSError, and then leaves no temporary file. ``atomic_file`` is for files that users own.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    # In a folder that other users can write, a symbolic link could lead to any file of this user. A FIFO would block.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(temporary, flags, mode)
+        try:
+            remaining = memoryview(content)
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except OSError:
+        try:  # noqa: SIM105  contextlib is not imported for an unchanged lock
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
 def _read(path: str, error: type[MinglibcError]) -> str | None:
     try:
         with open(path, "rb", opener=open_regular) as file:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple, TextIO
 
 from minglibc import __version__
-from minglibc.config.files import open_regular
+from minglibc.config.files import open_regular, replace_file
 from minglibc.config.project_modules import extension_modules
 from minglibc.install.layout import HOME
 
@@ -92,11 +92,8 @@ def write(
         lines = [*_facts(real, request), f"cap {libc}"]
         lines += [f"folder {_folder_state(real, folder)} {folder}" for folder in dict.fromkeys(folders)]
         body = "\n".join([*lines, _END]) + (_details(real, snapshot) if snapshot else "")
-        path = os.path.join(real, _PATH)
-        temporary = f"{path}.{os.getpid()}"
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(f"{_HEAD} {digest(body)}\n{body}")
-        os.replace(temporary, path)
+        text = f"{_HEAD} {digest(body)}\n{body}"
+        replace_file(os.path.join(real, _PATH), text.encode("utf-8", "surrogateescape"))
 
 
 def remove(prefix: str) -> None:

@@ -3,10 +3,8 @@
 import base64
 import csv
 import hashlib
-import os
 import posixpath
 import re
-import stat
 import struct
 import zipfile
 import zlib
@@ -16,7 +14,7 @@ from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
-from typing import IO, NoReturn, cast
+from typing import NoReturn
 
 from installer.utils import SCHEME_NAMES
 
@@ -24,6 +22,7 @@ from minglibc.cache.wheels import identity_of
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.install.layout import ORIGIN, Layout, folders_of
+from minglibc.install.wheel_archive import check_archive
 from minglibc.model.artifacts import printable
 from minglibc.model.core_metadata import headers
 from minglibc.model.lenient import lenient_specifier
@@ -32,7 +31,6 @@ from minglibc.model.limits import (
     MAX_MEMBERS,
     MAX_PATH,
     MAX_TAGS,
-    folders_within_limits,
     path_problem,
     tag_count,
 )
@@ -41,9 +39,6 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.versions import contains, key
 from minglibc.model.zip_archive import open_zip
 
-# Deflate reaches up to 1032 to 1; complete wheels stay below 60 to 1.
-_BOMB_RATIO = 100
-_BOMB_FREE = 64 << 20
 _MAX_METADATA = 8 << 20
 _MAX_RECORD = 32 << 20
 # Of a wheel's tags, in a message.
@@ -56,11 +51,6 @@ _SCRIPT_NAME = re.compile(rf"[^/\\\0\r\n]{{1,{MAX_FILENAME}}}")
 _OBJECT = re.compile(
     r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*:\s*(?P<attr>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(?:\[.*\])?"
 )
-
-_END = struct.Struct("<4s4H2LH")  # the last field is the length of a comment, which wheels don't have
-_LOCAL = struct.Struct("<4s5H3L2H")
-_ENCRYPTED, _HAS_DESCRIPTOR = 0x1, 0x8
-_DESCRIPTOR_SIZES = {12, 16, 20, 24}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +158,7 @@ class _WheelCheck:
         self._notes: list[str] = []
 
     def wheel(self) -> CheckedWheel:
-        self._check_members()
-        self._check_zip()
+        check_archive(self._archive, self._reject)
         self._stem = self._find_dist_info()
         requires, requires_python = self._check_metadata()
         root = self._check_wheel_file()
@@ -191,73 +180,6 @@ class _WheelCheck:
 
     def _reject(self, reason: str) -> NoReturn:
         reject(self._filename, reason)
-
-    def _check_members(self) -> None:
-        total = sum(member.file_size for member in self._members)
-        packed = self._size()
-        if total > _BOMB_FREE + _BOMB_RATIO * packed:
-            self._reject(f"would unpack from {packed} to {total} bytes: which suggests a zip bomb")
-        seen: dict[str, str] = {}
-        for member in self._members:
-            self._check_member(member)
-            folded = member.filename.rstrip("/").casefold()
-            if folded in seen:
-                other = seen[folded]
-                same = other.rstrip("/") == member.filename.rstrip("/")
-                self._reject(f"has two members named {other}" if same else f"has both {other} and {member.filename}")
-            seen[folded] = member.filename
-        for folder in folders_within_limits(seen) & seen.keys():
-            if not seen[folder].endswith("/"):
-                self._reject(f"has {seen[folder]} both as a file and as a folder")
-
-    def _check_member(self, member: zipfile.ZipInfo) -> None:
-        name = member.filename
-        if problem := path_problem(name):
-            self._reject(f"has a member with {problem}")
-        if not name.isprintable():
-            self._reject(f"has a member with a control character in its name: {name!r}")
-        if "\\" in name or "\\" in member.orig_filename or "\0" in member.orig_filename:
-            self._reject(f"has a member with a backslash or a null byte in its name: {member.orig_filename!r}")
-        if name.startswith("/"):
-            self._reject(f"has a member with an absolute path: {name}")
-        if any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
-            self._reject(f"has a member with a path outside its folder: {name}")
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or ((kind == stat.S_IFDIR) != name.endswith("/") and kind):
-            what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-            self._reject(f"has a member that is {what}: {name}")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            self._reject(f"has a member with an unsupported compression method: {name}")
-        if member.flag_bits & _ENCRYPTED:
-            self._reject(f"has an encrypted member: {name}")
-
-    def _descriptor(self) -> int:
-        return cast("IO[bytes]", self._archive.fp).fileno()
-
-    def _size(self) -> int:
-        return os.fstat(self._descriptor()).st_size
-
-    def _check_zip(self) -> None:
-        """Every byte of the file belongs to the archive, so that all readers see the same archive."""
-        descriptor = self._descriptor()
-        size = self._size()
-        end = os.pread(descriptor, _END.size, max(0, size - _END.size))
-        if len(end) != _END.size or not end.startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
-            self._reject("has bytes after its end")
-        expected, has_descriptor = 0, False
-        for member in sorted(self._members, key=lambda member: member.header_offset):
-            between = member.header_offset - expected
-            if between and not (between in _DESCRIPTOR_SIZES and has_descriptor):
-                self._reject("has bytes before its start" if not expected else f"has bytes before {member.filename}")
-            header = os.pread(descriptor, _LOCAL.size, member.header_offset)
-            name_length, extra_length = _LOCAL.unpack(header)[-2:]
-            has_descriptor = bool(member.flag_bits & _HAS_DESCRIPTOR)
-            expected = member.header_offset + _LOCAL.size + name_length + extra_length + member.compress_size
-        directory = self._archive.start_dir - expected
-        if directory and not (self._members and directory in _DESCRIPTOR_SIZES and has_descriptor):
-            self._reject(
-                "has bytes between its members and its central directory" if expected else "has bytes before its start"
-            )
 
     def _find_dist_info(self) -> str:
         top_folders = {member.filename.partition("/")[0] for member in self._members}

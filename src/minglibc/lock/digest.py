@@ -4,7 +4,7 @@
 import os
 from collections.abc import Mapping
 
-from minglibc.config.files import open_regular
+from minglibc.config.files import open_regular, replace_file
 
 try:  # as random in the standard library does
     from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]  # private, so not in typeshed
@@ -104,19 +104,13 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         for folder in (os.path.dirname(os.path.dirname(path)), os.path.dirname(path)):
             if not os.path.isdir(folder):
                 os.mkdir(folder, 0o700)
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        replace_file(path, text.encode("ascii"))
     except OSError:  # without a cache, every run parses
-        try:  # noqa: SIM105  contextlib is not imported for an unchanged lock
-            os.unlink(temporary)
-        except OSError:
-            pass
+        pass
 
 
 def _given(overrides: Mapping[str, object] | None) -> str:
