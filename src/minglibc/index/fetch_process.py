@@ -8,7 +8,7 @@ All of them need more time than the resolver in most cold locks, and would share
 import os
 import sys
 
-from minglibc.index.processes import Inbox, can_fork, close, fork, send, wait_for
+from minglibc.index.processes import Inbox, can_fork, close, enlarge, fork, send, wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class FetchProcess:
 
         def run() -> None:
             _skip_unused_imports()
+            for writer in page_writers:
+                enlarge(writer)
             from minglibc.index.fetch_worker import fetch  # noqa: PLC0415  httpx, 150 ms, which the parent does not import
 
             fetch(calls, replies, page_writers)
