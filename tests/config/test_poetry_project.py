@@ -144,6 +144,18 @@ def test_project_table_has_priority() -> None:
     assert [wheel] == [requirement.url for requirement in url.requirements]
 
 
+def test_another_build_backend(tmp_path: Path) -> None:
+    """Only Poetry's build backend reads Poetry's dependencies; its groups are read in any case."""
+    (tmp_path / "requirements.txt").write_text("lib>=1\n", encoding="utf-8")
+    project = '[project]\nname = "demo"\nrequires-python = ">=3.11,<3.12"\ndynamic = ["dependencies"]\n'
+    backend = '[build-system]\nbuild-backend = "setuptools.build_meta"\nrequires = ["setuptools"]\n'
+    dynamic = '[tool.setuptools.dynamic]\ndependencies = { file = "requirements.txt" }\n'
+    group = '[tool.poetry.group.dev.dependencies]\ntester = "*"\n'
+    settings = parse(f'{project}{backend}{dynamic}{HEAD}{PYTHON}lib = "^2"\n{group}{SETTINGS}', folder=str(tmp_path))
+    assert ["lib>=1"] == [*map(str, settings.requirements)]
+    assert ["tester"] == [*map(str, settings.groups["dev"])]
+
+
 def test_sources() -> None:
     """Paths and named indexes are read, also in groups; Git repositories are refused by name."""
     index = '[[tool.poetry.source]]\nname = "internal"\nurl = "https://index.example.invalid/simple"\npriority = "explicit"\n'

@@ -1,7 +1,7 @@
 """The project in Poetry's own tables, as the standard tables [project] and [dependency-groups].
 
-Poetry uses [tool.poetry.dependencies] for what [project] does not have; where [project] has the dependencies, the table only
-names their sources (https://python-poetry.org/docs/pyproject/).
+Poetry uses [tool.poetry.dependencies] for what [project] does not have; where [project] has the dependencies, or another
+build backend is named, the table only names their sources (https://python-poetry.org/docs/pyproject/).
 """
 
 import re
@@ -102,6 +102,8 @@ class _Conversion:
         for key in ("name", "version", "classifiers"):
             if key in self._poetry:
                 project.setdefault(key, self._poetry[key])
+        if not _is_built_by_poetry(self._document):
+            return project
         main = _table(self._poetry, "dependencies")
         if "python" in main and "requires-python" not in project:
             project["requires-python"] = self._requires_python(main["python"])
@@ -181,6 +183,12 @@ class _Conversion:
         if self._prereleases and isinstance(own, dict) and isinstance(own.get("prereleases", []), list):
             tool["minglibc"] = {**own, "prereleases": [*own.get("prereleases", []), *sorted(self._prereleases)]}
         return tool
+
+
+def _is_built_by_poetry(document: Mapping[str, Any]) -> bool:
+    """Whether Poetry completes [project]: another build backend does not read the tables of Poetry."""
+    backend = _table(document, "build-system").get("build-backend", "poetry")
+    return "project" not in document or str(backend).startswith("poetry")
 
 
 def _is_optional(value: object) -> bool:
