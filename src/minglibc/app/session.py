@@ -75,10 +75,7 @@ def open_session(
     the check for the hashes that the request has.
     """
     settings = request.settings()
-    for warning in settings.warnings:
-        reporter.warn(warning)
-    for note in settings.notes:
-        reporter.info(note, level=1)
+    _report(settings, reporter)
     roots = roots_of(settings)
     listing = is_listed or _listing(request)
     compatibilities = compatibilities_of(settings, settings.targets, listing)
@@ -109,14 +106,6 @@ def open_session(
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
             inputs = add_direct_references(index, settings, direct, inputs)
-
-        def static_metadata(sdist: Sdist) -> CoreMetadata:
-            # For the hints of projects that can't be locked.
-            from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
-
-            with SourceBuilder(build_context(), settings.targets, builds=False) as reader:
-                return reader.metadata(release_of(sdist, index))
-
         if request.loaded is not None:
             inputs = _with_source_lock(inputs, request)
         yield Session(
@@ -128,8 +117,23 @@ def open_session(
             inputs,
             builder,
             is_listed=listing,
-            static_metadata=static_metadata,
+            static_metadata=lambda sdist: _static_metadata(sdist, build_context(), settings, index),
         )
+
+
+def _report(settings: Settings, reporter: Reporter) -> None:
+    for warning in settings.warnings:
+        reporter.warn(warning)
+    for note in settings.notes:
+        reporter.info(note, level=1)
+
+
+def _static_metadata(sdist: Sdist, context: "BuildContext", settings: Settings, index: Index) -> CoreMetadata:
+    """What *sdist* says without a build, for the hints of projects that can't be locked."""
+    from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
+
+    with SourceBuilder(context, settings.targets, builds=False) as reader:
+        return reader.metadata(release_of(sdist, index))
 
 
 def _listing(request: LockRequest) -> Listing | None:

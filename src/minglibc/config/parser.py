@@ -84,14 +84,7 @@ def parse_document(
     requirements = RequirementParser(problems)
     project["requires-python"] = _combined_requires_python(project, members)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
-
-    def pythons() -> "DefaultPythons":
-        from minglibc.config.default_pythons import classifiers_of, default_pythons  # noqa: PLC0415  1 ms; many name them
-
-        today = (now or datetime.now(UTC)).date()
-        return default_pythons(requires_python, classifiers_of(project), today, recorded)
-
-    parser = TargetParser(problems, table, requires_python, pythons)
+    parser = _target_parser(project, table, requires_python, problems, now=now, recorded=recorded)
     named, targets = parser.targets(has_requires_python=bool(project.get("requires-python")))
     graph = DependencyGraph(
         requirements, name, project, problems.table(document, "dependency-groups", "dependency-groups")
@@ -127,27 +120,52 @@ def parse_document(
         default_groups=_default_groups(table, groups, problems),
         constraints=requirements.constraints(table),
         overrides=overrides,
-        excludes=frozenset(problems.names(table, "excludes")),
-        resolution=problems.choice(table, "resolution", RESOLUTIONS, problems.key("resolution")),
-        index_url=parse_index_url(problems, table),
+        **_plain_values(table, problems, now),
         indexes=(*indexes, *other.indexes),
         sources={**other.pinned, **sources},
         paths={**member_paths, **other.paths, **paths},
-        prereleases=_prereleases(table, problems),
-        exclude_newer=_exclude_newer(table.get("exclude-newer"), problems.key("exclude-newer"), problems, now),
-        exclude_newer_package=_exclude_newer_package(table, problems, now),
-        allow_linux_tag=frozenset(problems.names(table, "allow-linux-tag")),
-        allow_sdist=frozenset(problems.names(table, "allow-sdist")),
-        verify=problems.flag(table, "verify", problems.key("verify")),
-        cpu=problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu")),
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
-        fork_strategy=problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
         files=dynamic_files,
         default_pythons=parser.default,
         toolchain=problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
         built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
     )
+
+
+def _target_parser(
+    project: Mapping[str, Any],
+    table: Mapping[str, Any],
+    requires_python: str,
+    problems: Problems,
+    *,
+    now: datetime | None,
+    recorded: "Callable[[], RecordedPythons | None]",
+) -> TargetParser:
+    def pythons() -> "DefaultPythons":
+        from minglibc.config.default_pythons import classifiers_of, default_pythons  # noqa: PLC0415  1 ms; many name them
+
+        today = (now or datetime.now(UTC)).date()
+        return default_pythons(requires_python, classifiers_of(project), today, recorded)
+
+    return TargetParser(problems, table, requires_python, pythons)
+
+
+def _plain_values(table: Mapping[str, Any], problems: Problems, now: datetime | None) -> dict[str, Any]:
+    """The settings whose values depend on nothing else, by the names of their fields."""
+    return {
+        "excludes": frozenset(problems.names(table, "excludes")),
+        "resolution": problems.choice(table, "resolution", RESOLUTIONS, problems.key("resolution")),
+        "index_url": parse_index_url(problems, table),
+        "prereleases": _prereleases(table, problems),
+        "exclude_newer": _exclude_newer(table.get("exclude-newer"), problems.key("exclude-newer"), problems, now),
+        "exclude_newer_package": _exclude_newer_package(table, problems, now),
+        "allow_linux_tag": frozenset(problems.names(table, "allow-linux-tag")),
+        "allow_sdist": frozenset(problems.names(table, "allow-sdist")),
+        "verify": problems.flag(table, "verify", problems.key("verify")),
+        "cpu": problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu")),
+        "fork_strategy": problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
+    }
 
 
 class _Replacement:

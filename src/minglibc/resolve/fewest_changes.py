@@ -1,7 +1,7 @@
 """A resolution that changes as few of the preferred versions as possible, and none by more than necessary."""
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from minglibc.model import versions
@@ -46,30 +46,43 @@ def resolve_with_fewest_changes(
             on_try=on_try,
         )
 
+    def unusable(names: Iterable[str]) -> set[str]:
+        return {name for name in names if not is_usable(compatibility, index, name, locked[name])}
+
     first = attempt({}, patience)
     changed = changed_names(first, locked)
-    necessary = {name for name in changed if not is_usable(compatibility, index, name, locked[name])}
+    necessary = unusable(changed)
     if changed == necessary:
         return first
     end = time.monotonic() + min(_MOST_SECONDS, patience)
+    return _with_pins(attempt, locked, necessary, unusable, end) or first
+
+
+def _with_pins(
+    attempt: Callable[[Mapping[str, str], float], Resolution],
+    locked: Mapping[str, str],
+    necessary: set[str],
+    unusable: Callable[[Iterable[str]], set[str]],
+    end: float,
+) -> Resolution | None:
+    """The first resolution that pins all of *locked*, except for what has to change; None if it is not known in time."""
     conflicts: list[frozenset[str]] = []
     for _ in range(_MOST_TRIES):
         relaxed = smallest_cover(conflicts)
         if relaxed is None or time.monotonic() > end:
-            return first
-        pins = {name: version for name, version in locked.items() if name not in relaxed and name not in necessary}
+            return None
+        pins = {name: version for name, version in locked.items() if name not in relaxed | necessary}
         try:
             return attempt(pins, end - time.monotonic())
         except Unresolvable as failure:
             names = _names(failure) & pins.keys()
             if failure.gave_up or not names:
-                return first
-            unusable = {name for name in names if not is_usable(compatibility, index, name, locked[name])}
-            if unusable:
-                necessary |= unusable
+                return None
+            if without_file := unusable(names):
+                necessary |= without_file
             else:
                 conflicts.append(frozenset(names))
-    return first
+    return None
 
 
 def changed_names(resolution: Resolution, locked: Mapping[str, str]) -> set[str]:
