@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.app.suggestions import suggestions
+from minglibc.resolve.conflict import ranges_of
 from minglibc.resolve.explain import explain
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
@@ -50,7 +51,8 @@ def test_a_constraint_is_named(project: Project) -> None:
     """A constraint that excludes releases is shown beside the requirements."""
     ran = project.write("b", constraints=["b<1"]).run("lock")
     assert (
-        "  the project requires b, tool.minglibc.constraints has b<1\n  no release of b meets all of these;" in ran.err
+        "  the project requires b\n  tool.minglibc.constraints has b<1\n  no release of b meets all of these;"
+        in ran.err
     )
 
 
@@ -71,3 +73,29 @@ def test_requirements_of_different_releases_are_alternatives(tmp_path: Path, ind
     message = ran.err
     assert set(expected.splitlines()) <= set(message.splitlines())
     assert "meets all of these" not in message
+
+
+def test_releases_with_similar_requirements_are_summarized(tmp_path: Path, index: IndexServer) -> None:
+    """Releases in a row are a range, and of many different requirements of one parent the newest are named."""
+    for number in range(10):
+        index.add(build_wheel("app", f"1.{number}", requires=[f"core=={number}.0"]))
+        index.add(build_wheel("core", f"{number}.0", requires=["b<2" if number < 6 else "b<3"]))
+        index.add(build_wheel("b", f"{number}.0"))
+    assert Project(tmp_path, index).write("app>=1.1", "b>=3").run("lock").err.splitlines()[1:9] == [
+        "  the project requires app>=1.1",
+        "  app 1.9 requires core==9.0",
+        "  app 1.8 requires core==8.0",
+        "  7 other releases of app have similar requirements on core",
+        "  the project requires b>=3",
+        "  core 6.0 to 9.0 require b<3",
+        "  core 1.0 to 5.0 require b<2",
+        "  no release of b meets b>=3 and any of the others; it has 0.0 to 9.0",
+    ]
+
+
+def test_ranges() -> None:
+    """Consecutive releases are a range from three on; skipped releases do not interrupt it."""
+    texts = ["1", "2", "3rc1", "3", "4", "5", "6", "7", "8", "9"]
+    assert "9, 6, 5, 1 to 3" == ranges_of(texts, [0, 1, 3, 5, 6, 9], 1 << 2)
+    assert "3, 2, 1" == ranges_of(texts, [0, 1, 3])[:7]
+    assert "9, 7, 5, 3 and 2 more" == ranges_of(texts, [9, 7, 5, 3, 1, 0])

@@ -23,7 +23,7 @@ _MOST_RESOLUTIONS = 12
 _PATIENCE = 10.0
 _LARGEST_SDIST = 64 << 20
 # Lines of the obstacle that remains.
-_SHOWN = 6
+_SHOWN = 8
 
 
 def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) -> SourceHint:
@@ -50,7 +50,8 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         if not isinstance(raised, Unresolvable):
             setting = as_options(f'tool.minglibc.{cap.libc} = "{cap}"', session.inputs.source.given)
             return _hint(session, index, raised, f"{setting} with ")
-    if not names:
+    # What would work without sources is better than sources that do not suffice.
+    if not names or any(not offer.startswith("without ") for offer in offers):
         return SourceHint()
     lines = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(

@@ -8,11 +8,14 @@ from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target, newest
 from minglibc.resolve.candidates import Project, Provider
-from minglibc.resolve.conflict import SHOWN, Cause
+from minglibc.resolve.conflict import Cause, ranges_of
 from minglibc.resolve.resolution import Unresolvable
 
 _LONGEST = 14
-_ON_ONE_LINE = 3
+# Lines for releases of one parent with different requirements on one package; reasons of rejections; skipped files.
+_ALTERNATIVES = 3
+_REASONS = 4
+_FILES = 6
 
 
 class SourceHint(NamedTuple):
@@ -83,7 +86,9 @@ def _hint(conflicting: Sequence[str], offers: Sequence[str]) -> str:
 
 
 def _verified(offers: Sequence[str]) -> str:
-    return f"{'this' if len(offers) == 1 else 'each of these'} would work (verified): {'; '.join(offers)}"
+    if len(offers) == 1:
+        return f"this would work (verified): {offers[0]}"
+    return "\n  ".join(["each of these would work (verified):", *offers])
 
 
 def source_only(
@@ -145,15 +150,17 @@ def lines_of(provider: Provider, causes: Sequence[Cause]) -> list[str]:
     chain: list[str] = []
     ends: list[str] = []
     for name, on_project in _by_name(causes).items():
+        conflicts: list[list[Cause]] = []
+        met: list[Cause] = []
         for together in _in_force_together(on_project):
             if next(provider.candidates(name, [cause.requirement for cause in together]), None) is None:
-                ends += _end(provider, name, together)
+                conflicts.append(together)
             else:
                 # A root without a specifier excludes nothing.
-                chain += [str(cause) for cause in together if cause.parent or cause.requirement.requirement.specifier]
+                met += [cause for cause in together if cause.parent or cause.requirement.requirement.specifier]
+        chain += _described(met)
+        ends += _ends(provider, name, conflicts)
     chain = list(dict.fromkeys(chain))
-    # A reason that several requirements share follows the last of them.
-    ends = list(dict.fromkeys(reversed(ends)))[::-1]
     if not ends:
         ends = ["each of these can be met, but not all of them together"]
     shown = max(_LONGEST - len(ends), _LONGEST // 2)
@@ -180,41 +187,68 @@ def _in_force_together(causes: Sequence[Cause]) -> list[list[Cause]]:
     return [[*common, cause] for cause in alternatives] or [common]
 
 
-def _end(provider: Provider, name: str, causes: Sequence[Cause]) -> Iterator[str]:
-    """Why no release of a project meets the requirements on it."""
+def _described(causes: Iterable[Cause]) -> Iterator[str]:
+    """A line for each cause; of many releases of one parent with different requirements, the newest ones are named."""
+    by_parent: dict[tuple[str, str], list[Cause]] = {}
+    for cause in dict.fromkeys(causes):
+        parent = cause.parent.identifier if cause.parent else ""
+        by_parent.setdefault((parent, cause.requirement.identifier), []).append(cause)
+    for (parent, identifier), group in by_parent.items():
+        group.sort(key=lambda cause: -cause.parent.index if cause.parent else 0)
+        shown = len(group) if not parent or len(group) <= _ALTERNATIVES else _ALTERNATIVES - 1
+        yield from map(str, group[:shown])
+        rest = sum(len(cause.releases) for cause in group[shown:])
+        if rest:
+            yield f"{rest} other releases of {parent} have similar requirements on {identifier}"
+
+
+def _ends(provider: Provider, name: str, conflicts: Sequence[Sequence[Cause]]) -> Iterator[str]:
+    """The requirements of *conflicts* on a project, and why none of its releases meets those of one conflict."""
+    if not conflicts:
+        return
     project = provider.project(name)
-    lines = list(dict.fromkeys(str(cause) for cause in causes))
+    lines = list(dict.fromkeys(_described(cause for conflict in conflicts for cause in conflict)))
     lines += [f"tool.minglibc.constraints has {name}{specifier}" for specifier in provider.constraints_on(name)]
-    required = ", ".join(lines)
     if project.missing:
-        yield f"{project.missing}; {required}"
+        yield f"{project.missing}; {', '.join(lines)}"
         return
     if project.page.status == "quarantined":
         reason = f": {project.page.status_reason}" if project.page.status_reason else ""
-        yield f"{name} is quarantined by its index{reason}; {required}"
+        yield f"{name} is quarantined by its index{reason}; {', '.join(lines)}"
         return
-    mask = project.page.versions.all
-    for cause in causes:
-        mask &= provider.narrow(cause.requirement)
-    if len(lines) > _ON_ONE_LINE:
-        yield from lines[:SHOWN]
-        if len(lines) > SHOWN:
-            yield f"and {len(lines) - SHOWN} more requirements on {name}"
-    else:
-        yield required
+    yield from lines
     if not len(project.page.versions):
         yield f"{name} has no releases that minglibc can read{_skipped_files(project)}"
-    elif not mask:
-        specifiers = {*(cause.requirement.requirement.specifier for cause in causes), *provider.constraints_on(name)}
-        several = len(specifiers) > 1
-        yield f"no release of {name} meets {'all of these' if several else 'this'}; {_range(project)}"
-    else:
+        return
+    common = [cause for cause in conflicts[0] if all(cause in conflict for conflict in conflicts)]
+    combined = _combined(common) if len(conflicts) > 1 else ""
+    yield from dict.fromkeys(
+        reason for conflict in conflicts for reason in _reasons(provider, project, conflict, combined)
+    )
+
+
+def _combined(common: Sequence[Cause]) -> str:
+    """What no release meets, where several causes conflict with those that they have in *common*."""
+    if len(common) == 1:
+        return f"{common[0].requirement.requirement.without_marker} and any of the others"
+    return "a combination of these" if common else "any of these"
+
+
+def _reasons(provider: Provider, project: Project, conflict: Sequence[Cause], combined: str) -> Iterator[str]:
+    """Why no release of a project meets the requirements of a conflict; *combined* names those of several conflicts."""
+    mask, name = project.page.versions.all, project.page.name
+    for cause in conflict:
+        mask &= provider.narrow(cause.requirement)
+    if mask:
         yield from _releases(provider, project, mask)
+        return
+    alone = len({*(cause.requirement.requirement.specifier for cause in conflict), *provider.constraints_on(name)}) == 1
+    yield f"no release of {name} meets {combined or ('this' if alone else 'all of these')}; {_range(project)}"
 
 
 def _skipped_files(project: Project) -> str:
     skipped = project.page.skipped
-    return f"; skipped files: {', '.join(skipped[:SHOWN])}" if skipped else ""
+    return f"; skipped files: {', '.join(skipped[:_FILES])}" if skipped else ""
 
 
 def _range(project: Project) -> str:
@@ -224,15 +258,19 @@ def _range(project: Project) -> str:
 
 def _releases(provider: Provider, project: Project, mask: int) -> Iterator[str]:
     """One line for each reason: the releases, newest first, that it keeps out."""
-    grouped: dict[str, list[str]] = {}
+    grouped: dict[str, list[int]] = {}
     page = project.page
     for position in range(mask.bit_length() - 1, -1, -1):
         if mask >> position & 1:
-            reason = _reason(provider, project, position)
-            grouped.setdefault(reason, []).append(page.versions.texts[position])
-    for reason, texts in grouped.items():
-        more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-        yield f"{page.name} {', '.join(texts[:SHOWN])}{more} {_of_many(reason) if texts[1:] else reason}"
+            grouped.setdefault(_reason(provider, project, position), []).append(position)
+    groups = list(grouped.items())
+    shown = _REASONS if len(groups) > _REASONS + 1 else len(groups)
+    for reason, positions in groups[:shown]:
+        listed = ranges_of(page.versions.texts, positions)
+        yield f"{page.name} {listed} {_of_many(reason) if positions[1:] else reason}"
+    rest = sum(len(positions) for _, positions in groups[shown:])
+    if rest:
+        yield f"{rest} other releases of {page.name} are incompatible as well"
 
 
 def _reason(provider: Provider, project: Project, position: int) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from minglibc.resolve.conflict import Cause
+from minglibc.resolve.conflict import Cause, ranges_of
 from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
 from minglibc.resolve.variables import ABSENT, Edge
@@ -78,7 +78,8 @@ def _cause(graph: DependencyGraph, edge: Edge, edges: Sequence[Edge]) -> Cause:
     indexes = [index for index in range(len(texts) - 1, -1, -1) if relevant >> index + 1 & 1]
     wheel = project.best(indexes[0], yanked=True)
     parent = None if wheel is None else project.candidate(edge.extra, indexes[0], wheel)
-    return Cause(edge.dependency, parent, tuple(texts[index] for index in indexes))
+    releases = tuple(texts[index] for index in indexes)
+    return Cause(edge.dependency, parent, releases, ranges_of(texts, indexes, project.page.versions.prereleases))
 
 
 def _leaves(proof: Incompatibility) -> Iterator[Incompatibility]:
