@@ -68,6 +68,19 @@ def test_changed_wheel_makes_the_lock_stale(project: LockedProject, index: Index
         assert content == path.read_bytes()
 
 
+def test_commands_read_the_built_wheel(project: LockedProject, index: IndexServer) -> None:
+    """`why`, `outdated`, `tree` and `bundle` use the locked wheel, which no index has."""
+    index.add(build_source("a", "1.0", needs="2.14", requires=["b"]))
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("pip", "24.0"))
+    project.lock("a", more=BUILT)
+    for command in (["why", "b"], ["outdated"], ["tree"], ["bundle", "-o", str(project.folder / "bundle")]):
+        ran = project.command(*command)
+        assert 0 == ran.code, ran.err
+    assert "the project → a (1.0) → b" in project.command("why", "b").out
+    assert wheels(project)[0] in os.listdir(project.folder / "bundle" / "wheels")
+
+
 def test_dry_run_writes_nothing(project: LockedProject, index: IndexServer) -> None:
     """`lock --dry-run` builds, and writes neither the lock nor the wheel."""
     index.add(build_source("a", "1.0", needs="2.14"))

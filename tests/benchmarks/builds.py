@@ -63,8 +63,6 @@ PACKAGES = (
     Package("zstandard", "setuptools"),
     Package("brotli", "setuptools, C++", "_brotli"),
     Package("pyclipper", "setuptools, Cython, C++"),
-    Package("bluetooth-data-tools", "poetry-core, Cython", "bluetooth_data_tools"),
-    Package("dbus-fast", "poetry-core, Cython", "dbus_fast"),
     Package("spglib", "scikit-build-core"),
     Package("levenshtein", "scikit-build-core, Cython, C++", "Levenshtein.levenshtein_cpp"),
     Package("rapidfuzz", "scikit-build-core, Cython, C++"),

@@ -65,7 +65,14 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
             from minglibc.app.built_resolution import compatibility_with_builds  # noqa: PLC0415  150 ms; few build
 
             compatibility_at = compatibility_with_builds(session, session.builder, preferences)
-        resolutions = replay(lock, session.roots, compatibility_at, session.wheel_index, policy=session.policy)
+        resolutions = replay(
+            lock,
+            session.roots,
+            compatibility_at,
+            session.wheel_index,
+            policy=session.policy,
+            folder=session.inputs.folder,
+        )
         explainer = Explainer(session.wheel_index, compatibility_at, session.policy, resolutions=resolutions)
         advisories = open_advisories(session, options.common, reporter)
         yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories)

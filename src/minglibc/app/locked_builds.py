@@ -13,6 +13,7 @@ from minglibc.config.lock_source import leads_out
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.lock.document import Inputs
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
+from minglibc.model.file_urls import file_url
 from minglibc.resolve.resolution import Resolution
 
 
@@ -86,7 +87,7 @@ def _wheel(source: Sdist, built: Built, folder: str) -> Wheel:
         source.name,
         source.version,
         built.filename,
-        Path(folder, built.filename).as_uri(),
+        file_url(os.path.join(os.path.abspath(folder), built.filename)),
         f"sha256:{built.sha256}",
         size=os.path.getsize(built.path),
         requires_python=source.requires_python,

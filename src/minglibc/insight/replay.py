@@ -1,13 +1,15 @@
 """Replays a lock: rebuilds the resolutions that it records, with their requirements, without resolving."""
 
+import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from minglibc.errors import ProjectNotFound
 from minglibc.lock.locked_files import LockedFolder, version_of
 from minglibc.lock.reader import Lock
-from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, Sdist, SourceTree, Wheel
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, FileSource, Sdist, SourceTree, Wheel
 from minglibc.model.compatibility import TargetCompatibility
+from minglibc.model.file_urls import file_url
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider, Root, Unusable, WheelIndex
 from minglibc.resolve.resolution import ActiveRequirement, Resolution
@@ -25,19 +27,23 @@ def replay(
     index: WheelIndex,
     *,
     policy: Policy = Policy(),  # noqa: B008  immutable
+    folder: str = "",
 ) -> list[Resolution]:
-    """One resolution per target of *lock*; requirements on packages outside the lock are ignored."""
+    """One resolution per target of *lock* in *folder*; requirements on packages outside the lock are ignored."""
     resolutions = []
     for target in lock.targets:
         provider = Provider(index, compatibility_at(target), preferences={}, policy=policy)
-        resolutions.append(_resolution(provider, roots, _wheels(lock, target, index)))
+        resolutions.append(_resolution(provider, roots, _wheels(lock, target, index, folder)))
     return resolutions
 
 
-def _wheels(lock: Lock, target: Target, index: WheelIndex) -> dict[str, Artifact]:
+def _wheels(lock: Lock, target: Target, index: WheelIndex, folder: str) -> dict[str, Artifact]:
     groups = lock.pylock.dependency_groups or ()
     selected = lock.select(target, extras=lock.pylock.extras or (), groups=groups)
-    return {str(package.name): _wheel(package.name, version_of(package), wheel, index) for package, wheel in selected}
+    return {
+        str(package.name): _wheel(package.name, version_of(package), wheel, index, folder)
+        for package, wheel in selected
+    }
 
 
 def _resolution(provider: Provider, roots: Sequence[Root], wheels: Mapping[str, Artifact]) -> Resolution:
@@ -94,7 +100,7 @@ def _identifiers(asks: Iterable[Dependency]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(dependency.identifier for dependency in asks))
 
 
-def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> Artifact:
+def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex, folder: str) -> Artifact:
     """The locked file as its project page describes it, or as the lock does if the page no longer has it."""
     try:
         page = index.project(name)
@@ -111,12 +117,15 @@ def _wheel(name: str, version: str, locked: "LockedFile", index: WheelIndex) -> 
     algorithm = next(algorithm for algorithm in HASH_ALGORITHMS if algorithm in locked.hashes)
     uploaded = locked.upload_time.isoformat() if locked.upload_time else ""
     kind = Wheel if locked.filename.endswith(".whl") else Sdist
+    # A wheel that `lock` built is on no index.
+    is_local = not locked.url and bool(locked.path)
     return kind(
         name,
         version,
         locked.filename,
-        locked.url or "",
+        file_url(posixpath.join(folder, locked.path or "")) if is_local else locked.url or "",
         f"{algorithm}:{locked.hashes[algorithm]}",
         locked.size,
         uploaded,
+        source=FileSource.LOCAL_INDEX if is_local else FileSource.INDEX,
     )
