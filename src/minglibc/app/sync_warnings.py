@@ -8,7 +8,7 @@ from minglibc.app.environment_selection import EnvironmentChoice
 from minglibc.app.locked_project import LockedProject
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
-from minglibc.config.project_modules import extension_modules
+from minglibc.config.project_modules import extension_modules, has_import_paths
 from minglibc.install.environment import Environment
 from minglibc.install.plan import Action, Plan
 from minglibc.model.targets import GlibcVersion, Target
@@ -58,16 +58,17 @@ def warn_of_own_modules(
     """
     if project.pyproject is None or not project.lock.source.is_project:
         return False
-    if environment is None and not extension_modules(project.folder):
+    sites: set[str] = set()
+    if environment is not None:
+        layout = environment.layout
+        sites = {os.path.join(environment.prefix, site) for site in (layout.purelib, layout.platlib)}
+    if not extension_modules(project.folder) and not any(map(has_import_paths, sites)):
         return False
     from minglibc.audit.folders import read_folders  # noqa: PLC0415  imports pyelftools; few projects have such modules
     from minglibc.audit.import_paths import import_paths, project_folders  # noqa: PLC0415  the same
     from minglibc.audit.rules import ABOVE_CAP, audit  # noqa: PLC0415  the same
 
-    folders = project_folders(project.folder)
-    if environment is not None:
-        sites = {environment.layout.purelib, environment.layout.platlib}
-        folders += import_paths(os.path.join(environment.prefix, site) for site in sites)
+    folders = project_folders(project.folder) + import_paths(sites)
     binaries = read_folders(project.folder, folders).binaries
     findings = [one for one in audit(binaries, [target.architecture], target.cap) if one.kind in ABOVE_CAP]
     for finding in findings:

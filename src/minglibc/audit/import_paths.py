@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from minglibc.audit.folders import Folder, contains
 from minglibc.config.files import open_regular
-from minglibc.config.project_modules import module_paths
+from minglibc.config.project_modules import is_finder, module_paths
 
 _MAX_SIZE = 4 << 20
 
@@ -39,8 +39,7 @@ def _in_site(site: str) -> Iterator[Folder]:
         path = os.path.join(site, name)
         if name.endswith(".pth"):
             yield from (Folder(line, path, is_import_path=True) for line in _of_pth(site, _read(path)))
-        elif name.endswith(".py") and name.startswith("_") and "editable" in name:
-            # setuptools, meson-python, scikit-build-core and editables (hatch, pdm) each write such a module.
+        elif is_finder(name):
             yield from (Folder(constant, path) for constant in _of_finder(_read(path)))
 
 

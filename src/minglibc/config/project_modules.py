@@ -42,6 +42,19 @@ def extension_modules(folder: str) -> str:
     return " ".join(sorted(states))
 
 
+def has_import_paths(site: str) -> bool:
+    """Whether a .pth file or an editable installation in the folder *site* may name other folders with modules."""
+    return any(name.endswith(".pth") or is_finder(name) for name in _names(site))
+
+
+def is_finder(name: str) -> bool:
+    """Whether a file is the module by which an editable installation finds its packages.
+
+    setuptools, meson-python, scikit-build-core and editables (hatch, pdm) each write one.
+    """
+    return name.endswith(".py") and name.startswith("_") and "editable" in name
+
+
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
