@@ -22,7 +22,7 @@ PICTURE = Path(__file__).parent.parent.parent / "docs" / "pictures" / "growth.sv
 
 
 def lock(folder: Path, url: str, *, cold: bool) -> Run:
-    """Lock the project in *folder* anew, as a command of its own."""
+    """Lock the project in *folder* in a new process."""
     (folder / "pylock.toml").unlink(missing_ok=True)
     if cold:
         shutil.rmtree(folder / "cache", ignore_errors=True)
@@ -54,7 +54,7 @@ def measure(folder: Path, url: str, *, rounds: int = 3) -> tuple[Run, Run]:
 
 
 def growth(folder: Path) -> dict[tuple[str, int], list[float]]:
-    """Seconds of processor of a cold and a warm lock by number of targets, in the order of SIZES: a busy machine changes none."""
+    """CPU seconds of a cold and a warm lock by number of targets, in the order of SIZES; they hardly depend on the load."""
     seconds: dict[tuple[str, int], list[float]] = {}
     print(f"{'packages':>8} {'targets':>7} {'cold s':>8} {'CPU s':>8} {'warm s':>8} {'CPU s':>8} {'peak MiB':>8}")
     for size in SIZES:
@@ -84,7 +84,7 @@ def memory(folder: Path) -> None:
 
 
 def synthetic(targets: int) -> tools.Project:
-    """A hundred synthetic projects, as other tools know them."""
+    """A hundred synthetic projects, as input for other tools."""
     pythons, machines = TARGETS[targets]
     chosen = tuple(f"3.{minor}" for minor in PYTHONS[-pythons:]) if targets > 1 else (f"3.{sys.version_info[1]}",)
     bound = f">={chosen[0]}" if targets > 1 else f"=={chosen[0]}.*"
@@ -93,7 +93,7 @@ def synthetic(targets: int) -> tools.Project:
 
 @contextmanager
 def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project]]]:
-    """The index to measure on, and the projects that are on it."""
+    """The index that is used, and its projects."""
     if arguments.index:
         folders = [arguments.workloads / name for name in arguments.workload] or sorted(arguments.workloads.iterdir())
         yield arguments.index, [tools.Project.load(folder / "pyproject.toml") for folder in folders]
@@ -109,13 +109,13 @@ def growing(arguments: Namespace) -> None:
 
 
 def remembering(arguments: Namespace) -> None:
-    """Print what large pages take."""
+    """Print the peak memory for large pages."""
     with tempfile.TemporaryDirectory() as temporary:
         memory(Path(temporary))
 
 
 def locking(arguments: Namespace) -> None:
-    """Print how long tools take to lock the same."""
+    """Print how long tools take to lock the same projects."""
     with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
         bench = locks.Bench(Path(temporary), url, arguments.tools)
         for table in locks.compare(
@@ -129,21 +129,21 @@ def locking(arguments: Namespace) -> None:
 
 
 def profiling(arguments: Namespace) -> None:
-    """Print where the time of minglibc's own processor goes."""
+    """Print the CPU time of each part of minglibc."""
     with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
         for project in projects:
             print(parts.table(Path(temporary), url, project, rounds=arguments.rounds), end="\n\n", flush=True)
 
 
 def syncing(arguments: Namespace) -> None:
-    """Print how long tools take to install the same."""
+    """Print how long tools take to install the same locks."""
     with tempfile.TemporaryDirectory() as temporary:
         for project in arguments.project:
             print(syncs.compare(Path(temporary), project, arguments.wheels, arguments.tools, rounds=arguments.rounds))
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the selected benchmark."""
     parser = ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("growth", help="seconds by packages and targets, as a picture").set_defaults(run=growing)

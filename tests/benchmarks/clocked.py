@@ -38,7 +38,7 @@ _thread = _local()
 
 
 def _charge(part: str | None) -> None:
-    """Charge this thread's time since the last call to the part that it was in; it goes on in *part*, or in the one before."""
+    """Add this thread's time since the last call to its current part; *part*, or the previous one, is the current part then."""
     now = time.thread_time()
     stack: list[str] = _thread.__dict__.setdefault("stack", [REST])
     spent[stack[-1]] = spent.get(stack[-1], 0.0) + now - _thread.__dict__.get("last", 0.0)
@@ -50,7 +50,7 @@ def _charge(part: str | None) -> None:
 
 
 def timed(part: str | Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
-    """*function*, its time charged to *part*."""
+    """*function*, whose time is added to *part*."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **more: Any) -> Any:
@@ -91,7 +91,7 @@ def _watch_imports() -> None:
 
 
 def main() -> None:
-    """Run the command, and write what each part took into the file RESULT."""
+    """Run the command, and write the time of each part to the file RESULT."""
     result, *command = sys.argv[1:]
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     _watch_imports()

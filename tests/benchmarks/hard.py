@@ -31,7 +31,7 @@ def _case(requires: Mapping[str, Mapping[int, Sequence[str]]], *roots: str) -> C
 
 
 def window(size: int) -> Case:
-    """So many plugins, each release of which needs two releases of one core, which is pinned four levels deep."""
+    """*size* plugins, whose releases each require one of two releases of a core that is pinned four levels deep."""
     requires = {f"m{n}": {v: [f"core>={v},<{v + 2}"] for v in range(1, 9)} for n in range(size)}
     requires |= {f"deep{n}": {1: [f"deep{n + 1}" if n < 3 else "core<=2"]} for n in range(4)}
     requires["core"] = {v: [] for v in range(1, 11)}
@@ -39,7 +39,7 @@ def window(size: int) -> Case:
 
 
 def two_chains(size: int) -> Case:
-    """Two chains of so many packages, each release bound to one or two of the next, which meet in one package."""
+    """Two chains of *size* packages, whose releases each require one or two of the next package, and which end in one package."""
     requires: dict[str, dict[int, list[str]]] = {"leaf": {v: [] for v in range(1, 9)}}
     for chain in "ab":
         for n in range(size):
@@ -53,7 +53,7 @@ def two_chains(size: int) -> Case:
 
 
 def diamonds(size: int) -> Case:
-    """So many diamonds in a row; at the end, all releases but the oldest conflict with the project."""
+    """*size* diamonds in a row; at the end, all releases except for the oldest conflict with the project."""
     requires: dict[str, dict[int, list[str]]] = {}
     for n in range(size):
         requires[f"t{n}"] = {v: [f"l{n}<={v}", f"r{n}>={v - 1}"] for v in range(1, 9)}
@@ -65,7 +65,7 @@ def diamonds(size: int) -> Case:
 
 
 def late(size: int) -> Case:
-    """A chain of so many packages, whose last one conflicts with the first root but for one release."""
+    """A chain of *size* packages, whose last one conflicts with the first root, except for one release."""
     requires = {
         f"q{n}": {v: [f"q{n + 1}" if n < size - 1 else f"clash=={v}"] for v in range(1, 9)} for n in range(size)
     }
@@ -75,7 +75,7 @@ def late(size: int) -> Case:
 
 
 def wide_extras(size: int) -> Case:
-    """An application with so many extras, each of which needs a library that is bound to one base."""
+    """An application with *size* extras, each of which needs a library that requires one release of a base."""
     extras = [f"e{n}" for n in range(size)]
     packages = {
         "app": {str(v): Release((), {extra: (f"lib{n}>={v}",) for n, extra in enumerate(extras)}) for v in range(1, 9)},
@@ -86,7 +86,7 @@ def wide_extras(size: int) -> Case:
 
 
 def pigeons(size: int) -> Case:
-    """So many packages that each need one of a slot fewer: no answer, whose proofs grow exponentially for any learning."""
+    """*size* packages that each need one of *size* - 1 slots: there is no solution, and its proofs grow exponentially."""
     requires = {f"g{n}": {v: [f"slot{v}=={n + 1}"] for v in range(1, size)} for n in range(size)}
     requires |= {f"slot{v}": {n + 1: [] for n in range(size)} for v in range(1, size)}
     return _case(requires, *(f"g{n}" for n in range(size)))
@@ -102,7 +102,7 @@ FAMILIES: Mapping[str, Callable[[int], Case]] = {
 
 
 class Set(NamedTuple):
-    """A public set of requirements that is known to be hard, and when it was."""
+    """A public set of requirements that was known to be hard, with the date."""
 
     name: str
     requirements: Sequence[str]
@@ -117,7 +117,7 @@ def sets() -> list[Set]:
 
 
 def bodies(case: Case) -> dict[str, bytes]:
-    """The index of a case, as ``serving`` serves it."""
+    """The pages and metadata of a case, for ``serving``."""
     responses: dict[str, bytes] = {}
     for name, releases in case.packages.items():
         files = []
@@ -156,7 +156,7 @@ def project(folder: Path, requires: Sequence[str], python: str, exclude_newer: s
 
 
 def compare(folder: Path, uv: str, python: str, *, index: str = "", exclude_newer: str = "") -> tuple[Run, Run]:
-    """The warm locks of minglibc and of uv with the least processor time; where there is no answer, both say so."""
+    """The warm locks of minglibc and of uv with the least CPU time; where there is no solution, both fail."""
     ours = [sys.executable, "-m", "minglibc", "lock", "--quiet", "--upgrade", "--cache-dir", "cache"]
     theirs = [uv, "pip", "compile", "requirements.in", "-q", "--only-binary", ":all:", "-o", "out.txt", "--upgrade"]
     theirs += ["--cache-dir", "uv-cache", "--python-version", python, "--python-platform", "x86_64-manylinux_2_35"]

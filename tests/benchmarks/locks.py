@@ -18,13 +18,13 @@ _NONE_SUCH = "has no command for it"
 
 
 class Failed(NamedTuple):
-    """Why a tool has no figure."""
+    """Why a tool has no result."""
 
     why: str
 
 
 class Case(NamedTuple):
-    """One tool on one project in one scenario; *label* is what its row is called."""
+    """One tool on one project in one scenario; *label* is the name of its row."""
 
     label: str
     tool: Tool
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
 
 class Bench:
-    """Where tools run: each in a folder and with a cache and a home of its own."""
+    """The folders in which tools run, each with its own cache and home."""
 
     def __init__(self, folder: Path, index: str, installed: Path | None) -> None:
         self._folder = folder
@@ -101,7 +101,7 @@ class Bench:
 
 
 def cases(project: Project, tools: Sequence[str]) -> list[Case]:
-    """What is run on *project*: the tools that can, and of many targets one alone by minglibc beside them."""
+    """The cases of *project*: the tools that support it, and, if it has several targets, minglibc with one of them."""
     chosen = [tool for tool in TOOLS if not tools or tool.name in tools]
     selected = [Case(tool.name, tool, project) for tool in chosen if tool.many or project.is_single]
     if not project.is_single:
@@ -112,7 +112,7 @@ def cases(project: Project, tools: Sequence[str]) -> list[Case]:
 def compare(
     bench: Bench, projects: Sequence[Project], *, scenarios: Sequence[str], tools: Sequence[str], rounds: int
 ) -> Iterator[str]:
-    """A Markdown table for each project; every round runs each tool once, in turn, after an uncounted one."""
+    """A Markdown table for each project; every round runs each tool once, in turn; a first round is not counted."""
     for project in projects:
         rows = cases(project, tools)
         figures: dict[tuple[str, str], list[Run] | Failed] = {}
@@ -164,7 +164,7 @@ def _runs(result: list[Run] | Failed) -> list[Run]:
 
 
 def _cell(result: list[Run] | Failed, first: list[Run] | Failed) -> str:
-    """Seconds, and how many times the first tool's, as the median of the rounds' ratios."""
+    """Seconds, and the median of the ratios to the first tool."""
     runs, firsts = _runs(result), _runs(first)
     if not runs:
         return "-"

@@ -18,7 +18,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 class Run(NamedTuple):
-    """What a command took: seconds by the clock, seconds of processors, MiB at its peak."""
+    """The elapsed seconds, CPU seconds and peak memory in MiB of a command."""
 
     wall: float
     cpu: float
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 def measured(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Run:
-    """Run *command*, which must succeed; raises CalledProcessError with what it said."""
+    """Run *command*, which must succeed; raises CalledProcessError with its output."""
     ran = subprocess.run(
         [sys.executable, "-c", _MEASURE, *command],
         cwd=folder,

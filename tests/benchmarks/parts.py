@@ -16,7 +16,7 @@ _CLOCKED = Path(__file__).parent / "clocked.py"
 
 
 def table(folder: Path, index: str, project: tools.Project, *, rounds: int) -> str:
-    """Milliseconds of each part, the median of *rounds*, and of the whole."""
+    """A table of the milliseconds of each part and in total, the medians of *rounds*."""
     columns = []
     for scenario in SCENARIOS:
         runs = [run(folder, index, project, scenario) for _ in range(rounds + 1)][1:]

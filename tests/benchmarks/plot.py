@@ -9,7 +9,7 @@ _DECADES = (0.01, 0.1, 1.0, 10.0)
 
 
 def draw(sizes: Sequence[int], seconds: Mapping[tuple[str, int], Sequence[float]]) -> str:
-    """The picture of *seconds* by (cold or warm, targets), one for each of *sizes*."""
+    """A plot of *seconds* by (cold or warm, targets), with a value for each of *sizes*."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13">',
         "<title>CPU time of a lock by number of packages and targets</title>",

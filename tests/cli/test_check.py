@@ -21,14 +21,14 @@ HONEST = compiled("honest", "1.0", manylinux(17), "GLIBC_2.17")
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
-    """An index with a wheel that keeps its word and one that doesn't."""
+    """An index with a wheel whose tag is correct, and one whose tag understates what it needs."""
     index.add(LIAR)
     index.add(HONEST)
     return Project(tmp_path, index)
 
 
-def test_liar_of_the_lock_is_named(project: Project) -> None:
-    """A locked wheel whose file needs more than the cap: exit 1, with distribution, file, version, symbol and the cap that has it."""
+def test_locked_wheel_above_the_cap(project: Project) -> None:
+    """A locked wheel with a file above the cap: exit code 1, and the distribution, file, version, symbol and sufficient cap."""
     ran = check(project.write("liar", "honest").lock())
     assert 1 == ran.code
     line = "liar 1.0: liar/_liar.abi3.so needs GLIBC_2.34 of libc.so.6 (pthread_create); glibc 2.34 has it\n"
@@ -36,15 +36,15 @@ def test_liar_of_the_lock_is_named(project: Project) -> None:
     assert "Checked 2 binaries in 2 wheels against glibc 2.17: 1 finding\n" in ran.err
 
 
-def test_honest_lock_passes(project: Project) -> None:
-    """Where every file keeps within the cap nothing is printed but the count, and the exit code is 0."""
+def test_lock_within_the_cap(project: Project) -> None:
+    """If every file is within the cap, only the number of files is printed, and the exit code is 0."""
     ran = check(project.write("honest").lock())
     assert (0, "") == (ran.code, ran.out)
     assert "0 findings" in ran.err
 
 
-def test_reading_costs_once(project: Project) -> None:
-    """What was read is remembered by the wheel's digest: the second check opens and fetches no wheel, and says the same."""
+def test_results_are_cached(project: Project) -> None:
+    """Results are cached by the digest of the wheel: a second check opens no wheel, and prints the same."""
     project.write("liar", "honest").lock()
     first = check(project)
     assert 2 == len(project.index.paths("*.whl"))
@@ -54,8 +54,8 @@ def test_reading_costs_once(project: Project) -> None:
     assert first == check(project, "--offline")
 
 
-def test_wheels_bring_what_others_need(project: Project) -> None:
-    """A library that another wheel of the same target brings is no finding; one that nobody brings is."""
+def test_libraries_of_other_wheels(project: Project) -> None:
+    """A library that another wheel of the same target contains is not reported; a missing one is."""
     needy = elf(needed=("libfriend.so.1",))
     project.index.add(build_wheel("needy", "1.0", manylinux(17), files={"needy/x.so": needy}, requires=["friend"]))
     friend = {"friend/libfriend.so.1": elf(soname="libfriend.so.1")}
@@ -68,7 +68,7 @@ def test_wheels_bring_what_others_need(project: Project) -> None:
 
 
 def test_each_target_has_its_own_cap(project: Project) -> None:
-    """A file is held against the cap of its own architecture."""
+    """A file is checked against the cap of its own architecture."""
     project.index.add(compiled("both", "1.0", manylinux(17), "GLIBC_2.17"))
     arm = build_wheel(
         "both",
@@ -83,16 +83,16 @@ def test_each_target_has_its_own_cap(project: Project) -> None:
     assert "2 binaries in 2 wheels against glibc 2.17, 2.28" in ran.err
 
 
-def test_another_cap_can_be_tried(project: Project) -> None:
-    """`--glibc` holds the same wheels against another cap, without another lock."""
+def test_another_cap(project: Project) -> None:
+    """`--glibc` checks the same wheels against another cap, without another lock."""
     assert 0 == check(project.write("liar").lock(), "--glibc", "2.34").code
     ran = check(project, "--glibc", "2.16")
     assert 1 == ran.code
     assert "hint: raise the cap to 2.34, or require other releases" in ran.err
 
 
-def test_foreign_binaries_are_counted_apart(project: Project) -> None:
-    """Binaries for other machines and systems are no findings, and their number is said."""
+def test_binaries_of_other_platforms_are_skipped(project: Project) -> None:
+    """Binaries for other machines and systems are skipped, and their number is printed."""
     files = {"x/x.exe": b"MZ" + bytes(100), "x/arm.so": elf("aarch64", needs={"libc.so.6": ["GLIBC_2.38"]})}
     project.index.add(build_wheel("x", "1.0", files=files))
     ran = check(project.write("x").lock())
@@ -101,7 +101,7 @@ def test_foreign_binaries_are_counted_apart(project: Project) -> None:
 
 
 def test_wheels_and_folders(project: Project) -> None:
-    """Wheels and folders of wheels on disk are held against the project's cap, each wheel for itself."""
+    """Wheels and folders of wheels on disk are checked against the project's cap, each wheel by itself."""
     project.write("honest")
     folder = project.folder / "wheels"
     folder.mkdir()
@@ -130,7 +130,7 @@ def test_wheels_and_folders(project: Project) -> None:
 def test_mistakes(
     project: Project, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
 ) -> None:
-    """A path that is not what it should be is an error in one sentence."""
+    """An invalid path is an error."""
     project.write("honest")
     monkeypatch.chdir(project.folder)
     ran = check(project, *arguments)
@@ -139,7 +139,7 @@ def test_mistakes(
 
 
 def test_damaged_wheel(project: Project) -> None:
-    """A file that ends in .whl and is no archive is an error, not a traceback."""
+    """A .whl file that is not an archive is an error, not a traceback."""
     path = project.write("honest").folder / "x-1.0-py3-none-any.whl"
     path.write_bytes(b"PK\x03\x04 and no more")
     ran = check(project, str(path))
@@ -148,7 +148,7 @@ def test_damaged_wheel(project: Project) -> None:
 
 
 def test_damaged_lock_is_refused(project: Project) -> None:
-    """A lock that was cut is not checked as a smaller one."""
+    """A truncated lock is an error."""
     project.write("liar", "honest").lock()
     path = project.folder / "pylock.toml"
     text = path.read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ def test_damaged_lock_is_refused(project: Project) -> None:
 
 
 def test_environment(project: Project) -> None:
-    """An environment that somebody else made: the file, its distribution and the version are named; so are files without an owner."""
+    """In an environment of another installer, the file, its distribution and the version are named, also of files that no distribution owns."""
     project.write("honest", glibc="2.27")
     extension = elf(needs={"libc.so.6": ["GLIBC_2.33"]})
     site = make_environment(project.folder / ".venv", "crypto", "44.0.1", {"crypto/_rust.abi3.so": extension})
@@ -176,8 +176,8 @@ def test_environment(project: Project) -> None:
     assert 0 == check(project, "--environment", str(project.folder / ".venv"), "--glibc", "2.33").code
 
 
-def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
-    """Of a system's own Python the packages are looked at, and not the system; of conda's environments all is."""
+def test_packages_of_a_system_python(tmp_path: Path) -> None:
+    """Of a system's Python only the packages are checked, of a conda environment all files."""
     for path in ("lib/site", "bin", "conda-meta"):
         (tmp_path / path).mkdir(parents=True)
     for path in ("lib/site/a.so", "bin/tool"):
@@ -190,7 +190,7 @@ def test_only_the_packages_of_a_system(tmp_path: Path) -> None:
     assert not is_environment(str(tmp_path / "bin"))
 
 
-def test_levels_of_the_processor(project: Project) -> None:
+def test_x86_64_levels(project: Project) -> None:
     """A file for x86-64-v3 is a finding, unless the option or the setting, which leaves the lock fresh, allows it."""
     files = {"fast/_fast.abi3.so": elf(cpu_bits=4)}
     project.index.add(build_wheel("fast", "1.0", manylinux(17), files=files))
@@ -210,7 +210,7 @@ def test_levels_of_the_processor(project: Project) -> None:
 
 
 def test_json(project: Project) -> None:
-    """With --json the same is said as docs/reference/json/check.schema.json has it."""
+    """The output of --json is valid for docs/reference/json/check.schema.json."""
     ran = check(project.write("liar", "honest").lock(), "--json")
     found = valid("check", ran.out)
     assert {"x86_64": "2.17"} == found["caps"]
@@ -230,8 +230,8 @@ def test_json(project: Project) -> None:
 
 
 @pytest.mark.online
-def test_the_environment_of_the_failure(project: Project, tmp_path: Path) -> None:
-    """pip's own environment for paramiko on a new machine, held against 2.27: `_rust.abi3.so` and its version are named."""
+def test_environment_of_pip(project: Project, tmp_path: Path) -> None:
+    """An environment that pip made for paramiko, checked against 2.27: `_rust.abi3.so` and its version are named."""
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=False, symlinks=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]

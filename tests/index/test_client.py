@@ -20,7 +20,7 @@ Lock = Callable[..., Ran]
 
 @pytest.fixture
 def lock(tmp_path: Path, index: IndexServer) -> Lock:
-    """Lock a project that requires a, which requires b, and give what the command said."""
+    """Lock a project that requires a, which requires b, and return the output."""
     index.add(build_wheel("a", "1.0", requires=["b"], files={"a/data.bin": os.urandom(200_000)}))
     index.add(build_wheel("b", "1.0"))
     (tmp_path / "pyproject.toml").write_text(
@@ -38,8 +38,8 @@ def lock(tmp_path: Path, index: IndexServer) -> Lock:
     return run
 
 
-def test_later_targets_ask_at_once_for_what_the_first_one_chose(tmp_path: Path, index: IndexServer) -> None:
-    """A release's own wheel for another Python has its own metadata: those of all packages are under way together."""
+def test_metadata_of_later_targets_is_prefetched(tmp_path: Path, index: IndexServer) -> None:
+    """Each Python's wheel has its own metadata; that of all packages is requested at the same time."""
     names = ["a", "b", "c", "d"]
     for name in names:
         for python in ("cp310", "cp311"):
@@ -71,16 +71,16 @@ def _statuses(index: IndexServer, pattern: str) -> list[int]:
     return [request.status for request in index.requests if pattern in request.path]
 
 
-def test_stripped_core_metadata_is_asked_for_all_the_same(lock: Lock, index: IndexServer) -> None:
-    """A mirror that strips core-metadata from its pages and serves the files is read without touching a wheel."""
+def test_metadata_files_that_the_page_does_not_list(lock: Lock, index: IndexServer) -> None:
+    """If a mirror removes core-metadata from its pages and serves the files, no wheel is requested."""
     index.strip_core_metadata = True
     lock()
     assert [200, 200] == _statuses(index, ".metadata")
     assert [] == [request for request in index.requests if request.path.endswith(".whl")]
 
 
-def test_metadata_out_of_the_wheel_by_ranges(lock: Lock, index: IndexServer) -> None:
-    """Without metadata files, METADATA is read from the wheel's end, and the wheel's middle never travels."""
+def test_metadata_from_ranges_of_a_wheel(lock: Lock, index: IndexServer) -> None:
+    """Without metadata files, METADATA is read from the end of the wheel, which is not downloaded completely."""
     index.strip_core_metadata, index.serve_metadata = True, False
     lock()
     requests = [request for request in index.requests if request.path.endswith(".whl")]
@@ -88,8 +88,8 @@ def test_metadata_out_of_the_wheel_by_ranges(lock: Lock, index: IndexServer) -> 
     assert all("Range" in request.headers for request in requests)
 
 
-def test_metadata_out_of_the_whole_wheel(lock: Lock, index: IndexServer) -> None:
-    """Where ranges are refused too, the wheel is downloaded, and held against its hash."""
+def test_metadata_from_a_whole_wheel(lock: Lock, index: IndexServer) -> None:
+    """If the server does not support ranges, the wheel is downloaded and its hash is checked."""
     index.strip_core_metadata, index.serve_metadata, index.ranges = True, False, False
     lock()
     assert {200} == set(_statuses(index, ".whl")) - {404}
@@ -103,20 +103,20 @@ def test_relative_urls(lock: Lock, index: IndexServer, relative: bool | str) -> 
 
 
 def test_html_only(lock: Lock, index: IndexServer) -> None:
-    """An index that speaks only PEP 503's HTML is read."""
+    """An index that has only HTML pages (PEP 503) is supported."""
     index.html_only = True
     lock()
 
 
-def test_project_json_stands_in(lock: Lock, index: IndexServer) -> None:
-    """Where the Simple API has no page, the project JSON API is asked before a project counts as unknown."""
+def test_project_json_without_a_page(lock: Lock, index: IndexServer) -> None:
+    """If the Simple API has no page, the project JSON API is requested before a project is unknown."""
     index.fault("/simple/*", Fault.status(404))
     lock()
     assert [200, 200] == _statuses(index, "/pypi/")
 
 
-def test_fresh_pages_are_not_asked_again(lock: Lock, index: IndexServer) -> None:
-    """Within max-age a second lock asks nothing at all."""
+def test_fresh_pages_are_not_requested(lock: Lock, index: IndexServer) -> None:
+    """Within max-age, a second lock sends no request."""
     index.max_age = 600
     lock()
     index.requests[:] = []
@@ -124,8 +124,8 @@ def test_fresh_pages_are_not_asked_again(lock: Lock, index: IndexServer) -> None
     assert [] == index.requests
 
 
-def test_stale_pages_are_confirmed(lock: Lock, index: IndexServer) -> None:
-    """After max-age the page is asked for with its ETag, and a 304 makes it fresh again; metadata is kept for ever."""
+def test_stale_pages_are_revalidated(lock: Lock, index: IndexServer) -> None:
+    """After max-age, the page is requested with its ETag, and a 304 makes it fresh again; metadata does not expire."""
     index.max_age = 0
     lock()
     index.requests[:] = []
@@ -140,7 +140,7 @@ def test_stale_pages_are_confirmed(lock: Lock, index: IndexServer) -> None:
 
 
 def test_pages_from_the_future_are_revalidated(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that was stored while the clock was ahead does not stay fresh until then."""
+    """A page that was cached while the clock was ahead is revalidated."""
     index.max_age = 600
     lock()
     index.requests[:] = []
@@ -150,7 +150,7 @@ def test_pages_from_the_future_are_revalidated(lock: Lock, index: IndexServer, m
     assert [304, 304] == _statuses(index, "/simple/")
 
 
-def test_server_that_says_nothing_of_caching(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_caching_headers(lock: Lock, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ETag and Cache-Control a page is fresh for ten minutes."""
     index.etags, index.max_age = False, None
     lock()
@@ -163,8 +163,8 @@ def test_server_that_says_nothing_of_caching(lock: Lock, index: IndexServer, mon
     assert [200, 200] == _statuses(index, "/simple/")
 
 
-def test_new_release_shows_after_a_change(lock: Lock, index: IndexServer, tmp_path: Path) -> None:
-    """A page whose ETag changed is taken anew."""
+def test_changed_page_is_read_again(lock: Lock, index: IndexServer, tmp_path: Path) -> None:
+    """A page with another ETag replaces the cached one."""
     index.max_age = 0
     lock()
     index.add(build_wheel("b", "2.0"))
@@ -174,7 +174,7 @@ def test_new_release_shows_after_a_change(lock: Lock, index: IndexServer, tmp_pa
 
 
 def test_requests_are_few(lock: Lock, index: IndexServer) -> None:
-    """A cold lock asks for each page and each metadata file once, over connections that are used again."""
+    """A cold lock requests each page and each metadata file once, and reuses connections."""
     lock()
     paths = [request.path for request in index.requests]
     assert sorted(set(paths)) == sorted(paths)
@@ -198,7 +198,7 @@ def _entries() -> list[Path]:
     ids=["emptied", "cut", "last bit flipped", "checksum flipped", "head flipped"],
 )
 def test_damaged_cache_is_fetched_again(lock: Lock, index: IndexServer, damage: Callable[[bytes], bytes]) -> None:
-    """Every cache file flipped, cut or emptied is noticed and fetched again; of the journal, the lines that were hit."""
+    """Changed, truncated and empty cache files are detected and fetched again; of the journal, the damaged lines."""
     lock()
     assert 3 == len(_entries())
     for entry in _entries():
@@ -211,8 +211,8 @@ def test_damaged_cache_is_fetched_again(lock: Lock, index: IndexServer, damage: 
     assert [] == index.requests
 
 
-def test_damage_that_shows_late_begins_the_lock_again_once(lock: Lock, index: IndexServer) -> None:
-    """A page whose files turn out to be damaged in the midst of a lock costs one warning, whatever else is damaged."""
+def test_damage_that_is_detected_late_restarts_the_lock_once(lock: Lock, index: IndexServer) -> None:
+    """If lines of a page turn out to be damaged during a lock, it restarts with one warning, whatever else is damaged."""
     lock()
     pages = [entry for entry in _entries() if entry.parent.parent.name == "pages"]
     assert len(pages) > 1
@@ -232,8 +232,8 @@ def test_cache_of_another_format_is_not_read(lock: Lock) -> None:
     assert INDEX_FORMAT == folder
 
 
-def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: Path) -> None:
-    """A cache that can't be written costs one warning and nothing else."""
+def test_unwritable_cache_is_one_warning(lock: Lock, tmp_path: Path) -> None:
+    """If the cache can't be written, the lock succeeds with one warning."""
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder is due")
     output = lock("--cache-dir", str(blocked)).err
@@ -241,8 +241,8 @@ def test_unwritable_cache_is_passed_over_with_one_warning(lock: Lock, tmp_path: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user needs root")
-def test_another_users_entries_are_not_taken(lock: Lock, index: IndexServer) -> None:
-    """What another user wrote into the cache is fetched again, and replaced."""
+def test_entries_of_another_user_are_replaced(lock: Lock, index: IndexServer) -> None:
+    """Cache entries of another user are fetched again and replaced."""
     lock()
     for entry in _entries():
         os.chown(entry, 12345, 12345)
@@ -255,7 +255,7 @@ def test_another_users_entries_are_not_taken(lock: Lock, index: IndexServer) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving folders to another user needs root")
-def test_another_users_cache_is_passed_over_with_one_warning(lock: Lock, index: IndexServer) -> None:
+def test_cache_of_another_user_is_one_warning(lock: Lock, index: IndexServer) -> None:
     """A cache folder of another user is neither read nor written."""
     lock()
     folder = Path(os.environ["MINGLIBC_CACHE_DIR"]) / INDEX_FORMAT
@@ -268,8 +268,8 @@ def test_another_users_cache_is_passed_over_with_one_warning(lock: Lock, index: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_full_disk_under_the_cache(tmp_path: Path, index: IndexServer) -> None:
-    """A cache on a full disk costs one warning, and leaves nothing half-written behind."""
+def test_cache_on_a_full_disk(tmp_path: Path, index: IndexServer) -> None:
+    """If the disk of the cache is full, there is one warning, and no incomplete file is left."""
     index.add(build_wheel("a", "1.0"))
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["a"]\n'
@@ -291,8 +291,8 @@ def test_full_disk_under_the_cache(tmp_path: Path, index: IndexServer) -> None:
     assert (tmp_path / "pylock.toml").exists()
 
 
-def test_credentials_are_left_nowhere(tmp_path: Path, lock: Lock, index: IndexServer) -> None:
-    """User and password of the index URL reach the index, and no file and no message."""
+def test_credentials_are_not_stored(tmp_path: Path, lock: Lock, index: IndexServer) -> None:
+    """The user name and password of the index URL are sent to the index, and are in no file and no message."""
     index.credentials = ("user", "s3cret")
     ran = minglibc(
         *("lock", "-vv", "--project", str(tmp_path)),

@@ -40,7 +40,7 @@ LOCKED = {"server-test-a": "1.0", "server-test-b": "1.5"}
 
 
 class Server(NamedTuple):
-    """A server that holds WHEELS: the address of its simple index and what it wrote to its log."""
+    """A server with WHEELS: the URL of its simple index, and its log."""
 
     url: str
     log: Path
@@ -48,7 +48,7 @@ class Server(NamedTuple):
 
 @cache
 def _programs() -> Path:
-    """The folder of the servers' programs, installed from the registry once for all runs."""
+    """The folder of the servers' programs, which are installed from the public index once for all runs."""
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
@@ -89,7 +89,7 @@ def _keyring() -> Path:
 
 
 class Running:
-    """A server process, ended with its block."""
+    """A server process, which is stopped at the end of the block."""
 
     def __init__(self, command: list[str], log: Path, url: str) -> None:
         self._command = command
@@ -125,7 +125,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the servers of this run keep their things."""
+    """The folder for the data of the servers of this run."""
     return tmp_path_factory.mktemp("servers")
 
 
@@ -187,7 +187,7 @@ def pypiserver(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def nginx(folder: Path) -> Iterator[Server]:
-    """Nginx that lists the folders of a simple/ tree: no hashes, no metadata, no marks of a simple index."""
+    """Nginx that lists the folders of a simple/ tree: without hashes, metadata and the markers of a simple index."""
     program = _nginx()
     home, log, port = folder / "nginx", folder / "nginx.log", _free_port()
     for wheel in WHEELS:
@@ -233,7 +233,7 @@ Lock = Callable[..., str]
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Lock:
-    """Lock a project that requires server-test-a, and give what the command said."""
+    """Lock a project that requires server-test-a, and return the output."""
     cache_folder = tmp_path / f"cache-{uuid.uuid4().hex}"
 
     def run(url: str, *arguments: str, requires: str = "server-test-a", expected: int = DONE) -> str:
@@ -269,15 +269,15 @@ def test_lock_and_sync(name: str, lock: Lock, request: pytest.FixtureRequest, tm
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_unknown_project(name: str, lock: Lock, request: pytest.FixtureRequest) -> None:
-    """A project that the server does not have is on no index; a server that answers is not called unreachable."""
+    """A project that the server does not have is reported as missing, and the server not as unreachable."""
     server: Server = request.getfixturevalue(name)
     output = lock(server.url, requires="server-test-nobody", expected=1)
     assert "server-test-nobody is on no index" in output
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_second_lock_is_the_same(name: str, lock: Lock, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Locked again, from the cache and with everything asked anew, the lock is the same bytes."""
+def test_second_lock_is_identical(name: str, lock: Lock, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The lock has the same bytes when it is made again, from the cache and with --refresh."""
     server: Server = request.getfixturevalue(name)
     lock(server.url)
     first = (tmp_path / "pylock.toml").read_bytes()
@@ -287,15 +287,15 @@ def test_a_second_lock_is_the_same(name: str, lock: Lock, request: pytest.Fixtur
         assert first == (tmp_path / "pylock.toml").read_bytes()
 
 
-def test_no_hashes_is_said(nginx: Server, lock: Lock) -> None:
-    """A folder listing has no hashes: the wheels are downloaded for them, and that is said of each."""
+def test_missing_hashes_are_reported(nginx: Server, lock: Lock) -> None:
+    """A folder listing has no hashes, so the wheels are downloaded to compute them, with a warning for each."""
     output = lock(nginx.url)
     for filename in ("server_test_a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", "server_test_b-1.5-py3-none-any.whl"):
         assert f"the index gives no sha256 for {filename}; downloading it" in output
 
 
-def test_metadata_comes_by_ranges(nginx: Server, lock: Lock) -> None:
-    """Without metadata files, a wheel's METADATA is read by a range of it."""
+def test_metadata_from_ranges(nginx: Server, lock: Lock) -> None:
+    """Without metadata files, METADATA is read with a range request."""
     before = len(nginx.log.read_text().splitlines())
     lock(nginx.url)
     entries = [line.split('"')[1:3] for line in nginx.log.read_text().splitlines()[before:]]
@@ -303,13 +303,13 @@ def test_metadata_comes_by_ranges(nginx: Server, lock: Lock) -> None:
     assert "206" in answers, entries
 
 
-def test_listing_says_nothing_odd(nginx: Server, lock: Lock) -> None:
-    """The link to the folder above is no file with an odd name."""
+def test_link_to_the_parent_folder_is_ignored(nginx: Server, lock: Lock) -> None:
+    """The link to the parent folder is not reported as a file with an invalid name."""
     assert "invalid name" not in lock(nginx.url)
 
 
-def test_one_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> None:
-    """A web server's listing of one folder serves as an index of all that lies in it."""
+def test_folder_of_wheels_is_a_flat_index(nginx: Server, tmp_path: Path) -> None:
+    """A web server's listing of one folder can be used as a flat index."""
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["server-test-a"]\n'
         '[tool.minglibc]\nglibc = "2.17"\npython = ["3.11"]\n[[tool.minglibc.index]]\nname = "wheels"\n'
@@ -327,13 +327,13 @@ def test_empty_folder_is_a_project_without_releases(nginx: Server, lock: Lock) -
     assert "server-test-empty has no releases" in output
 
 
-def test_devpi_says_hashes_and_pythons(devpi: Server, lock: Lock) -> None:
-    """devpi gives hashes: nothing is downloaded to compute one."""
+def test_devpi_has_hashes(devpi: Server, lock: Lock) -> None:
+    """devpi has hashes, so no file is downloaded to compute them."""
     assert "no sha256" not in lock(devpi.url)
 
 
-def test_simple_page_in_json_where_there_is_one(devpi: Server) -> None:
-    """Devpi answers in the JSON that minglibc asks for, so that this is what is tested."""
+def test_devpi_has_json_pages(devpi: Server) -> None:
+    """devpi responds with JSON, so the tests cover its JSON pages."""
     accept = "application/vnd.pypi.simple.v1+json"
     answer = httpx.get(f"{devpi.url}server-test-a/", headers={"Accept": accept}, follow_redirects=True, trust_env=False)
     assert accept == answer.headers["content-type"].partition(";")[0]
@@ -341,8 +341,8 @@ def test_simple_page_in_json_where_there_is_one(devpi: Server) -> None:
 
 
 @pytest.mark.parametrize("service", ["address", "host"])
-def test_a_real_keyring(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    """The keyring command as it is installed tells the password, kept under the index's address or under its host."""
+def test_keyring_command(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    """The installed keyring command returns the password that is stored for the URL of the index or for its host."""
     secret = "pä%ss:wörd"
     monkeypatch.setenv("PATH", f"{_keyring()}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

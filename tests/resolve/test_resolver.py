@@ -46,7 +46,7 @@ class Shelf:
 
 
 def roots(*texts: str) -> list[Root]:
-    """What the project itself asks for."""
+    """The project's requirements."""
     return [Root(parse(text), "the project") for text in texts]
 
 
@@ -65,19 +65,19 @@ def settled(requirements: list[Root], shelf: Shelf, preferences: Mapping[str, st
 CLICK = Shelf({"app": {1: ("cli", "tool")}, "cli": {1: (), 2: (), 3: ()}, "tool": {1: ("cli>=2,<3",)}})
 
 
-def test_a_choice_made_too_early_is_made_again() -> None:
-    """A dependency that is met late and needs an older release gets it, without a search."""
+def test_choices_are_revised() -> None:
+    """A requirement that is read late and needs an older release is satisfied without a search."""
     assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == settled(roots("app"), CLICK)
 
 
-def test_a_preference_yields_to_who_asks_later() -> None:
-    """The version that a target before has is given up for the newest that is admitted, and nothing else is."""
+def test_preference_that_a_later_requirement_excludes() -> None:
+    """A preferred version that is excluded is replaced by the newest allowed one; other preferences are kept."""
     preferences = {"cli": "1.0", "tool": "1.0"}
     assert {"app": "1.0", "tool": "1.0", "cli": "2.0"} == settled(roots("app"), CLICK, preferences)
 
 
-def test_what_was_learned_for_nothing_is_no_reason() -> None:
-    """Where the one who asked for an older release has gone from the answer, the newest one stays."""
+def test_requirements_of_dropped_versions_have_no_effect() -> None:
+    """If the version that required an older release is not selected, the newest release is."""
     shelf = Shelf({
         "app": {1: ("cli", "tool", "rule")},
         "cli": {1: (), 2: ()},
@@ -100,10 +100,10 @@ PROJECTS = st.fixed_dictionaries({
 
 
 @given(PROJECTS, st.lists(st.builds("{}{}".format, NAMES, BOUNDS), min_size=1, max_size=3), st.dictionaries(NAMES, st.sampled_from(["1.0", "2.0", "3.0"])))  # fmt: skip
-def test_everything_is_the_first_choice_of_all_who_ask(
+def test_each_version_is_the_first_choice(
     projects: Projects, requested: list[str], preferences: dict[str, str]
 ) -> None:
-    """An answer admits all demands, holds all that is required, and each version is the preferred or the newest admitted."""
+    """A resolution is complete and satisfies all requirements, and each version is the preferred or the newest allowed one."""
     shelf = Shelf(projects)
     solution = settled(roots(*requested), shelf, preferences)
     if solution is None:
