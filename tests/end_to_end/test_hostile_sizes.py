@@ -220,6 +220,10 @@ TOML: dict[str, Callable[[], str]] = {
     "strings": lambda: 'a = "' + "\\u0041" * 100_000 + '"',
     "open strings": lambda: 'a = """' + '"" \\' * 200_000,
     "open strings with dots": lambda: 'a = "' + "." * 200_000 + "\n'" * 1000,
+    "keys of sixty parts": lambda: "".join(f"x{n}{'.a' * 60} = 1\n" for n in range(3000)),
+    "tables of fifty parts": lambda: "".join(f"[x{f'.y{n}' * 50}]\n" for n in range(10_000)),
+    "tables of three parts": lambda: "".join(f"[a{n}.b.c]\n" for n in range(150_000)),
+    "a long string with dots": lambda: f'x = "{"a." * 2_500_000}"\n',
     "20 MB": lambda: "#" * 20_000_000,
     "comments": lambda: "#.\n" * 1_000_000,
 }
