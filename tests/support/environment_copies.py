@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ class EnvironmentCopies:
     """Replaces what `interpreter.create` and `interpreter.inspect` learn from the interpreter that runs the tests.
 
     An environment of it is created once and copied then, and the base interpreter is inspected once. Other interpreters,
-    existing environments and other umasks are treated as always.
+    existing environments, other umasks and shared folders are treated as always.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +47,8 @@ class EnvironmentCopies:
     def _create(self, folder: str, executable: str) -> None:
         umask = os.umask(_COPIED_UMASK)
         os.umask(umask)
-        if os.path.realpath(executable) != _BASE or set(os.listdir(folder)) > {HOME} or umask != _COPIED_UMASK:
+        is_usual = umask == _COPIED_UMASK and not os.stat(folder).st_mode & stat.S_ISGID
+        if os.path.realpath(executable) != _BASE or set(os.listdir(folder)) > {HOME} or not is_usual:
             self._run_venv(folder, executable)
             return
         if not self._template.exists():
