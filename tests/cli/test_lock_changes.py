@@ -61,7 +61,7 @@ def test_kernel_markers_of_packages(tmp_path: Path, index: IndexServer) -> None:
         ({"r.in": "ee\n-r sub/b.in\n", "sub/b.in": "-r ../sub/b.in\n"}, "sub/b.in:1 includes the file itself"),
         ({"r.in": "-c r.in\nee\n"}, "r.in:1 includes the file itself"),
         ({"r.in": ".\n"}, "r.in:1"),
-        ({"r.in": "-e .\n"}, "r.in:1 --editable"),
+        ({"r.in": "-e .\n"}, "r.in:1 names ., which has no pyproject.toml"),
         ({"r.in": "--find-links wheels\n"}, "r.in:1 --find-links"),
         ({"r.in": "ee @ http://h.invalid/ee-1.0-py3-none-any.whl; python_version > '3'\n"}, "r.in:1"),
     ],
