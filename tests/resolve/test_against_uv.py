@@ -58,7 +58,7 @@ def is_special_for_uv(case: Case, answer: Answer) -> bool:
     return any(is_prerelease(version) or case.packages[name][version].yanked for name, version in answer.items())
 
 
-@pytest.mark.slow
+@pytest.mark.online  # uv is installed for these tests
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + 100))
 def test_uv_has_no_better_answer(seed: int, tmp_path: Path) -> None:
     """uv agrees, or its answer has no root newer alone; a "no" of one tool alone has a reason on record."""
