@@ -40,6 +40,7 @@ DOCUMENTS = [
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 REASONS = {
+    "builds with zig",
     "needs the public index",
     "needs an old machine",
     "needs another machine",
@@ -49,7 +50,7 @@ REASONS = {
 # The number of console blocks that are not run, by document and reason.
 NOT_RUN = {
     ("docs/tutorial.md", "needs the public index"): 1,
-    ("docs/how-to/build-under-the-cap.md", "needs the public index"): 3,
+    ("docs/how-to/build-under-the-cap.md", "builds with zig"): 3,
     ("docs/tutorial.md", "needs an old machine"): 2,
     ("docs/how-to/air-gapped.md", "needs an old machine"): 1,
     ("docs/how-to/alpine.md", "needs another machine"): 1,
@@ -257,14 +258,41 @@ def test_examples_with_the_public_index(tmp_path: Path) -> None:
     shutil.copytree(ROOT, copy, ignore=ignored)
     lines = [block.body for block in blocks(ROOT / "README.md") if "lock" in block.marks]
     for path in DOCUMENTS:
-        lines += [
-            "\n".join(line[2:] for line in block.body.splitlines() if line.startswith("$ "))
-            for block in blocks(path)
-            if block.marks.get("not run") == "needs the public index"
-        ]
+        lines += commands(path, "needs the public index")
     for line in lines:
-        done = subprocess.run(["sh", "-ec", line], cwd=copy, capture_output=True, text=True, check=False)
-        assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
+        run_in_shell(line, copy)
+
+
+@pytest.mark.online
+@pytest.mark.slow
+def test_builds_with_zig(tmp_path: Path) -> None:
+    """The guide builds its wheels under the cap, with the commands that it shows."""
+    pytest.importorskip("ziglang")
+    path = ROOT / "docs" / "how-to" / "build-under-the-cap.md"
+    for block in blocks(path):
+        if "file" in block.marks:
+            (tmp_path / block.marks["file"]).write_text(block.body, encoding="utf-8")
+    for line in commands(path, "builds with zig"):
+        run_in_shell(line, tmp_path)
+    wheels = {
+        wheel.name.partition("-")[0] for wheel in (tmp_path / "wheels").glob("*-1minglibc-*manylinux_2_17_x86_64.whl")
+    }
+    assert {"greenlet", "msgpack"} == wheels
+
+
+def commands(path: Path, reason: str) -> list[str]:
+    """The commands of each console block of a document that is not run for this reason."""
+    return [
+        "\n".join(line[2:] for line in block.body.splitlines() if line.startswith("$ "))
+        for block in blocks(path)
+        if block.marks.get("not run") == reason
+    ]
+
+
+def run_in_shell(line: str, folder: Path) -> None:
+    """Run a command in this folder; it must succeed."""
+    done = subprocess.run(["sh", "-ec", line], cwd=folder, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
 
 
 def test_readme_commands() -> None:
