@@ -144,7 +144,10 @@ INVALID: dict[str, tuple[bytes, str]] = {
         tar([("manifest.json", b'[{"Layers": ["x.tar"]}]')]),
         "is not a complete image: it has no x.tar",
     ),
-    "a whiteout of the parent": (docker_save([tar([("a/.wh...", b"")])]), "unknown form"),
+    "a whiteout of the parent": (
+        docker_save([tar([("a/.wh...", b"")])]),
+        "has a whiteout with an invalid name: .wh...",
+    ),
     "a hard link to nothing": (
         docker_save([tar([("a", "=>../../etc/passwd")])]),
         "has a link to ../../etc/passwd, which is not a file",

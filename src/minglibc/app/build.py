@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from minglibc.app.lock_request import project_request
@@ -10,7 +11,7 @@ from minglibc.app.locked_builds import built_wheels_folder, write_wheels
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
-from minglibc.app.source_builds import Release, SourceBuilder, builder_for, release_of
+from minglibc.app.source_builds import Release, SourceBuilder, release_of
 from minglibc.cache.built_wheels import Built
 from minglibc.config import files
 from minglibc.config.settings import Overrides
@@ -54,7 +55,7 @@ def build_wheels(options: BuildOptions, reporter: Reporter = SILENT) -> list[Bui
         folder = _folder(options, session)
         requirements = [_parse(requirement) for requirement in options.requirements] or _from_source(session, lock)
         outcomes, wheels = [], {}
-        with _builder(session, options, reporter) as builder:
+        with nullcontext(session.builder) if session.builder is not None else session.open_builder() as builder:
             for requirement in requirements:
                 for target in session.settings.targets:
                     outcome, built = _build(session, builder, requirement, target, lock)
@@ -74,16 +75,6 @@ def _folder(options: BuildOptions, session: Session) -> str:
             "there is no folder for built wheels", hint='give one with -o, or set built-wheels = "wheels"'
         )
     return built_wheels_folder(session.inputs.folder, session.settings.built_wheels)
-
-
-def _builder(session: Session, options: BuildOptions, reporter: Reporter) -> SourceBuilder:
-    from minglibc.app.build_environment import BuildContext  # noqa: PLC0415  as the session does
-
-    index = session.wheel_index
-    context = BuildContext(
-        options.common, session.inputs.folder, index.credentials, session.settings, index.url, reporter
-    )
-    return builder_for(index, session.settings.targets, context, builds=True)
 
 
 def _parse(text: str) -> Requirement:

@@ -13,6 +13,7 @@ from minglibc.build.toolchain import create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import verify_wheel
 from minglibc.cache.built_wheels import LOGS, ZIG, builder_name
 from minglibc.cache.location import make_folders
+from minglibc.config.files import replace_file
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
 from minglibc.model.targets import Target
@@ -91,10 +92,7 @@ class CappedBuilds:
         make_folders(folder)
         name = re.sub(r"[^A-Za-z0-9._+-]+", "-", task.label)[-80:].strip("-.")
         path = os.path.join(folder, f"{name}-{builder}.log")
-        temporary = f"{path}.{os.getpid()}"
-        with open(temporary, "w", encoding="utf-8", errors="replace") as file:
-            file.write(f"{task.label}: {builder}\n")
-        os.replace(temporary, path)
+        replace_file(path, f"{task.label}: {builder}\n".encode(errors="replace"))
         return path
 
 

@@ -7,6 +7,7 @@ from minglibc.app.lock import LockOptions, LockResult, report_wait, resolve_lock
 from minglibc.app.lock_request import project_request
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
+from minglibc.app.source_permission import resolve_with_sources
 from minglibc.config import edit, files, folder_lock, project_files
 from minglibc.config.edit import DependencyList
 from minglibc.errors import SettingsError
@@ -104,8 +105,6 @@ def _edit(
             edited_request = request._replace(pyproject=text)
             if not options.allow_sdist and not allowed:
                 return resolve_lock(edited_request, old, lock_options, reporter)
-            from minglibc.app.source_permission import resolve_with_sources  # noqa: PLC0415  few requirements need builds
-
             resolved, result = resolve_with_sources(
                 edited_request,
                 lambda request, reporter: resolve_lock(request, old, lock_options, reporter),

@@ -1,7 +1,6 @@
 """Wheels that `lock` built, in a folder of the project: the lock names them by path and hash."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
 from minglibc.app.source_builds import SourceBuilder, release_of
 from minglibc.cache.built_wheels import Built
+from minglibc.config.files import replace_file
 from minglibc.config.lock_source import leads_out
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.lock.document import Inputs
@@ -66,19 +66,9 @@ def write_wheels(wheels: Mapping[str, Built], folder: str) -> None:
             if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:
-                file.write(content)
-            _publish(file.name, path)
+            replace_file(str(path), content)
     except OSError as error:
         raise EnvironmentProblem(f"can't write built wheels to {folder}: {error.strerror}") from error
-
-
-def _publish(temporary: str, path: Path) -> None:
-    """Rename the file *temporary* to *path* with the permissions of new files."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)
-    os.replace(temporary, path)
 
 
 def _wheel(source: Sdist, built: Built, folder: str) -> Wheel:

@@ -46,6 +46,8 @@ class Session(NamedTuple):
     policy: Policy
     wheel_index: Index
     inputs: Inputs
+    open_builder: "Callable[[], SourceBuilder]"
+    """Opens a builder for any release of the indexes."""
     builder: "SourceBuilder | None" = None
     """None where nothing may be built from source."""
     solve: Solve = resolve
@@ -94,14 +96,17 @@ def open_session(
 
         return BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
 
+    def open_builder() -> "SourceBuilder":
+        from minglibc.app.source_builds import builder_for  # noqa: PLC0415  as above
+
+        return builder_for(index, settings.targets, build_context(), builds=builds)
+
     with ExitStack() as stack:
         stack.callback(index.close)
         builder = None
         direct = direct_requirements(settings)
         if settings.allow_sdist or settings.paths or any(".whl" not in requirement.url for requirement in direct):
-            from minglibc.app.source_builds import builder_for  # noqa: PLC0415  150 ms, and few projects build from source
-
-            builder = stack.enter_context(builder_for(index, settings.targets, build_context(), builds=builds))
+            builder = stack.enter_context(open_builder())
         if direct or settings.paths:
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
@@ -115,6 +120,7 @@ def open_session(
             policy_of(settings),
             index,
             inputs,
+            open_builder,
             builder,
             is_listed=listing,
             static_metadata=lambda sdist: _static_metadata(sdist, build_context(), settings, index),

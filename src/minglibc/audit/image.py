@@ -20,8 +20,8 @@ from minglibc.audit.rules import HEAD_SIZE
 from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem
 from minglibc.model.artifacts import printable
-from minglibc.model.limits import path_problem
-from minglibc.model.tar_archive import open_tar, tar_members
+from minglibc.model.limits import BOMB_FREE, BOMB_RATIO, MAX_LINKS, path_problem
+from minglibc.model.tar_archive import TooLargeError, decompress, open_tar, tar_members
 
 _GZIP, _ZSTD, _XZ, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
 _OTHER_COMPRESSION = {_ZSTD: "zstd", _XZ: "xz", _BZIP2: "bzip2"}
@@ -30,10 +30,6 @@ _MAX_JSON = 8 << 20
 _MAX_METADATA = 8 << 20
 _MAX_LAYERS = 500
 _MAX_MEMBERS = 5_000_000
-# As the kernel's limit.
-_MAX_LINKS = 40
-# The largest ratio of unpacked to packed size, as for source distributions.
-_BOMB_RATIO, _BOMB_FREE = 100, 64 << 20
 _CHUNK = 1 << 20
 _NOT_AN_IMAGE = "is not a container image: it has neither manifest.json nor index.json"
 
@@ -107,7 +103,7 @@ class _ArchiveSource:
         self._members = {posixpath.normpath(entry.name): entry for entry in archive}
 
     def open(self, name: str) -> IO[bytes]:
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             entry = self._members.get(posixpath.normpath(name))
             if entry is None or entry.isreg():
                 break
@@ -149,13 +145,12 @@ def _plain(packed: IO[bytes]) -> Iterator[IO[bytes]]:
     if not head.startswith(_GZIP):
         yield packed
         return
-    most = max(_BOMB_FREE, _BOMB_RATIO * size)
-    with tempfile.TemporaryFile() as plain, gzip.open(packed) as stream:
-        while chunk := stream.read(_CHUNK):
-            plain.write(chunk)
-            if plain.tell() > most:
-                raise _Invalid(f"has a layer that unpacks to more than {most >> 20} MiB")
-        plain.seek(0)
+    most = max(BOMB_FREE, BOMB_RATIO * size)
+    with tempfile.TemporaryFile() as plain:
+        try:
+            decompress(packed, plain, most)
+        except TooLargeError as error:
+            raise _Invalid(f"has a layer that {error}") from error
         yield plain
 
 
@@ -183,7 +178,7 @@ def _layers(source: _Source) -> list[str]:
 
 def _image_manifest(source: _Source, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The manifest of the only image that an index lists, directly or in another index."""
-    for _ in range(_MAX_LINKS):
+    for _ in range(MAX_LINKS):
         if "layers" in document:
             return document
         entries = [_dict(entry) for entry in _list(document.get("manifests"))]
@@ -324,7 +319,7 @@ class _Root:
             if os.path.islink(step):
                 links += 1
                 target = os.readlink(step)
-                if links > _MAX_LINKS or path_problem(target):
+                if links > MAX_LINKS or path_problem(target):
                     raise _Invalid(f"has a link that leads nowhere: {step.removeprefix(self._top)}")
                 real = self._top if target.startswith("/") else real
                 parts.extendleft(reversed(target.split("/")))
@@ -337,7 +332,9 @@ class _Root:
 
 
 def _safe_base(name: str) -> str:
-    return name if name not in ("", ".", "..") else _malformed()
+    if name in ("", ".", ".."):
+        raise _Invalid(f"has a whiteout with an invalid name: {_WHITEOUT}{name}")
+    return name
 
 
 def _write_file(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str) -> None:

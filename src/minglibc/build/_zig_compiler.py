@@ -29,7 +29,7 @@ _DROPPED_PREFIXES = (
     "-fprofile-dir",
 )
 # Headers and libraries of this machine, which may be newer than the cap.
-_SYSTEM_FOLDERS = ("/usr/include", "/usr/local/include", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64")
+SYSTEM_FOLDERS = ("/usr/include", "/usr/local/include", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64")
 _FOLDER_FLAGS = ("-isystem", "-idirafter", "-I", "-L")
 _REPLACED = {"-lstdc++": "-lc++", "-lgcc_s": "-lunwind"}
 # Arguments of GNU ld that zig's linker rejects.
@@ -159,11 +159,11 @@ def _joined_folder(argument: str) -> str:
 
 def _is_system_folder(folder: str) -> bool:
     path = os.path.normpath(folder) if folder else ""
-    if path in _SYSTEM_FOLDERS:
+    if path in SYSTEM_FOLDERS:
         return True
     parent, name = os.path.split(path)
     # The folders of one architecture, such as /usr/lib/x86_64-linux-gnu.
-    return parent in _SYSTEM_FOLDERS and "-linux-" in name
+    return parent in SYSTEM_FOLDERS and "-linux-" in name
 
 
 if __name__ == "__main__":

@@ -14,20 +14,24 @@ from typing import IO, NamedTuple, NoReturn
 
 from minglibc.errors import WheelError
 from minglibc.model.artifacts import printable
-from minglibc.model.limits import MAX_MEMBERS, MAX_PATH, folders_within_limits, path_problem
-from minglibc.model.tar_archive import check_headers, open_tar
+from minglibc.model.limits import (
+    BOMB_FREE,
+    BOMB_RATIO,
+    EARLIEST_TIME,
+    MAX_LINKS,
+    MAX_MEMBERS,
+    MAX_PATH,
+    folders_within_limits,
+    path_problem,
+)
+from minglibc.model.tar_archive import TooLargeError, check_headers, decompress, open_tar
 from minglibc.model.zip_archive import open_zip
 
 MAX_METADATA = 8 << 20
-# The largest ratio of unpacked to packed size, as for wheels: real sources are far below it, and deflate allows 1032.
-_BOMB_RATIO = 100
-_BOMB_FREE = 64 << 20
 _CHUNK = 1 << 20
-# As the kernel's limit.
-_MAX_LINKS = 40
 _IN_MEMORY = 16 << 20
-# The earliest time of all archive formats (1980), and the latest of all file systems.
-_EPOCH, _LATEST = 315_532_800.0, 4_102_444_800.0
+# The latest time of all file systems.
+_LATEST = 4_102_444_800.0
 
 _UNREADABLE = (
     tarfile.TarError,
@@ -102,7 +106,7 @@ def _write(member: Member, path: str) -> int:
 @contextmanager
 def open_sdist(path: str, filename: str) -> Iterator[SourceArchive]:
     """The source distribution at *path*, whose name is *filename*; raises WheelError if it is invalid or unsafe."""
-    most = max(_BOMB_FREE, _BOMB_RATIO * _size(path, filename))
+    most = max(BOMB_FREE, BOMB_RATIO * _size(path, filename))
     with _readable(filename), (_zip if filename.endswith(".zip") else _tar)(path, filename, most) as members:
         if not members:
             _refuse(filename, "is empty")
@@ -129,14 +133,11 @@ def _readable(filename: str) -> Iterator[None]:
 def _tar(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as plain:
         # Decompressed first, because the sizes in headers can be wrong.
-        with gzip.open(path) as zipped:
-            total = 0
-            while chunk := zipped.read(_CHUNK):
-                total += len(chunk)
-                if total > most:
-                    _refuse(filename, f"unpacks to more than {most >> 20} MiB")
-                plain.write(chunk)
-        plain.seek(0)
+        try:
+            with open(path, "rb") as packed:
+                decompress(packed, plain, most)
+        except TooLargeError as error:
+            _refuse(filename, str(error))
         with open_tar(plain) as archive:
             yield dict(_tar_members(archive, filename, most))
 
@@ -168,7 +169,7 @@ def _tar_entries(archive: tarfile.TarFile, filename: str, most: int) -> Iterator
 
 def _link_target(entries: Mapping[str, tarfile.TarInfo], name: str) -> tarfile.TarInfo | None:
     """The file *name*, or the one that it links to; None if that is missing. tarfile searches all members for each link."""
-    for _ in range(_MAX_LINKS):
+    for _ in range(MAX_LINKS):
         entry = entries.get(name)
         if entry is None or entry.isreg():
             return entry
@@ -197,7 +198,7 @@ def _zip(path: str, filename: str, most: int) -> Iterator[dict[str, Member]]:
             if not entry.is_dir():
                 executable = bool(entry.external_attr >> 16 & 0o111)
                 members[entry.filename] = Member(
-                    entry.filename, entry.file_size, executable, _EPOCH, _opener(archive, entry)
+                    entry.filename, entry.file_size, executable, float(EARLIEST_TIME), _opener(archive, entry)
                 )
         yield members
 

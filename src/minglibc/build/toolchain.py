@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from minglibc.build._zig_compiler import SYSTEM_FOLDERS
 from minglibc.errors import EnvironmentProblem, SettingsError
-from minglibc.model.targets import Cap, GlibcVersion, Target
+from minglibc.model.limits import EARLIEST_TIME
+from minglibc.model.targets import GlibcVersion, Target
 
 # As zig names architectures and C libraries.
 _TRIPLES = {
@@ -27,8 +29,6 @@ _TOOL_NAMES = {
     **dict.fromkeys(("ranlib", "gcc-ranlib", "llvm-ranlib"), "ranlib"),
     **dict.fromkeys(("ld", "ld.lld"), "ld.lld"),
 }
-# Files of packages in archives are older than any of these.
-SOURCE_DATE_EPOCH = "315532800"
 _CMAKE = """\
 set(CMAKE_C_COMPILER "{bin}/cc")
 set(CMAKE_CXX_COMPILER "{bin}/c++")
@@ -37,7 +37,6 @@ set(CMAKE_AR "{bin}/ar" CACHE FILEPATH "")
 set(CMAKE_RANLIB "{bin}/ranlib" CACHE FILEPATH "")
 set(CMAKE_SYSTEM_IGNORE_PATH {ignored})
 """
-_SYSTEM_FOLDERS = ("/usr/include", "/usr/local/include", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64")
 
 
 class Zig(NamedTuple):
@@ -71,18 +70,15 @@ def zig_target(target: Target) -> str:
         raise SettingsError(
             f'toolchain = "zig" can\'t build for {target}', hint="build its wheels on such a machine, and list them"
         )
-    if isinstance(target.cap, GlibcVersion):
-        # zig's headers of older releases are those of 2.17.
-        return f"{triple}.{_supported(target.cap)}"
-    return triple
-
-
-def _supported(cap: Cap) -> Cap:
-    if isinstance(cap, GlibcVersion) and cap < _OLDEST_GLIBC:
+    if not isinstance(target.cap, GlibcVersion):
+        return triple
+    # zig's headers of older releases are those of 2.17.
+    if target.cap < _OLDEST_GLIBC:
         raise SettingsError(
-            f'toolchain = "zig" can\'t build for glibc {cap}', hint=f"it supports glibc {_OLDEST_GLIBC} and newer"
+            f'toolchain = "zig" can\'t build for {target.cap.named}',
+            hint=f"it supports glibc {_OLDEST_GLIBC} and newer",
         )
-    return cap
+    return f"{triple}.{target.cap}"
 
 
 class ZigToolchain(NamedTuple):
@@ -121,7 +117,7 @@ def create_toolchain(zig: Zig, target: Target, folder: str, *, scratch: str, cac
 
 def _ignored_folders() -> Iterator[str]:
     """The folders with this machine's own libraries and headers."""
-    for folder in _SYSTEM_FOLDERS:
+    for folder in SYSTEM_FOLDERS:
         yield folder
         for triple in ("x86_64-linux-gnu", "aarch64-linux-gnu", "i386-linux-gnu"):
             yield f"{folder}/{triple}"
@@ -166,7 +162,7 @@ def _environment(folder: str, cache: str, scratch: str) -> dict[str, str]:
         "PKG_CONFIG_LIBDIR": os.path.join(folder, "pkgconfig"),
         "ZIG_GLOBAL_CACHE_DIR": cache,
         "ZIG_LOCAL_CACHE_DIR": cache,
-        "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
+        "SOURCE_DATE_EPOCH": str(EARLIEST_TIME),
         "PYTHONHASHSEED": "0",
         # Rust: the rest of its settings are in the user's own folders.
         "CARGO_HOME": cargo,

@@ -16,6 +16,7 @@ from typing import IO, Protocol
 from minglibc.bundle import contents
 from minglibc.config import folder_lock
 from minglibc.errors import EnvironmentProblem, MinglibcError
+from minglibc.model.limits import EARLIEST_TIME
 
 _CHUNK = 1 << 20
 # The largest stored block of DEFLATE (RFC 1951).
@@ -23,7 +24,6 @@ _BLOCK = 65_535
 _SCRATCH = ".minglibc-bundle-"
 # Another process may be copying gigabytes.
 _LOCK_TIMEOUT = 600.0
-_EPOCH = 315_532_800  # 1980-01-01, the earliest time that every archive format supports
 
 
 class _Sink(Protocol):
@@ -95,7 +95,7 @@ def _entry(name: str, *, directory: bool = False, executable: bool = False) -> t
     entry = tarfile.TarInfo(name)
     entry.type = tarfile.DIRTYPE if directory else tarfile.REGTYPE
     entry.mode = 0o755 if directory or executable else 0o644
-    entry.mtime = _EPOCH
+    entry.mtime = EARLIEST_TIME
     entry.uname = entry.gname = "root"
     return entry
 

@@ -169,11 +169,9 @@ def add_lock_part(parser: ArgumentParser) -> None:
     add("--all-groups", action="store_true", help="include all dependency groups")
     add("--no-group", action="append", metavar="NAME", help="exclude this dependency group; can be repeated")
     add("--no-default-groups", action="store_true", help="exclude the default dependency groups")
-    for flag, equivalent in (("--dev", "--group dev"), ("--no-dev", "--no-group dev")):
-        destination = equivalent.split()[0].removeprefix("--").replace("-", "_")
-        add(
-            flag, action="append_const", const="dev", dest=destination, variable=False, help=f"the same as {equivalent}"
-        )
+    dev: dict[str, Any] = {"action": "append_const", "const": "dev", "variable": False}
+    add("--dev", dest="group", help="the same as --group dev", **dev)
+    add("--no-dev", dest="no_group", help="the same as --no-group dev", **dev)
     add("--frozen", action="store_true", help="use the lock even if pyproject.toml has changed since")
     add("--locked", action="store_true", variable=False, help="fail if pyproject.toml has changed since (the default)")
 

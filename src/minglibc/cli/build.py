@@ -1,8 +1,10 @@
 """`minglibc build`: wheels of packages for all targets."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
 
-from minglibc.app.build import BuildOptions, build_wheels
+from minglibc.app.build import BuildOptions, BuildOutcome, build_wheels
 from minglibc.cli.args import (
     ArgumentParser,
     add_index,
@@ -11,7 +13,7 @@ from minglibc.cli.args import (
     common_options,
     target_overrides,
 )
-from minglibc.cli.output import Terminal, plural, print_json, print_message
+from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT
 
 
@@ -50,23 +52,26 @@ def run(arguments: Namespace) -> int:
         hint = f"\nhint: {outcome.error.hint}" if outcome.error.hint else ""
         print_message(f"error: {outcome.error.message}{hint}")
     if arguments.json:
-        print_json(
-            [
-                {
-                    "release": outcome.release,
-                    "target": outcome.target.table,
-                    "wheel": outcome.wheel or None,
-                    "seconds": round(outcome.seconds, 3),
-                    "error": outcome.error.message if outcome.error is not None else None,
-                }
-                for outcome in outcomes
-            ]
-        )
+        print_json(as_json(outcomes))
     else:
         for path in paths:
-            print(path)
+            print_text(path)
     failures = f", {len(failed)} failed" if failed else ""
     terminal.info(
         f"Built {plural(len(paths), 'wheel')} for {plural(len({o.target for o in outcomes}), 'target')}{failures}"
     )
     return EXIT_CANNOT if failed else 0
+
+
+def as_json(outcomes: Sequence[BuildOutcome]) -> list[dict[str, Any]]:
+    """The outcomes in the form that docs/reference describes."""
+    return [
+        {
+            "release": outcome.release,
+            "target": outcome.target.table,
+            "wheel": outcome.wheel or None,
+            "seconds": round(outcome.seconds, 3),
+            "error": outcome.error.message if outcome.error is not None else None,
+        }
+        for outcome in outcomes
+    ]

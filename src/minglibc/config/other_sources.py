@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from minglibc.config import files
+from minglibc.config import files, poetry_project
 from minglibc.config.problems import Problems
 from minglibc.config.settings import NamedIndex, OtherSources, PathSource
 from minglibc.model import toml
@@ -23,15 +22,6 @@ _RULES = {
     "override-dependencies": "overrides",
     "exclude-dependencies": "excludes",
 }
-
-
-def _poetry(document: Mapping[str, Any]) -> ModuleType | None:
-    """The module that reads Poetry's tables, if *document* has any."""
-    if "poetry" not in _table(document, "tool"):
-        return None
-    from minglibc.config import poetry_project  # noqa: PLC0415  2 ms; most projects do not use Poetry
-
-    return poetry_project
 
 
 class Project(NamedTuple):
@@ -168,8 +158,8 @@ class SourceReader:
     def _add_index(self, project: Project, name: str, source: Mapping[str, Any]) -> bool:
         """Pin a package to an index of uv; false if minglibc can't use the index."""
         tables = _list(_table(project.document, "tool", "uv"), "index")
-        if poetry := _poetry(project.document):
-            tables = [*tables, {"name": source["index"], "url": poetry.index_url(project.document, source["index"])}]
+        url_of_poetry = poetry_project.index_url(project.document, source["index"])
+        tables = [*tables, {"name": source["index"], "url": url_of_poetry}]
         for table in tables:
             url = table.get("url") if isinstance(table, dict) and table.get("name") == source["index"] else None
             if not isinstance(url, str) or not url.startswith(("https://", "http://")) or "@" in url or "?" in url:
@@ -185,18 +175,12 @@ class SourceReader:
 def sources_of_other_tools(document: Mapping[str, Any]) -> dict[str, tuple[str, object]]:
     """The packages that uv or Poetry would not take from the default index: the key and value of each source, by name."""
     sources: dict[str, tuple[str, object]] = {}
-    if poetry := _poetry(document):
-        for name, key, value in poetry.sources(document):
-            sources.setdefault(name, (key, value))
+    for name, key, value in poetry_project.sources(document):
+        sources.setdefault(name, (key, value))
     for name, value in _table(document, *_UV_SOURCES.split(".")).items():
         if isinstance(value, dict | list):
             sources[normalize_name(name)] = f"{_UV_SOURCES}.{name}", value
     return sources
-
-
-def _standard(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    poetry = _poetry(document)
-    return document if poetry is None else poetry.standard(document)
 
 
 def _is_wheel(source: Mapping[str, Any]) -> bool:
@@ -235,7 +219,7 @@ def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) ->
 
 def _required_names(document: Mapping[str, Any]) -> set[str]:
     """The names in the dependencies and extras of a project; invalid requirements are reported where they are used."""
-    project = _table(_standard(document), "project")
+    project = _table(poetry_project.standard(document), "project")
     extras = _table(project, "optional-dependencies").values()
     names = set()
     for listed in (project.get("dependencies"), *extras):

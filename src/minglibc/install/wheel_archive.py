@@ -7,11 +7,8 @@ import zipfile
 from collections.abc import Callable
 from typing import IO, NoReturn, cast
 
-from minglibc.model.limits import folders_within_limits, path_problem
+from minglibc.model.limits import BOMB_FREE, BOMB_RATIO, folders_within_limits, path_problem
 
-# Deflate reaches up to 1032 to 1; complete wheels stay below 60 to 1.
-_BOMB_RATIO = 100
-_BOMB_FREE = 64 << 20
 _END = struct.Struct("<4s4H2LH")  # the last field is the length of a comment, which wheels don't have
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED, _HAS_DESCRIPTOR = 0x1, 0x8
@@ -37,7 +34,7 @@ class _ArchiveCheck:
         """The names and sizes of members are harmless, and no two of them are the same file."""
         total = sum(member.file_size for member in self._members)
         packed = self._size()
-        if total > _BOMB_FREE + _BOMB_RATIO * packed:
+        if total > BOMB_FREE + BOMB_RATIO * packed:
             self._reject(f"would unpack from {packed} to {total} bytes: which suggests a zip bomb")
         seen: dict[str, str] = {}
         for member in self._members:

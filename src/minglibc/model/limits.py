@@ -11,6 +11,13 @@ MAX_DEPTH = 64
 # The characters of all folders in an archive, each with its whole path.
 MAX_FOLDERS = 16 << 20
 MAX_MEMBERS = 100_000
+# Links that lead to links: as the kernel's limit.
+MAX_LINKS = 40
+# The largest ratio of unpacked to packed size, beyond what is always allowed: real archives stay below 60, and deflate reaches 1032.
+BOMB_RATIO = 100
+BOMB_FREE = 64 << 20
+# The earliest time of all archive formats: 1980-01-01, in seconds since the epoch.
+EARLIEST_TIME = 315_532_800
 # The tags in a compressed tag set (PEP 425), whose parts multiply.
 MAX_TAGS = 500
 _PLAIN = rf"[A-Za-z0-9._+!-]{{0,{MAX_FILENAME}}}"

@@ -1,10 +1,12 @@
 """Opens tar archives whose headers are small enough to be read."""
 
+import gzip
 import re
 import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+_CHUNK = 1 << 20
 _MAX_PAX_HEADERS = 100
 # Bytes of one extended header, which may have some paths of up to 1024.
 _MAX_PAX_SIZE = 16 << 10
@@ -49,6 +51,23 @@ class _Stream(_TarFile):
     """An archive of any size, whose members are not kept."""
 
     max_pax_total = 1 << 40
+
+
+class TooLargeError(tarfile.ReadError):
+    """An archive unpacks to more than *most* bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"unpacks to more than {most >> 20} MiB")
+
+
+def decompress(packed: IO[bytes], file: IO[bytes], most: int) -> None:
+    """Write the content of the gzip stream *packed* to *file*, which is read from its beginning then; raises TooLargeError."""
+    with gzip.open(packed) as stream:
+        while chunk := stream.read(_CHUNK):
+            file.write(chunk)
+            if file.tell() > most:
+                raise TooLargeError(most)
+    file.seek(0)
 
 
 def open_tar(file: IO[bytes]) -> tarfile.TarFile:
