@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from minglibc.app.lock import LockOptions, LockResult, report_wait, resolve_lock
-from minglibc.app.lock_request import project_request
+from minglibc.app.lock_request import LockRequest, project_request
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.source_permission import resolve_with_sources
@@ -28,25 +28,31 @@ class EditOptions(NamedTuple):
     """The names of packages to add to ``allow-sdist``."""
 
 
-# A lock request's resolution by the new text of pyproject.toml.
-_Resolve = Callable[[str, str | None, Reporter], LockResult]
+class _Edited(NamedTuple):
+    """A new text of pyproject.toml, and its resolution."""
+
+    pyproject: str
+    result: LockResult
+
+
+# Resolves a new text of pyproject.toml, preferring the versions of a lock. The text may allow more packages to be built afterwards.
+_Resolve = Callable[[str, str | None, Reporter], _Edited]
 
 
 def add_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockResult:
     """Add requirements to pyproject.toml and update the lock; those without a specifier get the locked version as a bound."""
 
-    def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
+    def edited(text: str, old: str | None, resolve: _Resolve) -> _Edited:
         names = list(options.requirements)
-        unbounded_text = edit.add(text, names, options.dependency_list)
-        result = resolve(unbounded_text, old, reporter)
-        unbounded = edit.unbounded(unbounded_text, names, options.dependency_list)
+        added = resolve(edit.add(text, names, options.dependency_list), old, reporter)
+        unbounded = edit.unbounded(added.pyproject, names, options.dependency_list)
         if not unbounded:
-            return unbounded_text, result
-        lock = loads(result.text)
+            return added
+        lock = loads(added.result.text)
         bounded = [_with_bound(name, lock) if name in unbounded else name for name in names]
-        bounded_text = edit.add(text, bounded, options.dependency_list)
         # The resolution stays the same, but the lock's digest is that of the text that is written. All pages are cached.
-        return bounded_text, result._replace(text=resolve(bounded_text, result.text, SILENT).text)
+        final = resolve(edit.add(added.pyproject, bounded, options.dependency_list), added.result.text, SILENT)
+        return _Edited(final.pyproject, added.result._replace(text=final.result.text))
 
     return _edit(options, edited, reporter)
 
@@ -54,9 +60,8 @@ def add_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockR
 def remove_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockResult:
     """Remove the requirements with these names from pyproject.toml and update the lock."""
 
-    def edited(text: str, old: str | None, resolve: _Resolve) -> tuple[str, LockResult]:
-        new = edit.remove(text, list(options.requirements), options.dependency_list)
-        return new, resolve(new, old, reporter)
+    def edited(text: str, old: str | None, resolve: _Resolve) -> _Edited:
+        return resolve(edit.remove(text, list(options.requirements), options.dependency_list), old, reporter)
 
     return _edit(options, edited, reporter)
 
@@ -69,60 +74,59 @@ def _with_bound(requirement: str, lock: Lock) -> str:
 
 
 def _edit(
-    options: EditOptions,
-    edited: Callable[[str, str | None, _Resolve], tuple[str, LockResult]],
-    reporter: Reporter,
+    options: EditOptions, edited: Callable[[str, str | None, _Resolve], _Edited], reporter: Reporter
 ) -> LockResult:
     """Write the edited pyproject.toml and its lock, both or neither."""
     folder = options.common.project_folder
     own_folder = files.find(options.common.project)
     is_member = own_folder != folder
-    if is_member and options.dependency_list.group:
-        raise SettingsError(
-            f"{own_folder} is a member of the workspace at {folder}, whose lock has only the root's dependency groups",
-            hint=f"add the group to the root: --project {folder}",
-        )
-    lock_options = LockOptions(options.common)
-    allowed = tuple(options.allow_sdist_packages)
-    if is_member and (options.allow_sdist or allowed):
-        raise SettingsError(
-            f"allow-sdist is a setting of the workspace at {folder}",
-            hint=f"write it there, or run `minglibc lock --project {folder} --allow-sdist` afterwards",
-        )
+    if is_member:
+        _check_member(options, own_folder, folder)
     with folder_lock.lock(folder, on_wait=lambda holder: report_wait(reporter, holder)):
         request = project_request(options.common)
         project_files.check_pyproject_path(folder)
         project_files.check_lock_path(request.path)
 
-        with_sources = ""
-
-        def resolve(text: str, old: str | None, reporter: Reporter) -> LockResult:
-            nonlocal allowed, with_sources
+        def resolve(text: str, old: str | None, reporter: Reporter) -> _Edited:
             if is_member:
                 # The lock of the root reads the member's file.
                 project_files.write_pyproject(own_folder, text)
-                return resolve_lock(request, old, lock_options, reporter)
-            edited_request = request._replace(pyproject=text)
-            if not options.allow_sdist and not allowed:
-                return resolve_lock(edited_request, old, lock_options, reporter)
-            resolved, result = resolve_with_sources(
-                edited_request,
-                lambda request, reporter: resolve_lock(request, old, lock_options, reporter),
-                reporter,
-                packages=allowed,
-                all_needed=options.allow_sdist,
-            )
-            allowed, with_sources = tuple(resolved.settings().allow_sdist), resolved.pyproject
-            return result
+                return _Edited(text, resolve_lock(request, old, LockOptions(options.common), reporter))
+            return _resolve_project(request._replace(pyproject=text), old, options, reporter)
 
         original = files.read_pyproject(own_folder)
         try:
-            text, result = edited(original, files.read_lock(request.path), resolve)
-            # The text of the last resolution, with the packages that it allowed to build.
-            project_files.write_pyproject(own_folder, with_sources or text)
-            project_files.write_lock(request.path, result.text)
+            new = edited(original, files.read_lock(request.path), resolve)
+            project_files.write_pyproject(own_folder, new.pyproject)
+            project_files.write_lock(request.path, new.result.text)
         except BaseException:
             if files.read_pyproject(own_folder) != original:
                 project_files.write_pyproject(own_folder, original)
             raise
-    return result
+    return new.result
+
+
+def _resolve_project(request: LockRequest, old: str | None, options: EditOptions, reporter: Reporter) -> _Edited:
+    """Resolve *request* with the packages that *options* allow to be built."""
+    request, result = resolve_with_sources(
+        request,
+        lambda request, reporter: resolve_lock(request, old, LockOptions(options.common), reporter),
+        reporter,
+        packages=options.allow_sdist_packages,
+        all_needed=options.allow_sdist,
+    )
+    return _Edited(request.pyproject, result)
+
+
+def _check_member(options: EditOptions, member: str, root: str) -> None:
+    """Raise SettingsError if *options* edit what only the workspace's root has."""
+    if options.dependency_list.group:
+        raise SettingsError(
+            f"{member} is a member of the workspace at {root}, whose lock has only the root's dependency groups",
+            hint=f"add the group to the root: --project {root}",
+        )
+    if options.allow_sdist or options.allow_sdist_packages:
+        raise SettingsError(
+            f"allow-sdist is a setting of the workspace at {root}",
+            hint=f"write it there, or run `minglibc lock --project {root} --allow-sdist` afterwards",
+        )
