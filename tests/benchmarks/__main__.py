@@ -92,7 +92,7 @@ def synthetic(targets: int) -> tools.Project:
 
 
 @contextmanager
-def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project]]]:
+def selected_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project]]]:
     """The index that is used, and its projects."""
     if arguments.index:
         folders = [arguments.workloads / name for name in arguments.workload] or sorted(arguments.workloads.iterdir())
@@ -102,21 +102,21 @@ def chosen_index(arguments: Namespace) -> Iterator[tuple[str, list[tools.Project
             yield url, [synthetic(1), synthetic(4)]
 
 
-def growing(arguments: Namespace) -> None:
+def run_growth(arguments: Namespace) -> None:
     """Draw the picture of growth."""
     with tempfile.TemporaryDirectory() as temporary:
         PICTURE.write_text(draw(SIZES, growth(Path(temporary))), encoding="utf-8")
 
 
-def remembering(arguments: Namespace) -> None:
+def run_memory(arguments: Namespace) -> None:
     """Print the peak memory for large pages."""
     with tempfile.TemporaryDirectory() as temporary:
         memory(Path(temporary))
 
 
-def locking(arguments: Namespace) -> None:
+def run_locks(arguments: Namespace) -> None:
     """Print how long tools take to lock the same projects."""
-    with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
+    with selected_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
         bench = locks.Bench(Path(temporary), url, arguments.tools)
         for table in locks.compare(
             bench,
@@ -128,14 +128,14 @@ def locking(arguments: Namespace) -> None:
             print(table, end="\n\n", flush=True)
 
 
-def profiling(arguments: Namespace) -> None:
+def run_profile(arguments: Namespace) -> None:
     """Print the CPU time of each part of minglibc."""
-    with chosen_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
+    with selected_index(arguments) as (url, projects), tempfile.TemporaryDirectory() as temporary:
         for project in projects:
             print(parts.table(Path(temporary), url, project, rounds=arguments.rounds), end="\n\n", flush=True)
 
 
-def syncing(arguments: Namespace) -> None:
+def run_syncs(arguments: Namespace) -> None:
     """Print how long tools take to install the same locks."""
     with tempfile.TemporaryDirectory() as temporary:
         for project in arguments.project:
@@ -146,23 +146,23 @@ def main() -> None:
     """Run the selected benchmark."""
     parser = ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    commands.add_parser("growth", help="seconds by packages and targets, as a picture").set_defaults(run=growing)
-    commands.add_parser("memory", help="the memory that large pages take").set_defaults(run=remembering)
-    install = commands.add_parser("install", help="put minglibc and its peers into venvs")
+    commands.add_parser("growth", help="seconds by packages and targets, as a picture").set_defaults(run=run_growth)
+    commands.add_parser("memory", help="the memory that large pages take").set_defaults(run=run_memory)
+    install = commands.add_parser("install", help="install minglibc and the tools to compare into virtual environments")
     install.add_argument("tools", type=Path, help="the folder for them")
     install.set_defaults(run=lambda arguments: tools.install(arguments.tools))
-    lock = commands.add_parser("locks", help="the peers' locks side by side")
+    lock = commands.add_parser("locks", help="compare the locks of all tools")
     lock.add_argument("--tools", type=Path, help="the folder that `install` filled")
     lock.add_argument("--tool", action="append", default=[], help="only this one")
     lock.add_argument("--scenario", action="append", default=[], choices=locks.SCENARIOS, help="only this one")
     lock.add_argument("--rounds", type=int, default=5)
-    lock.set_defaults(run=locking)
-    profile = commands.add_parser("profile", help="where the time of minglibc's own processor goes in a lock, by part")
+    lock.set_defaults(run=run_locks)
+    profile = commands.add_parser("profile", help="CPU time of a lock by part")
     profile.add_argument("--rounds", type=int, default=5)
-    profile.set_defaults(run=profiling)
+    profile.set_defaults(run=run_profile)
     for subparser in (lock, profile):
         subparser.add_argument(
-            "--index", help="a simple index that has what the workloads need; else a synthetic one is served"
+            "--index", help="a simple index that has what the workloads need; without it, a synthetic index is served"
         )
         subparser.add_argument(
             "--latency-ms", type=float, default=0, help="how long the synthetic index waits before each response"
@@ -178,13 +178,13 @@ def main() -> None:
         "--wheels", type=Path, required=True, help="where wheels are kept, so that they are downloaded once"
     )
     sync.add_argument("--rounds", type=int, default=5)
-    sync.set_defaults(run=syncing)
-    difficult = commands.add_parser("hard", help="requirements that conflict late, beside `uv pip compile`")
-    difficult.add_argument("--uv", default=shutil.which("uv"), help="the uv to compare with")
-    difficult.add_argument("--folder", type=Path, required=True, help="where projects and caches are kept")
-    difficult.add_argument("--families-only", action="store_true", help="not the public sets")
-    difficult.add_argument("--public-only", action="store_true", help="not the synthetic families")
-    difficult.set_defaults(run=hard.run)
+    sync.set_defaults(run=run_syncs)
+    hard_parser = commands.add_parser("hard", help="requirements that conflict late, beside `uv pip compile`")
+    hard_parser.add_argument("--uv", default=shutil.which("uv"), help="the uv to compare with")
+    hard_parser.add_argument("--folder", type=Path, required=True, help="the folder for projects and caches")
+    hard_parser.add_argument("--families-only", action="store_true", help="not the public sets")
+    hard_parser.add_argument("--public-only", action="store_true", help="not the synthetic families")
+    hard_parser.set_defaults(run=hard.run)
     projects.configure(commands.add_parser("projects", help="lock the dependency files of forty public projects"))
     builds.configure(commands.add_parser("builds", help="compiled packages built with zig and with gcc"))
     arguments = parser.parse_args()

@@ -65,7 +65,7 @@ def timed(part: str | Callable[..., str], function: Callable[..., Any]) -> Calla
 
 def _importing(name: str, *rest: Any) -> str:
     package = name.partition(".")[0]
-    # What httpx is the first to need of the standard library is its.
+    # Modules of the standard library that httpx imports first count as part of it.
     if package in BELOW_HTTPX or (package not in OTHERS and HTTPX in _thread.__dict__.get("stack", ())):
         return HTTPX
     return f"import, {package if package in OTHERS else 'standard library'}"
@@ -79,11 +79,11 @@ def _wrap(name: str, module: Any) -> None:
 
 
 def _watch_imports() -> None:
-    load = timed(_importing, _bootstrap._find_and_load_unlocked)  # type: ignore[attr-defined]  # its own business, and the only place
+    load = timed(_importing, _bootstrap._find_and_load_unlocked)  # type: ignore[attr-defined]  # no public function covers all imports
 
     def watched(name: str, import_: Any) -> Any:
         module = load(name, import_)
-        # Whoever imports its names does so later.
+        # Other modules import its names later.
         _wrap(name, module)
         return module
 
@@ -97,7 +97,7 @@ def main() -> None:
     _watch_imports()
     _thread.last = time.thread_time()
     _thread.stack = [REST]
-    from minglibc.cli import main as run  # noqa: PLC0415  it is what is measured
+    from minglibc.cli import main as run  # noqa: PLC0415  its import is measured
 
     code = run(command)
     _charge(REST)

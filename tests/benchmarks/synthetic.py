@@ -37,13 +37,13 @@ def as_html(page: bytes) -> bytes:
     """A page as servers that know only PEP 503 have it."""
     links = (
         f'<a href="{file["url"]}#sha256={file["hashes"]["sha256"]}" data-requires-python="&gt;=3.8"'
-        f' data-core-metadata="{_said(file["core-metadata"])}">{file["filename"]}</a><br/>\n'
+        f' data-core-metadata="{_metadata_attribute(file["core-metadata"])}">{file["filename"]}</a><br/>\n'
         for file in json.loads(page)["files"]
     )
     return f"<!DOCTYPE html>\n<html><body>\n{''.join(links)}</body></html>\n".encode()
 
 
-def _said(metadata: object) -> str:
+def _metadata_attribute(metadata: object) -> str:
     return f"sha256={metadata['sha256']}" if isinstance(metadata, dict) else "false"
 
 

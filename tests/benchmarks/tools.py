@@ -82,7 +82,7 @@ class Project(NamedTuple):
         )
 
 
-# What a tool is told, given the project, the index and the cache folder.
+# The arguments of a command for a project, an index and a cache folder.
 Command = Callable[[Project, str, str], Sequence[str]]
 
 
@@ -96,15 +96,15 @@ class Tool(NamedTuple):
     locks: str
     variables: Callable[[str, str], Mapping[str, str]] = lambda cache, index: {}
     check: Command | None = None
-    # The command that locks anew and asks for each page again, whatever its age; None where there is none.
+    # The command that locks again and revalidates each page, if the tool has one.
     refresh: Command | None = None
     # Whether it locks for several targets at once.
     many: bool = False
-    # Whose venv it lies in, where that has another name.
+    # The name of its virtual environment, if different.
     home: str = ""
 
 
-def _asks(*command: str) -> Command:
+def _fixed(*command: str) -> Command:
     return lambda project, index, cache: command
 
 
@@ -118,8 +118,8 @@ def _minglibc_lock(project: Project, index: str, cache: str) -> Sequence[str]:
 
 
 def _uv(project: Project, index: str) -> str:
-    marks = [f"sys_platform == 'linux' and platform_machine == '{machine}'" for machine in project.machines]
-    return project.text(f"[tool.uv]\npackage = false\nno-build = true\nenvironments = {json.dumps(marks)}\n")
+    markers = [f"sys_platform == 'linux' and platform_machine == '{machine}'" for machine in project.machines]
+    return project.text(f"[tool.uv]\npackage = false\nno-build = true\nenvironments = {json.dumps(markers)}\n")
 
 
 def _nab(project: Project, index: str) -> str:
@@ -189,7 +189,7 @@ TOOLS = (
         _minglibc_lock,
         "pylock.toml",
         refresh=lambda project, index, cache: [*_minglibc_lock(project, index, cache), "--refresh"],
-        check=_asks("lock", "--check", "--quiet"),
+        check=_fixed("lock", "--check", "--quiet"),
         many=True,
     ),
     Tool(
@@ -204,8 +204,8 @@ TOOLS = (
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON": sys.executable,
         },
-        refresh=_asks("lock", "--quiet", "--refresh"),
-        check=_asks("lock", "--check", "--quiet"),
+        refresh=_fixed("lock", "--quiet", "--refresh"),
+        check=_fixed("lock", "--check", "--quiet"),
         many=True,
     ),
     Tool(
@@ -231,7 +231,7 @@ TOOLS = (
             "PDM_PYTHON": sys.executable,
         },
         refresh=_pdm_lock,
-        check=_asks("lock", "--check"),
+        check=_fixed("lock", "--check"),
         many=True,
     ),
     Tool(
@@ -247,7 +247,7 @@ TOOLS = (
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         },
         refresh=lambda project, index, cache: ["lock", "--quiet"],
-        check=_asks("check", "--lock"),
+        check=_fixed("check", "--lock"),
         many=True,
     ),
     Tool(
