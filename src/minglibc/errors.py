@@ -62,6 +62,10 @@ class LockError(MinglibcError):
     """A lock that is missing, damaged, edited, stale, or made by a newer minglibc."""
 
 
+class StaleLock(LockError):
+    """A lock whose project, script or requirements have changed since it was made."""
+
+
 class NewerLock(LockError):
     """A lock in a newer format, which must not be overwritten."""
 

@@ -109,10 +109,10 @@ def test_no_sync(project: LockedProject, tmp_path: Path) -> None:
 
 
 def test_stale_lock_is_an_error(project: LockedProject) -> None:
-    """If pyproject.toml has changed since it was locked, the command is not run, except with --frozen."""
+    """If pyproject.toml has changed since it was locked, --locked does not run the command, and --frozen does."""
     assert run(project, "true").returncode == 0
     project.write(["a==2.0"])
-    ran = run(project, *PRINT_VERSION)
+    ran = run(project, "--locked", *PRINT_VERSION)
     assert (1, "") == (ran.returncode, ran.stdout)
     assert "stale" in ran.stderr
     assert run(project, "--frozen", *PRINT_VERSION).stdout == "1.0\n"

@@ -264,7 +264,7 @@ def refused(project: LockedProject, *arguments: str, code: int = 1, words: str, 
 
 
 def test_missing_or_stale_lock(project: LockedProject, index: IndexServer) -> None:
-    """A missing lock, a stale one, and one of a newer minglibc are errors; --frozen accepts the stale one."""
+    """A missing lock, a stale one with --locked, and one of a newer minglibc are errors; --frozen accepts the stale one."""
     for name in ("b", "c"):
         index.add(build_wheel(name, "1.0"))
     project.write(["b"])
@@ -273,7 +273,7 @@ def test_missing_or_stale_lock(project: LockedProject, index: IndexServer) -> No
     lock = project.folder / "pylock.toml"
     good = lock.read_text(encoding="utf-8")
     project.write(["b", "c"])
-    refused(project, words="pylock.toml is stale", hint="--frozen")
+    refused(project, "--locked", words="pylock.toml is stale", hint="--frozen")
     assert project.sync("--frozen").code == 0
     assert installed(project.venv) == {"b": "1.0"}
     project.write(["b"])

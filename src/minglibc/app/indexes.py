@@ -67,6 +67,14 @@ def index_addresses(settings: Settings) -> dict[str, str]:
     return {i.name: url if i.format == "flat" or url.endswith("/") else f"{url}/" for i, url in urls.items()}
 
 
+def configured_urls(settings: Settings, index_url: str | None) -> set[str]:
+    """The addresses of the indexes that are used with *settings* and --index-url, as a lock records them."""
+    named = index_addresses(settings)
+    defaults = [index.name for index in settings.indexes if index.default and index.name in named]
+    url = index_url or (named[defaults[0]] if defaults else settings.index_url) or DEFAULT_INDEX_URL
+    return {*named.values(), f"{without_credentials(url).rstrip('/')}/"}
+
+
 def index_of_lock(lock: "Lock") -> str:
     """The index that a lock was made from, for use without settings."""
     return next((str(package.index) for package in lock.pylock.packages if package.index), DEFAULT_INDEX_URL)

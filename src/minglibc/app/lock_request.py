@@ -108,7 +108,8 @@ def project_request(common: CommonOptions, overrides: Overrides = NO_OVERRIDES) 
     folder = common.project_folder
     path = files.lock_path(folder)
     pyproject = files.read_pyproject(folder)
-    return LockRequest(path, PROJECT_FILE, pyproject, overrides, loaded=_load(PROJECT_FILE, pyproject, folder))
+    source = PROJECT_FILE._replace(overridden=overrides != NO_OVERRIDES)
+    return LockRequest(path, source, pyproject, overrides, loaded=_load(source, pyproject, folder))
 
 
 def requirements_request(

@@ -13,7 +13,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import SelectionOptions
 from minglibc.config import files
 from minglibc.config.settings import Overrides
-from minglibc.errors import LockError, SettingsError
+from minglibc.errors import LockError, SettingsError, StaleLock
 from minglibc.install import proof
 from minglibc.lock import source_files
 from minglibc.lock.digest import is_current
@@ -43,7 +43,7 @@ class LockedProject(NamedTuple):
 
 
 def read_locked_project(common: CommonOptions, options: SelectionOptions) -> LockedProject:
-    """The lock and its project; raises LockError where the lock is missing or stale."""
+    """The lock and its project; raises LockError where the lock is missing, and StaleLock where it is stale."""
     file = read_lock_file(common, options.lock)
     pyproject = read_lock_source(file.lock, file.folder, optional=options.frozen)
     if pyproject is not None and not options.frozen:
@@ -68,12 +68,12 @@ def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
 
 
 def _check_fresh(file: LockFile, pyproject: str) -> None:
-    """Raise LockError where the source of a lock, or a file that it lists, has changed."""
+    """Raise StaleLock where the source of a lock, or a file that it lists, has changed."""
     changed = source_files.changed_with_members(file.text, pyproject, file.folder)
     if not _is_fresh(file.lock, pyproject):
         changed = [*changed, file.lock.source.name]
     if changed:
-        raise LockError(
+        raise StaleLock(
             f"{file.name} is stale: {changed[-1]} has changed",
             hint=f"run `{file.lock.source.command}`, or use the lock as it is with --frozen",
         )

@@ -158,7 +158,7 @@ def add_lock(parser: ArgumentParser) -> None:
     parser.add_argument("--lock", metavar="FILE", help="use this lock instead of the project's, e.g. pylock.tools.toml")
 
 
-def add_lock_part(parser: ArgumentParser) -> None:
+def add_lock_part(parser: ArgumentParser, locked_note: str = " (the default)") -> None:
     """The lock to install or to pass on, and which part of it."""
     add_lock(parser)
     add = parser.add_argument
@@ -173,7 +173,7 @@ def add_lock_part(parser: ArgumentParser) -> None:
     add("--dev", dest="group", help="the same as --group dev", **dev)
     add("--no-dev", dest="no_group", help="the same as --no-group dev", **dev)
     add("--frozen", action="store_true", help="use the lock even if pyproject.toml has changed since")
-    add("--locked", action="store_true", variable=False, help="fail if pyproject.toml has changed since (the default)")
+    add("--locked", action="store_true", variable=False, help=f"fail if pyproject.toml has changed since{locked_note}")
 
 
 def add_selection(parser: ArgumentParser) -> None:
@@ -185,7 +185,7 @@ def add_selection(parser: ArgumentParser) -> None:
         metavar="PYTHON",
         help="an environment or its interpreter; or a version or base interpreter to create .venv from (default: .venv)",
     )
-    add_lock_part(parser)
+    add_lock_part(parser, locked_note=", instead of locking again")
     add = parser.add_argument
     add("--inexact", action="store_true", help="keep packages that are not in the lock")
     add(

@@ -10,6 +10,7 @@ from minglibc.app.run import ReadyEnvironment, has_script_block, prepare_environ
 from minglibc.cache import location
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal
+from minglibc.cli.stale_lock import with_current_lock
 from minglibc.errors import MinglibcError, SettingsError
 
 _EXIT_NOT_EXECUTABLE, _EXIT_NOT_FOUND = 126, 127
@@ -64,7 +65,12 @@ def run(arguments: Namespace) -> NoReturn:
             ready = prepare_script(script[0], common, options, terminal)
             command = [os.path.join(ready.prefix, "bin", "python"), *script]
         else:
-            ready = prepare_environment(common, options, terminal, sync=not arguments.no_sync)
+            ready = with_current_lock(
+                lambda: prepare_environment(common, options, terminal, sync=not arguments.no_sync),
+                arguments,
+                common,
+                terminal,
+            )
     _print_outcome(ready, terminal)
     _replace_process(command, ready.prefix)
 

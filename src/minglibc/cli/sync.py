@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from minglibc.app.unchanged_environment import find_unchanged
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal, plural, print_json, print_text
+from minglibc.cli.stale_lock import with_current_lock
 from minglibc.errors import EXIT_CANNOT
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(arguments: Namespace) -> int:
     from minglibc.app.sync import sync_environment  # noqa: PLC0415  100 ms
 
     with Terminal.of(arguments) as terminal:
-        outcome = sync_environment(common, options, terminal)
+        outcome = with_current_lock(lambda: sync_environment(common, options, terminal), arguments, common, terminal)
     if arguments.json:
         print_json(as_json(outcome, dry_run=options.dry_run))
     print_outcome(outcome, terminal, dry_run=options.dry_run, on_stdout=options.dry_run and not arguments.json)

@@ -23,7 +23,8 @@ class LockSource(NamedTuple):
     """The files that a lock is made from, relative to its folder, and the options that were given.
 
     Without files it is pyproject.toml. *source_lock* is another tool's lock, and *policy* how its versions are used. *lock* is the lock's file name. A lock that is *external* was made from requirements files
-    outside its folder, which it does not name: a lock must not make other users read such files.
+    outside its folder, which it does not name: a lock must not make other users read such files. A project's lock that is
+    *overridden* was made with options instead of settings.
     """
 
     requirements: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class LockSource(NamedTuple):
     external: bool = False
     source_lock: str = ""
     policy: str = ""
+    overridden: bool = False
 
     @classmethod
     def load(cls, table: Mapping[str, Any], lock: str) -> "LockSource":
@@ -45,7 +47,8 @@ class LockSource(NamedTuple):
         if any(map(leaves_folder, (*requirements, script, source_lock))):
             raise ValueError("it names a file outside its folder as what it was made from")
         external = table.get("external") is True
-        return cls(tuple(requirements), script, tuple(options), lock, external, source_lock, policy)
+        overridden = table.get("overridden") is True
+        return cls(tuple(requirements), script, tuple(options), lock, external, source_lock, policy, overridden)
 
     @property
     def is_project(self) -> bool:
@@ -87,7 +90,7 @@ class LockSource(NamedTuple):
         """The keys in the lock's [tool.minglibc] table."""
         table = {"requirements": list(self.recorded.requirements), "script": self.script, "external": self.external}
         table |= {"source-lock": self.recorded.source_lock, "version-policy": self.policy}
-        table["options"] = list(self.options)
+        table |= {"options": list(self.options), "overridden": self.overridden}
         return {key: value for key, value in table.items() if value}
 
     @property
