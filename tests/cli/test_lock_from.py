@@ -10,7 +10,7 @@ from tests.support.commands import Ran, locked_versions, minglibc, read_lock
 from tests.support.index import IndexServer
 from tests.support.projects import RUNNING, RUNNING_OPTIONS, lock_requirements, locked_package
 from tests.support.source_locks import uv_lock
-from tests.support.wheels import build_wheel
+from tests.support.wheels import build_sdist, build_wheel
 
 NEW = "cp39-abi3-manylinux_2_28_x86_64"
 OLD = "cp39-abi3-manylinux_2_17_x86_64"
@@ -98,6 +98,64 @@ def test_fewest_changes(tmp_path: Path, index: IndexServer) -> None:
     ran = lock_from(tmp_path, index)
     assert 0 == ran.code, ran.err
     assert {"a": "1.5", "b": "2.0", "c": "2.0", "d": "2.0"} == locked_versions(tmp_path)
+
+
+def test_other_major_release(tmp_path: Path, index: IndexServer) -> None:
+    """A package stays in its major release where it can, although an older one would keep more versions."""
+    locked = [build_wheel("a", "3.1", NEW), build_wheel("b", "1.0")]
+    for wheel in (*locked, build_wheel("a", "3.2", requires=["b>1"]), build_wheel("a", "0.9"), build_wheel("b", "1.1")):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a", "b"], locked))
+    ran = lock_from(tmp_path, index)
+    assert 0 == ran.code, ran.err
+    assert {"a": "3.2", "b": "1.1"} == locked_versions(tmp_path)
+
+
+def test_default_pythons(tmp_path: Path, index: IndexServer) -> None:
+    """Pythons that no setting names and that the source lock has no wheels for are skipped, with the reason."""
+    wheels = [build_wheel("a", "1.0", "cp310-abi3-manylinux_2_17_x86_64"), build_wheel("b", "1.0")]
+    for wheel in wheels:
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a", "b"], wheels))
+    command = ("lock", "--from", str(tmp_path / "uv.lock"), "--index-url", index.url, "--glibc", "2.17")
+    ran = minglibc(*command)
+    assert 0 == ran.code, ran.err
+    assert "warning: not locked for CPython 3.9, which no setting names:" in ran.err
+    assert "a 1.0 is built for cp310-abi3" in ran.err
+    pythons = {target.python.minor for target in read_lock(tmp_path).targets}
+    assert 9 not in pythons
+    assert 10 in pythons
+    assert 0 == minglibc(*command, "--check").code
+    assert "no set of wheels meets the requirements on CPython 3.9" in minglibc(*command, "--python", "3.9").err
+
+
+def test_packages_without_wheels(tmp_path: Path, index: IndexServer) -> None:
+    """All packages that have to be built are named at once, with one setting for them."""
+    wheel, sdists = build_wheel("c", "1.0"), [build_sdist("a", "1.0"), build_sdist("b", "1.0")]
+    index.add(wheel)
+    # The other release of b has a wheel, but is not compatible with the lock.
+    index.add(build_wheel("b", "2.0", requires=["c>1"]))
+    for name in ("a", "b"):
+        index.add_sdist(name, "1.0")
+    (tmp_path / "uv.lock").write_text(uv_lock(["a", "b", "c"], [wheel, *sdists]))
+    ran = lock_from(tmp_path, index)
+    assert 1 == ran.code
+    assert "a 1.0 has no wheel" in ran.err
+    assert "b 1.0 has no wheel" in ran.err
+    assert 'tool.minglibc.allow-sdist = ["a", "b"] would work' in ran.err
+
+
+def test_packages_of_other_indexes(tmp_path: Path, index: IndexServer) -> None:
+    """All packages that only an index of the source lock has are named at once, without contacting it."""
+    wheels = [build_wheel("a", "1.0"), build_wheel("b", "1.0")]
+    with IndexServer() as other:
+        (tmp_path / "uv.lock").write_text(uv_lock(["a", "b"], wheels, other.url))
+        ran = lock_from(tmp_path, index)
+        assert 1 == ran.code
+        assert "no configured index has these packages of uv.lock:" in ran.err
+        assert f"a 1.0 comes from {other.url}" in ran.err
+        assert f"b 1.0 comes from {other.url}" in ran.err
+        assert not other.requests
 
 
 def test_unlisted_hash(source: Path, index: IndexServer) -> None:

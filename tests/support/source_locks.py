@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from tests.support.wheels import BuiltWheel
+from tests.support.wheels import BuiltSdist, BuiltWheel
 
 
-def uv_lock(roots: Sequence[str], wheels: Sequence[BuiltWheel], registry: str = "https://pypi.org/simple") -> str:
-    """A uv.lock whose project requires *roots*, with one or more wheels for each release."""
+def uv_lock(
+    roots: Sequence[str], wheels: Sequence[BuiltWheel | BuiltSdist], registry: str = "https://pypi.org/simple"
+) -> str:
+    """A uv.lock whose project requires *roots*, with one or more files for each release."""
     required = "".join(f'    {{ name = "{root.split(">")[0]}" }},\n' for root in roots)
     metadata = "".join(
         f'    {{ name = "{name}", specifier = "{bound and ">" + bound}" }},\n'

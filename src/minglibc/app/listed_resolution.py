@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from minglibc.app.lock_request import LockRequest
+from minglibc.app.possible_pythons import resolve_for_possible_pythons
 from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions
 from minglibc.app.session import Session
@@ -76,7 +77,7 @@ class ListedResolution:
         loaded = source.loaded
         self._report(loaded.lock.local)
         source.check_sources()
-        session = session._replace(solve=source.solve)
+        session = session._replace(solve=source.solve, preferred=source.locked, without_wheels=source.without_wheels)
 
         def preferences(target: Target) -> dict[str, str]:
             return {**locked(target), **source.locked(target)}
@@ -85,9 +86,10 @@ class ListedResolution:
             unlisted = [offender for offender in source.offenders() if offender.is_unlisted]
             self._listed = self._strict.accepting([release(o.name, o.version) for o in unlisted])
         try:
-            resolutions = resolve(session, preferences)
+            resolutions = resolve_for_possible_pythons(session, preferences, resolve, self._reporter)
         except ResolutionError as error:
             raise explain_failure(source, error, self._reporter) from error
+        source.restrict([resolution.target for resolution in resolutions])
         self._check(source, resolutions)
         source.check(resolutions, self._listed)
         self.changes = source.changes(resolutions)

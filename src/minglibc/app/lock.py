@@ -217,12 +217,13 @@ def resolve_lock(
 
         resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
         resolutions, inputs = _with_built_wheels(session, resolutions, options, reporter)
+        compatibilities = session.restricted([resolution.target for resolution in resolutions]).compatibilities
         document = merge(resolutions, inputs)
         if before is not None:
             document = before.with_unknown_keys(document)
         targets = tuple(resolution.target for resolution in resolutions)
-        releases_held_back = held_back(resolutions, session.compatibilities, session.wheel_index)
-        shared = _shared_versions(session, resolutions, locked)
+        releases_held_back = held_back(resolutions, compatibilities, session.wheel_index)
+        shared = _shared_versions(session, resolutions, locked) if request.loaded is None else ()
         _report_skipped(session, resolutions, reporter)
         _report_sources(resolutions, reporter)
     for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):

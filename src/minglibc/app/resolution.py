@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
+from minglibc.errors import ResolutionError
 from minglibc.model.targets import Target
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
@@ -18,7 +19,7 @@ _MOST_SECONDS = 2.0
 
 
 def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter) -> list[Resolution]:
-    """One resolution per target; raises ResolutionError with an explanation and verified suggestions."""
+    """One resolution per target; raises ResolutionError, or Unresolvable if *session* does not explain failures."""
     try:
         return resolve_all(
             session.roots,
@@ -31,18 +32,25 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
             solve=session.solve,
         )
     except Unresolvable as failure:
-        # 3 ms; most locks have no conflict.
-        from minglibc.app.source_hints import source_hint  # noqa: PLC0415
-        from minglibc.app.suggestions import suggestions  # noqa: PLC0415
-        from minglibc.resolve.explain import explain  # noqa: PLC0415
+        if not session.explains:
+            raise
+        raise explained(session, failure) from failure
 
-        offers = suggestions(session, failure)
-        raise explain(
-            failure,
-            conflicting=_conflicting_parents(session, failure),
-            offers=offers,
-            sources=source_hint(session, failure, offers),
-        ) from failure
+
+def explained(session: Session, failure: Unresolvable) -> ResolutionError:
+    """The error for *failure*, with an explanation and verified suggestions."""
+    # 3 ms; most locks have no conflict.
+    from minglibc.app.source_hints import source_hint  # noqa: PLC0415
+    from minglibc.app.suggestions import suggestions  # noqa: PLC0415
+    from minglibc.resolve.explain import explain  # noqa: PLC0415
+
+    offers = suggestions(session, failure)
+    return explain(
+        failure,
+        conflicting=_conflicting_parents(session, failure),
+        offers=offers,
+        sources=source_hint(session, failure, offers),
+    )
 
 
 def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:

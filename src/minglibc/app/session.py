@@ -1,7 +1,7 @@
 """A project that is ready to be resolved: its settings, its opened indexes, and what its lock will record."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from minglibc.lock.source_files import digest
 from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Listing, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
+from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import Solve
 from minglibc.resolve.resolution import Resolution
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 def _no_metadata(sdist: Sdist) -> CoreMetadata:
     raise DynamicMetadata(f"the metadata of {sdist.filename} is unknown")
+
+
+def _no_versions(_target: Target) -> Mapping[str, str]:
+    return {}
 
 
 def _no_needs(_resolutions: Sequence[Resolution]) -> Mapping[str, str]:
@@ -58,6 +63,16 @@ class Session(NamedTuple):
     """With ``verify``: what selected wheels need beyond the cap of their target, by file name."""
     static_metadata: Callable[[Sdist], CoreMetadata] = _no_metadata
     """The metadata of a source distribution without a build; raises DynamicMetadata."""
+    preferred: Callable[[Target], Mapping[str, str]] = _no_versions
+    """The versions of a source lock, by name."""
+    without_wheels: Callable[[Target], Mapping[str, str]] = _no_versions
+    """Those of them that have no wheel for any machine."""
+    explains: bool = True
+    """Whether a failed resolution raises an explanation; otherwise Unresolvable."""
+
+    def restricted(self, targets: Collection[Target]) -> "Session":
+        """The same for *targets* only."""
+        return self._replace(compatibilities=tuple(check for check in self.compatibilities if check.target in targets))
 
 
 @contextmanager

@@ -34,6 +34,11 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
     blamed = frozenset(source_only(failure.provider, failure.causes, _Admission(session)))
     if failure.gave_up or (not blamed and offers):
         return SourceHint()
+    without_wheels = {
+        name: version for target in session.settings.targets for name, version in session.without_wheels(target).items()
+    }
+    blamed |= without_wheels.keys()
+    lines = tuple(f"{name} {version} has no wheel" for name, version in sorted(without_wheels.items()))
     index = _StaticIndex(session)
     names, result = _with_sources(session, index, session.settings.targets, set(blamed), failure)
     if not isinstance(result, Unresolvable):
@@ -41,8 +46,9 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
     if result.gave_up:
         return SourceHint(
-            text=f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_option(session)}",
-            names=tuple(sorted(names)),
+            lines,
+            f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_option(session)}",
+            tuple(sorted(names)),
         )
     for cap in capped(result.provider):
         targets = [target.raised(cap) for target in session.settings.targets]
@@ -53,10 +59,11 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
     # What would work without sources is better than sources that do not suffice.
     if not names or any(not offer.startswith("without ") for offer in offers):
         return SourceHint()
-    lines = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
+    remaining = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(
-        text=f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{lines}",
-        names=tuple(sorted(names)),
+        lines,
+        f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{remaining}",
+        tuple(sorted(names)),
     )
 
 
@@ -94,6 +101,7 @@ def _resolve(
             index,
             policy=session.policy._replace(thorough=False),
             patience=_PATIENCE,
+            locked=session.preferred,
         )
     except Unresolvable as failure:
         return failure

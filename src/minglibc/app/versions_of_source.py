@@ -1,6 +1,7 @@
 """The resolution of a lock that is made from another tool's: how far its versions may change, and what changed."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from minglibc.model.compatibility import Compatibility, Reason, Rejection
 from minglibc.model.targets import Target
 from minglibc.model.versions import contains
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
+from minglibc.resolve.explain import reason_of
 from minglibc.resolve.fewest_changes import changed_names, is_usable, resolve_with_fewest_changes
 from minglibc.resolve.multi_target import Solve
 from minglibc.resolve.resolution import Resolution
@@ -84,8 +86,25 @@ class SourceVersions:
 
     # What can't be used.
 
+    def restrict(self, targets: Collection[Target]) -> None:
+        """Take only *targets* into account from now on."""
+        self._session = self._session.restricted(targets)
+
+    def without_wheels(self, target: Target) -> dict[str, str]:
+        """The releases that have no wheel for any machine, and a source distribution that may not be built."""
+        releases = {}
+        for name, version in self.locked(target).items():
+            if name not in self._selected.get(target, ()) or name in self._session.settings.allow_sdist:
+                continue
+            with suppress(ProjectNotFound):
+                page = self._session.wheel_index.project(name)
+                position = page.versions.index_of(version)
+                if position is not None and not page.tag_sets(position) and page.sdists(position):
+                    releases[name] = version
+        return releases
+
     def check_sources(self) -> None:
-        """Raise LockError that names every package that is not on an index and has no wheel at its URL or path."""
+        """Raise LockError that names every package that no configured index has and that has no wheel at its URL or path."""
         provided = {*self._session.settings.paths, *self._session.settings.excludes}
         packages = {
             p: None for selected in self._selected.values() for p in selected.values() if p.name not in provided
@@ -102,6 +121,24 @@ class SourceVersions:
                 hint='write NAME = { path = "…" } under [tool.minglibc.sources] with the path of a wheel or a checkout, '
                 "or exclude the package by excludes",
             )
+        missing = [package for package in packages if not self._is_available(package)]
+        if missing:
+            listed = "\n".join(f"  {package} comes from {without_credentials(package.location)}" for package in missing)
+            raise LockError(
+                f"no configured index has these packages of {self.loaded.path}:\n{listed}",
+                hint="if you trust these indexes, name them as [[tool.minglibc.index]] with explicit = true, and pin the "
+                "packages to them under [tool.minglibc.sources]; or exclude the packages by excludes",
+            )
+
+    def _is_available(self, package: SourcePackage) -> bool:
+        """Whether an index has the project of *package*; only asked for those of an index that is not configured."""
+        if package.kind is not SourceKind.INDEX or self.is_configured(package):
+            return True
+        try:
+            self._session.wheel_index.project(package.name)
+        except ProjectNotFound:
+            return False
+        return True
 
     def offenders(self, names: Collection[str] | None = None) -> list[Offender]:
         """The releases that their target can't have, of all packages or those of *names*."""
@@ -138,9 +175,11 @@ class SourceVersions:
         caps = compatibility.wanted_caps(page, position)
         cap = min(caps) if caps else None
         wheel = compatibility.at_cap(cap).best(page, position, yanked=True) if cap is not None else None
-        nearest = Rejection(Reason.GLIBC, str(cap)) if cap is not None and cap.libc == "glibc" else rejections[0]
+        nearest = str(Rejection(Reason.GLIBC, str(cap))) if cap is not None and cap.libc == "glibc" else ""
         return make(
-            str(nearest), wheel.filename if wheel is not None else "", str(cap) if wheel is not None and cap else ""
+            nearest or reason_of(rejections),
+            wheel.filename if wheel is not None else "",
+            str(cap) if wheel is not None and cap else "",
         )
 
     def _where(self, package: SourcePackage) -> str:

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 from minglibc.model import versions
 from minglibc.model.compatibility import Compatibility
+from minglibc.model.requirements import Requirement, parse
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.resolution import OnTry, Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
@@ -35,13 +37,13 @@ def resolve_with_fewest_changes(
     roots = tuple(roots)
     nearest = policy._replace(nearest=True)
 
-    def attempt(pins: Mapping[str, str], seconds: float) -> Resolution:
+    def attempt(pins: Mapping[str, str], seconds: float, majors: Sequence[Requirement] = ()) -> Resolution:
         return resolve(
             roots,
             compatibility,
             index,
             preferences={**preferences, **locked},
-            policy=nearest._replace(pins=pins),
+            policy=nearest._replace(pins=pins, constraints=(*nearest.constraints, *majors)),
             patience=seconds,
             on_try=on_try,
         )
@@ -49,13 +51,31 @@ def resolve_with_fewest_changes(
     def unusable(names: Iterable[str]) -> set[str]:
         return {name for name in names if not is_usable(compatibility, index, name, locked[name])}
 
+    def jumps(resolution: Resolution) -> list[str]:
+        """The packages that have another major release, although there is a file for the locked one."""
+        changed = changed_names(resolution, locked)
+        other_major = [name for name in changed if _major(resolution.artifacts[name].version) != _major(locked[name])]
+        return [name for name in other_major if _has_major(compatibility, index, name, locked[name])]
+
+    end = time.monotonic() + min(_MOST_SECONDS, patience)
     first = attempt({}, patience)
     changed = changed_names(first, locked)
     necessary = unusable(changed)
-    if changed == necessary:
+    if changed == necessary and not jumps(first):
         return first
-    end = time.monotonic() + min(_MOST_SECONDS, patience)
-    return _with_pins(attempt, locked, necessary, unusable, end) or first
+    # The fewest changes could be to ancient releases, which require less.
+    kept = [name for name in sorted(necessary) if _has_major(compatibility, index, name, locked[name])]
+    majors = [parse(f"{name}=={_major(locked[name])}.*") for name in kept]
+    resolutions = [first]
+    if jumps(first):
+        try:
+            resolutions.append(attempt({}, end - time.monotonic(), majors))
+        except Unresolvable:
+            majors = []
+    pinned = _with_pins(partial(attempt, majors=majors), locked, necessary, unusable, end)
+    if pinned is not None:
+        resolutions.append(pinned)
+    return min(resolutions, key=lambda one: (len(jumps(one)), len(changed_names(one, locked))))
 
 
 def _with_pins(
@@ -90,6 +110,19 @@ def changed_names(resolution: Resolution, locked: Mapping[str, str]) -> set[str]
     return {
         name for name, file in resolution.artifacts.items() if name in locked and not _same(file.version, locked[name])
     }
+
+
+def _has_major(compatibility: Compatibility, index: WheelIndex, name: str, version: str) -> bool:
+    """Whether the target can have a release with the same major version."""
+    major, page = _major(version), index.project(name)
+    return any(
+        _major(text) == major and compatibility.best(page, position) is not None
+        for position, text in enumerate(page.versions.texts)
+    )
+
+
+def _major(version: str) -> str:
+    return (versions.normalize(version) or version).partition("+")[0].partition(".")[0]
 
 
 def is_usable(compatibility: Compatibility, index: WheelIndex, name: str, version: str) -> bool:

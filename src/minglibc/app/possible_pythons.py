@@ -1,0 +1,42 @@
+"""A source lock may have no solution for some of the Pythons that no setting names; the others are locked."""
+
+from collections.abc import Callable
+
+from minglibc.app.reporter import Reporter
+from minglibc.app.resolution import LockedVersions, explained
+from minglibc.app.session import Session
+from minglibc.resolve.explain import lines_of
+from minglibc.resolve.resolution import Resolution, Unresolvable
+
+Resolve = Callable[[Session, LockedVersions], list[Resolution]]
+# Lines of the reason why a Python is not locked.
+_SHOWN = 3
+
+
+def resolve_for_possible_pythons(
+    session: Session, locked: LockedVersions, resolve: Resolve, reporter: Reporter
+) -> list[Resolution]:
+    """The resolutions of the targets whose default Python has one; with Pythons that a setting names, all have to."""
+    if session.settings.default_pythons is None:
+        return resolve(session, locked)
+    remaining = session._replace(explains=False)
+    failures: list[Unresolvable] = []
+    while True:
+        try:
+            resolutions = resolve(remaining, locked)
+            break
+        except Unresolvable as failure:
+            failures.append(failure)
+        python = failures[-1].provider.compatibility.target.python
+        possible = [check.target for check in remaining.compatibilities if check.target.python != python]
+        if not possible or failures[-1].gave_up:
+            raise explained(session, failures[0]) from failures[0]
+        remaining = remaining.restricted(possible)
+    for skipped in failures:
+        reporter.warn(_warning(skipped))
+    return resolutions
+
+
+def _warning(failure: Unresolvable) -> str:
+    reasons = "".join(f"\n  {line}" for line in lines_of(failure.provider, failure.causes)[:_SHOWN])
+    return f"not locked for CPython {failure.provider.compatibility.target.python}, which no setting names:{reasons}"
