@@ -1,5 +1,6 @@
 """Compiled packages, built from source under a cap with zig and with this machine's own compiler."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import tempfile
 import time
 import zipfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from minglibc.errors import MinglibcError
 from tests.support import oldglibc
 
 CAP, PYTHON = "2.17", "3.9"
+WITHIN = "within the cap"
 
 
 class Package(NamedTuple):
@@ -69,19 +71,60 @@ PACKAGES = (
     Package("contourpy", "meson-python, C++"),
     Package("pywavelets", "meson-python, Cython", "pywt"),
     Package("orjson", "maturin, Rust"),
+    Package("pymongo", "hatchling with a build hook", "bson._cbson"),
+    Package("ulid-transform", "poetry-core, C++", "ulid_transform._ulid_impl"),
+    Package("dbus-fast", "poetry-core, Cython", "dbus_fast._private.unmarshaller"),
+    Package("boost-histogram", "scikit-build-core, C++", "boost_histogram._core"),
+    Package("hiredis", "setuptools"),
+    Package("cbor2", "setuptools", "_cbor2"),
+    Package("aiohttp", "setuptools, Cython", "aiohttp._http_parser"),
+    Package("coverage", "setuptools", "coverage.tracer"),
+    Package("argon2-cffi-bindings", "setuptools, cffi", "_argon2_cffi_bindings"),
+    Package("uvloop", "setuptools, Cython, configure", "uvloop.loop"),
+    Package("gevent", "setuptools, Cython, configure", "gevent.core"),
+    Package("pynacl", "setuptools, cffi, configure", "nacl.bindings"),
+    Package("lupa", "setuptools, Cython, make"),
+    Package("pyroaring", "setuptools, Cython"),
+    Package("numpy", "meson-python, C++", "numpy.linalg"),
 )
 
 
 class Row(NamedTuple):
     """The outcome of one build."""
 
+    release: str
     seconds: float
     result: str
     glibc: str
+    imported: str = ""
+
+    @property
+    def is_within_cap(self) -> bool:
+        """Whether a wheel with compiled files was built that machines at the cap can use."""
+        return self.result == WITHIN
 
 
-def build(package: Package, toolchain: str, folder: Path, cache: str) -> tuple[Row, BuildOutcome | None]:
-    """Build the newest release of *package* that supports the Python."""
+class Results:
+    """The rows that were measured, kept in a JSON file if there is one, so that an interrupted table can be completed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        recorded = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else {}
+        self._rows = {key: Row(*values) for key, values in recorded.items()}
+
+    def row(self, package: Package, toolchain: str) -> Row | None:
+        """What was measured for *package*."""
+        return self._rows.get(f"{package.name} {toolchain}")
+
+    def add(self, package: Package, toolchain: str, row: Row) -> None:
+        """Record *row*."""
+        self._rows[f"{package.name} {toolchain}"] = row
+        if self._path is not None:
+            self._path.write_text(json.dumps(self._rows, indent=1), encoding="utf-8")
+
+
+def build(package: Package, toolchain: str, folder: Path, cache: str) -> Row:
+    """Build the newest release of *package* that supports the Python, and import zig's result on the old glibc."""
     # A build of zig would also serve the other compiler.
     own_cache = str(Path(cache, toolchain))
     options = BuildOptions(
@@ -91,13 +134,21 @@ def build(package: Package, toolchain: str, folder: Path, cache: str) -> tuple[R
     try:
         (outcome,) = build_wheels(options, SILENT)
     except MinglibcError as error:
-        return Row(time.monotonic() - started, first_line(error.message), ""), None
-    seconds = time.monotonic() - started
+        return Row(package.name, time.monotonic() - started, first_line(error.message), "")
+    row = evaluated(outcome, time.monotonic() - started)
+    if toolchain != "zig" or not row.is_within_cap:
+        return row
+    return row._replace(imported=import_on_old_glibc(package, outcome.wheel, folder / "site"))
+
+
+def evaluated(outcome: BuildOutcome, seconds: float) -> Row:
+    """The row of a build that ended after *seconds*."""
     if outcome.error is not None:
         symbol = re.search(r"needs ((?:GLIBC|GLIBCXX|CXXABI|GCC)_[0-9.]+)", outcome.error.message)
         text = "above the cap" if symbol else first_line(outcome.error.hint or outcome.error.message)
-        return Row(seconds, text, symbol[1].removeprefix("GLIBC_") if symbol else ""), outcome
-    return Row(seconds, "within the cap", glibc_of(outcome.wheel)), outcome
+        return Row(outcome.release, seconds, text, symbol[1].removeprefix("GLIBC_") if symbol else "")
+    glibc = glibc_of(outcome.wheel)
+    return Row(outcome.release, seconds, WITHIN if glibc else "no compiled files", glibc)
 
 
 def first_line(text: str) -> str:
@@ -106,30 +157,10 @@ def first_line(text: str) -> str:
 
 
 def glibc_of(wheel: str) -> str:
-    """The highest version of glibc that a wheel needs."""
-    contents = (binary.content for binary in of_wheel(wheel, Path(wheel).name))
+    """The highest version of glibc that a wheel needs; empty if it has no compiled files."""
+    contents = [binary.content for binary in of_wheel(wheel, Path(wheel).name)]
     versions = [highest_glibc(content) for content in contents if isinstance(content, ElfFile)]
-    return str(max((version for version in versions if version), default="none"))
-
-
-def rows(packages: Sequence[Package], folder: Path, cache: str, toolchains: Sequence[str]) -> Iterator[str]:
-    """The lines of the table, each as soon as it is measured."""
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "builds"\nversion = "1"\n[tool.minglibc]\nglibc = "{CAP}"\npython = ["{PYTHON}"]\n',
-        encoding="utf-8",
-    )
-    heads = " | ".join(f"{name}: seconds | {name}: result | {name}: glibc" for name in toolchains)
-    yield f"| package | build system | {heads} | import on 2.31 |"
-    yield f"|---|---|{'---|' * (3 * len(toolchains) + 1)}"
-    for package in packages:
-        cells, imported, title = [], "", package.name
-        for toolchain in toolchains:
-            row, outcome = build(package, toolchain, folder, cache)
-            cells += [f"{row.seconds:.0f}", row.result, row.glibc]
-            title = outcome.release if outcome is not None else title
-            if toolchain == "zig" and outcome is not None and outcome.wheel:
-                imported = import_on_old_glibc(package, outcome.wheel, folder / "site")
-        yield f"| {title} | {package.system} | {' | '.join(cells)} | {imported} |"
+    return str(max((version for version in versions if version), default="none")) if contents else ""
 
 
 def import_on_old_glibc(package: Package, wheel: str, site: Path) -> str:
@@ -149,23 +180,57 @@ def import_on_old_glibc(package: Package, wheel: str, site: Path) -> str:
     return "yes" if not ran.returncode else first_line(ran.stderr.strip().splitlines()[-1])
 
 
-def print_table(packages: Sequence[str], cache: str | None) -> None:
-    """Print the table for *packages*, or for all of them."""
-    chosen = [package for package in PACKAGES if not packages or package.name in packages]
+def measure(packages: Sequence[Package], toolchains: Sequence[str], results: Results, cache: str | None) -> None:
+    """Build what *results* lack, one after the other."""
     with tempfile.TemporaryDirectory(prefix="builds-") as temporary:
         folder = Path(temporary, "project")
         folder.mkdir()
-        for line in rows(chosen, folder, cache or str(Path(temporary, "cache")), TOOLCHAINS[::-1]):
-            print(line, flush=True)
+        (folder / "pyproject.toml").write_text(
+            f'[project]\nname = "builds"\nversion = "1"\n[tool.minglibc]\nglibc = "{CAP}"\npython = ["{PYTHON}"]\n',
+            encoding="utf-8",
+        )
+        for toolchain in toolchains:
+            for package in packages:
+                if results.row(package, toolchain) is None:
+                    row = build(package, toolchain, folder, cache or str(Path(temporary, "cache")))
+                    results.add(package, toolchain, row)
+                    print(toolchain, *row, file=sys.stderr, flush=True)
+
+
+def table(packages: Sequence[Package], toolchains: Sequence[str], results: Results) -> str:
+    """The results in Markdown."""
+    heads = " | ".join(f"{name}: seconds | {name}: result" for name in toolchains)
+    lines = [f"| Package | Build system | {heads} | Import on 2.31 |", f"|---|---|{'---|' * (2 * len(toolchains) + 1)}"]
+    for package in packages:
+        rows = [row for toolchain in toolchains if (row := results.row(package, toolchain)) is not None]
+        if len(rows) == len(toolchains):
+            release = max((row.release for row in rows), key=len)
+            cells = [f"{row.seconds:.0f} | {row.glibc if row.is_within_cap else _failure(row)}" for row in rows]
+            imported = next((row.imported for row in rows if row.imported), "")
+            lines.append(f"| {release} | {package.system} | {' | '.join(cells)} | {imported} |")
+    for toolchain in toolchains:
+        measured = [row for package in packages if (row := results.row(package, toolchain)) is not None]
+        lines.append(f"\n{toolchain}: {sum(row.is_within_cap for row in measured)} of {len(measured)} within the cap")
+    return "\n".join(lines)
+
+
+def _failure(row: Row) -> str:
+    return f"{row.glibc} ({row.result})" if row.glibc else row.result
 
 
 def run(arguments: Namespace) -> None:
-    """Print the table that the command line selects."""
-    print_table(arguments.package, arguments.cache)
+    """Measure what the command line selects, and print the table."""
+    packages = [package for package in PACKAGES if not arguments.package or package.name in arguments.package]
+    results = Results(arguments.results)
+    toolchains = arguments.toolchain or TOOLCHAINS[::-1]
+    measure(packages, toolchains, results, arguments.cache)
+    print(table(packages, toolchains, results))
 
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("package", nargs="*", help="only these packages")
+    parser.add_argument("--toolchain", action="append", choices=TOOLCHAINS, help="only this one")
+    parser.add_argument("--results", type=Path, help="a JSON file with what was measured already; it is extended")
     parser.add_argument("--cache", help="a folder to keep downloads and zig's own files in")
     parser.set_defaults(run=run)

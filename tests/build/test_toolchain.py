@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.build import isolation, toolchain
-from minglibc.build._zig_compiler import command, translate
+from minglibc.build._zig_compiler import answer, command, expanded, problem, translate
 from minglibc.build.cargo import fetch_crates
 from minglibc.build.missing_requirements import missing
 from minglibc.errors import SettingsError
@@ -39,6 +39,10 @@ def target(cap: str, architecture: str = "x86_64", libc: str = "glibc") -> Targe
         ),
         ("-Xlinker --version-script -Xlinker map", "-Wl,--version-script,map"),
         ("-Wl,-lz,-L/usr/lib", "-lz"),
+        ("-Wl,-h,x.so -Wl,--undefined=f -Wl,-u,g -Wl,-rpath=/x", "-Wl,-soname,x.so -Wl,-u,f -Wl,-u,g -Wl,-rpath,/x"),
+        ("-Wl,--push-state,--no-as-needed -Wl,--pop-state -Wl,-r", "-Wl,--no-as-needed -r"),
+        ("-Wl,-X,-t,--stats,--relax,-z,muldefs,-zcombreloc,--no-warn-mismatch,--demangle", ""),
+        ("-fopt-info-vec -fno-tree-vectorize -floop-block -fira-region=all -mveclibabi=svml a.c", "a.c"),
         ("-Werror -Werror=implicit-function-declaration", "-Werror=implicit-function-declaration"),
     ],
 )
@@ -57,12 +61,64 @@ def test_compilers_target_the_cap() -> None:
     assert "c++" == command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", ["-c", "a.cpp"])[0]
 
 
+def test_links_share_the_libraries_that_zig_builds() -> None:
+    """zig builds libc++ for each level of optimization and set of features, so calls that only link have none of their own."""
+    called = command("c++", "x86_64-linux-gnu.2.17", "/scratch", "", ["-shared", "a.o", "-o", "a.so", "-Os", "-mavx2"])
+    assert "-O2" in called
+    assert not {"-Os", "-mavx2", "-mpopcnt"} & set(called)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-c a.c", ["-mcrc32", "-U__CRC32__"]),
+        ("-c a.c -mavx2", ["-mpopcnt"]),
+        ("-c a.c -msse4.2 -mno-popcnt", []),
+        ("-c a.c -march=haswell", []),
+        ("-shared a.o", []),
+    ],
+)
+def test_features_that_gcc_includes(arguments: str, expected: list[str]) -> None:
+    """gcc's -msse4.2 and target("sse4.2") include instructions that zig disables."""
+    called = command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", arguments.split())
+    assert expected == [argument for argument in called if argument in {"-mcrc32", "-U__CRC32__", "-mpopcnt"}]
+    assert "-mcrc32" not in command("cc", "aarch64-linux-gnu.2.17", "/scratch", "", arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-dumpmachine", "x86_64-linux-gnu"),
+        ("-print-multiarch", "x86_64-linux-gnu"),
+        ("--print-file-name=libstdc++.so", "libstdc++.so"),
+        ("-print-libgcc-file-name -O2", "libgcc.a"),
+        ("-c a.c", None),
+    ],
+)
+def test_questions_about_the_compiler(arguments: str, expected: str | None) -> None:
+    """The answers do not name files of this machine's own compiler."""
+    assert expected == answer("x86_64-linux-gnu.2.17", arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-c a.c -fopenmp", "OpenMP"),
+        ("-shared a.o -fopenmp=libomp", "OpenMP"),
+        ("-c a.f90", "Fortran"),
+        ("-c a.c -fopenmp-simd -o a.f", ""),
+    ],
+)
+def test_what_zig_lacks(arguments: str, expected: str) -> None:
+    """OpenMP and Fortran are errors, not libraries that fail when they are imported."""
+    assert expected in problem(arguments.split())
+    assert bool(expected) == bool(problem(arguments.split()))
+
+
 def test_response_files(tmp_path: Path) -> None:
     """The arguments in a response file are translated too."""
     (tmp_path / "arguments").write_text("-c 'a b.c'\n-L/usr/lib")
-    called = command("cc", "x86_64-linux-gnu.2.17", "/scratch", "", [f"@{tmp_path}/arguments"])
-    assert "a b.c" in called
-    assert "-L/usr/lib" not in called
+    assert ["-c", "a b.c", "-L/usr/lib", "-O2"] == expanded([f"@{tmp_path}/arguments", "-O2"])
 
 
 @pytest.mark.parametrize(
@@ -145,6 +201,11 @@ def test_no_network() -> None:
         ("/usr/bin/ld: cannot find -lpq: No such file", "the library pq is missing"),
         ('../meson.build:9:0: ERROR: Dependency "cairo" not found', "the library cairo is not available"),
         ("error: can't find Rust compiler", "Rust"),
+        ("error: OpenMP is not available: zig has no OpenMP library (-fopenmp)", "needs OpenMP"),
+        ("a.c:1:10: fatal error: 'omp.h' file not found", "needs OpenMP"),
+        ("CMake Error: Could NOT find OpenMP_C (missing: OpenMP_C_FLAGS)", "needs OpenMP"),
+        ("gfortran: error: zig has no Fortran compiler", "a Fortran compiler"),
+        ("a.c:4:23: error: call to undeclared function 'getrandom'; ISO C99", "the function getrandom is not declared"),
         ("error: failed to download from `https://index.crates.io`", "cargo fetch"),
         ("../meson.build:14:14: ERROR: Git command failed: ['git', 'clone']", "the network"),
         ("socket: Network is unreachable", "the network"),

@@ -1,6 +1,7 @@
 """Built wheels: checked against the cap, and written with the tag that they meet."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -109,3 +110,26 @@ def test_pip_accepts_the_result(tmp_path: Path) -> None:
     options = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--target", str(tmp_path / "site")]
     subprocess.run([*command, *options, path], check=True, capture_output=True)
     assert (tmp_path / "site/a/__init__.py").is_file()
+
+
+def compiled(folder: Path, code: str) -> bytes:
+    """A shared object that is not linked with a C library."""
+    (folder / "a.c").write_text(code)
+    command = ["cc", "-shared", "-nostdlib", "-fPIC", "-fno-builtin", "-w", "-o", "a.so", "a.c"]
+    subprocess.run(command, cwd=folder, check=True)
+    return (folder / "a.so").read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on this machine")
+def test_functions_that_the_cap_lacks(tmp_path: Path) -> None:
+    """A function of a newer glibc, which the linker did not find, is an error; those of the interpreter and the wheel are not."""
+    code = "void own(void); void explicit_bzero(char *, long); void PyInit_a(void) { own(); %s }"
+    own = compiled(tmp_path, "void own(void) {}")
+    good = compiled(tmp_path, code % "PyErr_Clear();")
+    bad = compiled(tmp_path, code % "explicit_bzero(0, 0);")
+    files = {"a/own.so": own}
+    assert verified(tmp_path, build_wheel("a", "1.0", LINUX, files={**files, "a/a.so": good}), target())
+    with pytest.raises(Unverified) as raised:
+        verified(tmp_path, build_wheel("a", "1.1", LINUX, files={**files, "a/a.so": bad}), target())
+    (finding,) = raised.value.findings
+    assert ("a/a.so", "functions that glibc 2.17 lacks: explicit_bzero") == (finding.path, finding.detail)

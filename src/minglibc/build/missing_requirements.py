@@ -18,8 +18,21 @@ _MESSAGES = (
         "the headers of the interpreter are missing; install its development package (python3-dev, python3-devel)",
     ),
     _Message(
-        re.compile(r"fatal error: '?(?!Python\.h)([^\s':]+)'?(?: file not found|: No such file or directory)"),
+        re.compile(r"fatal error: '?(?!Python\.h|omp\.h)([^\s':]+)'?(?: file not found|: No such file or directory)"),
         "the header {name} is missing; " + _NO_LIBRARIES,
+    ),
+    _Message(
+        re.compile(r"(zig has no Fortran compiler)|No (CMAKE_Fortran_COMPILER) could be found"),
+        "the package needs a Fortran compiler, which zig does not have; build its wheel in a manylinux container",
+    ),
+    _Message(
+        re.compile(r"(OpenMP is not available)|'(omp\.h)' file not found|Could NOT find (OpenMP)"),
+        "the package needs OpenMP, which zig does not have; the package may have an option to build without it, or build "
+        "its wheel in a manylinux container",
+    ),
+    _Message(
+        re.compile(r"call to undeclared (?:library )?function '(\w+)'"),
+        "the function {name} is not declared: the cap's glibc may lack it; choose a higher cap, or another release",
     ),
     _Message(
         re.compile(r"unable to find (?:dynamic|static) system library ['\"]([^'\"]+)['\"]"),
@@ -31,7 +44,7 @@ _MESSAGES = (
         "the library {name} is not available; " + _NO_LIBRARIES,
     ),
     _Message(
-        re.compile(r"Could NOT find ([A-Za-z0-9_]+)"),
+        re.compile(r"Could NOT find (?!OpenMP)([A-Za-z0-9_]+)"),
         "CMake did not find {name}; " + _NO_LIBRARIES,
     ),
     _Message(

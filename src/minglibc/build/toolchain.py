@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from minglibc.build._zig_compiler import SYSTEM_FOLDERS
+from minglibc.build._zig_compiler import NO_FORTRAN, SYSTEM_FOLDERS
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.limits import EARLIEST_TIME
 from minglibc.model.targets import GlibcVersion, Target
@@ -22,13 +22,23 @@ _TRIPLES = {
     ("aarch64", "musl"): "aarch64-linux-musl",
 }
 _OLDEST_GLIBC = GlibcVersion(2, 17)
-_C_NAMES = ("cc", "gcc", "clang", "x86_64-linux-gnu-gcc", "aarch64-linux-gnu-gcc")
-_CPP_NAMES = ("c++", "g++", "clang++", "x86_64-linux-gnu-g++", "aarch64-linux-gnu-g++")
+# The prefixes of names that interpreters' own settings and build systems use.
+_PREFIXES = ("", "x86_64-linux-gnu-", "aarch64-linux-gnu-")
+
+
+def _prefixed(*names: str) -> tuple[str, ...]:
+    return tuple(prefix + name for prefix in _PREFIXES for name in names)
+
+
+_C_NAMES = (*_prefixed("cc", "gcc", "clang"), "c89", "c99")
+_CPP_NAMES = _prefixed("c++", "g++", "clang++")
 _TOOL_NAMES = {
-    **dict.fromkeys(("ar", "gcc-ar", "llvm-ar"), "ar"),
-    **dict.fromkeys(("ranlib", "gcc-ranlib", "llvm-ranlib"), "ranlib"),
-    **dict.fromkeys(("ld", "ld.lld"), "ld.lld"),
+    **dict.fromkeys((*_prefixed("ar", "gcc-ar"), "llvm-ar"), "ar"),
+    **dict.fromkeys((*_prefixed("ranlib", "gcc-ranlib"), "llvm-ranlib"), "ranlib"),
+    **dict.fromkeys((*_prefixed("ld"), "ld.lld"), "ld.lld"),
 }
+# zig has none, and this machine's own needs its newer libraries.
+_FORTRAN_NAMES = _prefixed("gfortran", "f77", "f95", "flang")
 _CMAKE = """\
 set(CMAKE_C_COMPILER "{bin}/cc")
 set(CMAKE_CXX_COMPILER "{bin}/c++")
@@ -106,6 +116,9 @@ def create_toolchain(zig: Zig, target: Target, folder: str, *, scratch: str, cac
                 _write_script(os.path.join(tools, name), f"exec {start} {kind} {last}")
         for name, tool in _TOOL_NAMES.items():
             _write_script(os.path.join(tools, name), f"exec {shlex.quote(zig.path)} {tool}")
+        _write_script(os.path.join(tools, "cpp"), f"exec {shlex.quote(os.path.join(tools, 'cc'))} -E")
+        for name in _FORTRAN_NAMES:
+            _write_script(os.path.join(tools, name), f"echo '{name}: error: {NO_FORTRAN}' >&2; exit 1; :")
         # Everything is linked without symbols already.
         _write_script(os.path.join(tools, "strip"), ":")
         with open(os.path.join(folder, "toolchain.cmake"), "w", encoding="utf-8") as file:

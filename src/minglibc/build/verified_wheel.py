@@ -12,8 +12,10 @@ from typing import NamedTuple
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.policies import POLICIES
 from minglibc.audit.rules import Binary, Finding, Kind, audit
+from minglibc.build.undefined_symbols import newer_functions
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
+from minglibc.model.artifacts import printable
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, Target, oldest_glibc
 from minglibc.model.zip_archive import open_zip
 
@@ -48,6 +50,7 @@ def verify_wheel(path: str, target: Target, folder: str) -> VerifiedWheel:
     stem, python, abi, platform = filename[: -len(".whl")].rsplit("-", 3)
     if binaries or platform != _PURE:
         platform = _platform(binaries, target, filename)
+        _check_functions(path, binaries, target, filename)
     name, version = stem.split("-")[:2]
     renamed = f"{name}-{version}-{BUILD_TAG}-{python}-{abi}-{platform}.whl"
     written = os.path.join(folder, renamed)
@@ -64,6 +67,19 @@ def _platform(binaries: Sequence[Binary], target: Target, filename: str) -> str:
         if not findings:
             return _tags(cap, target.architecture)
     raise Unverified(filename, findings)
+
+
+def _check_functions(path: str, binaries: Sequence[Binary], target: Target, filename: str) -> None:
+    """Raise Unverified where the wheel uses functions of glibc that the cap's release lacks."""
+    if not isinstance(target.cap, GlibcVersion) or not binaries:
+        return
+    functions = newer_functions(path)
+    if functions:
+        names = ", ".join(dict.fromkeys(function.name for function in functions))
+        detail = f"functions that glibc {target.cap} lacks: {names}"
+        raise Unverified(
+            filename, [Finding(binaries[0].distribution, functions[0].path, Kind.PRIVATE, detail=printable(detail))]
+        )
 
 
 def _caps(cap: Cap, architecture: str) -> Iterator[Cap]:
