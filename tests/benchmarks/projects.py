@@ -1,4 +1,4 @@
-"""Locks the dependency files of public projects in projects.toml, and reports which of them succeed."""
+"""Locks the dependency files of two lists of public projects, and reports which of them succeed."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-LIST = Path(__file__).with_suffix(".toml")
+LISTS = {"1": Path(__file__).with_suffix(".toml"), "2": Path(__file__).with_name("projects-2.toml")}
 CAP = "2.28"
 # For requirements files, which do not say which Python they are for.
 PYTHON = "3.12"
@@ -32,9 +32,9 @@ class Outcome(NamedTuple):
         return f"| {self.repository} | {result} | {self.seconds:.1f} |"
 
 
-def load() -> list[dict[str, Any]]:
-    """The projects: repository, commit, file, and the facts in their dependency files."""
-    projects: list[dict[str, Any]] = tomllib.loads(LIST.read_text(encoding="utf-8"))["project"]
+def load(number: str = "1") -> list[dict[str, Any]]:
+    """The projects of a list: repository, commit, file, and the facts in their dependency files."""
+    projects: list[dict[str, Any]] = tomllib.loads(LISTS[number].read_text(encoding="utf-8"))["project"]
     return projects
 
 
@@ -74,7 +74,7 @@ def lock(project: Mapping[str, Any], folder: Path, cache: Path, settings: Mappin
 def run(arguments: Namespace) -> None:
     """Lock the chosen projects and print a table."""
     locked = 0
-    projects = [p for p in load() if not arguments.only or p["repository"] in arguments.only]
+    projects = [p for p in load(arguments.list) if not arguments.only or p["repository"] in arguments.only]
     print("| Project | Result | Seconds |\n|---|---|---|")
     for project in projects:
         settings = project.get("settings", {}) if arguments.with_settings else {}
@@ -88,6 +88,7 @@ def run(arguments: Namespace) -> None:
 def configure(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--folder", type=Path, required=True, help="where projects and the cache are kept")
+    parser.add_argument("--list", choices=LISTS, default="1", help="which of the two lists")
     parser.add_argument("--only", action="append", default=[], metavar="REPOSITORY", help="only this one; repeatable")
     parser.add_argument("--with-settings", action="store_true", help="add the settings that the hints suggest")
     parser.set_defaults(run=run)
