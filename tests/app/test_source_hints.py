@@ -52,6 +52,15 @@ def test_a_higher_cap_is_combined(project: Project) -> None:
     assert 'tool.minglibc.allow-sdist = ["a"]' in error
 
 
+def test_a_higher_cap_comes_before_builds(project: Project) -> None:
+    """Of a package with wheels for a higher cap, the cap is suggested, before what it takes to build it."""
+    project.index.add(build_wheel("d", "1.0", manylinux(28)))
+    project.index.add(build_source("d", "1.0"))
+    hints = [line for line in failure(project, "a", "d").splitlines() if line.startswith("hint: ")]
+    assert 'hint: tool.minglibc.glibc = "2.28" with tool.minglibc.allow-sdist = ["a"] would work' in hints[0]
+    assert 'hint: tool.minglibc.allow-sdist = ["a", "d"] would work' in hints[1]
+
+
 def test_sources_that_the_rules_exclude(project: Project) -> None:
     """A source distribution for another Python is not suggested."""
     project.index.add(build_source("e", "1.0", requires_python=">=3.99"))

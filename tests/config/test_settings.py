@@ -370,6 +370,8 @@ def test_invalid_target_tables(first: str, second: str, message: str) -> None:
         ('"2026-11-01T10:00:00+02:00"', datetime(2026, 11, 1, 8, tzinfo=UTC)),
         ("2026-11-01T10:00:00Z", datetime(2026, 11, 1, 10, tzinfo=UTC)),
         ('"7 days"', datetime(2026, 11, 15, 12, tzinfo=UTC)),
+        ('"1 second"', datetime(2026, 11, 22, 11, 59, 59, tzinfo=UTC)),
+        ('"30 minutes"', datetime(2026, 11, 22, 11, 30, tzinfo=UTC)),
         ('"P1W"', datetime(2026, 11, 15, 12, tzinfo=UTC)),
         ('"12 hours"', datetime(2026, 11, 22, tzinfo=UTC)),
     ],

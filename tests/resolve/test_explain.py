@@ -42,7 +42,7 @@ def test_offers_are_the_hint(project: Project) -> None:
     with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
-        offers = suggestions(session, failure.value)
+        offers = suggestions(session, failure.value).texts
         error = explain(failure.value, offers=offers)
     assert 'this would work (verified): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint
 

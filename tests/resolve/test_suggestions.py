@@ -1,11 +1,14 @@
 """Where there is no answer, the changes that are offered were tried, and do what they say."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from minglibc.app import source_hints
 from minglibc.app.suggestions import suggestions
+from minglibc.resolve import suggestions as limits
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
 from tests.support.explained import Project, manylinux
@@ -34,7 +37,7 @@ def offered(project: Project) -> list[str]:
     with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
-        return suggestions(session, failure.value)
+        return [*suggestions(session, failure.value).texts]
 
 
 CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
@@ -93,3 +96,24 @@ def test_offers_keep_their_word(project: Project) -> None:
     assert ["2.0"] == [row["locked"] for row in project.json("outdated")]
     assert 0 == project.write("b", python=["3.11"]).run("lock", "-U").code
     assert ["1.0"] == [row["locked"] for row in project.json("outdated")]
+
+
+def test_the_load_of_the_machine_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only CPU time and the waits for an index are limited: what took long because of other processes is offered."""
+    clock = count(step=9)
+    monkeypatch.setattr("minglibc.resolve.suggestions.time.monotonic", lambda: next(clock))
+    assert ['tool.minglibc.glibc = "2.28" (locks b 2.0)', '"b" in place of "b>=2" (locks b 1.0)'] == offered(
+        project.write("b>=2", python=["3.11"])
+    )
+
+
+def test_limit_of_suggestions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit, the command that tries other caps is named, and only what was verified is suggested."""
+    monkeypatch.setattr(limits, "_WORK", -1.0)
+    monkeypatch.setattr(source_hints, "capped", lambda provider: [])
+    ran = project.write("b>=2", python=["3.11"]).run("lock")
+    assert "verified)" not in ran.err
+    assert (
+        "hint: no suggestion could be verified within the limits for them; `minglibc caps` tries other caps" in ran.err
+    )
+    assert 0 == project.run("caps").code

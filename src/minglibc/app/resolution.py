@@ -14,7 +14,7 @@ from minglibc.resolve.resolver import resolve
 LockedVersions = Callable[[Target], Mapping[str, str]]
 """The versions that each target prefers, by name."""
 
-# Seconds; finding the smallest conflict takes a resolution for each extra and group.
+# Seconds of CPU time; finding the smallest conflict takes a resolution for each extra and group.
 _MOST_SECONDS = 2.0
 
 
@@ -41,15 +41,18 @@ def explained(session: Session, failure: Unresolvable) -> ResolutionError:
     """The error for *failure*, with an explanation and verified suggestions."""
     # 3 ms; most locks have no conflict.
     from minglibc.app.source_hints import source_hint  # noqa: PLC0415
-    from minglibc.app.suggestions import suggestions  # noqa: PLC0415
+    from minglibc.app.suggestions import how_to_examine, suggestions  # noqa: PLC0415
     from minglibc.resolve.explain import explain  # noqa: PLC0415
 
     offers = suggestions(session, failure)
+    sources = source_hint(session, failure, offers.texts)
+    verified = offers.texts or sources.text
     return explain(
         failure,
         conflicting=_conflicting_parents(session, failure),
-        offers=offers,
-        sources=source_hint(session, failure, offers),
+        offers=offers.texts,
+        sources=sources,
+        unverified="" if verified or offers.complete else how_to_examine(session, failure),
     )
 
 
@@ -57,10 +60,10 @@ def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
     """The fewest of the project, its extras and its groups that conflict on the failure's target; empty where unknown."""
     from minglibc.resolve.explain import fewest  # noqa: PLC0415  as above
 
-    end = time.monotonic() + _MOST_SECONDS
+    end = time.thread_time() + _MOST_SECONDS
 
     def fails(parents: Collection[str]) -> bool:
-        patience = end - time.monotonic()
+        patience = end - time.thread_time()
         if patience < 0:
             raise TimeoutError
         roots = [root for root in session.roots if root.parent in parents]

@@ -10,7 +10,7 @@ from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.targets import Target
+from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Project, WheelIndex
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.multi_target import resolve_all
@@ -19,7 +19,7 @@ from minglibc.resolve.suggestions import capped
 
 # Each resolution finds at least one more package that has no wheel.
 _MOST_RESOLUTIONS = 12
-# Seconds for each of them.
+# Seconds of CPU time for each of them.
 _PATIENCE = 10.0
 _LARGEST_SDIST = 64 << 20
 # Lines of the obstacle that remains.
@@ -43,19 +43,16 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
     names, result = _with_sources(session, index, session.settings.targets, set(blamed), failure)
     if not isinstance(result, Unresolvable):
         hint = _hint(session, index, result, "")
+        with_cap = "" if offers else _with_higher_cap(session, index, names, result)
+        hint = hint._replace(text="\nhint: ".join(filter(None, (with_cap, hint.text))))
         return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
     if result.gave_up:
-        return SourceHint(
-            lines,
-            f"{_setting(session, names)} lets minglibc build from source what has no wheel (not verified); {_option(session)}",
-            tuple(sorted(names)),
-        )
+        return _unverified(names, lines)
     for cap in capped(result.provider):
         targets = [target.raised(cap) for target in session.settings.targets]
         _, raised = _with_sources(session, index, targets, set(names), None)
         if not isinstance(raised, Unresolvable):
-            setting = as_options(f'tool.minglibc.{cap.libc} = "{cap}"', session.inputs.source.given)
-            return _hint(session, index, raised, f"{setting} with ")
+            return _hint(session, index, raised, _cap_setting(session, cap))
     # What would work without sources is better than sources that do not suffice.
     if not names or any(not offer.startswith("without ") for offer in offers):
         return SourceHint()
@@ -65,6 +62,36 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{remaining}",
         tuple(sorted(names)),
     )
+
+
+def _with_higher_cap(
+    session: Session, index: "_StaticIndex", names: Iterable[str], resolutions: Iterable[Resolution]
+) -> str:
+    """The hint with the cap under which fewer of *names* have to be built, as some of them have wheels for it; or empty."""
+    wanted: dict[str, set[Cap]] = {}
+    for resolution in resolutions:
+        own = session.compatibilities[0].at(resolution.target)
+        for file in resolution.artifacts.values():
+            page = session.wheel_index.project(file.name)
+            position = page.versions.index_of(file.version)
+            if isinstance(file, Sdist) and file.name in names and position is not None:
+                wanted.setdefault(file.name, set()).update(own.wanted_caps(page, position))
+    for cap in sorted(set().union(*wanted.values())):
+        built = {name for name in names if not any(other <= cap for other in wanted.get(name, ()))}
+        result = _resolve(session, index, built, [target.raised(cap) for target in session.settings.targets])
+        if not isinstance(result, Unresolvable):
+            return _hint(session, index, result, _cap_setting(session, cap)).text
+    return ""
+
+
+def _cap_setting(session: Session, cap: Cap) -> str:
+    return as_options(f'tool.minglibc.{cap.libc} = "{cap}"', session.inputs.source.given)
+
+
+def _unverified(names: Iterable[str], lines: tuple[str, ...] = ()) -> SourceHint:
+    """The hint where it is not known whether the project could be locked with *names* built from source."""
+    text = "no suggestion could be verified; `lock --allow-sdist` tries to build from source what has no wheel"
+    return SourceHint(lines, text, tuple(sorted(names)))
 
 
 def _with_sources(
@@ -107,14 +134,19 @@ def _resolve(
         return failure
 
 
-def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolution], prefix: str) -> SourceHint:
+def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolution], cap: str) -> SourceHint:
+    """The sources that *resolutions* need, and the setting *cap* if they need a higher one."""
     sources: dict[str, tuple[Sdist, Resolution]] = {}
     for resolution in resolutions:
         for file in resolution.artifacts.values():
             if isinstance(file, Sdist) and file.name not in session.settings.allow_sdist and not file.is_direct:
                 sources.setdefault(file.name, (file, resolution))
     unknown = [name for name, (file, _) in sources.items() if file.filename in index.unknown]
-    verified = "not verified" if session.needs_above_cap(resolutions) else "verified"
+    if session.needs_above_cap(resolutions):
+        return _unverified(sources)
+    if not sources:
+        return SourceHint(text=f"this would work (verified): {cap}")
+    verified, prefix = "verified", f"{cap} with " if cap else ""
     if unknown:
         verified += f" except for what {', '.join(unknown)} {'requires' if len(unknown) == 1 else 'require'}, which only a build can tell"
     lines = [_line(session, file, resolution) for file, resolution in sources.values()]

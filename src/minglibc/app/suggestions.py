@@ -11,13 +11,13 @@ from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import Proposal, offers
+from minglibc.resolve.suggestions import Offers, Proposal, capped, offers
 
 # Wheels are downloaded to verify a suggestion.
 _MOST_VERIFICATIONS = 3
 
 
-def suggestions(session: Session, failure: Unresolvable) -> list[str]:
+def suggestions(session: Session, failure: Unresolvable) -> Offers:
     """The small changes to the project with which it can be locked."""
 
     def attempt(proposal: Proposal, patience: float) -> Sequence[Resolution] | None:
@@ -25,8 +25,16 @@ def suggestions(session: Session, failure: Unresolvable) -> list[str]:
         return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
     policy = session.policy._replace(thorough=False)
-    texts = offers(failure, session.roots, session.settings.targets, policy, attempt)
-    return [as_options(text, session.inputs.source.given) for text in texts]
+    working = offers(failure, session.roots, session.settings.targets, policy, attempt)
+    return working._replace(texts=tuple(as_options(text, session.inputs.source.given) for text in working.texts))
+
+
+def how_to_examine(session: Session, failure: Unresolvable) -> str:
+    """The hint where the limit for suggestions was reached before one was verified."""
+    if not capped(failure.provider):
+        return ""
+    command = "`minglibc caps` tries" if session.inputs.source.is_project else "give --glibc to try"
+    return f"no suggestion could be verified within the limits for them; {command} other caps"
 
 
 def as_options(text: str, given: Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _DURATION = (
-    r"(?P<number>[0-9]{1,6}) ?(?P<unit>hour|day|week)s?"
+    r"(?P<number>[0-9]{1,6}) ?(?P<unit>second|minute|hour|day|week)s?"
     r"|P(?P<days>[0-9]{1,6})D|P(?P<weeks>[0-9]{1,5})W|PT(?P<hours>[0-9]{1,6})H"
 )
 

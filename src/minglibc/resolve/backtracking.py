@@ -41,7 +41,8 @@ class Search:
         self._trying = ""
         self._conflict: Incompatibility | None = None
         self._began = time.monotonic()
-        self._patience = patience
+        # CPU time of the thread: how long a machine with other work takes must not change the answer.
+        self._end = time.thread_time() + patience
         self._thorough = thorough
         self._next_report = _REPORT_AFTER
         self._on_try = on_try
@@ -68,8 +69,8 @@ class Search:
 
     def _advance(self) -> tuple[Pins, Dependencies] | None:
         """One step of the search; the answer, once there is one."""
-        seconds = time.monotonic() - self._began
-        if seconds > self._patience:
+        if time.thread_time() > self._end:
+            seconds = time.monotonic() - self._began
             raise Unresolvable(
                 (), self._provider, contested=self._ordering.contested(), seconds=seconds, bound=self._bound()
             )

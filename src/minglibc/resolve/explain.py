@@ -35,11 +35,13 @@ def explain(
     conflicting: Sequence[str] = (),
     offers: Sequence[str] = (),
     sources: SourceHint = NO_SOURCES,
+    unverified: str = "",
 ) -> ResolutionError:
     """The error that describes *failure*.
 
     *conflicting* names those of the project, its extras and its groups that can't be locked together; *offers* are
-    small changes to the project that are known to work; *sources* says what would have to be built.
+    small changes to the project that are known to work; *sources* says what would have to be built; *unverified* is a
+    hint where not everything was tried.
     """
     provider = failure.provider
     target = provider.compatibility.target
@@ -54,7 +56,7 @@ def explain(
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     hint = _hint(conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
-    error = ResolutionError(message, hint="\nhint: ".join(filter(None, (hint, sources.text))) or _LOOSEN)
+    error = ResolutionError(message, hint="\nhint: ".join(filter(None, (hint, sources.text, unverified))) or _LOOSEN)
     error.source_only = sources.names
     return error
 

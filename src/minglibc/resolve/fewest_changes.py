@@ -12,7 +12,7 @@ from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.resolution import OnTry, Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 
-# Seconds and resolutions for a smaller number of changes; the resolution that is known then is used.
+# Seconds of CPU time, and resolutions, for a smaller number of changes; the resolution that is known then is used.
 _MOST_SECONDS = 20.0
 _MOST_TRIES = 60
 # Sets of more packages are not enumerated.
@@ -57,7 +57,7 @@ def resolve_with_fewest_changes(
         other_major = [name for name in changed if _major(resolution.artifacts[name].version) != _major(locked[name])]
         return [name for name in other_major if _has_major(compatibility, index, name, locked[name])]
 
-    end = time.monotonic() + min(_MOST_SECONDS, patience)
+    end = time.thread_time() + min(_MOST_SECONDS, patience)
     first = attempt({}, patience)
     changed = changed_names(first, locked)
     necessary = unusable(changed)
@@ -69,7 +69,7 @@ def resolve_with_fewest_changes(
     resolutions = [first]
     if jumps(first):
         try:
-            resolutions.append(attempt({}, end - time.monotonic(), majors))
+            resolutions.append(attempt({}, end - time.thread_time(), majors))
         except Unresolvable:
             majors = []
     pinned = _with_pins(partial(attempt, majors=majors), locked, necessary, unusable, end)
@@ -89,11 +89,11 @@ def _with_pins(
     conflicts: list[frozenset[str]] = []
     for _ in range(_MOST_TRIES):
         relaxed = smallest_cover(conflicts)
-        if relaxed is None or time.monotonic() > end:
+        if relaxed is None or time.thread_time() > end:
             return None
         pins = {name: version for name, version in locked.items() if name not in relaxed | necessary}
         try:
-            return attempt(pins, end - time.monotonic())
+            return attempt(pins, end - time.thread_time())
         except Unresolvable as failure:
             names = _names(failure) & pins.keys()
             if failure.gave_up or not names:

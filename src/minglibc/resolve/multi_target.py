@@ -49,9 +49,9 @@ def resolve_all(
 ) -> list[Resolution]:
     """One resolution per target, in their order; each prefers locked versions, then those of the target before it.
 
-    The searches of all targets together are stopped after *patience* seconds, by default after ten minutes.
+    The searches of all targets together are stopped after *patience* seconds of CPU time, by default after ten minutes.
     """
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    end = time.thread_time() + (PATIENCE if patience is None else patience)
     resolutions: list[Resolution] = []
     chosen: dict[str, str] = {}
     joint = jointly(compatibilities)
@@ -67,7 +67,7 @@ def resolve_all(
             preferences=preferences,
             policy=policy,
             on_try=on_try,
-            patience=end - time.monotonic(),
+            patience=end - time.thread_time(),
         )
         resolutions.append(resolution)
         # Targets are in the order of their Pythons, so the latest choice is that of the most similar target.

@@ -8,7 +8,7 @@ from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
 from minglibc.resolve.variables import ABSENT, Edge
 
-# A shorter message is not worth a longer wait.
+# Seconds of CPU time; a shorter message is not worth a longer wait.
 _PATIENCE = 0.3
 
 
@@ -30,10 +30,10 @@ def _edges(incompatibilities: Iterable[Incompatibility]) -> list[Edge]:
 
 def _core(incompatibilities: list[Incompatibility], domains: Sequence[int]) -> list[Incompatibility]:
     """A part of *incompatibilities* that has no solution either; a smallest one where time allows."""
-    end = time.monotonic() + _PATIENCE
+    end = time.thread_time() + _PATIENCE
     core = incompatibilities
     for incompatibility in reversed(incompatibilities):
-        if time.monotonic() > end:
+        if time.thread_time() > end:
             break
         if incompatibility in core:
             core = _without_solution([other for other in core if other is not incompatibility], domains) or core

@@ -7,7 +7,7 @@ from minglibc.resolve.candidates import Candidate, Dependency, Policy, Provider,
 from minglibc.resolve.passes import settle
 from minglibc.resolve.resolution import ActiveRequirement, OnTry, Resolution
 
-# A search for longer than this has run into something that no user waits for.
+# Seconds of CPU time; a longer search has run into something that no user waits for.
 PATIENCE = 600.0
 
 
@@ -23,7 +23,7 @@ def resolve(
 ) -> Resolution:
     """The wheels that serve *roots* on the compatibility's target, *preferences* (name → version) first; raises Unresolvable.
 
-    A search that takes longer than *patience* seconds is stopped.
+    A search that takes more than *patience* seconds of CPU time is stopped.
     """
     provider = Provider(index, compatibility, preferences=preferences or {}, policy=policy)
     by_parent = provider.roots(roots)

@@ -11,13 +11,21 @@ from minglibc.resolve.resolution import Resolution, Unresolvable
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
 MOST_TRIES = 40
-# Seconds of processor; and for all tries together, with the network.
-_WORK = 1.0
-PATIENCE = 10.0
-_PATIENCE_OF_ONE = 3.0
+# Seconds of CPU time for all tries and for one: what is suggested must not depend on the load of the machine.
+_WORK = 2.0
+_WORK_OF_ONE = 1.0
+# Seconds of waiting, with an index that is too slow for suggestions.
+_LONGEST_WAIT = 60.0
 _MOST_OFFERS = 4
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
+
+
+class Offers(NamedTuple):
+    """The changes that work; if not *complete*, others could have been tried."""
+
+    texts: tuple[str, ...] = ()
+    complete: bool = True
 
 
 class Proposal(NamedTuple):
@@ -38,23 +46,25 @@ def offers(
     targets: Sequence[Target],
     policy: Policy,
     attempt: Callable[[Proposal, float], Sequence[Resolution] | None],
-) -> list[str]:
+) -> Offers:
     """The changes that work, each kind's smallest first.
 
-    *attempt* resolves a proposal for all its targets in so many seconds, or returns None.
+    *attempt* resolves a proposal for all its targets in so many seconds of CPU time, or returns None.
     """
-    end, work = time.monotonic() + PATIENCE, time.process_time() + _WORK
+    end, latest = time.thread_time() + _WORK, time.monotonic() + _LONGEST_WAIT
     working: list[str] = []
     settled: set[str] = set()
     tries = 0
     for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
         if proposal.kind in settled or (proposal.kind == "both" and working):
             continue
-        patience = end - time.monotonic()
-        if tries == MOST_TRIES or len(working) == _MOST_OFFERS or patience < 0 or time.process_time() > work:
+        if len(working) == _MOST_OFFERS:
             break
+        patience = end - time.thread_time()
+        if tries == MOST_TRIES or patience < 0 or time.monotonic() > latest:
+            return Offers(tuple(working), complete=False)
         tries += 1
-        answers = attempt(proposal, min(patience, _PATIENCE_OF_ONE))
+        answers = attempt(proposal, min(patience, _WORK_OF_ONE))
         if answers is not None:
             working.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
@@ -62,7 +72,7 @@ def offers(
             else:
                 # Where loosening a requirement helps, dropping one is not suggested.
                 settled.add("drop")
-    return working
+    return Offers(tuple(working))
 
 
 def _locks(names: Iterable[str], answers: Sequence[Resolution]) -> str:
