@@ -12,12 +12,13 @@ from minglibc.index.credentials import Credentials, without_credentials
 from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:
+    from minglibc.config.index_settings import IndexSettings
     from minglibc.lock.reader import Lock
     from minglibc.resolve.prefetch import Speculation
 
 
 def open_index(
-    settings: Settings | None,
+    settings: "Settings | IndexSettings | None",
     common: CommonOptions,
     store: Store,
     speculation: "Callable[[], Speculation]",

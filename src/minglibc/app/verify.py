@@ -7,7 +7,7 @@ from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
 from minglibc.app.session import Session
 from minglibc.audit.binaries import Binaries
-from minglibc.audit.rules import ABOVE_CAP, Binary, Kind, audit
+from minglibc.audit.rules import Binary, need_above
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.index.downloads import Wheelhouse
@@ -115,9 +115,9 @@ def _needs_above_cap(
     for resolution in resolutions:
         target = resolution.target
         for wheel in resolution.artifacts.values():
-            for finding in audit(binaries.get(wheel.filename, ()), [target.architecture], target.cap, cpu):
-                if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU:
-                    needs.setdefault(wheel.filename, f"{finding.path} needs {finding.version or finding.library}")
+            need = need_above(binaries.get(wheel.filename, ()), [target.architecture], target.cap, cpu)
+            if need:
+                needs.setdefault(wheel.filename, need)
     return needs
 
 

@@ -36,7 +36,7 @@ class Binaries:
 
     def of_files(self, files: Sequence[LockedFile], source: WheelSource) -> dict[str, list[Binary]]:
         """The binaries of each of *files* by file name; only files that are not in the cache are fetched."""
-        cached = {file.filename: self._cached(file) for file in files}
+        cached = {file.filename: self.cached(file) for file in files}
         missing = [file for file in files if cached[file.filename] is None]
         paths = source.fetch(missing) if missing else {}
         for file in missing:
@@ -44,7 +44,8 @@ class Binaries:
             self._store_binaries(file, binaries)
         return {filename: binaries for filename, binaries in cached.items() if binaries is not None}
 
-    def _cached(self, file: LockedFile) -> list[Binary] | None:
+    def cached(self, file: LockedFile) -> list[Binary] | None:
+        """The binaries of *file*, None if the cache does not have them."""
         entry = self._store.read(_KIND, _cache_name(file))
         if entry is None:
             return None

@@ -151,6 +151,14 @@ def audit(
     return sorted(findings, key=lambda finding: (finding.distribution, finding.path, order.index(finding.kind)))
 
 
+def need_above(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0]) -> str:
+    """What *binaries* need beyond *cap* or beyond the level *cpu*, with the first path that needs it; empty if nothing."""
+    for finding in audit(binaries, architectures, cap, cpu):
+        if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU:
+            return f"{finding.path} needs {finding.version or finding.library}"
+    return ""
+
+
 def tally(binaries: Iterable[Binary], architectures: Iterable[str]) -> Tally:
     """How many of *binaries* an audit for *architectures* checks, and how many it skips."""
     architectures = frozenset(architectures)

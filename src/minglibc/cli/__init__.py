@@ -24,6 +24,7 @@ COMMANDS = {
     "tree": "Show the dependency tree",
     "export": "Export the lock to requirements.txt or CycloneDX",
     "bundle": "Create a folder that installs without network access",
+    "serve": "Serve an index that has only the files within a cap",
     "tags": "List the wheel tags that the cap allows",
     "cache": "Show the cache's location or size, or clear it",
 }

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
 from minglibc.config.settings import INDEX_FORMATS, INDEX_KEYS, NamedIndex, PathSource
+from minglibc.config.toml_file import load
+from minglibc.errors import SettingsError
 from minglibc.model.requirements import normalize_name
 from minglibc.model.urls import display_url
 
@@ -14,6 +16,28 @@ _URL = (
     r"(?i:https?)://(?P<credentials>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(?::[0-9]{1,5})?(?:/[^?#\s@]*)?"
 )
 _URL_EXPECTED = 'expected a URL such as "https://index.example.invalid/simple", without # or ?; in a password, write / as %2F, ? as %3F, # as %23, and @ as %40'
+
+
+class IndexSettings(NamedTuple):
+    """The indexes of a project, without its other settings."""
+
+    index_url: str | None = None
+    indexes: tuple[NamedIndex, ...] = ()
+    sources: Mapping[str, str] = {}
+    warnings: tuple[str, ...] = ()
+
+
+def read_index_settings(text: str, name: str) -> IndexSettings:
+    """The indexes in the *text* of pyproject.toml; raises one SettingsError that lists every mistake in them."""
+    problems = Problems(text, {})
+    table = load(text.removeprefix("\ufeff"), name)
+    own = problems.table(problems.table(table, "tool", "tool"), "minglibc", "tool.minglibc")
+    url, indexes = parse_index_url(problems, own), parse_indexes(problems, own)
+    pinned, _ = parse_sources(problems, own, indexes)
+    if problems.messages:
+        lines = "\n".join(f"  {message}" for message in dict.fromkeys(problems.messages))
+        raise SettingsError(f"{name} is invalid:\n{lines}", hint=problems.hint)
+    return IndexSettings(url, indexes, pinned, tuple(dict.fromkeys(problems.warnings)))
 
 
 def parse_index_url(problems: Problems, table: Mapping[str, Any]) -> str | None:

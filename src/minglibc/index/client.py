@@ -105,6 +105,20 @@ class Index:
         plain = self.credentials.take(url)
         return plain if plain.endswith("/") or plain in self._flat else plain + "/"
 
+    def indexes_of(self, name: str) -> Sequence[str]:
+        """The URLs of the indexes that may have project *name*, in their order; the first that has it is its only one."""
+        return self._pins.get(name, self._indexes)
+
+    @property
+    def bases(self) -> Sequence[str]:
+        """The URLs of all indexes, those that packages are pinned to included."""
+        pinned = (base for bases in self._pins.values() for base in bases)
+        return tuple(dict.fromkeys((*self._indexes, *pinned)))
+
+    def is_flat(self, base: str) -> bool:
+        """Whether the index at *base* is one page with the files of all projects."""
+        return base in self._flat
+
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
         self._receive()
@@ -165,7 +179,7 @@ class Index:
 
     def _request_page(self, name: str) -> None:
         if name not in self._pages and not self._is_requested(("page", name)):
-            self._request_from(self._pins.get(name, self._indexes), name)
+            self._request_from(self.indexes_of(name), name)
 
     def _request_from(self, indexes: Sequence[str], name: str) -> None:
         """Use the page of *name* from the first of *indexes* that has it, or request it."""
@@ -194,12 +208,12 @@ class Index:
             )
             return
         base = indexes[0]
-        folder = self._folder(base) if is_stored else ""
+        folder = self.folder_of(base) if is_stored else ""
         etag = cached.entry.head["etag"] if cached is not None and cached.page is not None else ""
         alternative = ""
         if len(indexes) == 1 and base.endswith("/simple/"):
             alternative = f"{base.removesuffix('simple/')}pypi/{name}/json"
-        if base in self._flat:
+        if self.is_flat(base):
             method, arguments = "flat_page", {"url": base, "name": name}
         else:
             page = {"url": f"{base}{name}/", "name": name, "etag": etag, "folder": folder, "alternative": alternative}
@@ -222,7 +236,7 @@ class Index:
         return self._cached[base, name]
 
     def _read_page(self, base: str, name: str) -> _CachedPage | None:
-        entry = self._store.read(self._folder(base), name)
+        entry = self._store.read(self.folder_of(base), name)
         if entry is None:
             return None
         try:
@@ -233,7 +247,7 @@ class Index:
         except (ValueError, TypeError, KeyError):
             return None
 
-    def _folder(self, base: str) -> str:
+    def folder_of(self, base: str) -> str:
         """Where the cache keeps the pages of the index at *base*."""
         if base not in self._folders:
             self._folders[base] = f"pages/{hexdigest(base.encode())[:16]}"
@@ -242,7 +256,7 @@ class Index:
     def _key(self, wheel: Artifact) -> str:
         """The identity of a wheel's metadata: its own hash, which the wheels of a release share, else the wheel and its index."""
         # Metadata of its own file is not proven by the wheel's hash: another index may have lied about both.
-        return wheel.metadata or f"{wheel.hash or wheel.url}@{self._folder(self.homes.get(wheel.name, self.url))}"
+        return wheel.metadata or f"{wheel.hash or wheel.url}@{self.folder_of(self.homes.get(wheel.name, self.url))}"
 
     def _request_metadata(self, wheel: Artifact) -> None:
         key = self._key(wheel)
@@ -321,7 +335,7 @@ class Index:
             self._pages[name] = self._not_found(name, base)
         else:
             entry = {"etag": "", "max-age": fetched.entry["max-age"], "page": None}
-            self._store.write(self._folder(base), name, entry)
+            self._store.write(self.folder_of(base), name, entry)
             self._request_from(indexes[1:], name)
 
     def _use_stored(self, base: str, name: str, indexes: Sequence[str]) -> None:
@@ -337,16 +351,16 @@ class Index:
         """Write a page that was fetched to the cache, or mark it as fresh there, and add it."""
         if fetched.page is not None:
             self.fetched += 1
-            self._store.write_page(self._folder(base), fetched.page, fetched.entry)
+            self._store.write_page(self.folder_of(base), fetched.page, fetched.entry)
             self._add_page(fetched.page, base)
             return
         cached = self._cached_page(base, name)
         assert cached is not None
         assert cached.page is not None
         if cached.entry.head["max-age"] == fetched.entry["max-age"]:
-            self._store.confirm(self._folder(base), name)
+            self._store.confirm(self.folder_of(base), name)
         else:
-            self._store.write_page(self._folder(base), cached.page, fetched.entry)
+            self._store.write_page(self.folder_of(base), cached.page, fetched.entry)
         self._add_page(cached.page, base)
 
     def _receive_metadata(self, wheel: Artifact, metadata: CoreMetadata | Exception) -> None:

@@ -35,6 +35,10 @@ def _no_headers(_url: str) -> Mapping[str, str]:
     return {}
 
 
+def _is_any(_url: str) -> bool:
+    return True
+
+
 class Request(NamedTuple):
     """A GET, and how its errors begin and what they advise."""
 
@@ -50,6 +54,8 @@ class Request(NamedTuple):
     retried: frozenset[int] = _RETRIED
     # The credentials for another host that this one redirects to.
     redirect_headers: Callable[[str], Mapping[str, str]] = _no_headers
+    # Whether a URL may be requested: this one, or one that it redirects to.
+    is_allowed: Callable[[str], bool] = _is_any
 
     @property
     def name(self) -> str:
@@ -141,6 +147,10 @@ class Connection:
         """The response after redirects, its body not yet read; credentials are not sent to another host."""
         url, headers = asked.url, {**_HEADERS, **asked.headers}
         for _ in range(MAX_REDIRECTS + 1):
+            if not asked.is_allowed(url):
+                raise IndexAnswerError(
+                    f"{asked.name}: {display_url(url)} is on none of the hosts that requests are allowed to"
+                )
             request = httpx.Request("GET", url, headers=headers, extensions=self._extensions)
             response = self._send(request)
             if not response.has_redirect_location:

@@ -61,7 +61,7 @@ class Credentials:
             user = os.environ.get(variable(name, "USERNAME"), user)
             override = os.environ.get(variable(name, "PASSWORD"))
             password, colon = (password, colon) if override is None else (override, ":")
-        origin = _origin(plain)
+        origin = origin_of(plain)
         self._add_plain_urls()
         self._indexes.setdefault(origin, (name, plain))
         if colon:
@@ -74,14 +74,14 @@ class Credentials:
     def _add_plain_urls(self) -> None:
         """Parse the URLs without credentials, which is only needed to look them up."""
         for url in self._plain_urls:
-            self._indexes.setdefault(_origin(url), ("", url))
+            self._indexes.setdefault(origin_of(url), ("", url))
         self._plain_urls.clear()
 
     def headers(self, url: str) -> dict[str, str]:
         """The Authorization header for *url*, if its host has credentials."""
         if not self._known and not self._users and not self._machines():
             return {}
-        origin = _origin(url)
+        origin = origin_of(url)
         with self._lock:
             known = self._known.get(origin)
             if known is None:
@@ -90,17 +90,17 @@ class Credentials:
 
     def redirect_headers(self, url: str) -> dict[str, str]:
         """The Authorization header for *url*, which another host redirected to: only netrc's own entry for that host."""
-        login, password = self._machines().get(_origin(url)[1], ("", ""))
+        login, password = self._machines().get(origin_of(url)[1], ("", ""))
         if not password:
             return {}
         with self._lock:
-            self._known.setdefault(_origin(url), _basic(login, password))
+            self._known.setdefault(origin_of(url), _basic(login, password))
         return {"Authorization": _basic(login, password)}
 
     def advice(self, url: str) -> str:
         """How to set the credentials for the server of *url*, which requires them or has rejected them."""
         self._add_plain_urls()
-        origin = _origin(url)
+        origin = origin_of(url)
         name, _ = self._indexes.get(origin, ("", ""))
         options = [f"netrc (machine {origin[1]})"]
         if name:
@@ -203,7 +203,8 @@ def without_credentials(url: str) -> str:
     return Credentials().take(url)
 
 
-def _origin(url: str) -> Origin:
+def origin_of(url: str) -> Origin:
+    """The origin of *url*; empty where it is invalid."""
     from urllib.parse import urlsplit  # noqa: PLC0415  3 ms; most URLs have no credentials
 
     try:

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import new as new_hash
 from hashlib import sha256
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from minglibc.index.html_page import FlatPage
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+# No page, or none in a format that was requested.
+_ABSENT = frozenset((404, 406, 410))
 # After so many wheels in a row whose metadata files are missing, no others are requested from an index that lists none.
 _MAX_MISSING = 3
 
@@ -36,8 +38,15 @@ class PageStore(Protocol):
 class Fetcher:
     """Sends requests in the worker thread that calls it; *pages* writes them to the cache."""
 
-    def __init__(self, credentials: Credentials, pages: PageStore | None = None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        pages: PageStore | None = None,
+        *,
+        is_allowed: Callable[[str], bool] = lambda _url: True,
+    ) -> None:
         self._credentials = credentials
+        self._is_allowed = is_allowed
         self._pages = pages
         self._missing_metadata = 0
         # Flat indexes: one page for all projects, fetched once.
@@ -48,15 +57,22 @@ class Fetcher:
         """The result of *call*."""
         return getattr(self, call.method)(connection, **call.arguments)
 
-    def _get(
+    def get(
         self, connection: Connection, url: str, headers: Mapping[str, str] = {}, *, decompress: bool = True
     ) -> Response:
-        response = connection.read(self._request(url, headers))
+        """The response to a GET with credentials, whatever its status."""
+        response = connection.read(self.request(url, headers))
         return decompressed(response) if decompress else response
 
-    def _request(self, url: str, headers: Mapping[str, str] = {}) -> Request:
+    def request(self, url: str, headers: Mapping[str, str] = {}) -> Request:
+        """A GET of *url* with the credentials of its host."""
         credentials = self._credentials
-        return Request(url, {**credentials.headers(url), **headers}, redirect_headers=credentials.redirect_headers)
+        return Request(
+            url,
+            {**credentials.headers(url), **headers},
+            redirect_headers=credentials.redirect_headers,
+            is_allowed=self._is_allowed,
+        )
 
     def _unexpected(self, response: Response, what: str) -> IndexAnswerError:
         hints = {
@@ -77,22 +93,27 @@ class Fetcher:
 
         *alternative* is a URL of the project JSON API, which replaces a missing page.
         """
-        headers = {"Accept": ACCEPT, "If-None-Match": etag} if etag else {"Accept": ACCEPT}
-        response = self._get(connection, url, headers, decompress=False)
-        if response.status == 304 and etag:
+        response = self.page_response(connection, url, name, etag=etag)
+        if response.status == 304:
             return FetchedPage({"etag": etag, "max-age": max_age(response)}, is_unchanged=True)
-        if response.status in {404, 406, 410}:
+        if response.status in _ABSENT:
             replacement = self._project_json(connection, alternative, name) if alternative else None
             entry = validators(response)
-            return replacement or FetchedPage(entry, is_absent=True, refusal=_no_format(response))
-        if response.status != 200:
-            raise self._unexpected(response, f"the page of {name}")
+            return replacement or FetchedPage(entry, is_absent=True, refusal=no_format(response))
         if folder and self._pages is not None:
             self._pages.store(("page", name), response, folder, name)
             return None
         from minglibc.index.pages import read_page  # noqa: PLC0415  msgspec takes 10 ms; the page worker has imported it
 
         return FetchedPage(validators(response), read_page(response, name))
+
+    def page_response(self, connection: Connection, url: str, name: str, *, etag: str = "") -> Response:
+        """The response for the page of *name*, as it was sent: the page, that it is unchanged since *etag*, or that there is none."""
+        headers = {"Accept": ACCEPT, "If-None-Match": etag} if etag else {"Accept": ACCEPT}
+        response = self.get(connection, url, headers, decompress=False)
+        if response.status == 200 or response.status in _ABSENT or (response.status == 304 and etag):
+            return response
+        raise self._unexpected(response, f"the page of {name}")
 
     def flat_page(self, connection: Connection, url: str, name: str) -> FetchedPage:
         """The files of *name* on the flat index at *url*."""
@@ -106,13 +127,13 @@ class Fetcher:
     def _fetch_flat(self, connection: Connection, url: str) -> "tuple[Mapping[str, Any], FlatPage]":
         from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  few indexes are flat
 
-        response = self._get(connection, url, {"Accept": "text/html"})
+        response = self.get(connection, url, {"Accept": "text/html"})
         if response.status != 200:
             raise self._unexpected(response, "its page of files")
         return validators(response), read_flat_page(response)
 
     def _project_json(self, connection: Connection, url: str, name: str) -> FetchedPage | None:
-        response = self._get(connection, url)
+        response = self.get(connection, url)
         if response.status != 200:
             return None
         from minglibc.index.json_page import read_project_json  # noqa: PLC0415  seldom needed
@@ -128,7 +149,7 @@ class Fetcher:
         return _parsed(self._wheel_metadata(connection, wheel))
 
     def _sdist_metadata(self, connection: Connection, sdist: Sdist) -> CoreMetadata:
-        response = self._get(connection, metadata_url(sdist.url))
+        response = self.get(connection, metadata_url(sdist.url))
         if response.status != 200:
             raise DynamicMetadata(f"the index does not serve the metadata of {sdist.filename}")
         _check_hash(response.body, sdist.metadata or "", f"{sdist.filename}.metadata")
@@ -157,12 +178,12 @@ class Fetcher:
         if wheel.metadata is None:
             try:
                 # Every status is an answer, and none is worth a retry.
-                response = decompressed(connection.read(self._request(url)._replace(retries=0, retried=frozenset())))
+                response = decompressed(connection.read(self.request(url)._replace(retries=0, retried=frozenset())))
             except MinglibcError:
                 return None
             is_metadata = response.status == 200 and _is_metadata(response.body)
             return response.body if is_metadata else None
-        response = self._get(connection, url)
+        response = self.get(connection, url)
         if response.status == 200 and (wheel.metadata or _is_metadata(response.body)):
             _check_hash(response.body, wheel.metadata, f"{wheel.filename}.metadata")
             return response.body
@@ -174,7 +195,7 @@ class Fetcher:
         self, connection: Connection, wheel: Artifact, start: int | None, stop: int | None
     ) -> tuple[int, int, bytes]:
         span = f"bytes=-{stop}" if start is None else f"bytes={start}-{(stop or 0) - 1}"
-        response = self._get(connection, wheel.url, {"Range": span, "Accept-Encoding": "identity"})
+        response = self.get(connection, wheel.url, {"Range": span, "Accept-Encoding": "identity"})
         if response.status == 206:
             sent = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             if sent is None:
@@ -190,7 +211,7 @@ class Fetcher:
 
     def digest(self, connection: Connection, wheel: Artifact) -> str:
         """The SHA-256 of *wheel*, which is downloaded for it."""
-        response = self._get(connection, wheel.url, {"Accept-Encoding": "identity"})
+        response = self.get(connection, wheel.url, {"Accept-Encoding": "identity"})
         if response.status != 200:
             raise self._unexpected(response, wheel.filename)
         if not isinstance(wheel, Sdist):
@@ -237,7 +258,7 @@ def _check_hash(body: bytes, expected: str, what: str) -> None:
         )
 
 
-def _no_format(response: Response) -> IndexAnswerError | None:
+def no_format(response: Response) -> IndexAnswerError | None:
     """The error of an index that has a page, but in no format that minglibc accepts."""
     if response.status != 406:
         return None

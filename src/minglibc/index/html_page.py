@@ -34,8 +34,9 @@ class _LinkParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.files: list[File] = []
-        self.version = "1.0"
         self.base = ""
+        # The contents of <meta> by their names (PEP 629, 708, 792).
+        self.metas: dict[str, list[str]] = {}
         self._cost = 0
         self._values = 0
 
@@ -75,8 +76,9 @@ class _LinkParser(HTMLParser):
                 self.files.append(file)
         elif tag == "base" and attributes.get("href"):
             self.base = attributes["href"]
-        elif tag == "meta" and attributes.get("name") == "pypi:repository-version":
-            self.version = attributes.get("content", "1.0")
+        elif tag == "meta" and attributes.get("name", "").startswith("pypi:"):
+            self._values += sum(map(sys.getsizeof, attributes.values()))
+            self.metas.setdefault(attributes["name"], []).append(attributes.get("content", ""))
 
 
 def _linked_file(attributes: Mapping[str, str]) -> File:
@@ -89,6 +91,8 @@ def _linked_file(attributes: Mapping[str, str]) -> File:
         requires_python=attributes.get("data-requires-python"),
         yanked=(attributes["data-yanked"] or True) if "data-yanked" in attributes else False,
         core_metadata=None if metadata is None else metadata != "false" and (_hashes(metadata) or True),
+        gpg_sig={"true": True, "false": False}.get(attributes.get("data-gpg-sig", "")),
+        provenance=attributes.get("data-provenance"),
     )
 
 
@@ -101,9 +105,10 @@ def _parse(response: Response) -> _LinkParser:
     parser = _LinkParser()
     with parsing(response):
         parser.read(response.body)
-    if parser.version.partition(".")[0] != "1":
+    version = parser.metas.get("pypi:repository-version", ["1.0"])[-1]
+    if version.partition(".")[0] != "1":
         raise IndexAnswerError(
-            f"{display_url(response.url)}: the index uses version {printable(parser.version)} of the Simple API; minglibc supports 1.x"
+            f"{display_url(response.url)}: the index uses version {printable(version)} of the Simple API; minglibc supports 1.x"
         )
     return parser
 
@@ -121,17 +126,40 @@ def _has_mark(body: bytes, marks: Sequence[bytes]) -> bool:
     return any(mark in text for mark in marks)
 
 
-def read_html(response: Response, name: str) -> ProjectPage:
-    """The page of project *name* in an HTML response; raises IndexAnswerError where it is not an index page."""
+class LinkPage(NamedTuple):
+    """The files of an HTML page, the URL that theirs are relative to, and the contents of its <meta> elements by name."""
+
+    files: Sequence[File]
+    base_url: str
+    metas: Mapping[str, Sequence[str]]
+
+    def meta(self, name: str, default: str = "") -> str:
+        """The content of the last <meta> of that *name*."""
+        return self.metas.get(name, [default])[-1]
+
+
+def read_links(response: Response) -> LinkPage:
+    """The links and <meta> elements of an HTML response; raises IndexAnswerError where it is not an index page."""
     parser = _parse(response)
-    with parsing(response):
-        page = reduce_files(name, parser.files, base_url=_base_url(parser, response))
-    if not len(page.versions) and not page.skipped and not _has_mark(response.body, _MARKS):
+    if not parser.files and not _has_mark(response.body, _MARKS):
         raise IndexAnswerError(
             f"{display_url(response.url)}: {_NO_FILES}",
             hint="check index-url and whether the network requires a login",
         )
-    return page
+    return LinkPage(parser.files, _base_url(parser, response), parser.metas)
+
+
+def read_html(response: Response, name: str) -> ProjectPage:
+    """The page of project *name* in an HTML response; raises IndexAnswerError where it is not an index page."""
+    page = read_links(response)
+    with parsing(response):
+        return reduce_files(
+            name,
+            page.files,
+            base_url=page.base_url,
+            status=printable(page.meta("pypi:project-status", "active")),
+            status_reason=page.meta("pypi:project-status-reason"),
+        )
 
 
 class FlatPage(NamedTuple):

@@ -31,31 +31,35 @@ class RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     dist_info_metadata: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Meta(msgspec.Struct, rename="kebab"):
+class Meta(msgspec.Struct, rename="kebab"):
+    """The version of the Simple API (PEP 629)."""
+
     api_version: str = "1.0"
 
 
-class _Status(msgspec.Struct):
+class Status(msgspec.Struct):
+    """The status of a project (PEP 792)."""
+
     status: str = "active"
     reason: str | None = None
 
 
-class _Page(msgspec.Struct, rename="kebab", kw_only=True):
+class Page(msgspec.Struct, rename="kebab", kw_only=True):
     """A project page (PEP 691, 629, 792)."""
 
     name: str = ""
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-    project_status: _Status = msgspec.field(default_factory=_Status)
+    meta: Meta = msgspec.field(default_factory=Meta)
+    project_status: Status = msgspec.field(default_factory=Status)
     files: list[RawFile]
 
 
-_page_decoder = msgspec.json.Decoder(_Page)
+_page_decoder = msgspec.json.Decoder(Page)
 
 
 def read_json(response: Response, name: str) -> ProjectPage:
     """The page of project *name* in a decompressed JSON response."""
-    page = _decoded(_page_decoder, response)
-    _check_project(page, response, name)
+    page = decoded(_page_decoder, response)
+    check_project(page, response, name)
     return reduce_files(
         name,
         page.files,
@@ -65,7 +69,7 @@ def read_json(response: Response, name: str) -> ProjectPage:
     )
 
 
-def _check_project(page: _Page, response: Response, name: str) -> None:
+def check_project(page: Page, response: Response, name: str) -> None:
     """Raise IndexAnswerError for a page of another project, or of an unknown version of the Simple API."""
     major = page.meta.api_version.partition(".")[0]
     if major != "1":
@@ -76,7 +80,8 @@ def _check_project(page: _Page, response: Response, name: str) -> None:
         raise IndexAnswerError(f"{display_url(response.url)}: the page is for another project, {page.name!r}")
 
 
-def _decoded(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
+def decoded(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
+    """The JSON of a decompressed *response*; raises IndexAnswerError where it is none, or has too many tables."""
     # Each file has up to three; entries need ten times the memory of the shortest JSON.
     if len(response.body) > _MAX_TABLES and response.body.count(b"{") > _MAX_TABLES:
         raise IndexAnswerError(f"{display_url(response.url)}: the page has too many files")
@@ -118,7 +123,7 @@ def read_project_json(response: Response, name: str) -> ProjectPage:
 
 
 def _read_project_json(response: Response, name: str) -> ProjectPage:
-    project = _decoded(_project_decoder, response)
+    project = decoded(_project_decoder, response)
     files = [
         File(
             filename=file.filename,

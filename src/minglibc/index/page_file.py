@@ -14,7 +14,7 @@ HTML_TYPES = frozenset(("application/vnd.pypi.simple.v1+html", "text/html"))
 
 
 class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
-    """An entry of ``files`` (PEP 691, 700, 714)."""
+    """An entry of ``files`` (PEP 691, 700, 714, 740)."""
 
     filename: str
     url: str
@@ -25,6 +25,8 @@ class File(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     yanked: bool | str = False
     core_metadata: bool | Mapping[str, str] | None = None
     dist_info_metadata: bool | Mapping[str, str] | None = None
+    gpg_sig: bool | None = None
+    provenance: str | None = None
 
 
 @contextmanager

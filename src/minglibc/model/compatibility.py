@@ -6,9 +6,8 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 from minglibc.model import versions
-from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, printable
-from minglibc.model.platform_tags import FOREIGN_PLATFORMS, expand_tags, needed_libc
+from minglibc.model.platform_tags import FOREIGN_PLATFORMS, architecture_of, expand_tags, needed_libc
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, Target, compatible_tags, tag_ranks
 from minglibc.model.urls import display_url, is_valid_host
@@ -246,7 +245,7 @@ class TargetCompatibility:
                     return Rejection(Reason.REQUIRES_PYTHON, file.requires_python)
             except ValueError as error:
                 return Rejection(Reason.UNUSABLE, f"its Requires-Python {error}")
-        if not file.is_local and (problem := _url_problem(file.url)):
+        if not file.is_local and (problem := url_problem(file.url)):
             return Rejection(Reason.UNUSABLE, problem)
         # A file without a hash is checked when its hash is known.
         if self._is_listed is not None and file.hash and not self._is_listed(file):
@@ -269,7 +268,7 @@ class TargetCompatibility:
         interpreters, abis, platforms = tags.split("-")
         pairs = {f"{interpreter}-{abi}" for interpreter in interpreters.split(".") for abi in abis.split(".")}
         if not pairs & _pairs(self.target):
-            return Rejection(Reason.INTERPRETER, _interpreters(interpreters, abis))
+            return Rejection(Reason.INTERPRETER, interpreter_names(interpreters, abis))
         return _explain_platforms(platforms, self.target.architecture, self.target.cap.libc)
 
     def best(self, page: ProjectPage, index: int, *, yanked: bool = False) -> Artifact | None:
@@ -365,7 +364,7 @@ def _nearness(rejection: Rejection) -> tuple[Any, ...]:
 _HIGHEST_PORT = 65_535
 
 
-def _url_problem(url: str) -> str:
+def url_problem(url: str) -> str:
     """Why a lock can't have *url*; empty if it can."""
     if not url.startswith(("https://", "http://")):
         return f"its URL {display_url(url)} is not http(s)"
@@ -408,15 +407,16 @@ def _pairs(target: Target) -> frozenset[str]:
 
 @cache
 def _explain_platforms(platforms: str, architecture: str, libc: str) -> Rejection:
-    return min((_explain_platform(platform, architecture, libc) for platform in platforms.split(".")), key=_nearness)
+    return min((explain_platform(platform, architecture, libc) for platform in platforms.split(".")), key=_nearness)
 
 
-def _explain_platform(platform: str, wanted: str, libc: str) -> Rejection:
+def explain_platform(platform: str, wanted: str, libc: str) -> Rejection:
+    """Why a machine of the architecture *wanted* with the C library *libc* can't have a platform that it has no tag for."""
     if platform == "any":
         return Rejection(Reason.INTERPRETER, "another Python")
     if platform.startswith(FOREIGN_PLATFORMS):
         return Rejection(Reason.SYSTEM, _system(platform))
-    architecture = next((a for a in sorted(ARCHITECTURES, key=len, reverse=True) if platform.endswith("_" + a)), "")
+    architecture = architecture_of(platform)
     if architecture != wanted:
         return Rejection(Reason.ARCHITECTURE, architecture or platform)
     needs = needed_libc(platform)
@@ -434,7 +434,8 @@ def _system(platform: str) -> str:
 
 
 @cache
-def _interpreters(interpreters: str, abis: str) -> str:
+def interpreter_names(interpreters: str, abis: str) -> str:
+    """The interpreters of a tag set, as messages name them."""
     if abis.startswith(("cp3", "none")) and interpreters.startswith(("cp3", "py")):
         suffix = "t" if abis.endswith("t") else ""
         return printable(

@@ -4,10 +4,12 @@ import re
 from functools import lru_cache
 from itertools import product
 
+from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.limits import MAX_TAGS
 from minglibc.model.targets import LEGACY_NAMES, Cap, GlibcVersion, MuslVersion
 
 FOREIGN_PLATFORMS = ("win", "macosx", "android", "ios", "pyodide", "emscripten", "wasi", "freebsd", "cygwin", "mingw")
+_LONGEST_FIRST = sorted(ARCHITECTURES, key=len, reverse=True)
 # PEP 600 and 656; bounded, because tags of installed distributions are not validated.
 # Compiled on first use: the target's own tags are compared as they are.
 _PERENNIAL = r"(many|musl)linux_([0-9]{1,4})_([0-9]{1,4})_."
@@ -20,6 +22,11 @@ def needed_libc(platform: str) -> Cap | None:
         return MuslVersion(*version) if perennial[1] == "musl" else GlibcVersion(*version)
     name = platform.partition("_")[0]
     return next((GlibcVersion(2, minor) for minor, legacy in LEGACY_NAMES.items() if legacy == name), None)
+
+
+def architecture_of(platform: str) -> str:
+    """The architecture at the end of a Linux tag; empty if it is unknown."""
+    return next((name for name in _LONGEST_FIRST if platform.endswith(f"_{name}")), "")
 
 
 def lowest_libcs(tag_set: str) -> dict[str, Cap]:

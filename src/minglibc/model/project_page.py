@@ -275,10 +275,27 @@ class _Releases:
         return self._release(project, version)
 
     def _release(self, project: str, version: str) -> list[Any] | None:
-        # packaging accepts versions surrounded by whitespace; no valid file name has any.
-        is_valid = normalize_name(project) == self.name and version == version.strip()
-        canonical = versions.normalize(version) if is_valid else None
+        canonical = _version(project, version, self.name)
         return None if canonical is None else self.by_version.setdefault(canonical, [])
+
+
+def version_in(filename: str, name: str) -> str | None:
+    """The version in the file name of a wheel or source distribution of *name*; None if it is invalid or another project's."""
+    if not is_filename(filename):
+        return None
+    if not filename.endswith(".whl"):
+        return _version(*split_sdist(filename), name)
+    stem, *tags = filename[:-4].rsplit("-", 3)
+    if len(tags) < 3 or any("!" in tag for tag in tags) or _is_foreign(tags[-1]) is None:
+        return None
+    return _version(*_split_stem(stem), name)
+
+
+def _version(project: str, version: str, name: str) -> str | None:
+    """The canonical form of *version*; None if it is invalid or *project* is not *name*."""
+    # packaging accepts versions surrounded by whitespace; no valid file name has any.
+    is_valid = normalize_name(project) == name and version == version.strip()
+    return versions.normalize(version) if is_valid else None
 
 
 def project_of(filename: str) -> str:

@@ -1,0 +1,157 @@
+"""The ASGI application: paths to responses."""
+
+import hmac
+from base64 import b64decode
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
+from minglibc.serve.negotiation import accepts_gzip, has_tag, media_type
+from minglibc.serve.pages import Pages
+from minglibc.serve.rendering import Body
+from minglibc.serve.routes import Route, UnknownPath, parse_path
+from minglibc.serve.upstream import NotServed, Snapshot
+
+_METHODS = ("GET", "HEAD")
+_VARY = "Accept, Accept-Encoding"
+
+
+class Access(NamedTuple):
+    """Who may use the server."""
+
+    hosts: Collection[str] = ()
+    """The names in the Host header that are accepted; empty for all."""
+    token: str = ""
+    """The password that clients must send; empty for none."""
+    is_private: bool = False
+    """Whether shared caches must not keep responses."""
+
+
+class Application:
+    """Responds to requests with pages of the upstream indexes."""
+
+    def __init__(self, pages: Pages, access: Access) -> None:
+        self._pages = pages
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to one request, or to the start and the end of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            response = await self._respond(scope)
+            await response(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        self._pages.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _respond(self, scope: Scope) -> Response:
+        headers = Headers(scope=scope)
+        if (refusal := self._refusal(scope, headers)) is not None:
+            return refusal
+        try:
+            route = parse_path(scope["path"])
+            if route.redirect:
+                return Response(status_code=301, headers={"Location": route.redirect})
+            return await self._response(route, headers)
+        except UnknownPath as error:
+            return text(404, f"not found: {error}")
+        except MinglibcError as error:
+            return text(_status_of(error), error.message)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        """The response to a request that is not served, whatever its path."""
+        if self._access.hosts and _host_name(headers.get("host", "")) not in self._access.hosts:
+            return text(421, "this server has another host name; --allowed-host adds one")
+        if scope["method"] not in _METHODS:
+            return text(405, "only GET and HEAD are supported", {"Allow": ", ".join(_METHODS)})
+        if self._access.token and scope["path"] != "/health" and not self._is_authorized(headers):
+            return text(401, "a token is required, as the password", {"WWW-Authenticate": 'Basic realm="minglibc"'})
+        return None
+
+    def _is_authorized(self, headers: Headers) -> bool:
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                value = b64decode(value, validate=True).decode().partition(":")[2]
+            except ValueError:
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(value.encode(), self._access.token.encode())
+
+    async def _response(self, route: Route, headers: Headers) -> Response:
+        match route:
+            case Route("health"):
+                return text(200, "ok")
+            case Route("simple"):
+                return await self._simple(route, headers)
+        raise UnknownPath("there is no such page")
+
+    async def _simple(self, route: Route, headers: Headers) -> Response:
+        accepted = media_type(headers.get("accept", ""))
+        if not accepted:
+            return text(406, "pages are HTML (text/html) or JSON (application/vnd.pypi.simple.v1+json)")
+        assert route.selection is not None
+        if not route.project:
+            return self._body(await self._pages.names(accepted), headers, {})
+        served = await self._pages.page(route.project, route.selection, accepted)
+        if served is None:
+            return text(404, f"{route.project} is on none of the upstream indexes")
+        return self._body(served.body, headers, self._snapshot_headers(served.snapshot))
+
+    def _snapshot_headers(self, snapshot: Snapshot) -> dict[str, str]:
+        remaining = max(0, int(snapshot.max_age - snapshot.age())) if not snapshot.stale else 0
+        scope = "private" if self._access.is_private else "public"
+        headers = {"Cache-Control": f"max-age={remaining}, {scope}"}
+        if snapshot.serial:
+            headers["X-PyPI-Last-Serial"] = snapshot.serial
+        if snapshot.stale:
+            # RFC 9111 defines no header for this any more; that of RFC 7234 is widely understood.
+            headers["Warning"] = '111 - "Revalidation Failed"'
+            headers["X-Minglibc-Stale"] = str(int(snapshot.age()))
+        return headers
+
+    @staticmethod
+    def _body(body: Body, headers: Headers, more: Mapping[str, str]) -> Response:
+        """The response with *body*, or that it is unchanged."""
+        is_compressed = bool(body.compressed) and accepts_gzip(headers.get("accept-encoding", ""))
+        tags = (body.etag, f"{body.etag}-gzip")
+        sent = {**more, "ETag": f'"{tags[is_compressed]}"', "Vary": _VARY, "X-Content-Type-Options": "nosniff"}
+        if has_tag(headers.get("if-none-match", ""), tags):
+            return Response(status_code=304, headers=sent)
+        sent["Content-Type"] = body.content_type
+        if is_compressed:
+            sent["Content-Encoding"] = "gzip"
+        return Response(body.compressed if is_compressed else body.content, headers=sent)
+
+
+def text(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response of one line of text."""
+    return PlainTextResponse(
+        f"{message}\n",
+        status,
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def _status_of(error: MinglibcError) -> int:
+    """The status of a response that *error* prevents."""
+    statuses = {NotServed: 501, IndexAnswerError: 502, IndexUnreachable: 503}
+    return next((status for kind, status in statuses.items() if isinstance(error, kind)), 500)
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

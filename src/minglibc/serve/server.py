@@ -1,0 +1,134 @@
+"""The HTTP server, uvicorn: its limits, its socket, and how it is stopped."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from minglibc.errors import MinglibcError, SettingsError
+
+# The longest head of a request, in bytes.
+MAX_HEAD = 32 << 10
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 30
+_GRACE_SECONDS = 30
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which closes a connection whose request has too long a head: httptools has no limit."""
+
+    _head_size = 0
+    _is_in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse *data*, unless the head of the request is too long."""
+        if self._is_in_head:
+            self._head_size += len(data)
+        super().data_received(data)
+        if self._is_in_head and self._head_size > MAX_HEAD and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is complete."""
+        self._is_in_head, self._head_size = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is complete, and the head of another one may follow."""
+        self._is_in_head = True
+        super().on_message_complete()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at *host* and *port*; raises SettingsError, or MinglibcError if the port is in use."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"--host is {host!r}, which is not an address of this machine") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise MinglibcError(
+            f"can't listen at {host} port {port}: {error.strerror}", hint="choose another port with --port"
+        ) from error
+    return listener
+
+
+def origin_of_socket(listener: socket.socket) -> str:
+    """The URL of a listening socket, for clients on this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def config(application: ASGIApp, *, access_log: bool, **more: Any) -> uvicorn.Config:
+    """The configuration of uvicorn."""
+    return uvicorn.Config(
+        application,
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=_logging(),
+        access_log=access_log,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        **more,
+    )
+
+
+def _logging() -> dict[str, Any]:
+    """Logs on stderr: requests, and warnings of the server."""
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(message)s", "datefmt": "%Y-%m-%dT%H:%M:%S%z"}},
+        "handlers": {"plain": handler},
+        "loggers": {
+            "uvicorn.error": {"handlers": ["plain"], "level": "WARNING", "propagate": False},
+            "uvicorn.access": {"handlers": ["plain"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+def run(settings: uvicorn.Config, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests in progress are completed."""
+    server = uvicorn.Server(settings)
+    try:
+        server.run(sockets=[listener])
+    except (KeyboardInterrupt, SystemExit):
+        # uvicorn raises the signal again after it has stopped.
+        if not server.started:
+            raise
+
+
+@contextmanager
+def running(settings: uvicorn.Config, listener: socket.socket) -> Iterator[None]:
+    """Serve in another thread until the end of the block."""
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(_GRACE_SECONDS)
+        logging.shutdown()
