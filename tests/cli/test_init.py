@@ -14,9 +14,10 @@ from minglibc.cli.args import ArgumentParser
 from minglibc.config import parser
 from minglibc.errors import SettingsError
 from minglibc.model.targets import GlibcVersion
+from tests.support import child
+from tests.support.terminals import in_terminal
 
 HERE = f"3.{sys.version_info.minor}"
-GLIBC = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")[2]
 PYPROJECT = """\
 # ours
 [project]
@@ -43,16 +44,99 @@ def run(folder: Path, *arguments: str) -> dict[str, object]:
 
 
 def test_new_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A new pyproject.toml can be locked at once, with this machine's glibc and Python."""
+    """A new pyproject.toml can be locked at once, with the cap and this machine's Python."""
     folder = tmp_path / "my äpp"
     folder.mkdir()
-    table = run(folder)
-    assert (GLIBC, [HERE]) == (table["glibc"], table["python"])
+    table = run(folder, "--glibc", "rhel-8")
+    assert ("rhel-8", [HERE]) == (table["glibc"], table["python"])
     settings = parser.parse((folder / "pyproject.toml").read_text())
     assert ("my-pp", f">={HERE}") == (settings.project, settings.requires_python)
-    output = capsys.readouterr()
-    assert f'glibc = "{GLIBC}"' in output.out
-    assert "change it to the oldest machine's" in output.err
+    assert 'glibc = "rhel-8"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", PYPROJECT])
+def test_cap_is_required(tmp_path: Path, text: str) -> None:
+    """Without --glibc and a terminal, the error has the table of distributions, and nothing is written."""
+    if text:
+        (tmp_path / "pyproject.toml").write_text(text)
+    ran = child.run("init", "--project", str(tmp_path), variables={"COLUMNS": "60"})
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert "  2.28   AlmaLinux 8, " in ran.stderr
+    assert "ldd --version" in ran.stderr
+    table = ran.stderr.partition("hint:")[0].splitlines()[1:]
+    assert max(map(len, table)) <= 60
+    assert (["pyproject.toml"] if text else []) == os.listdir(tmp_path)
+    assert not text or text == (tmp_path / "pyproject.toml").read_text()
+
+
+def test_cap_is_asked_for(tmp_path: Path) -> None:
+    """In a terminal, the table is printed and the cap is asked for, until it is valid or the input ends."""
+    ran = in_terminal(["init", "--project", str(tmp_path)], "2\nubuntu-18.04\n")
+    assert "  2.27   JetPack 4, Ubuntu 18.04" in ran.output
+    assert "'2' is not a glibc version" in ran.output
+    assert 0 == ran.code
+    assert 'glibc = "ubuntu-18.04"' in (tmp_path / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").unlink()
+    ran = in_terminal(["init", "--project", str(tmp_path)], "\x04")
+    assert (2, []) == (ran.code, os.listdir(tmp_path))
+    assert "nothing was changed" in ran.output
+
+
+def test_requirements_file_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new project gets the requirements of requirements.in, else of requirements.txt."""
+    (tmp_path / "requirements.txt").write_text(
+        "# ours\na==1  # pinned\nb[x]>=2; python_version < '4'\n--only-binary :all:\n"
+    )
+    run(tmp_path, "--glibc", "2.17")
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
+    assert ["a==1", "b[x]>=2; python_version < '4'"] == project["dependencies"]
+    assert "Imported 2 requirements from requirements.txt" in capsys.readouterr().err
+    (tmp_path / "pyproject.toml").unlink()
+    (tmp_path / "requirements.in").write_text("c\n")
+    run(tmp_path, "--glibc", "2.17")
+    assert ["c"] == tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "advice"),
+    [
+        ("setup.py", "", "write name, version and dependencies"),
+        ("setup.cfg", "[options]\ninstall_requires =\n  a\n", 'dynamic = ["dependencies"]'),
+        ("setup.cfg", "not an ini file", 'dynamic = ["dependencies"]'),
+        ("Pipfile", "", "minglibc lock --from Pipfile.lock"),
+        ("environment.yml", "", "conda channels"),
+        ("requirements.txt", f"a==1 --hash=sha256:{'0' * 64}\n", "minglibc lock -r requirements.txt"),
+        ("requirements.txt", "-r other.txt\n", "minglibc lock -r requirements.txt"),
+        ("requirements.txt", "-e .\n", "minglibc lock -r requirements.txt"),
+        ("requirements.in", "a=1\n", "minglibc lock -r requirements.in"),
+    ],
+)
+def test_requirements_that_are_not_imported(tmp_path: Path, name: str, text: str, advice: str) -> None:
+    """A folder with other requirements gets no empty project, and the error says what to do about each file."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        run(tmp_path, "--glibc", "2.17")
+    assert f"\n  {name}: " in caught.value.message
+    assert advice in caught.value.message
+    assert [name] == os.listdir(tmp_path)
+
+
+def test_other_files_are_ignored(tmp_path: Path) -> None:
+    """A setup.cfg that only configures other tools, and files beside a pyproject.toml, do not matter."""
+    (tmp_path / "setup.cfg").write_text("[flake8]\nmax-line-length = 120\n")
+    run(tmp_path, "--glibc", "2.17")
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    (tmp_path / "setup.py").write_text("")
+    run(tmp_path, "--glibc", "2.17")
+
+
+def test_project_of_poetry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A project of Poetry only gets the table: its requirements are read where they are."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.poetry]\nname = "x"\nversion = "1"\n[tool.poetry.dependencies]\npython = "^3.9"\na = "*"\n'
+    )
+    run(tmp_path, "--glibc", "2.17", "--python", "3.9")
+    assert "before `minglibc lock`" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -91,7 +175,7 @@ def test_options_take_precedence(tmp_path: Path) -> None:
 def test_requires_python_excludes_the_running_python(tmp_path: Path) -> None:
     """If requires-python excludes the running Python, the default versions are written."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace("<3.11", "<3.11,!=" + HERE + ".*"))
-    table = run(tmp_path)
+    table = run(tmp_path, "--glibc", "2.17")
     assert list(table) == ["glibc", "python"]
     assert isinstance(table["python"], list)
     assert HERE not in table["python"]
@@ -165,7 +249,6 @@ default = true
     assert "Imported tool.uv.minimum-libc-version as glibc" in errors
     assert "Skipped tool.uv.package" in errors
     assert "Skipped tool.uv.index[0]" in errors
-    assert "this machine's version" not in errors
 
 
 def test_indexes_and_sources_of_uv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,13 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import tomlkit
 
+from minglibc.app.init_sources import ImportedRequirements, import_requirements
 from minglibc.config import files, parser, project_files, settings, toml_file
 from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
@@ -22,14 +23,20 @@ _INVALID_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_WIDTH = 80
 
 
+def _no_cap() -> str:
+    raise SettingsError("there is no cap", hint="give the glibc of the oldest machine: --glibc 2.17")
+
+
 class InitOptions(NamedTuple):
-    """The project, and settings that are otherwise taken from other tools or from this machine."""
+    """The project, and settings that are otherwise taken from other tools."""
 
     project: str | None = None
     glibc: str | None = None
     musl: str | None = None
     python: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    choose_glibc: Callable[[], str] = _no_cap
+    """The glibc of the oldest machine, if neither an option nor the settings of another tool name a cap."""
 
     @property
     def caps(self) -> dict[str, str]:
@@ -45,15 +52,15 @@ class InitOutcome(NamedTuple):
     added: str
     settings: list[Imported | Skipped]
     """The settings of other tools."""
-    detected: dict[str, str]
-    """The caps that were taken from this machine."""
+    imported: ImportedRequirements | None
+    """The requirements of a new project."""
     problem: str
     """Why the project can't be locked yet; else empty."""
 
 
 def init(options: InitOptions) -> InitOutcome:
     """Add the table, or create the file; raises SettingsError and has changed nothing then."""
-    folder, text = _open(options)
+    folder, text, requirements = _open(options)
     path = files.pyproject_path(folder)
     project_files.check_pyproject_path(folder)
     document = toml_file.load(text.removeprefix("\ufeff"))
@@ -65,29 +72,36 @@ def init(options: InitOptions) -> InitOutcome:
     results = import_settings(document, {libc: f"--{libc}" for libc in options.caps})
     imported = combine(results)
     caps = {libc: cap for libc in LIBCS if (cap := options.caps.get(libc) or imported.get(libc))}
-    detected = {} if caps else _machine_caps()
-    added = _rendered(_table(caps or detected, imported, options, document))
+    if not caps:
+        # What is wrong with the file or the options is reported before the user has to look for a version.
+        _appended(text, _rendered(_table({}, imported, options, document)))
+        caps = {"glibc": options.choose_glibc()}
+    added = _rendered(_table(caps, imported, options, document))
     project_files.write_pyproject(folder, _appended(text, added))
-    return InitOutcome(path, added, results, detected, _problem(folder))
+    return InitOutcome(path, added, results, requirements, _problem(folder))
 
 
-def _open(options: InitOptions) -> tuple[str, str]:
-    """The project's folder and the text of its pyproject.toml, or of a new one."""
+def _open(options: InitOptions) -> tuple[str, str, ImportedRequirements | None]:
+    """The project's folder and the text of its pyproject.toml, or of a new one with the requirements of other files."""
     try:
         folder = files.find(options.project)
     except SettingsError:
         folder = os.path.abspath(options.project or ".")
         if not os.path.isdir(folder):
             raise
-        return folder, _new_text(folder, options.python)
-    return folder, files.read_pyproject(folder)
+        imported = import_requirements(folder)
+        return folder, _new_text(folder, options.python, imported.requirements if imported else ()), imported
+    return folder, files.read_pyproject(folder), None
 
 
-def _new_text(folder: str, pythons: tuple[str, ...]) -> str:
+def _new_text(folder: str, pythons: tuple[str, ...], requirements: tuple[str, ...]) -> str:
     name = _INVALID_IN_NAMES.sub("-", folder.rpartition("/")[2]).strip("-._") or "project"
     versions = [PythonVersion.parse(text) for text in pythons] or [PythonVersion(sys.version_info.minor)]
     oldest = min(versions, key=lambda python: python.minor)
-    return f'[project]\nname = "{name}"\nversion = "0.1.0"\nrequires-python = ">={oldest.short}"\ndependencies = []\n'
+    dependencies = tomlkit.array().multiline(bool(requirements))
+    dependencies.extend(requirements)
+    project = {"name": name, "version": "0.1.0", "requires-python": f">={oldest.short}", "dependencies": dependencies}
+    return tomlkit.dumps({"project": project})
 
 
 def _table(
@@ -107,25 +121,6 @@ def _table(
         table["architectures"] = architectures
     # Arrays of tables come last: keys after them would belong to their last table.
     return table | {key: imported[key] for key in sorted(imported, key="index".__eq__) if key not in LIBCS}
-
-
-def _machine_caps() -> dict[str, str]:
-    try:
-        # platform.libc_ver() reads the interpreter's file, which may name an older glibc than the running one.
-        library, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-    except (ValueError, OSError, AttributeError):
-        library = version = ""
-    if library == "glibc":
-        # Distributions may use versions such as 2.36.9000.
-        return {library: ".".join(version.split(".")[:2])}
-    from minglibc.install import interpreter  # noqa: PLC0415  imports subprocess (10 ms), for machines without glibc
-
-    libc = interpreter.inspect(sys.executable).machine.libc
-    if libc is None:
-        raise SettingsError(
-            "found neither glibc nor musl on this machine", hint="give the oldest machine's version: --glibc 2.17"
-        )
-    return {libc.libc: str(libc)}
 
 
 def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:

@@ -1,20 +1,32 @@
 """`minglibc init`: add [tool.minglibc] to pyproject.toml."""
 
+import sys
 from argparse import Namespace
+from itertools import zip_longest
+from textwrap import wrap
 
 from minglibc.app.init import InitOptions, init
 from minglibc.cli.args import ArgumentParser
-from minglibc.cli.output import print_message, print_text
+from minglibc.cli.output import plural, print_message, print_text, terminal_width
 from minglibc.config.other_tools import Imported
+from minglibc.errors import SettingsError, TargetError
+from minglibc.model.distributions import distributions
+from minglibc.model.targets import GlibcVersion
+
+_HOW_TO_FIND = (
+    "To find the glibc of a machine, run `ldd --version` on it. `minglibc caps --distributions` lists the glibc of "
+    "distributions."
+)
 
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `init`."""
+    parser.epilog = f"The cap is the glibc of the oldest machine that the project runs on. {_HOW_TO_FIND}"
     add = parser.add_argument
     add(
         "--glibc",
         metavar="VERSION",
-        help="the glibc of the oldest machine, or its distribution such as rhel-8 (default: this machine's)",
+        help="the glibc of the oldest machine, or its distribution such as rhel-8",
     )
     add("--musl", metavar="VERSION", help="the musl of the oldest machine that has it, such as Alpine's")
     add(
@@ -40,18 +52,54 @@ def run(arguments: Namespace) -> int:
             arguments.musl,
             tuple(arguments.python or ()),
             tuple(arguments.arch or ()),
+            _choose_glibc,
         )
     )
     print_text(f"Added to {outcome.path}:\n\n{outcome.added.rstrip()}")
+    if outcome.imported:
+        count = plural(len(outcome.imported.requirements), "requirement")
+        print_message(f"Imported {count} from {outcome.imported.name}")
     for result in outcome.settings:
         if isinstance(result, Imported):
             print_message(f"Imported {result.source} as {result.key}")
         else:
             print_message(f"Skipped {result.source}: {result.reason}")
-    for libc, version in outcome.detected.items():
-        print_message(
-            f"{libc} {version} is this machine's version; change it to the oldest machine's, then run `minglibc lock`"
-        )
     if outcome.problem:
         print_message(f"before `minglibc lock` can run: {outcome.problem}")
     return 0
+
+
+def _choose_glibc() -> str:
+    """The glibc of the oldest machine, as the user of the terminal enters it; without a terminal, an error."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError(
+            f"the glibc of the oldest machine is needed, and --glibc is not given\n{_glibc_versions()}",
+            hint="run `ldd --version` on it, then `minglibc init --glibc VERSION` here; or name its distribution: --glibc rhel-8",
+        )
+    print_message(f"{_glibc_versions()}\n\n{_HOW_TO_FIND} For musl, use --musl instead.")
+    while True:
+        print("glibc of the oldest machine, or its distribution: ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            print_message("")
+            raise SettingsError(
+                "no glibc version was entered, and nothing was changed", hint="minglibc init --glibc VERSION"
+            )
+        try:
+            GlibcVersion.parse(answer.strip())
+        except TargetError as error:
+            print_message(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
+        else:
+            return answer.strip()
+
+
+def _glibc_versions() -> str:
+    """A table of the glibc versions of distributions."""
+    by_glibc: dict[str, list[str]] = {}
+    for distribution in distributions().values():
+        by_glibc.setdefault(distribution.glibc, []).append(str(distribution))
+    lines = ["  glibc  distributions"]
+    for version in sorted(by_glibc, key=GlibcVersion.parse):
+        names = wrap(", ".join(by_glibc[version]), max(terminal_width() - 9, 20), break_on_hyphens=False)
+        lines += [f"  {head:7}{line}" for head, line in zip_longest([version], names, fillvalue="")]
+    return "\n".join(lines)
