@@ -146,6 +146,31 @@ def test_base_environment_of_conda(tmp_path: Path, project: LockedProject) -> No
     assert before == snapshot(tmp_path / "conda" / "lib" / executable.name / "site-packages")
 
 
+@pytest.mark.parametrize("path", ["pyvenv.cfg", "bin/pyvenv.cfg"])
+def test_base_interpreter_with_the_configuration_of_another(path: str, tmp_path: Path, project: LockedProject) -> None:
+    """A pyvenv.cfg that names another base interpreter does not make a base interpreter an environment."""
+    executable = make_base(tmp_path / "base")
+    home = Path(str(sys._base_executable)).parent  # type: ignore[attr-defined]
+    (tmp_path / "base" / path).write_text(f"home = {home}\n", encoding="utf-8")
+    before = snapshot(tmp_path / "base")
+    project.venv.symlink_to(tmp_path / "base")
+    assert "is a base interpreter" in refused(project)
+    project.venv.unlink()
+    assert project.sync("--python", str(executable)).code == 0
+    assert installed(project.venv) == {"a": "1.0", "b": "1.0"}
+    assert before == snapshot(tmp_path / "base")
+
+
+def test_link_in_place_of_the_own_folder(base: Path, project: LockedProject, tmp_path: Path) -> None:
+    """If .minglibc is a link, nothing is written to the folder that it leads to."""
+    make_environment(base, project.venv)
+    (tmp_path / "other").mkdir()
+    (project.venv / ".minglibc").symlink_to(tmp_path / "other")
+    ran = project.sync()
+    assert (1, []) == (ran.code, list((tmp_path / "other").iterdir()))
+    assert ".minglibc is a link" in ran.err
+
+
 def add_package(site: Path, name: str, installer: str) -> None:
     """Install an importable *name* 1.0, with the name of the installer that installed it."""
     info = site / f"{name}-1.0.dist-info"

@@ -105,9 +105,12 @@ def bundle(folder: Path, output: Path, *options: str) -> Ran:
 
 
 def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run install.sh without a network."""
+    """Run install.sh without a network, where pip is configured to install to another folder."""
     alone = ["unshare", "-n"] if has_unshare() else []
+    configuration = made.parent / "pip.conf"
+    configuration.write_text(f"[install]\nprefix = {made.parent}/elsewhere\n", encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "PYTHON": python, "http_proxy": "http://127.0.0.1:9", "LANG": "C"}
+    environment["PIP_CONFIG_FILE"] = str(configuration)
     return subprocess.run(
         [*alone, "sh", made / "install.sh", venv], env=environment, capture_output=True, text=True, check=False
     )

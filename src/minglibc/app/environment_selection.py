@@ -115,13 +115,11 @@ def _existing(folder: str, search: _Search, *, is_default: bool = True) -> Envir
 def _of_interpreter(executable: str, search: _Search) -> EnvironmentChoice:
     """The environment that *executable* belongs to, or the default one, created from the base interpreter *executable*."""
     interpreter = search.inspect(executable)
-    scripts = os.path.dirname(os.path.abspath(executable))
-    folder = os.path.dirname(scripts)
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(executable)))
     is_base = interpreters.is_base(interpreter, folder)  # conda's base environment has bin/activate
     if is_base or not (interpreters.is_changeable(interpreter) or interpreters.has_environment_files(folder)):
         return _with_base(interpreter, search)
-    if interpreter.layout.prefix != os.path.realpath(scripts):  # PEP 405 allows pyvenv.cfg beside the interpreter
-        interpreters.check_location(interpreter, folder)
+    interpreters.check_location(interpreter, folder)
     return _choice(interpreter, search)
 
 

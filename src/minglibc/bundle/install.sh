@@ -6,6 +6,9 @@ unset CDPATH PYTHONHOME PYTHONPATH
 # Python 3.6 can use paths outside ASCII only in a UTF-8 locale.
 LC_ALL=C.UTF-8
 export LC_ALL
+# No configuration of the machine may let pip install to another place.
+PIP_CONFIG_FILE=/dev/null
+export PIP_CONFIG_FILE
 
 python_name=@PYTHON_NAME@
 python_version=@PYTHON_VERSION@

@@ -10,15 +10,23 @@ import sys
 import sysconfig
 
 
+def base_prefix() -> str:
+    """The folder of the base interpreter: this interpreter's own, if it contains a standard library."""
+    prefix = os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))
+    library = os.path.realpath(paths(prefix)["stdlib"])
+    is_own = library.startswith(os.path.join(os.path.realpath(prefix), "")) and os.path.exists(library + "/os.py")
+    return prefix if is_own else sys.base_prefix
+
+
 def environment_prefix() -> "str | None":
     """The folder with pyvenv.cfg that this interpreter belongs to (PEP 405), else None."""
     folder = os.path.dirname(os.path.abspath(sys.executable))
-    for prefix in (folder, os.path.dirname(folder)):
-        if os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
-            # A stray pyvenv.cfg does not make a base interpreter an environment.
-            is_base = os.path.realpath(prefix) == os.path.realpath(sys.base_prefix)
-            return None if is_base else prefix
-    return None
+    prefix = os.path.dirname(folder)
+    # Python prefers a file beside the interpreter, and its versions do not agree on the environment's folder then.
+    if os.path.isfile(os.path.join(folder, "pyvenv.cfg")) or not os.path.isfile(os.path.join(prefix, "pyvenv.cfg")):
+        return None
+    # A stray pyvenv.cfg does not make a base interpreter an environment.
+    return None if os.path.realpath(prefix) == os.path.realpath(base_prefix()) else prefix
 
 
 def elf_header(path: str) -> "dict[str, object]":
@@ -70,7 +78,7 @@ def paths(prefix: "str | None") -> "dict[str, str]":
     if prefix is None:
         return sysconfig.get_paths()
     # Without the site module sys.prefix is the base interpreter's; posix_prefix is the scheme of every environment.
-    base = {"base": prefix, "platbase": prefix}
+    base = {"base": prefix, "platbase": prefix, "installed_base": prefix, "installed_platbase": prefix}
     return sysconfig.get_paths("posix_prefix", vars=base)
 
 
@@ -129,7 +137,7 @@ def main() -> None:
         "implementation": sys.implementation.name,
         "free_threaded": "t" in getattr(sys, "abiflags", ""),
         "prefix": prefix or sys.prefix,
-        "base_prefix": sys.base_prefix,
+        "base_prefix": base_prefix(),
         "environment": prefix is not None,
         "externally_managed": prefix is None and os.path.exists(marker),
         "paths": {name: folders[name] for name in ("purelib", "platlib", "scripts", "data")},

@@ -210,8 +210,11 @@ def check_location(interpreter: Interpreter, folder: str) -> None:
             f"{folder} is a base interpreter, not a virtual environment",
             hint="minglibc does not change base interpreters; choose another folder with --python",
         )
-    if not is_changeable(interpreter):
-        reason = f"pyvenv.cfg is missing, and its interpreter is the base interpreter in {interpreter.base_prefix}"
+    if os.path.isfile(os.path.join(folder, "bin", "pyvenv.cfg")):
+        reason = "pyvenv.cfg is in its bin folder"
+    elif not is_changeable(interpreter):
+        missing = "" if os.path.isfile(os.path.join(folder, "pyvenv.cfg")) else "pyvenv.cfg is missing, and "
+        reason = f"{missing}its interpreter is the base interpreter in {interpreter.base_prefix}"
     elif interpreter.layout.prefix != os.path.realpath(folder):
         reason = f"its interpreter belongs to {interpreter.layout.prefix}"
     else:

@@ -17,6 +17,8 @@ _INTERPRETER = re.compile(
     r"(?:python|\U0001d70bthon|pypy|pyston|graalpy)[0-9.]*t?d?w?(?:-config|-build-details)?(?:\.exe)?", re.IGNORECASE
 )
 _ACTIVATION = re.compile(r"activate(?:_this)?(?:\.[a-z0-9]+)?|deactivate(?:\.[a-z0-9]+)?|pydoc\.bat", re.IGNORECASE)
+# Beside the interpreter: Python reads them before it finds its library.
+_CONFIGURATION = re.compile(r"pyvenv\.cfg|.*\._pth|pybuilddir\.txt", re.IGNORECASE)
 
 
 class Layout(NamedTuple):
@@ -41,14 +43,23 @@ class Layout(NamedTuple):
 
         Everything that a file, folder or link at *path* would replace or hide is protected too.
         """
-        if not path or path == "lib64" or path.partition("/")[0].casefold() in ("pyvenv.cfg", HOME):
+        if not path or path == "lib64" or path.partition("/")[0].casefold() in ("pyvenv.cfg", "conda-meta", HOME):
             return "the environment"
         if any(
             f"{folder}/".startswith(f"{path}/") for folder in (self.purelib, self.platlib, self.scripts, self.include)
         ):
             return "the environment"
-        name = path.removeprefix(f"{self.scripts}/").partition("/")[0] if path.startswith(f"{self.scripts}/") else ""
-        return "the interpreter" if _INTERPRETER.fullmatch(name) or _ACTIVATION.fullmatch(name) else ""
+        if path.startswith(f"{self.scripts}/"):
+            name = path.removeprefix(f"{self.scripts}/").partition("/")[0]
+            names = (_INTERPRETER, _ACTIVATION, _CONFIGURATION)
+            return "the interpreter" if any(pattern.fullmatch(name) for pattern in names) else ""
+        return "the interpreter" if self._is_standard_library(path) else ""
+
+    def _is_standard_library(self, path: str) -> bool:
+        """Whether *path* is where base interpreters and conda's environments have the standard library."""
+        sites = (f"{self.purelib}/", f"{self.platlib}/")
+        libraries = tuple(site.removesuffix("site-packages/") for site in sites if "/python3" in site)
+        return path.startswith(libraries) and not path.startswith(sites)
 
 
 def folders_of(paths: Iterable[str]) -> set[str]:

@@ -64,6 +64,8 @@ def direct_url(folder: str, *, editable: bool) -> bytes:
 def locked(prefix: str, on_wait: Callable[[str], None] = lambda _holder: None) -> Iterator[None]:
     """Lock the environment at *prefix*, which need not exist yet, against other syncs, including those on other machines."""
     home = os.path.join(prefix, HOME)
+    if os.path.islink(home):
+        raise EnvironmentProblem(f"{home} is a link", hint="nothing was changed; delete the link and run again")
     try:
         os.makedirs(home, exist_ok=True)
     except OSError as error:
