@@ -9,6 +9,8 @@ import pytest
 
 from minglibc.app import capped_builds
 from minglibc.build.toolchain import Zig
+from minglibc.errors import SettingsError
+from minglibc.lock.built_from import built_from
 from tests.support.commands import read_lock
 from tests.support.environments import LockedProject, check_whole, installed
 from tests.support.index import IndexServer
@@ -66,6 +68,67 @@ def test_changed_wheel_makes_the_lock_stale(project: LockedProject, index: Index
         assert 1 == project.command("lock", "--check").code
         assert 0 == project.command("lock").code
         assert content == path.read_bytes()
+
+
+def test_the_lock_records_the_source(project: LockedProject, index: IndexServer) -> None:
+    """The lock has the hash of the source distribution and the builder, for audits and for later locks."""
+    source = build_source("a", "1.0", needs="2.14")
+    index.add(source)
+    project.lock("a", more=BUILT)
+    (package,) = read_lock(project.folder).pylock.packages
+    ((name, recorded),) = built_from(package).items()
+    assert [name] == wheels(project)
+    assert f"sha256:{hashlib.sha256(source.content).hexdigest()}" == recorded.hash
+    assert "a-1.0.tar.gz" == recorded.source
+    assert "-glibc2.17-zig0" in recorded.builder
+
+
+def test_locked_wheels_are_not_built_again(
+    project: LockedProject, index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine, without zig and with an empty cache, updates the lock with the wheels of the project."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    index.add(build_wheel("b", "1.0"))
+    project.lock("a", more=BUILT)
+    monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(tmp_path / "empty"))
+    monkeypatch.setattr(capped_builds, "find_zig", _no_zig)
+    project.write(["a", "b"], more=BUILT)
+    before = (project.folder / "wheels" / wheels(project)[0]).read_bytes()
+    ran = project.command("lock", "--upgrade")
+    assert 0 == ran.code, ran.err
+    assert "Building" not in ran.err
+    assert before == (project.folder / "wheels" / wheels(project)[0]).read_bytes()
+    assert 0 == project.command("lock", "--check").code
+
+
+def test_damaged_wheels_are_built_again(
+    project: LockedProject, index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel that differs from the lock is not used, although the cache is empty."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.lock("a", more=BUILT)
+    path = project.folder / "wheels" / wheels(project)[0]
+    content = path.read_bytes()
+    path.write_bytes(content + b"more")
+    monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(tmp_path / "empty"))
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    assert "Building a 1.0" in ran.err
+    assert content == path.read_bytes()
+
+
+def test_pure_wheels_serve_all_targets(project: LockedProject, index: IndexServer) -> None:
+    """A pure Python wheel is built once, with the toolchain for the cap too, although a target's Python is missing here."""
+    index.add(build_source("a", "1.0"))
+    project.write(["a"], python='3.9", "3.11", "3.14', more=BUILT)
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    assert 1 == ran.err.count("Building a 1.0")
+    assert ["a-1.0-1minglibc-py3-none-any.whl"] == wheels(project)
+
+
+def _no_zig() -> Zig:
+    raise SettingsError("no zig")
 
 
 def test_commands_read_the_built_wheel(project: LockedProject, index: IndexServer) -> None:

@@ -158,12 +158,27 @@ def test_build_above_the_cap(project: LockedProject, index: IndexServer) -> None
     assert 1 == len(builds(project))
 
 
-def test_builds_few_releases(project: LockedProject, index: IndexServer) -> None:
-    """After three incompatible builds the project's other releases are not built."""
+@pytest.mark.parametrize("static", [True, False])
+def test_builds_one_release(project: LockedProject, index: IndexServer, static: bool) -> None:  # noqa: FBT001
+    """After an incompatible build the project's other releases are not built, which the message says."""
     for version in range(6):
-        index.add(build_source("a", f"{version}.0", needs="2.34"))
-    assert "it was not built, because the builds of 3 other releases are incompatible" in error_of(project, "a")
-    assert 3 == len(builds(project))
+        index.add(build_source("a", f"{version}.0", needs="2.34", static=static))
+    error = error_of(project, "a")
+    assert "it was not built, because the build of 5.0 is incompatible" in error
+    assert "other releases of a are not built" in error
+    assert 1 == len(builds(project))
+
+
+def test_builds_one_release_for_all_targets(project: LockedProject, index: IndexServer) -> None:
+    """A build that exceeds the cap is not repeated for other Pythons with the same cap; an older release's wheel is used."""
+    index.add(build_source("a", "2.0", needs="2.34", static=True))
+    index.add(build_source("a", "1.1", needs="2.34", static=True))
+    index.add(build_wheel("a", "1.0"))
+    project.write(["a"], python=f'3.10", "{RUNNING}', more=ALLOWED)
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    assert 1 == len(builds(project))
+    assert "+ a 1.0" in ran.err
 
 
 def test_compiled_build_needs_the_target_python(project: LockedProject, index: IndexServer) -> None:
@@ -465,7 +480,7 @@ def test_source_and_wheel_of_one_release(project: LockedProject, index: IndexSer
 def test_explains_incompatible_builds(project: LockedProject, index: IndexServer) -> None:
     """`outdated` and `why` name what the build of a newer source needs, and the cap that would allow it."""
     index.add(build_source("a", "2.0", needs="2.34"))
-    index.add(build_source("a", "1.0"))
+    index.add(build_wheel("a", "1.0"))
     project.lock("a", more=ALLOWED)
     (row,) = json.loads(project.command("outdated", "--json").out)
     assert ("1.0", "2.0", "glibc") == (row["locked"], row["newest"], row["reason"])

@@ -200,6 +200,12 @@ def test_no_network() -> None:
         ('error: unable to find dynamic system library "pq" using strategy', "the library pq is not available"),
         ("/usr/bin/ld: cannot find -lpq: No such file", "the library pq is missing"),
         ('../meson.build:9:0: ERROR: Dependency "cairo" not found', "the library cairo is not available"),
+        ("error: command 'gcc' failed: No such file or directory", 'toolchain = "zig"'),
+        ("error: command '/usr/bin/x86_64-linux-gnu-gcc' failed: No such file or directory", "no C compiler"),
+        ("../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]", "no C compiler (cc)"),
+        ("No CMAKE_CXX_COMPILER could be found.", "no C compiler"),
+        ("Error: pg_config executable not found.", "pg_config"),
+        ("error: command 'gcc' failed with exit code 1", ""),
         ("error: can't find Rust compiler", "Rust"),
         ("error: OpenMP is not available: zig has no OpenMP library (-fopenmp)", "needs OpenMP"),
         ("a.c:1:10: fatal error: 'omp.h' file not found", "needs OpenMP"),
@@ -217,6 +223,12 @@ def test_advice_for_failed_builds(output: str, expected: str) -> None:
     advice = missing(output)
     assert expected in advice
     assert bool(expected) == bool(advice)
+    assert "graft" not in advice
+
+
+def test_advice_names_graft() -> None:
+    """Builds for the cap use libraries of this machine only where the settings name them."""
+    assert "tool.minglibc.graft" in missing("fatal error: 'ffi.h' file not found", capped=True)
 
 
 def test_crates_are_fetched_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tests.support.wheels import build_wheel
 def project(tmp_path: Path, index: IndexServer) -> Project:
     """A project on an index where a, b and hidden have only source distributions; a build of b reveals hidden."""
     index.add(build_source("a", "1.0"))
-    index.add(build_source("b", "1.0", requires=["hidden", "c"]))
+    index.add(build_source("b", "1.0", requires=["hidden", "c"], pkg_info=b""))
     index.add(build_source("hidden", "1.0"))
     index.add(build_wheel("c", "1.0"))
     return Project(tmp_path, index)
@@ -46,6 +46,28 @@ def test_two_commands_lock(project: Project) -> None:
     assert {*locked_versions(project.folder)} == {"a", "b", "c", "hidden"}
     assert project.run("lock", "--check").code == 0
     assert "up to date" in project.run("lock", "--allow-sdist").err
+
+
+def test_a_revealed_source_stops_the_search(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that reveals a requirement without a wheel adds it, and no older release is built instead."""
+    monkeypatch.setenv("BACKEND_LOG", str(tmp_path / "builds"))
+    for version in ("0.7", "0.8", "0.9"):
+        project.index.add(build_source("b", version, requires=["hidden"], pkg_info=b""))
+    assert project.write("b").run("lock", "--allow-sdist").code == 0
+    assert (tmp_path / "builds").read_text(encoding="utf-8").count("b ") == 1
+    assert settings(project) == ["b", "hidden"]
+
+
+def test_estimated_requirements_are_named(project: Project) -> None:
+    """The requirements that setuptools writes into a source distribution are named before anything is built."""
+    requires = b'[:python_version < "3"]\nother\n\n[test]\nmore\n\n[:python_version >= "3"]\nhidden\n'
+    project.index.add(
+        build_source("d", "1.0", requires=["hidden"], pkg_info=b"", files={"d.egg-info/requires.txt": requires})
+    )
+    failed = project.write("d").run("lock")
+    assert 'tool.minglibc.allow-sdist = ["d", "hidden"] would work' in failed.err
+    locked = project.run("lock", "--allow-sdist")
+    assert "allowed to be built from source: d, hidden" in locked.err.partition("Building")[0]
 
 
 def test_nothing_is_written_on_failure(project: Project) -> None:

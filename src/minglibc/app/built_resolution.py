@@ -6,14 +6,11 @@ from typing import Any
 
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
-from minglibc.app.source_builds import IncompatibleBuild, SourceBuilder, release_of
+from minglibc.app.source_builds import IncompatibleBuild, SourceBuilder, not_built, release_of, skipped
 from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.targets import Target
 from minglibc.resolve.resolution import Resolution
-
-# A machine builds all releases of a project against the same C library: after so many rejections the rest is not tried.
-_MOST_REJECTED = 3
 
 
 def resolve_with_builds(
@@ -24,12 +21,14 @@ def resolve_with_builds(
     while True:
         compatibilities = tuple(check.rejecting(rejected[check.target]) for check in session.compatibilities)
         resolutions = resolve(session._replace(compatibilities=compatibilities))
-        incompatible = list(_incompatible_builds(session, builder, resolutions))
-        if not incompatible:
+        # Only the first: the next resolution may need none of the other builds.
+        target, sdist, error = next(_incompatible_builds(session, builder, resolutions), (None, None, None))
+        if target is None or sdist is None or error is None:
             return resolutions
-        for target, sdist, error in incompatible:
-            reporter.warn(f"skipped {sdist.filename} for {target}: it {error.reason.text}")
-            rejected[target] |= _rejections(session, sdist, error.reason.rejection, rejected[target])
+        reporter.warn(skipped(sdist.filename, target, error.reason, sdist.name))
+        for other, earlier in rejected.items():
+            if error.reason.concerns(other, target):
+                earlier.update(_rejections(session, sdist, error.reason.rejection, earlier))
 
 
 def _incompatible_builds(
@@ -47,13 +46,9 @@ def _incompatible_builds(
 def _rejections(
     session: Session, sdist: Sdist, rejection: Rejection, earlier: Mapping[str, Rejection]
 ) -> dict[str, Rejection]:
-    """What the rejection of *sdist* adds, by file name; after a few of them, all of the project's sources."""
+    """What the rejection of *sdist* adds, by file name: the same compiler would build the project's other releases."""
     filenames = [source.filename for source in _sources(session, sdist.name)]
-    if sum(filename in earlier for filename in filenames) < _MOST_REJECTED - 1:
-        return {sdist.filename: rejection}
-    untried = Rejection(
-        Reason.UNUSABLE, f"it was not built, because the builds of {_MOST_REJECTED} other releases are incompatible"
-    )
+    untried = Rejection(Reason.UNUSABLE, not_built(sdist.version))
     return {**dict.fromkeys(filenames, untried), **earlier, sdist.filename: rejection}
 
 

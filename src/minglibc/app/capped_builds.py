@@ -4,20 +4,23 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.rules import Finding
 from minglibc.build.cargo import fetch_crates
 from minglibc.build.isolation import isolate, without_network
-from minglibc.build.toolchain import create_toolchain, find_zig, zig_target
+from minglibc.build.toolchain import Zig, create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import verify_wheel
 from minglibc.cache.built_wheels import LOGS, ZIG, builder_name
 from minglibc.cache.location import make_folders
 from minglibc.config.files import replace_file
+from minglibc.errors import SettingsError
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
 from minglibc.model.targets import Target
 
+_BUILDER = "-zig"
 _NO_NETWORK_WARNING = (
     "builds can use the network: this system does not allow `unshare --net`, which would prevent it (util-linux, and "
     "user namespaces)"
@@ -30,8 +33,12 @@ class CappedBuilds:
     def __init__(self, context: BuildContext, targets: Sequence[Target]) -> None:
         self._context = context
         self._targets = targets
-        self._zig = find_zig()
         self._warned = False
+
+    @cached_property
+    def _zig(self) -> Zig:
+        """Found when a build needs it: wheels that the project has need none."""
+        return find_zig()
 
     def target_for(self, target: Target, interpreter: Interpreter) -> Target:
         """What *interpreter* builds for when *target* needs a wheel: one wheel serves all targets that differ in their caps."""
@@ -45,14 +52,21 @@ class CappedBuilds:
         ]
         return own._replace(cap=min([target.cap, *caps]))
 
-    @property
+    @cached_property
     def suffix(self) -> str:
-        """The end of the names of all builders with this toolchain."""
-        return f"-{self._zig}"
+        """The end of the names of all builders with this toolchain; without one, no name ends so."""
+        try:
+            return f"-{self._zig}"
+        except SettingsError:
+            return "-no-zig"
+
+    def is_capped(self, builder: str) -> bool:
+        """Whether *builder*, of any version, builds for the cap."""
+        return _BUILDER in builder
 
     def builder(self, target: Target) -> str:
         """The name of the builder for *target*, which the cache keeps apart from others."""
-        return f"{builder_name(Machine(target.python, target.architecture, target.cap))}{self.suffix}"
+        return f"{builder_name(Machine(target.python, target.architecture, target.cap))}-{self._zig}"
 
     def build(self, task: BuildTask, interpreter: Interpreter, target: Target, scratch: str) -> str:
         """The path of a wheel for *target* below *scratch*; raises Unverified and MinglibcError."""

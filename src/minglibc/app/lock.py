@@ -215,6 +215,10 @@ def resolve_lock(
         def resolve(session: Session, locked: LockedVersions) -> list[Resolution]:
             return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
 
+        if options.allow_sdist:
+            from minglibc.app.source_hints import stop_for_sources  # noqa: PLC0415  3 ms; few locks build
+
+            stop_for_sources(session)
         resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
         resolutions, inputs = _with_built_wheels(session, resolutions, options, reporter)
         compatibilities = session.restricted([resolution.target for resolution in resolutions]).compatibilities

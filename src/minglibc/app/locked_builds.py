@@ -11,6 +11,7 @@ from minglibc.cache.built_wheels import Built
 from minglibc.config.files import replace_file
 from minglibc.config.lock_source import leads_out
 from minglibc.errors import EnvironmentProblem, SettingsError
+from minglibc.lock.built_from import BuiltFrom
 from minglibc.lock.document import Inputs
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.file_urls import file_url
@@ -31,21 +32,24 @@ def lock_built_wheels(
     """
     folder = built_wheels_folder(session.inputs.folder, session.settings.built_wheels)
     wheels: dict[str, Built] = {}
+    sources: dict[str, BuiltFrom] = {}
     replaced = []
     for resolution in resolutions:
         files = dict(resolution.artifacts)
         for name, file in resolution.artifacts.items():
             if isinstance(file, Sdist) and not file.is_direct:
-                built = builder.build_release(release_of(file, session.wheel_index), resolution.target)
+                release = release_of(file, session.wheel_index)
+                built = builder.build_release(release, resolution.target)
                 if built.filename not in wheels:
                     reporter.info(f"built from source: {name} {file.version} ({built.filename})")
                 wheels[built.filename] = built
+                sources[built.filename] = BuiltFrom(built.filename, file.filename, release.digest, built.builder)
                 files[name] = _wheel(file, built, folder)
         replaced.append(resolution._replace(artifacts=files))
     if writes:
         write_wheels(wheels, folder)
     local = {os.path.join(session.settings.built_wheels, filename): built.sha256 for filename, built in wheels.items()}
-    return replaced, session.inputs._replace(local={**session.inputs.local, **local})
+    return replaced, session.inputs._replace(local={**session.inputs.local, **local}, built=sources)
 
 
 def built_wheels_folder(project: str, path: str) -> str:

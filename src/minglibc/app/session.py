@@ -69,6 +69,8 @@ class Session(NamedTuple):
     """Those of them that have no wheel for any machine."""
     explains: bool = True
     """Whether a failed resolution raises an explanation; otherwise Unresolvable."""
+    estimated_metadata: Callable[[Sdist], CoreMetadata] = _no_metadata
+    """The same, as far as they can be guessed."""
 
     def restricted(self, targets: Collection[Target]) -> "Session":
         """The same for *targets* only."""
@@ -114,7 +116,7 @@ def open_session(
     def open_builder() -> "SourceBuilder":
         from minglibc.app.source_builds import builder_for  # noqa: PLC0415  as above
 
-        return builder_for(index, settings.targets, build_context(), builds=builds)
+        return builder_for(index, settings.targets, build_context(), builds=builds, lock=request.path)
 
     with ExitStack() as stack:
         stack.callback(index.close)
@@ -139,6 +141,7 @@ def open_session(
             builder,
             is_listed=listing,
             static_metadata=lambda sdist: _static_metadata(sdist, build_context(), settings, index),
+            estimated_metadata=lambda sdist: _estimated_metadata(sdist, build_context(), settings, index),
         )
 
 
@@ -155,6 +158,14 @@ def _static_metadata(sdist: Sdist, context: "BuildContext", settings: Settings, 
 
     with SourceBuilder(context, settings.targets, builds=False) as reader:
         return reader.metadata(release_of(sdist, index))
+
+
+def _estimated_metadata(sdist: Sdist, context: "BuildContext", settings: Settings, index: Index) -> CoreMetadata:
+    """What *sdist* probably requires, for the same hints."""
+    from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
+
+    with SourceBuilder(context, settings.targets, builds=False) as reader:
+        return reader.estimated_metadata(release_of(sdist, index))
 
 
 def _listing(request: LockRequest) -> Listing | None:

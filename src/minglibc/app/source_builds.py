@@ -4,15 +4,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.app.capped_builds import CappedBuilds, describe
+from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind
+from minglibc.build.estimated_metadata import estimate
 from minglibc.build.sdist import open_sdist
 from minglibc.build.verified_wheel import Unverified
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
@@ -67,6 +69,15 @@ class Incompatibility(NamedTuple):
 
     text: str
     needs: Cap | None = None
+    is_general: bool = False
+    """Whether builds for other Pythons have it too."""
+
+    def concerns(self, other: Target, target: Target) -> bool:
+        """Whether a build for *other* would have it, when one for *target* has."""
+        if self.needs is not None:
+            return other.cap.libc == self.needs.libc and other.cap < self.needs
+        same_kind = (other.architecture, other.cap.libc) == (target.architecture, target.cap.libc)
+        return other == target or (self.is_general and same_kind)
 
     @property
     def rejection(self) -> Rejection:
@@ -86,10 +97,24 @@ class IncompatibleBuild(WheelError):
         self.reason = reason
 
 
-class SourceBuilder:
-    """Builds each source once per interpreter and caches the wheel; with *builds* false, only uses cached wheels."""
+class UnusableBuild(ValueError):
+    """The metadata of a source distribution are unknown, because its build, or that of another release, is incompatible."""
 
-    def __init__(self, context: BuildContext, targets: Sequence[Target], *, builds: bool = True) -> None:
+
+class SourceBuilder:
+    """Builds each source once per interpreter and caches the wheel; with *builds* false, only uses cached wheels.
+
+    *locked* returns the wheels that the project already has, by the hash of their source.
+    """
+
+    def __init__(
+        self,
+        context: BuildContext,
+        targets: Sequence[Target],
+        *,
+        builds: bool = True,
+        locked: Callable[[], Mapping[str, Sequence[Built]]] = dict,
+    ) -> None:
         self._context = context
         self._targets = targets
         self._builds = builds
@@ -99,6 +124,9 @@ class SourceBuilder:
         self._scratch = ""
         self._inspected: dict[str, Interpreter | None] = {}
         self._known: dict[str, list[Built]] = {}
+        self._locked = locked
+        # By name: the release whose build was incompatible when its metadata was needed, and the problem.
+        self._rejected: dict[str, tuple[Release, str]] = {}
         self._capped = _capped_builds(context, targets) if builds else None
 
     def __enter__(self) -> Self:
@@ -117,9 +145,25 @@ class SourceBuilder:
                 return static
             if not self._builds:
                 raise DynamicMetadata(f"the requirements of {release.file.filename} are unknown until it is built")
-            target = self._targets[0]
-            built = [self._build(release, self._interpreters(target)[0], target)]
+            built = [self._built_for_metadata(release)]
         return _metadata(built[0])
+
+    def estimated_metadata(self, release: Release) -> CoreMetadata:
+        """What *release* probably requires, without a build."""
+        with open_sdist(self._path(release.file), release.file.filename) as source:
+            return estimate(source, release.name, release.version)
+
+    def _built_for_metadata(self, release: Release) -> Built:
+        """A wheel of *release*; raises UnusableBuild for it and other releases of the project if it is incompatible."""
+        target = self._targets[0]
+        if release.name not in self._rejected:
+            try:
+                return self._build(release, self._interpreters(target)[0], target)
+            except IncompatibleBuild as error:
+                self._rejected[release.name] = release, error.reason.text
+                self._context.reporter.warn(skipped(release.file.filename, target, error.reason, release.name))
+        rejected, problem = self._rejected[release.name]
+        raise UnusableBuild(f"it {problem}" if release == rejected else not_built(rejected.version))
 
     def build_release(self, release: Release, target: Target, interpreter: Interpreter | None = None) -> Built:
         """A wheel of *release* that *target* can use, built by *interpreter* or one on PATH.
@@ -172,10 +216,19 @@ class SourceBuilder:
 
     def _cached(self, release: Release) -> list[Built]:
         if release.digest not in self._known:
-            cached = self._cache.of(release.digest)
-            suffix = self._capped.suffix if self._capped is not None else ""
-            # What the machine's own compiler has built earlier is not reproducible.
-            self._known[release.digest] = [built for built in cached if built.builder.endswith(suffix)]
+            capped = self._capped
+            # The wheels that the lock has come first. What the machine's own compiler has built is not reproducible.
+            locked = [
+                built
+                for built in self._locked().get(release.digest, ())
+                if capped is None or capped.is_capped(built.builder)
+            ]
+            cached = [
+                built
+                for built in self._cache.of(release.digest)
+                if capped is None or built.builder.endswith(capped.suffix)
+            ]
+            self._known[release.digest] = [*locked, *cached]
         return self._known[release.digest]
 
     def _build(self, release: Release, interpreter: Interpreter, target: Target) -> Built:
@@ -216,7 +269,8 @@ class SourceBuilder:
         try:
             return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
         except Unverified as error:
-            raise IncompatibleBuild(source, target, Incompatibility(describe(error.findings))) from error
+            reason = Incompatibility(describe(error.findings), is_general=True)
+            raise IncompatibleBuild(source, target, reason) from error
 
     def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
         kind: BuildKind = "editable" if project.editable else "wheel"
@@ -306,7 +360,18 @@ def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility
         'toolchain = "zig" builds for the cap',
         # The finding's cap is a glibc version, which says nothing about musl.
         worst.lowest_cap if target.cap.libc == "glibc" else None,
+        is_general=True,
     )
+
+
+def not_built(version: str) -> str:
+    """Why a release is rejected after the build of another *version* was."""
+    return f"it was not built, because the build of {version} is incompatible"
+
+
+def skipped(filename: str, target: Target, reason: Incompatibility, name: str) -> str:
+    """The warning about a source distribution whose build is incompatible."""
+    return f"skipped {filename} for {target}: it {reason.text}; other releases of {name} are not built"
 
 
 def _matches(machine: Machine, target: Target) -> bool:
@@ -353,8 +418,11 @@ def release_of(sdist: Sdist, index: Index) -> Release:
     return Release(sdist.name, sdist.version, file_of(sdist if sdist.hash else index.hashed(sdist)))
 
 
-def builder_for(index: Index, targets: Sequence[Target], context: BuildContext, *, builds: bool) -> SourceBuilder:
-    """The builder for a project that is being locked; *index* takes the metadata of sources from it."""
-    builder = SourceBuilder(context, sorted(targets, key=lambda target: target.python), builds=builds)
+def builder_for(
+    index: Index, targets: Sequence[Target], context: BuildContext, *, builds: bool, lock: str
+) -> SourceBuilder:
+    """The builder for a project whose lock has the path *lock*; *index* takes the metadata of sources from it."""
+    ordered = sorted(targets, key=lambda target: target.python)
+    builder = SourceBuilder(context, ordered, builds=builds, locked=lambda: wheels_of_lock(lock, context.folder))
     index.open_sdist = lambda sdist: builder.metadata(release_of(sdist, index))
     return builder

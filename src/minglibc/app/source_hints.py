@@ -1,15 +1,17 @@
 """All packages that a project needs from source, found by resolving as if they were allowed; nothing is built."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
 from minglibc.app.suggestions import as_options
+from minglibc.errors import ProjectNotFound, ResolutionError
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
 from minglibc.model.project_page import ProjectPage
+from minglibc.model.requirements import Environment, InvalidRequirement, parse
 from minglibc.model.targets import Cap, Target
 from minglibc.resolve.candidates import Project, WheelIndex
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
@@ -209,14 +211,58 @@ def _without_alternative(session: Session, projects: Iterable[Project], compatib
     return names
 
 
+def stop_for_sources(session: Session) -> None:
+    """Raise a ResolutionError for what a build reveals to be needed from source, before other releases are built instead."""
+    index = session.wheel_index
+    metadata_of = index.open_sdist
+
+    def open_sdist(sdist: Sdist) -> CoreMetadata:
+        metadata = metadata_of(sdist)
+        names = {name for text in metadata.requires_dist for name in _needed_source(session, text)}
+        if names:
+            error = ResolutionError(
+                f"{sdist.name} {sdist.version} requires {', '.join(sorted(names))}, without a wheel"
+            )
+            error.source_only = tuple(sorted(names))
+            raise error
+        return metadata
+
+    index.open_sdist = open_sdist
+
+
+def _needed_source(session: Session, text: str) -> Iterator[str]:
+    """The name of the requirement *text*, if a target can only meet it with a source distribution that is not allowed yet."""
+    try:
+        requirement = parse(text)
+        page = session.wheel_index.project(requirement.name)
+    except (InvalidRequirement, ProjectNotFound):
+        return
+    admits = _Admission(session)
+    mask = page.versions.mask(requirement.specifier)
+    positions = [position for position in range(len(page.versions)) if mask >> position & 1]
+    for compatibility in session.compatibilities:
+        if (
+            Environment(compatibility.target.environment).admits(requirement.marker)
+            and any(page.sdists(position) for position in positions)
+            and not any(compatibility.best(page, position) for position in positions)
+            and any(admits(page, position, compatibility.target) for position in positions)
+        ):
+            yield page.name
+
+
+def _without_requirements(sdist: Sdist) -> CoreMetadata:
+    return CoreMetadata(sdist.name, sdist.version)
+
+
 class _StaticIndex:
-    """The index of a session, in which source distributions whose metadata only a build can tell require nothing."""
+    """The index of a session, in which the metadata of source distributions that only a build can tell are estimated."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._index: WheelIndex = session.wheel_index
         self.unknown: set[str] = set()
         """The file names of such source distributions."""
+        self._estimates: dict[str, CoreMetadata] = {}
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project."""
@@ -226,11 +272,15 @@ class _StaticIndex:
         """The metadata of *wheel*; of a source distribution, as far as they are static."""
         if not isinstance(wheel, Sdist) or wheel.is_direct:
             return self._index.metadata(wheel)
-        if wheel.size is None or wheel.size <= _LARGEST_SDIST:
-            with suppress(DynamicMetadata):
-                return self._session.static_metadata(wheel)
-        self.unknown.add(wheel.filename)
-        return CoreMetadata(wheel.name, wheel.version)
+        if wheel.filename not in self._estimates:
+            small = wheel.size is None or wheel.size <= _LARGEST_SDIST
+            if small:
+                with suppress(DynamicMetadata):
+                    return self._session.static_metadata(wheel)
+            self.unknown.add(wheel.filename)
+            estimate = self._session.estimated_metadata if small else _without_requirements
+            self._estimates[wheel.filename] = estimate(wheel)
+        return self._estimates[wheel.filename]
 
     def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Request the metadata of *wheels* ahead."""

@@ -25,6 +25,7 @@ BuildKind = Literal["wheel", "editable"]
 # Large extensions take up to an hour on a small machine; a backend that waits for input never ends.
 TIMEOUT = 3600.0
 _SHOWN_LINES = 20
+_LONGEST_LINE = 240
 _MOST_OUTPUT = 64 * 1024
 _CHUNK = 64 * 1024
 
@@ -92,7 +93,7 @@ class Backend:
                 case BackendUnavailable() | BackendInvalid():
                     raise self._failure("can't be imported from the path in [build-system]") from error
                 case subprocess.CalledProcessError() as failed:
-                    advice = missing(failed.output or "")
+                    advice = missing(failed.output or "", capped=self._isolation is not None)
                     raise self._failure(f"failed:\n{_last_lines(failed.output)}{self._log}", advice) from error
                 case other:
                     raise self._failure(f"failed: {printable(str(other))}") from error
@@ -167,7 +168,12 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float, log: IO[bytes] |
 
 def _last_lines(output: str | None) -> str:
     lines = (output or "").strip().splitlines()[-_SHOWN_LINES:]
-    return "\n".join(f"  {printable(line.expandtabs())}" for line in lines) or "  (no output)"
+    return "\n".join(f"  {_shortened(printable(line.expandtabs()))}" for line in lines) or "  (no output)"
+
+
+def _shortened(line: str) -> str:
+    """The start and end of a long *line*, such as the command of a linker with all of its files."""
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
 
 
 def _environment(variables: Mapping[str, str], python: str, extra: Mapping[str, str]) -> dict[str, str]:

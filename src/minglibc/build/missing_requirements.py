@@ -11,7 +11,12 @@ class _Message(NamedTuple):
     advice: str
 
 
-_NO_LIBRARIES = "with the zig toolchain, only what the package itself contains can be compiled and linked"
+# What replaces {libraries} in the advice, for either toolchain.
+_INSTALL = "install the development package that contains it"
+_GRAFT = (
+    "install its development package and name the library in tool.minglibc.graft: with the zig toolchain, builds only use "
+    "what the package itself contains, and these libraries"
+)
 _MESSAGES = (
     _Message(
         re.compile(r"'?(Python\.h)'?(?: file not found|: No such file)"),
@@ -19,7 +24,7 @@ _MESSAGES = (
     ),
     _Message(
         re.compile(r"fatal error: '?(?!Python\.h|omp\.h)([^\s':]+)'?(?: file not found|: No such file or directory)"),
-        "the header {name} is missing; " + _NO_LIBRARIES,
+        "the header {name} is missing; " + "{libraries}",
     ),
     _Message(
         re.compile(r"(zig has no Fortran compiler)|No (CMAKE_Fortran_COMPILER) could be found"),
@@ -36,16 +41,28 @@ _MESSAGES = (
     ),
     _Message(
         re.compile(r"unable to find (?:dynamic|static) system library ['\"]([^'\"]+)['\"]"),
-        "the library {name} is not available; " + _NO_LIBRARIES,
+        "the library {name} is not available; " + "{libraries}",
     ),
     _Message(re.compile(r"cannot find -l([^\s:]+)"), "the library {name} is missing; install its development package"),
     _Message(
+        re.compile(r"\b([a-z0-9]+[-_]config)\b(?: executable)?(?: is)?(?::)? (?:not found|No such file)"),
+        "the program {name} is missing, which belongs to a library; {libraries}",
+    ),
+    _Message(
+        re.compile(
+            r"command '([^' ]*(?:gcc|cc|clang|g\+\+|c\+\+))' failed: No such file"
+            r"|[Uu]nknown compiler\(s\): \[+'([^']+)'|No (CMAKE_C(?:XX)?_COMPILER) could be found"
+        ),
+        "this machine has no C compiler ({name}); install one, "
+        'or set toolchain = "zig", which needs none (pip install "minglibc[zig]")',
+    ),
+    _Message(
         re.compile(r"ERROR: Dependency ['\"]([^'\"]+)['\"] not found"),
-        "the library {name} is not available; " + _NO_LIBRARIES,
+        "the library {name} is not available; " + "{libraries}",
     ),
     _Message(
         re.compile(r"Could NOT find (?!OpenMP)([A-Za-z0-9_]+)"),
-        "CMake did not find {name}; " + _NO_LIBRARIES,
+        "CMake did not find {name}; " + "{libraries}",
     ),
     _Message(
         re.compile(
@@ -68,12 +85,15 @@ _MESSAGES = (
 )
 
 
-def missing(output: str) -> str:
-    """What to do about the first thing that *output* says is missing; empty if it says nothing known."""
+def missing(output: str, *, capped: bool = False) -> str:
+    """What to do about the first thing that *output* says is missing; empty if it says nothing known.
+
+    *capped* builds use no libraries of this machine.
+    """
     first: tuple[int, str] | None = None
     for message in _MESSAGES:
         match = message.pattern.search(output)
         if match is not None and (first is None or match.start() < first[0]):
             name = next(group for group in match.groups() if group)
-            first = match.start(), message.advice.format(name=name)
+            first = match.start(), message.advice.format(name=name, libraries=_GRAFT if capped else _INSTALL)
     return first[1] if first else ""

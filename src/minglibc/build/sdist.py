@@ -3,6 +3,7 @@
 import gzip
 import os
 import posixpath
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -67,11 +68,18 @@ class SourceArchive:
 
     def pkg_info(self) -> str:
         """The text of its PKG-INFO; empty if it has none. Raises WheelError."""
-        member = self._members.get(f"{self.top}/PKG-INFO")
+        return self._text(self._members.get(f"{self.top}/PKG-INFO"))
+
+    def text(self, path: re.Pattern[str]) -> str:
+        """The text of the first file whose path below its own folder is *path*; empty if there is none. Raises WheelError."""
+        first = len(self.top) + 1
+        return self._text(next((self._members[name] for name in self._members if path.fullmatch(name[first:])), None))
+
+    def _text(self, member: "Member | None") -> str:
         if member is None:
             return ""
         if member.size > MAX_METADATA:
-            _refuse(self._filename, "has a PKG-INFO that is too large")
+            _refuse(self._filename, f"has a {posixpath.basename(member.name)} that is too large")
         with _readable(self._filename), member.open() as stream:
             return stream.read(MAX_METADATA).decode("utf-8", "replace")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
+from minglibc.lock.built_from import BuiltFrom, tool_table
 from minglibc.lock.digest import seal
 from minglibc.model.artifacts import Artifact, Sdist, SourceTree
 from minglibc.model.targets import Target, shortest_marker
@@ -49,6 +50,8 @@ class Inputs(NamedTuple):
     local: Mapping[str, str] = {}
     # Whether the Pythons were selected by their age, so that later runs must not select others.
     default_python: bool = False
+    # The sources of the wheels that were built, by the wheels' file names.
+    built: Mapping[str, BuiltFrom] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -153,7 +156,7 @@ def _package(
     if tree is not None:
         editable = {"editable": True} if name in inputs.editable else {}
         return {**package, "directory": {"path": tree.filename, **editable}}
-    return {**package, **_files(files, inputs.folder)}
+    return {**package, **_files(files, inputs.folder), **tool_table(files, inputs.built)}
 
 
 def _files(files: Mapping[str, Artifact], folder: str) -> dict[str, Any]:
