@@ -77,7 +77,8 @@ _ANSWERS = {
     "print-multi-lib": ".;",
 }
 _ABOUT = frozenset(("-dumpversion", "-dumpspecs", "--target-help"))
-_QUERIES = ("-E", "-M", "-MM", "-S", "-c", "--version", "-v")
+# Flags with which nothing is linked.
+_NOT_LINKED = frozenset(("-E", "-M", "-MM", "-S", "-c", "--version"))
 _IMPLY_SSE42 = ("-msse4.2", "-msse4", "-mavx")
 # gcc 13 and older only warn about these, and many released packages have them.
 _OLD_C = ("-Wno-error=incompatible-function-pointer-types", "-Wno-error=int-conversion", "-Wno-error=implicit-int")
@@ -125,8 +126,8 @@ def command(kind: str, target: str, mapped: str, headers: str, arguments: "list[
         translated = _compiled_to_nothing(translated)
     if kind == "cc" and any(argument.endswith(_CPP_SUFFIXES) for argument in translated):
         kind = "c++"
-    if not _compiles(translated):
-        # zig builds libc++ and its runtime once for each set of these, which takes minutes.
+    # zig builds libc++ and its runtime once for each set of these, which takes minutes.
+    if _only_links(translated):
         translated = [argument for argument in translated if not argument.startswith(("-O", "-m"))]
     own = ["-target", target, "-fno-sanitize=undefined"]
     if not any(argument.startswith("-O") for argument in translated):
@@ -137,7 +138,7 @@ def command(kind: str, target: str, mapped: str, headers: str, arguments: "list[
         last += _OLD_C
     for folder in filter(None, headers.split(":")):
         last += ["-isystem", folder]
-    if not any(argument in _QUERIES for argument in translated):
+    if not _NOT_LINKED.intersection(translated):
         last.append("-s")
     # What follows -- or a lone -x would change the meaning of flags after it.
     return [kind, *own, *last, *translated] if "--" in translated else [kind, *own, *translated, *last]
@@ -157,14 +158,17 @@ def _compiled_to_nothing(arguments: "list[str]") -> "list[str]":
     return [*kept, "-c", "-o", os.devnull]
 
 
-def _compiles(arguments: "list[str]") -> bool:
-    """Whether the compiler is not called to link objects only."""
-    return any(a.endswith(_SOURCE_SUFFIXES) or a in _QUERIES or a.startswith("-x") for a in arguments)
+def _only_links(arguments: "list[str]") -> bool:
+    """Whether the compiler is called to link objects."""
+    return not _NOT_LINKED.intersection(arguments) and not any(
+        argument.endswith(_SOURCE_SUFFIXES) or argument.startswith("-x") for argument in arguments
+    )
 
 
 def _implied_features(target: str, arguments: "list[str]") -> "list[str]":
     """The features of the processor that gcc's flags and attributes include, and that zig disables one by one."""
-    if not target.startswith("x86") or not _compiles(arguments):
+    if not target.startswith("x86") or "-c" not in arguments:
+        # A link would build libc++ for these features.
         return []
     features = []
     if any(argument.startswith(_IMPLY_SSE42) for argument in arguments):
