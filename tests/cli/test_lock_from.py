@@ -274,6 +274,68 @@ def test_invalid_setting(source: Path, value: str, message: str) -> None:
     assert message in ran.err
 
 
+@pytest.fixture
+def parts(tmp_path: Path, index: IndexServer) -> Path:
+    """A uv.lock with an extra and two groups; the package of one group has no wheel within the cap."""
+    wheels = [build_wheel("a", "1.0"), build_wheel("x", "1.0"), build_wheel("t", "1.0"), build_wheel("d", "1.0", NEW)]
+    for wheel in wheels:
+        index.add(wheel)
+    text = uv_lock(["a"], wheels).replace(
+        "[package.metadata]\n",
+        '[package.optional-dependencies]\nspeed = [{ name = "x" }]\n[package.dev-dependencies]\n'
+        'test = [{ name = "t" }]\ndocs = [{ name = "d" }]\n[package.metadata]\nprovides-extras = ["speed"]\n',
+    )
+    text = text.replace(
+        'requires-dist = [\n    { name = "a", specifier = "" },\n]',
+        'requires-dist = [{ name = "a" }, { name = "x", marker = "extra == \'speed\'" }]\n'
+        '[package.metadata.requires-dev]\ntest = [{ name = "t" }]\ndocs = [{ name = "d" }]\n',
+    )
+    (tmp_path / "uv.lock").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--no-group", "docs"], {"a", "x", "t"}),
+        (["--group", "test", "--no-extra", "Speed"], {"a", "t"}),
+        (["--extra", "speed", "--no-group", "docs", "--no-group", "test"], {"a", "x"}),
+    ],
+)
+@pytest.mark.parametrize("policy", ["nearest", "same"])
+def test_parts(parts: Path, index: IndexServer, options: list[str], names: set[str], policy: str) -> None:
+    """Only the selected extras and groups are locked; the lock records which."""
+    ran = lock_from(parts, index, *options, "--version-policy", policy)
+    assert 0 == ran.code, ran.err
+    assert names == set(locked_versions(parts))
+    assert 0 == lock_from(parts, index, "--check").code
+    assert "d 1.0" in lock_from(parts, index, "--version-policy", "same", "--group", "docs").err
+
+
+def test_unknown_parts(parts: Path, index: IndexServer) -> None:
+    """Unknown extras and groups are all named; without a source lock the options are an error."""
+    ran = lock_from(parts, index, "--extra", "spead", "--no-group", "doc")
+    assert 1 == ran.code
+    assert "the extra spead; it has speed" in ran.err
+    assert "the group doc; it has docs, test" in ran.err
+    assert "require --from" in minglibc("lock", "--project", str(parts), "--group", "docs").err
+
+
+def test_parts_in_the_setting(parts: Path, index: IndexServer) -> None:
+    """`extras` and `groups` of the setting select what is locked; default groups that are not locked are ignored."""
+    pyproject = parts / "pyproject.toml"
+    text = (
+        f'[project]\nname = "app"\nversion = "1"\n[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\n'
+        f'index-url = "{index.url}"\ndefault-groups = ["test", "docs"]\n'
+    )
+    pyproject.write_text(text + 'from = { file = "uv.lock", extras = [], groups = ["test"] }\n')
+    ran = minglibc("lock", "--project", str(parts))
+    assert 0 == ran.code, ran.err
+    assert {"a", "t"} == set(locked_versions(parts))
+    pyproject.write_text(text + 'from = { file = "uv.lock", extras = "speed" }\n')
+    assert "expected a list of names" in minglibc("lock", "--project", str(parts)).err
+
+
 def test_json(source: Path, index: IndexServer) -> None:
     """The JSON has the changes from the source lock with their reasons."""
     result = json.loads(lock_from(source, index, "--json").out)

@@ -154,6 +154,18 @@ def request_for(options: LockOptions, reporter: Reporter) -> LockRequest:
             "--output requires --requirements or --from",
             hint="a project's lock is pylock.toml, a script's pylock.NAME.toml",
         )
+    selected = (
+        options.overrides.extra,
+        options.overrides.no_extra,
+        options.overrides.group,
+        options.overrides.no_group,
+    )
+    if any(selected) and not options.source_lock:
+        raise SettingsError(
+            "--extra, --no-extra, --group and --no-group require --from",
+            hint="a project's extras and groups are locked together; for a source lock, write extras and groups in "
+            "tool.minglibc.from",
+        )
     if options.source_lock:
         return source_lock_request(
             options.source_lock, options.output, options.version_policy, options.overrides, reporter

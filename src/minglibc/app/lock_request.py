@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.config import files
-from minglibc.config.lock_source import DEFAULT_POLICY, PROJECT_FILE, LockSource, leads_out
+from minglibc.config.lock_source import DEFAULT_POLICY, PART_OPTIONS, PROJECT_FILE, LockSource, leads_out
 from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import LockError, MinglibcError, SettingsError
@@ -164,7 +164,10 @@ def _request(path: str, source: LockSource, overrides: Overrides, reporter: Repo
     from minglibc.config import inputs  # noqa: PLC0415  3 ms; most locks are of projects
 
     source = source._replace(lock=os.path.basename(path))
-    merged = {**_recorded(source, path), **overrides.given}
+    recorded, given = _recorded(source, path), overrides.given
+    if PART_OPTIONS & given.keys():
+        recorded = {key: value for key, value in recorded.items() if key not in PART_OPTIONS}
+    merged = {**recorded, **given}
     source = source.with_given(merged)
     text = inputs.read(source, os.path.dirname(path))
     loaded = _load(source, text.pyproject, os.path.dirname(path))
@@ -179,8 +182,9 @@ def _load(source: LockSource, pyproject: str, folder: str) -> "LoadedLock | None
     # These import the readers of all formats; most locks have no other source.
     if source.source_lock:
         from minglibc.app.source_lock import load_source_lock  # noqa: PLC0415
+        from minglibc.source_locks.parts import Parts  # noqa: PLC0415
 
-        return load_source_lock(source.source_lock, folder, source.policy)
+        return load_source_lock(source.source_lock, folder, source.policy, Parts.of_options(source.given))
     if not source.is_project or "from" not in pyproject:
         return None
     from minglibc.config.from_setting import read_from_setting  # noqa: PLC0415

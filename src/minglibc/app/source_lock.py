@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minglibc.config import files, inputs
 from minglibc.config.default_pythons import classifiers_of
@@ -16,6 +16,7 @@ from minglibc.model.requirements import Environment
 from minglibc.model.targets import Target
 from minglibc.source_locks.conversion import as_pyproject
 from minglibc.source_locks.model import SourceKind, SourceLock, SourcePackage
+from minglibc.source_locks.parts import ALL, Parts, select_parts
 from minglibc.source_locks.reader import read
 
 # What a format needs besides the lock.
@@ -54,14 +55,16 @@ class LoadedLock(NamedTuple):
         }
 
 
-def load_source_lock(path: str, folder: str, policy: str, *, is_setting: bool = False) -> LoadedLock:
-    """The source lock at *path*, relative to *folder*; raises LockError and SettingsError."""
+def load_source_lock(
+    path: str, folder: str, policy: str, parts: Parts = ALL, *, is_setting: bool = False
+) -> LoadedLock:
+    """The *parts* of the source lock at *path*, relative to *folder*; raises LockError and SettingsError."""
     full_path = os.path.join(folder, path)
     content = files.read_lock(full_path)
     if content is None:
         raise LockError(f"there is no {path}", hint="give the path of a lock of uv, Poetry, PDM, Pipenv or pip")
     beside = _read_beside(os.path.dirname(full_path))
-    lock = read(content, path, beside)
+    lock = select_parts(read(content, path, beside), parts)
     document = load(beside[files.PYPROJECT]) if files.PYPROJECT in beside else {}
     own = document.get("tool", {}).get("minglibc", {}) if is_setting else {}
     # The parser reports a table that is not one.
@@ -74,7 +77,7 @@ def load_source_lock(path: str, folder: str, policy: str, *, is_setting: bool = 
         lock,
         inputs.settings_for(document, os.path.dirname(path)),
         project=name if isinstance(name, str) else "",
-        default_groups=own.get("default-groups"),
+        default_groups=_locked_groups(own.get("default-groups"), lock, parts),
         classifiers=classifiers_of(project),
     )
     return LoadedLock(lock, path, policy, inputs.digest(content), pyproject)
@@ -82,7 +85,16 @@ def load_source_lock(path: str, folder: str, policy: str, *, is_setting: bool = 
 
 def load_from_setting(setting: FromSetting, folder: str) -> LoadedLock:
     """The source lock that the project in *folder* names in its settings."""
-    return load_source_lock(setting.file, folder, setting.policy, is_setting=True)
+    return load_source_lock(
+        setting.file, folder, setting.policy, Parts(setting.extras, setting.groups), is_setting=True
+    )
+
+
+def _locked_groups(default_groups: Any, lock: SourceLock, parts: Parts) -> Any:
+    """The setting ``default-groups`` without groups that *parts* exclude."""
+    if parts == ALL or not isinstance(default_groups, list):
+        return default_groups
+    return [group for group in default_groups if group in lock.groups]
 
 
 def _read_beside(folder: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from minglibc.cli.args import (
 from minglibc.cli.lock_output import check, lock
 from minglibc.cli.output import Terminal
 from minglibc.config.lock_source import POLICIES
+from minglibc.config.settings import Overrides
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -71,6 +72,34 @@ def _add_source(parser: ArgumentParser) -> None:
         help="what to do with versions that the cap excludes: fail (same), select the closest (nearest, the default) or the newest",
     )
     parser.add_argument(
+        "--extra",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="with --from: lock only this extra, not all; can be repeated",
+    )
+    parser.add_argument(
+        "--no-extra",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="with --from: do not lock this extra; can be repeated",
+    )
+    parser.add_argument(
+        "--group",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="with --from: lock only this dependency group, not all; can be repeated",
+    )
+    parser.add_argument(
+        "--no-group",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="with --from: do not lock this dependency group; can be repeated",
+    )
+    parser.add_argument(
         "--accept-new-hashes",
         variable=False,
         action="store_true",
@@ -86,6 +115,15 @@ def run(arguments: Namespace) -> int:
     return lock(lock_options(arguments), terminal, json=arguments.json)
 
 
+def _overrides(arguments: Namespace) -> Overrides:
+    return target_overrides(arguments)._replace(
+        extra=tuple(arguments.extra or ()),
+        no_extra=tuple(arguments.no_extra or ()),
+        group=tuple(arguments.group or ()),
+        no_group=tuple(arguments.no_group or ()),
+    )
+
+
 def lock_options(arguments: Namespace) -> LockOptions:
     """The options of the use case."""
     return LockOptions(
@@ -93,7 +131,7 @@ def lock_options(arguments: Namespace) -> LockOptions:
         requirements=arguments.requirements or (),
         script=arguments.script,
         output=arguments.output,
-        overrides=target_overrides(arguments),
+        overrides=_overrides(arguments),
         upgrade=arguments.upgrade,
         upgrade_packages=arguments.upgrade_package or (),
         dry_run=arguments.dry_run,

@@ -15,8 +15,14 @@ _RECORDED = {
     "architectures": "--arch",
     "toolchain": "--toolchain",
     "allow-sdist": "--allow-sdist-package",
+    "extra": "--extra",
+    "no-extra": "--no-extra",
+    "group": "--group",
+    "no-group": "--no-group",
 }
-_LISTS = frozenset(("python", "architectures", "allow-sdist"))
+# Together they select what is locked: if one is given, none that is recorded counts.
+PART_OPTIONS = frozenset(("extra", "no-extra", "group", "no-group"))
+_LISTS = frozenset(("python", "architectures", "allow-sdist")) | PART_OPTIONS
 
 
 class LockSource(NamedTuple):

@@ -63,6 +63,10 @@ class Overrides(NamedTuple):
     resolution: str | None = None
     toolchain: str | None = None
     allow_sdist: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    no_extra: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    no_group: tuple[str, ...] = ()
 
     @property
     def given(self) -> dict[str, Any]:

@@ -32,6 +32,13 @@ def without_extras(marker: str, active: Collection[str]) -> str | None:
     return None if result is False else "" if result is True else result
 
 
+def needed_names(marker: str, names: Collection[str]) -> tuple[str, ...]:
+    """Those of *names*, extras and groups, of which one has to be requested so that *marker* can be true."""
+    if without_extras(marker, ()) is not None:
+        return ()
+    return tuple(sorted(name for name in names if without_extras(marker, (name,)) is not None))
+
+
 def _tokens(marker: str) -> Iterator[str]:
     if len(marker) > _LONGEST:
         raise Invalid(f"the marker {marker[:60]!r}… is longer than {_LONGEST} characters")

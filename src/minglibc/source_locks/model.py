@@ -38,6 +38,10 @@ class Edge(NamedTuple):
     position: int
     extras: tuple[str, ...] = ()
     marker: str = ""
+    group: str = ""
+    """Of a root: the dependency group that requires it."""
+    is_project: bool = False
+    """Whether it is a project itself, whose *extras* are all that it has."""
 
 
 class SourcePackage(NamedTuple):
@@ -53,6 +57,8 @@ class SourcePackage(NamedTuple):
     requires_python: str = ""
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
+    """The extras and groups of which one installs it; empty if it needs none, or the format does not record that."""
 
     @property
     def hashes(self) -> frozenset[str]:

@@ -63,6 +63,7 @@ def _package(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, An
         marker=_marker(row),
         requires_python=poetry_project.specifier(text(row, "python-versions")),
         groups=tuple("" if group in _MAIN else group for group in groups),
+        needed_by=_needed_by(row),
     )
 
 
@@ -74,6 +75,14 @@ def _marker(row: Mapping[str, Any]) -> str:
     # With all extras: a version is selected for every environment.
     known = [marker for item in listed if (marker := markers.without_extras(item, names)) is not None]
     return disjunction(known) if known else ""
+
+
+def _needed_by(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The extras of which one installs a package; empty if a group installs it without any."""
+    value = row.get("markers", "")
+    listed = list(map(str, value.values())) if isinstance(value, dict) else [str(value)]
+    needed = [markers.needed_names(marker, markers.known_names(marker)) for marker in listed]
+    return tuple(sorted({name for names in needed for name in names})) if all(needed) else ()
 
 
 def _files(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, Any], version: str) -> Iterator[SourceFile]:

@@ -24,7 +24,12 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:  
     default = strings(document, "default-groups")
     return SourceLock(
         format=f"pylock.toml version {version}",
-        packages=tuple(package._replace(marker=_for_all(package.marker, names)) for package in packages),
+        packages=tuple(
+            package._replace(
+                marker=_for_all(package.marker, names), needed_by=markers.needed_names(package.marker, names)
+            )
+            for package in packages
+        ),
         requires_python=text(document, "requires-python"),
         requirements=merged([*_active(packages, ())]),
         extras={normalize_name(extra): merged([*_active(packages, (extra,))]) for extra in extras},

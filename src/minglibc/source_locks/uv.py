@@ -167,17 +167,19 @@ class _UvLock:
     def _root_edges(self, roots: Sequence[int]) -> Iterator[Edge]:
         for position in roots:
             package = self._tables[position]
-            yield Edge(position, tuple(normalize_name(extra) for extra in table(package, "optional-dependencies")))
+            extras = tuple(normalize_name(extra) for extra in table(package, "optional-dependencies"))
+            yield Edge(position, extras, is_project=True)
             development = table(package, "dev-dependencies")
             for group in development:
-                yield from self._edges(tables(development, group))
+                yield from (edge._replace(group=group) for edge in self._edges(tables(development, group)))
         groups = table(self._manifest, "dependency-groups")
         for group in groups:
             # The manifest has requirements, not edges: their packages, whichever version.
             for row in tables(groups, group):
                 name = normalize_name(text(row, "name", required=True))
                 for position in self._by_name.get(name, ()):
-                    yield Edge(position, tuple(map(normalize_name, strings(row, "extras"))), text(row, "marker"))
+                    extras = tuple(map(normalize_name, strings(row, "extras")))
+                    yield Edge(position, extras, text(row, "marker"), group)
 
     def _edges(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Edge, ...]:
         return tuple(edge for row in rows for edge in self._edge(row))
