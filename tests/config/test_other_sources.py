@@ -148,12 +148,11 @@ def test_own_sources_override() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ('[tool.uv]\ndev-dependencies = ["x"]\n', "tool.uv.dev-dependencies is not read; move"),
-        ('[tool.pdm.dev-dependencies]\ntest = ["x"]\n', "tool.pdm.dev-dependencies is not read"),
+        ('[tool.uv]\nfind-links = ["https://h.invalid/"]\n', "tool.uv.find-links is not read"),
+        ('[tool.uv]\nprerelease = "always"\n', "tool.uv.prerelease is not read: expected one of allow"),
         ('[[tool.poetry.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "tool.poetry.source is not read"),
         ('[[tool.uv.index]]\nurl = "https://h.invalid/simple"\n', "tool.uv.index is not read"),
         ('[tool.uv]\nconflicts = [[{ extra = "a" }, { extra = "b" }]]\n', "tool.uv.conflicts is not read: all extras"),
-        ('[tool.uv]\noverride-dependencies = ["x==1"]\n', "write overrides under [tool.minglibc]"),
         ('[[tool.pdm.source]]\nname = "a"\nurl = "https://h.invalid/simple"\n', "or packages come from PyPI"),
     ],
 )

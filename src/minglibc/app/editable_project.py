@@ -34,7 +34,8 @@ def step(project: LockedProject, distributions: Sequence[Distribution]) -> Step 
         return None
     document = standard(toml.loads(project.pyproject))
     table = document["project"]
-    if document.get("tool", {}).get("poetry", {}).get("package-mode") is False:
+    tool = document.get("tool", {})
+    if tool.get("poetry", {}).get("package-mode") is False or tool.get("uv", {}).get("package") is False:
         return None
     name, version = normalize_name(str(table.get("name", ""))), str(table.get("version", "dynamic"))
     installed = [distribution for distribution in distributions if distribution.name == name]

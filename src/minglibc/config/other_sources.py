@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from minglibc.config import files, poetry_project
+from minglibc.config import files, other_rules, poetry_project
 from minglibc.config.problems import Problems
 from minglibc.config.settings import NamedIndex, OtherSources, PathSource
 from minglibc.model import toml
@@ -14,14 +14,8 @@ from minglibc.model.targets import Target
 _UV_SOURCES = "tool.uv.sources"
 _CONDITIONS = {"marker", "extra", "group"}
 # Tables whose requirements only their own tool installs.
-_GROUPS = (("uv", "dev-dependencies"), ("pdm", "dev-dependencies"), ("poetry", "group"), ("poetry", "dev-dependencies"))
+_GROUPS = (("poetry", "group"), ("poetry", "dev-dependencies"))
 _INDEXES = (("uv", "index-url"), ("uv", "extra-index-url"), ("pdm", "source"), ("poetry", "source"))
-# uv's settings that change a resolution, with the equivalent of minglibc.
-_RULES = {
-    "constraint-dependencies": "constraints",
-    "override-dependencies": "overrides",
-    "exclude-dependencies": "excludes",
-}
 
 
 class Project(NamedTuple):
@@ -200,11 +194,7 @@ def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) ->
         if _table(document, "tool", *names[:-1]).get(names[-1]):
             yield f"tool.{'.'.join(names)} is not read; move its requirements to [dependency-groups] (PEP 735)"
     own, uv = _table(document, "tool", "minglibc"), _table(document, "tool", "uv")
-    for key, equivalent in _RULES.items():
-        if uv.get(key) and equivalent not in own:
-            yield f"tool.uv.{key} is not read; write {equivalent} under [tool.minglibc]"
-    if uv.get("conflicts"):
-        yield "tool.uv.conflicts is not read: all extras and groups are locked together, and have to agree"
+    yield from other_rules.unread(document)
     if {"index", "index-url"} & own.keys():
         return
     keys = [f"tool.{'.'.join(names)}" for names in _INDEXES if _table(document, "tool", names[0]).get(names[1])]

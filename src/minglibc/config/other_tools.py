@@ -7,23 +7,14 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from minglibc.config import parser, settings
+from minglibc.config.other_rules import PRERELEASES, UV_SETTINGS, pdm_override
 from minglibc.errors import SettingsError
 from minglibc.model.targets import LIBCS
 
 # uv's keys with the same meaning.
-_UV_KEYS = {
-    "constraint-dependencies": "constraints",
-    "override-dependencies": "overrides",
-    "exclude-dependencies": "excludes",
-    "exclude-newer": "exclude-newer",
-    "exclude-newer-package": "exclude-newer-package",
-    "index-url": "index-url",
-    "resolution": "resolution",
-    "default-groups": "default-groups",
-}
+_UV_KEYS = {**UV_SETTINGS, "index-url": "index-url", "default-groups": "default-groups"}
 # Keys that several of the other tool's settings contribute to.
 _COMBINED = ("index", "sources")
-_PRERELEASES = {"allow": True, "disallow": False}
 _NO_EQUIVALENT = "minglibc has no equivalent"
 _LINE = re.compile(r" \(line [0-9]+\)")
 _CREDENTIALS = re.compile(r"//[^/?#]*@")
@@ -89,8 +80,8 @@ def _from_uv(table: object, document: Mapping[str, Any]) -> Iterator[Imported | 
             yield from _uv_libc(source, value)
         elif key == "prerelease":
             yield (
-                Imported(source, "prereleases", _PRERELEASES[value])
-                if isinstance(value, str) and value in _PRERELEASES
+                Imported(source, "prereleases", PRERELEASES[value])
+                if isinstance(value, str) and value in PRERELEASES
                 else Skipped(source, "minglibc supports allow and disallow")
             )
         elif key == "index":
@@ -167,18 +158,9 @@ def _pdm_resolution(table: dict[str, Any]) -> Iterator[Imported | Skipped]:
         elif key == "allow-prereleases":
             yield Imported(source, "prereleases", value)
         elif key == "overrides" and isinstance(value, dict):
-            yield Imported(source, "overrides", [_pdm_override(name, version) for name, version in value.items()])
+            yield Imported(source, "overrides", [pdm_override(name, version) for name, version in value.items()])
         else:
             yield Skipped(source, _NO_EQUIVALENT)
-
-
-def _pdm_override(name: str, version: object) -> object:
-    if not isinstance(version, str):
-        return version
-    if "://" in version:
-        return f"{name} @ {version}"
-    # PDM reads a bare version as an exact one.
-    return f"{name}{version}" if version[:1] in set("<>=!~") else f"{name}=={version}"
 
 
 def _has_index(source: Imported, results: list[Imported | Skipped]) -> bool:

@@ -80,7 +80,7 @@ def parse_document(
     members = workspace.members(document, folder, problems) if folder is not None else {}
     if "project" not in document and not members:
         problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
-    table = _own_table(document, problems)
+    table = _with_rules_of_others(_own_table(document, problems), document, problems)
     requirements = RequirementParser(problems)
     project["requires-python"] = _combined_requires_python(project, members)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
@@ -98,8 +98,7 @@ def parse_document(
     required = {requirement.name for listed in lists for requirement in listed}
     folders = {member: path for member, (path, _) in members.items()}
     other = OtherSources()
-    tool = document.get("tool")
-    if members or (isinstance(tool, dict) and not _OTHER_TOOLS.isdisjoint(tool)):
+    if members or _uses_other_tools(document):
         from minglibc.config.other_sources import SourceReader, unread_tables  # noqa: PLC0415  1 ms; only for their projects
 
         reader = SourceReader(problems, targets, folders, folder)
@@ -199,13 +198,13 @@ def _project_table(
 
 
 def _standard(document: Mapping[str, Any], problems: Problems) -> Mapping[str, Any]:
-    """*document* with standard tables instead of Poetry's."""
-    tool = document.get("tool")
-    if not isinstance(tool, dict) or "poetry" not in tool:
+    """*document* with standard tables instead of Poetry's, uv's and PDM's."""
+    if not _uses_other_tools(document):
         return document
-    from minglibc.config.poetry_project import standard  # noqa: PLC0415  2 ms; most projects do not use Poetry
+    from minglibc.config.other_rules import with_groups  # noqa: PLC0415  1 ms; most projects use no such tool
+    from minglibc.config.poetry_project import standard  # noqa: PLC0415  as above
 
-    return standard(document, problems.add)
+    return with_groups(standard(document, problems.add), problems.add)
 
 
 def _combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:
@@ -249,6 +248,22 @@ def _own_table(document: Mapping[str, Any], problems: Problems) -> dict[str, Any
         return default
     problems.check_keys(table or {}, KEYS, "tool.minglibc")
     return {**(table or {}), **problems.given}
+
+
+def _with_rules_of_others(table: dict[str, Any], document: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """[tool.minglibc] with the settings that it does not have and that uv or PDM have for the project."""
+    if not _uses_other_tools(document):
+        return table
+    from minglibc.config.other_rules import rules  # noqa: PLC0415  1 ms; only for their projects
+
+    others = {name: rule for name, rule in rules(document).items() if name not in table}
+    problems.sources.update((name, rule.source) for name, rule in others.items())
+    return {**{name: rule.value for name, rule in others.items()}, **table}
+
+
+def _uses_other_tools(document: Mapping[str, Any]) -> bool:
+    tool = document.get("tool")
+    return isinstance(tool, dict) and not _OTHER_TOOLS.isdisjoint(tool)
 
 
 def _project_name(project: Mapping[str, Any], problems: Problems) -> str:
@@ -327,8 +342,8 @@ def _exclude_newer_package(
     table: Mapping[str, Any], problems: Problems, now: datetime | None
 ) -> dict[str, datetime | None]:
     moments: dict[str, datetime | None] = {}
-    for package, value in problems.table(table, "exclude-newer-package", "tool.minglibc.exclude-newer-package").items():
-        key = f"tool.minglibc.exclude-newer-package.{package}"
+    for package, value in problems.table(table, "exclude-newer-package", problems.key("exclude-newer-package")).items():
+        key = f"{problems.key('exclude-newer-package')}.{package}"
         # false: no limit for this package.
         moments[problems.name(package, key)] = None if value is False else _exclude_newer(value, key, problems, now)
     return moments

@@ -22,6 +22,8 @@ class Problems:
         self.warnings: list[str] = []
         self.hint = ""
         self.given = given
+        # Settings that are read from the table of another tool, and their keys there.
+        self.sources: dict[str, str] = {}
         self._text = text
 
     def add(self, key: str, message: str) -> None:
@@ -41,7 +43,7 @@ class Problems:
         """Where the value of the setting *name* comes from: the option, or the key in the file."""
         if name in self.given:
             return _OPTIONS.get(name, f"--{name}")
-        return f"tool.minglibc.{name}"
+        return self.sources.get(name, f"tool.minglibc.{name}")
 
     def check_keys(self, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
         """Record each key of *table* that is not *known*."""

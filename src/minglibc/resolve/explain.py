@@ -210,7 +210,7 @@ def _ends(provider: Provider, name: str, conflicts: Sequence[Sequence[Cause]]) -
         return
     project = provider.project(name)
     lines = list(dict.fromkeys(_described(cause for conflict in conflicts for cause in conflict)))
-    lines += [f"tool.minglibc.constraints has {name}{specifier}" for specifier in provider.constraints_on(name)]
+    lines += [f"the constraints have {name}{specifier}" for specifier in provider.constraints_on(name)]
     if project.missing:
         yield f"{project.missing}; {', '.join(lines)}"
         return
