@@ -300,7 +300,7 @@ def test_pip_builds_the_locked_source(project: LockedProject, index: IndexServer
     index.add(build_source("a", "1.0", needs="2.14"))
     index.add(build_wheel("b", "1.0"))
     project.lock("a", "b", more=ALLOWED)
-    for position, form in enumerate(([], ["--index"])):
+    for position, form in enumerate(([], ["--pinned"])):
         environment = project.folder / f"venv{position}"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
         ran = project.command("export", *form, "-o", str(project.folder / "r.txt"))

@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 
 from minglibc.cli.args import ArgumentParser, add_common, common_options_before
+from minglibc.cli.equivalents import EQUIVALENTS
 from tests.support.commands import minglibc
 
 
@@ -105,6 +106,28 @@ def test_options_are_not_abbreviated() -> None:
     """`--index` is not `--index-url`."""
     with pytest.raises(SystemExit):
         parser("lock").parse_args(["--index", "https://example.invalid/"])
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "hint"),
+    [
+        ("run", "--with rich pytest", "`minglibc add --group NAME PACKAGE`"),
+        ("sync", "--only-group dev", "`--group NAME` installs a group"),
+        ("lock", "--extra-index-url=https://example.invalid/", "[[tool.minglibc.index]]"),
+        ("sync", "--unknown", "`minglibc sync --help` lists the options"),
+    ],
+)
+def test_options_of_other_tools(command: str, options: str, hint: str) -> None:
+    """An option of uv or pip that minglibc does not have names what to use instead."""
+    ran = minglibc(command, *options.split())
+    assert 2 == ran.code
+    assert hint in ran.err
+
+
+def test_equivalents_are_no_options() -> None:
+    """An option of minglibc itself is not listed as one of another tool."""
+    for command in ("lock", "sync", "run", "add"):
+        assert set(EQUIVALENTS).isdisjoint(parser(command)._option_string_actions)
 
 
 @pytest.mark.parametrize(

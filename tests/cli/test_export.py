@@ -91,7 +91,7 @@ def line_digest(url: str) -> str:
     return url.rpartition("#")[2].replace("=", ":")
 
 
-@pytest.mark.parametrize("style", [[], ["--index"]], ids=["direct", "index"])
+@pytest.mark.parametrize("style", [[], ["--pinned"]], ids=["direct", "index"])
 def test_each_target_gets_its_selection(project: Path, style: list[str]) -> None:
     """The markers select, for each target, the wheels of the lock with their hashes."""
     text = export(project, *style).out
@@ -104,7 +104,7 @@ def test_each_target_gets_its_selection(project: Path, style: list[str]) -> None
 def test_pip_options(project: Path) -> None:
     """A file of URLs requires hashes; a file for an index allows no source distributions."""
     assert ["--require-hashes"] == [line for line in export(project).out.splitlines() if line.startswith("--")]
-    text = export(project, "--index").out
+    text = export(project, "--pinned").out
     assert ["--only-binary :all:"] == [line for line in text.splitlines() if line.startswith("--")]
 
 
@@ -127,7 +127,7 @@ def test_extras_and_groups(project: Path) -> None:
     """Only named extras and groups are exported; an unknown one is an error that lists the known ones."""
     assert ["app", "helper", "native", "native", "pure"] == [line.split()[0] for line in lines_of(export(project).out)]
     assert "tool @ " in export(project, "--group", "dev").out
-    assert "tool==3.0" in export(project, "--group", "dev", "--all-extras", "--index").out
+    assert "tool==3.0" in export(project, "--group", "dev", "--all-extras", "--pinned").out
     refused = minglibc("export", "--project", str(project), "--extra", "nope")
     assert 2 == refused.code
     assert "web" in refused.err
@@ -167,7 +167,7 @@ def test_stale_lock(project: Path) -> None:
     [
         pytest.param(python, style, marks=() if (python, *style) in DEFAULT_PIPS else pytest.mark.slow)
         for python in ("3.6", "3.7", "3.8", "3.9")
-        for style in ([], ["--index"])
+        for style in ([], ["--pinned"])
     ],
 )
 def test_pip_installs_the_locked_files(tmp_path: Path, index: IndexServer, python: str, style: list[str]) -> None:
@@ -260,8 +260,8 @@ def test_a_missing_library_is_named(project: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_index_style_is_of_requirements_alone(project: Path) -> None:
-    """--index with CycloneDX is a mistake of the command line."""
-    assert 2 == minglibc("export", "--project", str(project), "--format", "cyclonedx", "--index").code
+    """--pinned with CycloneDX is a mistake of the command line."""
+    assert 2 == minglibc("export", "--project", str(project), "--format", "cyclonedx", "--pinned").code
 
 
 TARGETS = [
@@ -279,3 +279,10 @@ def test_shortened_markers_select_their_targets(targets: list[Target], data: st.
     for target in targets:
         environment: dict[str, str] = target.environment
         assert (target in served) == (not marker or Marker(marker).evaluate(environment))
+
+
+def test_index_is_deprecated(project: Path) -> None:
+    """--index still means --pinned, with a warning."""
+    ran = export(project, "--index")
+    assert export(project, "--pinned").out == ran.out
+    assert "warning: --index is deprecated; use --pinned" in ran.err

@@ -133,3 +133,29 @@ def test_no_solution(project: LockedProject) -> None:
     assert "c>2" in ran.err
     assert 'name = "b"' in (project.folder / "pylock.toml").read_text(encoding="utf-8")
     assert not project.venv.exists()
+
+
+def test_upgrade(project: LockedProject) -> None:
+    """`sync --upgrade` and `--upgrade-package` lock newer releases first; without them, the locked ones are kept."""
+    assert 0 == project.sync().code
+    project.index.add(build_wheel("c", "2.0"))
+    assert "Nothing to do" in project.sync().err
+    ran = project.sync("-P", "c")
+    assert ran.err.index(" ~ c 1.0 → 2.0") < ran.err.index(" + c==2.0")
+    project.index.add(build_wheel("c", "3.0"))
+    assert 0 == project.sync("--upgrade").code
+    assert {"c": "3.0"} == installed(project.venv)
+
+
+@pytest.mark.parametrize("option", ["--locked", "--frozen", "--check", "--dry-run", "--lock=x"])
+def test_upgrade_writes_the_lock(project: LockedProject, option: str) -> None:
+    """--upgrade is an error with options that keep the lock."""
+    ran = project.sync("--upgrade", option)
+    assert (2, True) == (ran.code, "--upgrade can't be combined with" in ran.err)
+
+
+def test_upgrade_of_a_lock_made_with_options(project: LockedProject) -> None:
+    """A lock made with target options is not upgraded without them."""
+    assert 0 == project.command("lock", "--glibc", "2.28").code
+    ran = project.sync("--upgrade")
+    assert (1, True) == (ran.code, "was made with options" in ran.err)

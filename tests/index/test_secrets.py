@@ -31,7 +31,7 @@ EVERY_COMMAND = [
     ("report", "-vv", "-o", "report.html"),
     ("tree", "-vv"),
     ("export", "-o", "requirements.txt"),
-    ("export", "--index", "-o", "indexed.txt"),
+    ("export", "--pinned", "-o", "indexed.txt"),
     ("export", "--format", "cyclonedx", "-o", "bom.json"),
     ("bundle", "-vv", "-o", "bundled"),
     ("sync", "-vv", "--json"),

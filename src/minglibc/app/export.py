@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 Format = Literal["requirements", "cyclonedx"]
 
 
-def export_lock(common: CommonOptions, options: SelectionOptions, style: Format, *, index: bool = False) -> str:
-    """The text of the lock in another format; with *index*, requirements name versions instead of URLs."""
-    if index and style != "requirements":
-        raise SettingsError("--index only applies to --format requirements", hint="omit one of the two")
+def export_lock(common: CommonOptions, options: SelectionOptions, style: Format, *, pinned: bool = False) -> str:
+    """The text of the lock in another format; with *pinned*, requirements name versions instead of URLs."""
+    if pinned and style != "requirements":
+        raise SettingsError("--pinned only applies to --format requirements", hint="omit one of the two")
     project = read_locked_project(common, options)
     targets = find_targets(options.target, project.lock.targets, project.lock.names)
     if style == "requirements":
-        return _requirements(project, targets, options, index=index)
+        return _requirements(project, targets, options, pinned=pinned)
     return _sbom(project, targets, options)
 
 
-def _requirements(project: LockedProject, targets: Sequence[Target], options: SelectionOptions, *, index: bool) -> str:
+def _requirements(project: LockedProject, targets: Sequence[Target], options: SelectionOptions, *, pinned: bool) -> str:
     requirements_txt.check_distinct(targets)
     selections = _selections(project, targets, options)
     local = sorted(package.name for chosen in selections.values() for package, file in chosen if file.url is None)
@@ -37,7 +37,7 @@ def _requirements(project: LockedProject, targets: Sequence[Target], options: Se
             f"{local[0]} is a file on this machine, which other machines can't install from requirements.txt",
             hint="`minglibc bundle` includes it",
         )
-    return requirements_txt.dumps(selections, index=index)
+    return requirements_txt.dumps(selections, index=pinned)
 
 
 def _sbom(project: LockedProject, targets: Sequence[Target], options: SelectionOptions) -> str:

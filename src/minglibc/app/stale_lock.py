@@ -1,4 +1,4 @@
-"""Update a stale lock before `sync` and `run` use it, where that can't give another lock than the one that was meant."""
+"""Update a lock before `sync` and `run` use it, if it was made from the project's settings alone."""
 
 import os
 
@@ -8,7 +8,7 @@ from minglibc.app.lock_file import LockFile, read_lock_file
 from minglibc.app.lock_request import LockRequest, project_request
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
-from minglibc.errors import IndexUnreachable, StaleLock
+from minglibc.errors import IndexUnreachable, LockError, StaleLock
 
 # The variables for options of `lock` that change what is locked.
 _VARIABLES = tuple(f"MINGLIBC_{name}" for name in ("GLIBC", "MUSL", "PYTHON", "ARCH", "TOOLCHAIN"))
@@ -27,6 +27,19 @@ def update_stale_lock(stale: StaleLock, common: CommonOptions, reporter: Reporte
             f"{stale.message}, and it can't be locked again: {error.message}",
             hint="use the lock as it is with --frozen, or run `minglibc lock` where the index can be reached",
         ) from error
+
+
+def upgrade_lock(options: LockOptions, reporter: Reporter) -> LockResult:
+    """Lock the project again with newer releases; raises LockError where only the user knows how the lock was made."""
+    common, request = options.common, project_request(options.common)
+    if os.path.exists(request.path):
+        file = read_lock_file(common)
+        if not _is_reproducible(file, request, common):
+            raise LockError(
+                f"{file.name} was made with options or from other files, which an upgrade needs again",
+                hint=f"run `{file.lock.source.command}` with them and --upgrade, then sync",
+            )
+    return lock_project(options, reporter)
 
 
 def _is_reproducible(file: LockFile, request: LockRequest, common: CommonOptions) -> bool:

@@ -70,6 +70,10 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str, *, hint: str | None = None) -> NoReturn:
         """Print what is wrong with the arguments, and exit with 2."""
+        if hint is None and message.startswith("unrecognized arguments: "):
+            from minglibc.cli.equivalents import equivalent_of  # noqa: PLC0415  only for an error
+
+            hint = equivalent_of(message.partition(": ")[2])
         output.print_message(f"error: {message}\nhint: {hint or f'`{self.prog} --help` lists the options'}")
         sys.exit(EXIT_USAGE)
 
@@ -180,6 +184,7 @@ def add_selection(parser: ArgumentParser) -> None:
     """What `sync` and `run` both take: the environment, the part of the lock, and how to install."""
     # MINGLIBC_PYTHON lists versions, for `lock`; this is one environment and has no variable.
     parser.add_argument(
+        "-p",
         "--python",
         variable=False,
         metavar="PYTHON",

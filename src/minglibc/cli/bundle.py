@@ -12,7 +12,11 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments of `bundle`."""
     add_lock_part(parser)
     parser.add_argument(
-        "-o", "--output", metavar="PATH", help="the folder, or the archive X.tar.gz (default: bundle-TARGET)"
+        "-o",
+        "--output",
+        variable=False,
+        metavar="PATH",
+        help="the folder, or the archive X.tar.gz (default: bundle-TARGET)",
     )
     add_index(parser)
 

@@ -22,7 +22,12 @@ OUTPUT = "minglibc-report.html"
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `report`."""
     parser.add_argument(
-        "-o", "--output", metavar="FILE", default=OUTPUT, help=f"the file to write; - is stdout (default: {OUTPUT})"
+        "-o",
+        "--output",
+        variable=False,
+        metavar="FILE",
+        default=OUTPUT,
+        help=f"the file to write; - is stdout (default: {OUTPUT})",
     )
     parser.add_argument(
         "--no-files", action="store_true", help="don't download the locked wheels to check their binaries"

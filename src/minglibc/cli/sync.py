@@ -9,7 +9,7 @@ from minglibc.app.unchanged_environment import find_unchanged
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal, plural, print_json, print_text
 from minglibc.cli.stale_lock import with_current_lock
-from minglibc.errors import EXIT_CANNOT
+from minglibc.errors import EXIT_CANNOT, SettingsError
 
 if TYPE_CHECKING:
     from minglibc.app.sync import SyncOutcome
@@ -19,6 +19,16 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments of `sync`."""
     add_selection(parser)
     add = parser.add_argument
+    # MINGLIBC_UPGRADE is for `lock`.
+    add("-U", "--upgrade", variable=False, action="store_true", help="lock the newest releases first")
+    add(
+        "-P",
+        "--upgrade-package",
+        variable=False,
+        action="append",
+        metavar="NAME",
+        help="lock the newest release of NAME first; can be repeated",
+    )
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
     add("--check", action="store_true", help="exit with 1 if the environment does not match the lock; changes nothing")
     add("--json", action="store_true", help="print the result as JSON to stdout")
@@ -31,6 +41,8 @@ def run(arguments: Namespace) -> int:
     options = options._replace(
         dry_run=arguments.dry_run or arguments.check, compile_bytecode=arguments.compile_bytecode
     )
+    if arguments.upgrade or arguments.upgrade_package:
+        _upgrade(arguments)
     unchanged = None if arguments.json else find_unchanged(common, options)
     if unchanged is not None:
         Terminal.of(arguments).info(_unchanged_line("Nothing to do", unchanged.packages, unchanged.prefix))
@@ -43,6 +55,26 @@ def run(arguments: Namespace) -> int:
         print_json(as_json(outcome, dry_run=options.dry_run))
     print_outcome(outcome, terminal, dry_run=options.dry_run, on_stdout=options.dry_run and not arguments.json)
     return EXIT_CANNOT if arguments.check and outcome.changed else 0
+
+
+def _upgrade(arguments: Namespace) -> None:
+    for name in ("locked", "frozen", "lock", "check", "dry_run"):
+        if getattr(arguments, name):
+            raise SettingsError(
+                f"--upgrade can't be combined with --{name.replace('_', '-')}",
+                hint="`minglibc lock --upgrade` only locks",
+            )
+    from minglibc.app.lock import LockOptions  # noqa: PLC0415  few syncs lock
+    from minglibc.app.stale_lock import upgrade_lock  # noqa: PLC0415  the same
+    from minglibc.cli.lock_output import print_result  # noqa: PLC0415  the same
+
+    options = LockOptions(
+        common_options(arguments),
+        upgrade=arguments.upgrade,
+        upgrade_packages=arguments.upgrade_package or (),
+    )
+    with Terminal.of(arguments) as terminal:
+        print_result(upgrade_lock(options, terminal), terminal)
 
 
 def print_outcome(
