@@ -132,7 +132,10 @@ def test_above_the_cap(tmp_path: Path, index: IndexServer) -> None:
     ("requirement", "problem"),
     [
         ("a @ https://example.invalid/a-1.0.tar.gz", "is not a wheel"),
-        ("a @ git+https://example.invalid/a", "is not the URL of a wheel"),
+        (
+            "a @ git+https://example.invalid/a",
+            "is in a version control repository, which minglibc does not read\nhint: build a wheel of it",
+        ),
         ("a @ https://me:secret@example.invalid/a-1.0-py3-none-any.whl", "contains credentials"),
         ("a @ ../a-1.0-py3-none-any.whl", "is outside the project"),
         ("a @ file:///srv/a-1.0-py3-none-any.whl", "is outside the project"),

@@ -16,6 +16,13 @@ from minglibc.model.requirements import Requirement, normalize_name
 NO_PATHS: Mapping[str, str] = {}
 Kind = TypeVar("Kind", bound=Artifact)
 _HASH = re.compile(rf"({'|'.join(HASH_ALGORITHMS)})=([0-9a-fA-F]{{64,128}})")
+# pip's schemes for repositories, such as git+https.
+_VERSION_CONTROL = frozenset(("git", "hg", "svn", "bzr"))
+_REPOSITORY = "is in a version control repository, which minglibc does not read"
+_CHECKOUTS = (
+    "build a wheel of it, and require NAME @ URL with the URL or path of that wheel; or require NAME, and write "
+    'NAME = { path = "…" } under [tool.minglibc.sources] with the path of a checkout'
+)
 
 
 class Direct(NamedTuple):
@@ -96,7 +103,8 @@ def directs(
         others.append(direct)
     if problems:
         raise SettingsError(
-            "these direct references can't be locked:\n" + "\n".join(f"  {problem}" for problem in problems)
+            "these direct references can't be locked:\n" + "\n".join(f"  {problem}" for problem in problems),
+            hint=_CHECKOUTS if any(_REPOSITORY in problem for problem in problems) else "",
         )
     return references
 
@@ -110,6 +118,8 @@ def _direct(requirement: Requirement, folder: str, *, local: bool = False) -> Di
         url, path = address, ""
     elif scheme in {"", "file"}:
         url, path = local_url(address, folder)
+    elif scheme.partition("+")[0] in _VERSION_CONTROL:
+        raise ValueError(_REPOSITORY)
     else:
         raise ValueError("is not the URL of a wheel (https, http, file, or a path)")
     digest = next((f"{m[1]}:{m[2].lower()}" for part in fragment.split("&") if (m := _HASH.fullmatch(part))), "")
