@@ -4,11 +4,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 from minglibc.app.lock_request import project_request
 from minglibc.app.locked_builds import built_wheels_folder, write_wheels
 from minglibc.app.options import CommonOptions
+from minglibc.app.parallel_builds import run_in_parallel
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
 from minglibc.app.source_builds import Release, SourceBuilder, release_of
@@ -22,6 +24,7 @@ from minglibc.model.artifacts import Sdist
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import InvalidRequirement, Requirement, parse
 from minglibc.model.targets import Target
+from minglibc.model.versions import is_prerelease
 
 
 class BuildOptions(NamedTuple):
@@ -33,6 +36,8 @@ class BuildOptions(NamedTuple):
     output: str | None = None
     """The folder for the wheels; by default the one that ``built-wheels`` names."""
     overrides: Overrides = Overrides()
+    jobs: int = 0
+    """How many builds run at a time; 0 for the number of processors, which is also the most."""
 
 
 class BuildOutcome(NamedTuple):
@@ -54,17 +59,64 @@ def build_wheels(options: BuildOptions, reporter: Reporter = SILENT) -> list[Bui
     with open_session(request, options.common, reporter, builds=True) as session:
         folder = _folder(options, session)
         requirements = [_parse(requirement) for requirement in options.requirements] or _from_source(session, lock)
-        outcomes, wheels = [], {}
         with nullcontext(session.builder) if session.builder is not None else session.open_builder() as builder:
-            for requirement in requirements:
-                for target in session.settings.targets:
-                    outcome, built = _build(session, builder, requirement, target, lock)
-                    if built is not None:
-                        wheels[built.filename] = built
-                        outcome = outcome._replace(wheel=os.path.join(folder, built.filename))
-                    outcomes.append(outcome)
+            tasks = [
+                _plan(session, requirement, target, lock)
+                for requirement in requirements
+                for target in session.settings.targets
+            ]
+            outcomes = _run(tasks, builder, _jobs(options.jobs), reporter)
+            wheels = {built.filename: built for _, built in outcomes if built is not None}
             write_wheels(wheels, folder)
-    return outcomes
+    return [
+        outcome if built is None else outcome._replace(wheel=os.path.join(folder, built.filename))
+        for outcome, built in outcomes
+    ]
+
+
+def _jobs(jobs: int) -> int:
+    processors = len(os.sched_getaffinity(0))
+    return min(jobs or processors, processors)
+
+
+class _Task(NamedTuple):
+    """A release to build for a target, or the error that prevents it."""
+
+    label: str
+    target: Target
+    release: Release | None
+    error: MinglibcError | None = None
+
+    @property
+    def interpreter(self) -> tuple[str, int, bool, str, str]:
+        """What two tasks have in common that one build serves."""
+        python = self.target.python
+        return self.label, python.minor, python.free_threaded, self.target.architecture, self.target.cap.libc
+
+
+def _run(
+    tasks: Sequence[_Task], builder: SourceBuilder, jobs: int, reporter: Reporter
+) -> list[tuple[BuildOutcome, Built | None]]:
+    """The outcomes of *tasks* in their order; each release is built for its first target before it is for others."""
+    firsts = {task.label: position for position, task in reversed(list(enumerate(tasks)))}
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for position, task in enumerate(tasks):
+        # The first wheel may be pure and serve all targets.
+        is_first = position == firsts[task.label]
+        groups.setdefault((is_first, *task.interpreter), []).append(position)
+    outcomes: dict[int, tuple[BuildOutcome, Built | None]] = {}
+
+    def build(positions: Sequence[int]) -> None:
+        for position in positions:
+            outcomes[position] = _build(builder, tasks[position])
+            if len(tasks) > 1:
+                outcome, _ = outcomes[position]
+                verb = "Failed to build" if outcome.error else "Built"
+                reporter.info(f"[{len(outcomes)}/{len(tasks)}] {verb} {outcome.release} for {outcome.target}")
+
+    for is_first in (True, False):
+        run_in_parallel([partial(build, group) for key, group in groups.items() if key[0] is is_first], jobs)
+    return [outcomes[position] for position in range(len(tasks))]
 
 
 def _folder(options: BuildOptions, session: Session) -> str:
@@ -100,26 +152,36 @@ def _from_source(session: Session, lock: Lock | None) -> list[Requirement]:
     return requirements
 
 
-def _build(
-    session: Session, builder: SourceBuilder, requirement: Requirement, target: Target, lock: Lock | None
-) -> tuple[BuildOutcome, Built | None]:
-    started = time.monotonic()
-    release: Release | None = None
+def _plan(session: Session, requirement: Requirement, target: Target, lock: Lock | None) -> _Task:
     try:
         release = _release(session, requirement, target, lock.versions(target) if lock is not None else {})
-        built = builder.build_release(release, target)
     except MinglibcError as error:
-        return BuildOutcome(str(release or requirement), target, error=error), None
-    return BuildOutcome(str(release), target, seconds=time.monotonic() - started), built
+        return _Task(str(requirement), target, None, error)
+    return _Task(str(release), target, release)
+
+
+def _build(builder: SourceBuilder, task: _Task) -> tuple[BuildOutcome, Built | None]:
+    started = time.monotonic()
+    if task.release is None:
+        return BuildOutcome(task.label, task.target, error=task.error), None
+    try:
+        built = builder.build_release(task.release, task.target)
+    except MinglibcError as error:
+        return BuildOutcome(task.label, task.target, seconds=time.monotonic() - started, error=error), None
+    return BuildOutcome(task.label, task.target, seconds=time.monotonic() - started), built
 
 
 def _release(session: Session, requirement: Requirement, target: Target, locked: Mapping[str, str]) -> Release:
-    """The release that the lock has, or without one the newest that *target* can use; raises ResolutionError."""
+    """The release that the lock has, or without one the newest that *target* can use; raises ResolutionError.
+
+    Pre-releases and yanked releases come last.
+    """
     page = session.wheel_index.project(requirement.name)
     specifier = requirement.specifier
     if not specifier and requirement.name in locked:
         specifier = f"=={locked[requirement.name]}"
-    for sdist in _newest_first(page):
+    sdists = sorted(_newest_first(page), key=lambda sdist: sdist.yanked is not None or is_prerelease(sdist.version))
+    for sdist in sdists:
         if (not specifier or versions.contains(specifier, sdist.version)) and (
             not sdist.requires_python or versions.contains(sdist.requires_python, target.python.full)
         ):

@@ -1,6 +1,7 @@
 """Build environments: created for this machine's interpreter, with the backend's requirements from the project's indexes."""
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 
 _PARENT = "[build-system]"
+# Builds in several threads share indexes, downloads and the progress display; their processes run at the same time.
+ONE_AT_A_TIME = threading.RLock()
 
 
 class BuildContext(NamedTuple):
@@ -114,6 +117,10 @@ class _BuildEnvironments:
             raise SettingsError(
                 f"{_PARENT} of {self._task.label} has an invalid requirement: {error}", hint=self._task.hint
             ) from error
+        with ONE_AT_A_TIME:
+            return self._create(roots)
+
+    def _create(self, roots: tuple[Root, ...]) -> str:
         self._count += 1
         prefix = os.path.join(self._scratch, f"environment{self._count}")
         environment = Environment(interpreters.create(prefix, self._interpreter.executable))

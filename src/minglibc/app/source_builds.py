@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
 from minglibc.app.capped_builds import CappedBuilds, describe
 from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.audit.binaries import of_wheel
@@ -286,6 +286,10 @@ class SourceBuilder:
 
     def _interpreters(self, target: Target, own: Interpreter | None = None) -> list[Interpreter]:
         """The best interpreter to build for *target*, and the one that runs minglibc, which can build pure wheels."""
+        with ONE_AT_A_TIME:
+            return self._best_interpreters(target, own)
+
+    def _best_interpreters(self, target: Target, own: Interpreter | None) -> list[Interpreter]:
         known = [own] if own is not None else []
         on_path = [*known, *self._inspected_all(interpreters.find_interpreters([target.python]))]
         matching = next((interpreter for interpreter in on_path if _matches(interpreter.machine, target)), None)
@@ -308,14 +312,16 @@ class SourceBuilder:
         return self._inspected[path]
 
     def _path(self, file: LockedFile) -> str:
-        if self._wheelhouse is None:
-            self._wheelhouse = self._stack.enter_context(self._context.open_wheelhouse())
-        return self._wheelhouse.fetch([file])[file.filename]
+        with ONE_AT_A_TIME:
+            if self._wheelhouse is None:
+                self._wheelhouse = self._stack.enter_context(self._context.open_wheelhouse())
+            return self._wheelhouse.fetch([file])[file.filename]
 
     def _scratch_folder(self) -> str:
-        if not self._scratch:
-            self._scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="minglibc-build-"))
-        return self._scratch
+        with ONE_AT_A_TIME:
+            if not self._scratch:
+                self._scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="minglibc-build-"))
+            return self._scratch
 
 
 def _capped_builds(context: BuildContext, targets: Sequence[Target]) -> "CappedBuilds | None":

@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import subprocess
 import time
 import warnings
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from minglibc.build.isolation import Isolation
 from minglibc.build.missing_requirements import missing
+from minglibc.build.running import killed_at_the_end
 from minglibc.config.files import open_regular
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.model import toml
@@ -54,6 +54,7 @@ class Backend:
             # 50 ms, and cached builds need no backend.
             from build import ProjectBuilder  # noqa: PLC0415
 
+            _ignore_warnings()
             self._builder: build.ProjectBuilder = ProjectBuilder(folder, python_executable=python, runner=self._run)
 
     @property
@@ -81,9 +82,7 @@ class Backend:
         from build import BuildBackendException, BuildException  # noqa: PLC0415  as above
 
         try:
-            # build repeats the backend's deprecation warnings as warnings of this process.
-            with warnings.catch_warnings(action="ignore"):
-                yield
+            yield
         except BuildBackendException as error:
             match error.exception:
                 case MinglibcError() as own:
@@ -124,16 +123,24 @@ class Backend:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             ) as process,
+            killed_at_the_end(process.pid),
         ):
-            try:
-                output = _output(process, self._timeout, log)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            output = _output(process, self._timeout, log)
         if output is None:
             raise self._failure(f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
+
+
+def _ignore_warnings() -> None:
+    """Do not repeat the warnings of backends; for the whole process, because threads share its filters."""
+    import pyproject_hooks  # noqa: PLC0415  as above
+
+    import build  # noqa: PLC0415  as above
+
+    for module, name in ((pyproject_hooks, "BuildBackendWarning"), (build, "TypoWarning")):
+        if category := getattr(module, name, None):
+            warnings.filterwarnings("ignore", category=category)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`minglibc build`: wheels of packages for all targets."""
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,24 +33,39 @@ def configure(parser: ArgumentParser) -> None:
         help="the folder for the wheels (default: built-wheels in [tool.minglibc])",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=_jobs,
+        default=0,
+        metavar="N",
+        help="how many packages to build at a time (default and limit: the number of processors)",
+    )
     add_targets(parser)
     add_toolchain(parser)
     add_index(parser)
 
 
+def _jobs(text: str) -> int:
+    """A positive number."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
 def run(arguments: Namespace) -> int:
     """Build the wheels and print their paths."""
     options = BuildOptions(
-        common_options(arguments), arguments.requirements, arguments.output, target_overrides(arguments)
+        common_options(arguments), arguments.requirements, arguments.output, target_overrides(arguments), arguments.jobs
     )
     with Terminal.of(arguments) as terminal:
         outcomes = build_wheels(options, terminal)
     paths = list(dict.fromkeys(outcome.wheel for outcome in outcomes if outcome.wheel))
     failed = [outcome for outcome in outcomes if outcome.error is not None]
-    for outcome in failed:
-        assert outcome.error is not None
-        hint = f"\nhint: {outcome.error.hint}" if outcome.error.hint else ""
-        print_message(f"error: {outcome.error.message}{hint}")
+    # A package without a source distribution has the same error for each target.
+    for error in dict.fromkeys((outcome.error.message, outcome.error.hint) for outcome in failed if outcome.error):
+        message, hint = error
+        print_message(f"error: {message}" + (f"\nhint: {hint}" if hint else ""))
     if arguments.json:
         print_json(as_json(outcomes))
     else:

@@ -9,6 +9,7 @@ the files that a killed process may have left: ``recover`` needs no other journa
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -150,13 +151,19 @@ class Transaction:
     def unpacking(self, sizes: Sequence[int | None]) -> "Iterator[Callable[[int, Prepared], None]]":
         """A function that takes wheels of *sizes*, from any thread, each with its position, and checks and unpacks them.
 
-        The block ends when all are unpacked; raises the first error. Enter it before other threads are started.
+        The block ends when all are unpacked; raises the first error. Enter it before other threads are started: those that
+        install something else at the same time use no processes.
         """
         from minglibc.install import pool  # noqa: PLC0415  imports ctypes and pickle, which most syncs don't need
 
         prepare = partial(_preparing, self._folder, self._layout)
+        is_main = threading.current_thread() is threading.main_thread()
         # Starting a process costs a few milliseconds; threads gain nothing here.
-        if len(sizes) > 1 and sum(_WORTH_FORKING if size is None else size for size in sizes) > _WORTH_FORKING:
+        if (
+            is_main
+            and len(sizes) > 1
+            and sum(_WORTH_FORKING if size is None else size for size in sizes) > _WORTH_FORKING
+        ):
             with pool.Pool(prepare, len(sizes)) as workers:
                 yield lambda position, wheel: workers.submit(position, wheel, os.path.getsize(wheel.path))
                 self._wheels += workers.results()
