@@ -135,6 +135,19 @@ def test_no_lock(tmp_path: Path, index: IndexServer) -> None:
     assert "minglibc lock" in refused.err
 
 
+def test_roots_of_cycles(tmp_path: Path, index: IndexServer) -> None:
+    """In a cycle, the root is what the project or one of its groups requires, not the first name."""
+    for names in ("ab", "cd"):
+        index.add(build_wheel(names[0], "1.0", requires=[names[1]]))
+        index.add(build_wheel(names[1], "1.0", requires=[names[0]]))
+    folder = write_project(tmp_path / "project", index, ["b"], groups={"dev": ["d"]})
+    lock(folder)
+    assert ["b==1.0", "d==1.0"] == [line for line in tree(folder).out.splitlines() if line[0].isalpha()]
+    (folder / "pyproject.toml").unlink()
+    alone = minglibc("tree", "--lock", str(folder / "pylock.toml"))
+    assert ["a==1.0", "c==1.0"] == [line for line in alone.out.splitlines() if line[0].isalpha()]
+
+
 NODES = [Node(name, "1") for name in "abcdefg"]
 
 

@@ -90,6 +90,13 @@ class Store:
         except (OSError, ValueError, TypeError):
             return None
 
+    def names(self, kind: str) -> list[str]:
+        """The names of the entries of *kind*."""
+        try:
+            return os.listdir(os.path.join(self._folder, kind)) if self._trusted else []
+        except OSError:
+            return []
+
     def write(self, kind: str, name: str, head: Any, lines: Sequence[bytes] = ()) -> None:
         """Write an entry; where that fails, report it once and continue."""
         if not self._writable:

@@ -379,7 +379,10 @@ class Index:
             return ProjectNotFound(
                 f"{name} is not on {display_url(base)}, the index that tool.minglibc.sources pins it to"
             )
-        return ProjectNotFound(f"{name} is on no index")
+        from minglibc.index.similar_names import similar_name  # noqa: PLC0415  imports re, for an error
+
+        similar = similar_name(name, self._store, map(self.folder_of, self.bases))
+        return ProjectNotFound(f"{name} is on no index{f' (did you mean {similar}?)' if similar else ''}")
 
     @staticmethod
     def is_local(base: str) -> bool:

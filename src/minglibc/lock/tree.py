@@ -1,6 +1,6 @@
 """The dependency graph of a lock, and its display as a tree."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minglibc.lock.locked_files import version_of
@@ -35,12 +35,15 @@ class Graph(NamedTuple):
                 edges[dependency].append(node)
         return Graph({node: tuple(sorted(dependents)) for node, dependents in edges.items()})
 
-    def roots(self) -> list[Node]:
-        """The releases that nothing depends on, and one of each cycle that is not reached from them."""
+    def roots(self, direct: Container[str] = ()) -> list[Node]:
+        """The releases that nothing depends on, and one of each cycle that is not reached from them.
+
+        In a cycle, that is a release of one of the projects *direct*, if there is one.
+        """
         required = {dependency for needed in self.edges.values() for dependency in needed}
         roots = [node for node in self.edges if node not in required]
         reached = self._reached(roots)
-        for node in self.edges:
+        for node in sorted(self.edges, key=lambda node: node.name not in direct):
             if node not in reached:
                 roots.append(node)
                 reached |= self._reached([node])

@@ -56,7 +56,9 @@ def explain(
     message = f"no set of wheels meets the requirements on {target}:\n" + "\n".join(f"  {line}" for line in lines)
     hint = _hint(conflicting, offers)
     # To build is to run what a stranger wrote: it is named, and never tried unasked.
-    error = ResolutionError(message, hint="\nhint: ".join(filter(None, (hint, sources.text, unverified))) or _LOOSEN)
+    is_missing = any(provider.project(cause.requirement.name).missing for cause in failure.causes)
+    default = _CHECK_NAME if is_missing else _LOOSEN
+    error = ResolutionError(message, hint="\nhint: ".join(filter(None, (hint, sources.text, unverified))) or default)
     error.source_only = sources.names
     return error
 
@@ -76,6 +78,7 @@ def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> Se
 
 
 _LOOSEN = "loosen one of these requirements"
+_CHECK_NAME = "check the spelling, or add the index that has it as [[tool.minglibc.index]]"
 
 
 def _hint(conflicting: Sequence[str], offers: Sequence[str]) -> str:
