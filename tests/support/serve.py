@@ -7,7 +7,7 @@ import httpx
 
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT
-from minglibc.app.serve import ServeOptions, find_indexes, make_application
+from minglibc.app.serve import ServeOptions, checked_factory
 from tests.support.index import JSON_PAGE
 
 JSON = {"Accept": JSON_PAGE}
@@ -19,9 +19,9 @@ def serving(options: ServeOptions) -> Iterator[httpx.Client]:
     from minglibc.serve import server  # noqa: PLC0415  the tests are skipped where the extra is missing
 
     with server.listen(options.host, 0) as listener:
-        application = make_application(options, find_indexes(options.common), SILENT)
+        make = checked_factory(options, SILENT)
         with (
-            server.running(server.config(application, access_log=False), listener),
+            server.running(server.config(make, access_log=False), listener),
             httpx.Client(base_url=server.origin_of_socket(listener)) as client,
         ):
             yield client

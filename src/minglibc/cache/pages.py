@@ -193,6 +193,22 @@ class Store:
             os.utime(os.path.join(self._folder, kind, name), (now, now), follow_symlinks=False)
             self._remove_temporary_files()
 
+    def trim(self, kind: str, limit: int) -> None:
+        """Remove the entries of *kind* that were confirmed longest ago, until they occupy at most *limit* bytes."""
+        entries = []
+        for folder, _, names in os.walk(os.path.join(self._folder, kind)):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    status = os.lstat(os.path.join(folder, name))
+                    entries.append((status.st_mtime, status.st_size, os.path.join(folder, name)))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= limit:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            total -= size
+
     def _make(self, folder: str) -> None:
         if folder not in self._made:
             make_folders(folder)

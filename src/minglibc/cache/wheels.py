@@ -95,6 +95,17 @@ class WheelCache:
             os.unlink(path)
         return None
 
+    def unchanged(self, file: LockedFile) -> str | None:
+        """The path of *file* if its hash was verified in this process and it has not changed since."""
+        path = path_in(self._folder, file)
+        if path not in self.identities:
+            return None
+        try:
+            with open(path, "rb", opener=_open_without_link) as stream:
+                return path if identity_of(stream.fileno()) == self.identities[path] else None
+        except OSError:
+            return None
+
     def start(self) -> None:
         """Allow new partial files."""
         self._is_stopped = False
@@ -157,6 +168,11 @@ class PartialFile:
         self._cache = cache
         self._descriptor, self._path, self.folder = cache.create()
         self._size = 0
+
+    @property
+    def path(self) -> str:
+        """Where it is; another path after the disk was full."""
+        return self._path
 
     def write(self, chunk: bytes) -> None:
         """Append *chunk*; raises OSError where neither folder has room."""

@@ -3,42 +3,108 @@
 import argparse
 from argparse import Namespace
 
-from minglibc.app.serve import DEFAULT_PORT, ServeOptions, serve
+from minglibc.app.serve import DEFAULT_HOST, DEFAULT_PORT, ServeOptions, serve
 from minglibc.cli.args import ArgumentParser, add_index, common_options
 from minglibc.cli.output import Terminal
+from minglibc.config.settings import Overrides
+from minglibc.errors import SettingsError
 
 _HIGHEST_PORT = 65_535
+_MIB = 1 << 20
 
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `serve`."""
     add = parser.add_argument
-    add("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen at (default: 127.0.0.1)")
-    add("--port", metavar="N", type=_port, help=f"the port to listen at (default: {DEFAULT_PORT})")
+    add("--host", metavar="ADDRESS", default=DEFAULT_HOST, help=f"the address to listen at (default: {DEFAULT_HOST})")
+    port = f"the port to listen at (default: {DEFAULT_PORT}; with a command, one that depends on the project's name)"
+    add("--port", metavar="N", type=_number(0, _HIGHEST_PORT), help=port)
     add(
         "--allow",
         action="append",
         choices=["macos", "windows", "sdist"],
         help="also list wheels for this system, or source distributions; can be repeated",
     )
+    add("--proxy-files", action="store_true", help="send files through this server and its cache")
+    add(
+        "--file-host",
+        action="append",
+        metavar="HOST",
+        help="also fetch files from this host; can be repeated (default: the hosts of the indexes, and that of PyPI's files)",
+    )
+    add(
+        "--stale-if-error",
+        metavar="SECONDS",
+        type=_number(0, 10**8),
+        default=0,
+        help="serve a page that is older by up to so many seconds if its index can't be reached",
+    )
+    add("--allowed-host", action="append", metavar="NAME", help="accept this name in the Host header; can be repeated")
+    add("--token-file", metavar="FILE", help="require the token in this file as the clients' password")
+    add(
+        "--allow-private",
+        action="store_true",
+        help="serve indexes that need credentials to other machines without a token",
+    )
+    add("--workers", metavar="N", type=_number(1, 256), default=1, help="the number of processes (default: 1)")
+    add("--memory", metavar="MIB", type=_number(1, 10**6), default=256, help="the size of each process's page cache")
+    # With a command.
+    add("--glibc", metavar="VERSION", help="the cap for the command (default: the project's lowest)")
+    add("--musl", metavar="VERSION", help="the cap for the command, for machines with musl")
     add_index(parser)
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND",
+        help="run a command of pip, uv or pdm with this index, and stop",
+    )
 
 
-def _port(text: str) -> int:
-    port = int(text) if text.isascii() and text.isdecimal() else -1
-    if not 0 <= port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_HIGHEST_PORT}, not {text!r}")
-    return port
+class _number:  # noqa: N801  a type of argparse
+    """Parses a number from *least* to *most*."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, most
+
+    def __call__(self, text: str) -> int:
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
+        if not self._least <= number <= self._most:
+            raise argparse.ArgumentTypeError(f"expected a number from {self._least} to {self._most}, not {text!r}")
+        return number
 
 
 def run(arguments: Namespace) -> int:
-    """Serve until the process is interrupted."""
+    """Serve until the process is interrupted, or until the command ends; the exit code is the command's."""
     options = ServeOptions(
-        common_options(arguments),
-        arguments.host,
-        DEFAULT_PORT if arguments.port is None else arguments.port,
-        tuple(dict.fromkeys(arguments.allow or ())),
+        common=common_options(arguments),
+        host=arguments.host,
+        port=DEFAULT_PORT if arguments.port is None else arguments.port,
+        admitted=tuple(dict.fromkeys(arguments.allow or ())),
+        proxy_files=arguments.proxy_files,
+        file_hosts=tuple(arguments.file_host or ()),
+        stale_if_error=arguments.stale_if_error,
+        allowed_hosts=tuple(arguments.allowed_host or ()),
+        token_file=arguments.token_file,
+        allow_private=arguments.allow_private,
+        workers=arguments.workers,
+        memory=arguments.memory * _MIB,
     )
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     with Terminal.of(arguments) as terminal:
-        serve(options, terminal)
+        if command:
+            return _run_command(arguments, options, command, terminal)
+        if arguments.glibc or arguments.musl:
+            raise SettingsError(
+                "--glibc and --musl are for a command", hint="a server has all caps: the path of a page names one"
+            )
+        serve(options, terminal, access_log=not arguments.quiet)
     return 0
+
+
+def _run_command(arguments: Namespace, options: ServeOptions, command: list[str], terminal: Terminal) -> int:
+    from minglibc.app.serve_command import run_command  # noqa: PLC0415  a server needs no settings of a project
+
+    for name, value in (("--workers", options.workers > 1), ("--token-file", options.token_file is not None)):
+        if value:
+            raise SettingsError(f"{name} can't be combined with a command")
+    return run_command(options, arguments.port, Overrides(arguments.glibc, arguments.musl), command, terminal)

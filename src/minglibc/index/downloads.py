@@ -119,37 +119,52 @@ class Wheelhouse:
         return connection.send(request, partial(self._store, file))
 
     def _store(self, file: LockedFile, response: "httpx.Response", chunks: Iterator[bytes]) -> str:
-        """Write the body to a partial file, and rename that once it is complete and right."""
-        _check_status(file, response, self._credentials)
-        total = file.size if file.size is not None else _content_length(response)
-        hasher = hashlib.new(file.digest[0])
-        target = PartialFile(self._cache)
-        received = 0
-        try:
-            for chunk in chunks:
-                if not received:
-                    _check_start(file, response, chunk)
-                received += len(chunk)
-                _check_size(file, received, complete=False)
-                hasher.update(chunk)
-                target.write(chunk)
-                with self._reporting:
-                    self._on_progress(file.filename, received, total)
-            _check_size(file, received, complete=True)
-            _check_digest(file, hasher.hexdigest())
-            return target.commit(file)
-        except TimeoutError:
-            target.discard()
-            raise
-        except OSError as error:
-            target.discard()
-            raise MinglibcError(
-                f"can't store {file.filename} in {target.folder}: {error.strerror}",
-                hint="nothing was installed; free some space, or name another folder by --cache-dir",
-            ) from error
-        except BaseException:
-            target.discard()
-            raise
+        def report(_partial: PartialFile, received: int, total: int | None) -> None:
+            with self._reporting:
+                self._on_progress(file.filename, received, total)
+
+        return store_body(self._cache, file, response, chunks, credentials=self._credentials, on_progress=report)
+
+
+def store_body(
+    cache: WheelCache,
+    file: LockedFile,
+    response: "httpx.Response",
+    chunks: Iterator[bytes],
+    *,
+    credentials: "Credentials | None",
+    on_progress: Callable[[PartialFile, int, int | None], None],
+) -> str:
+    """Write the body of *file* to a partial file, and rename that once it is complete and right; its path in the *cache*."""
+    _check_status(file, response, credentials)
+    total = file.size if file.size is not None else _content_length(response)
+    hasher = hashlib.new(file.digest[0])
+    target = PartialFile(cache)
+    received = 0
+    try:
+        for chunk in chunks:
+            if not received:
+                _check_start(file, response, chunk)
+            received += len(chunk)
+            _check_size(file, received, complete=False)
+            hasher.update(chunk)
+            target.write(chunk)
+            on_progress(target, received, total)
+        _check_size(file, received, complete=True)
+        _check_digest(file, hasher.hexdigest())
+        return target.commit(file)
+    except TimeoutError:
+        target.discard()
+        raise
+    except OSError as error:
+        target.discard()
+        raise MinglibcError(
+            f"can't store {file.filename} in {target.folder}: {error.strerror}",
+            hint="nothing was installed; free some space, or name another folder by --cache-dir",
+        ) from error
+    except BaseException:
+        target.discard()
+        raise
 
 
 def _check_status(file: LockedFile, response: "httpx.Response", credentials: "Credentials | None") -> None:
@@ -180,6 +195,8 @@ def _content_length(response: "httpx.Response") -> int | None:
 
 
 def _check_start(file: LockedFile, response: "httpx.Response", chunk: bytes) -> None:
+    if file.filename.endswith(".metadata"):
+        return
     magic, kind = (_GZIP, ".tar.gz") if file.filename.endswith(".tar.gz") else (_ZIP, "wheel")
     if not chunk.startswith(magic[: len(chunk)]):
         content_type = response.headers.get("content-type", "no content type")

@@ -37,10 +37,10 @@ class Meta(msgspec.Struct, rename="kebab"):
     api_version: str = "1.0"
 
 
-class Status(msgspec.Struct):
+class Status(msgspec.Struct, omit_defaults=True):
     """The status of a project (PEP 792)."""
 
-    status: str = "active"
+    status: str = msgspec.field(default_factory=lambda: "active")  # written, unlike a default value
     reason: str | None = None
 
 

@@ -18,10 +18,11 @@ class Limits(NamedTuple):
     body: int = 256 * MIB
 
     @classmethod
-    def from_environment(cls) -> "Limits":
-        """The defaults, with MINGLIBC_HTTP_TIMEOUT (seconds without a byte) and MINGLIBC_HTTP_RETRIES applied."""
-        timeout = _number("MINGLIBC_HTTP_TIMEOUT", cls._field_defaults["timeout"], least=0.001)
-        retries = int(_number("MINGLIBC_HTTP_RETRIES", cls._field_defaults["retries"], least=0))
+    def from_environment(cls, *, timeout: float | None = None, retries: int | None = None) -> "Limits":
+        """The given or default values, unless MINGLIBC_HTTP_TIMEOUT (seconds without a byte) or MINGLIBC_HTTP_RETRIES is set."""
+        defaults = cls._field_defaults
+        timeout = _number("MINGLIBC_HTTP_TIMEOUT", defaults["timeout"] if timeout is None else timeout, least=0.001)
+        retries = int(_number("MINGLIBC_HTTP_RETRIES", defaults["retries"] if retries is None else retries, least=0))
         return cls(timeout=timeout, deadline=6 * timeout, retries=retries)
 
 

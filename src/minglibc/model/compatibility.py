@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 from minglibc.model import versions
@@ -433,7 +433,7 @@ def _system(platform: str) -> str:
     return "macOS" if platform.startswith("macosx") else platform.partition("_")[0]
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def interpreter_names(interpreters: str, abis: str) -> str:
     """The interpreters of a tag set, as messages name them."""
     if abis.startswith(("cp3", "none")) and interpreters.startswith(("cp3", "py")):

@@ -6,7 +6,7 @@ the results are equal.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from string import whitespace
 from typing import Any, NamedTuple
 
@@ -68,7 +68,8 @@ def disjunction(markers: Collection[str]) -> str:
     return " or ".join(f"({part})" if len(parts) > 1 else part for part in parts)
 
 
-@cache
+# Bounded: clients of the index server choose names.
+@lru_cache(maxsize=1 << 16)
 def normalize_name(name: str) -> str:
     """The normalized form of a project's or extra's name (PEP 503, 685)."""
     return _SEPARATORS.sub("-", name).lower()

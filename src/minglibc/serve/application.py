@@ -1,6 +1,8 @@
 """The ASGI application: paths to responses."""
 
 import hmac
+import logging
+import time
 from base64 import b64decode
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -11,12 +13,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
+from minglibc.serve.files import Files
+from minglibc.serve.metrics import Metrics
 from minglibc.serve.negotiation import accepts_gzip, has_tag, media_type
 from minglibc.serve.pages import Pages
 from minglibc.serve.rendering import Body
 from minglibc.serve.routes import Route, UnknownPath, parse_path
 from minglibc.serve.upstream import NotServed, Snapshot
 
+_log = logging.getLogger("uvicorn.error")
 _METHODS = ("GET", "HEAD")
 _VARY = "Accept, Accept-Encoding"
 
@@ -31,12 +36,19 @@ class Access(NamedTuple):
     is_private: bool = False
     """Whether shared caches must not keep responses."""
 
+    @property
+    def scope(self) -> str:
+        """The caches that may keep responses, as Cache-Control has it."""
+        return "private" if self.is_private else "public"
+
 
 class Application:
     """Responds to requests with pages of the upstream indexes."""
 
-    def __init__(self, pages: Pages, access: Access) -> None:
+    def __init__(self, pages: Pages, files: Files, metrics: Metrics, access: Access) -> None:
         self._pages = pages
+        self._files = files
+        self._metrics = metrics
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,28 +56,42 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            response = await self._respond(scope)
-            await response(scope, receive, send)
+            started = time.perf_counter()
+            kind, response = await self._respond(scope)
+            self._metrics.observe(kind, response.status_code, time.perf_counter() - started)
+            try:
+                await response(scope, receive, send)
+            except MinglibcError as error:
+                # The response has begun. It stays incomplete, and uvicorn closes the connection.
+                _log.warning("the response was ended: %s", error.message)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
+        self._files.close()
         self._pages.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _respond(self, scope: Scope) -> Response:
+    async def _respond(self, scope: Scope) -> tuple[str, Response]:
+        """The kind of page that was requested, and the response."""
         headers = Headers(scope=scope)
         if (refusal := self._refusal(scope, headers)) is not None:
-            return refusal
+            return "refused", refusal
+        kind = "unknown"
         try:
             route = parse_path(scope["path"])
+            kind = route.kind
             if route.redirect:
-                return Response(status_code=301, headers={"Location": route.redirect})
-            return await self._response(route, headers)
+                return kind, Response(status_code=301, headers={"Location": route.redirect})
+            return kind, await self._response(route, headers, is_head=scope["method"] == "HEAD")
         except UnknownPath as error:
-            return text(404, f"not found: {error}")
+            return kind, text(404, f"not found: {error}")
         except MinglibcError as error:
-            return text(_status_of(error), error.message)
+            status = _status_of(error)
+            # A hint is for the administrator: it may say which credentials are missing.
+            hint = f"; {error.hint}" if error.hint and status == 502 else ""
+            _log.warning("%d: %s%s", status, error.message, hint)
+            return kind, text(status, error.message, {"Retry-After": "5"} if status == 503 else None)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The response to a request that is not served, whatever its path."""
@@ -88,12 +114,17 @@ class Application:
             return False
         return hmac.compare_digest(value.encode(), self._access.token.encode())
 
-    async def _response(self, route: Route, headers: Headers) -> Response:
-        match route:
-            case Route("health"):
+    async def _response(self, route: Route, headers: Headers, *, is_head: bool) -> Response:
+        match route.kind:
+            case "health":
                 return text(200, "ok")
-            case Route("simple"):
+            case "metrics":
+                return Response(self._metrics.text(), media_type=self._metrics.content_type)
+            case "simple":
                 return await self._simple(route, headers)
+            case "files":
+                response = await self._files.response(route, headers, is_head=is_head, scope=self._access.scope)
+                return response or text(404, "no page lists this file with a URL of this server")
         raise UnknownPath("there is no such page")
 
     async def _simple(self, route: Route, headers: Headers) -> Response:
@@ -110,8 +141,7 @@ class Application:
 
     def _snapshot_headers(self, snapshot: Snapshot) -> dict[str, str]:
         remaining = max(0, int(snapshot.max_age - snapshot.age())) if not snapshot.stale else 0
-        scope = "private" if self._access.is_private else "public"
-        headers = {"Cache-Control": f"max-age={remaining}, {scope}"}
+        headers = {"Cache-Control": f"max-age={remaining}, {self._access.scope}"}
         if snapshot.serial:
             headers["X-PyPI-Last-Serial"] = snapshot.serial
         if snapshot.stale:

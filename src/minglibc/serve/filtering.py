@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from minglibc.model.compatibility import Reason, Rejection, explain_platform, interpreter_names
 from minglibc.model.platform_tags import FOREIGN_PLATFORMS, architecture_of, needed_libc
 from minglibc.model.project_page import version_in
-from minglibc.model.targets import Target, compatible_tags
+from minglibc.model.targets import GlibcVersion, Target, compatible_tags
 from minglibc.serve.routes import Selection
 
 # What a server option can add to the Linux wheels, and the beginnings of the platform tags.
@@ -122,7 +122,7 @@ def _pairs_of(selection: Selection) -> tuple[frozenset[str] | None, frozenset[st
     """The pairs of interpreter and ABI that the selection's Python loads, for Linux wheels and for pure ones; None: all."""
     if selection.python is None:
         return None, frozenset()
-    # The pairs are the same for each architecture.
-    tags = compatible_tags(Target(selection.python, selection.architecture or "x86_64", selection.cap))
+    # The pairs are the same for each architecture and cap.
+    tags = compatible_tags(Target(selection.python, "x86_64", GlibcVersion(2, 17)))
     pure = frozenset(tag.removesuffix("-any") for tag in tags if tag.endswith("-any"))
     return frozenset(tag.rpartition("-")[0] for tag in tags if not tag.endswith("-any")), pure

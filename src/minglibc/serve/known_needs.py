@@ -3,16 +3,13 @@
 import threading
 from collections.abc import Callable
 
-import msgspec
-
 from minglibc.audit.binaries import Binaries
 from minglibc.audit.rules import Binary, need_above
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
 from minglibc.model.architectures import ARCHITECTURES
-from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
 from minglibc.model.platform_tags import architecture_of
-from minglibc.serve.page import PassedFile
+from minglibc.serve.page import PassedFile, valid_hashes
 from minglibc.serve.routes import Selection
 
 
@@ -34,18 +31,11 @@ class KnownNeeds:
         return need
 
     def _of_file(self, file: PassedFile) -> list[Binary]:
-        hashes = msgspec.json.decode(file.hashes)
-        if not isinstance(hashes, dict) or file.filename.endswith("-none-any.whl"):
-            return []
-        valid = {
-            name: hashes[name]
-            for name in HASH_ALGORITHMS
-            if isinstance(hashes.get(name), str) and is_digest(name, hashes[name])
-        }
-        if not valid:
+        hashes = valid_hashes(file.hashes)
+        if not hashes or file.filename.endswith("-none-any.whl"):
             return []
         with self._lock:
-            return self._binaries.cached(LockedFile(file.filename, "", valid)) or []
+            return self._binaries.cached(LockedFile(file.filename, "", hashes)) or []
 
 
 def _architectures(filename: str) -> list[str]:

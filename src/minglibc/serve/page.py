@@ -11,6 +11,7 @@ from minglibc.index.html_page import LinkPage, read_links
 from minglibc.index.json_page import JSON_TYPES, Meta, Page, RawFile, Status, check_project, decoded
 from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
 from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompressed
+from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
 from minglibc.model.compatibility import url_problem
 from minglibc.model.urls import display_url
 
@@ -19,6 +20,18 @@ _encode = msgspec.json.Encoder().encode
 
 def _no_hashes() -> msgspec.Raw:
     return msgspec.Raw(b"{}")
+
+
+def valid_hashes(raw: msgspec.Raw) -> dict[str, str]:
+    """The hashes of strong algorithms in the *raw* value of a page; empty where there are none."""
+    hashes = msgspec.json.decode(raw)
+    if not isinstance(hashes, dict):
+        return {}
+    return {
+        name: hashes[name]
+        for name in HASH_ALGORITHMS
+        if isinstance(hashes.get(name), str) and is_digest(name, hashes[name])
+    }
 
 
 class PassedFile(RawFile, rename="kebab", omit_defaults=True, gc=False):

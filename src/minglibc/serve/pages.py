@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Hashable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from minglibc.errors import IndexUnreachable, MinglibcError
 from minglibc.index.connection import Connection
 from minglibc.index.limits import Limits
@@ -13,7 +15,8 @@ from minglibc.index.transport import Task, Transport
 from minglibc.serve.filtering import Filter
 from minglibc.serve.known_needs import KnownNeeds
 from minglibc.serve.memory import BoundedCache
-from minglibc.serve.page import Links
+from minglibc.serve.metrics import Metrics
+from minglibc.serve.page import Links, PassedFile
 from minglibc.serve.rendering import Body, project_page, render_names, render_page
 from minglibc.serve.routes import Selection
 from minglibc.serve.upstream import Snapshot, Upstream
@@ -23,6 +26,8 @@ _THREADS = 16
 _PAUSE = 5.0
 # How long a list of projects is kept.
 _NAMES_SECONDS = 600
+# How long a page without the files that need too much is kept.
+_VERIFIED_SECONDS = 60
 _MOST_FILTERS = 64
 T = TypeVar("T")
 
@@ -46,6 +51,7 @@ class Pages:
         is_proxied: Callable[[str], bool],
         memory: int,
         needs: KnownNeeds,
+        metrics: Metrics,
     ) -> None:
         """*is_proxied* says for the URL of an index whether its files are fetched by this server."""
         self._upstream = upstream
@@ -53,6 +59,7 @@ class Pages:
         self._admitted = admitted
         self._is_proxied = is_proxied
         self._needs = needs
+        self._metrics = metrics
         self._snapshots: BoundedCache[Snapshot] = BoundedCache(memory // 2)
         self._bodies: BoundedCache[Body] = BoundedCache(memory // 2)
         self._filters: dict[Selection, Filter] = {}
@@ -78,11 +85,14 @@ class Pages:
         try:
             snapshot = await self._run(partial(self._upstream.load, name=name, known=known))
         except MinglibcError as error:
+            self._metrics.count_page("failed")
             self._fail(name, error)
             raise
         if snapshot is None:
+            self._metrics.count_page("absent")
             self._snapshots.drop(name)
             return None
+        self._metrics.count_page("stale" if snapshot.stale else "confirmed")
         if snapshot.stale:
             self._fail(name, IndexUnreachable(snapshot.stale))
         # The parsed page, which is large, is only for the first body that is made.
@@ -99,18 +109,31 @@ class Pages:
         snapshot = await self.snapshot(name)
         if snapshot is None:
             return None
-        key = (name, snapshot.base, snapshot.digest, selection, media_type)
+        # What is known about binaries changes with each check.
+        period = int(time.monotonic() / _VERIFIED_SECONDS) if selection.is_verified else 0
+        key = (name, snapshot.base, snapshot.digest, selection, media_type, period)
         body = self._bodies.get(key)
         if body is None:
-            body = await self._once(key, partial(self._make_body, key, partial(self._render, snapshot, *key)))
+            make = partial(self._render, snapshot, name, selection, media_type)
+            body = await self._once(key, partial(self._make_body, key, make))
         return Served(body, snapshot)
 
-    def _render(
-        self, snapshot: Snapshot, name: str, _base: str, _digest: str, selection: Selection, media_type: str
-    ) -> Body:
+    def _render(self, snapshot: Snapshot, name: str, selection: Selection, media_type: str) -> Body:
         upstream = snapshot.read(name)
         links = self.links(snapshot, upstream.base_url, name)
         return render_page(project_page(upstream, name, self.filter(selection), links), media_type)
+
+    def proxied_files(self, snapshot: Snapshot, name: str, selection: Selection) -> dict[str, PassedFile]:
+        """The files of the page of *name* that clients get from this server, by name, with the URLs of the upstream."""
+        upstream = snapshot.read(name)
+        links = self.links(snapshot, upstream.base_url, name)
+        kept, _ = self.filter(selection).apply(name, upstream.page.files)
+        return {
+            file.filename: msgspec.structs.replace(file, url=url)
+            for files in kept.values()
+            for file in files
+            if (url := links.upstream(file)) and links.is_proxied(url)
+        }
 
     def links(self, snapshot: Snapshot, base_url: str, name: str) -> Links:
         """The URLs of the files on the page of *name*."""

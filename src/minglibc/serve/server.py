@@ -1,15 +1,19 @@
 """The HTTP server, uvicorn: its limits, its socket, and how it is stopped."""
 
 import logging
+import os
+import signal
 import socket
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
 
 from minglibc.errors import MinglibcError, SettingsError
 
@@ -77,10 +81,11 @@ def origin_of_socket(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def config(application: ASGIApp, *, access_log: bool, **more: Any) -> uvicorn.Config:
-    """The configuration of uvicorn."""
+def config(make: Callable[[], ASGIApp], *, access_log: bool, **more: Any) -> uvicorn.Config:
+    """The configuration of uvicorn for the application that *make* returns."""
     return uvicorn.Config(
-        application,
+        make,
+        factory=True,
         http=LimitedProtocol,
         ws="none",
         lifespan="on",
@@ -109,15 +114,31 @@ def _logging() -> dict[str, Any]:
     }
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, for which a signal is the usual end: it is not raised again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM."""
+        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
 def run(settings: uvicorn.Config, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests in progress are completed."""
-    server = uvicorn.Server(settings)
-    try:
-        server.run(sockets=[listener])
-    except (KeyboardInterrupt, SystemExit):
-        # uvicorn raises the signal again after it has stopped.
-        if not server.started:
-            raise
+    _Server(settings).run(sockets=[listener])
+
+
+def run_workers(make: Callable[[], ASGIApp], listener: socket.socket, *, workers: int, access_log: bool) -> None:
+    """Serve in several processes until SIGINT or SIGTERM; those that end are replaced."""
+    # Each worker writes its metrics to a file, and all read them.
+    with tempfile.TemporaryDirectory(prefix="minglibc-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config(make, access_log=access_log, workers=workers), [listener]).run()
 
 
 @contextmanager
@@ -126,6 +147,10 @@ def running(settings: uvicorn.Config, listener: socket.socket) -> Iterator[None]
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
     thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise MinglibcError("the server did not start; its log is above")
+        thread.join(0.01)
     try:
         yield
     finally:

@@ -28,6 +28,10 @@ _FILE_HOSTS = {
 # A list of projects that is larger is not passed on: no installer requests it.
 _LARGEST_LIST = 16 * MIB
 _MOST_ABSENT = 10_000
+# The pages in the cache folder: their size is limited after so many bytes were written.
+_FOLDER = "served"
+_LARGEST_FOLDER = 2 << 30
+_TRIM_INTERVAL = 64 * MIB
 
 
 class NotServed(MinglibcError):
@@ -85,9 +89,12 @@ class Upstream:
         self._index = index
         self._store = store
         self._fetcher = Fetcher(index.credentials, is_allowed=hosts.allows)
+        # The indexes with credentials: their files are fetched by this server.
+        self.private = frozenset(base for base in index.bases if index.credentials.headers(base))
         self._stale_if_error = stale_if_error
         # The store is not made for several threads.
         self._storing = threading.Lock()
+        self._written = _TRIM_INTERVAL
         self._absent: dict[tuple[str, str], float] = {}
         self._flat: dict[str, tuple[FlatPage, Snapshot]] = {}
         self._reading_flat = threading.Lock()
@@ -166,7 +173,7 @@ class Upstream:
     # The cache folder.
 
     def _kind(self, base: str) -> str:
-        return f"served/{self._index.folder_of(base).rpartition('/')[2]}"
+        return f"{_FOLDER}/{self._index.folder_of(base).rpartition('/')[2]}"
 
     def _cached(self, base: str, name: str) -> Snapshot | None:
         with self._storing:
@@ -188,6 +195,10 @@ class Upstream:
         with self._storing:
             head = [response.url, dict(response.headers), snapshot.max_age]
             self._store.write(self._kind(base), name, head, [response.body])
+            self._written += len(response.body)
+            if self._written >= _TRIM_INTERVAL:
+                self._written = 0
+                self._store.trim(_FOLDER, _LARGEST_FOLDER)
 
     # The list of projects.
 
