@@ -21,6 +21,7 @@ from minglibc.resolve.variables import PRESENT, Variable
 # Seconds.
 _REPORT_AFTER = 2.0
 _REPORT_INTERVAL = 0.2
+_NOTE_INTERVAL = 0.1
 _SHOWN = 8
 
 
@@ -45,6 +46,7 @@ class Search:
         self._end = time.thread_time() + patience
         self._thorough = thorough
         self._next_report = _REPORT_AFTER
+        self._next_note = self._began
         self._on_try = on_try
 
     def run(self) -> tuple[Pins, Dependencies]:
@@ -164,8 +166,11 @@ class Search:
             self._on_try(Attempt(name, version, seconds, self._bound()))
 
     def _note_conflict(self, incompatibility: Incompatibility | None) -> None:
-        if incompatibility is not None:
+        """Keep why something was excluded, a few times a second; Ctrl-C prints the last one."""
+        now = time.monotonic()
+        if incompatibility is not None and now > self._next_note:
             self._conflict = self._solver.explained(incompatibility)
+            self._next_note = now + _NOTE_INTERVAL
 
     def _bound(self) -> str:
         """A lower bound that would shorten the search: on the contested project of which most versions were read."""

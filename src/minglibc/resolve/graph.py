@@ -79,8 +79,14 @@ class DependencyGraph:
 
     def in_force(self, variable: Variable) -> list[Dependency]:
         """The dependencies on a variable that the decisions so far put in force."""
-        holds, number = self.solver.holds, variable.number
-        return [edge.dependency for edge in variable.edges if holds(edge.incompatibility, but=number)]
+        domains, holds, number = self.solver.domains, self.solver.holds, variable.number
+        return [
+            edge.dependency
+            for edge in variable.edges
+            # Hundreds of versions of one parent may have edges of their own: most are excluded by the first term.
+            if not domains[edge.number] & ~edge.incompatibility.terms[edge.number]
+            and (not edge.extra or holds(edge.incompatibility, but=number))
+        ]
 
     def admitted(self, variable: Variable) -> Iterator[tuple[int, bool]]:
         """The versions in the domain that the dependencies in force admit, best first, and whether as yanked ones."""
@@ -136,7 +142,7 @@ class DependencyGraph:
             if extra:
                 terms[self._variable(parent, extra).number] = PRESENT
             terms[target.number] = mask
-            edge = self._edges[key] = Edge(parent, extra, dependency, Incompatibility(terms))
+            edge = self._edges[key] = Edge(parent, extra, dependency, Incompatibility(terms), next(iter(terms)))
             target.edges.append(edge)
             self.solver.add(edge.incompatibility)
         if not dependency.extra:
@@ -154,7 +160,7 @@ class DependencyGraph:
             if extra:
                 terms[self.variables[f"{dependency.name}[{extra}]"].number] = PRESENT
             incompatibility = Incompatibility(terms)
-            Edge(dependency.name, extra, dependency, incompatibility)
+            Edge(dependency.name, extra, dependency, incompatibility, self.variables[dependency.name].number)
             self.solver.add(incompatibility)
 
     def _exclude_unusable(self, target: Variable, dependency: Dependency) -> None:

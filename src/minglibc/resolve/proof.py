@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from minglibc.resolve.candidates import EVERY_VERSION
 from minglibc.resolve.conflict import Cause, ranges_of
 from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.solver import Incompatibility, Solver, Unsatisfiable
@@ -14,18 +15,25 @@ _PATIENCE = 0.3
 
 def causes_of(graph: DependencyGraph, proof: Incompatibility) -> list[Cause]:
     """The dependencies of a small set that has no solution, from the roots to the conflict."""
-    edges = _edges(_core(list(_leaves(proof)), graph.solver.initial))
-    return [_cause(graph, edge, edges) for edge in _in_order(edges)]
+    return _causes(graph, _core(list(_leaves(proof)), graph.solver.initial))
 
 
 def conflict_of(graph: DependencyGraph, learned: Incompatibility) -> list[Cause]:
     """The dependencies that an incompatibility was learned from."""
-    edges = _edges(_leaves(learned))
-    return [_cause(graph, edge, edges) for edge in _in_order(edges)]
+    return _causes(graph, _leaves(learned))
 
 
-def _edges(incompatibilities: Iterable[Incompatibility]) -> list[Edge]:
-    return [incompatibility.origin for incompatibility in incompatibilities if isinstance(incompatibility.origin, Edge)]
+def _causes(graph: DependencyGraph, incompatibilities: Iterable[Incompatibility]) -> list[Cause]:
+    edges = [
+        incompatibility.origin for incompatibility in incompatibilities if isinstance(incompatibility.origin, Edge)
+    ]
+    # The values of each project that all dependencies on it admit.
+    admitted: dict[str, int] = {}
+    for edge in edges:
+        name = edge.dependency.name
+        if not edge.dependency.extra:
+            admitted[name] = admitted.get(name, EVERY_VERSION) & graph.provider.narrow(edge.dependency) << 1
+    return [_cause(graph, edge, admitted.get(edge.parent, EVERY_VERSION)) for edge in _in_order(edges)]
 
 
 def _core(incompatibilities: list[Incompatibility], domains: Sequence[int]) -> list[Incompatibility]:
@@ -52,30 +60,31 @@ def _without_solution(incompatibilities: Iterable[Incompatibility], domains: Seq
 
 def _in_order(edges: Sequence[Edge]) -> list[Edge]:
     """Parents before what they require, as far as they have no cycles."""
+    by_parent: dict[str, list[int]] = {}
+    for position, edge in enumerate(edges):
+        by_parent.setdefault(edge.parent, []).append(position)
     ordered: list[Edge] = []
-    reached = {""}
-    waiting = list(edges)
-    while waiting:
-        ready = [edge for edge in waiting if edge.parent in reached] or waiting[:1]
-        ordered += ready
-        reached |= {edge.dependency.name for edge in ready}
-        waiting = [edge for edge in waiting if edge not in ready]
+    parents = [""]
+    while by_parent:
+        ready = sorted(position for parent in parents for position in by_parent.pop(parent, ()))
+        ordered += (edges[position] for position in ready)
+        # In a cycle, any edge is the first.
+        parents = [edges[position].dependency.name for position in ready] or [*by_parent][:1]
     return ordered
 
 
-def _cause(graph: DependencyGraph, edge: Edge, edges: Sequence[Edge]) -> Cause:
+def _cause(graph: DependencyGraph, edge: Edge, admitted: int) -> Cause:
     if not edge.parent:
         return Cause(edge.dependency, None)
     provider = graph.provider
     project = provider.project(edge.parent)
-    mask = edge.incompatibility.terms[graph.variables[edge.parent].number] & ~ABSENT
-    relevant = mask
-    for other in edges:
-        if other.dependency.name == edge.parent and not other.dependency.extra:
-            relevant &= provider.narrow(other.dependency) << 1
-    relevant = relevant or mask
+    mask = edge.incompatibility.terms[edge.number] & ~ABSENT
+    relevant = (mask & admitted or mask) >> 1
     texts = project.page.versions.texts
-    indexes = [index for index in range(len(texts) - 1, -1, -1) if relevant >> index + 1 & 1]
+    indexes: list[int] = []
+    while relevant:
+        indexes.append(relevant.bit_length() - 1)
+        relevant ^= 1 << indexes[-1]
     wheel = project.best(indexes[0], yanked=True)
     parent = None if wheel is None else project.candidate(edge.extra, indexes[0], wheel)
     releases = tuple(texts[index] for index in indexes)

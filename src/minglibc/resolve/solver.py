@@ -5,7 +5,8 @@ mask, that can't all hold at once. Where all terms but one hold, the values of t
 the conflict is resolved with the reasons of what led to it, until what is left would have prevented an earlier decision.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -214,7 +215,10 @@ class Solver:
         """Look at what watches a value that *var* has lost, or waits for the one that it has kept."""
         domain, watching = self.domains[var], self._watching[var]
         lost = before & ~domain
-        keys = [key for key in watching if key > 0 and key & lost]
+        if lost.bit_count() < len(watching):
+            keys = [key for key in _values(lost) if key in watching]
+        else:
+            keys = [key for key in watching if key > 0 and key & lost]
         if not domain & (domain - 1) and -domain in watching:
             keys.append(-domain)
         for key in keys:
@@ -258,6 +262,8 @@ class Solver:
                 kept.extend(watchers[position + 1 :])
                 return incompatibility
             self._assign(other, rest, incompatibility)
+        if not kept:
+            del self._watching[var][key]
         return None
 
     def _attach(self, incompatibility: Incompatibility) -> Incompatibility | None:
@@ -397,8 +403,9 @@ class Solver:
             var = waiting.pop()
             if var not in seen:
                 seen.add(var)
-                reasons = [change.reason for change in self._history[var] if change.level > level and change.reason]
-                waiting += [other for reason in reasons for other in reason.terms]
+                # Levels never decrease in a history.
+                for change in takewhile(lambda change: change.level > level, reversed(self._history[var])):
+                    waiting += change.reason.terms if change.reason else ()
         return seen
 
     def _resolve(self, conflict: Incompatibility) -> tuple[Incompatibility, int]:
@@ -433,6 +440,14 @@ class Solver:
                 continue
             terms[var] = joined
             since[var] = change
+
+
+def _values(mask: int) -> Iterator[int]:
+    """The single values of *mask*, the lowest first."""
+    while mask:
+        value = mask & -mask
+        yield value
+        mask ^= value
 
 
 _ALWAYS = Change(-1, 0, 0, None)

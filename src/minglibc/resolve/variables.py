@@ -9,11 +9,14 @@ ABSENT, PRESENT = 1, 2
 class Edge:
     """A dependency that some versions of a project have in common, or of one of its extras."""
 
-    __slots__ = ("dependency", "extra", "incompatibility", "parent")
+    __slots__ = ("dependency", "extra", "incompatibility", "number", "parent")
 
-    def __init__(self, parent: str, extra: str, dependency: Dependency, incompatibility: Incompatibility) -> None:
-        # The parent's project; empty for the roots.
+    def __init__(
+        self, parent: str, extra: str, dependency: Dependency, incompatibility: Incompatibility, number: int
+    ) -> None:
+        # The parent's project and its variable's number; empty and the root's for the roots.
         self.parent = parent
+        self.number = number
         self.extra = extra
         self.dependency = dependency
         self.incompatibility = incompatibility
