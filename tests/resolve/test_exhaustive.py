@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
 from minglibc.resolve.resolver import resolve
 from tests.support.random_cases import random_case, varied_case
@@ -18,6 +19,13 @@ from tests.support.small_index import Answer, Case, MemoryIndex, Oracle
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
 NEWER = Target(PythonVersion(12), "x86_64", GlibcVersion(2, 39))
+TARGETS = (
+    TARGET,
+    Target(PythonVersion(11), "x86_64", GlibcVersion(2, 39)),
+    Target(PythonVersion(11), "aarch64", GlibcVersion(2, 39)),
+    NEWER,
+    Target(PythonVersion(12), "aarch64", GlibcVersion(2, 28)),
+)
 FIRST = int(os.environ.get("MINGLIBC_TEST_SEED", "0"))
 
 
@@ -98,6 +106,35 @@ def test_several_targets(seed: int) -> None:
             assert oracle.is_valid(preferences)
 
 
+def mistakes_of_targets(case: Case, seed: int) -> list[str]:
+    """What is wrong with the answers for two or three targets, by exhaustion; each prefers the versions of those before it."""
+    targets = sorted(Random(seed).sample(TARGETS, 2 + seed % 2), key=TARGETS.index)
+    # Targets with the same marker have the same versions: those that the lowest cap allows.
+    oracles = {
+        target: Oracle(case, min((t for t in targets if t.marker == target.marker), key=lambda t: t.cap))
+        for target in targets
+    }
+    compatibilities = [TargetCompatibility(target) for target in targets]
+    try:
+        resolutions = resolve_all(
+            case.roots, compatibilities, MemoryIndex(case.packages), policy=case.policy, patience=5
+        )
+    except Unresolvable as failure:
+        target = failure.provider.compatibility.target
+        first = next(oracles[target].answers(), None)
+        return [] if first is None and not failure.gave_up else [f'false "no" for {target}: {first}']
+    answers = {r.target: {name: wheel.version for name, wheel in r.artifacts.items()} for r in resolutions}
+    return [
+        f"invalid for {target}: {answer}" for target, answer in answers.items() if not oracles[target].is_valid(answer)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 60))
+def test_a_varied_index_for_several_targets(seed: int) -> None:
+    """No target's answer is invalid or missed: several Pythons, architectures, and caps that no marker tells apart."""
+    assert [] == mistakes_of_targets(varied_case(seed), seed)
+
+
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + 150))
 def test_a_varied_index(seed: int) -> None:
     """Nor is it with local versions, epochs, extras of extras, constraints, overrides, groups and duplicate requirements."""
@@ -128,3 +165,10 @@ def test_a_locked_answer(seed: int) -> None:
 def test_many_small_indexes(make: Callable[[int], Case], seed: int) -> None:
     """As above, for many more."""
     assert [] == mistakes(make(seed))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(FIRST + 200, FIRST + 2200))
+def test_many_small_indexes_for_several_targets(seed: int) -> None:
+    """As above, for many more."""
+    assert [] == mistakes_of_targets(varied_case(seed), seed)

@@ -111,10 +111,10 @@ Answer = dict[str, str]
 
 
 class Oracle:
-    """Every valid answer of a case for a target; wheels with the tag TOO_NEW need glibc 2.39."""
+    """Every valid answer of a case for a target; wheels with the tag TOO_NEW need glibc 2.39 on x86_64."""
 
     def __init__(self, case: Case, target: Target) -> None:
-        self._is_new = target.cap >= GlibcVersion(2, 39)
+        self._is_new = target.cap >= GlibcVersion(2, 39) and target.architecture == "x86_64"
         self._packages = case.packages
         self._roots = [Requirement(text) for text in case.requires]
         self._constraints = [Requirement(text) for text in case.constraints]

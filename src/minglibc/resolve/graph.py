@@ -91,9 +91,22 @@ class DependencyGraph:
     def admitted(self, variable: Variable) -> Iterator[tuple[int, bool]]:
         """The versions in the domain that the dependencies in force admit, best first, and whether as yanked ones."""
         project = variable.project
+        rest = self.solver.domains[variable.number] >> 1
+        for index in self.provider.ordered(project, rest):
+            if self._is_usable(variable, index):
+                # What is in force is only looked at where it matters: that takes time with many versions.
+                if variable.special >> index + 1 & 1:
+                    yield from self._specially_admitted(variable, rest)
+                    return
+                yield index, False
+            rest ^= 1 << index
+
+    def _specially_admitted(self, variable: Variable, values: int) -> Iterator[tuple[int, bool]]:
+        """As ``admitted``, where pre-releases or yanked releases are among the versions *values*."""
+        project = variable.project
         mask, yanked = self.provider.admitted(project, self.in_force(variable))
         hopes = self.hopes.get(project.page.name, 0)
-        for index in self.provider.ordered(project, (mask | hopes) & self.solver.domains[variable.number] >> 1):
+        for index in self.provider.ordered(project, (mask | hopes) & values):
             may_be_yanked = yanked or bool(hopes >> index & 1)
             if self._is_usable(variable, index) and project.best(index, yanked=may_be_yanked):
                 yield index, may_be_yanked

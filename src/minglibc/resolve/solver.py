@@ -61,7 +61,9 @@ class Solver:
         self._bump = 1.0
         self.initial: list[int] = []
         self._history: list[list[Change]] = []
+        # By variable: the incompatibilities by the value that they watch, and the mask of the watched values.
         self._watching: list[dict[int, list[Incompatibility]]] = []
+        self._watched: list[int] = []
         self._trail: list[int] = []
         self._starts: list[int] = []
         # The domains before the changes that were not propagated yet.
@@ -86,6 +88,7 @@ class Solver:
         self.initial.append(domain)
         self._history.append([])
         self._watching.append({})
+        self._watched.append(0)
         return len(self.domains) - 1
 
     def add(self, incompatibility: Incompatibility) -> None:
@@ -185,6 +188,7 @@ class Solver:
         for history, watching in zip(self._history, self._watching, strict=True):
             history.clear()
             watching.clear()
+        self._watched = [0] * len(self._watched)
         self._pending = [*self._given, *self._learned]
         for pending in self._pending:
             pending.first = pending.second = -1
@@ -215,10 +219,7 @@ class Solver:
         """Look at what watches a value that *var* has lost, or waits for the one that it has kept."""
         domain, watching = self.domains[var], self._watching[var]
         lost = before & ~domain
-        if lost.bit_count() < len(watching):
-            keys = [key for key in _values(lost) if key in watching]
-        else:
-            keys = [key for key in watching if key > 0 and key & lost]
+        keys = list(_values(lost & self._watched[var]))
         if not domain & (domain - 1) and -domain in watching:
             keys.append(-domain)
         for key in keys:
@@ -226,6 +227,9 @@ class Solver:
             if conflict is not None:
                 # What was not looked at yet is looked at after the conflict, where its values are lost again.
                 return conflict
+            if not watching[key]:
+                del watching[key]
+                self._watched[var] &= ~max(key, 0)
         return None
 
     def _visit_watchers(self, var: int, key: int) -> Incompatibility | None:
@@ -262,8 +266,6 @@ class Solver:
                 kept.extend(watchers[position + 1 :])
                 return incompatibility
             self._assign(other, rest, incompatibility)
-        if not kept:
-            del self._watching[var][key]
         return None
 
     def _attach(self, incompatibility: Incompatibility) -> Incompatibility | None:
@@ -349,6 +351,8 @@ class Solver:
             incompatibility.second_key = key
         if (var, key) not in known:
             self._watching[var].setdefault(key, []).append(incompatibility)
+            if key > 0:
+                self._watched[var] |= key
 
     def _since(self, var: int, mask: int) -> Change:
         """The change since which *var* is within *mask*."""
