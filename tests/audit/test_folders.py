@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.audit import folders
 from minglibc.audit.folders import Contents, Folder, Skipped, read_folders, read_root
 from minglibc.audit.import_paths import import_paths, project_folders
 from minglibc.audit.rules import Unreadable
@@ -185,3 +186,21 @@ def test_links_stay_in_the_root(tmp_path: Path) -> None:
     contents = read_root(str(root))
     assert [("usr/lib/libx.so.1.2", ("libalias.so",))] == [(one.path, one.names) for one in contents.binaries]
     assert {"dev", "usr/out", "usr/out.so"} == {skipped.path for skipped in contents.skipped}
+
+
+def test_chains_of_links(tmp_path: Path) -> None:
+    """A chain of more links than the kernel follows is read like a link to nothing."""
+    for number in range(1100):
+        (tmp_path / f"l{number}").symlink_to(f"l{number + 1}")
+    for contents in (read(tmp_path), read_root(str(tmp_path))):
+        assert [] == contents.binaries
+        assert "l0" in {skipped.path for skipped in contents.skipped}
+
+
+def test_paths_in_metadata_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a limit, the paths that RECORD files list are ignored; the binaries are read."""
+    record = "".join(f"{name},,\n" for name in ("a.so", "b.so"))
+    write(tmp_path, {"x-1.dist-info/RECORD": record, "a.so": elf(), "b.so": elf()})
+    monkeypatch.setattr(folders, "_MAX_OWNED_SIZE", len(f"{tmp_path}/a.so") + 100)
+    owners = {binary.path: binary.distribution for binary in read(tmp_path).binaries}
+    assert owners == {"a.so": "x 1", "b.so": ""}

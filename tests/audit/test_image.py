@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minglibc.audit import image
 from minglibc.audit.image import unpacked
 from minglibc.errors import EnvironmentProblem
 from tests.support.images import FORMS, Layer, docker_save, oci_layout, tar, write_image
@@ -159,6 +160,10 @@ INVALID: dict[str, tuple[bytes, str]] = {
     ),
     "a long name": (docker_save([tar([("x" * 300, b"")])]), "a name that is too long"),
     "deep folders": (docker_save([tar([("x/" * 100 + "y", b"")])]), "a path that is too long"),
+    "a layer that is listed too often": (
+        tar([("manifest.json", json.dumps([{"Layers": ["x"] * 150}]).encode()), ("x", tar([("a", bytes(500_000))]))]),
+        "has layers that unpack to more than 64 MiB",
+    ),
     "a bomb": (docker_save([gzip.compress(bytes(70 << 20))]), "has a layer that unpacks to more than 64 MiB"),
 }
 
@@ -212,3 +217,15 @@ def test_sparse_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(docker_save([layer]))
     with pytest.raises(EnvironmentProblem, match="it has a sparse file"), unpacked(str(tmp_path / "image.tar")):
         pass
+
+
+def test_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of an image are limited, and so are the members of its layers."""
+    monkeypatch.setattr(image, "_MAX_FILES", 3)
+    monkeypatch.setattr(image, "_FREE_MEMBERS", 10)
+    monkeypatch.setattr(image, "_MEMBER_SIZE", 1 << 20)
+    (tmp_path / "many.tar").write_bytes(tar([("a", b"")] * 4))
+    (tmp_path / "layers.tar").write_bytes(docker_save([tar([("a", b"")] * 20)]))
+    for name, message in (("many", "it contains more than 3 files"), ("layers", "has too many files")):
+        with pytest.raises(EnvironmentProblem, match=message), unpacked(str(tmp_path / f"{name}.tar")):
+            pass

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from glob import escape as glob_escape
 from glob import glob
+from itertools import islice
 from typing import NamedTuple
 
 from minglibc.app.check_caps import (
@@ -37,9 +38,11 @@ from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import GlibcVersion
 
 _USE_ENVIRONMENT = "use --environment PATH to check an environment, or --root DIR to check a root file system"
-_GLIBC = re.compile(rb"GNU C Library [^\n\0]* version 2\.(\d{1,3})")
+_BANNER = re.compile(rb"GNU C Library [^\n\0]{0,100}")
+_VERSION = re.compile(rb" version 2\.(\d{1,3})")
 _GLIBC_NAMES = re.compile(r"libc\.so\.6|libc-2\.\d+\.so")
-_MAX_LIBC = 64 << 20
+_MAX_LIBC = 16 << 20
+_MAX_LIBCS = 20
 # In these folders of a root file system, everything but Python packages belongs to the operating system.
 _SYSTEM = re.compile(r"(?:usr/)?(?:s?bin|lib(?:32|64|x32|exec)?|games)/")
 _PACKAGES = re.compile(r"/(?:site|dist)-packages/")
@@ -216,13 +219,20 @@ def _is_system(path: str) -> bool:
 def _glibc_of_root(root: str, binaries: Iterable[Binary]) -> dict[str, GlibcVersion]:
     """The version of glibc in the root file system, by architecture."""
     versions: dict[str, GlibcVersion] = {}
-    for binary in binaries:
+    libcs = (binary for binary in binaries if _GLIBC_NAMES.fullmatch(os.path.basename(binary.path)))
+    for binary in islice(libcs, _MAX_LIBCS):
         elf = binary.content
-        if isinstance(elf, ElfFile) and elf.architecture and _GLIBC_NAMES.fullmatch(os.path.basename(binary.path)):
+        if isinstance(elf, ElfFile) and elf.architecture and elf.architecture not in versions:
             with suppress(OSError), open(os.path.join(root, binary.path), "rb", opener=open_regular) as file:
-                if match := _GLIBC.search(file.read(_MAX_LIBC)):
-                    versions.setdefault(elf.architecture, GlibcVersion(2, int(match[1])))
+                if version := _banner_version(file.read(_MAX_LIBC)):
+                    versions[elf.architecture] = version
     return versions
+
+
+def _banner_version(libc: bytes) -> GlibcVersion | None:
+    """The version in the text that the glibc with these bytes prints if it is started."""
+    matches = (_VERSION.search(banner[0]) for banner in _BANNER.finditer(libc))
+    return next((GlibcVersion(2, int(match[1])) for match in matches if match), None)
 
 
 def _caps_of_root(own_glibc: Mapping[str, GlibcVersion], options: CheckOptions) -> Caps:

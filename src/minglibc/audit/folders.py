@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from minglibc.audit.rules import Binary, Unreadable, read_binary
-from minglibc.config.files import open_regular
+from minglibc.config.files import open_regular, real_path
 from minglibc.config.project_modules import NOT_PACKAGES
 from minglibc.model.artifacts import printable
 from minglibc.model.core_metadata import headers
@@ -21,6 +21,9 @@ METADATA_FOLDERS = (".dist-info", ".egg-info")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 # Mounted by the kernel; the folders of an unpacked image may have files of the machine that unpacked it.
 _KERNEL_FOLDERS = ("dev", "proc", "sys")
+_MAX_METADATA = 8 << 20
+# The memory of all paths that metadata lists, each of which needs more than its characters. Files above it have no owner.
+_MAX_OWNED_SIZE, _ENTRY_SIZE = 100 << 20, 100
 _INTERPRETER = re.compile(r"(?:python|\U0001d70bthon|pypy)[0-9.]*t?")
 
 
@@ -101,16 +104,17 @@ class _Reader:
         self._skipped: list[Skipped] = []
         self._wheels: list[str] = []
         self._has_packages = False
+        self._owned_size = 0
 
     def read(self, folder: Folder) -> None:
         before, known = self._count, set(self._binaries)
         path = os.path.abspath(folder.path)
         if os.path.isfile(path):
-            self._read_file(path, os.path.realpath(path))
+            self._read_file(path, real_path(path))
         elif not os.path.isdir(path):
             self._unreadable(path, "it is neither a regular file nor a folder")
         else:
-            self._walk(path, os.path.realpath(path), is_import_path=folder.is_import_path)
+            self._walk(path, real_path(path), is_import_path=folder.is_import_path)
         self._follow_links()
         for name in self._binaries.keys() - known:
             self._owners.setdefault(name, self._owners.get(folder.listed_in, ""))
@@ -233,8 +237,8 @@ class _Reader:
         """The path that the link *path* leads to."""
         target = os.readlink(path)
         if self._is_root and target.startswith("/"):
-            return os.path.realpath(f"{self._real_base}{target}")
-        return os.path.realpath(path)
+            return real_path(f"{self._real_base}{target}")
+        return real_path(path)
 
     def _read_file(self, path: str, real: str) -> None:
         if real in self._paths:
@@ -262,7 +266,11 @@ class _Reader:
         info = f"{site}/{name}"
         owner = _owner(info, name)
         for path in _owned(info):
-            self._owners[os.path.normpath(os.path.join(site, path))] = owner
+            owned = os.path.normpath(os.path.join(site, path))
+            self._owned_size += len(owned) + _ENTRY_SIZE
+            if self._owned_size > _MAX_OWNED_SIZE:
+                break
+            self._owners[owned] = owner
 
 
 def _is_binary_name(name: str) -> bool:
@@ -284,7 +292,7 @@ def _owner(info: str, folder: str) -> str:
     with suppress(OSError):
         file = "METADATA" if folder.endswith(".dist-info") else "PKG-INFO"
         with open(f"{info}/{file}", encoding="utf-8", errors="replace", opener=open_regular) as stream:
-            values = dict(reversed(list(headers(stream.read()))))
+            values = dict(reversed(list(headers(stream.read(_MAX_METADATA)))))
     return printable(f"{normalize_name(values.get('name', name))} {values.get('version', version)}")
 
 

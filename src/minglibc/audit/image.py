@@ -29,9 +29,11 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_JSON = 8 << 20
 _MAX_METADATA = 8 << 20
 _MAX_LAYERS = 500
-_MAX_MEMBERS = 5_000_000
+_MAX_FILES = 20_000
+# Members of layers: always allowed, and one more for each of so many bytes of the image.
+_FREE_MEMBERS, _MEMBER_SIZE = 50_000, 50
 _CHUNK = 1 << 20
-_NOT_AN_IMAGE = "is not a container image: it has neither manifest.json nor index.json"
+_NOT_AN_IMAGE = "is not a container image: "
 
 
 class _Invalid(ValueError):
@@ -60,14 +62,40 @@ def unpacked(path: str) -> Iterator[str]:
 
 def _unpack(path: str, folder: str) -> None:
     with _open_source(path) as source:
-        root = _Root(folder)
+        root, limits = _Root(folder), _Limits()
         for layer in _layers(source):
-            with source.open(layer) as packed, _plain(packed) as stream:
-                root.add_layer(stream)
+            with source.open(layer) as packed:
+                size = _size(packed)
+                with _plain(packed) as stream:
+                    root.add_layer(stream, limits.most_members(layer, size, _size(stream)))
+
+
+class _Limits:
+    """What all layers together may unpack to: an image may list the same layer many times."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        self._unpacked = 0
+
+    def most_members(self, layer: str, size: int, unpacked: int) -> int:
+        """The most members of all layers up to *layer*, which has *size* bytes and unpacks to *unpacked*; raises _Invalid."""
+        self._sizes[layer] = size
+        self._unpacked += unpacked
+        total = sum(self._sizes.values())
+        if self._unpacked > (most := max(BOMB_FREE, BOMB_RATIO * total)):
+            raise _Invalid(f"has layers that unpack to more than {most >> 20} MiB")
+        return _FREE_MEMBERS + total // _MEMBER_SIZE
+
+
+def _size(stream: IO[bytes]) -> int:
+    """The size of *stream*, which is read from its beginning then."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return size
 
 
 def _hint(error: _Invalid) -> str:
-    return "give --image the file that `docker save IMAGE` writes" if str(error) == _NOT_AN_IMAGE else ""
+    return "give --image the file that `docker save IMAGE` writes" if str(error).startswith(_NOT_AN_IMAGE) else ""
 
 
 class _Missing(_Invalid):
@@ -100,7 +128,11 @@ class _ArchiveSource:
 
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
-        self._members = {posixpath.normpath(entry.name): entry for entry in archive}
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for number, entry in enumerate(archive):
+            if number == _MAX_FILES:
+                raise _Invalid(f"{_NOT_AN_IMAGE}it contains more than {_MAX_FILES} files")
+            self._members[posixpath.normpath(entry.name)] = entry
 
     def open(self, name: str) -> IO[bytes]:
         for _ in range(MAX_LINKS):
@@ -135,8 +167,7 @@ def _open_image(path: str) -> IO[bytes]:
 def _plain(packed: IO[bytes]) -> Iterator[IO[bytes]]:
     """The uncompressed content of the seekable stream *packed*; members of archives are read at any position."""
     head = packed.read(max(map(len, (_GZIP, *_OTHER_COMPRESSION))))
-    size = packed.seek(0, os.SEEK_END)
-    packed.seek(0)
+    size = _size(packed)
     for magic, name in _OTHER_COMPRESSION.items():
         if head.startswith(magic):
             raise _Invalid(
@@ -172,7 +203,7 @@ def _layers(source: _Source) -> list[str]:
     try:
         index = _dict(_read_json(source, "index.json"))
     except _Missing as error:
-        raise _Invalid(_NOT_AN_IMAGE) from error
+        raise _Invalid(f"{_NOT_AN_IMAGE}it has neither manifest.json nor index.json") from error
     return _limited([_blob(layer) for layer in _list(_image_manifest(source, index)["layers"])])
 
 
@@ -254,13 +285,13 @@ class _Root:
         self._top = os.path.realpath(folder)
         self._count = 0
 
-    def add_layer(self, stream: IO[bytes]) -> None:
-        """Apply the changes of a layer (image-spec, "Image Layer Filesystem Changeset")."""
+    def add_layer(self, stream: IO[bytes], most: int) -> None:
+        """Apply the changes of a layer (image-spec, "Image Layer Filesystem Changeset"); at most *most* with those before it."""
         added: set[str] = {self._top}
         for archive, entry in tar_members(stream):
             self._count += 1
             name = posixpath.normpath(f"/{entry.name}").lstrip("/")
-            if problem := "too many files" if self._count > _MAX_MEMBERS else path_problem(name):
+            if problem := "too many files" if self._count > most else path_problem(name):
                 raise _Invalid(f"has {problem}")
             if name:
                 self._add(archive, entry, name, added)

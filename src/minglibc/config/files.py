@@ -34,6 +34,17 @@ def find(directory: str | None = None, *, start: str = ".") -> str:
     return folder
 
 
+def real_path(path: str) -> str:
+    """*path* without links; unchanged if it can't be opened because it leads over too many of them."""
+    try:
+        os.stat(path)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ELOOP:
+            # os.path.realpath follows any number, recursively.
+            return os.path.abspath(path)
+    return os.path.realpath(path)
+
+
 def pyproject_path(folder: str) -> str:
     """The path of pyproject.toml in *folder*."""
     return os.path.join(folder, PYPROJECT)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import tomli_w
 
-from minglibc.config.files import PYPROJECT, read_file, read_pyproject
+from minglibc.config.files import PYPROJECT, read_file, read_pyproject, real_path
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
 from minglibc.config.poetry_project import standard
@@ -219,11 +219,11 @@ class _RequirementsFiles:
 
     def read(self, path: str, *, constraints: bool) -> None:
         """Read the file at *path*, relative to the folder; files that a constraints file includes are constraints too."""
-        real_path = os.path.realpath(os.path.join(self.folder, path))
-        if (real_path, constraints) in self._seen:
+        real = real_path(os.path.join(self.folder, path))
+        if (real, constraints) in self._seen:
             return
-        self._seen.add((real_path, constraints))
-        for line in lines(_required(real_path, path)):
+        self._seen.add((real, constraints))
+        for line in lines(_required(real, path)):
             self._add(line, path, constraints=constraints)
 
     def _add(self, line: Line, path: str, *, constraints: bool) -> None:
@@ -276,7 +276,7 @@ class _RequirementsFiles:
             reason = "is not a regular file" if os.path.exists(full) else "does not exist"
             self.problems.append(f"{where} names {line.text}, which {reason}")
             return
-        if os.path.realpath(full) == os.path.realpath(os.path.join(self.folder, path)):
+        if real_path(full) == real_path(os.path.join(self.folder, path)):
             self.problems.append(f"{where} includes the file itself")
             return
         self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)

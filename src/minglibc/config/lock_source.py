@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from minglibc.config.files import real_path
+
 # How the versions of another tool's lock are used: all of them, as many as possible, or only those within the cap.
 POLICIES = ("nearest", "same", "newest")
 DEFAULT_POLICY = POLICIES[0]
@@ -128,7 +130,7 @@ def leaves_folder(path: str) -> bool:
 
 def leads_out(path: str, folder: str) -> bool:
     """Whether *path*, relative to *folder* or absolute, is outside of it when links are resolved."""
-    return not is_below(os.path.realpath(os.path.join(folder, path)), os.path.realpath(folder))
+    return not is_below(real_path(os.path.join(folder, path)), os.path.realpath(folder))
 
 
 def is_below(path: str, folder: str) -> bool:
