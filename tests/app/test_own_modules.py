@@ -37,6 +37,16 @@ def test_sync_warns_each_time(project: Project) -> None:
         assert "warning: src" not in minglibc(*command).err
 
 
+def test_modules_in_linked_folders(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A build folder that a package links to is read, also if links lead in a circle."""
+    built = tmp_path_factory.mktemp("built")
+    (built / "_fast.abi3.so").write_bytes(elf(needs={"libc.so.6": ["GLIBC_2.34"]}))
+    (built / "again").symlink_to(built)
+    (project.folder / "src/example/_native").symlink_to(built)
+    ran = minglibc("sync", "--project", str(project.folder))
+    assert (0, True) == (ran.code, "_fast.abi3.so needs GLIBC_2.34, the cap is glibc 2.17" in ran.err), ran.err
+
+
 def test_state_of_extension_modules(tmp_path: Path) -> None:
     """It is empty without modules, and changes with each of them; other folders of the project do not matter."""
     assert "" == extension_modules(str(tmp_path / "missing"))

@@ -23,6 +23,7 @@ def extension_modules(folder: str) -> str:
     """The state of the extension modules of the project in *folder*, for comparisons; empty if it has none."""
     pending = list(module_paths(folder))
     states: list[str] = []
+    linked: set[str] = set()
     count = 0
     while pending and count < _MAX_FOLDERS:
         path = pending.pop()
@@ -35,11 +36,18 @@ def extension_modules(folder: str) -> str:
                 for entry in entries:
                     if ".so" in entry.name:
                         states.append(_state(entry.path))
-                    elif entry.is_dir(follow_symlinks=False):
+                    elif entry.is_dir() and (not entry.is_symlink() or _is_new(os.path.realpath(entry.path), linked)):
                         pending.append(entry.path)
         except OSError:
             continue
     return " ".join(sorted(states))
+
+
+def _is_new(folder: str, folders: set[str]) -> bool:
+    """Whether *folder* is not in *folders*, to which it is added: links can lead in a circle."""
+    known = folder in folders
+    folders.add(folder)
+    return not known
 
 
 def has_import_paths(site: str) -> bool:
