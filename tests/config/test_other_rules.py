@@ -9,6 +9,7 @@ from minglibc.config.parser import parse
 from minglibc.config.settings import Settings
 from minglibc.errors import SettingsError
 from minglibc.lock.digest import fingerprint
+from tests.support.commands import minglibc
 from tests.support.explained import Project
 from tests.support.index import IndexServer
 from tests.support.wheels import build_wheel
@@ -128,3 +129,22 @@ def test_constraint_of_uv_is_locked(index: IndexServer, tmp_path: Path) -> None:
     ran = project.run("lock")
     assert 1 == ran.code
     assert "the constraints have a<1" in ran.err
+
+
+def test_rules_of_a_script(index: IndexServer, tmp_path: Path) -> None:
+    """The block of a script may contain [tool.uv] (PEP 723), whose rules apply as well."""
+    index.add(build_wheel("a", "1.0"))
+    index.add(build_wheel("a", "2.0"))
+    block = f"""dependencies = ["a"]
+[tool.uv]
+constraint-dependencies = ["a<2"]
+[tool.minglibc]
+glibc = "2.28"
+python = ["3.11"]
+index-url = "{index.url}"
+"""
+    lines = "".join(f"# {line}\n" for line in block.splitlines())
+    (tmp_path / "job.py").write_text(f"# /// script\n{lines}# ///\n", encoding="utf-8")
+    ran = minglibc("lock", "--script", str(tmp_path / "job.py"))
+    assert 0 == ran.code, ran.err
+    assert 'version = "1.0"' in (tmp_path / "pylock.job.toml").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import tomli_w
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject, real_path
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
+from minglibc.config.other_rules import RULES_OF_UV
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
@@ -69,8 +70,8 @@ def _of_script(source: LockSource, folder: str) -> str:
     table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
     tables = {"minglibc": table}
     uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
-    if isinstance(uv, dict) and uv.get("sources"):
-        tables["uv"] = {"sources": uv["sources"]}
+    if isinstance(uv, dict) and (used := {key: uv[key] for key in ("sources", "index", *RULES_OF_UV) if uv.get(key)}):
+        tables["uv"] = used
     return tomli_w.dumps({"project": metadata, "tool": tables})
 
 

@@ -12,6 +12,8 @@ UV_SETTINGS = {
     "exclude-newer-package": "exclude-newer-package",
     "resolution": "resolution",
 }
+# All keys of uv that a lock depends on.
+RULES_OF_UV = (*UV_SETTINGS, "dev-dependencies", "prerelease", "default-groups")
 PRERELEASES = {"allow": True, "disallow": False}
 # What uv does without this setting, as nearly as minglibc can.
 _USUAL_PRERELEASES = ("if-necessary", "if-necessary-or-explicit", "explicit")

@@ -32,11 +32,6 @@ _PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
 # The keys of [tool.minglibc] that do not affect the lock; the processor only affects a lock whose wheels are read.
 _OTHER_SETTINGS = frozenset(("file-conflicts", "cpu"))
 _SETTINGS_OF_VERIFY = frozenset(("cpu",))
-# The rules of uv that a lock follows (config/other_rules).
-_RULES_OF_UV = (
-    *("constraint-dependencies", "override-dependencies", "exclude-dependencies", "dev-dependencies"),
-    *("exclude-newer", "exclude-newer-package", "resolution", "prerelease", "default-groups"),
-)
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
 _HEX = frozenset("0123456789abcdef")
 
@@ -149,13 +144,17 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
         tables = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
         # uv's indexes are only read for its sources, and the tables of build backends for dynamic dependencies.
         read = {
-            "uv": ["sources", "workspace", *_RULES_OF_UV],
+            "uv": ["sources", "workspace"],
             "pdm": ["dev-dependencies", "resolution"],
             **({"setuptools": ["dynamic"], "hatch": ["metadata"]} if left else {}),
         }
         uv = tool.get("uv")
-        if isinstance(uv, dict) and uv.get("sources"):
-            read["uv"].append("index")
+        if isinstance(uv, dict):
+            from minglibc.config.other_rules import RULES_OF_UV  # noqa: PLC0415  1 ms; only for projects of uv
+
+            read["uv"] += RULES_OF_UV
+            if uv.get("sources"):
+                read["uv"].append("index")
         # What a project of Poetry requires, in Poetry's own tables.
         read["poetry"] = ["name", "dependencies", "group", "dev-dependencies", "extras", "source"]
         for name, keys in read.items():
