@@ -1,5 +1,6 @@
 """Output: streams that can't be written, and lines that fit the terminal."""
 
+import io
 import json
 import os
 import subprocess
@@ -123,3 +124,29 @@ def test_tables_fit_the_terminal(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
     assert reason.replace(" ", "") == "".join(line[20:] for line in lines[1:]).replace(" ", "")
+
+
+class FakeTerminal(io.StringIO):
+    """A stream that is a terminal of 40 columns."""
+
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+def test_messages_are_wrapped_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of a message are wrapped between words to the terminal's width, and are as long as they are in a pipe."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    message = "error: no set of wheels:\n  left 1.0 to 3.0 require scikit-learn>=1.0,<2.0\n  x https://example.invalid/a-long-address"
+    terminal, pipe = FakeTerminal(), io.StringIO()
+    output.print_message(message, terminal)
+    output.print_message(message, pipe)
+    assert f"{message}\n" == pipe.getvalue()
+    assert [
+        "error: no set of wheels:",
+        "  left 1.0 to 3.0 require",
+        "      scikit-learn>=1.0,<2.0",
+        "  x",
+        "      https://example.invalid/a-long-address",
+    ] == terminal.getvalue().splitlines()

@@ -52,9 +52,15 @@ def uses_color(stream: TextIO) -> bool:
 
 
 def print_message(text: str, stream: TextIO | None = None) -> None:
-    """Print *text* to *stream* (default: stderr), with colored labels, without control characters and secrets of URLs."""
+    """Print *text* to *stream* (default: stderr), with colored labels, without control characters and secrets of URLs.
+
+    In a terminal, lines are wrapped to its width; elsewhere they are not, so that tools can read them.
+    """
     stream = stream or sys.stderr
     text = _safe(text)
+    if stream.isatty():
+        width = terminal_width(stream)
+        text = "\n".join(_fitted(line, width) for line in text.split("\n"))
     if uses_color(stream):
         text = "\n".join(_colored(line) for line in text.split("\n"))
     print(text, file=stream)
@@ -115,10 +121,22 @@ def _wrap(cell: str, width: int) -> list[str]:
     return wrap(cell, width, break_on_hyphens=False)
 
 
-def terminal_width() -> int:
-    """The number of columns of the terminal, 80 without one."""
+def _fitted(line: str, width: int) -> str:
+    """A line of a message, wrapped between words; what follows is indented further than its beginning."""
+    if len(line) <= width:
+        return line
+    from textwrap import fill  # noqa: PLC0415  most messages are short
+
+    indent = line[: len(line) - len(line.lstrip())] + "    "
+    return fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def terminal_width(stream: TextIO | None = None) -> int:
+    """The number of columns of the terminal that *stream* (default: stdout) is, 80 without one."""
     try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) or 80
+        if columns := os.environ.get("COLUMNS"):
+            return int(columns) or 80
+        return os.get_terminal_size(stream.fileno() if stream is not None else 1).columns or 80
     except (OSError, ValueError):
         return 80
 
