@@ -57,9 +57,9 @@ class Page:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded."""
-        self._call("Page.navigate", url=path.as_uri())
+    def open(self, page: Path | str) -> None:
+        """Open a file or a URL, and wait until it is loaded."""
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while self.evaluate("document.readyState") != "complete":
             pass
 

@@ -49,8 +49,8 @@ def configure(parser: ArgumentParser) -> None:
     add("--workers", metavar="N", type=_number(1, 256), default=1, help="the number of processes (default: 1)")
     add("--memory", metavar="MIB", type=_number(1, 10**6), default=256, help="the size of each process's page cache")
     # With a command.
-    add("--glibc", metavar="VERSION", help="the cap for the command (default: the project's lowest)")
-    add("--musl", metavar="VERSION", help="the cap for the command, for machines with musl")
+    add("--glibc", metavar="VERSION", variable=False, help="the cap for the command (default: the project's lowest)")
+    add("--musl", metavar="VERSION", variable=False, help="the cap for the command, for machines with musl")
     add_index(parser)
     parser.add_argument(
         "command",

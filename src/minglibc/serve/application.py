@@ -5,6 +5,7 @@ import logging
 import time
 from base64 import b64decode
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,11 +14,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
+from minglibc.serve import people
 from minglibc.serve.files import Files
 from minglibc.serve.metrics import Metrics
 from minglibc.serve.negotiation import accepts_gzip, has_tag, media_type
 from minglibc.serve.pages import Pages
-from minglibc.serve.rendering import Body
+from minglibc.serve.rendering import Body, body_of
 from minglibc.serve.routes import Route, UnknownPath, parse_path
 from minglibc.serve.upstream import NotServed, Snapshot
 
@@ -120,12 +122,25 @@ class Application:
                 return text(200, "ok")
             case "metrics":
                 return Response(self._metrics.text(), media_type=self._metrics.content_type)
+            case "home":
+                return self._body(_home(), headers, _page_headers("max-age=600"))
+            case "project":
+                return await self._project(route, headers)
             case "simple":
                 return await self._simple(route, headers)
             case "files":
                 response = await self._files.response(route, headers, is_head=is_head, scope=self._access.scope)
                 return response or text(404, "no page lists this file with a URL of this server")
         raise UnknownPath("there is no such page")
+
+    async def _project(self, route: Route, headers: Headers) -> Response:
+        assert route.selection is not None
+        # The page is below the selection and "project".
+        depth = route.prefix.count("/") + 2
+        body = await self._pages.for_people(route.project, route.selection, depth)
+        if body is None:
+            return text(404, f"{route.project} is on none of the upstream indexes")
+        return self._body(body, headers, _page_headers(f"max-age=60, {self._access.scope}"))
 
     async def _simple(self, route: Route, headers: Headers) -> Response:
         accepted = media_type(headers.get("accept", ""))
@@ -162,6 +177,20 @@ class Application:
         if is_compressed:
             sent["Content-Encoding"] = "gzip"
         return Response(body.compressed if is_compressed else body.content, headers=sent)
+
+
+@cache
+def _home() -> Body:
+    return body_of(people.home(), "text/html; charset=utf-8")
+
+
+def _page_headers(cache_control: str) -> dict[str, str]:
+    """The headers of a page for people."""
+    return {
+        "Cache-Control": cache_control,
+        "Content-Security-Policy": people.content_security_policy(),
+        "Referrer-Policy": "no-referrer",
+    }
 
 
 def text(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

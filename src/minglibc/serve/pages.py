@@ -12,12 +12,13 @@ from minglibc.errors import IndexUnreachable, MinglibcError
 from minglibc.index.connection import Connection
 from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
+from minglibc.serve import people
 from minglibc.serve.filtering import Filter
 from minglibc.serve.known_needs import KnownNeeds
 from minglibc.serve.memory import BoundedCache
 from minglibc.serve.metrics import Metrics
 from minglibc.serve.page import Links, PassedFile
-from minglibc.serve.rendering import Body, project_page, render_names, render_page
+from minglibc.serve.rendering import Body, body_of, project_page, render_names, render_page
 from minglibc.serve.routes import Selection
 from minglibc.serve.upstream import Snapshot, Upstream
 
@@ -122,6 +123,25 @@ class Pages:
         upstream = snapshot.read(name)
         links = self.links(snapshot, upstream.base_url, name)
         return render_page(project_page(upstream, name, self.filter(selection), links), media_type)
+
+    async def for_people(self, name: str, selection: Selection, depth: int) -> Body | None:
+        """The page that says what *selection* hides of project *name*; None if no index has it. Raises IndexUnreachable."""
+        snapshot = await self.snapshot(name)
+        if snapshot is None:
+            return None
+        key = (name, snapshot.base, snapshot.digest, selection, "people", depth)
+        body = self._bodies.get(key)
+        if body is None:
+            make = partial(self._render_for_people, snapshot, name, selection, depth)
+            body = await self._once(key, partial(self._make_body, key, make))
+        return body
+
+    def _render_for_people(self, snapshot: Snapshot, name: str, selection: Selection, depth: int) -> Body:
+        page = snapshot.read(name).page
+        kept, removed = self.filter(selection).apply(name, page.files)
+        invalid = sum(not item.version for item in removed)
+        content = people.project(page, name, selection, people.releases(kept, removed), depth=depth, invalid=invalid)
+        return body_of(content, "text/html; charset=utf-8")
 
     def proxied_files(self, snapshot: Snapshot, name: str, selection: Selection) -> dict[str, PassedFile]:
         """The files of the page of *name* that clients get from this server, by name, with the URLs of the upstream."""

@@ -10,7 +10,6 @@ from minglibc.model.architectures import ARCHITECTURES, OTHER_NAMES
 from minglibc.model.limits import MAX_FILENAME, is_filename
 from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import (
-    LEGACY_NAMES,
     Cap,
     GlibcVersion,
     MuslVersion,
@@ -162,6 +161,3 @@ def path_of(selection: Selection) -> str:
         parts.append(f"cp3{selection.python.minor}{'t' if selection.python.free_threaded else ''}")
     parts.append(VERIFIED if selection.is_verified else "")
     return "/".join(filter(None, parts))
-
-
-LEGACY_CAPS = tuple(LEGACY_NAMES.values())
