@@ -18,12 +18,13 @@ from minglibc.index.local_files import hashed, url_of
 from minglibc.index.pages import read_page
 from minglibc.index.response import JSON_TYPE, Response
 from minglibc.lock import reader
-from minglibc.lock.document import PROJECT, Inputs, dumps, merge
+from minglibc.lock.document import Inputs, dumps, merge
 from minglibc.lock.locked_files import LockedFolder
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion, Target
+from minglibc.resolve.candidates import PROJECT
 from minglibc.resolve.resolution import Resolution
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 27))

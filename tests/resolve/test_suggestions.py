@@ -117,3 +117,17 @@ def test_limit_of_suggestions(project: Project, monkeypatch: pytest.MonkeyPatch)
         "hint: no suggestion could be verified within the limits for them; `minglibc caps` tries other caps" in ran.err
     )
     assert 0 == project.run("caps").code
+
+
+def test_an_extra_for_other_machines(project: Project) -> None:
+    """Of a package that only an extra requires, the setting that excludes it is suggested, and works as it is written."""
+    project.index.add(build_wheel("winonly", "1.0", "cp311-cp311-win_amd64"))
+    pyproject = project.write("a", python=["3.11"]).folder / "pyproject.toml"
+    text = pyproject.read_text(encoding="utf-8")
+    text += '\n[project.optional-dependencies]\nwindows = ["winonly"]\n'
+    pyproject.write_text(text, encoding="utf-8")
+    suggested = 'tool.minglibc.excludes = ["winonly"]'
+    assert f"hint: this would work (verified): {suggested} (of extra windows)" in project.run("lock").err
+    line = suggested.removeprefix("tool.minglibc.")
+    pyproject.write_text(text.replace("[tool.minglibc]", f"[tool.minglibc]\n{line}"), encoding="utf-8")
+    assert 0 == project.run("lock").code

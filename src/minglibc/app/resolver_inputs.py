@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from minglibc.config.settings import Settings
-from minglibc.lock.document import EXTRA, GROUP, PROJECT
+from minglibc.lock.document import EXTRA, GROUP
 from minglibc.model.compatibility import Cutoff, Listing, TargetCompatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import Target
-from minglibc.resolve.candidates import Policy, Root
+from minglibc.resolve.candidates import PROJECT, Policy, Root
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:

@@ -17,7 +17,7 @@ from minglibc.resolve.candidates import Project, WheelIndex
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import capped
+from minglibc.resolve.suggestions import EXCLUDES, capped
 
 # Each resolution finds at least one more package that has no wheel.
 _MOST_RESOLUTIONS = 12
@@ -56,7 +56,7 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         if not isinstance(raised, Unresolvable):
             return _hint(session, index, raised, _cap_setting(session, cap))
     # What would work without sources is better than sources that do not suffice.
-    if not names or any(not offer.startswith("without ") for offer in offers):
+    if not names or any(not offer.startswith(("without ", EXCLUDES)) for offer in offers):
         return SourceHint()
     remaining = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(

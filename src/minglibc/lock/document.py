@@ -12,13 +12,13 @@ from minglibc.lock.built_from import BuiltFrom, tool_table
 from minglibc.lock.digest import seal
 from minglibc.model.artifacts import Artifact, Sdist, SourceTree
 from minglibc.model.targets import Target, shortest_marker
+from minglibc.resolve.candidates import PROJECT
 from minglibc.resolve.resolution import Resolution
 
 # Increase it when an older minglibc could misread the lock: 2 has targets with musl, and is written only for them.
 FORMAT = 2
 _WITHOUT_MUSL = 1
-# The roots of a resolution: the project, and each extra and group by its name.
-PROJECT = "the project"
+# The roots of a resolution besides the project: each extra and group by its name.
 EXTRA = "extra "
 GROUP = "group "
 _HEADER = (

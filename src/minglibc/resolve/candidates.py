@@ -45,6 +45,10 @@ class WheelIndex(Protocol):
         ...
 
 
+# The parent of the requirements that are in no extra or group.
+PROJECT = "the project"
+
+
 class Root(NamedTuple):
     """A requirement of the project itself, and what in pyproject.toml has it ("the project", "group dev")."""
 

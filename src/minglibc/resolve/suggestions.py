@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minglibc.model.targets import Cap, GlibcVersion, PythonVersion, Target
-from minglibc.resolve.candidates import Dependency, Policy, Provider, Root
+from minglibc.resolve.candidates import PROJECT, Dependency, Policy, Provider, Root
 from minglibc.resolve.explain import wanted_caps
 from minglibc.resolve.resolution import Resolution, Unresolvable
 
@@ -17,6 +17,7 @@ _WORK_OF_ONE = 1.0
 # Seconds of waiting, with an index that is too slow for suggestions.
 _LONGEST_WAIT = 60.0
 _MOST_OFFERS = 4
+EXCLUDES = "tool.minglibc.excludes"
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
 
@@ -134,9 +135,14 @@ def _shorter(
 ) -> Iterator[Proposal]:
     for position in concerned:
         rest_of_roots = (*roots[:position], *roots[position + 1 :])
-        if rest_of_roots:
-            requirement = roots[position].requirement
+        requirement, parent = roots[position].requirement, roots[position].parent
+        if rest_of_roots and parent == PROJECT:
             yield Proposal("drop", f'without "{requirement.without_marker}"', rest_of_roots, targets, policy)
+        elif rest_of_roots:
+            # An extra or a group may be for other machines: the project need not lose its requirement.
+            fewer = policy._replace(excludes=policy.excludes | {requirement.name})
+            listed = ", ".join(f'"{name}"' for name in sorted(fewer.excludes))
+            yield Proposal("drop", f"{EXCLUDES} = [{listed}] (of {parent})", rest_of_roots, targets, fewer)
 
 
 def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
