@@ -9,6 +9,7 @@ from functools import cached_property
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.rules import Finding
 from minglibc.build.cargo import fetch_crates
+from minglibc.build.cross import can_cross, is_cross
 from minglibc.build.isolation import isolate, without_network
 from minglibc.build.toolchain import Zig, create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import verify_wheel
@@ -43,7 +44,8 @@ class CappedBuilds:
     def target_for(self, target: Target, interpreter: Interpreter) -> Target:
         """What *interpreter* builds for when *target* needs a wheel: one wheel serves all targets that differ in their caps."""
         machine = interpreter.machine
-        own = Target(machine.python, machine.architecture, target.cap)
+        architecture = target.architecture if can_cross(machine, target) else machine.architecture
+        own = Target(machine.python, architecture, target.cap)
         kind = (own.python.minor, own.python.free_threaded, own.architecture, own.cap.libc)
         caps = [
             other.cap
@@ -85,6 +87,7 @@ class CappedBuilds:
             scratch=scratch,
             cache=os.path.join(cache, ZIG),
             include=include,
+            cross=is_cross(interpreter.machine, target),
         )
         log = self._log(task, self.builder(target))
         isolation = isolate(scratch, tools.environment, log)

@@ -14,6 +14,7 @@ from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind
+from minglibc.build.cross import can_cross, is_cross
 from minglibc.build.estimated_metadata import estimate
 from minglibc.build.sdist import open_sdist
 from minglibc.build.verified_wheel import Unverified
@@ -292,10 +293,13 @@ class SourceBuilder:
     def _best_interpreters(self, target: Target, own: Interpreter | None) -> list[Interpreter]:
         known = [own] if own is not None else []
         on_path = [*known, *self._inspected_all(interpreters.find_interpreters([target.python]))]
-        matching = next((interpreter for interpreter in on_path if _matches(interpreter.machine, target)), None)
+        matching = _first_match(on_path, target)
         if matching is None:
             others = self._inspected_all(other_interpreters(target.python))
-            matching = next((interpreter for interpreter in others if _matches(interpreter.machine, target)), None)
+            matching = _first_match(others, target)
+            if matching is None and self._capped is not None:
+                # Its compilers build for other machines too.
+                matching = _first_match([*on_path, *others], target, cross=True)
         running = next((interpreter for interpreter in on_path if interpreter is not own), None)
         candidates = [interpreter for interpreter in (matching, running) if interpreter is not None]
         return list(dict.fromkeys(candidates))
@@ -380,11 +384,19 @@ def skipped(filename: str, target: Target, reason: Incompatibility, name: str) -
     return f"skipped {filename} for {target}: it {reason.text}; other releases of {name} are not built"
 
 
-def _matches(machine: Machine, target: Target) -> bool:
+def _first_match(interpreters: Iterable[Interpreter], target: Target, *, cross: bool = False) -> Interpreter | None:
+    """The first that can build for *target*; with *cross*, although it can't run there."""
+    return next((one for one in interpreters if _matches(one.machine, target, cross=cross)), None)
+
+
+def _matches(machine: Machine, target: Target, *, cross: bool) -> bool:
     python, wanted = machine.python, target.python
     same = (python.minor, python.free_threaded) == (wanted.minor, wanted.free_threaded)
-    same = same and machine.libc is not None and machine.libc.libc == target.cap.libc
-    return same and machine.architecture == target.architecture and machine.implementation == "cpython"
+    return same and machine.implementation == "cpython" and (can_cross if cross else _is_native)(machine, target)
+
+
+def _is_native(machine: Machine, target: Target) -> bool:
+    return not is_cross(machine, target)
 
 
 def _interpreter_name(target: Target) -> str:

@@ -185,9 +185,10 @@ def _shortened(line: str) -> str:
 
 def _environment(variables: Mapping[str, str], python: str, extra: Mapping[str, str]) -> dict[str, str]:
     environment = {**variables, **extra}
-    # They would make the backend's interpreter import from another one's library.
-    for name in ("PYTHONHOME", "PYTHONPATH"):
-        environment.pop(name, None)
+    if variables is os.environ:
+        # They would make the backend's interpreter import from another one's library.
+        for name in ("PYTHONHOME", "PYTHONPATH"):
+            environment.pop(name, None)
     environment["PATH"] = os.pathsep.join([os.path.dirname(python), variables.get("PATH", os.defpath)])
     return environment
 

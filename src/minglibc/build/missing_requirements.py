@@ -27,6 +27,15 @@ _MESSAGES = (
         "the header {name} is missing; " + "{libraries}",
     ),
     _Message(
+        re.compile(r"(Executables created by \w+ compiler .* are not runnable|cannot run C compiled programs)"),
+        "the build runs programs that it compiles, which is not possible for another architecture or C library; build the "
+        "wheel on such a machine",
+    ),
+    _Message(
+        re.compile(r"the `([\w-]+)` target may not be installed"),
+        "the Rust toolchain has no libraries for {name}; install them with `rustup target add {name}`",
+    ),
+    _Message(
         re.compile(r"(zig has no Fortran compiler)|No (CMAKE_Fortran_COMPILER) could be found"),
         "the package needs a Fortran compiler, which zig does not have; build its wheel in a manylinux container",
     ),

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from minglibc.build._zig_compiler import NO_FORTRAN, SYSTEM_FOLDERS
+from minglibc.build.cross import cross_environment
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.limits import EARLIEST_TIME
 from minglibc.model.targets import GlibcVersion, Target
@@ -46,6 +47,12 @@ set(CMAKE_ASM_COMPILER "{bin}/cc")
 set(CMAKE_AR "{bin}/ar" CACHE FILEPATH "")
 set(CMAKE_RANLIB "{bin}/ranlib" CACHE FILEPATH "")
 set(CMAKE_SYSTEM_IGNORE_PATH {ignored})
+"""
+# CMake does not run what it builds, and searches no programs for the target.
+_CMAKE_CROSS = """\
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR {architecture})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 """
 
 
@@ -98,11 +105,13 @@ class ZigToolchain(NamedTuple):
     environment: Mapping[str, str]
 
 
-def create_toolchain(zig: Zig, target: Target, folder: str, *, scratch: str, cache: str, include: str) -> ZigToolchain:
+def create_toolchain(
+    zig: Zig, target: Target, folder: str, *, scratch: str, cache: str, include: str, cross: bool = False
+) -> ZigToolchain:
     """Write compilers for *target* to the new *folder*.
 
     *scratch* is the folder of the build, which does not appear in its results; *cache* has what zig builds on first use;
-    *include* has the interpreter's headers.
+    *include* has the interpreter's headers. With *cross*, the interpreter can't run what is built.
     """
     tools = os.path.join(folder, "bin")
     try:
@@ -123,9 +132,12 @@ def create_toolchain(zig: Zig, target: Target, folder: str, *, scratch: str, cac
         _write_script(os.path.join(tools, "strip"), ":")
         with open(os.path.join(folder, "toolchain.cmake"), "w", encoding="utf-8") as file:
             file.write(_CMAKE.format(bin=tools, ignored=" ".join(f'"{path}"' for path in _ignored_folders())))
+            if cross:
+                file.write(_CMAKE_CROSS.format(architecture=target.architecture))
+        described = cross_environment(target, os.path.join(folder, "platform")) if cross else {}
     except OSError as error:
         raise EnvironmentProblem(f"can't create compilers in {folder}: {error.strerror}") from error
-    return ZigToolchain(folder, _environment(folder, os.path.join(cache, zig.version), scratch))
+    return ZigToolchain(folder, {**_environment(folder, os.path.join(cache, zig.version), scratch), **described})
 
 
 def _ignored_folders() -> Iterator[str]:

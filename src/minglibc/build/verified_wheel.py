@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc.audit.binaries import of_wheel
+from minglibc.audit.elf import ElfFile
 from minglibc.audit.policies import POLICIES
 from minglibc.audit.rules import Binary, Finding, Kind, audit
 from minglibc.build.undefined_symbols import newer_functions
@@ -50,6 +51,7 @@ def verify_wheel(path: str, target: Target, folder: str) -> VerifiedWheel:
     stem, python, abi, platform = filename[: -len(".whl")].rsplit("-", 3)
     if binaries or platform != _PURE:
         platform = _platform(binaries, target, filename)
+        _check_architecture(binaries, target, filename)
         _check_functions(path, binaries, target, filename)
     name, version = stem.split("-")[:2]
     renamed = f"{name}-{version}-{BUILD_TAG}-{python}-{abi}-{platform}.whl"
@@ -67,6 +69,16 @@ def _platform(binaries: Sequence[Binary], target: Target, filename: str) -> str:
         if not findings:
             return _tags(cap, target.architecture)
     raise Unverified(filename, findings)
+
+
+def _check_architecture(binaries: Sequence[Binary], target: Target, filename: str) -> None:
+    """Raise Unverified where a build for another architecture has files of this machine's, which the audit skips."""
+    own = os.uname().machine
+    for binary in binaries:
+        content = binary.content
+        if own != target.architecture and isinstance(content, ElfFile) and content.architecture == own:
+            detail = f"a processor of {own}, not {target.architecture}"
+            raise Unverified(filename, [Finding(binary.distribution, binary.path, Kind.PRIVATE, detail=detail)])
 
 
 def _check_functions(path: str, binaries: Sequence[Binary], target: Target, filename: str) -> None:
