@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,19 +96,48 @@ def test_results_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads("{" + value)["a"][0].endswith("https://h.invalid/x")
 
 
-@pytest.mark.parametrize("columns", [20, 80, 100, 200])
+@pytest.mark.parametrize("columns", [20, 80, 200])
 def test_progress_fits_one_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name of a file that the resolver waits for is shortened to the width of the terminal."""
-    shown: list[str] = []
+    """The spinner shows the release that the resolver waits for in one line, and the target where there is room."""
     monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(output, "_DELAY", 0)
     terminal = output.Terminal()
-    monkeypatch.setattr(terminal, "_show_status", shown.append)
+    terminal._shows_progress = True
+    terminal._status = Spinner()
+    shown = terminal._status.shown
     terminal.resolving(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
-    name = "polars_runtime_32-2.0.0-cp310-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
-    terminal.fetching(name)
-    line = f"⠋ Resolving for CPython 3.11 on x86_64 with glibc 2.17: {shown[-1]}"
-    assert len(line) < max(columns, 70)
-    assert (name in line) == (columns == 200)
+    terminal.fetching("polars_runtime_32-2.0.0-cp310-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+    assert max(len(f"⠋ {line}") for line in shown) < columns
+    assert ("polars_runtime_32 2.0.0" in shown[-1]) == (columns > 20)
+    assert ("for CPython 3.11 on x86_64 with glibc 2.17: waiting" in shown[-1]) == (columns == 200)
+
+
+class Spinner:
+    """Records what rich's Status would show."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def update(self, text: str) -> None:
+        """Record *text*."""
+        self.shown.append(text)
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+def test_bars_fit_one_line(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bar has the name of the release, not of its file, and is not wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with output.Terminal() as terminal:
+        terminal.downloading("nvidia_cublas_cu12-12.4.5.8-py3-none-manylinux2014_x86_64.whl", 10**6, 363 * 10**6)
+        terminal.downloading("a-1.0-py3-none-any.whl", 1, 2)
+        terminal.installing(2)
+    err = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = re.split(r"[\r\n]+", err)
+    assert any("a 1.0" in line for line in lines)
+    assert any("1.0/363.0 MB" in line for line in lines)
+    assert max(map(len, lines)) <= columns
 
 
 @pytest.mark.parametrize("columns", [40, 60, 200])

@@ -1,5 +1,6 @@
 """`lock` reports what the cap holds back, and nothing that is blocked for another reason."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,16 @@ def test_what_a_held_back_release_pins(tmp_path: Path, index: IndexServer) -> No
         index.add(build_wheel("c", version, tag))
     expected = [f"{name} 1.0 (2.0 needs glibc 2.28)" for name in ("b", "c")]
     assert expected == _held_back(tmp_path, index, "b")
+
+
+def test_outdated_and_report_agree(tmp_path: Path, index: IndexServer) -> None:
+    """`outdated` and the report count what `lock` prints, with what a blocked release of another package pins."""
+    for version, tag in (("1.0", OLD), ("2.0", NEW)):
+        index.add(build_wheel("big", version, tag, requires=[f"part=={version}"]))
+        index.add(build_wheel("part", version, tag))
+    assert 2 == len(_held_back(tmp_path, index, "big"))
+    arguments = ["--project", str(tmp_path), "--index-url", index.url]
+    rows = json.loads(minglibc("outdated", *arguments, "--json").out)
+    assert [("big", "2.0"), ("part", "2.0")] == [(row["name"], row["held-back"]["version"]) for row in rows]
+    page = minglibc("report", *arguments, "--no-files", "--output", "-").out
+    assert "<strong>2</strong> held back by the cap" in page

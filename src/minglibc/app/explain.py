@@ -12,9 +12,10 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
 from minglibc.cache.pages import Store
 from minglibc.config.settings import Overrides
-from minglibc.errors import SettingsError
+from minglibc.errors import ProjectNotFound, SettingsError
 from minglibc.index.vulnerabilities import Advisories
-from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_vulnerabilities
+from minglibc.insight.held_back import HeldBack, held_back
+from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_pinned, with_vulnerabilities
 from minglibc.insight.replay import CompatibilityAt, replay
 from minglibc.insight.why import Explainer, Explanation, explain
 from minglibc.lock.reader import Lock
@@ -44,11 +45,19 @@ class ExplainedLock(NamedTuple):
 
     def outdated(self) -> list[ReleaseStatus]:
         """Each locked release compared with the newest, with its known vulnerabilities."""
-        rows = outdated(self.resolutions, self.explainer)
+        rows = with_pinned(outdated(self.resolutions, self.explainer), self._held_back())
         locked, newest = releases(rows)
         return with_vulnerabilities(
             rows, self.advisories.of(locked, newest=newest), self.explainer, self.compatibility_at
         )
+
+    def _held_back(self) -> Sequence[HeldBack]:
+        """What `lock` prints as held back by the cap."""
+        compatibilities = [self.compatibility_at(resolution.target) for resolution in self.resolutions]
+        try:
+            return held_back(self.resolutions, compatibilities, self.session.wheel_index)
+        except ProjectNotFound:
+            return ()  # the index no longer has a locked project
 
 
 @contextmanager

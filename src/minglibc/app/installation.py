@@ -104,6 +104,8 @@ class Installation(NamedTuple):
                 unpack(position, wheel)
 
             house.fetch(files, arrived)
+            if files:
+                self.reporter.installing(len(files))
 
     def _build(self, sources: "Sequence[tuple[Package, LockedFile]]", stack: ExitStack) -> list[Prepared]:
         if not sources:

@@ -28,6 +28,9 @@ class Reporter(Protocol):
     def downloading(self, filename: str, done: int, size: int | None) -> None:
         """*done* bytes of the file have been downloaded, of *size* where that is known."""
 
+    def installing(self, packages: int) -> None:
+        """All files have been downloaded; those that are not unpacked yet are, and *packages* are installed."""
+
 
 class SilentReporter:
     """A reporter that ignores everything."""
@@ -49,6 +52,9 @@ class SilentReporter:
 
     def downloading(self, filename: str, done: int, size: int | None) -> None:
         """Ignore the progress."""
+
+    def installing(self, packages: int) -> None:
+        """Ignore the number of *packages*."""
 
 
 SILENT: Reporter = SilentReporter()

@@ -73,6 +73,7 @@ class _OnceReporter:
         self.trying = reporter.trying
         self.fetching = reporter.fetching
         self.downloading = reporter.downloading
+        self.installing = reporter.installing
 
     def info(self, message: str, *, level: int = 0) -> None:
         """Pass *message* on, unless it has been."""

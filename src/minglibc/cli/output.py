@@ -35,6 +35,9 @@ _DELAY = 0.4
 _LONG_SEARCH = 10.0
 # Columns of a table are not wrapped below this width.
 _NARROWEST = 12
+# The width of "12.3/455.6 MB" beside a progress bar, with the spaces around it.
+_NUMBERS = 18
+_ROOM_FOR_TARGET = 120
 _color = "auto"
 
 
@@ -141,6 +144,15 @@ def terminal_width(stream: TextIO | None = None) -> int:
         return 80
 
 
+def _release_of(filename: str) -> str:
+    """``numpy 2.4.6`` for the name of its wheel; other names as they are."""
+    return " ".join(filename.split("-")[:2]) if filename.endswith(".whl") else filename
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
+
+
 def plural(number: int, noun: str) -> str:
     """``1 package``, ``2 packages``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -199,11 +211,14 @@ class Terminal:
         """Show what the resolver waits for; with -vv, print it."""
         if self._verbose > 1:
             print_message(f"waiting for {what}")
-        # A long file name would wrap the line, and be drawn again on several lines.
-        room = max(terminal_width() - len(f"⠋ Resolving for {self._target}: waiting for …") - 1, 0)
-        self._show_status(f"waiting for {what if len(what) <= room else f'{what[:room]}…'}")
+        self._show_status(f"waiting for {_release_of(what)}")
 
     def _show_status(self, what: str) -> None:
+        # What is waited for is shown rather than the target where there is no room for both.
+        target = f" for {self._target}" if not what or terminal_width() >= _ROOM_FOR_TARGET else ""
+        self._show_spinner(f"Resolving{target}{f': {what}' if what else ''}")
+
+    def _show_spinner(self, text: str) -> None:
         if not self._shows_progress or time.monotonic() - self._started < _DELAY:
             return
         if self._status is None:
@@ -213,7 +228,14 @@ class Terminal:
             self._stop()
             self._status = Status("", console=Console(stderr=True))
             self._status.start()
-        self._status.update(f"Resolving for {self._target}{f': {what}' if what else ''}")
+        # A longer line would be wrapped, and drawn again on several lines.
+        self._status.update(_shortened(text, terminal_width() - len("⠋ ") - 1))
+
+    def installing(self, packages: int) -> None:
+        """Show that packages are installed."""
+        if self._bars is not None:
+            self._stop()
+        self._show_spinner(f"Installing {plural(packages, 'package')}")
 
     def downloading(self, filename: str, done: int, size: int | None) -> None:
         """Draw a progress bar for a file."""
@@ -224,12 +246,17 @@ class Terminal:
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
 
             self._stop()
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=self._bar_width()), DownloadColumn())
             self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
         if filename not in self._tasks:
-            self._tasks[filename] = self._bars.add_task(filename, total=size)
+            name = _shortened(_release_of(filename), terminal_width() - _NUMBERS - self._bar_width() - 1)
+            self._tasks[filename] = self._bars.add_task(name, total=size)
         self._bars.update(self._tasks[filename], completed=done, total=size, visible=done != size)
+
+    @staticmethod
+    def _bar_width() -> int:
+        return min(40, max(terminal_width() - _NUMBERS, 2) // 2)
 
     def _stop(self) -> None:
         for display in (self._status, self._bars):

@@ -1,9 +1,10 @@
 """Compares each locked release with the newest: what blocks the newest, which cap allows it, and known vulnerabilities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from minglibc.insight.held_back import HeldBack
 from minglibc.insight.replay import CompatibilityAt
 from minglibc.insight.vulnerabilities import Advisory, Known, Remedy, find_remedy
 from minglibc.insight.why import Explainer, Obstacle
@@ -101,6 +102,19 @@ def _blocked_release(resolution: Resolution, name: str, explainer: Explainer) ->
         if obstacle.reason == "free":
             return None
     return None
+
+
+def with_pinned(statuses: Sequence[ReleaseStatus], held_back: Iterable[HeldBack]) -> list[ReleaseStatus]:
+    """The statuses with what is held back only because another package, which the cap blocks, pins it."""
+    blocked = {(held.name, target): held for held in held_back for target in held.targets}
+
+    def completed(status: ReleaseStatus) -> ReleaseStatus:
+        held = [blocked[status.name, target] for target in status.targets if (status.name, target) in blocked]
+        if status.held_back is not None or not held:
+            return status
+        return status._replace(held_back=BlockedRelease(held[0].newest, held[0].needs))
+
+    return [completed(status) for status in statuses]
 
 
 def _upload_day(page: ProjectPage, position: int) -> str:
