@@ -14,11 +14,13 @@ from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, parse_metadata
 from minglibc.model.project_page import ProjectPage
-from minglibc.model.requirements import Requirement
+from minglibc.model.requirements import Environment, Requirement, parse
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.multi_target import resolve_all
+from minglibc.resolve.prefetch import Speculation
 from tests.benchmarks import synthetic
+from tests.support.small_index import MemoryIndex, Release
 
 SOURCES = os.path.dirname(minglibc.__file__) + os.sep
 
@@ -82,6 +84,36 @@ def _warm() -> None:
 def test_work_grows_linearly_with_packages() -> None:
     """Ten times the packages are less than twelve times the work."""
     assert 10 * 1.2 * _calls(20, 1) > _calls(200, 1)
+
+
+def _markers_of_extras(count: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many markers are evaluated to prefetch what a project with *count* extras, each of which names the next, requires."""
+    extras: dict[str, tuple[str, ...]] = {f"e{n}": (f"app[e{n + 1}]", f"lib{n}") for n in range(count)}
+    extras["all"] = tuple(f"app[e{n}]" for n in range(count))
+    index = MemoryIndex({"app": {"1": Release((), extras)}})
+    compatibility = TargetCompatibility(Target(PythonVersion(11), "x86_64", GlibcVersion(2, 17)))
+    wheel = compatibility.best(index.project("app"), 0)
+    assert wheel is not None
+    count_of_markers = 0
+    admits = Environment.admits
+
+    def counting(environment: Environment, marker: str, extra: str = "") -> bool:
+        nonlocal count_of_markers
+        count_of_markers += 1
+        return admits(environment, marker, extra)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Environment, "admits", counting)
+        speculation = Speculation([compatibility], [Root(parse("app[all]"), "the project")])
+        speculation.start()
+        names = speculation.metadata(wheel, index.metadata(wheel))
+    assert {"app", *(f"lib{n}" for n in range(count))} == set(names)
+    return count_of_markers
+
+
+def test_prefetching_follows_each_extra_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extras that name each other, as apache-airflow[all]'s, are followed in linear time, and to any depth."""
+    assert 10 * 1.2 * _markers_of_extras(100, monkeypatch) > _markers_of_extras(1000, monkeypatch)
 
 
 @pytest.mark.slow

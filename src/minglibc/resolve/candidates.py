@@ -327,7 +327,7 @@ class Provider:
         for text in filter(kernel_variable, self._metadata[candidate.name, candidate.index].requires_dist):
             marker = text.partition(";")[2]
             if kernel_variable(marker) and (candidate.extra if "extra" in marker else not candidate.extra):
-                requirements += _by_extra((text,)).get(candidate.extra, ())
+                requirements += by_extra((text,)).get(candidate.extra, ())
         return [str(requirement) for requirement in requirements]
 
     def _skipped_above(self, candidate: Candidate) -> Iterator[str]:
@@ -383,13 +383,13 @@ class Provider:
         python = self.compatibility.target.python.full
         if metadata.requires_python and not versions.contains(lenient_specifier(metadata.requires_python), python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
-        return tuple(r for r in _by_extra(tuple(metadata.requires_dist))[""] if self._admits(r))
+        return tuple(r for r in by_extra(tuple(metadata.requires_dist))[""] if self._admits(r))
 
     def _read_extra(self, candidate: Candidate) -> tuple[Requirement, ...]:
         metadata = self._metadata[candidate.name, candidate.index]
         if candidate.extra not in {parse(extra).name for extra in metadata.provides_extra}:
             self._missing_extras.add((candidate.identifier, candidate.index))
-        requirements = _by_extra(tuple(metadata.requires_dist)).get(candidate.extra, ())
+        requirements = by_extra(tuple(metadata.requires_dist)).get(candidate.extra, ())
         return tuple(r for r in requirements if self._admits(r, candidate.extra) and not self._admits(r))
 
     def _admits(self, requirement: Requirement, extra: str = "") -> bool:
@@ -423,7 +423,7 @@ def _common_parts(one: versions.Key, other: versions.Key) -> int:
 
 
 @cache
-def _by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requirement]]:
+def by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requirement]]:
     """The requirements that some target may have to meet without an extra (under ""), and with each extra."""
     by_extra: dict[str, list[Requirement]] = {"": []}
     for requirement in map(parse_lenient, requires_dist):

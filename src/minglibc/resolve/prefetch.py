@@ -1,14 +1,14 @@
 """What will probably be asked for next: fetched ahead, because a lock's time is the length of its chain of round trips."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
 from minglibc.model.core_metadata import CoreMetadata
-from minglibc.model.lenient import parse_lenient
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, Requirement
-from minglibc.resolve.candidates import Root
+from minglibc.resolve.candidates import Root, by_extra
 
 
 class Speculation:
@@ -31,7 +31,7 @@ class Speculation:
 
     def start(self) -> list[str]:
         """The projects that the roots name."""
-        return list(self._names(self._roots, ""))
+        return list(self._names(self._roots, "", deque()))
 
     def page(self, page: ProjectPage) -> list[Artifact]:
         """The wheels of *page* whose metadata will probably be wanted: for each target the best of what is asked so far."""
@@ -67,27 +67,31 @@ class Speculation:
     def metadata(self, wheel: Artifact, metadata: CoreMetadata) -> list[str]:
         """The projects that *wheel* will make the resolver ask for."""
         self._known[wheel.name] = metadata
-        return list(self._follow(wheel.name, metadata))
+        return list(self._follow(wheel.name, ["", *sorted(self._extras.get(wheel.name, ()))]))
 
-    def _follow(self, name: str, metadata: CoreMetadata) -> Iterator[str]:
-        try:
-            requirements = [parse_lenient(text) for text in metadata.requires_dist]
-        except InvalidRequirement:
-            return
-        for extra in ("", *sorted(self._extras.get(name, ()))):
-            yield from self._names(requirements, extra)
+    def _follow(self, name: str, extras: Iterable[str]) -> Iterator[str]:
+        """What the metadata of a project names without an extra or with *extras*, and with the extras that these name."""
+        waiting = deque((name, extra) for extra in extras)
+        while waiting:
+            project, extra = waiting.popleft()
+            try:
+                requirements = by_extra(tuple(self._known[project].requires_dist)).get(extra, ())
+            except InvalidRequirement:
+                continue
+            yield from self._names(requirements, extra, waiting)
 
-    def _names(self, requirements: Iterable[Requirement], extra: str) -> Iterator[str]:
+    def _names(self, requirements: Iterable[Requirement], extra: str, waiting: deque[tuple[str, str]]) -> Iterator[str]:
+        """The projects of *requirements*; extras of known projects that are named for the first time are added to *waiting*."""
         for requirement in requirements:
             if requirement.url or not self._admits(requirement.marker, extra):
                 continue
             self._specifiers.setdefault(requirement.name, set()).add(requirement.specifier)
             extras = self._extras.setdefault(requirement.name, set())
-            fresh = set(requirement.extras) - extras
-            extras |= fresh
+            fresh = [extra for extra in requirement.extras if extra not in extras]
+            extras.update(fresh)
             yield requirement.name
-            if fresh and requirement.name in self._known:
-                yield from self._follow(requirement.name, self._known[requirement.name])
+            if requirement.name in self._known:
+                waiting.extend((requirement.name, extra) for extra in fresh)
 
     def _admits(self, marker: str, extra: str) -> bool:
         try:
