@@ -129,6 +129,23 @@ def test_default_pythons(tmp_path: Path, index: IndexServer) -> None:
     assert "no set of wheels meets the requirements on CPython 3.9" in minglibc(*command, "--python", "3.9").err
 
 
+def test_default_pythons_whose_files_are_not_listed(tmp_path: Path, index: IndexServer) -> None:
+    """Pythons whose wheels were uploaded after the source lock was made are skipped if no setting names them."""
+    listed = build_wheel("a", "1.0", "cp310-cp310-manylinux_2_17_x86_64")
+    for wheel in (listed, build_wheel("a", "1.0", "cp311-cp311-manylinux_2_17_x86_64"), build_wheel("a", "1.1")):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a"], [listed]))
+    command = ("lock", "--from", str(tmp_path / "uv.lock"), "--index-url", index.url, "--glibc", "2.17")
+    ran = minglibc(*command)
+    assert 0 == ran.code, ran.err
+    assert "not locked for CPython 3.11" in ran.err
+    assert "a 1.0 has the file a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl, whose hash is not listed" in ran.err
+    pythons = {target.python.minor for target in read_lock(tmp_path).targets}
+    assert {9, 10, 12} <= pythons
+    assert 11 not in pythons
+    assert "does not list the hashes" in minglibc(*command, "--python", "3.11").err
+
+
 def test_packages_without_wheels(tmp_path: Path, index: IndexServer) -> None:
     """All packages that have to be built are named at once, with one setting for them."""
     wheel, sdists = build_wheel("c", "1.0"), [build_sdist("a", "1.0"), build_sdist("b", "1.0")]

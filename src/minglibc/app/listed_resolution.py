@@ -9,6 +9,7 @@ from minglibc.app.resolution import LockedVersions
 from minglibc.app.session import Session
 from minglibc.app.source_lock import ListedHashes, release
 from minglibc.app.versions_of_source import (
+    Offender,
     SourceChange,
     SourceVersions,
     accepted_files,
@@ -18,7 +19,7 @@ from minglibc.app.versions_of_source import (
 )
 from minglibc.errors import LockError, ResolutionError
 from minglibc.model.artifacts import Artifact
-from minglibc.model.targets import Target
+from minglibc.model.targets import PythonVersion, Target
 from minglibc.resolve.fewest_changes import changed_names
 from minglibc.resolve.resolution import Resolution
 
@@ -86,20 +87,41 @@ class ListedResolution:
             unlisted = [offender for offender in source.offenders() if offender.is_unlisted]
             self._listed = self._strict.accepting([release(o.name, o.version) for o in unlisted])
         try:
-            resolutions = resolve_for_possible_pythons(session, preferences, resolve, self._reporter)
+            resolutions = self._resolve_pythons(source, session, preferences, resolve)
         except ResolutionError as error:
             raise explain_failure(source, error, self._reporter) from error
-        source.restrict([resolution.target for resolution in resolutions])
         self._check(source, resolutions)
         source.check(resolutions, self._listed)
         self.changes = source.changes(resolutions)
         return resolutions
 
+    def _resolve_pythons(
+        self, source: SourceVersions, session: Session, locked: LockedVersions, resolve: Resolve
+    ) -> list[Resolution]:
+        """The resolutions, without default Pythons for which the source lock has no solution or does not list the files."""
+        while True:
+            resolutions = resolve_for_possible_pythons(session, locked, resolve, self._reporter)
+            targets = [resolution.target for resolution in resolutions]
+            source.restrict(targets)
+            unlisted = {} if session.settings.default_pythons is None else self._unlisted(source, resolutions)
+            listed = [target for target in targets if target.python not in unlisted]
+            if not unlisted or not listed:
+                return resolutions
+            for python, offender in unlisted.items():
+                self._reporter.warn(
+                    f"not locked for CPython {python}, which no setting names:\n"
+                    f"  {offender.name} {offender.version} {offender.reason}"
+                )
+            session = session.restricted(listed)
+
+    def _unlisted(self, source: SourceVersions, resolutions: Sequence[Resolution]) -> dict[PythonVersion, Offender]:
+        """The Pythons whose versions changed because the source lock does not list their files, with one of these."""
+        offenders = source.offenders(_changed(source, resolutions))
+        return {offender.target.python: offender for offender in offenders if offender.is_unlisted}
+
     def _check(self, source: SourceVersions, resolutions: Sequence[Resolution]) -> None:
         """Raise an error if a version changed because its files have other hashes, or although none may change."""
-        changed = {
-            name for resolution in resolutions for name in changed_names(resolution, source.locked(resolution.target))
-        }
+        changed = _changed(source, resolutions)
         offenders = source.offenders(changed) if changed else []
         unlisted = [offender for offender in offenders if offender.is_unlisted]
         if unlisted:
@@ -112,3 +134,8 @@ class ListedResolution:
             names = ", ".join(str(package) for package in local[:5])
             more = f" and {len(local) - 5} more" if len(local) > 5 else ""
             self._reporter.info(f"not in the lock, as local projects: {names}{more}", level=1)
+
+
+def _changed(source: SourceVersions, resolutions: Sequence[Resolution]) -> set[str]:
+    """The packages with another version than in the source lock."""
+    return {name for resolution in resolutions for name in changed_names(resolution, source.locked(resolution.target))}

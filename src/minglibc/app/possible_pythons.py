@@ -1,5 +1,6 @@
 """A source lock may have no solution for some of the Pythons that no setting names; the others are locked."""
 
+import time
 from collections.abc import Callable
 
 from minglibc.app.reporter import Reporter
@@ -9,6 +10,8 @@ from minglibc.resolve.explain import lines_of
 from minglibc.resolve.resolution import Resolution, Unresolvable
 
 Resolve = Callable[[Session, LockedVersions], list[Resolution]]
+# Where the first failures take longer, the others would too.
+_MOST_SECONDS = 60.0
 # Lines of the reason why a Python is not locked.
 _SHOWN = 3
 
@@ -21,6 +24,7 @@ def resolve_for_possible_pythons(
         return resolve(session, locked)
     remaining = session._replace(explains=False)
     failures: list[Unresolvable] = []
+    started = time.monotonic()
     while True:
         try:
             resolutions = resolve(remaining, locked)
@@ -29,7 +33,7 @@ def resolve_for_possible_pythons(
             failures.append(failure)
         python = failures[-1].provider.compatibility.target.python
         possible = [check.target for check in remaining.compatibilities if check.target.python != python]
-        if not possible or failures[-1].gave_up:
+        if not possible or failures[-1].gave_up or time.monotonic() - started > _MOST_SECONDS:
             raise explained(session, failures[0]) from failures[0]
         remaining = remaining.restricted(possible)
     for skipped in failures:

@@ -119,7 +119,7 @@ class SourceVersions:
             raise LockError(
                 f"{self.loaded.path} has packages that are not wheels of an index:\n{listed}",
                 hint='write NAME = { path = "…" } under [tool.minglibc.sources] with the path of a wheel or a checkout, '
-                "or exclude the package by excludes",
+                "exclude the package by excludes, or its extra or group with --no-extra or --no-group",
             )
         missing = [package for package in packages if not self._is_available(package)]
         if missing:
