@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from minglibc.resolve.prefetch import Speculation
     from minglibc.serve.application import Application
+    from minglibc.serve.files import Files
+    from minglibc.serve.metrics import Metrics
+    from minglibc.serve.pages import Pages
 
 # The modules of the extra; uvloop is used where it is there.
 _EXTRA = ("httptools", "prometheus_client", "starlette", "uvicorn")
@@ -148,12 +151,21 @@ def _open_indexes(options: ServeOptions, indexes: Indexes, store: Store) -> Inde
     return index
 
 
-def _make_application(options: ServeOptions, indexes: Indexes, token: str) -> "Application":
+class Parts(NamedTuple):
+    """What an application consists of."""
+
+    pages: "Pages"
+    files: "Files"
+    metrics: "Metrics"
+    is_private: bool
+
+
+def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
+    """The pages and files that *options* describe."""
     # The extra's packages are imported when a server starts.
     from minglibc.cache.wheels import WheelCache  # noqa: PLC0415
     from minglibc.index.fetcher import Fetcher  # noqa: PLC0415
     from minglibc.index.limits import Limits  # noqa: PLC0415
-    from minglibc.serve.application import Access, Application  # noqa: PLC0415
     from minglibc.serve.files import Files  # noqa: PLC0415
     from minglibc.serve.known_needs import KnownNeeds  # noqa: PLC0415
     from minglibc.serve.metrics import Metrics  # noqa: PLC0415
@@ -177,9 +189,15 @@ def _make_application(options: ServeOptions, indexes: Indexes, token: str) -> "A
         metrics=metrics,
     )
     fetcher = Fetcher(index.credentials, is_allowed=hosts.allows)
+    return Parts(pages, Files(pages, fetcher, hosts, limits, WheelCache(folder)), metrics, bool(upstream.private))
+
+
+def _make_application(options: ServeOptions, indexes: Indexes, token: str) -> "Application":
+    from minglibc.serve.application import Access, Application  # noqa: PLC0415  as above
+
+    parts = make_parts(options, indexes)
     names = (*_LOOPBACK_NAMES, options.host) if options.is_local else ()
     accepted = frozenset(name.lower() for name in (*options.allowed_hosts, *names))
-    access = Access(
-        accepted if options.is_local or options.allowed_hosts else (), token, bool(token or upstream.private)
-    )
-    return Application(pages, Files(pages, fetcher, hosts, limits, WheelCache(folder)), metrics, access)
+    is_checked = options.is_local or bool(options.allowed_hosts)
+    access = Access(accepted if is_checked else (), token, bool(token) or parts.is_private)
+    return Application(parts.pages, parts.files, parts.metrics, access)

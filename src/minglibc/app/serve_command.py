@@ -45,7 +45,7 @@ def run_command(
     require_extra()
     from minglibc.serve import server  # noqa: PLC0415  the libraries are optional dependencies
 
-    cap = _cap(options.common, overrides)
+    cap = cap_of(options.common, overrides)
     with server.listen(options.host, _port_of(options.common) if port is None else port) as listener:
         url = f"{server.origin_of_socket(listener)}/{cap.libc}-{cap}/simple/"
         _report(command, url, options.common, reporter)
@@ -54,7 +54,7 @@ def run_command(
             return _run(command, {**_without_indexes(os.environ), **index_variables(url, empty)})
 
 
-def _cap(common: CommonOptions, overrides: Overrides) -> Cap:
+def cap_of(common: CommonOptions, overrides: Overrides) -> Cap:
     """The cap that the options name, else the lowest of the project."""
     named = {"glibc": overrides.glibc, "musl": overrides.musl}
     caps: list[Cap] = [LIBCS[libc].parse(text) for libc in LIBCS if (text := named[libc])]

@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from minglibc.app.serve import DEFAULT_HOST, DEFAULT_PORT, ServeOptions, serve
 from minglibc.cli.args import ArgumentParser, add_index, common_options
-from minglibc.cli.output import Terminal
+from minglibc.cli.output import Terminal, plural
 from minglibc.config.settings import Overrides
 from minglibc.errors import SettingsError
 
@@ -48,7 +48,9 @@ def configure(parser: ArgumentParser) -> None:
     )
     add("--workers", metavar="N", type=_number(1, 256), default=1, help="the number of processes (default: 1)")
     add("--memory", metavar="MIB", type=_number(1, 10**6), default=256, help="the size of each process's page cache")
-    # With a command.
+    add("--export", metavar="DIR", variable=False, help="write the pages of the named projects to a folder, and stop")
+    add("--from", dest="source", metavar="LOCK", variable=False, help="export the releases in this lock of any tool")
+    # With a command or --export.
     add("--glibc", metavar="VERSION", variable=False, help="the cap for the command (default: the project's lowest)")
     add("--musl", metavar="VERSION", variable=False, help="the cap for the command, for machines with musl")
     add_index(parser)
@@ -56,7 +58,7 @@ def configure(parser: ArgumentParser) -> None:
         "command",
         nargs=argparse.REMAINDER,
         metavar="-- COMMAND",
-        help="run a command of pip, uv or pdm with this index, and stop",
+        help="run a command of pip, uv or pdm with this index, and stop; with --export: the names of projects",
     )
 
 
@@ -91,11 +93,16 @@ def run(arguments: Namespace) -> int:
     )
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     with Terminal.of(arguments) as terminal:
+        if arguments.export is not None:
+            return _export(arguments, options, command, terminal)
+        if arguments.source is not None:
+            raise SettingsError("--from is for --export", hint="name a folder with --export DIR")
         if command:
             return _run_command(arguments, options, command, terminal)
         if arguments.glibc or arguments.musl:
             raise SettingsError(
-                "--glibc and --musl are for a command", hint="a server has all caps: the path of a page names one"
+                "--glibc and --musl are for a command or --export",
+                hint="a server has all caps: the path of a page names one",
             )
         serve(options, terminal, access_log=not arguments.quiet)
     return 0
@@ -108,3 +115,13 @@ def _run_command(arguments: Namespace, options: ServeOptions, command: list[str]
         if value:
             raise SettingsError(f"{name} can't be combined with a command")
     return run_command(options, arguments.port, Overrides(arguments.glibc, arguments.musl), command, terminal)
+
+
+def _export(arguments: Namespace, options: ServeOptions, names: list[str], terminal: Terminal) -> int:
+    from minglibc.app.serve_export import export  # noqa: PLC0415  as above
+
+    overrides = Overrides(arguments.glibc, arguments.musl)
+    exported = export(options, overrides, arguments.export, names, arguments.source)
+    written = f"{plural(exported.projects, 'page')} and {plural(exported.files, 'file')}"
+    terminal.info(f"Exported {written} to {arguments.export}")
+    return 0

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache
-from minglibc.errors import IndexAnswerError, WheelError
+from minglibc.errors import IndexAnswerError, MinglibcError, WheelError
 from minglibc.index.connection import Connection
 from minglibc.index.downloads import store_body
 from minglibc.index.fetcher import Fetcher, metadata_url
@@ -27,7 +27,7 @@ _THREADS = 8
 _CHUNK = 256 << 10
 # A request for a part of a file that is not in the cache waits so long for the whole file.
 _PATIENCE = 10.0
-_METADATA = ".metadata"
+METADATA = ".metadata"
 
 
 class Download:
@@ -72,8 +72,8 @@ class Download:
         if self.error is not None:
             raise self.error
 
-    async def completed(self, seconds: float) -> bool:
-        """Wait for the end, for so many *seconds* at most; whether the file is complete."""
+    async def completed(self, seconds: float | None) -> bool:
+        """Wait for the end, for so many *seconds* at most if they are given; whether the file is complete."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.is_done:
@@ -136,14 +136,9 @@ class Files:
 
     async def response(self, route: Route, headers: Headers, *, is_head: bool, scope: str) -> Response | None:
         """The response with a file of a page; None if no page lists it, or if the page has its upstream URL."""
-        assert route.selection is not None
-        listed = await self._files(route.project, route.selection)
-        file = listed.get(route.filename.removesuffix(_METADATA))
-        if file is None:
-            return None
-        locked = _locked(file, is_metadata=route.filename.endswith(_METADATA))
+        locked = await self._listed_file(route)
         if locked is None:
-            raise IndexAnswerError(f"the index gives no hash of {route.filename}, so that it can't be checked")
+            return None
         etag = locked.digest[1][:32]
         sent = {
             "ETag": f'"{etag}"',
@@ -165,6 +160,30 @@ class Files:
                 return StreamingResponse(download.chunks(), media_type="application/octet-stream", headers=sent)
             path = download.path
         return FileResponse(path, media_type="application/octet-stream", headers=sent)
+
+    async def path(self, route: Route) -> str:
+        """The path of a file of a page in the cache; raises MinglibcError where it can't be fetched."""
+        locked = await self._listed_file(route)
+        if locked is None:
+            raise MinglibcError(f"no page lists {route.filename}")
+        path = await asyncio.to_thread(self._cache.get, locked)
+        if path is None:
+            download = self._download(locked)
+            await download.completed(None)
+            path = download.path
+        return path
+
+    async def _listed_file(self, route: Route) -> LockedFile | None:
+        """The file that *route* names; None if the page has its upstream URL, or does not list it."""
+        assert route.selection is not None
+        listed = await self._files(route.project, route.selection)
+        file = listed.get(route.filename.removesuffix(METADATA))
+        if file is None:
+            return None
+        locked = _locked(file, is_metadata=route.filename.endswith(METADATA))
+        if locked is None:
+            raise IndexAnswerError(f"the index gives no hash of {route.filename}, so that it can't be checked")
+        return locked
 
     async def _files(self, name: str, selection: Selection) -> Mapping[str, PassedFile]:
         """The files of a page that clients get from this server, by name, with the URLs of the upstream."""
@@ -222,5 +241,5 @@ def _locked(file: PassedFile, *, is_metadata: bool) -> LockedFile | None:
         hashes = valid_hashes(file.hashes)
         size = file.size if file.size is not None and file.size >= 0 else None
         return LockedFile(file.filename, file.url, hashes, size) if hashes else None
-    hashes = valid_hashes(file.core_metadata) or valid_hashes(file.dist_info_metadata)
-    return LockedFile(f"{file.filename}{_METADATA}", metadata_url(file.url), hashes) if hashes else None
+    hashes = file.metadata_hashes
+    return LockedFile(f"{file.filename}{METADATA}", metadata_url(file.url), hashes) if hashes else None

@@ -42,6 +42,11 @@ class PassedFile(RawFile, rename="kebab", omit_defaults=True, gc=False):
     gpg_sig: bool | None = None
     provenance: str | None = None
 
+    @property
+    def metadata_hashes(self) -> dict[str, str]:
+        """The hashes of its metadata file (PEP 658, 714); empty if the page gives none."""
+        return valid_hashes(self.core_metadata) or valid_hashes(self.dist_info_metadata)
+
 
 class PassedMeta(Meta, rename={"api_version": "api-version", "last_serial": "_last-serial"}, omit_defaults=True):
     """The ``meta`` of a page."""

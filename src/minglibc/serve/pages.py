@@ -12,12 +12,13 @@ from minglibc.errors import IndexUnreachable, MinglibcError
 from minglibc.index.connection import Connection
 from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
+from minglibc.model import versions
 from minglibc.serve import people
 from minglibc.serve.filtering import Filter
 from minglibc.serve.known_needs import KnownNeeds
 from minglibc.serve.memory import BoundedCache
 from minglibc.serve.metrics import Metrics
-from minglibc.serve.page import Links, PassedFile
+from minglibc.serve.page import Links, PassedFile, PassedPage
 from minglibc.serve.rendering import Body, body_of, project_page, render_names, render_page
 from minglibc.serve.routes import Selection
 from minglibc.serve.upstream import Snapshot, Upstream
@@ -120,9 +121,15 @@ class Pages:
         return Served(body, snapshot)
 
     def _render(self, snapshot: Snapshot, name: str, selection: Selection, media_type: str) -> Body:
+        return render_page(self.filtered(snapshot, name, selection), media_type)
+
+    def filtered(
+        self, snapshot: Snapshot, name: str, selection: Selection, only: Collection[versions.Key] | None = None
+    ) -> PassedPage:
+        """The page of *name* with the files of *selection*, of the versions *only* if they are given."""
         upstream = snapshot.read(name)
         links = self.links(snapshot, upstream.base_url, name)
-        return render_page(project_page(upstream, name, self.filter(selection), links), media_type)
+        return project_page(upstream, name, self.filter(selection), links, only)
 
     async def for_people(self, name: str, selection: Selection, depth: int) -> Body | None:
         """The page that says what *selection* hides of project *name*; None if no index has it. Raises IndexUnreachable."""
@@ -190,7 +197,13 @@ class Pages:
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.ensure_future(make())
-            flight.add_done_callback(lambda done: (self._flights.pop(key, None), done.exception()))
+
+            def forget(done: asyncio.Future[Any]) -> None:
+                self._flights.pop(key, None)
+                if not done.cancelled():
+                    done.exception()  # perhaps nobody waits for it any more
+
+            flight.add_done_callback(forget)
         # A client that disconnects does not cancel what others wait for.
         return await asyncio.shield(flight)
 

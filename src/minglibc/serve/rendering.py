@@ -2,12 +2,13 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 import msgspec
 
+from minglibc.model import versions
 from minglibc.serve.filtering import Filter
 from minglibc.serve.page import Links, PassedFile, PassedPage, UpstreamPage
 
@@ -43,11 +44,14 @@ def body_of(content: bytes, content_type: str) -> Body:
     return Body(content_type, content, etag, compressed)
 
 
-def project_page(upstream: UpstreamPage, name: str, selection: Filter, links: Links) -> PassedPage:
-    """The page of project *name* with the files of *selection*."""
+def project_page(
+    upstream: UpstreamPage, name: str, selection: Filter, links: Links, only: Collection[versions.Key] | None = None
+) -> PassedPage:
+    """The page of project *name* with the files of *selection*, of the versions *only* if they are given."""
     page = upstream.page
     kept, _ = selection.apply(name, page.files)
-    files = {version: [passed for file in kept[version] if (passed := links.passed(file))] for version in kept}
+    wanted = [version for version in kept if only is None or versions.key(version) in only]
+    files = {version: [passed for file in kept[version] if (passed := links.passed(file))] for version in wanted}
     return PassedPage(
         meta=page.meta,
         name=name,
