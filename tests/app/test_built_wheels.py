@@ -12,7 +12,9 @@ from minglibc.build.toolchain import Zig
 from minglibc.errors import SettingsError
 from minglibc.lock.built_from import built_from
 from tests.support.commands import read_lock
+from tests.support.elves import elf
 from tests.support.environments import LockedProject, check_whole, installed
+from tests.support.explained import manylinux
 from tests.support.index import IndexServer
 from tests.support.sdists import build_source
 from tests.support.wheels import build_wheel
@@ -125,6 +127,67 @@ def test_pure_wheels_serve_all_targets(project: LockedProject, index: IndexServe
     assert 0 == ran.code, ran.err
     assert 1 == ran.err.count("Building a 1.0")
     assert ["a-1.0-1minglibc-py3-none-any.whl"] == wheels(project)
+
+
+def test_build_newer(project: LockedProject, index: IndexServer) -> None:
+    """A release within the cap is built instead of an older one that has a wheel."""
+    index.add(build_wheel("a", "1.0"))
+    index.add(build_wheel("a", "2.0", manylinux(28)))
+    index.add(build_source("a", "2.0", needs="2.14"))
+    project.lock("a", more='toolchain = "zig"\nbuilt-wheels = "wheels"\n')
+    assert 'needs glibc 2.28; a build was not tried: build-newer = ["a"]' in project.command("why", "a").out
+    assert 'build-newer = ["a"]' in project.command("outdated").out
+    project.lock("a", more='toolchain = "zig"\nbuilt-wheels = "wheels"\nbuild-newer = ["a"]\n')
+    assert ["a-2.0"] == [name[:5] for name in wheels(project)]
+
+
+def test_build_newer_that_fails(project: LockedProject, index: IndexServer) -> None:
+    """A failed build is a warning, and the older release's wheel is used; `why` says that the build was tried."""
+    index.add(build_wheel("a", "1.0"))
+    index.add(build_wheel("a", "2.0", manylinux(28)))
+    index.add(build_source("a", "2.0", fault="fails"))
+    index.add(build_source("a", "1.5", fault="fails"))
+    more = 'toolchain = "zig"\nbuilt-wheels = "wheels"\nbuild-newer = ["a"]\n'
+    project.write(["a"], more=more)
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    assert "warning: skipped a-2.0.tar.gz" in ran.err
+    assert 1 == ran.err.count("Building a")
+    assert "+ a 1.0" in ran.err
+    assert "a build was tried: it could not be built" in project.command("why", "a").out
+
+
+def test_graft_settings(project: LockedProject) -> None:
+    """Names that are no libraries, and graft without zig, are reported with the setting."""
+    for value in ('["a b"]', "true", '["../x"]', "[1]"):
+        project.write([], more=f'toolchain = "zig"\ngraft = {value}\n')
+        ran = project.command("lock")
+        assert 2 == ran.code
+        assert "tool.minglibc.graft" in ran.err
+    project.write([], more='graft = ["pq"]\n')
+    assert 'requires toolchain = "zig"' in project.command("lock").err
+
+
+def test_graft_of_a_missing_library(project: LockedProject, index: IndexServer) -> None:
+    """A library that this machine lacks is an error that names the package to install."""
+    index.add(build_source("a", "1.0", needs="2.14"))
+    project.write(["a"], more=f'{BUILT}graft = ["libnowhere.so.1"]\n')
+    ran = project.command("lock")
+    assert 1 == ran.code
+    assert "graft names nowhere, and this machine has no libnowhere.so" in ran.err
+    assert "libnowhere-dev" in ran.err
+
+
+def test_other_libraries_need_graft(project: LockedProject, index: IndexServer) -> None:
+    """A library outside of the policies is named with the file that needs it and the setting."""
+    library = elf(needs={"libc.so.6": ["GLIBC_2.14"], "libother.so.1": []})
+    source = build_source("a", "1.0", needs="2.14", files={"_a.so": library})
+    index.add(source)
+    project.write(["a"], more=BUILT)
+    ran = project.command("lock")
+    assert 1 == ran.code
+    assert "needs libother.so.1 (_a.so), which machines at the cap may lack" in ran.err
+    assert 'graft = ["other"]' in ran.err
 
 
 def _no_zig() -> Zig:

@@ -10,16 +10,18 @@ from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.rules import Finding
 from minglibc.build.cargo import fetch_crates
 from minglibc.build.cross import can_cross, is_cross
-from minglibc.build.isolation import isolate, without_network
+from minglibc.build.grafted_libraries import graft, provide_libraries, source_of
+from minglibc.build.isolation import Isolation, isolate, without_network
 from minglibc.build.toolchain import Zig, create_toolchain, find_zig, zig_target
-from minglibc.build.verified_wheel import verify_wheel
+from minglibc.build.verified_wheel import Unverified, VerifiedWheel, verify_wheel
 from minglibc.cache.built_wheels import LOGS, ZIG, builder_name
 from minglibc.cache.location import make_folders
 from minglibc.config.files import replace_file
 from minglibc.errors import SettingsError
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
-from minglibc.model.targets import Target
+from minglibc.model.library_names import library_name
+from minglibc.model.targets import GlibcVersion, Target
 
 _BUILDER = "-zig"
 _NO_NETWORK_WARNING = (
@@ -58,17 +60,26 @@ class CappedBuilds:
     def suffix(self) -> str:
         """The end of the names of all builders with this toolchain; without one, no name ends so."""
         try:
-            return f"-{self._zig}"
+            return f"-{self._zig}{self._libraries}"
         except SettingsError:
             return "-no-zig"
 
+    @property
+    def _grafts(self) -> frozenset[str]:
+        return self._context.settings.graft if self._context.settings is not None else frozenset()
+
+    @property
+    def _libraries(self) -> str:
+        return "".join(f"+{name}" for name in sorted(self._grafts))
+
     def is_capped(self, builder: str) -> bool:
-        """Whether *builder*, of any version, builds for the cap."""
-        return _BUILDER in builder
+        """Whether *builder*, of any version, builds for the cap with the same libraries."""
+        _, toolchain, rest = builder.partition(_BUILDER)
+        return bool(toolchain) and f"+{rest.partition('+')[2]}" == (self._libraries or "+")
 
     def builder(self, target: Target) -> str:
         """The name of the builder for *target*, which the cache keeps apart from others."""
-        return f"{builder_name(Machine(target.python, target.architecture, target.cap))}-{self._zig}"
+        return f"{builder_name(Machine(target.python, target.architecture, target.cap))}-{self._zig}{self._libraries}"
 
     def build(self, task: BuildTask, interpreter: Interpreter, target: Target, scratch: str) -> str:
         """The path of a wheel for *target* below *scratch*; raises Unverified and MinglibcError."""
@@ -90,18 +101,29 @@ class CappedBuilds:
             cross=is_cross(interpreter.machine, target),
         )
         log = self._log(task, self.builder(target))
-        isolation = isolate(scratch, tools.environment, log)
+        libraries = provide_libraries(self._grafts, target, os.path.join(scratch, "libraries"))
+        isolation = isolate(scratch, {**tools.environment, **libraries}, log)
         started = time.monotonic()
         if not self._context.common.offline:
             fetch_crates(task.folder, isolation)
         path = build_wheel(task, interpreter, self._context, scratch, isolation)
-        verified = os.path.join(scratch, "verified")
-        os.makedirs(verified)
-        wheel = verify_wheel(path, target, verified)
+        wheel = self._verified(path, target, isolation, scratch)
         self._context.reporter.info(
             f"Built {os.path.basename(wheel.path)} in {time.monotonic() - started:.0f}s (log: {log})"
         )
         return wheel.path
+
+    def _verified(self, path: str, target: Target, isolation: Isolation, scratch: str) -> VerifiedWheel:
+        """The wheel at *path* with the libraries that the settings name inside; raises Unverified."""
+        folder = os.path.join(scratch, "verified")
+        os.makedirs(folder)
+        try:
+            return verify_wheel(path, target, folder)
+        except Unverified as error:
+            libraries = missing_libraries(error.findings)
+            if not libraries or not all(library_name(library) in self._grafts for library in libraries):
+                raise
+        return verify_wheel(graft(path, target, isolation, os.path.join(scratch, "grafted")), target, folder)
 
     def _log(self, task: BuildTask, builder: str) -> str:
         """The path of a new log, which starts with what is built."""
@@ -115,11 +137,21 @@ class CappedBuilds:
 
 def describe(findings: Sequence[Finding]) -> str:
     """What the worst of *findings* needs, in words that follow "it"."""
-    libraries = list(
-        dict.fromkeys(finding.library for finding in findings if finding.version == "" and finding.library)
-    )
+    libraries = missing_libraries(findings)
     if libraries:
-        return f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
-    worst = findings[-1]
+        known = [f"{library} is {source}" for library in libraries if (source := source_of(library))]
+        names = ", ".join(f'"{library_name(library)}"' for library in libraries)
+        return (
+            f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
+            f"{'; here, ' + ', '.join(known) if known else ''}; graft = [{names}] copies what is within the cap into the wheel"
+        )
+    worst = max(findings, key=lambda finding: finding.lowest_cap or GlibcVersion(0, 0))
     needs = worst.version or worst.library or worst.detail
+    if ".libs/" in worst.path:
+        return f"needs {needs} ({worst.path}, a library of this machine that graft names or that such a library needs)"
     return f"needs {needs} ({worst.path}), although it was built for the cap"
+
+
+def missing_libraries(findings: Sequence[Finding]) -> list[str]:
+    """The libraries outside of the policies that the files of *findings* need."""
+    return list(dict.fromkeys(finding.library for finding in findings if finding.version == "" and finding.library))

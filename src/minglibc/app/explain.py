@@ -11,7 +11,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
 from minglibc.cache.pages import Store
-from minglibc.config.settings import Overrides
+from minglibc.config.settings import TOOLCHAINS, Overrides
 from minglibc.errors import ProjectNotFound, SettingsError
 from minglibc.index.vulnerabilities import Advisories
 from minglibc.insight.held_back import HeldBack, held_back
@@ -82,7 +82,13 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
             policy=session.policy,
             folder=session.inputs.folder,
         )
-        explainer = Explainer(session.wheel_index, compatibility_at, session.policy, resolutions=resolutions)
+        explainer = Explainer(
+            session.wheel_index,
+            compatibility_at,
+            session.policy,
+            resolutions=resolutions,
+            builds=session.settings.toolchain != TOOLCHAINS[0],
+        )
         advisories = open_advisories(session, options.common, reporter)
         yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
 from minglibc.app.source_builds import SourceBuilder, release_of
+from minglibc.build.grafted_libraries import grafted
 from minglibc.cache.built_wheels import Built
 from minglibc.config.files import replace_file
 from minglibc.config.lock_source import leads_out
@@ -43,7 +44,9 @@ def lock_built_wheels(
                 if built.filename not in wheels:
                     reporter.info(f"built from source: {name} {file.version} ({built.filename})")
                 wheels[built.filename] = built
-                sources[built.filename] = BuiltFrom(built.filename, file.filename, release.digest, built.builder)
+                sources[built.filename] = BuiltFrom(
+                    built.filename, file.filename, release.digest, built.builder, tuple(grafted(built.path))
+                )
                 files[name] = _wheel(file, built, folder)
         replaced.append(resolution._replace(artifacts=files))
     if writes:

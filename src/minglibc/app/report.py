@@ -10,6 +10,7 @@ from minglibc.app.explain import ExplainedLock, ExplainOptions, open_lock
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.audit.rules import Finding
 from minglibc.insight.report import LockedWheel, ReportData
+from minglibc.lock.built_from import built_from
 from minglibc.lock.locked_files import version_of
 from minglibc.model.platform_tags import lowest_libcs
 
@@ -45,7 +46,9 @@ def _wheels(explained: ExplainedLock) -> list[LockedWheel]:
             file.filename,
             file.size,
             next(iter(lowest_libcs(file.filename[:-4]).values()), None),
+            built[file.filename].grafted if file.filename in built else (),
         )
         for package in explained.lock.pylock.packages
+        for built in (built_from(package),)
         for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ()))
     ]

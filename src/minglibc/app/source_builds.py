@@ -209,6 +209,8 @@ class SourceBuilder:
         """Why *target* can use none of the cached builds of *release*; None where it can, or where there are none."""
         reasons = [_incompatibility(built, release.name, target) for built in self._cached(release)]
         rejections = [reason.rejection for reason in reasons if reason is not None]
+        if not reasons and (failure := self._cache.failure(release.digest)):
+            return Rejection(Reason.UNUSABLE, f"a build was tried: it {failure}")
         return rejections[0] if rejections and len(rejections) == len(reasons) else None
 
     def has_cached(self, release: Release, target: Target) -> bool:
@@ -243,13 +245,25 @@ class SourceBuilder:
         with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
         task = BuildTask(folder, str(release), _hint(release))
-        path = self._run(task, release, interpreter, target, scratch)
+        try:
+            path = self._run(task, release, interpreter, target, scratch)
+        except (BuildError, IncompatibleBuild) as error:
+            text = error.reason.text if isinstance(error, IncompatibleBuild) else _in_short(error)
+            self._cache.record_failure(release.digest, builder, text)
+            if isinstance(error, IncompatibleBuild) or not self._is_optional(release.name):
+                raise
+            raise IncompatibleBuild(release, target, Incompatibility(text, is_general=True)) from error
         built = self._cache.keep(release.digest, builder, path)
         _check_metadata(built, release)
         if not built.path.startswith(scratch):
             shutil.rmtree(scratch, ignore_errors=True)
         known.append(built)
         return built
+
+    def _is_optional(self, name: str) -> bool:
+        """Whether an older release of the project *name* is used if a build fails."""
+        settings = self._context.settings
+        return settings is not None and name in settings.build_newer
 
     def _builder(self, interpreter: Interpreter, target: Target) -> str:
         if self._capped is None:
@@ -270,7 +284,10 @@ class SourceBuilder:
         try:
             return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
         except Unverified as error:
-            reason = Incompatibility(describe(error.findings), is_general=True)
+            # Builds with other compilers have the same libraries.
+            needs = max((finding.lowest_cap for finding in error.findings if finding.lowest_cap), default=None)
+            cap = needs if target.cap.libc == "glibc" and all(f.lowest_cap for f in error.findings) else None
+            reason = Incompatibility(describe(error.findings), cap, is_general=True)
             raise IncompatibleBuild(source, target, reason) from error
 
     def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
@@ -372,6 +389,12 @@ def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility
         worst.lowest_cap if target.cap.libc == "glibc" else None,
         is_general=True,
     )
+
+
+def _in_short(error: BuildError) -> str:
+    """The failure of a build in words that follow "it", with the cause where it is known."""
+    cause = error.hint if " is missing" in error.hint or " not " in error.hint else error.message.partition("\n")[0]
+    return f"could not be built ({cause.rstrip(':')})"
 
 
 def not_built(version: str) -> str:

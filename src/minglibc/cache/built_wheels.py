@@ -6,13 +6,18 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from minglibc.cache.location import is_private, make_folders
+from minglibc.config.files import open_regular, replace_file
 from minglibc.lock.selection import Machine
+from minglibc.model.artifacts import printable
 
 # Each format has a folder of its own; those of other formats are never read.
 FOLDER = "built-1"
+_FAILURE = ".failure"
+_LONGEST_FAILURE = 4096
 # What zig builds on first use for each target, and the output of builds.
 ZIG = "zig-1"
 LOGS = "logs-1"
@@ -60,6 +65,22 @@ class BuiltWheels:
                     if filename.endswith(".whl") and _is_valid(os.path.join(folder, filename), sha256):
                         yield Built(os.path.join(folder, filename), filename, sha256, builder)
 
+    def record_failure(self, digest: str, builder: str, problem: str) -> None:
+        """Remember why the source with this *digest* could not be built; a build that succeeds replaces it."""
+        home = os.path.join(self._folder, digest.replace(":", "-"))
+        with suppress(OSError):
+            make_folders(home)
+            replace_file(os.path.join(home, _FAILURE), f"{builder}\n{problem}\n".encode(errors="replace"))
+
+    def failure(self, digest: str) -> str:
+        """Why the last build of the source with this *digest* failed; empty where it did not."""
+        path = os.path.join(self._folder, digest.replace(":", "-"), _FAILURE)
+        try:
+            with open(path, encoding="utf-8", errors="replace", opener=open_regular) as file:
+                return printable(file.read(_LONGEST_FAILURE).partition("\n")[2].strip())
+        except OSError:
+            return ""
+
     def keep(self, digest: str, builder: str, path: str) -> Built:
         """Copy the wheel at *path* to the cache; where that is not possible, it stays where it is."""
         with open(path, "rb") as file:
@@ -68,6 +89,8 @@ class BuiltWheels:
         home = os.path.join(self._folder, digest.replace(":", "-"), builder)
         try:
             make_folders(home)
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(os.path.dirname(home), _FAILURE))
             temporary = tempfile.mkdtemp(prefix=".part-", dir=home)
             try:
                 shutil.copyfile(path, os.path.join(temporary, filename))

@@ -26,6 +26,7 @@ from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
+from minglibc.model.library_names import library_name
 from minglibc.model.requirements import Requirement, conjunction, normalize_name
 from minglibc.model.targets import LIBCS
 
@@ -129,6 +130,7 @@ def parse_document(
         default_pythons=parser.default,
         toolchain=problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
         built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
+        graft=_graft(table, problems),
     )
 
 
@@ -160,7 +162,8 @@ def _plain_values(table: Mapping[str, Any], problems: Problems, now: datetime | 
         "exclude_newer": _exclude_newer(table.get("exclude-newer"), problems.key("exclude-newer"), problems, now),
         "exclude_newer_package": _exclude_newer_package(table, problems, now),
         "allow_linux_tag": frozenset(problems.names(table, "allow-linux-tag")),
-        "allow_sdist": frozenset(problems.names(table, "allow-sdist")),
+        "allow_sdist": frozenset((*problems.names(table, "allow-sdist"), *problems.names(table, "build-newer"))),
+        "build_newer": frozenset(problems.names(table, "build-newer")),
         "verify": problems.flag(table, "verify", problems.key("verify")),
         "cpu": problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu")),
         "fork_strategy": problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
@@ -309,6 +312,18 @@ def _built_wheels(value: object, problems: Problems) -> str:
     if path == ".":
         problems.unexpected(key, value, 'expected a folder of the project, such as "wheels"')
     return path
+
+
+def _graft(table: Mapping[str, Any], problems: Problems) -> frozenset[str]:
+    """The names of shared libraries, without "lib" and ".so"."""
+    value = table.get("graft", [])
+    expected = 'expected a list of libraries, such as ["pq"] or ["libpq.so.5"]'
+    if not isinstance(value, list) or not all(isinstance(name, str) and library_name(name) for name in value):
+        problems.unexpected(problems.key("graft"), value, expected)
+        return frozenset()
+    if value and table.get("toolchain") != "zig":
+        problems.add(problems.key("graft"), 'requires toolchain = "zig"')
+    return frozenset(library_name(name) for name in value)
 
 
 def _prereleases(table: Mapping[str, Any], problems: Problems) -> bool | frozenset[str]:

@@ -44,6 +44,8 @@ KEYS = (
     "fork-strategy",
     "toolchain",
     "built-wheels",
+    "graft",
+    "build-newer",
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")
 INDEX_FORMATS = ("simple", "flat")
@@ -153,8 +155,12 @@ class Settings(NamedTuple):
     default_pythons: "DefaultPythons | None" = None
     """The Pythons that were selected without a setting; None where one names them."""
     toolchain: str = TOOLCHAINS[0]
+    """The compilers that builds use."""
     cpu: str = CPU_LEVELS[0]
     """The level of x86-64 that wheels may need, with ``verify``."""
-    """The compilers that builds use."""
+    graft: frozenset[str] = frozenset()
+    """The shared libraries of the build machine that are copied into wheels, without "lib" and ".so"."""
+    build_newer: frozenset[str] = frozenset()
+    """Those packages of *allow_sdist* whose failed builds are skipped for an older release."""
     built_wheels: str = ""
     """The folder, from the lock's folder, for wheels that `lock` builds; empty where the lock has sources instead."""

@@ -22,6 +22,8 @@ class LockedWheel(NamedTuple):
     filename: str
     size: int | None
     needs: Cap | None
+    grafted: tuple[str, ...] = ()
+    """The libraries of the build machine in it."""
 
 
 class ReportData(NamedTuple):
@@ -379,7 +381,7 @@ def _wheels(data: ReportData) -> str:
         [
             _cell(wheel.name),
             _cell(wheel.version),
-            _cell(wheel.filename),
+            _cell(" ".join([wheel.filename, *([f"(contains {', '.join(wheel.grafted)})"] if wheel.grafted else [])])),
             _cell(_short(wheel.needs) if wheel.needs else "any", wheel.needs.minor if wheel.needs else 0, "number"),
             _cell(_bytes(wheel.size), -1 if wheel.size is None else wheel.size, "number"),
         ]

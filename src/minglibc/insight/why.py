@@ -58,7 +58,10 @@ class Explainer:
         policy: Policy = Policy(),  # noqa: B008  immutable
         *,
         resolutions: Sequence[Resolution] = (),
+        builds: bool = False,
     ) -> None:
+        """With *builds*, source distributions can be built for the cap."""
+        self._builds = builds
         self._index = index
         self._resolutions = resolutions
         self._compatibility_at = compatibility_at
@@ -165,7 +168,7 @@ class Explainer:
         needs = needed_cap(self._compatibility_at(target), page, position)
         if needs:
             reason = Reason.GLIBC if needs.libc == "glibc" else Reason.NEWER_MUSL
-            return Obstacle(reason.value, f"needs {needs.named}", needs)
+            return Obstacle(reason.value, f"needs {needs.named}{self._build(page, target, position)}", needs)
         # No cap helps: report what blocks the release even without a cap.
         without_cap = self._compatibility_at(target.uncapped).rejections(page, position)
         rejection = (without_cap or rejections)[0]
@@ -176,6 +179,16 @@ class Explainer:
         }
         text = f"has no wheel for {missing[rejection.reason]}" if rejection.reason in missing else str(rejection)
         return Obstacle(rejection.reason.value, text)
+
+    def _build(self, page: ProjectPage, target: Target, position: int) -> str:
+        """Whether a build would allow a release that the cap blocks, and whether that was tried; empty if it can't."""
+        if not self._builds or not page.sdists(position):
+            return ""
+        compatibility = self._compatibility_at(target)
+        if not compatibility.allows_sdist(page.name):
+            return f'; a build was not tried: build-newer = ["{page.name}"]'
+        unusable = [r for r in compatibility.rejections(page, position) if r.reason is Reason.UNUSABLE]
+        return f"; {unusable[0].detail}" if unusable else "; its build exceeds the cap"
 
     def _metadata_conflict(self, page: ProjectPage, resolution: Resolution, position: int) -> Obstacle | None:
         wheel = self._compatibility_at(resolution.target).best(page, position)

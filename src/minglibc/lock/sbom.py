@@ -1,7 +1,7 @@
 """The lock as a software bill of materials (CycloneDX), the same bytes for the same lock."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
@@ -15,6 +15,7 @@ from packageurl import PackageURL
 from minglibc import __version__
 from minglibc.config.poetry_project import standard
 from minglibc.config.toml_file import load
+from minglibc.lock.built_from import BuiltFrom, built_from
 from minglibc.lock.locked_files import version_of
 from minglibc.lock.selection import target_name
 from minglibc.lock.tree import Node, graph
@@ -31,7 +32,7 @@ _ALGORITHMS = {"sha256": HashAlgorithm.SHA_256, "sha384": HashAlgorithm.SHA_384,
 def dumps(selections: "Selections", *, pyproject: str | None, lock: str) -> str:
     """The SBOM of what *selections* install for the project of *pyproject*; its serial number depends on the text of the *lock*."""
     packages, wheels = _merged(selections)
-    components = {node: _component(node, wheels[node]) for node in packages}
+    components = {node: _component(node, wheels[node], built_from(packages[node])) for node in packages}
     project = _project(pyproject)
     bom = Bom(
         components=components.values(),
@@ -61,7 +62,7 @@ def _merged(selections: "Selections") -> "tuple[dict[Node, Package], dict[Node, 
     return dict(sorted(packages.items())), wheels
 
 
-def _component(node: Node, wheels: "dict[str, LockedFile]") -> Component:
+def _component(node: Node, wheels: "dict[str, LockedFile]", built: Mapping[str, BuiltFrom]) -> Component:
     purl = PackageURL("pypi", None, node.name, node.version or None)
     files = [wheel for _, wheel in sorted(wheels.items())]
     return Component(
@@ -81,7 +82,27 @@ def _component(node: Node, wheels: "dict[str, LockedFile]") -> Component:
             )
             for wheel in files
         ],
+        components=_grafted(purl.to_string(), [built[wheel.filename] for wheel in files if wheel.filename in built]),
+        properties=[
+            Property(name="minglibc:built-from", value=f"{built[wheel.filename].source} {built[wheel.filename].hash}")
+            for wheel in files
+            if wheel.filename in built
+        ],
     )
+
+
+def _grafted(parent: str, built: Iterable[BuiltFrom]) -> list[Component]:
+    """The libraries of the build machine in the wheels of a package."""
+    names = sorted({library for wheel in built for library in wheel.grafted})
+    return [
+        Component(
+            type=ComponentType.LIBRARY,
+            name=name.partition(" ")[0],
+            version=name.partition(" ")[2] or None,
+            bom_ref=f"{parent}#{name}",
+        )
+        for name in names
+    ]
 
 
 def _hashes(wheel: "LockedFile") -> Iterable[HashType]:
