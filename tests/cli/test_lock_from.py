@@ -111,6 +111,22 @@ def test_other_major_release(tmp_path: Path, index: IndexServer) -> None:
     assert {"a": "3.2", "b": "1.1"} == locked_versions(tmp_path)
 
 
+def test_major_release_of_what_requires_a_changed_package(tmp_path: Path, index: IndexServer) -> None:
+    """A package that pins another, which has to change, stays in its major release as well."""
+    locked = [build_wheel("front", "2.1", requires=["core==2.1"]), build_wheel("core", "2.1", NEW)]
+    others = [
+        build_wheel("front", "2.2", requires=["core==2.2"]),
+        build_wheel("core", "2.2"),
+        build_wheel("front", "1"),
+    ]
+    for wheel in (*locked, *others):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["front"], locked))
+    ran = lock_from(tmp_path, index)
+    assert 0 == ran.code, ran.err
+    assert {"front": "2.2", "core": "2.2"} == locked_versions(tmp_path)
+
+
 def test_default_pythons(tmp_path: Path, index: IndexServer) -> None:
     """Pythons that no setting names and that the source lock has no wheels for are skipped, with the reason."""
     wheels = [build_wheel("a", "1.0", "cp310-abi3-manylinux_2_17_x86_64"), build_wheel("b", "1.0")]

@@ -10,7 +10,7 @@ from minglibc.resolve.explain import lines_of
 from minglibc.resolve.resolution import Resolution, Unresolvable
 
 Resolve = Callable[[Session, LockedVersions], list[Resolution]]
-# Where the first failures take longer, the others would too.
+# If no target has a solution after so long, the others would take as long.
 _MOST_SECONDS = 60.0
 # Lines of the reason why a Python is not locked.
 _SHOWN = 3
@@ -33,7 +33,9 @@ def resolve_for_possible_pythons(
             failures.append(failure)
         python = failures[-1].provider.compatibility.target.python
         possible = [check.target for check in remaining.compatibilities if check.target.python != python]
-        if not possible or failures[-1].gave_up or time.monotonic() - started > _MOST_SECONDS:
+        is_first = remaining.compatibilities[0].target == failures[-1].provider.compatibility.target
+        is_hopeless = is_first and time.monotonic() - started > _MOST_SECONDS
+        if not possible or failures[-1].gave_up or is_hopeless:
             raise explained(session, failures[0]) from failures[0]
         remaining = remaining.restricted(possible)
     for skipped in failures:

@@ -64,7 +64,8 @@ def resolve_with_fewest_changes(
     if changed == necessary and not jumps(first):
         return first
     # The fewest changes could be to ancient releases, which require less.
-    kept = [name for name in sorted(necessary) if _has_major(compatibility, index, name, locked[name])]
+    candidates = sorted({*necessary, *jumps(first)})
+    kept = [name for name in candidates if _has_major(compatibility, index, name, locked[name])]
     majors = [parse(f"{name}=={_major(locked[name])}.*") for name in kept]
     resolutions = [first]
     if jumps(first):
