@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from minglibc.insight.caps import CapRange
 from minglibc.insight.report import LockedWheel, render
 from minglibc.model.targets import GlibcVersion
 from tests.support.browser import Page, browser, chromium
@@ -147,3 +148,24 @@ def test_screenshot(report: tuple[Page, Path]) -> None:
     assert len(picture) > 20_000
     if keep := os.environ.get("MINGLIBC_TEST_PICTURE"):
         Path(keep).write_bytes(picture)
+
+
+def test_narrow_window(tmp_path: Path) -> None:
+    """At 400 pixels only tables and the plot scroll sideways, the first column stays, and the project's cap is visible."""
+    steps = tuple(
+        CapRange(
+            GlibcVersion(2, minor), GlibcVersion(2, minor), {f"package-{n}": (f"1.{minor + n}",) for n in range(150)}
+        )
+        for minor in range(5, 25)
+    )
+    path = tmp_path / "report.html"
+    path.write_text(render(TEMPLATE, REPORT._replace(ranges=steps, wheels=WHEELS)), "utf-8")
+    with browser(tmp_path / "profile") as opened:
+        opened.show(width=400)
+        opened.open(path)
+        assert 400 == opened.evaluate("document.documentElement.scrollWidth")
+        assert opened.evaluate("document.documentElement.scrollHeight") < 15_000
+        left = "document.querySelector('#matrix {}').getBoundingClientRect().left"
+        assert opened.evaluate(left.format("td")) < 20
+        assert 20 < opened.evaluate(left.format("th.own")) < 250
+        assert [] == opened.errors

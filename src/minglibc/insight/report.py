@@ -55,16 +55,19 @@ class ReportData(NamedTuple):
 
 def render(template: str, data: ReportData) -> str:
     """The page: *template* with its placeholders replaced; text from indexes and files is escaped."""
-    sections = [
-        _tiles(data),
-        _section("curve", "Resolutions by cap", plot(data.ranges, data.newest, data.caps), _plot_notes(data)),
-        _section("matrix", "Packages by cap", _matrix(data)),
-        _section("outdated", "Newer releases and what blocks them", _outdated(data)),
-        _section("vulnerabilities", "Known vulnerabilities", _vulnerabilities(data)),
-        _section("findings", "Files that exceed the cap", _findings(data)),
-        _section("targets", "Targets", _targets(data)),
-        _section("wheels", "Locked wheels", _wheels(data)),
+    chart = f'<div class="scroll">{plot(data.ranges, data.newest, data.caps)}</div>'
+    contents = [
+        ("curve", "Resolutions by cap", f"{chart}{_plot_notes(data)}"),
+        ("matrix", "Packages by cap", _matrix(data)),
+        ("outdated", "Newer releases and what blocks them", _outdated(data)),
+        ("vulnerabilities", "Known vulnerabilities", _vulnerabilities(data)),
+        ("findings", "Files that exceed the cap", _findings(data)),
+        ("targets", "Targets", _targets(data)),
+        ("wheels", "Locked wheels", _wheels(data)),
     ]
+    links = "".join(f'<li><a href="#{identifier}">{escape(title)}</a></li>' for identifier, title, _ in contents)
+    sections = [_tiles(data), f'<nav aria-label="Contents"><ul>{links}</ul></nav>']
+    sections += [_section(*content) for content in contents]
     title = f"{data.project or 'This project'} on {data.libcs}"
     created = f"Created on {data.created:%Y-%m-%d} by minglibc {data.minglibc} from pylock.toml"
     placeholders = {"title": escape(title), "created": escape(created), "sections": "\n".join(sections)}
@@ -104,7 +107,7 @@ def _years(days: int) -> str:
 
 # The plot.
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 960, 56, 12, 34, 190, 44
+_WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 960, 56, 12, 50, 190, 44
 _LABEL_WIDTH = 28
 
 
@@ -146,7 +149,7 @@ def _grid(count: int, up: _Axis) -> Iterator[str]:
         y = up(value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
         yield f'<text class="tick" x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{value}</text>'
-    yield f'<text class="tick" x="{_LEFT - 8}" y="{_TOP - 18}" text-anchor="start">packages at their newest release</text>'
+    yield f'<text class="tick" x="{_LEFT - 8}" y="{_TOP - 34}" text-anchor="start">packages at their newest release</text>'
 
 
 def _ticks(ranges: Sequence[CapRange], across: _Axis) -> Iterator[str]:
@@ -187,8 +190,8 @@ def _own_cap(cap: GlibcVersion, across: _Axis) -> str:
     anchor = "end" if x > _WIDTH * 0.8 else "start"
     aside = -6 if anchor == "end" else 6
     return (
-        f'<line class="own" x1="{x}" x2="{x}" y1="{_TOP - 12}" y2="{_TOP + _HEIGHT}"/>'
-        f'<text class="own" x="{x + aside}" y="{_TOP - 4}" text-anchor="{anchor}">cap {cap}</text>'
+        f'<line class="own" x1="{x}" x2="{x}" y1="{_TOP - 28}" y2="{_TOP + _HEIGHT}"/>'
+        f'<text class="own" x="{x + aside}" y="{_TOP - 20}" text-anchor="{anchor}">cap {cap}</text>'
     )
 
 
@@ -213,8 +216,6 @@ def _plot_notes(data: ReportData) -> str:
         f"Hatched: no solution under glibc {cap_range} (conflicting packages: {cap_range.problem})."
         for cap_range in unsolved
     ]
-    if all(cap_range.vulnerable is None for cap_range in data.ranges):
-        notes.append("The index has no vulnerability data.")
     return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
@@ -233,8 +234,9 @@ def _cell(text: str, sort: str | float = "", kind: str = "") -> _Cell:
     return _Cell(escape(text), sort, kind)
 
 
-def _table(name: str, heads: Iterable[str], rows: Sequence[Sequence[_Cell]]) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+def _table(name: str, heads: Iterable[str | _Cell], rows: Sequence[Sequence[_Cell]]) -> str:
+    cells = [head if isinstance(head, _Cell) else _cell(head) for head in heads]
+    head = "".join(f'<th scope="col"{_class(cell)}>{cell.html}</th>' for cell in cells)
     body = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
     return (
         f'<div class="scroll"><table data-name="{escape(name)}">\n<thead><tr>{head}</tr></thead>\n'
@@ -242,10 +244,13 @@ def _table(name: str, heads: Iterable[str], rows: Sequence[Sequence[_Cell]]) -> 
     )
 
 
+def _class(cell: _Cell) -> str:
+    return f' class="{cell.kind}"' if cell.kind else ""
+
+
 def _td(cell: _Cell) -> str:
-    kind = f' class="{cell.kind}"' if cell.kind else ""
     sort = f' data-sort="{escape(str(cell.sort))}"' if cell.sort != "" else ""
-    return f"<td{kind}{sort}>{cell.html}</td>"
+    return f"<td{_class(cell)}{sort}>{cell.html}</td>"
 
 
 def _table_or_text(rows: Sequence[object], table: Callable[[], str], text: str) -> str:
@@ -254,19 +259,27 @@ def _table_or_text(rows: Sequence[object], table: Callable[[], str], text: str) 
 
 def _matrix(data: ReportData) -> str:
     changed, unchanged = changed_and_unchanged(data.ranges)
-    heads = ["Package", *(f"{cap_range}" for cap_range in data.ranges)]
-    rows = [[_cell(name), *(_release(cap_range, name, data.newest) for cap_range in data.ranges)] for name in changed]
+    own = [
+        cap_range for cap_range in data.ranges if any(cap_range.lowest <= cap <= cap_range.highest for cap in data.caps)
+    ]
+    heads: list[str | _Cell] = ["Package"]
+    heads += [_cell(f"{step} (your cap)", kind="own") if step in own else str(step) for step in data.ranges]
+    rows = [
+        [_cell(name), *(_release(step, name, data.newest, step in own) for step in data.ranges)] for name in changed
+    ]
     note = f"The same under every cap: {', '.join(unchanged)}." if unchanged else ""
     legend = '<p class="note"><span class="key newest">newest</span> <span class="key older">older</span></p>'
     table = _table_or_text(rows, lambda: legend + _table("matrix", heads, rows), "All caps give the same versions.")
     return f'{table}<p class="note">{escape(note)}</p>'
 
 
-def _release(cap_range: CapRange, name: str, newest: Mapping[str, str]) -> _Cell:
+def _release(cap_range: CapRange, name: str, newest: Mapping[str, str], own: bool) -> _Cell:  # noqa: FBT001
     versions = cap_range.versions.get(name)
     if versions is None:
-        return _cell("-", kind="absent")
-    return _cell(", ".join(versions), kind="newest" if versions[-1] == newest.get(name) else "older")
+        text, kind = "not needed" if cap_range.versions else "no solution", "absent"
+    else:
+        text, kind = ", ".join(versions), "newest" if versions[-1] == newest.get(name) else "older"
+    return _cell(text, kind=f"{kind} own" if own else kind)
 
 
 def _outdated(data: ReportData) -> str:
@@ -331,11 +344,17 @@ def _vulnerabilities(data: ReportData) -> str:
     ]
     heads = ["Package", "Locked", "Vulnerability", "Summary", "Fixed"]
     unknown = sorted({status.name for status in data.statuses if status.vulnerabilities is None})
-    table = _table_or_text(rows, lambda: _table("vulnerabilities", heads, rows), "No known vulnerabilities.")
+    if len(unknown) == len({status.name for status in data.statuses}):
+        return "<p>Unknown: the index has no vulnerability data.</p>"
+    known = (
+        "No known vulnerabilities in the packages that the index has data for."
+        if unknown
+        else "No known vulnerabilities."
+    )
+    table = _table_or_text(rows, lambda: _table("vulnerabilities", heads, rows), known)
     if not unknown:
         return table
-    packages = "any package" if len(unknown) == len({status.name for status in data.statuses}) else ", ".join(unknown)
-    return f'{table}<p class="note">The index has no vulnerability data for {escape(packages)}.</p>'
+    return f'{table}<p class="note">The index has no vulnerability data for {escape(", ".join(unknown))}.</p>'
 
 
 def _linked(vulnerability: Vulnerability) -> str:
@@ -360,7 +379,7 @@ def _findings(data: ReportData) -> str:
     rows = [
         [
             _cell(finding.distribution),
-            _cell(finding.path),
+            _cell(finding.path, kind="file"),
             _cell(finding.version or finding.library or finding.detail),
             _cell(", ".join(finding.symbols)),
             _cell(str(finding.lowest_cap) if finding.lowest_cap else "-"),
@@ -381,7 +400,7 @@ def _wheels(data: ReportData) -> str:
         [
             _cell(wheel.name),
             _cell(wheel.version),
-            _cell(" ".join([wheel.filename, *([f"(contains {', '.join(wheel.grafted)})"] if wheel.grafted else [])])),
+            _cell(_file_and_libraries(wheel), kind="file"),
             _cell(_short(wheel.needs) if wheel.needs else "any", wheel.needs.minor if wheel.needs else 0, "number"),
             _cell(_bytes(wheel.size), -1 if wheel.size is None else wheel.size, "number"),
         ]
@@ -390,6 +409,10 @@ def _wheels(data: ReportData) -> str:
     total = sum(wheel.size or 0 for wheel in data.wheels)
     table = _table("wheels", ["Package", "Version", "File", "glibc", "Size"], rows)
     return f'{table}<p class="note">{len(rows)} wheels, {_bytes(total)}.</p>'
+
+
+def _file_and_libraries(wheel: LockedWheel) -> str:
+    return f"{wheel.filename} (contains {', '.join(wheel.grafted)})" if wheel.grafted else wheel.filename
 
 
 def _bytes(size: int | None) -> str:
