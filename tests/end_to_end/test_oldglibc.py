@@ -11,6 +11,7 @@ from minglibc.model.targets import GlibcVersion
 from tests.support import oldglibc
 from tests.support.oldglibc import OldPython, Unavailable, minglibc, or_skip, site_packages, succeed
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = [pytest.mark.debian, pytest.mark.online, pytest.mark.slow]
 
 BROKEN = "cryptography==44.0.2"
@@ -136,6 +137,23 @@ def test_builds_under_the_cap(python39: Path, old_python: OldPython, tmp_path: P
         archive.extractall(tmp_path / "site")
     outcome = old_python.run("import msgpack._cmsgpack", site_packages=tmp_path / "site")
     assert not outcome.returncode, outcome.stderr
+
+
+def test_example_with_a_built_wheel(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
+    """pip with glibc 2.31 installs the wheel that minglibc built for the example, `sync` shares it, and both work."""
+    project = shutil.copytree(EXAMPLES / "built-wheel", tmp_path / "project")
+    minglibc("bundle", "--output", str(tmp_path / "bundle"), project=project)
+    (requirements,) = (tmp_path / "bundle").glob("**/requirements.txt")
+    (pip,) = (tmp_path / "bundle").glob("**/pip-*.whl")
+    offline = ["--no-index", "--find-links", str(pip.parent), "--require-hashes", "--no-cache-dir", "--no-compile"]
+    target = tmp_path / "there"
+    command = [str(pip / "pip"), "install", *offline, "--target", str(target), "-r", str(requirements)]
+    outcome = old_python.run(command, timeout=180)
+    assert not outcome.returncode, outcome.stdout + outcome.stderr
+    environment = oldglibc.shared_environment(project, python39)
+    for folder in (target, site_packages(environment)):
+        outcome = old_python.run("import spidev; print(spidev.SpiDev)", site_packages=folder)
+        assert (outcome.returncode, outcome.stdout) == (0, "<class 'SpiDev'>\n"), outcome.stderr
 
 
 def wheel_tags(environment: Path, name: str) -> str:
