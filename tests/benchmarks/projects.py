@@ -28,7 +28,8 @@ class Outcome(NamedTuple):
     @property
     def row(self) -> str:
         """A row of the table in Markdown."""
-        result = "locked" if self.locked else next(filter(None, self.output.splitlines()), "no output")
+        errors = [line for line in self.output.splitlines() if line.startswith("error: ")]
+        result = "locked" if self.locked else (errors or ["no output"])[0]
         return f"| {self.repository} | {result} | {self.seconds:.1f} |"
 
 

@@ -34,7 +34,7 @@ def test_failures_have_a_reason(tmp_path: Path) -> None:
         result = locks.Bench(tmp_path, url, None).run(case, "cold")
     assert not isinstance(result, Run)
     assert result.why.startswith("fails: ")
-    assert "requirements" in result.why
+    assert "index" in result.why
 
 
 def test_many_targets_and_one() -> None:
