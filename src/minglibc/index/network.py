@@ -81,8 +81,9 @@ class Network:
 
     def _replace_workers(self) -> None:
         """Continue with threads after the process was killed."""
+        threads = self._threads()
         self._workers.close()
-        self._workers = self._threads()
+        self._workers = threads
         for key, request in self._requests.items():
             self._workers.submit(key, request.call, urgent=request.urgent)
 
