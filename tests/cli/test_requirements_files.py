@@ -180,6 +180,18 @@ def test_circular_includes(inputs: Path, index: IndexServer) -> None:
     assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code
 
 
+def test_deep_includes_and_long_lines(inputs: Path, index: IndexServer) -> None:
+    """A thousand files that include each other are an error, and so is a line of a megabyte, which is not printed."""
+    for number in range(1000):
+        (inputs / f"{number}.in").write_text(f"-r {number + 1}.in\n")
+    (inputs / "requirements.in").write_text(f"-r 0.in\na=={'1' * 1_000_000}\n")
+    ran = lock_requirements(inputs, index, *RUNNING_OPTIONS)
+    assert 2 == ran.code
+    assert "49.in:1 includes files more than 50 levels deep" in ran.err
+    assert "requirements.in:2 is longer than 10000 characters" in ran.err
+    assert len(ran.err) < 1000
+
+
 @given(st.text(alphabet=st.sampled_from([*"ab-r# \\=\n.;@[]<>1\t\"'/:"])))
 def test_any_text(text: str) -> None:
     """The reader fails for no text, and reports only line numbers of the text."""

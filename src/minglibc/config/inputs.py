@@ -20,6 +20,8 @@ from minglibc.model.requirements import Requirement, normalize_name, parse
 
 # The cache's folder for the environments of scripts.
 SCRIPTS = "scripts-1"
+# Requirements files, each of which includes the next one.
+_MAX_DEPTH = 50
 
 
 class Text(NamedTuple):
@@ -217,6 +219,7 @@ class _RequirementsFiles:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self._seen: set[tuple[str, bool]] = set()
+        self._depth = 0
 
     def read(self, path: str, *, constraints: bool) -> None:
         """Read the file at *path*, relative to the folder; files that a constraints file includes are constraints too."""
@@ -280,4 +283,9 @@ class _RequirementsFiles:
         if real_path(full) == real_path(os.path.join(self.folder, path)):
             self.problems.append(f"{where} includes the file itself")
             return
+        if self._depth == _MAX_DEPTH:
+            self.problems.append(f"{where} includes files more than {_MAX_DEPTH} levels deep")
+            return
+        self._depth += 1
         self.read(included, constraints=constraints or line.kind is Kind.CONSTRAINTS)
+        self._depth -= 1

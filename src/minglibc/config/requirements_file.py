@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from minglibc.model.requirements import InvalidRequirement, parse
 
+# Without its hashes.
+_MAX_LINE = 10_000
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _OPTION = re.compile(r"\s(?=--?[A-Za-z])")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
@@ -75,6 +77,9 @@ def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
     """
     for number, joined in _joined(content):
         line = _COMMENT.sub("", joined).strip()
+        if len(line.partition(" --hash")[0]) > _MAX_LINE:
+            yield Line(Kind.PROBLEM, f"is longer than {_MAX_LINE} characters", number)
+            continue
         if variable := _VARIABLE.search(line):
             # Its value may be a password, which must not reach a lock.
             yield Line(Kind.PROBLEM, f"uses {variable[0]}; variables are not supported, write their values", number)
@@ -187,7 +192,9 @@ def _requirement(line: str, number: int) -> Iterator[Line]:
         if name != "--hash":
             yield Line(Kind.PROBLEM, f"{name} of {text.strip()} is not a known option; remove it", number)
         elif not _DIGEST.fullmatch(digest):
-            problem = f"has the hash {value!r} of {text.strip()}; expected an algorithm and its hexadecimal digest"
+            problem = (
+                f"has the hash {value[:100]!r} of {text.strip()}; expected an algorithm and its hexadecimal digest"
+            )
             yield Line(Kind.PROBLEM, problem, number)
         else:
             hashes.append(f"{algorithm}:{digest.lower()}")
