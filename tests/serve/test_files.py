@@ -205,3 +205,28 @@ def test_full_disk(index: IndexServer, wheel: BuiltWheel, monkeypatch: pytest.Mo
         url = file_url(client)
         monkeypatch.setattr("minglibc.cache.wheels.os.write", write)
         assert wheel.content == client.get(url).content
+
+
+def test_no_index_leads_to_another(tmp_path: Path, index: IndexServer) -> None:
+    """An index can't make the server request another index with its credentials, by a page, a file or a redirect."""
+    private = index.other
+    private.credentials = ("user", "s3cret")
+    wheel = build_wheel("a", "1.0")
+    private.add(wheel)
+    index.add(wheel, url=f"{private.origin}/files/{wheel.filename}")
+    index.add(build_wheel("b", "1.0"))
+    redirect = Answer(302, headers={"Location": f"{private.origin}/files/{wheel.filename}"})
+    index.fault("/files/b-*", lambda exchange: exchange.send(redirect))
+    page = Answer(302, headers={"Location": f"{private.url}a/"})
+    index.fault("/simple/c/", lambda exchange: exchange.send(page))
+    url = private.url.replace("://", "://user:s3cret@")
+    (tmp_path / "pyproject.toml").write_text(
+        f'[[tool.minglibc.index]]\nname = "one"\nurl = "{index.url}"\n'
+        f'[[tool.minglibc.index]]\nname = "two"\nurl = "{url}"\ndefault = true\n'
+    )
+    with serving(ServeOptions(common(tmp_path), proxy_files=True)) as client:
+        for name in "ab":
+            assert 502 == client.get(file_url(client, name)).status_code
+        assert 502 == client.get(f"{ROUTE}/simple/c/").status_code
+    assert not private.paths("/files/*")
+    assert not private.paths("/simple/a/")

@@ -164,7 +164,6 @@ def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
     """The pages and files that *options* describe."""
     # The extra's packages are imported when a server starts.
     from minglibc.cache.wheels import WheelCache  # noqa: PLC0415
-    from minglibc.index.fetcher import Fetcher  # noqa: PLC0415
     from minglibc.index.limits import Limits  # noqa: PLC0415
     from minglibc.serve.files import Files  # noqa: PLC0415
     from minglibc.serve.known_needs import KnownNeeds  # noqa: PLC0415
@@ -188,8 +187,7 @@ def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
         needs=KnownNeeds(Store(folder)),
         metrics=metrics,
     )
-    fetcher = Fetcher(index.credentials, is_allowed=hosts.allows)
-    return Parts(pages, Files(pages, fetcher, hosts, limits, WheelCache(folder)), metrics, bool(upstream.private))
+    return Parts(pages, Files(pages, upstream, hosts, limits, WheelCache(folder)), metrics, bool(upstream.private))
 
 
 def _make_application(options: ServeOptions, indexes: Indexes, token: str) -> "Application":

@@ -24,6 +24,8 @@ from minglibc.serve.routes import Route, UnknownPath, parse_path
 from minglibc.serve.upstream import NotServed, Snapshot
 
 _log = logging.getLogger("uvicorn.error")
+# Of a header that is parsed and remembered.
+_LONGEST_HEADER = 1000
 _METHODS = ("GET", "HEAD")
 _VARY = "Accept, Accept-Encoding"
 
@@ -143,7 +145,7 @@ class Application:
         return self._body(body, headers, _page_headers(f"max-age=60, {self._access.scope}"))
 
     async def _simple(self, route: Route, headers: Headers) -> Response:
-        accepted = media_type(headers.get("accept", ""))
+        accepted = media_type(headers.get("accept", "")[:_LONGEST_HEADER])
         if not accepted:
             return text(406, "pages are HTML (text/html) or JSON (application/vnd.pypi.simple.v1+json)")
         assert route.selection is not None
@@ -168,7 +170,7 @@ class Application:
     @staticmethod
     def _body(body: Body, headers: Headers, more: Mapping[str, str]) -> Response:
         """The response with *body*, or that it is unchanged."""
-        is_compressed = bool(body.compressed) and accepts_gzip(headers.get("accept-encoding", ""))
+        is_compressed = bool(body.compressed) and accepts_gzip(headers.get("accept-encoding", "")[:_LONGEST_HEADER])
         tags = (body.etag, f"{body.etag}-gzip")
         sent = {**more, "ETag": f'"{tags[is_compressed]}"', "Vary": _VARY, "X-Content-Type-Options": "nosniff"}
         if has_tag(headers.get("if-none-match", ""), tags):

@@ -12,7 +12,7 @@ from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache
 from minglibc.errors import IndexAnswerError, MinglibcError, WheelError
 from minglibc.index.connection import Connection
 from minglibc.index.downloads import store_body
-from minglibc.index.fetcher import Fetcher, metadata_url
+from minglibc.index.fetcher import metadata_url
 from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
 from minglibc.model.urls import display_url
@@ -21,7 +21,7 @@ from minglibc.serve.negotiation import has_tag
 from minglibc.serve.page import PassedFile, valid_hashes
 from minglibc.serve.pages import Pages
 from minglibc.serve.routes import Route, Selection
-from minglibc.serve.upstream import Hosts
+from minglibc.serve.upstream import Hosts, Snapshot, Upstream
 
 _THREADS = 8
 _CHUNK = 256 << 10
@@ -119,9 +119,9 @@ def _read(path: str, start: int, size: int) -> bytes:
 class Files:
     """The files of pages that are not passed on by their upstream URL."""
 
-    def __init__(self, pages: Pages, fetcher: Fetcher, hosts: Hosts, limits: Limits, cache: WheelCache) -> None:
+    def __init__(self, pages: Pages, upstream: Upstream, hosts: Hosts, limits: Limits, cache: WheelCache) -> None:
         self._pages = pages
-        self._fetcher = fetcher
+        self._upstream = upstream
         self._hosts = hosts
         self._transport = Transport(limits, size=_THREADS)
         self._cache = cache
@@ -136,9 +136,10 @@ class Files:
 
     async def response(self, route: Route, headers: Headers, *, is_head: bool, scope: str) -> Response | None:
         """The response with a file of a page; None if no page lists it, or if the page has its upstream URL."""
-        locked = await self._listed_file(route)
-        if locked is None:
+        listed_file = await self._listed_file(route)
+        if listed_file is None:
             return None
+        locked, base = listed_file
         etag = locked.digest[1][:32]
         sent = {
             "ETag": f'"{etag}"',
@@ -152,7 +153,7 @@ class Files:
             sent |= {"Content-Length": str(locked.size), "Accept-Ranges": "bytes"}
             return Response(media_type="application/octet-stream", headers=sent)
         if path is None:
-            download = self._download(locked)
+            download = self._download(locked, base)
             await download.started()
             if not ("range" in headers and await download.completed(_PATIENCE)) and not download.path:
                 if download.total is not None:
@@ -163,33 +164,34 @@ class Files:
 
     async def path(self, route: Route) -> str:
         """The path of a file of a page in the cache; raises MinglibcError where it can't be fetched."""
-        locked = await self._listed_file(route)
-        if locked is None:
+        listed_file = await self._listed_file(route)
+        if listed_file is None:
             raise MinglibcError(f"no page lists {route.filename}")
+        locked, base = listed_file
         path = await asyncio.to_thread(self._cache.get, locked)
         if path is None:
-            download = self._download(locked)
+            download = self._download(locked, base)
             await download.completed(None)
             path = download.path
         return path
 
-    async def _listed_file(self, route: Route) -> LockedFile | None:
-        """The file that *route* names; None if the page has its upstream URL, or does not list it."""
+    async def _listed_file(self, route: Route) -> tuple[LockedFile, str] | None:
+        """The file that *route* names, and its index; None if the page has its upstream URL, or does not list it."""
         assert route.selection is not None
-        listed = await self._files(route.project, route.selection)
+        snapshot = await self._pages.snapshot(route.project)
+        if snapshot is None:
+            return None
+        listed = await self._files(snapshot, route.project, route.selection)
         file = listed.get(route.filename.removesuffix(METADATA))
         if file is None:
             return None
         locked = _locked(file, is_metadata=route.filename.endswith(METADATA))
         if locked is None:
             raise IndexAnswerError(f"the index gives no hash of {route.filename}, so that it can't be checked")
-        return locked
+        return locked, snapshot.base
 
-    async def _files(self, name: str, selection: Selection) -> Mapping[str, PassedFile]:
+    async def _files(self, snapshot: Snapshot, name: str, selection: Selection) -> Mapping[str, PassedFile]:
         """The files of a page that clients get from this server, by name, with the URLs of the upstream."""
-        snapshot = await self._pages.snapshot(name)
-        if snapshot is None:
-            return {}
         key = (name, snapshot.base, snapshot.digest, selection)
         listed = self._listed.get(key)
         if listed is None:
@@ -197,12 +199,12 @@ class Files:
             self._listed.put(key, listed, 1000 * len(listed) + 1000)
         return listed
 
-    def _download(self, file: LockedFile) -> Download:
+    def _download(self, file: LockedFile, base: str) -> Download:
         """The download of *file*, which all clients share."""
         known = self._downloads.get(file.digest)
         if known is not None:
             return known
-        if not self._hosts.allows(file.url):
+        if not self._hosts.allows(base, file.url):
             raise IndexAnswerError(
                 f"{file.filename} is at {display_url(file.url)}, which is on none of the hosts of the index; "
                 "the server's option --file-host adds a host"
@@ -218,11 +220,11 @@ class Files:
             self._downloads.pop(file.digest, None)
             download.finish(task.result or "", task.error)
 
-        self._transport.start(Task(partial(self._fetch, file, download), urgent=True, on_done=finish))
+        self._transport.start(Task(partial(self._fetch, file, base, download), urgent=True, on_done=finish))
         return download
 
-    def _fetch(self, file: LockedFile, download: Download, connection: Connection) -> str:
-        request = self._fetcher.request(file.url, {"Accept-Encoding": "identity"})
+    def _fetch(self, file: LockedFile, base: str, download: Download, connection: Connection) -> str:
+        request = self._upstream.request(base, file.url)
         # Clients have the bytes of the first try: another one could send different bytes.
         request = request._replace(subject=file.filename, size=file.size or 0, retries=0)
         store = partial(store_body, self._cache, file, credentials=None, on_progress=download.progress)

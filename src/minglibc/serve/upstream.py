@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from minglibc.cache.pages import Store
 from minglibc.errors import CacheDamaged, IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.index.client import Index
-from minglibc.index.connection import Connection
+from minglibc.index.connection import Connection, Request
 from minglibc.index.credentials import origin_of
 from minglibc.index.fetcher import Fetcher, no_format
 from minglibc.index.html_page import FlatPage, read_flat_page
@@ -69,17 +70,19 @@ class Snapshot(NamedTuple):
 
 
 class Hosts:
-    """The origins that may be requested: those of the upstream indexes and of their files."""
+    """The origins that may be requested for an index: its own, and those of files.
+
+    Those of other indexes are not: one index must not make the server request another one with its credentials.
+    """
 
     def __init__(self, bases: Collection[str], file_hosts: Collection[str]) -> None:
-        origins = {origin_of(base) for base in bases}
-        known = [url for _, host, _ in origins for url in _FILE_HOSTS.get(host, ())]
+        known = [url for base in bases for url in _FILE_HOSTS.get(origin_of(base)[1], ())]
         given = [host if "://" in host else f"https://{host}" for host in file_hosts]
-        self._origins = origins | {origin_of(url) for url in (*known, *given)}
+        self._of_files = frozenset(map(origin_of, (*known, *given)))
 
-    def allows(self, url: str) -> bool:
-        """Whether *url* may be requested."""
-        return origin_of(url) in self._origins
+    def allows(self, base: str, url: str) -> bool:
+        """Whether *url* may be requested for a page or a file of the index at *base*."""
+        return origin_of(url) == origin_of(base) or origin_of(url) in self._of_files
 
 
 class Upstream:
@@ -88,7 +91,9 @@ class Upstream:
     def __init__(self, index: Index, store: Store, hosts: Hosts, *, stale_if_error: int = 0) -> None:
         self._index = index
         self._store = store
-        self._fetcher = Fetcher(index.credentials, is_allowed=hosts.allows)
+        self._fetchers = {
+            base: Fetcher(index.credentials, is_allowed=partial(hosts.allows, base)) for base in index.bases
+        }
         # The indexes with credentials: their files are fetched by this server.
         self.private = frozenset(base for base in index.bases if index.credentials.headers(base))
         self._stale_if_error = stale_if_error
@@ -98,6 +103,10 @@ class Upstream:
         self._absent: dict[tuple[str, str], float] = {}
         self._flat: dict[str, tuple[FlatPage, Snapshot]] = {}
         self._reading_flat = threading.Lock()
+
+    def request(self, base: str, url: str) -> Request:
+        """A request for a file of the index at *base*."""
+        return self._fetchers[base].request(url, {"Accept-Encoding": "identity"})
 
     def load(self, connection: Connection, name: str, known: Snapshot | None) -> Snapshot | None:
         """The page of project *name* from the first index that has it, None if none has; raises IndexUnreachable.
@@ -128,7 +137,7 @@ class Upstream:
         if self._index.is_flat(base):
             return self._from_flat(connection, base, name)
         etag = cached.response.headers.get("etag", "") if cached is not None else ""
-        response = self._fetcher.page_response(connection, f"{base}{name}/", name, etag=etag)
+        response = self._fetchers[base].page_response(connection, f"{base}{name}/", name, etag=etag)
         if response.status == 304 and cached is not None:
             return self._confirm(base, name, cached, response)
         if response.status != 200:
@@ -161,7 +170,7 @@ class Upstream:
     def _from_flat(self, connection: Connection, base: str, name: str) -> Snapshot | None:
         with self._reading_flat:
             if base not in self._flat or not self._flat[base][1].is_fresh:
-                response = self._fetcher.get(connection, base, {"Accept": "text/html"})
+                response = self._fetchers[base].get(connection, base, {"Accept": "text/html"})
                 self._flat[base] = read_flat_page(response), _snapshot(base, response)
         flat, snapshot = self._flat[base]
         files = flat.files.get(name)
@@ -210,7 +219,7 @@ class Upstream:
                 self._from_flat(connection, base, "")
                 names.update(self._flat[base][0].files)
                 continue
-            response = self._fetcher.get(connection, base, {"Accept": ACCEPT}, decompress=False)
+            response = self._fetchers[base].get(connection, base, {"Accept": ACCEPT}, decompress=False)
             names |= _names_in(response)
         return sorted(names)
 
