@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.build import grafted_libraries
-from minglibc.build.grafted_libraries import grafted, provide_libraries
+from minglibc.build.grafted_libraries import grafted, linker_name, provide_libraries
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.library_names import library_name
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion, Target
@@ -65,6 +65,16 @@ def test_only_named_libraries_are_provided(tmp_path: Path, monkeypatch: pytest.M
         provide_libraries(["y"], TARGET, str(tmp_path / "missing"))
     with pytest.raises(SettingsError, match="need glibc"):
         provide_libraries(["x"], TARGET._replace(cap=MuslVersion(1, 2)), str(tmp_path / "musl"))
+
+
+def test_linker_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library can have another name in ELF files than for linkers; one that this machine lacks is named by its file."""
+    monkeypatch.setattr(grafted_libraries, "_library_folders", lambda architecture: [str(tmp_path)])
+    (tmp_path / "libyaml-0.so.2.0.9").touch()
+    (tmp_path / "libyaml-0.so.2").symlink_to("libyaml-0.so.2.0.9")
+    (tmp_path / "libyaml.so").symlink_to("libyaml-0.so.2.0.9")
+    assert "yaml" == linker_name("libyaml-0.so.2", "x86_64")
+    assert "other" == linker_name("libother.so.1", "x86_64")
 
 
 def test_grafted_libraries_are_listed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.audit.rules import Finding
 from minglibc.build.cargo import fetch_crates
 from minglibc.build.cross import can_cross, is_cross
-from minglibc.build.grafted_libraries import graft, provide_libraries, source_of
+from minglibc.build.grafted_libraries import graft, linker_name, provide_libraries, source_of
 from minglibc.build.isolation import Isolation, isolate, without_network
 from minglibc.build.toolchain import Zig, create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import Unverified, VerifiedWheel, verify_wheel
@@ -20,7 +20,6 @@ from minglibc.config.files import replace_file
 from minglibc.errors import SettingsError
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
-from minglibc.model.library_names import library_name
 from minglibc.model.targets import GlibcVersion, Target
 
 _BUILDER = "-zig"
@@ -121,7 +120,8 @@ class CappedBuilds:
             return verify_wheel(path, target, folder)
         except Unverified as error:
             libraries = missing_libraries(error.findings)
-            if not libraries or not all(library_name(library) in self._grafts for library in libraries):
+            names = {linker_name(library, target.architecture) for library in libraries}
+            if not names or not names <= self._grafts:
                 raise
         return verify_wheel(graft(path, target, isolation, os.path.join(scratch, "grafted")), target, folder)
 
@@ -140,7 +140,7 @@ def describe(findings: Sequence[Finding]) -> str:
     libraries = missing_libraries(findings)
     if libraries:
         known = [f"{library} is {source}" for library in libraries if (source := source_of(library))]
-        names = ", ".join(f'"{library_name(library)}"' for library in libraries)
+        names = ", ".join(f'"{linker_name(library, os.uname().machine)}"' for library in libraries)
         return (
             f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
             f"{'; here, ' + ', '.join(known) if known else ''}; graft = [{names}] copies what is within the cap into the wheel"

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
@@ -464,6 +465,6 @@ def builder_for(
 ) -> SourceBuilder:
     """The builder for a project whose lock has the path *lock*; *index* takes the metadata of sources from it."""
     ordered = sorted(targets, key=lambda target: target.python)
-    builder = SourceBuilder(context, ordered, builds=builds, locked=lambda: wheels_of_lock(lock, context.folder))
+    builder = SourceBuilder(context, ordered, builds=builds, locked=cache(lambda: wheels_of_lock(lock, context.folder)))
     index.open_sdist = lambda sdist: builder.metadata(release_of(sdist, index))
     return builder

@@ -17,12 +17,14 @@ from minglibc.audit.policies import POLICIES
 from minglibc.build.isolation import Isolation
 from minglibc.errors import EnvironmentProblem, SettingsError, WheelError
 from minglibc.model.artifacts import printable
+from minglibc.model.library_names import library_name
 from minglibc.model.targets import Target
 from minglibc.model.zip_archive import open_zip
 
 _SECONDS = 300
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/auditwheel\.cdx\.json")
 _REQUIRES = re.compile(r"(?m)^Requires(?:\.private)?:(.*)$")
+_DEVELOPMENT = re.compile(r"[a-z0-9][a-z0-9.+-]*-dev\b")
 _HEADERS = "/usr/include"
 
 
@@ -77,13 +79,29 @@ def _library_folders(architecture: str) -> Iterator[str]:
             yield folder
 
 
+def linker_name(library: str, architecture: str) -> str:
+    """The name with which a linker knows *library*: ``yaml`` for ``libyaml-0.so.2``, if this machine has both files."""
+    for folder in _library_folders(architecture):
+        path = os.path.join(folder, library)
+        if os.path.exists(path):
+            for name in sorted(os.listdir(folder)):
+                if name.endswith(".so") and os.path.realpath(os.path.join(folder, name)) == os.path.realpath(path):
+                    return library_name(name)
+    return library_name(library)
+
+
 def _files_beside(path: str) -> list[str]:
-    """All files of the package that owns *path*; empty where no package manager knows it."""
+    """All files of the package that owns *path*; empty where no package manager knows it.
+
+    Headers may include those of the development packages that theirs depends on.
+    """
     if dpkg := shutil.which("dpkg"):
         for owned in (path, path.removeprefix("/usr")):
             owner = _output([dpkg, "-S", owned]).partition(": ")[0]
             if owner and "," not in owner:
-                return _output([dpkg, "-L", owner]).splitlines()
+                depends = _output([f"{dpkg}-query", "-W", "-f", "${Depends}", owner])
+                packages = [owner, *(name for name in _DEVELOPMENT.findall(depends) if not name.startswith("libc6"))]
+                return [file for package in packages for file in _output([dpkg, "-L", package]).splitlines()]
     if rpm := shutil.which("rpm"):
         return _output([rpm, "-ql", _output([rpm, "-qf", path]).strip()]).splitlines()
     return []
