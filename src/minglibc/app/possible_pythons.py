@@ -10,8 +10,8 @@ from minglibc.resolve.explain import lines_of
 from minglibc.resolve.resolution import Resolution, Unresolvable
 
 Resolve = Callable[[Session, LockedVersions], list[Resolution]]
-# If no target has a solution after so long, the others would take as long.
-_MOST_SECONDS = 60.0
+# CPU seconds. If no target has a solution after so long, the others would take as long.
+_MOST_SECONDS = 20.0
 # Lines of the reason why a Python is not locked.
 _SHOWN = 3
 
@@ -24,7 +24,7 @@ def resolve_for_possible_pythons(
         return resolve(session, locked)
     remaining = session._replace(explains=False)
     failures: list[Unresolvable] = []
-    started = time.monotonic()
+    started = time.thread_time()
     while True:
         try:
             resolutions = resolve(remaining, locked)
@@ -34,7 +34,7 @@ def resolve_for_possible_pythons(
         python = failures[-1].provider.compatibility.target.python
         possible = [check.target for check in remaining.compatibilities if check.target.python != python]
         is_first = remaining.compatibilities[0].target == failures[-1].provider.compatibility.target
-        is_hopeless = is_first and time.monotonic() - started > _MOST_SECONDS
+        is_hopeless = is_first and time.thread_time() - started > _MOST_SECONDS
         if not possible or failures[-1].gave_up or is_hopeless:
             raise explained(session, failures[0]) from failures[0]
         remaining = remaining.restricted(possible)
