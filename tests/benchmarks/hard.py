@@ -85,6 +85,28 @@ def wide_extras(size: int) -> Case:
     return Case(packages, (f"app[{','.join(extras)}]", "base<3"))
 
 
+def nested_extras(size: int) -> Case:
+    """An application with *size* extras, each of which names the next one, and an extra that names all; a base is old."""
+    extras = {f"e{n}": (f"app[e{(n + 1) % size}]", f"lib{n}") for n in range(size)}
+    packages = {
+        "app": {
+            str(v): Release((f"base>={v}",), {**extras, "all": tuple(f"app[{extra}]" for extra in extras)})
+            for v in range(1, 9)
+        },
+        **{f"lib{n}": {str(v): Release((f"base>={v}",)) for v in range(1, 9)} for n in range(size)},
+        "base": {str(v): Release() for v in range(1, 9)},
+    }
+    return Case(packages, ("app[all]", "base<3"))
+
+
+def many_versions(size: int) -> Case:
+    """A chain of three packages with 20 times *size* releases, each of which requires at least its own number; the last is old."""
+    count = 20 * size
+    requires = {name: {v: [f"{other}>={v}"] for v in range(1, count)} for name, other in (("a", "b"), ("b", "c"))}
+    requires |= {"c": {v: [] for v in range(1, count)}, "old": {1: ["c<5"]}}
+    return _case(requires, "a", "old")
+
+
 def pigeons(size: int) -> Case:
     """*size* packages that each need one of *size* - 1 slots: there is no solution, and its proofs grow exponentially."""
     requires = {f"g{n}": {v: [f"slot{v}=={n + 1}"] for v in range(1, size)} for n in range(size)}
@@ -98,6 +120,8 @@ FAMILIES: Mapping[str, Callable[[int], Case]] = {
     "diamonds": diamonds,
     "late": late,
     "wide-extras": wide_extras,
+    "nested-extras": nested_extras,
+    "many-versions": many_versions,
 }
 
 
@@ -216,7 +240,7 @@ def public_rows(folder: Path, uv: str) -> Iterator[tuple[str, Run, Run]]:
 
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 400, 70, 500, 40, 340
-_COLORS = ("#1b6ac9", "#b5532b", "#2f7d3b", "#8a4fb0", "#777777")
+_COLORS = ("#1b6ac9", "#b5532b", "#2f7d3b", "#8a4fb0", "#777777", "#c2185b", "#8d6e00")
 _SECONDS = (0.1, 1.0, 10.0)
 
 
