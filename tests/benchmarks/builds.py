@@ -81,6 +81,12 @@ PACKAGES = (
     Package("pynacl", "setuptools, cffi, configure", "nacl.bindings"),
     Package("lupa", "setuptools, Cython, make"),
     Package("pyroaring", "setuptools, Cython"),
+    Package("setproctitle", "setuptools"),
+    Package("fastrlock", "setuptools, Cython", "fastrlock.rlock"),
+    Package("cymem", "setuptools, Cython", "cymem.cymem"),
+    Package("murmurhash", "setuptools, Cython, C++", "murmurhash.mrmr"),
+    Package("pyahocorasick", "setuptools", "ahocorasick"),
+    Package("posix-ipc", "setuptools", "posix_ipc"),
     Package("numpy", "meson-python, C++", "numpy.linalg"),
 )
 
@@ -199,15 +205,21 @@ def table(packages: Sequence[Package], toolchains: Sequence[str], results: Resul
     lines = [f"| Package | Build system | {heads} | Import on 2.31 |", f"|---|---|{'---|' * (2 * len(toolchains) + 1)}"]
     for package in packages:
         rows = [row for toolchain in toolchains if (row := results.row(package, toolchain)) is not None]
-        if len(rows) == len(toolchains):
+        if rows:
             release = max((row.release for row in rows), key=len)
-            cells = [f"{row.seconds:.0f} | {row.glibc if row.is_within_cap else _failure(row)}" for row in rows]
+            cells = [_cells(results.row(package, toolchain)) for toolchain in toolchains]
             imported = next((row.imported for row in rows if row.imported), "")
             lines.append(f"| {release} | {package.system} | {' | '.join(cells)} | {imported} |")
     for toolchain in toolchains:
         measured = [row for package in packages if (row := results.row(package, toolchain)) is not None]
         lines.append(f"\n{toolchain}: {sum(row.is_within_cap for row in measured)} of {len(measured)} within the cap")
     return "\n".join(lines)
+
+
+def _cells(row: Row | None) -> str:
+    if row is None:
+        return "not measured | "
+    return f"{row.seconds:.0f} | {row.glibc if row.is_within_cap else _failure(row)}"
 
 
 def _failure(row: Row) -> str:

@@ -210,6 +210,8 @@ def test_no_network() -> None:
         ("error: OpenMP is not available: zig has no OpenMP library (-fopenmp)", "needs OpenMP"),
         ("a.c:1:10: fatal error: 'omp.h' file not found", "needs OpenMP"),
         ("CMake Error: Could NOT find OpenMP_C (missing: OpenMP_C_FLAGS)", "needs OpenMP"),
+        ("ERROR: Could not invoke sanity check executable: Failed running 'a.exe'", "on such a machine"),
+        ("error[E0463]: the `aarch64-unknown-linux-gnu` target may not be installed", "rustup target add aarch64-"),
         ("gfortran: error: zig has no Fortran compiler", "a Fortran compiler"),
         ("a.c:4:23: error: call to undeclared function 'getrandom'; ISO C99", "the function getrandom is not declared"),
         ("error: failed to download from `https://index.crates.io`", "cargo fetch"),

@@ -27,7 +27,10 @@ _MESSAGES = (
         "the header {name} is missing; " + "{libraries}",
     ),
     _Message(
-        re.compile(r"(Executables created by \w+ compiler .* are not runnable|cannot run C compiled programs)"),
+        re.compile(
+            r"(Executables created by \w+ compiler .* are not runnable|cannot run C compiled programs"
+            r"|Could not invoke sanity check executable)"
+        ),
         "the build runs programs that it compiles, which is not possible for another architecture or C library; build the "
         "wheel on such a machine",
     ),
