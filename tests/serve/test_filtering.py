@@ -124,7 +124,7 @@ PARTS = st.tuples(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(PARTS, st.sampled_from(["glibc-2.17", "glibc-2.28", "musl-1.2"]), st.sampled_from(["9", "13t"]))
 def test_complete_selections_are_targets(parts: tuple[str, str, list[str]], cap: str, python: str) -> None:
     """A selection with an architecture and a Python keeps the wheels that a target of `lock` can use."""

@@ -1,7 +1,7 @@
 """Paths of the server."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion
@@ -77,6 +77,7 @@ def test_unknown_paths(path: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
         st.sampled_from(["glibc-2.27", "rhel-8", "x86_64", "cp39", "verified", "simple", "files", "..", ".", "", "a"])
