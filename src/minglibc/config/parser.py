@@ -26,7 +26,6 @@ from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
-from minglibc.model.library_names import library_name
 from minglibc.model.requirements import Requirement, conjunction, normalize_name
 from minglibc.model.targets import LIBCS
 
@@ -317,6 +316,10 @@ def _built_wheels(value: object, problems: Problems) -> str:
 def _graft(table: Mapping[str, Any], problems: Problems) -> frozenset[str]:
     """The names of shared libraries, without "lib" and ".so"."""
     value = table.get("graft", [])
+    if value == []:
+        return frozenset()
+    from minglibc.model.library_names import library_name  # noqa: PLC0415  a module that few projects need
+
     expected = 'expected a list of libraries, such as ["pq"] or ["libpq.so.5"]'
     if not isinstance(value, list) or not all(isinstance(name, str) and library_name(name) for name in value):
         problems.unexpected(problems.key("graft"), value, expected)

@@ -3,17 +3,19 @@
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
-from minglibc.lock.built_from import BuiltFrom, tool_table
 from minglibc.lock.digest import seal
 from minglibc.model.artifacts import Artifact, Sdist, SourceTree
 from minglibc.model.targets import Target, shortest_marker
 from minglibc.resolve.candidates import PROJECT
 from minglibc.resolve.resolution import Resolution
+
+if TYPE_CHECKING:
+    from minglibc.lock.built_from import BuiltFrom
 
 # Increase it when an older minglibc could misread the lock: 2 has targets with musl, and is written only for them.
 FORMAT = 2
@@ -51,7 +53,7 @@ class Inputs(NamedTuple):
     # Whether the Pythons were selected by their age, so that later runs must not select others.
     default_python: bool = False
     # The sources of the wheels that were built, by the wheels' file names.
-    built: Mapping[str, BuiltFrom] = {}
+    built: Mapping[str, "BuiltFrom"] = {}
 
 
 def merge(resolutions: Sequence[Resolution], inputs: Inputs) -> dict[str, Any]:
@@ -156,7 +158,12 @@ def _package(
     if tree is not None:
         editable = {"editable": True} if name in inputs.editable else {}
         return {**package, "directory": {"path": tree.filename, **editable}}
-    return {**package, **_files(files, inputs.folder), **tool_table(files, inputs.built)}
+    package |= _files(files, inputs.folder)
+    if not inputs.built:
+        return package
+    from minglibc.lock.built_from import tool_table  # noqa: PLC0415  few locks have built wheels
+
+    return {**package, **tool_table(files, inputs.built)}
 
 
 def _files(files: Mapping[str, Artifact], folder: str) -> dict[str, Any]:
