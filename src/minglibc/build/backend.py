@@ -127,7 +127,8 @@ class Backend:
         ):
             output = _output(process, self._timeout, log)
         if output is None:
-            raise self._failure(f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}")
+            problem = f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}"
+            raise self._failure(problem, "set MINGLIBC_BUILD_TIMEOUT to more seconds, or look for what it waits for")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
 
