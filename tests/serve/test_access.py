@@ -153,6 +153,13 @@ def _wait_for(client: httpx.Client) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("option", ["--offline", "--refresh"])
+def test_unsupported_options(option: str) -> None:
+    """Options of all commands that the server does not have are refused, not ignored."""
+    ran = minglibc("serve", "--port", "0", option)
+    assert (2, True) == (ran.code, f"{option} can't be combined with serve" in ran.err)
+
+
 def test_port_in_use() -> None:
     """A port that is in use is an error with a hint."""
     with socket.create_server(("127.0.0.1", 0)) as used:

@@ -91,6 +91,12 @@ def run(arguments: Namespace) -> int:
         workers=arguments.workers,
         memory=arguments.memory * _MIB,
     )
+    for option in ("offline", "refresh"):
+        if getattr(arguments, option):
+            raise SettingsError(
+                f"--{option} can't be combined with serve, which requests pages when they expire",
+                hint="--stale-if-error serves older pages if an index can't be reached",
+            )
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     with Terminal.of(arguments) as terminal:
         if arguments.export is not None:
