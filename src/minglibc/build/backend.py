@@ -128,7 +128,7 @@ class Backend:
             output = _output(process, self._timeout, log)
         if output is None:
             problem = f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}"
-            raise self._failure(problem, "set MINGLIBC_BUILD_TIMEOUT to more seconds, or look for what it waits for")
+            raise self._failure(problem, f"set MINGLIBC_BUILD_TIMEOUT to more seconds, or {self._hint}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
 
