@@ -116,7 +116,9 @@ TEMPORARY = {
 }
 
 
-@pytest.mark.parametrize("row", TEMPORARY)
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.slow) if row == "silence" else row for row in TEMPORARY]
+)
 def test_temporary_fault_is_retried(index: IndexServer, cache: Path, row: str) -> None:
     """N29, N32: a request that fails once is repeated."""
     wanted = published(index)

@@ -82,7 +82,7 @@ def project(index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-@pytest.mark.parametrize("row", EXPECTED)
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.slow) if row in SLOW else row for row in EXPECTED])
 def test_fault(row: str, index: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the index is overcome, or named with its cause; what was there before is still there."""
     if row in SLOW:

@@ -198,6 +198,7 @@ def test_faults_have_the_same_messages(project: Path, index: IndexServer, tmp_pa
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_headers_that_never_end_are_abandoned(
     project: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,7 +209,7 @@ def test_commands_with_an_unusable_proxy(
 
 
 @pytest.mark.parametrize("part", ["body", "headers"])
-@pytest.mark.parametrize("redirects", [0, 2])
+@pytest.mark.parametrize("redirects", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_slow_response_is_not_requested_again(part: str, redirects: int) -> None:
     """A server that sends a byte at a time keeps a request for its deadline and one timeout more, once."""
     with TricklingServer(part, redirects) as server:

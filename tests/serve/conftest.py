@@ -5,11 +5,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-pytest.importorskip("uvicorn")
-pytest.importorskip("starlette")
-pytest.importorskip("httptools")
-pytest.importorskip("prometheus_client")
-
 from minglibc.app.serve import ServeOptions
 from tests.support.index import IndexServer
 from tests.support.serve import common, serving

@@ -19,6 +19,7 @@ from minglibc.config import files
 from minglibc.config.settings import Overrides
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.model.targets import LIBCS, Cap
+from minglibc.model.urls import display_url
 
 EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127
 # Below the ports that systems assign.
@@ -107,6 +108,7 @@ def _without_indexes(environment: Mapping[str, str]) -> dict[str, str]:
 def _report(command: Sequence[str], url: str, common: CommonOptions, reporter: Reporter) -> None:
     """Say which index the command uses, and what the variables do not reach."""
     tool = os.path.basename(command[0])
+    url = display_url(url)
     reporter.info(f"Index for {tool}: {url}", level=1)
     lock, commands, exempt = _LOCKING.get(tool, ("", set(), set()))
     arguments = [argument for argument in command[1:] if not argument.startswith("-")]

@@ -78,7 +78,8 @@ _decoder = msgspec.json.Decoder(PassedPage)
 def read_upstream(response: Response, name: str) -> UpstreamPage:
     """The page of project *name* in a 200 response, as it was sent; raises IndexAnswerError where there is none."""
     response = decompressed(response)
-    kind, url = content_type(response), display_url(response.url)
+    kind = content_type(response)
+    url = display_url(response.url)
     if len(response.body) > MAX_DECOMPRESSED:
         raise IndexAnswerError(f"{url}: the page is larger than {MAX_DECOMPRESSED // MIB} MiB")
     if not response.body or kind not in JSON_TYPES | HTML_TYPES:
