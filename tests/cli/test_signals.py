@@ -130,8 +130,13 @@ def _signalled(number: int, *, replaces: bool) -> None:
 @pytest.mark.parametrize("replaces", [True, False])
 def test_interrupted_code_that_hides_the_signal(number: int, replaces: bool) -> None:  # noqa: FBT001  a parameter
     """A signal also ends the command where the interrupted code replaces the exception or loses it."""
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
-        _signalled(number, replaces=replaces)
+    # Under nohup, the tests start with SIGHUP ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
+            _signalled(number, replaces=replaces)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert getattr(raised.value, "code", 130) == 128 + number
 
 

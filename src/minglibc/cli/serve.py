@@ -2,6 +2,7 @@
 
 import argparse
 from argparse import Namespace
+from collections.abc import Callable
 
 from minglibc.app.serve import DEFAULT_HOST, DEFAULT_PORT, ServeOptions, serve
 from minglibc.cli.args import ArgumentParser, add_index, common_options
@@ -62,17 +63,16 @@ def configure(parser: ArgumentParser) -> None:
     )
 
 
-class _number:  # noqa: N801  a type of argparse
-    """Parses a number from *least* to *most*."""
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """A parser of numbers from *least* to *most*."""
 
-    def __init__(self, least: int, most: int) -> None:
-        self._least, self._most = least, most
-
-    def __call__(self, text: str) -> int:
+    def parse(text: str) -> int:
         number = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
-        if not self._least <= number <= self._most:
-            raise argparse.ArgumentTypeError(f"expected a number from {self._least} to {self._most}, not {text!r}")
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"expected a number from {least} to {most}, not {text!r}")
         return number
+
+    return parse
 
 
 def run(arguments: Namespace) -> int:
