@@ -152,7 +152,9 @@ PERMANENT = {
 }
 
 
-@pytest.mark.parametrize("row", PERMANENT)
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.slow) if row == "trickle" else row for row in PERMANENT]
+)
 def test_permanent_fault_is_an_error(index: IndexServer, cache: Path, row: str) -> None:
     """N28 to N36: the error names the wheel and the cause, and no part of it is cached."""
     misbehave, kind, words = PERMANENT[row]

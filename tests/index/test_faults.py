@@ -67,8 +67,8 @@ EXPECTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "N61": (DONE, ("a 1.0", "b 1.0")),
 }
 
-# Faults that last until a timeout.
-SLOW = ("N10", "N11")
+# Faults that last until a timeout, and those with a Retry-After header.
+HANGING, WAITING = ("N10", "N11"), ("N05", "N06")
 
 
 @pytest.fixture
@@ -82,10 +82,12 @@ def project(index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.slow) if row in SLOW else row for row in EXPECTED])
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.slow) if row in (*HANGING, *WAITING) else row for row in EXPECTED]
+)
 def test_fault(row: str, index: IndexServer, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the index is overcome, or named with its cause; what was there before is still there."""
-    if row in SLOW:
+    if row in HANGING:
         limits = Limits(timeout=3.0, deadline=3.0, retries=0)
         monkeypatch.setattr(Limits, "from_environment", lambda: limits)
     FAULTS[row](index)

@@ -232,6 +232,7 @@ def test_written_locks_are_valid(
 @example("", ["a_b-1.0-py3-none-any.whl"], [TARGET])
 @example("%2e", ["a_b-1.0-py3-none-any.whl", "a_b-2.0-\udcff-py3-none-any.whl"], [TARGET])
 @example("\n", ["a_b-1.0-py3-none-any.whl"], [TARGET])
+@example("\\", ["a_b-1.0-py3-none-any.whl"], [TARGET])
 def test_local_files(name: str, filenames: list[str], targets: list[Target]) -> None:
     """A lock of files in a folder of any name is accepted, with their paths, or they are not locked."""
     with TemporaryDirectory() as root:

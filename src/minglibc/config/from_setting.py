@@ -2,10 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from minglibc.config.lock_source import DEFAULT_POLICY, POLICIES, leaves_folder
+from minglibc.config.lock_source import DEFAULT_POLICY, POLICIES
 from minglibc.config.problems import Problems
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
+from minglibc.model.artifacts import leaves_folder
 
 _KEY = "tool.minglibc.from"
 _EXAMPLE = 'from = { file = "uv.lock", policy = "nearest" }'

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minglibc.config.files import real_path
+from minglibc.model.artifacts import leaves_folder
 
 # How the versions of another tool's lock are used: all of them, as many as possible, or only those within the cap.
 POLICIES = ("nearest", "same", "newest")
@@ -121,11 +122,6 @@ class LockSource(NamedTuple):
 
 
 PROJECT_FILE = LockSource()
-
-
-def leaves_folder(path: str) -> bool:
-    """Whether the relative *path* may lead out of its folder."""
-    return path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
 
 
 def leads_out(path: str, folder: str) -> bool:

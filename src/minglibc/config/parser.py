@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from minglibc.config import workspace
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
-from minglibc.config.lock_source import leaves_folder
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
 from minglibc.config.settings import (
     FILE_CONFLICTS,
@@ -26,6 +25,7 @@ from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
+from minglibc.model.artifacts import leaves_folder
 from minglibc.model.requirements import Requirement, conjunction, normalize_name
 from minglibc.model.targets import LIBCS
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from minglibc.resolve.prefetch import Speculation
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
+# Where its files are.
+DEFAULT_FILE_HOST = "https://files.pythonhosted.org"
 # The number of lookups after which results of the network are received.
 _RECEIVE_INTERVAL = 32
 

@@ -10,7 +10,7 @@ import msgspec
 
 from minglibc.config.files import open_regular
 from minglibc.errors import SettingsError
-from minglibc.model.artifacts import FileSource, Wheel
+from minglibc.model.artifacts import FileSource, Wheel, leaves_folder
 from minglibc.model.file_urls import file_url, path_of, quote_path
 from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
 
@@ -38,7 +38,8 @@ class LocalPage(ProjectPage):
         root = f"{self._root.rstrip('/')}/"
         if not wheel.url.startswith("file:///") or not path.startswith(root):
             return wheel
-        if not path.removeprefix(root).isprintable():  # nor could the lock be read
+        relative = path.removeprefix(root)
+        if not relative.isprintable() or leaves_folder(relative):  # the lock could not be read
             return wheel
         return wheel._replace(url=file_url(path), source=FileSource.LOCAL_INDEX)
 

@@ -157,7 +157,10 @@ class Advisories:
 def _fields(entry: _Vulnerability) -> _Fields:
     fixed_in = list(filter(None, map(normalize, entry.fixed_in or ())))
     aliases = list(map(printable, entry.aliases or ()))
-    return printable(entry.id), aliases, fixed_in, printable(entry.summary or ""), printable(entry.link or "")
+    link = entry.link or ""
+    if "@" in link.partition("://")[2].partition("/")[0]:
+        link = ""  # it has credentials
+    return printable(entry.id), aliases, fixed_in, printable(entry.summary or ""), printable(link)
 
 
 def _advisories(known: list[_Fields] | None) -> tuple[Advisory, ...] | None:

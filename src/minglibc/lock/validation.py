@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minglibc.config.lock_source import leaves_folder
 from minglibc.lock.locked_files import select
-from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
+from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest, leaves_folder
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.project_page import split_sdist
 from minglibc.model.requirements import normalize_name

@@ -89,6 +89,11 @@ def tag_set(filename: str) -> str:
     return "-".join(filename[:-4].rsplit("-", 3)[1:])
 
 
+def leaves_folder(path: str) -> bool:
+    """Whether the relative *path* may lead out of its folder."""
+    return path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path
+
+
 def is_digest(algorithm: str, text: str) -> bool:
     """Whether *text* is a hexadecimal digest of *algorithm*, one of HASH_ALGORITHMS."""
     return len(text) == int(algorithm[3:]) // 4 and _HEX.issuperset(text)

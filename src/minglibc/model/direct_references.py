@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from minglibc.errors import SettingsError
 from minglibc.model import versions
-from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, FileSource, Sdist, SourceTree, Wheel
+from minglibc.model.artifacts import HASH_ALGORITHMS, Artifact, FileSource, Sdist, SourceTree, Wheel, leaves_folder
 from minglibc.model.file_urls import file_url, path_of
 from minglibc.model.project_page import ProjectPage, split_sdist
 from minglibc.model.requirements import Requirement, normalize_name
@@ -158,7 +158,10 @@ def local_url(address: str, folder: str) -> tuple[str, str]:
     # A lock is copied with its folder, and must not refer to other files of the machine that it is installed on.
     if not (whole + "/").startswith(folder.rstrip("/") + "/"):
         raise ValueError("is outside the project's folder; copy it there, or use an https URL")
-    return file_url(whole), posixpath.relpath(whole, folder)
+    relative = posixpath.relpath(whole, folder)
+    if leaves_folder(relative):
+        raise ValueError("contains backslashes that a lock can't record")
+    return file_url(whole), relative
 
 
 def _wheel_version(requirement: Requirement, filename: str) -> str:

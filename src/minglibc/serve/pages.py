@@ -65,7 +65,7 @@ class Pages:
         self._snapshots: BoundedCache[Snapshot] = BoundedCache(memory // 2)
         self._bodies: BoundedCache[Body] = BoundedCache(memory // 2)
         self._filters: dict[Selection, Filter] = {}
-        self._flights: dict[Hashable, asyncio.Future[Any]] = {}
+        self._tasks: dict[Hashable, asyncio.Future[Any]] = {}
         # Until when a page is not requested again, and why, or None where the page is served as stale.
         self._failures: BoundedCache[tuple[float, MinglibcError]] = BoundedCache(1 << 20)
 
@@ -194,18 +194,18 @@ class Pages:
 
     async def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The result of *make*, which is shared by all who wait for the same *key*."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.ensure_future(make())
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(make())
 
             def forget(done: asyncio.Future[Any]) -> None:
-                self._flights.pop(key, None)
+                self._tasks.pop(key, None)
                 if not done.cancelled():
                     done.exception()  # perhaps nobody waits for it any more
 
-            flight.add_done_callback(forget)
+            task.add_done_callback(forget)
         # A client that disconnects does not cancel what others wait for.
-        return await asyncio.shield(flight)
+        return await asyncio.shield(task)
 
     async def _run(self, job: Callable[[Connection], T]) -> T:
         """The result of *job* in a worker thread."""

@@ -11,7 +11,7 @@ import msgspec
 
 from minglibc.cache.pages import Store
 from minglibc.errors import CacheDamaged, IndexAnswerError, IndexUnreachable, MinglibcError
-from minglibc.index.client import Index
+from minglibc.index.client import DEFAULT_FILE_HOST, DEFAULT_INDEX_URL, Index
 from minglibc.index.connection import Connection, Request
 from minglibc.index.credentials import origin_of
 from minglibc.index.fetcher import Fetcher, no_format
@@ -21,11 +21,6 @@ from minglibc.index.response import ACCEPT, MIB, Response, decompressed, max_age
 from minglibc.model.urls import display_url
 from minglibc.serve.page import UpstreamPage, page_of_files, read_upstream
 
-# The hosts of the files of public indexes.
-_FILE_HOSTS = {
-    "pypi.org": ("https://files.pythonhosted.org",),
-    "test.pypi.org": ("https://test-files.pythonhosted.org",),
-}
 # A list of projects that is larger is not passed on: no installer requests it.
 _LARGEST_LIST = 16 * MIB
 _MOST_ABSENT = 10_000
@@ -76,7 +71,7 @@ class Hosts:
     """
 
     def __init__(self, bases: Collection[str], file_hosts: Collection[str]) -> None:
-        known = [url for base in bases for url in _FILE_HOSTS.get(origin_of(base)[1], ())]
+        known = [DEFAULT_FILE_HOST] if origin_of(DEFAULT_INDEX_URL) in map(origin_of, bases) else []
         given = [host if "://" in host else f"https://{host}" for host in file_hosts]
         self._of_files = frozenset(map(origin_of, (*known, *given)))
 
