@@ -4,18 +4,18 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
+from minglibc.app.build_interpreters import BuildInterpreters, installation, python_name
 from minglibc.app.capped_builds import CappedBuilds, describe
 from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind
-from minglibc.build.cross import can_cross, is_cross
 from minglibc.build.estimated_metadata import estimate
 from minglibc.build.sdist import open_sdist
 from minglibc.build.verified_wheel import Unverified
@@ -25,9 +25,7 @@ from minglibc.config.settings import TOOLCHAINS
 from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
 from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
-from minglibc.install import interpreter as interpreters
 from minglibc.install.interpreter import Interpreter
-from minglibc.install.other_interpreters import other_interpreters
 from minglibc.lock.selection import Machine
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
@@ -124,12 +122,12 @@ class SourceBuilder:
         self._stack = ExitStack()
         self._wheelhouse: Wheelhouse | None = None
         self._scratch = ""
-        self._inspected: dict[str, Interpreter | None] = {}
         self._known: dict[str, list[Built]] = {}
         self._locked = locked
         # By name: the release whose build was incompatible when its metadata was needed, and the problem.
         self._rejected: dict[str, tuple[Release, str]] = {}
         self._capped = _capped_builds(context, targets) if builds else None
+        self._interpreters = BuildInterpreters(crosses=self._capped is not None)
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +158,7 @@ class SourceBuilder:
         target = self._targets[0]
         if release.name not in self._rejected:
             try:
-                return self._build(release, self._interpreters(target)[0], target)
+                return self._build(release, self._interpreters.candidates(target)[0], target)
             except IncompatibleBuild as error:
                 self._rejected[release.name] = release, error.reason.text
                 self._context.reporter.warn(skipped(release.file.filename, target, error.reason, release.name))
@@ -194,7 +192,7 @@ class SourceBuilder:
         interpreter: Interpreter | None,
         build_with: Callable[[Interpreter], Built],
     ) -> Built:
-        *preferred, last = self._interpreters(target, interpreter)
+        *preferred, last = self._interpreters.candidates(target, interpreter)
         built = None
         for candidate in preferred:
             # The backend may not support the target's Python, while a pure wheel it builds elsewhere does.
@@ -303,36 +301,6 @@ class SourceBuilder:
             raise BuildError(f"the wheel built from {project} is named {name}", hint=_hint(project))
         return built
 
-    def _interpreters(self, target: Target, own: Interpreter | None = None) -> list[Interpreter]:
-        """The best interpreter to build for *target*, and the one that runs minglibc, which can build pure wheels."""
-        with ONE_AT_A_TIME:
-            return self._best_interpreters(target, own)
-
-    def _best_interpreters(self, target: Target, own: Interpreter | None) -> list[Interpreter]:
-        known = [own] if own is not None else []
-        on_path = [*known, *self._inspected_all(interpreters.find_interpreters([target.python]))]
-        matching = _first_match(on_path, target)
-        if matching is None:
-            others = self._inspected_all(other_interpreters(target.python))
-            matching = _first_match(others, target)
-            if matching is None and self._capped is not None:
-                # Its compilers build for other machines too.
-                matching = _first_match([*on_path, *others], target, cross=True)
-        running = next((interpreter for interpreter in on_path if interpreter is not own), None)
-        candidates = [interpreter for interpreter in (matching, running) if interpreter is not None]
-        return list(dict.fromkeys(candidates))
-
-    def _inspected_all(self, paths: Iterable[str]) -> list[Interpreter]:
-        return [interpreter for interpreter in map(self._inspect, paths) if interpreter is not None]
-
-    def _inspect(self, path: str) -> Interpreter | None:
-        if path not in self._inspected:
-            try:
-                self._inspected[path] = interpreters.inspect(path)
-            except EnvironmentProblem:
-                self._inspected[path] = None
-        return self._inspected[path]
-
     def _path(self, file: LockedFile) -> str:
         with ONE_AT_A_TIME:
             if self._wheelhouse is None:
@@ -366,8 +334,8 @@ def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility
     """Why *target* can't use *built*, a wheel of the project *name*; None where it can."""
     if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
         return Incompatibility(
-            f"has compiled files, and there is no {_python_name(target)} on this machine to build it; "
-            f"install {_installation(target)}"
+            f"has compiled files, and there is no {python_name(target)} on this machine to build it; "
+            f"install {installation(target)}"
         )
     wheel = Wheel(name, "", built.filename, "", source=FileSource.DIRECT_REFERENCE)
     verdict = TargetCompatibility(target, allow_linux_tag=[name]).check(wheel)
@@ -408,34 +376,8 @@ def skipped(filename: str, target: Target, reason: Incompatibility, name: str) -
     return f"skipped {filename} for {target}: it {reason.text}; other releases of {name} are not built"
 
 
-def _first_match(interpreters: Iterable[Interpreter], target: Target, *, cross: bool = False) -> Interpreter | None:
-    """The first that can build for *target*; with *cross*, although it can't run there."""
-    return next((one for one in interpreters if _matches(one.machine, target, cross=cross)), None)
-
-
-def _matches(machine: Machine, target: Target, *, cross: bool) -> bool:
-    python, wanted = machine.python, target.python
-    same = (python.minor, python.free_threaded) == (wanted.minor, wanted.free_threaded)
-    return same and machine.implementation == "cpython" and (can_cross if cross else _is_native)(machine, target)
-
-
-def _is_native(machine: Machine, target: Target) -> bool:
-    return not is_cross(machine, target)
-
-
 def _interpreter_name(target: Target) -> str:
     return builder_name(Machine(target.python, target.architecture, None)).rpartition("-")[0]
-
-
-def _python_name(target: Target) -> str:
-    return f"CPython {target.python.short}{'t' if target.python.free_threaded else ''} for {target.architecture}"
-
-
-def _installation(target: Target) -> str:
-    """How to get an interpreter that can build for *target*."""
-    short, threads = target.python.short, "t" if target.python.free_threaded else ""
-    name = f"python{short}{threads}"
-    return f"{name} and its headers ({name}-dev, or `uv python install {short}{threads}`), or lock on such a machine"
 
 
 def _metadata(built: Built) -> CoreMetadata:
