@@ -106,6 +106,7 @@ def test_editable_install(folder: Path) -> None:
     assert 0 == sync(folder, "--check").code
 
 
+@pytest.mark.slow
 def test_changed_pyproject(folder: Path, index: IndexServer) -> None:
     """The project is built again, once, when its pyproject.toml has changed."""
     assert 0 == sync(folder).code

@@ -24,6 +24,9 @@ from tests.support.index import IndexServer
 from tests.support.sdists import Entry, build_source, entry_of, tar_of, tar_with_extended_headers, zip_of
 from tests.support.wheels import build_wheel
 
+# Most tests build several times.
+pytestmark = pytest.mark.slow
+
 ALLOWED = 'allow-sdist = ["a"]\n'
 
 

@@ -109,7 +109,7 @@ def test_editable_folder(project: LockedProject) -> None:
 
 
 def test_changed_requirements(project: LockedProject) -> None:
-    """A change to a local project's pyproject.toml makes the lock stale, for `lock --check` and `sync`; `lock` updates it."""
+    """A change to a local project's pyproject.toml makes the lock stale, for `lock --check` and `sync`, which update it."""
     project.lock("a", more=SOURCES)
     assert 0 == project.sync().code
     assert "is up to date" in project.command("lock", "--check").err
@@ -117,8 +117,10 @@ def test_changed_requirements(project: LockedProject) -> None:
     for arguments in (["--check"], ["--check", "-v"]):
         ran = project.command("lock", *arguments)
         assert (1, True) == (ran.code, "libs/a/pyproject.toml has changed" in ran.err)
-    ran = project.sync()
+    ran = project.sync("--locked")
     assert (1, True) == (ran.code, "pylock.toml is stale: libs/a/pyproject.toml has changed" in ran.err)
+    ran = project.sync()
+    assert (0, True) == (ran.code, "libs/a/pyproject.toml has changed; locking again" in ran.err)
     assert 0 == project.command("lock", "-U").code
     assert {"a": None, "b": "2.0"} == versions(project)
     (project.folder / "libs" / "a" / "pyproject.toml").unlink()
@@ -190,6 +192,7 @@ def test_dynamic_version(project: LockedProject) -> None:
     assert {"a": "3.0", "b": "1.0"} == installed(project.venv)
 
 
+@pytest.mark.slow
 def test_build_above_the_cap(project: LockedProject) -> None:
     """A wheel built from a folder is not installed if it needs more than the cap, and `check` reports it."""
     write(project, needs="2.34")
@@ -257,6 +260,7 @@ def test_path_to_a_wheel(project: LockedProject) -> None:
     assert 0 == project.sync().code
 
 
+@pytest.mark.slow
 def test_run_after_a_change(project: LockedProject) -> None:
     """`run` syncs first if a file of a folder has changed."""
     project.lock("a", more=SOURCES)

@@ -102,6 +102,7 @@ def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == Path(second.path).read_bytes()
 
 
+@pytest.mark.slow
 def test_pip_accepts_the_result(tmp_path: Path) -> None:
     """RECORD and WHEEL are consistent: pip installs the wheel and verifies nothing else."""
     wheel = build_wheel("a", "1.0", LINUX, files={"a.so": needing("2.14"), "a/__init__.py": "x = 1\n"})

@@ -141,6 +141,7 @@ def test_resolution_that_does_not_end(
     assert not (project.folder / "pylock.toml").exists()
 
 
+@pytest.mark.slow
 def test_bombs_use_little_memory(project: LockedProject, index: IndexServer) -> None:
     """N24, N80: a page and a wheel that expand to hundreds of megabytes are rejected without using much memory."""
     peak = "import sys; from minglibc.cli import main; code = main(sys.argv[1:]); print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))); sys.exit(code)"

@@ -137,6 +137,7 @@ def test_processes_end_with_their_parent(project: Path, index: IndexServer, tmp_
     assert have_ended(processes)
 
 
+@pytest.mark.slow
 @TWO_CORES
 def test_an_unused_process_ends(project: Path, tmp_path: Path) -> None:
     """The process that is started early ends where it turns out that nothing can be locked."""

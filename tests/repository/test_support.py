@@ -14,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -573,3 +574,11 @@ def test_home_is_empty() -> None:
 def test_metadata_with_invalid_utf_8() -> None:
     """METADATA can contain invalid UTF-8."""
     assert b"\xe9" in metadata_text("a", "1.0", extra=b"Author: caf\xe9")
+
+
+def test_all_folders_are_collected(request: pytest.FixtureRequest) -> None:
+    """No folder of tests has a name that pytest skips, as it does with "build" by default."""
+    skipped = request.config.getini("norecursedirs")
+    folders = {path.parent.name for path in Path(__file__).parent.parent.rglob("test_*.py")}
+    assert "build" in folders
+    assert [] == [name for name in folders for pattern in skipped if fnmatch(name, pattern)]
