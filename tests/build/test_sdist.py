@@ -495,7 +495,8 @@ def test_explains_incompatible_builds(project: LockedProject, index: IndexServer
     [
         (b"1" * 16_384, 1, "a number that is too long"),
         (b"x" * 16_385, 1, "headers that are too large"),
-        (b"x" * 16_384, 513, "headers that are too large"),
+        # Newer releases of Python stop earlier.
+        (b"x" * 16_384, 513, "headers that are too large|invalid header"),
     ],
 )
 def test_extended_headers(header: bytes, count: int, problem: str, tmp_path: Path) -> None:
