@@ -19,6 +19,9 @@ from tests.support.index import IndexServer
 from tests.support.sdists import build_source
 from tests.support.wheels import build_wheel
 
+# They build several times.
+pytestmark = pytest.mark.slow
+
 ZIG = 'allow-sdist = ["a"]\ntoolchain = "zig"\n'
 BUILT = f'{ZIG}built-wheels = "wheels"\n'
 

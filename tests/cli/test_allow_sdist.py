@@ -13,6 +13,9 @@ from tests.support.index import IndexServer
 from tests.support.sdists import build_source
 from tests.support.wheels import build_wheel
 
+# They build several times.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer) -> Project:
