@@ -109,14 +109,7 @@ def test_bundle_installs(cap: str, old_python: OldPython, tmp_path: Path) -> Non
     """The bundle's pip, with glibc 2.31 and without an index, installs the bundle's wheels, and they work."""
     project = oldglibc.project(tmp_path, cap, *oldglibc.REQUIREMENTS)
     minglibc("lock", project=project)
-    minglibc("bundle", "--output", str(tmp_path / "bundle"), project=project)
-    (requirements,) = (tmp_path / "bundle").glob("**/requirements.txt")
-    (pip,) = (tmp_path / "bundle").glob("**/pip-*.whl")
-    offline = ["--no-index", "--find-links", str(pip.parent), "--require-hashes", "--no-cache-dir", "--no-compile"]
-    target = tmp_path / "there"
-    command = [str(pip / "pip"), "install", *offline, "--target", str(target), "-r", str(requirements)]
-    outcome = old_python.run(command, timeout=180)
-    assert not outcome.returncode, outcome.stdout + outcome.stderr
+    target = install_bundle(project, old_python, tmp_path)
     outcome = old_python.run(oldglibc.WORKS_ALL, site_packages=target)
     assert (outcome.returncode, outcome.stdout) == (0, "glibc 2.31\n"), outcome.stderr
 
@@ -142,18 +135,24 @@ def test_builds_under_the_cap(python39: Path, old_python: OldPython, tmp_path: P
 def test_example_with_a_built_wheel(python39: Path, old_python: OldPython, tmp_path: Path) -> None:
     """pip with glibc 2.31 installs the wheel that minglibc built for the example, `sync` shares it, and both work."""
     project = shutil.copytree(EXAMPLES / "built-wheel", tmp_path / "project")
-    minglibc("bundle", "--output", str(tmp_path / "bundle"), project=project)
-    (requirements,) = (tmp_path / "bundle").glob("**/requirements.txt")
-    (pip,) = (tmp_path / "bundle").glob("**/pip-*.whl")
-    offline = ["--no-index", "--find-links", str(pip.parent), "--require-hashes", "--no-cache-dir", "--no-compile"]
-    target = tmp_path / "there"
-    command = [str(pip / "pip"), "install", *offline, "--target", str(target), "-r", str(requirements)]
-    outcome = old_python.run(command, timeout=180)
-    assert not outcome.returncode, outcome.stdout + outcome.stderr
+    target = install_bundle(project, old_python, tmp_path)
     environment = oldglibc.shared_environment(project, python39)
     for folder in (target, site_packages(environment)):
         outcome = old_python.run("import spidev; print(spidev.SpiDev)", site_packages=folder)
         assert (outcome.returncode, outcome.stdout) == (0, "<class 'SpiDev'>\n"), outcome.stderr
+
+
+def install_bundle(project: Path, old_python: OldPython, folder: Path) -> Path:
+    """The folder in which the bundle's pip, with glibc 2.31 and without an index, has installed the bundle's wheels."""
+    minglibc("bundle", "--output", str(folder / "bundle"), project=project)
+    (requirements,) = (folder / "bundle").glob("**/requirements.txt")
+    (pip,) = (folder / "bundle").glob("**/pip-*.whl")
+    offline = ["--no-index", "--find-links", str(pip.parent), "--require-hashes", "--no-cache-dir", "--no-compile"]
+    target = folder / "there"
+    command = [str(pip / "pip"), "install", *offline, "--target", str(target), "-r", str(requirements)]
+    outcome = old_python.run(command, timeout=180)
+    assert not outcome.returncode, outcome.stdout + outcome.stderr
+    return target
 
 
 def wheel_tags(environment: Path, name: str) -> str:

@@ -140,8 +140,8 @@ def open_session(
             open_builder,
             builder,
             is_listed=listing,
-            static_metadata=lambda sdist: _static_metadata(sdist, build_context(), settings, index),
-            estimated_metadata=lambda sdist: _estimated_metadata(sdist, build_context(), settings, index),
+            static_metadata=lambda sdist: _source_metadata(sdist, build_context(), settings, index),
+            estimated_metadata=lambda sdist: _source_metadata(sdist, build_context(), settings, index, estimated=True),
         )
 
 
@@ -152,20 +152,15 @@ def _report(settings: Settings, reporter: Reporter) -> None:
         reporter.info(note, level=1)
 
 
-def _static_metadata(sdist: Sdist, context: "BuildContext", settings: Settings, index: Index) -> CoreMetadata:
-    """What *sdist* says without a build, for the hints of projects that can't be locked."""
+def _source_metadata(
+    sdist: Sdist, context: "BuildContext", settings: Settings, index: Index, *, estimated: bool = False
+) -> CoreMetadata:
+    """What *sdist* says without a build, or probably requires, for the hints of projects that can't be locked."""
     from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
 
     with SourceBuilder(context, settings.targets, builds=False) as reader:
-        return reader.metadata(release_of(sdist, index))
-
-
-def _estimated_metadata(sdist: Sdist, context: "BuildContext", settings: Settings, index: Index) -> CoreMetadata:
-    """What *sdist* probably requires, for the same hints."""
-    from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
-
-    with SourceBuilder(context, settings.targets, builds=False) as reader:
-        return reader.estimated_metadata(release_of(sdist, index))
+        read = reader.estimated_metadata if estimated else reader.metadata
+        return read(release_of(sdist, index))
 
 
 def _listing(request: LockRequest) -> Listing | None:

@@ -324,7 +324,7 @@ def _graft(table: Mapping[str, Any], problems: Problems) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) and library_name(name) for name in value):
         problems.unexpected(problems.key("graft"), value, expected)
         return frozenset()
-    if value and table.get("toolchain") != "zig":
+    if table.get("toolchain") != "zig":
         problems.add(problems.key("graft"), 'requires toolchain = "zig"')
     return frozenset(library_name(name) for name in value)
 
