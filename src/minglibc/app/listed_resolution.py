@@ -26,14 +26,6 @@ from minglibc.resolve.resolution import Resolution
 Resolve = Callable[[Session, LockedVersions], list[Resolution]]
 
 
-def preferred(request: LockRequest) -> dict[str, str]:
-    """The versions of the source lock, whose metadata is requested ahead."""
-    if request.loaded is None:
-        return {}
-    targets = request.settings().targets
-    return {name: version for target in targets for name, version in request.loaded.versions(target).items()}
-
-
 class ListedResolution:
     """Resolves with files whose hashes are listed; afterwards, *changes* and *accepted* say what differs."""
 

@@ -32,6 +32,8 @@ from minglibc.model.targets import Target
 from minglibc.resolve.resolution import Resolution
 
 if TYPE_CHECKING:
+    from minglibc.app.listed_resolution import ListedResolution
+    from minglibc.app.previous_lock import PreviousLock
     from minglibc.app.versions_of_source import SourceChange
     from minglibc.insight.shared_versions import SharedVersion
 
@@ -202,65 +204,109 @@ def resolve_lock(
 ) -> LockResult:
     """Resolve *request*, preferring the versions of the lock *old*; nothing is written."""
     started = time.monotonic()
-    before = None
-    if old is not None:
-        from minglibc.app.previous_lock import read_previous  # noqa: PLC0415  5 ms, and a new project has no lock
-
-        before = read_previous(old, reporter)
-    locked: LockedVersions = lambda target: {}  # noqa: ARG005, E731
-    preferences: dict[str, str] = {}
+    before = _previous_lock(old, reporter)
+    locked: LockedVersions = _no_versions
     if before is not None and not options.upgrade:
         locked = before.preferred_versions(upgraded=options.upgrade_packages)
-        preferences = {name: version for target in before.targets for name, version in locked(target).items()}
-    listed = None
-    if request.loaded is not None or request.hashes:
-        from minglibc.app.listed_resolution import ListedResolution, preferred  # noqa: PLC0415  most locks have no source
-
-        listed = ListedResolution(request, accept=options.accept_new_hashes, reporter=reporter)
-        preferences |= preferred(request)
-    is_listed = listed.is_listed if listed is not None else None
+    listed = _listed_resolution(request, options, reporter)
     with open_session(
-        request, options.common, reporter, preferences=preferences, builds=True, is_listed=is_listed
+        request,
+        options.common,
+        reporter,
+        preferences=_preferences(request, before, locked),
+        builds=True,
+        is_listed=listed.is_listed if listed is not None else None,
     ) as session:
         _report_default_pythons(session.settings, is_new=before is None or options.upgrade, reporter=reporter)
-
-        def resolve(session: Session, locked: LockedVersions) -> list[Resolution]:
-            return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
-
-        if options.allow_sdist:
-            from minglibc.app.source_hints import stop_for_sources  # noqa: PLC0415  3 ms; few locks build
-
-            stop_for_sources(session)
-        resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
-        resolutions, inputs = _with_built_wheels(session, resolutions, options, reporter)
-        compatibilities = session.restricted([resolution.target for resolution in resolutions]).compatibilities
-        document = merge(resolutions, inputs)
-        if before is not None:
-            document = before.with_unknown_keys(document)
-        targets = tuple(resolution.target for resolution in resolutions)
-        releases_held_back = held_back(resolutions, compatibilities, session.wheel_index)
-        shared = _shared_versions(session, resolutions, locked) if request.loaded is None else ()
+        resolutions, inputs = _resolved_session(session, locked, listed, options, reporter)
+        result = _result(request, session, resolutions, inputs, before=before, locked=locked)
         _report_skipped(session, resolutions, reporter)
         _report_sources(resolutions, reporter)
     for warning in dict.fromkeys(warning for resolution in resolutions for warning in resolution.warnings):
         reporter.warn(warning)
-    versions = before.versions if before is not None else {}
-    _warn_of_unknown(options, {str(package["name"]) for package in document["packages"]} | {*versions}, reporter)
+    known = {name for resolution in resolutions for name in resolution.artifacts}
+    _warn_of_unknown(options, known | {*(before.versions if before is not None else ())}, reporter)
+    if listed is not None:
+        result = result._replace(source_changes=listed.changes, accepted=listed.accepted)
+    return result._replace(seconds=time.monotonic() - started)
+
+
+def _no_versions(_target: Target) -> dict[str, str]:
+    return {}
+
+
+def _previous_lock(old: str | None, reporter: Reporter) -> "PreviousLock | None":
+    if old is None:
+        return None
+    from minglibc.app.previous_lock import read_previous  # noqa: PLC0415  5 ms, and a new project has no lock
+
+    return read_previous(old, reporter)
+
+
+def _listed_resolution(request: LockRequest, options: LockOptions, reporter: Reporter) -> "ListedResolution | None":
+    if request.loaded is None and not request.hashes:
+        return None
+    from minglibc.app.listed_resolution import ListedResolution  # noqa: PLC0415  most locks have no source
+
+    return ListedResolution(request, accept=options.accept_new_hashes, reporter=reporter)
+
+
+def _preferences(request: LockRequest, before: "PreviousLock | None", locked: LockedVersions) -> dict[str, str]:
+    """The versions whose metadata is requested ahead."""
+    targets = before.targets if before is not None else ()
+    preferences = {name: version for target in targets for name, version in locked(target).items()}
+    if request.loaded is not None:
+        for target in request.settings().targets:
+            preferences |= request.loaded.versions(target)
+    return preferences
+
+
+def _resolved_session(
+    session: Session,
+    locked: LockedVersions,
+    listed: "ListedResolution | None",
+    options: LockOptions,
+    reporter: Reporter,
+) -> tuple[list[Resolution], Inputs]:
+    """The resolution for each target, with hashes and built wheels, and the inputs to record in the lock."""
+
+    def resolve(session: Session, locked: LockedVersions) -> list[Resolution]:
+        return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
+
+    if options.allow_sdist:
+        from minglibc.app.source_hints import stop_for_sources  # noqa: PLC0415  3 ms; few locks build
+
+        stop_for_sources(session)
+    resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
+    return _with_built_wheels(session, resolutions, options, reporter)
+
+
+def _result(
+    request: LockRequest,
+    session: Session,
+    resolutions: Sequence[Resolution],
+    inputs: Inputs,
+    *,
+    before: "PreviousLock | None",
+    locked: LockedVersions,
+) -> LockResult:
+    targets = tuple(resolution.target for resolution in resolutions)
+    document = merge(resolutions, inputs)
+    if before is not None:
+        document = before.with_unknown_keys(document)
+    packages = document["packages"]
     return LockResult(
         request.name,
         dumps(document, targets, inputs),
-        len({package["name"] for package in document["packages"]}),
+        len({package["name"] for package in packages}),
         targets,
         changes(
-            versions,
-            versions_of(document["packages"]),
-            before.replaced(document["packages"]) if before is not None else (),
+            before.versions if before is not None else {},
+            versions_of(packages),
+            before.replaced(packages) if before is not None else (),
         ),
-        releases_held_back,
-        shared,
-        time.monotonic() - started,
-        source_changes=listed.changes if listed is not None else (),
-        accepted=listed.accepted if listed is not None else (),
+        held_back(resolutions, session.restricted(targets).compatibilities, session.wheel_index),
+        _shared_versions(session, resolutions, locked) if request.loaded is None else (),
     )
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.indexes import index_addresses, open_index
@@ -108,16 +109,8 @@ def open_session(
     index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
     inputs = _inputs(request, settings, index)
 
-    def build_context() -> "BuildContext":
-        from minglibc.app.build_environment import BuildContext  # noqa: PLC0415  150 ms, and few projects build from source
-
-        return BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
-
-    def open_builder() -> "SourceBuilder":
-        from minglibc.app.source_builds import builder_for  # noqa: PLC0415  as above
-
-        return builder_for(index, settings.targets, build_context(), builds=builds, lock=request.path)
-
+    context = partial(_build_context, request, common, settings, index, reporter)
+    open_builder = partial(_open_builder, context, request, index, settings, builds=builds)
     with ExitStack() as stack:
         stack.callback(index.close)
         builder = None
@@ -140,8 +133,8 @@ def open_session(
             open_builder,
             builder,
             is_listed=listing,
-            static_metadata=lambda sdist: _source_metadata(sdist, build_context(), settings, index),
-            estimated_metadata=lambda sdist: _source_metadata(sdist, build_context(), settings, index, estimated=True),
+            static_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index),
+            estimated_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index, estimated=True),
         )
 
 
@@ -150,6 +143,22 @@ def _report(settings: Settings, reporter: Reporter) -> None:
         reporter.warn(warning)
     for note in settings.notes:
         reporter.info(note, level=1)
+
+
+def _build_context(
+    request: LockRequest, common: CommonOptions, settings: Settings, index: Index, reporter: Reporter
+) -> "BuildContext":
+    from minglibc.app.build_environment import BuildContext  # noqa: PLC0415  150 ms, and few projects build from source
+
+    return BuildContext(common, request.folder, index.credentials, settings, index.url, reporter)
+
+
+def _open_builder(
+    context: "Callable[[], BuildContext]", request: LockRequest, index: Index, settings: Settings, *, builds: bool
+) -> "SourceBuilder":
+    from minglibc.app.source_builds import builder_for  # noqa: PLC0415  as above
+
+    return builder_for(index, settings.targets, context(), builds=builds, lock=request.path)
 
 
 def _source_metadata(

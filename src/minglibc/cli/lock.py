@@ -40,6 +40,15 @@ def configure(parser: ArgumentParser) -> None:
     add_index(parser)
 
 
+# What parts of a source lock are locked.
+_SELECTIONS = {
+    "--extra": "lock only this extra, not all",
+    "--no-extra": "do not lock this extra",
+    "--group": "lock only this dependency group, not all",
+    "--no-group": "do not lock this dependency group",
+}
+
+
 def _add_source(parser: ArgumentParser) -> None:
     # No environment variable selects what is locked.
     parser.add_argument(
@@ -71,34 +80,14 @@ def _add_source(parser: ArgumentParser) -> None:
         choices=POLICIES,
         help="what to do with versions that the cap excludes: fail (same), select the closest (nearest, the default) or the newest",
     )
-    parser.add_argument(
-        "--extra",
-        variable=False,
-        action="append",
-        metavar="NAME",
-        help="with --from: lock only this extra, not all; can be repeated",
-    )
-    parser.add_argument(
-        "--no-extra",
-        variable=False,
-        action="append",
-        metavar="NAME",
-        help="with --from: do not lock this extra; can be repeated",
-    )
-    parser.add_argument(
-        "--group",
-        variable=False,
-        action="append",
-        metavar="NAME",
-        help="with --from: lock only this dependency group, not all; can be repeated",
-    )
-    parser.add_argument(
-        "--no-group",
-        variable=False,
-        action="append",
-        metavar="NAME",
-        help="with --from: do not lock this dependency group; can be repeated",
-    )
+    for option, help_text in _SELECTIONS.items():
+        parser.add_argument(
+            option,
+            variable=False,
+            action="append",
+            metavar="NAME",
+            help=f"with --from: {help_text}; can be repeated",
+        )
     parser.add_argument(
         "--accept-new-hashes",
         variable=False,
