@@ -105,14 +105,15 @@ def test_group_and_extra_exclude_each_other(capsys: pytest.CaptureFixture[str]) 
 def test_options_are_not_abbreviated() -> None:
     """`--index` is not `--index-url`."""
     with pytest.raises(SystemExit):
-        parser("lock").parse_args(["--index", "https://example.invalid/"])
+        parser("lock").parse_args(["--index-ur", "https://example.invalid/"])
 
 
 @pytest.mark.parametrize(
     ("command", "options", "hint"),
     [
-        ("run", "--with rich pytest", "`minglibc add --group NAME PACKAGE`"),
-        ("sync", "--only-group dev", "`--group NAME` installs a group"),
+        ("sync", "--with rich", "`minglibc run --with PACKAGE`"),
+        ("sync", "--only-dev", "use --only-group dev"),
+        ("sync", "--index https://example.invalid/", "[[tool.minglibc.index]]"),
         ("lock", "--extra-index-url=https://example.invalid/", "[[tool.minglibc.index]]"),
         ("sync", "--unknown", "`minglibc sync --help` lists the options"),
     ],
@@ -125,9 +126,10 @@ def test_options_of_other_tools(command: str, options: str, hint: str) -> None:
 
 
 def test_equivalents_are_no_options() -> None:
-    """An option of minglibc itself is not listed as one of another tool."""
-    for command in ("lock", "sync", "run", "add"):
-        assert set(EQUIVALENTS).isdisjoint(parser(command)._option_string_actions)
+    """An option that all commands have is not listed as one of another tool."""
+    commands = ("lock", "sync", "run", "add", "export")
+    own = set.intersection(*(set(parser(command)._option_string_actions) for command in commands))
+    assert set(EQUIVALENTS).isdisjoint(own)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +166,8 @@ def test_unknown_options_before_the_command(option: str, capsys: pytest.CaptureF
         (["--version", "--json"], 0, '{"version": "'),
         (["-q"], 2, "usage: minglibc"),
         (["install"], 2, "use `minglibc sync`"),
+        (["pip", "install", "foo"], 2, "use `minglibc add NAME`"),
+        (["pip", "unknown"], 2, "use `minglibc export`"),
         (["lok"], 2, "did you mean `minglibc lock`?"),
         (["help", "lok"], 2, "did you mean `minglibc lock`?"),
         (["cache", "clean"], 2, "use `minglibc cache clear`"),

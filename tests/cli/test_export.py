@@ -133,6 +133,19 @@ def test_extras_and_groups(project: Path) -> None:
     assert "web" in refused.err
 
 
+def test_only_groups(project: Path) -> None:
+    """--only-group selects a group without the project's requirements, and needs the project to know them."""
+    ran = export(project, "--only-group", "dev", "--all-extras", "--target", "cp311-x86_64-glibc2.17")
+    assert {"tool"} == set(re.findall(r"^([a-z]+) ", ran.out, re.MULTILINE))
+    ran = minglibc("export", "--project", str(project), "--only-group", "other")
+    assert (2, "") == (ran.code, ran.out)
+    assert "hint: it has dev" in ran.err
+    (project / "pyproject.toml").unlink()
+    ran = minglibc("export", "--only-group", "dev", "--frozen", "--lock", str(project / "pylock.toml"))
+    assert 2 == ran.code
+    assert "needs the pyproject.toml" in ran.err
+
+
 def test_targets_with_the_same_marker(tmp_path: Path, index: IndexServer) -> None:
     """Targets with the same marker, such as 3.13 and 3.13t, are an error; --target selects one."""
     publish(index)

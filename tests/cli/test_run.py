@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import minglibc
+from minglibc.app import run_with
+from minglibc.app.run import started_in_overlay
 from minglibc.app.sync_options import SyncOptions
 from minglibc.install import proof
 from tests.support import child
@@ -252,3 +254,67 @@ def test_run_imports_little_if_nothing_has_changed(project: LockedProject) -> No
     assert set() == modules & slow
     # `run` needs about 90 modules, and a bare interpreter 30.
     assert len(modules) < 120
+
+
+@pytest.mark.parametrize(
+    ("values", "requirements"),
+    [
+        (["six"], ["six"]),
+        (["six, rich>=13,<14", "a"], ["six", "rich>=13,<14", "a"]),
+        (["a[x,y]==1,!=2,b"], ["a[x,y]==1,!=2", "b"]),
+    ],
+)
+def test_requirements_of_with(values: list[str], requirements: list[str]) -> None:
+    """--with takes several requirements, whose specifiers and extras may contain commas."""
+    assert requirements == run_with.listed(values)
+
+
+def test_scripts_are_started_in_the_overlay(tmp_path: Path) -> None:
+    """A Python script of the base environment is started by the interpreter of the overlay; other programs are not."""
+    base, overlay = tmp_path / "base", tmp_path / "overlay"
+    for prefix in (base, overlay):
+        (prefix / "bin").mkdir(parents=True)
+    (base / "bin" / "tool").write_text(f"#!{base}/bin/python\n")
+    (base / "bin" / "shell").write_text("#!/bin/sh\n")
+    (overlay / "bin" / "own").write_text("")
+    (base / "bin" / "own").write_text("#!python\n")
+    for name in ("shell", "own", "ls", "./tool"):
+        assert [name, "-x"] == started_in_overlay([name, "-x"], str(overlay), str(base))
+    expected = [f"{overlay}/bin/python", f"{base}/bin/tool", "-x"]
+    assert expected == started_in_overlay(["tool", "-x"], str(overlay), str(base))
+
+
+@pytest.mark.slow
+def test_run_with_more_packages(project: LockedProject, index: IndexServer) -> None:
+    """--with installs packages under the same cap beside the environment, which it leaves unchanged, and prefers locked versions."""
+    index.add(build_wheel("plugin", "1.0", requires=["a"]))
+    index.add(build_wheel("plugin", "2.0", tag="cp39-abi3-manylinux_2_34_x86_64"))
+    imported = "import a, plugin, sys; from importlib.metadata import version; print(version('plugin'), version('a'))"
+    lock = (project.folder / "pylock.toml").read_bytes()
+    for added in (" + plugin==1.0", ""):
+        ran = run(project, "--with", "plugin", "python", "-c", imported)
+        assert (0, "1.0 1.0\n") == (ran.returncode, ran.stdout), ran.stderr
+        assert added in ran.stderr
+        assert bool(ran.stderr) == bool(added)
+    assert {"a": "1.0"} == installed(project.venv)
+    assert lock == (project.folder / "pylock.toml").read_bytes()
+    # It may conflict with the environment.
+    ran = run(project, "--with", "a==2.0", *PRINT_VERSION)
+    assert "2.0\n" == ran.stdout
+    # A script of the environment imports the added packages.
+    ran = run(project, "--with", "plugin", "a")
+    assert (7, "a\n") == (ran.returncode, ran.stdout)
+    ran = run(project, "--with", "missing", "true")
+    assert 1 == ran.returncode
+    assert "missing" in ran.stderr
+    ran = run(project, "--with", "plugin", "--offline", "python", "-c", imported)
+    assert "1.0 1.0\n" == ran.stdout
+
+
+def test_a_file_that_is_not_executable(project: LockedProject, tmp_path: Path) -> None:
+    """The hint of a file without permission names a command that runs it."""
+    (tmp_path / "plain").write_text("print('plain')\n")
+    ran = run(project, str(tmp_path / "plain"))
+    assert 126 == ran.returncode
+    assert f"minglibc run python {tmp_path}/plain" in ran.stderr
+    assert "plain\n" == run(project, "python", str(tmp_path / "plain")).stdout

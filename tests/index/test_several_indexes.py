@@ -169,6 +169,30 @@ def test_index_url_is_another_door_to_the_default(lock: Lock, tmp_path: Path, pu
 # The cache of each index
 
 
+@pytest.mark.parametrize("name", ["", "other="])
+def test_index_of_the_command_line(
+    lock: Lock, tmp_path: Path, private: IndexServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """--index precedes the configured indexes, for one run; its name selects its credentials, which are not locked."""
+    with IndexServer() as other:
+        other.add(build_wheel("corp", "3.0"))
+        other.credentials = "me", SECRET
+        address = other.url.replace("://", "://me:" if not name else "://")
+        if name:
+            monkeypatch.setenv(variable("other", "USERNAME"), "me")
+            monkeypatch.setenv(variable("other", "PASSWORD"), SECRET)
+        else:
+            address = address.replace("me:", f"me:{SECRET}@")
+        ran = lock("--index", f"{name}{address}")
+        assert DONE == ran.code, ran.err
+        assert other.url == _homes(tmp_path)["corp"]
+        assert SECRET not in (tmp_path / "pylock.toml").read_text()
+    assert 2 == lock("--index", "./wheels", "--upgrade").code
+    # A stale lock is not updated from other indexes than those it was made from.
+    ran = lock("--upgrade")
+    assert "corp 3.0 → 1.0" in ran.err
+
+
 def test_each_index_has_its_own_cache(lock: Lock, tmp_path: Path, public: IndexServer, private: IndexServer) -> None:
     """Locked again within max-age, nothing is asked; and a page of one index never stands in for another's."""
     assert DONE == lock().code

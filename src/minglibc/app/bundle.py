@@ -57,7 +57,7 @@ def create_bundle(
     """Write the bundle to *output*, a folder or X.tar.gz (default: bundle-TARGET); raises MinglibcError."""
     project = read_locked_project(common, options)
     target = _only_target(project.lock, options.target)
-    selected = select(project.lock, target, options)
+    selected = select(project, target, options)
     files = [download_of(file, project.folder) for _, file in selected if isinstance(file, PackageWheel)]
     pip = _locked_pip(selected, project.folder) or _newest_pip(project, target, common, reporter)
     check_pip(pip.filename, target)

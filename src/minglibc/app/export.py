@@ -54,4 +54,4 @@ def _sbom(project: LockedProject, targets: Sequence[Target], options: SelectionO
 
 
 def _selections(project: LockedProject, targets: Sequence[Target], options: SelectionOptions) -> "Selections":
-    return {target: select(project.lock, target, options) for target in targets}
+    return {target: select(project, target, options) for target in targets}

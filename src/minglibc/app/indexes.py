@@ -1,5 +1,6 @@
 """The indexes of a project or a lock: their order, their addresses and their credentials."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,10 @@ def open_index(
         common.index_url or default or fallback,
         store,
         speculation,
-        before=[urls[index.name] for index in named if not index.default and not index.explicit],
+        before=[
+            *(_added_url(text, credentials) for text in common.indexes),
+            *(urls[index.name] for index in named if not index.default and not index.explicit),
+        ],
         pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
         flat=[urls[index.name] for index in named if index.format == "flat"],
         root=folder,
@@ -48,6 +52,23 @@ def open_index(
         refresh=common.refresh,
         on_fetch=on_fetch,
     )
+
+
+def _added_url(text: str, credentials: Credentials) -> str:
+    """The URL of an index of ``CommonOptions.indexes`` without its user and password, which are added to *credentials*."""
+    name, url = added_index(text)
+    return credentials.take(url, name=name)
+
+
+def added_index(text: str) -> tuple[str, str]:
+    """The name, which may be empty, and the URL in NAME=URL or URL; raises SettingsError."""
+    match = re.fullmatch(r"(?:([A-Za-z0-9][A-Za-z0-9._-]*)=)?(https?://.+)", text, re.IGNORECASE)
+    if match is None:
+        raise SettingsError(
+            "--index must be a URL that begins with https:// or http://, or NAME=URL",
+            hint='a folder of wheels is an index with format = "flat" in [[tool.minglibc.index]]',
+        )
+    return match[1] or "", match[2]
 
 
 def _index_url(index: NamedIndex, credentials: Credentials, folder: str) -> str:

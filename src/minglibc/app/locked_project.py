@@ -89,8 +89,15 @@ def _is_fresh(lock: Lock, pyproject: str) -> bool:
     return is_current(lock.inputs, pyproject, overrides.given)
 
 
-def select(lock: Lock, target: Target, options: SelectionOptions) -> "Selection":
+def select(project: LockedProject, target: Target, options: SelectionOptions) -> "Selection":
     """The packages and files of *target* with the extras and groups of *options*."""
+    lock = project.lock
+    if options.only_groups:
+        from minglibc.app.only_groups import select_only  # noqa: PLC0415  50 ms, and rarely used
+
+        groups = [name for name in _locked_names(options.only_groups, lock) if name not in options.excluded_groups]
+        _check_known("dependency group", groups, lock.pylock.dependency_groups or ())
+        return select_only(groups, lock, target, project.pyproject, folder=project.folder)
     known = {str(name) for name in lock.pylock.extras or ()}
     extras = known if options.all_extras else {normalize_name(name) for name in options.extras}
     _check_known("extra", extras, known)
@@ -102,17 +109,17 @@ def select(lock: Lock, target: Target, options: SelectionOptions) -> "Selection"
 
 def _groups(lock: Lock, options: SelectionOptions) -> list[str]:
     known = lock.pylock.dependency_groups or ()
-    included, excluded = (
-        [_as_locked(name, known) for name in names] for names in (options.groups, options.excluded_groups)
-    )
+    included, excluded = (_locked_names(names, lock) for names in (options.groups, options.excluded_groups))
     _check_known("dependency group", [*included, *excluded], known)
     defaults = (lock.pylock.default_groups or ()) if options.default_groups else ()
     names = dict.fromkeys([*defaults, *(known if options.all_groups else ()), *included])
     return [name for name in names if name not in excluded]
 
 
-def _as_locked(group: str, known: Iterable[str]) -> str:
-    return next((name for name in known if normalize_name(name) == normalize_name(group)), group)
+def _locked_names(groups: Iterable[str], lock: Lock) -> list[str]:
+    """*groups* as the lock spells them; unknown ones as they are."""
+    known = {normalize_name(name): name for name in lock.pylock.dependency_groups or ()}
+    return [known.get(normalize_name(group), group) for group in groups]
 
 
 def _check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -22,6 +22,8 @@ class CommonOptions(NamedTuple):
     """The index to use instead of the configured default."""
     warn: Callable[[str], None] = lambda _message: None
     """Receives a warning if the cache can't be used."""
+    indexes: tuple[str, ...] = ()
+    """Indexes to search before all others, as URL or NAME=URL."""
 
     @property
     def project_folder(self) -> str:

@@ -103,10 +103,22 @@ def _sync(common: CommonOptions, options: SyncOptions, reporter: Reporter) -> Re
     return ReadyEnvironment(outcome.prefix, outcome)
 
 
-def variables_for(prefix: str) -> dict[str, str]:
-    """The variables of a command that runs in the environment at *prefix*."""
+def started_in_overlay(command: list[str], overlay: str, base: str) -> list[str]:
+    """*command*; if it is a script of the environment at *base*, it is started by the interpreter of that at *overlay*."""
+    name = command[0]
+    path = os.path.join(base, "bin", name)
+    if os.sep in name or os.path.exists(os.path.join(overlay, "bin", name)) or not os.path.isfile(path):
+        return command
+    with open(path, "rb") as file:
+        is_script = file.read(2) == b"#!" and b"python" in file.readline()
+    return [os.path.join(overlay, "bin", "python"), path, *command[1:]] if is_script else command
+
+
+def variables_for(prefix: str, *others: str) -> dict[str, str]:
+    """The variables of a command that runs in the environment at *prefix*, with the commands of the *others*."""
     variables = dict(os.environ)
-    variables["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), os.environ.get("PATH", os.defpath)])
+    folders = [os.path.join(path, "bin") for path in (prefix, *others)]
+    variables["PATH"] = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
     if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
         variables["VIRTUAL_ENV"] = prefix
     # With the caller's PYTHONHOME the environment's interpreter would use another one's library.

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.environment_selection import EnvironmentChoice, open_environment, select_environment
-from minglibc.app.locked_project import read_locked_project
+from minglibc.app.locked_project import LockedProject, read_locked_project
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.sync_options import SyncOptions
@@ -37,13 +37,15 @@ class SyncOutcome(NamedTuple):
     """The folder that the environment was created in, if it was moved or copied since."""
 
 
-def sync_environment(common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT) -> SyncOutcome:
+def sync_environment(
+    common: CommonOptions, options: SyncOptions, reporter: Reporter = SILENT, project: LockedProject | None = None
+) -> SyncOutcome:
     """Make the environment match the lock; with *dry_run*, only find out what that would change.
 
-    Raises MinglibcError, and has changed nothing then.
+    *project* is a lock that is in no file. Raises MinglibcError, and has changed nothing then.
     """
     started = time.monotonic()
-    project = read_locked_project(common, options.selection)
+    project = project or read_locked_project(common, options.selection)
     choice = select_environment(project, options)
     locked = LockedPackages.of(project, choice.target, options)
     requires_python = {f"{package.name} {package.version}": package.requires_python for package, _ in locked.packages}

@@ -26,6 +26,8 @@ class SelectionOptions(NamedTuple):
     default_groups: bool = True
     frozen: bool = False
     """Whether to use the lock even if its source has changed since."""
+    only_groups: tuple[str, ...] = ()
+    """Groups to select without the project's own requirements; the other groups and extras are ignored then."""
 
 
 _DEFAULT_SELECTION = SelectionOptions()
@@ -55,6 +57,6 @@ class SyncOptions(NamedTuple):
     def key(self) -> str:
         """The options that decide what an environment contains, as the proof of a sync records them."""
         part = self.selection
-        names = (part.target or "", sorted(part.extras), sorted(part.groups), sorted(part.excluded_groups))
+        lists = (part.extras, part.groups, part.excluded_groups, part.only_groups)
         flags = (part.all_extras, part.all_groups, part.default_groups, self.inexact, self.install_project)
-        return repr((*names, *flags))
+        return repr((part.target or "", *map(sorted, lists), *flags))

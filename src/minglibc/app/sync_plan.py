@@ -35,7 +35,7 @@ class LockedPackages(NamedTuple):
     @classmethod
     def of(cls, project: LockedProject, target: Target, options: SyncOptions) -> "LockedPackages":
         """The packages that the options select."""
-        return cls(project, target, select(project.lock, target, options.selection))
+        return cls(project, target, select(project, target, options.selection))
 
 
 class SyncPlan(NamedTuple):

@@ -17,6 +17,8 @@ from minglibc.model.targets import GlibcVersion, Target
 def warn_of_interpreter(choice: EnvironmentChoice, common: CommonOptions, reporter: Reporter) -> None:
     """Warn if the interpreter itself needs a newer glibc than the cap."""
     cap = choice.target.cap
+    if os.path.realpath(choice.prefix).startswith(os.path.realpath(common.cache_folder) + os.sep):
+        return  # no older machine shares the cache
     needs = _glibc_of(choice.interpreter.executable, common) if isinstance(cap, GlibcVersion) else None
     if needs and isinstance(cap, GlibcVersion) and needs > cap:
         reporter.warn(

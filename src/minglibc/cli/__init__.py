@@ -36,7 +36,26 @@ _OTHER_NAMES = {
     "list": "tree",
     "freeze": "export",
     "pip": "export",
+    "pip install": "add NAME",
+    "pip sync": "sync",
+    "pip list": "tree",
+    "pip tree": "tree",
+    "pip freeze": "export",
+    "pip compile": "lock -r FILE",
+    "pip uninstall": "remove NAME",
+    "pip check": "check",
+    "pip download": "bundle",
+    "pip show": "why NAME",
+    "show": "why NAME",
+    "info": "why NAME",
     "venv": "sync",
+    "shell": "run bash",
+    "exec": "run COMMAND",
+    "x": "run --with PACKAGE COMMAND",
+    "tool": "run --with PACKAGE COMMAND",
+    "tool run": "run --with PACKAGE COMMAND",
+    "python": "run python",
+    "new": "init",
     "version": "--version",
     "uninstall": "remove",
     "clean": "cache clear",
@@ -176,7 +195,7 @@ def _help(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         return _run_command(arguments[0], ["--help"])
     if arguments:
-        raise _unknown_command(arguments[0])
+        raise _unknown_command(arguments)
     _print_help()
     return 0
 
@@ -195,7 +214,7 @@ def _print_version(arguments: list[str]) -> int:
 
 def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
-        raise _unknown_command(name)
+        raise _unknown_command([name, *arguments])
     # Not needed by an unchanged lock.
     from minglibc.cli import output  # noqa: PLC0415
     from minglibc.cli.args import ArgumentParser, add_common  # noqa: PLC0415
@@ -225,11 +244,14 @@ def _run_safely(command: "Callable[[], int]") -> int:
         location.remove_temporary()
 
 
-def _unknown_command(name: str) -> SettingsError:
+def _unknown_command(arguments: list[str]) -> SettingsError:
+    """The error for the first of *arguments*, which may be followed by a command of that command."""
     from difflib import get_close_matches  # noqa: PLC0415  imports re and collections, for an error
 
-    if name in _OTHER_NAMES:
-        return SettingsError(f"unknown command {name!r}", hint=f"use `minglibc {_OTHER_NAMES[name]}`")
+    name = arguments[0]
+    other = _OTHER_NAMES.get(" ".join(arguments[:2])) or _OTHER_NAMES.get(name)
+    if other:
+        return SettingsError(f"unknown command {name!r}", hint=f"use `minglibc {other}`")
     close = get_close_matches(name, COMMANDS, 1)
     hint = f"did you mean `minglibc {close[0]}`?" if close else "`minglibc --help` lists the commands"
     return SettingsError(f"unknown command {name!r}", hint=hint)

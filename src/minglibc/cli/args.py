@@ -112,6 +112,12 @@ def add_index(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--index-url", metavar="URL", help="use this index (PEP 503, 691) instead of the configured default"
     )
+    parser.add_argument(
+        "--index",
+        action="append",
+        metavar="[NAME=]URL",
+        help="search this index before the configured ones; can be repeated",
+    )
     parser.add_argument("--refresh", action="store_true", help="request pages again, even if the cached ones are fresh")
 
 
@@ -176,6 +182,7 @@ def add_lock_part(parser: ArgumentParser, locked_note: str = " (the default)") -
     dev: dict[str, Any] = {"action": "append_const", "const": "dev", "variable": False}
     add("--dev", dest="group", help="the same as --group dev", **dev)
     add("--no-dev", dest="no_group", help="the same as --no-group dev", **dev)
+    add("--only-group", action="append", metavar="NAME", help="include only this dependency group; can be repeated")
     add("--frozen", action="store_true", help="use the lock even if pyproject.toml has changed since")
     add("--locked", action="store_true", variable=False, help=f"fail if pyproject.toml has changed since{locked_note}")
 
@@ -212,6 +219,7 @@ def common_options(arguments: Namespace) -> CommonOptions:
         # Commands without the option also use the variable: to build sources, and for the credentials in it.
         getattr(arguments, "index_url", None) or os.environ.get("MINGLIBC_INDEX_URL"),
         output.Terminal.of(arguments).warn,
+        tuple(getattr(arguments, "index", None) or ()),
     )
 
 
@@ -229,6 +237,7 @@ def selection_options(arguments: Namespace) -> SelectionOptions:
         tuple(arguments.no_group or ()),
         not arguments.no_default_groups,
         arguments.frozen,
+        tuple(arguments.only_group or ()),
     )
 
 
@@ -239,7 +248,7 @@ def sync_options(arguments: Namespace) -> SyncOptions:
         arguments.python,
         arguments.inexact,
         arguments.link_mode,
-        not arguments.no_install_project,
+        not (arguments.no_install_project or arguments.only_group),
     )
 
 

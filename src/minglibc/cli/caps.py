@@ -17,7 +17,9 @@ from minglibc.model.targets import Cap, Target
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `caps`."""
-    parser.add_argument("--all", action="store_true", help="also list packages that are the same under every cap")
+    parser.add_argument(
+        "--all", variable=False, action="store_true", help="also list packages that are the same under every cap"
+    )
     parser.add_argument(
         "--distributions",
         action="store_true",

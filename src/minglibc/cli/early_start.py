@@ -11,7 +11,6 @@ from minglibc.cli.plain_options import cache_folder
 # Most indexes allow pages to be used for ten minutes.
 _MAX_AGE = 600
 _NO_REQUESTS = frozenset(("--offline", "--check", "-h", "--help"))
-_NO_REQUESTS_VARIABLES = ("MINGLIBC_OFFLINE", "MINGLIBC_CHECK")
 
 
 def start(options: list[str]) -> None:
@@ -19,7 +18,7 @@ def start(options: list[str]) -> None:
 
     A wrong guess costs processor time: a process that is not used ends with this one, and one is started when it is needed.
     """
-    if not _NO_REQUESTS.isdisjoint(options) or any(name in os.environ for name in _NO_REQUESTS_VARIABLES):
+    if not _NO_REQUESTS.isdisjoint(options) or "MINGLIBC_OFFLINE" in os.environ:
         return
     cache = cache_folder(options)
     if cache and not find_problem(cache) and ("--refresh" in options or _is_stale(cache)):

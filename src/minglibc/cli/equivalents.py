@@ -1,13 +1,13 @@
 """Options of other tools that minglibc does not have, and what to use instead."""
 
-_GROUP = "`--group NAME` installs a group with the project's own requirements"
-_INDEX_TABLE = "write the index to [[tool.minglibc.index]] in pyproject.toml, which later locks use, too"
+_INDEX_TABLE = "write the index to [[tool.minglibc.index]] in pyproject.toml, or give --index to `lock` or `add`"
+_FLAT_INDEX = 'write the folder or page to [[tool.minglibc.index]] in pyproject.toml, with format = "flat"'
 
 EQUIVALENTS = {
-    "--with": "`minglibc add --group NAME PACKAGE` locks it, and `minglibc run --group NAME` installs it",
+    "--with": "`minglibc run --with PACKAGE` runs a command with it, and `minglibc add PACKAGE` locks it",
     "--with-requirements": "`minglibc lock -r FILE` locks it, and `minglibc run --lock FILE` installs the lock",
-    "--only-group": f"{_GROUP}; a requirements file can be locked alone: `minglibc lock -r FILE`",
-    "--only-dev": f"{_GROUP}; a requirements file can be locked alone: `minglibc lock -r FILE`",
+    "--only-group": "`minglibc sync`, `run`, `export` and `bundle` have it",
+    "--only-dev": "use --only-group dev",
     "--no-dependencies": "`minglibc export` writes requirements that can be edited",
     "--reinstall": "packages that were changed are reinstalled; delete .venv to install all again",
     "--python-preference": "--python selects the interpreter",
@@ -15,8 +15,8 @@ EQUIVALENTS = {
     "--extra-index-url": _INDEX_TABLE,
     "--default-index": "use --index-url",
     "-i": "use --index-url",
-    "--find-links": f'{_INDEX_TABLE}, with format = "flat"',
-    "-f": f'{_INDEX_TABLE}, with format = "flat"',
+    "--find-links": _FLAT_INDEX,
+    "-f": _FLAT_INDEX,
     "--no-cache": "--refresh requests all pages again",
     "-n": "--refresh requests all pages again",
     "--prerelease": "set prereleases in [tool.minglibc]",

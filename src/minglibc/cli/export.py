@@ -16,7 +16,7 @@ def configure(parser: ArgumentParser) -> None:
     add("--format", choices=["requirements", "cyclonedx"], default="requirements", help="the output format")
     add("--pinned", action="store_true", help="write name==version with hashes, for an index, instead of URLs")
     # Of minglibc 0.1.0, and to be removed in 0.3.0: elsewhere, an index is an address.
-    add("--index", dest="index", variable=False, action="store_true", help=SUPPRESS)
+    add("--index", dest="old_pinned", variable=False, action="store_true", help=SUPPRESS)
     add_lock_part(parser)
     add("-o", "--output", variable=False, metavar="FILE", help="write to this file instead of stdout")
 
@@ -24,9 +24,9 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Write the lock in the chosen format."""
     terminal = Terminal.of(arguments)
-    if arguments.index:
+    if arguments.old_pinned:
         terminal.warn("--index is deprecated; use --pinned, which means the same")
-    pinned = arguments.pinned or arguments.index
+    pinned = arguments.pinned or arguments.old_pinned
     text = export_lock(common_options(arguments), selection_options(arguments), arguments.format, pinned=pinned)
     if not arguments.output:
         print(text, end="")

@@ -20,8 +20,12 @@ from minglibc.config.settings import Overrides
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `lock`."""
+    # What is checked differs from `sync --check`, so no variable requests it.
     parser.add_argument(
-        "--check", action="store_true", help="exit with 1 if the lock is stale; uses no network and writes nothing"
+        "--check",
+        variable=False,
+        action="store_true",
+        help="exit with 1 if the lock is stale; uses no network and writes nothing",
     )
     parser.add_argument("-U", "--upgrade", action="store_true", help="ignore locked versions and select the newest")
     parser.add_argument(

@@ -25,7 +25,7 @@ _FAILURES: Mapping[str, Callable[[ReleaseStatus], bool]] = {
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `outdated`."""
-    parser.add_argument("--all", action="store_true", help="also list packages that are up to date")
+    parser.add_argument("--all", variable=False, action="store_true", help="also list packages that are up to date")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--fail-on",

@@ -6,7 +6,14 @@ import sys
 from argparse import Namespace
 from typing import NoReturn
 
-from minglibc.app.run import ReadyEnvironment, has_script_block, prepare_environment, prepare_script, variables_for
+from minglibc.app.run import (
+    ReadyEnvironment,
+    has_script_block,
+    prepare_environment,
+    prepare_script,
+    started_in_overlay,
+    variables_for,
+)
 from minglibc.cache import location
 from minglibc.cli.args import ArgumentParser, add_selection, common_options, sync_options
 from minglibc.cli.output import Terminal
@@ -21,6 +28,14 @@ def configure(parser: ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--exact", action="store_true", help="remove packages that are not in the lock")
     parser.add_argument("--no-sync", action="store_true", help="run in the environment as it is")
+    parser.add_argument(
+        "--with",
+        dest="with_packages",
+        variable=False,
+        action="append",
+        metavar="PACKAGE",
+        help="run with this requirement, which is not locked, on top of the environment; can be repeated",
+    )
     # All arguments after the script's name are its own; no environment variable names a script.
     parser.add_argument(
         "--script",
@@ -58,6 +73,11 @@ def run(arguments: Namespace) -> NoReturn:
     # A script's own environment is always exact.
     inexact = not arguments.exact and not script
     common, options = common_options(arguments), sync_options(arguments)._replace(inexact=inexact)
+    if script and arguments.with_packages:
+        raise SettingsError(
+            "--with can't be combined with a script that has inline metadata",
+            hint="add the requirement to its script block",
+        )
     if script and arguments.no_sync:
         raise SettingsError("--no-sync can't be combined with a script, whose environment is in the cache")
     with Terminal.of(arguments) as terminal:
@@ -71,8 +91,16 @@ def run(arguments: Namespace) -> NoReturn:
                 common,
                 terminal,
             )
-    _print_outcome(ready, terminal)
-    _replace_process(command, ready.prefix)
+        _print_outcome(ready, terminal)
+        prefixes = [ready.prefix]
+        if arguments.with_packages:
+            from minglibc.app.run_with import prepare_overlay  # noqa: PLC0415  150 ms, and rarely used
+
+            overlay = prepare_overlay(arguments.with_packages, ready.prefix, common, options, terminal)
+            _print_outcome(overlay, terminal)
+            prefixes.insert(0, overlay.prefix)
+            command = started_in_overlay(command, *prefixes)
+    _replace_process(command, prefixes)
 
 
 def _is_python_file(path: str) -> bool:
@@ -86,20 +114,21 @@ def _print_outcome(ready: ReadyEnvironment, terminal: Terminal) -> None:
         print_outcome(ready.outcome, terminal)
 
 
-def _replace_process(command: list[str], prefix: str) -> NoReturn:
+def _replace_process(command: list[str], prefixes: list[str]) -> NoReturn:
     location.remove_temporary()
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(command[0], command, variables_for(prefix))  # noqa: S606  the purpose of `run`
+        os.execvpe(command[0], command, variables_for(*prefixes))  # noqa: S606  the purpose of `run`
     except FileNotFoundError:
         if command[0].endswith(".py"):
             raise _error(
                 f"there is no file {command[0]}", _EXIT_NOT_FOUND, hint="give the path of a Python file"
             ) from None
-        raise _error(f"command not found in {prefix} or on PATH: {command[0]}", _EXIT_NOT_FOUND) from None
+        raise _error(f"command not found in {prefixes[-1]} or on PATH: {command[0]}", _EXIT_NOT_FOUND) from None
     except OSError as error:
-        raise _error(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE) from error
+        hint = f"`minglibc run python {command[0]}` runs a Python file" if isinstance(error, PermissionError) else ""
+        raise _error(f"can't run {command[0]}: {error.strerror}", _EXIT_NOT_EXECUTABLE, hint=hint) from error
 
 
 def _error(

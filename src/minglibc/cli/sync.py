@@ -30,7 +30,13 @@ def configure(parser: ArgumentParser) -> None:
         help="lock the newest release of NAME first; can be repeated",
     )
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
-    add("--check", action="store_true", help="exit with 1 if the environment does not match the lock; changes nothing")
+    # As for `lock --check`.
+    add(
+        "--check",
+        variable=False,
+        action="store_true",
+        help="exit with 1 if the environment does not match the lock; changes nothing",
+    )
     add("--json", action="store_true", help="print the result as JSON to stdout")
     add("--compile-bytecode", action="store_true", help="compile installed files for a faster first import")
 

@@ -49,6 +49,10 @@ class Graph(NamedTuple):
                 reached |= self._reached([node])
         return sorted(roots)
 
+    def reached(self, names: Container[str]) -> set[str]:
+        """The names of all releases of *names*, and of those that they depend on."""
+        return {node.name for node in self._reached(node for node in self.edges if node.name in names)}
+
     def _reached(self, nodes: Iterable[Node]) -> set[Node]:
         waiting = list(nodes)
         reached = set(waiting)
