@@ -19,9 +19,9 @@ from minglibc.app import bundle as use_case
 from minglibc.bundle import contents as contents_module
 from minglibc.bundle.contents import SUMS, check_pip
 from minglibc.errors import EnvironmentProblem
-from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
+from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.support import oldglibc
 from tests.support.commands import Ran, minglibc
 from tests.support.index import IndexServer

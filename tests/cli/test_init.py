@@ -242,13 +242,14 @@ default = true
         "resolution": "lowest-direct",
         "default-groups": ["dev"],
         "index-url": "https://example.invalid/simple",
+        "index": [{"name": "uv-index-1", "url": "https://other.example.invalid/simple"}],
     } == {key: value for key, value in table.items() if key != "python"}
     settings = parser.parse((tmp_path / "pyproject.toml").read_text())
     assert (GlibcVersion(2, 27), ("dev",)) == (settings.targets[0].cap, settings.default_groups)
     errors = capsys.readouterr().err
     assert "Imported tool.uv.minimum-libc-version as glibc" in errors
     assert "Skipped tool.uv.package" in errors
-    assert "Skipped tool.uv.index[0]" in errors
+    assert "Imported tool.uv.index[0] as index" in errors
 
 
 def test_indexes_and_sources_of_uv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,9 @@ from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from minglibc.index.client import DEFAULT_INDEX_URL
 from minglibc.insight.outdated import age
 from minglibc.model.targets import GlibcVersion, platform_tags
+from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.support.explained import Project, manylinux, valid
 from tests.support.faults import Fault
 from tests.support.index import IndexServer, Misbehaviour

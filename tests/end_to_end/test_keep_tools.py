@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.index.client import DEFAULT_INDEX_URL
+from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.repository.test_docs import ROOT, blocks
 from tests.support import oldglibc
 from tests.support.oldglibc import or_skip, site_packages

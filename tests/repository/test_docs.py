@@ -22,7 +22,7 @@ from minglibc.cache import maintenance
 from minglibc.cli import COMMANDS, main
 from minglibc.cli.args import ArgumentParser, add_common
 from minglibc.config import inputs, parser, settings
-from minglibc.index.client import DEFAULT_INDEX_URL
+from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.support import child
 from tests.support.elves import elf
 from tests.support.index import IndexServer

@@ -15,7 +15,7 @@ from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import Settings
 from minglibc.errors import EnvironmentProblem, SettingsError
-from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.client import Index
 from minglibc.index.credentials import Credentials
 from minglibc.index.downloads import Wheelhouse
 from minglibc.install import interpreter as interpreters
@@ -27,6 +27,7 @@ from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility, TargetCompatibility
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 from minglibc.model.targets import Target
+from minglibc.model.urls import DEFAULT_INDEX_URL
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.explain import explain
 from minglibc.resolve.prefetch import Speculation

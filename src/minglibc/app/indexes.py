@@ -8,9 +8,9 @@ from minglibc.app.options import CommonOptions
 from minglibc.cache.pages import Store
 from minglibc.config.settings import NamedIndex, Settings
 from minglibc.errors import SettingsError
-from minglibc.index.client import DEFAULT_INDEX_URL, Index
+from minglibc.index.client import Index
 from minglibc.index.credentials import Credentials, without_credentials
-from minglibc.model.urls import display_url
+from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
 
 if TYPE_CHECKING:
     from minglibc.config.index_settings import IndexSettings
@@ -42,8 +42,9 @@ def open_index(
         speculation,
         before=[
             *(_added_url(text, credentials) for text in common.indexes),
-            *(urls[index.name] for index in named if not index.default and not index.explicit),
+            *(urls[index.name] for index in named if not (index.default or index.explicit or index.after)),
         ],
+        after=[urls[index.name] for index in named if index.after],
         pins={project: urls[name] for project, name in (settings.sources if settings else {}).items()},
         flat=[urls[index.name] for index in named if index.format == "flat"],
         root=folder,
@@ -117,11 +118,15 @@ def credentials_for(pyproject: str | None, lock: "Lock", index_url: str | None) 
 
 def _named_urls(pyproject: str) -> Iterable[tuple[str, str]]:
     """The names and URLs of the indexes in *pyproject*."""
-    from minglibc.model import toml  # noqa: PLC0415  5 ms, and only downloads need it
+    from minglibc.config.other_indexes import read_other_indexes  # noqa: PLC0415  1 ms, and only downloads need it
+    from minglibc.config.problems import Problems  # noqa: PLC0415  as above
+    from minglibc.model import toml  # noqa: PLC0415  5 ms, as above
 
     try:
-        table: Any = toml.loads(pyproject).get("tool", {}).get("minglibc", {})
+        document = toml.loads(pyproject.removeprefix("\ufeff"))
+        table: Any = document.get("tool", {}).get("minglibc", {})
         indexes = [("", table.get("index-url")), *((item["name"], item["url"]) for item in table.get("index", []))]
+        indexes += [(index.name, index.url) for index in read_other_indexes(document, Problems("", {})).indexes]
     except (ValueError, LookupError, AttributeError, TypeError):
         return []
     return [

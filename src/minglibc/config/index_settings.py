@@ -1,7 +1,7 @@
 """The indexes of a project, and the packages that come from a certain index or path."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name
@@ -25,6 +25,25 @@ class IndexSettings(NamedTuple):
     indexes: tuple[NamedIndex, ...] = ()
     sources: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
+
+
+class KnownIndexes(NamedTuple):
+    """The indexes that a project can name, *own* ones first, and the packages that another tool pins to one of them."""
+
+    indexes: tuple[NamedIndex, ...] = ()
+    pinned: Mapping[str, str] = {}
+    own: tuple[NamedIndex, ...] = ()
+
+    def named(self, name: object) -> NamedIndex | None:
+        """The index *name*; None if there is none."""
+        key = normalize_name(str(name))
+        return next((index for index in self.indexes if normalize_name(index.name) == key), None)
+
+    def used(self, pinned: Collection[str], others: Iterable[NamedIndex]) -> tuple[NamedIndex, ...]:
+        """These and *others*, without explicit ones of other tools that no package is *pinned* to."""
+        by_name = {index.name: index for index in (*others, *self.indexes)}
+        ordered = [by_name[name] for name in dict.fromkeys(index.name for index in (*self.indexes, *others))]
+        return tuple(index for index in ordered if index in self.own or not index.explicit or index.name in pinned)
 
 
 def read_index_settings(text: str, name: str) -> IndexSettings:
@@ -72,9 +91,9 @@ def parse_indexes(problems: Problems, table: Mapping[str, Any]) -> tuple[NamedIn
     for position, item in enumerate(tables):
         where = f"tool.minglibc.index[{position}]"
         problems.check_keys(item, INDEX_KEYS, where)
-        index = _index(problems, item, where)
+        index = parse_index(problems, item, where)
         if index:
-            _check_unique(problems, index, indexes, where)
+            check_unique(problems, index, indexes, where)
             indexes.append(index)
     if any(index.default for index in indexes) and "index-url" in table and "index-url" not in problems.given:
         message = "can't be combined with an index that has default = true; keep one of them"
@@ -82,14 +101,15 @@ def parse_indexes(problems: Problems, table: Mapping[str, Any]) -> tuple[NamedIn
     return tuple(indexes)
 
 
-def _index(problems: Problems, item: Mapping[str, Any], where: str) -> NamedIndex | None:
+def parse_index(problems: Problems, item: Mapping[str, Any], where: str, *, url_key: str = "") -> NamedIndex | None:
+    """The index of the table *item*; *url_key* is the key of its URL, if it is in another place."""
     name = item.get("name")
     default, explicit = (problems.flag(item, flag, f"{where}.{flag}") for flag in ("default", "explicit"))
     index_format = problems.choice(item, "format", INDEX_FORMATS, f"{where}.format")
     if default and explicit:
         message = "has both default and explicit; the default index is used for packages that no other index has"
         problems.add(where, message)
-    url = _index_url(problems, item.get("url"), f"{where}.url", flat=index_format == "flat")
+    url = _index_url(problems, item.get("url"), url_key or f"{where}.url", flat=index_format == "flat")
     if isinstance(name, str) and is_name(name):
         return NamedIndex(name, url, default, explicit, index_format) if url else None
     problems.unexpected(f"{where}.name", name, NAME_EXPECTED)
@@ -112,7 +132,8 @@ def _is_path(url: str) -> bool:
     return bool(url) if not colon or "/" in scheme else scheme.lower() == "file" and bool(rest)
 
 
-def _check_unique(problems: Problems, index: NamedIndex, earlier: Iterable[NamedIndex], where: str) -> None:
+def check_unique(problems: Problems, index: NamedIndex, earlier: Iterable[NamedIndex], where: str) -> None:
+    """Record the name or the default of *index* that an earlier one has too."""
     for other in earlier:
         # The environment variables with an index's credentials use the normalized name.
         if normalize_name(other.name) == normalize_name(index.name):

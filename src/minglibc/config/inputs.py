@@ -72,7 +72,7 @@ def _of_script(source: LockSource, folder: str) -> str:
     table = tool.get("minglibc", {}) if isinstance(tool, dict) else {}
     tables = {"minglibc": table}
     uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
-    if isinstance(uv, dict) and (used := {key: uv[key] for key in ("sources", "index", *RULES_OF_UV) if uv.get(key)}):
+    if isinstance(uv, dict) and (used := {key: uv[key] for key in ("sources", *RULES_OF_UV) if uv.get(key)}):
         tables["uv"] = used
     return tomli_w.dumps({"project": metadata, "tool": tables})
 

@@ -13,7 +13,8 @@ UV_SETTINGS = {
     "resolution": "resolution",
 }
 # All keys of uv that a lock depends on.
-RULES_OF_UV = (*UV_SETTINGS, "dev-dependencies", "prerelease", "default-groups")
+_INDEXES_OF_UV = ("index", "index-url", "extra-index-url", "find-links", "no-index")
+RULES_OF_UV = (*UV_SETTINGS, *_INDEXES_OF_UV, "dev-dependencies", "prerelease", "default-groups")
 PRERELEASES = {"allow": True, "disallow": False}
 # What uv does without this setting, as nearly as minglibc can.
 _USUAL_PRERELEASES = ("if-necessary", "if-necessary-or-explicit", "explicit")
@@ -21,8 +22,6 @@ _USUAL_PRERELEASES = ("if-necessary", "if-necessary-or-explicit", "explicit")
 _UNREAD = {
     "conflicts": "all extras and groups are locked together, and have to agree",
     "dependency-metadata": "the metadata of the files are used",
-    "find-links": 'write the folder or page as [[tool.minglibc.index]] with format = "flat"',
-    "no-index": "packages come from the indexes in [tool.minglibc], and from PyPI by default",
     "no-binary-package": "wheels are used where there are some",
     "no-binary": "wheels are used where there are some",
 }

@@ -1,10 +1,13 @@
 """Sources of packages in the tables of uv, PDM and Poetry: a package that one of them replaces must not come from an index."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from minglibc.config import files, other_rules, poetry_project
+from minglibc.config.index_settings import KnownIndexes
+from minglibc.config.other_indexes import read_other_indexes
 from minglibc.config.problems import Problems
 from minglibc.config.settings import NamedIndex, OtherSources, PathSource
 from minglibc.model import toml
@@ -15,7 +18,11 @@ _UV_SOURCES = "tool.uv.sources"
 _CONDITIONS = {"marker", "extra", "group"}
 # Tables whose requirements only their own tool installs.
 _GROUPS = (("poetry", "group"), ("poetry", "dev-dependencies"))
-_INDEXES = (("uv", "index-url"), ("uv", "extra-index-url"), ("pdm", "source"), ("poetry", "source"))
+
+
+_Part = tuple[str, str]
+"""The project itself, or `extra` or `group` and its name."""
+_PROJECT: _Part = ("", "")
 
 
 class Project(NamedTuple):
@@ -28,20 +35,34 @@ class Project(NamedTuple):
         """*key* of this file, for messages."""
         return key if self.folder == "." else f"{self.folder}/{files.PYPROJECT}: {key}"
 
+    def rebased(self, index: NamedIndex) -> NamedIndex:
+        """*index* with its path relative to the lock."""
+        is_relative = index.is_local and not index.url.startswith(("/", "file:"))
+        return index._replace(url=os.path.normpath(os.path.join(self.folder, index.url))) if is_relative else index
+
 
 class SourceReader:
     """Reads the sources of a project, of its workspace's members and of its path dependencies."""
 
     def __init__(
-        self, problems: Problems, targets: Iterable[Target], members: Mapping[str, str], root: str | None
+        self,
+        problems: Problems,
+        targets: Iterable[Target],
+        members: Mapping[str, str],
+        root: str | None,
+        known_indexes: KnownIndexes,
     ) -> None:
-        """*members* are the folders of the workspace's members by name; without *root*, path dependencies are not read."""
+        """*members* are the folders of the workspace's members by name; without *root*, path dependencies are not read.
+
+        Sources name the *known_indexes* of the project, and those of the file that they are in.
+        """
         self._problems = problems
         self._environments = [Environment(target.environment) for target in targets]
         self._members = members
         self._root = root
         self._paths: dict[str, PathSource] = {}
         self._pinned: dict[str, str] = {}
+        self._known_indexes = known_indexes
         self._indexes: dict[str, NamedIndex] = {}
         self._urls: dict[str, list[tuple[str, str]]] = {}
 
@@ -73,7 +94,7 @@ class SourceReader:
 
     def _add(self, project: Project, name: str, key: str, value: object) -> None:
         try:
-            selected = self._applicable(value)
+            selected = self._applicable(value, _requiring(project.document, name))
             sources = [source for source, _ in selected if source is not None]
         except ValueError as error:
             self._problems.add(project.key(key), f"{error}; {_advice(name, value)}")
@@ -95,30 +116,28 @@ class SourceReader:
                 project.key(key), f"is {_kind(sources[0])}, which minglibc does not read; {_advice(name, sources[0])}"
             )
 
-    def _applicable(self, value: object) -> list[tuple[Mapping[str, Any] | None, str]]:
+    def _applicable(self, value: object, parts: Collection[_Part]) -> list[tuple[Mapping[str, Any] | None, str]]:
         """The sources of the targets without their conditions (None for the default index), each with a marker of its targets.
 
-        Raises ValueError.
+        *parts* of the project require the package. Raises ValueError.
         """
         values = value if isinstance(value, list) else [value]
         entries = [entry for entry in values if isinstance(entry, dict)]
         if len(entries) < len(values):
             raise ValueError("is not a table of a source")
-        if any({"extra", "group"} & entry.keys() for entry in entries):
-            raise ValueError("depends on an extra or a group, while a lock has all extras and groups")
         selected: list[tuple[Mapping[str, Any] | None, list[Environment]]] = []
         for environment in self._environments:
             try:
                 matches = [entry for entry in entries if environment.admits(str(entry.get("marker", "")))]
             except InvalidRequirement as error:
                 raise ValueError(f"has an invalid marker: {error}") from error
-            source = {key: item for key, item in matches[0].items() if key not in _CONDITIONS} if matches else None
+            source = _source_for(matches, parts)
             for other, environments in selected:
-                if (source or None) == other:
+                if source == other:
                     environments.append(environment)
                     break
             else:
-                selected.append((source or None, [environment]))
+                selected.append((source, [environment]))
         if len(selected) == 1:
             return [(selected[0][0], "")]
         return [(source, disjunction([*map(_marker_for, environments)])) for source, environments in selected]
@@ -151,19 +170,16 @@ class SourceReader:
 
     def _add_index(self, project: Project, name: str, source: Mapping[str, Any]) -> bool:
         """Pin a package to an index of uv; false if minglibc can't use the index."""
-        tables = _list(_table(project.document, "tool", "uv"), "index")
-        url_of_poetry = poetry_project.index_url(project.document, source["index"])
-        tables = [*tables, {"name": source["index"], "url": url_of_poetry}]
-        for table in tables:
-            url = table.get("url") if isinstance(table, dict) and table.get("name") == source["index"] else None
-            if not isinstance(url, str) or not url.startswith(("https://", "http://")) or "@" in url or "?" in url:
-                continue
-            if table.get("format", "simple") in {"simple", "flat"}:
-                index = NamedIndex(str(source["index"]), url, explicit=True, format=table.get("format", "simple"))
-                if self._indexes.setdefault(index.name, index) == index:
-                    self._pinned[name] = index.name
-                    return True
-        return False
+        known = self._known_indexes
+        if project.folder != ".":
+            # Mistakes in it are those of another project; an index that can't be read is refused.
+            own = read_other_indexes(project.document, Problems("", {}), only_named=True)
+            known = KnownIndexes((*map(project.rebased, own.indexes), *known.indexes))
+        index = known.named(source["index"])
+        if index is None or self._indexes.setdefault(index.name, index).url != index.url:
+            return False
+        self._pinned[name] = index.name
+        return True
 
 
 def sources_of_other_tools(document: Mapping[str, Any]) -> dict[str, tuple[str, object]]:
@@ -188,36 +204,59 @@ def _marker_for(environment: Environment) -> str:
     return " and ".join(f'{name} == "{environment.variables[name]}"' for name in names)
 
 
-def unread_tables(document: Mapping[str, Any], read_indexes: Collection[str]) -> Iterator[str]:
+def unread_tables(document: Mapping[str, Any]) -> Iterator[str]:
     """A warning for each table of another tool that would change the lock and is not read."""
     for names in _GROUPS:
         if _table(document, "tool", *names[:-1]).get(names[-1]):
             yield f"tool.{'.'.join(names)} is not read; move its requirements to [dependency-groups] (PEP 735)"
-    own, uv = _table(document, "tool", "minglibc"), _table(document, "tool", "uv")
     yield from other_rules.unread(document)
-    if {"index", "index-url"} & own.keys():
-        return
-    keys = [f"tool.{'.'.join(names)}" for names in _INDEXES if _table(document, "tool", names[0]).get(names[1])]
-    if any(
-        not isinstance(table, dict) or (table.get("explicit") is not True and table.get("name") not in read_indexes)
-        for table in _list(uv, "index")
-    ):
-        keys.append("tool.uv.index")
-    for key in keys:
-        yield f"{key} is not read; write the indexes as [[tool.minglibc.index]], or packages come from PyPI"
+
+
+def _source_for(entries: Sequence[Mapping[str, Any]], parts: Collection[_Part]) -> Mapping[str, Any] | None:
+    """The first of *entries* for each of the *parts*, without its conditions; raises ValueError where they differ."""
+    sources: dict[_Part, Mapping[str, Any] | None] = {}
+    for kind, part in parts or [_PROJECT]:
+        conditions = [(entry, {key: entry[key] for key in ("extra", "group") if key in entry}) for entry in entries]
+        entry = next(
+            (e for e, c in conditions if all((k, normalize_name(str(v))) == (kind, part) for k, v in c.items())), {}
+        )
+        sources[kind, part] = {key: item for key, item in entry.items() if key not in _CONDITIONS} or None
+    first, *others = sources.values()
+    if any(other != first for other in others):
+        listed = ", ".join(
+            f"{_described(source)} for {f'the {kind} {part}' if kind else 'the project'}"
+            for (kind, part), source in sources.items()
+        )
+        raise ValueError(f"is {listed}, while a lock has one version from one source")
+    return first
+
+
+def _described(source: Mapping[str, Any] | None) -> str:
+    return " ".join(f"{key} {value!r}" for key, value in source.items()) if source else "the default index"
+
+
+def _requiring(document: Mapping[str, Any], name: str) -> list[_Part]:
+    """The project, its extras and its groups, as far as they require *name* themselves."""
+    return [part for part, names in _names_by_part(document).items() if name in names]
 
 
 def _required_names(document: Mapping[str, Any]) -> set[str]:
-    """The names in the dependencies and extras of a project; invalid requirements are reported where they are used."""
-    project = _table(poetry_project.standard(document), "project")
-    extras = _table(project, "optional-dependencies").values()
-    names = set()
-    for listed in (project.get("dependencies"), *extras):
-        for text in listed if isinstance(listed, list) else []:
-            try:
-                names.add(parse(str(text)).name)
-            except InvalidRequirement:
-                continue
+    """The names in the dependencies and extras of a project."""
+    return {name for (kind, _), names in _names_by_part(document).items() if kind != "group" for name in names}
+
+
+def _names_by_part(document: Mapping[str, Any]) -> dict[_Part, set[str]]:
+    """The names that each part of a project requires; invalid requirements are reported where they are used."""
+    standard = poetry_project.standard(document)
+    project = _table(standard, "project")
+    listed = {_PROJECT: project.get("dependencies")}
+    listed |= {("extra", normalize_name(n)): v for n, v in _table(project, "optional-dependencies").items()}
+    listed |= {("group", normalize_name(n)): v for n, v in _table(standard, "dependency-groups").items()}
+    names: dict[_Part, set[str]] = {part: set() for part in listed}
+    for part, texts in listed.items():
+        for text in texts if isinstance(texts, list) else []:
+            with suppress(InvalidRequirement):
+                names[part].add(parse(str(text)).name)
     return names
 
 
@@ -226,11 +265,6 @@ def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
-
-
-def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
-    value = parent.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _kind(value: object) -> str:
@@ -247,7 +281,8 @@ def _kind(value: object) -> str:
 
 
 def _advice(name: str, value: object) -> str:
-    table = value if isinstance(value, dict) else {}
+    entries = value if isinstance(value, list) else [value]
+    table = next((entry for entry in entries if isinstance(entry, dict)), {})
     if "workspace" in table or "path" in table:
         path = table.get("path", f"packages/{name}")
         return f'write {name} = {{ path = "{path}" }} under [tool.minglibc.sources], with the path of its folder'
@@ -258,4 +293,5 @@ def _advice(name: str, value: object) -> str:
         )
     if "url" in table:
         return f'require "{name} @ {table["url"]}"'
-    return f'write {name} = {{ index = "…" }} under [tool.minglibc.sources], and that index as [[tool.minglibc.index]]'
+    source = f'write {name} = {{ index = "{table.get("index", "…")}" }} under [tool.minglibc.sources]'
+    return source if len(entries) > 1 else f"{source}, and that index as [[tool.minglibc.index]]"

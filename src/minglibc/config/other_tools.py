@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from minglibc.config import parser, settings
+from minglibc.config.other_indexes import unnamed
 from minglibc.config.other_rules import PRERELEASES, UV_SETTINGS, pdm_override
 from minglibc.errors import SettingsError
 from minglibc.model.targets import LIBCS
@@ -86,6 +87,8 @@ def _from_uv(table: object, document: Mapping[str, Any]) -> Iterator[Imported | 
             )
         elif key == "index":
             yield from _uv_indexes(value)
+        elif key in ("extra-index-url", "find-links"):
+            yield from _uv_addresses(key, value)
         elif key != "sources":
             yield Skipped(source, _NO_EQUIVALENT)
     # After the indexes, whatever their order in the file: a source needs its index.
@@ -107,14 +110,19 @@ def _uv_indexes(value: object) -> Iterator[Imported | Skipped]:
         source = f"tool.uv.index[{position}]"
         if not isinstance(index, dict):
             yield Skipped(source, "it is not a table")
-        elif "name" in index:
-            yield Imported(source, "index", [{key: index[key] for key in settings.INDEX_KEYS if key in index}])
-            for key in index.keys() - settings.INDEX_KEYS:
-                yield Skipped(f"{source}.{key}", _NO_EQUIVALENT)
-        elif index.get("default") is True:
+        elif "name" not in index and index.get("default") is True:
             yield Imported(source, "index-url", index.get("url"))
         else:
-            yield Skipped(source, "it has no name, which [[tool.minglibc.index]] requires")
+            table = {"name": unnamed("index", position), **index}
+            yield Imported(source, "index", [{key: table[key] for key in settings.INDEX_KEYS if key in table}])
+            for key in index.keys() - settings.INDEX_KEYS:
+                yield Skipped(f"{source}.{key}", _NO_EQUIVALENT)
+
+
+def _uv_addresses(key: str, value: object) -> Iterator[Imported | Skipped]:
+    flat = {"format": "flat"} if key == "find-links" else {}
+    for position, url in enumerate(value if isinstance(value, list) else [value]):
+        yield Imported(f"tool.uv.{key}[{position}]", "index", [{"name": unnamed(key, position), "url": url, **flat}])
 
 
 def _uv_sources(value: object) -> Iterator[Imported | Skipped]:
@@ -139,15 +147,14 @@ def _from_pdm(table: object) -> Iterator[Imported | Skipped]:
 
 
 def _pdm_sources(value: object) -> Iterator[Imported | Skipped]:
-    for position, index in enumerate(value if isinstance(value, list) else []):
-        source = f"tool.pdm.source[{position}]"
-        # PDM uses the source of this name instead of PyPI.
-        if isinstance(index, dict) and index.get("name") == "pypi" and index.get("type", "index") == "index":
-            yield Imported(source, "index-url", index.get("url"))
-        else:
-            yield Skipped(
-                source, 'only the source named "pypi" has an equivalent: PDM merges the versions of the others'
-            )
+    tables = value if isinstance(value, list) else []
+    # PDM uses the source of this name instead of PyPI.
+    is_simple = all(isinstance(table, dict) and table.keys() <= {"name", "url"} for table in tables)
+    if is_simple and [table.get("name") for table in tables] == ["pypi"]:
+        yield Imported("tool.pdm.source[0]", "index-url", tables[0].get("url"))
+    else:
+        # If [tool.minglibc] had one of them, `lock` would not use the others.
+        yield from (Skipped(f"tool.pdm.source[{position}]", "`lock` reads it") for position in range(len(tables)))
 
 
 def _pdm_resolution(table: dict[str, Any]) -> Iterator[Imported | Skipped]:

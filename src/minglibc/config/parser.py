@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from minglibc.config import workspace
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
-from minglibc.config.index_settings import parse_index_url, parse_indexes, parse_sources
+from minglibc.config.index_settings import KnownIndexes, parse_index_url, parse_indexes, parse_sources
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
 from minglibc.config.settings import (
     FILE_CONFLICTS,
@@ -15,6 +15,7 @@ from minglibc.config.settings import (
     KEYS,
     RESOLUTIONS,
     TOOLCHAINS,
+    NamedIndex,
     OtherSources,
     Overrides,
     PathSource,
@@ -91,8 +92,9 @@ def parse_document(
     )
     groups = graph.groups()
     indexes = parse_indexes(problems, table)
+    known_indexes = _known_indexes(original, indexes, problems)
     problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
-    sources, paths = parse_sources(problems, table, indexes)
+    sources, paths = parse_sources(problems, table, known_indexes.indexes)
     extras = graph.extras()
     lists = (graph.requirements, *extras.values(), *groups.values())
     required = {requirement.name for listed in lists for requirement in listed}
@@ -101,9 +103,10 @@ def parse_document(
     if members or _uses_other_tools(document):
         from minglibc.config.other_sources import SourceReader, unread_tables  # noqa: PLC0415  1 ms; only for their projects
 
-        reader = SourceReader(problems, targets, folders, folder)
+        reader = SourceReader(problems, targets, folders, folder, known_indexes)
         other = reader.read_all(original, members, required, {*sources, *paths})
-        problems.warnings += unread_tables(document, {index.name for index in other.indexes})
+        problems.warnings += unread_tables(document)
+    pinned = {**known_indexes.pinned, **other.pinned, **sources}
     member_paths = {member: PathSource(path, editable=True) for member, path in folders.items()}
     replaced = _Replacement(other)
     overrides = requirements.setting(table, "overrides")
@@ -120,8 +123,8 @@ def parse_document(
         constraints=requirements.constraints(table),
         overrides=overrides,
         **_plain_values(table, problems, now),
-        indexes=(*indexes, *other.indexes),
-        sources={**other.pinned, **sources},
+        indexes=known_indexes.used(pinned.values(), other.indexes),
+        sources=pinned,
         paths={**member_paths, **other.paths, **paths},
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
@@ -131,6 +134,17 @@ def parse_document(
         built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
         graft=_graft(table, problems),
     )
+
+
+def _known_indexes(document: Mapping[str, Any], own: tuple[NamedIndex, ...], problems: Problems) -> KnownIndexes:
+    """The project's *own* indexes, and those of other tools, which only their packages use if there are own ones."""
+    if not _uses_other_tools(document):
+        return KnownIndexes(own, own=own)
+    from minglibc.config.other_indexes import read_other_indexes  # noqa: PLC0415  1 ms; only for their projects
+
+    tool = document["tool"].get("minglibc")
+    has_own = isinstance(tool, dict) and not {"index", "index-url"}.isdisjoint(tool)
+    return read_other_indexes(document, problems, own, only_named=has_own)
 
 
 def _target_parser(

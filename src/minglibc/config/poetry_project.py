@@ -54,13 +54,6 @@ def sources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[dict[s
                 continue  # reported by the conversion
 
 
-def index_url(document: Mapping[str, Any], name: str) -> object:
-    """The URL of the index *name* of Poetry; None if there is none."""
-    listed = poetry_table(document).get("source")
-    tables = listed if isinstance(listed, list) else []
-    return next((table.get("url") for table in tables if isinstance(table, dict) and table.get("name") == name), None)
-
-
 def _uv_source(fields: Mapping[str, Any]) -> dict[str, Any]:
     source: dict[str, Any] = {}
     if path := fields.get("path", fields.get("file")):

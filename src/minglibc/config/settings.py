@@ -89,6 +89,8 @@ class NamedIndex(NamedTuple):
     explicit: bool = False
     # A simple index has a page for each project (PEP 503); a flat one is a single page of files, as for pip's --find-links.
     format: str = "simple"
+    # Whether it is used for what the default index does not have, as Poetry's supplemental ones.
+    after: bool = False
 
     @property
     def is_local(self) -> bool:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from minglibc.index.network import Network
     from minglibc.resolve.prefetch import Speculation
 
-DEFAULT_INDEX_URL = "https://pypi.org/simple/"
-# Where its files are.
+# Where the files of the default index are.
 DEFAULT_FILE_HOST = "https://files.pythonhosted.org"
 # The number of lookups after which results of the network are received.
 _RECEIVE_INTERVAL = 32
@@ -50,7 +49,7 @@ class _CachedPage:
 class Index:
     """The WheelIndex of one or several simple indexes (PEP 503, 691): each project comes from one of them alone.
 
-    That is the one that *pins* names for it, else the first that has it: those of *before* in order, then *url*.
+    That is the one that *pins* names for it, else the first that has it: those of *before* in order, then *url*, then those of *after*.
     Those of *flat* are single pages with the files of all projects, and may be on this machine below *root*.
     """
 
@@ -61,6 +60,7 @@ class Index:
         speculation: "Callable[[], Speculation]",
         *,
         before: Sequence[str] = (),
+        after: Sequence[str] = (),
         pins: Mapping[str, str] = {},
         flat: Sequence[str] = (),
         root: str = "",
@@ -76,7 +76,7 @@ class Index:
         self.url = self._base_url(url)
         # The index of each project.
         self.homes: dict[str, str] = {}
-        self._indexes = (*map(self._base_url, before), self.url)
+        self._indexes = (*map(self._base_url, before), self.url, *map(self._base_url, after))
         self._pins = {name: (self._base_url(pin),) for name, pin in pins.items()}
         self.fetched = 0
         self._store = store

@@ -142,10 +142,10 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
         relevant["project"] = {"classifiers": pythons}
     if isinstance(tool, dict):
         tables = {key: _lock_settings(value) for key, value in tool.items() if key == "minglibc"}
-        # uv's indexes are only read for its sources, and the tables of build backends for dynamic dependencies.
+        # The tables of build backends are only read for dynamic dependencies.
         read = {
             "uv": ["sources", "workspace"],
-            "pdm": ["dev-dependencies", "resolution"],
+            "pdm": ["dev-dependencies", "resolution", "source"],
             **({"setuptools": ["dynamic"], "hatch": ["metadata"]} if left else {}),
         }
         uv = tool.get("uv")
@@ -153,8 +153,6 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
             from minglibc.config.other_rules import RULES_OF_UV  # noqa: PLC0415  1 ms; only for projects of uv
 
             read["uv"] += RULES_OF_UV
-            if uv.get("sources"):
-                read["uv"].append("index")
         # What a project of Poetry requires, in Poetry's own tables.
         read["poetry"] = ["name", "dependencies", "group", "dev-dependencies", "extras", "source"]
         for name, keys in read.items():

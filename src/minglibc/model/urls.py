@@ -1,9 +1,10 @@
-"""URLs in messages: this is the only way in which they are printed."""
+"""The URL of the default index, and URLs in messages: this is the only way in which they are printed."""
 
 import re
 
 from minglibc.model.artifacts import printable
 
+DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 HIDDEN = "****"
 # Compiled on first use: few hosts are addresses, and few messages contain a URL.
 _BRACKETS = r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"

@@ -11,14 +11,14 @@ import msgspec
 
 from minglibc.cache.pages import Store
 from minglibc.errors import CacheDamaged, IndexAnswerError, IndexUnreachable, MinglibcError
-from minglibc.index.client import DEFAULT_FILE_HOST, DEFAULT_INDEX_URL, Index
+from minglibc.index.client import DEFAULT_FILE_HOST, Index
 from minglibc.index.connection import Connection, Request
 from minglibc.index.credentials import origin_of
 from minglibc.index.fetcher import Fetcher, no_format
 from minglibc.index.html_page import FlatPage, read_flat_page
 from minglibc.index.page_file import content_type
 from minglibc.index.response import ACCEPT, MIB, Response, decompressed, max_age
-from minglibc.model.urls import display_url
+from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
 from minglibc.serve.page import UpstreamPage, page_of_files, read_upstream
 
 # A list of projects that is larger is not passed on: no installer requests it.
