@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks import builds, hard, locks, parts, projects, syncs, tools
+from tests.benchmarks import builds, hard, locks, parts, projects, public_locks, syncs, tools
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
 from tests.benchmarks.synthetic import ARCHITECTURES, JSON, PYTHONS, as_html, index, name, serving
@@ -186,6 +186,9 @@ def main() -> None:
     hard_parser.add_argument("--public-only", action="store_true", help="not the synthetic families")
     hard_parser.set_defaults(run=hard.run)
     projects.configure(commands.add_parser("projects", help="lock the dependency files of forty public projects"))
+    public_locks.configure(
+        commands.add_parser("public-locks", help="cap the locks of public projects, and compare versions")
+    )
     builds.configure(commands.add_parser("builds", help="compiled packages built with zig and with gcc"))
     arguments = parser.parse_args()
     arguments.run(arguments)
