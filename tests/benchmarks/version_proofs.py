@@ -86,7 +86,9 @@ def prove(lock: Lock, loaded: LoadedLock, uv: Uv, folder: Path) -> Iterable[Proo
         selection = lock.select(target, extras=lock.pylock.extras or (), groups=lock.pylock.dependency_groups or ())
         versions = {str(package.name): str(package.version) for package, _ in selection if package.version}
         changed = [n for n in versions.keys() & source.keys() if Version(versions[n]) != Version(source[n].version)]
-        without_wheel = sorted(name for name in changed if not has_wheel(source[name], target))
+        # Where the source lock has only hashes, uv decides.
+        names_files = loaded.lock.names_files
+        without_wheel = sorted(name for name in changed if names_files and not has_wheel(source[name], target))
         others = sorted(set(changed).difference(without_wheel))
         kept = {name: source[name].version for name in versions.keys() & source.keys() if name not in changed}
         forced = [n for n in others if not _solvable(loaded, target, {**kept, n: source[n].version}, uv, folder)]
