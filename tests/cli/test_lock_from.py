@@ -189,6 +189,18 @@ def test_packages_of_other_indexes(tmp_path: Path, index: IndexServer) -> None:
         assert f"a 1.0 comes from {other.url}" in ran.err
         assert f"b 1.0 comes from {other.url}" in ran.err
         assert not other.requests
+        # The lines of the hint are all that is needed.
+        hint = ran.err[ran.err.index("[[tool.minglibc.index]]") : ran.err.index("hint: excludes")]
+        for wheel in wheels:
+            other.add(wheel)
+        (tmp_path / "pyproject.toml").write_text(hint)
+        assert 0 == lock_from(tmp_path, index).code
+        # uv's own tables are read as well.
+        (tmp_path / "pyproject.toml").write_text(
+            hint.replace("tool.minglibc.index", "tool.uv.index").replace("minglibc.sources", "uv.sources")
+        )
+        assert "is up to date" not in lock_from(tmp_path, index).err
+        assert {"a": "1.0", "b": "1.0"} == locked_versions(tmp_path)
 
 
 def test_unlisted_hash(source: Path, index: IndexServer) -> None:
@@ -398,7 +410,25 @@ def test_git_packages(source: Path, index: IndexServer) -> None:
     ran = lock_from(source, index)
     assert 1 == ran.code
     assert "b 1.0 comes from a Git repository: https://example.invalid/x" in ran.err
+    assert 'b = { path = "vendor/b" }  # git clone https://example.invalid/x vendor/b\n' in ran.err
     assert "secret" not in ran.err
+
+
+def test_git_packages_of_extras_and_groups(source: Path, index: IndexServer) -> None:
+    """The options are named that leave out the packages, and URLs that are part of a command are checked."""
+    text = (source / "uv.lock").read_text()
+    text = text.replace('version = "1.0"\nsource = { registry = "https://pypi.org/simple" }',
+                        'version = "1.0"\nsource = { git = "https://x.invalid/$(rm)#abcdef0" }', 1)  # fmt: skip
+    text = text.replace('    { name = "b" },\n]', ']\n[package.dev-dependencies]\ndev = [{ name = "b" }]', 1)
+    text = text.replace(
+        '    { name = "b", specifier = "" },\n]', ']\n[package.metadata.requires-dev]\ndev = [{ name = "b" }]\n'
+    )
+    (source / "uv.lock").write_text(text)
+    ran = lock_from(source, index)
+    assert 1 == ran.code
+    assert "hint: --no-group dev leaves them out (verified)" in ran.err
+    assert "git clone" not in ran.err
+    assert 0 == lock_from(source, index, "--no-group", "dev").code
 
 
 def test_options_that_need_a_source(source: Path) -> None:

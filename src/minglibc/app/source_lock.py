@@ -76,6 +76,7 @@ def load_source_lock(
     pyproject = as_pyproject(
         lock,
         inputs.settings_for(document, os.path.dirname(path)),
+        indexes=inputs.indexes_for(document, os.path.dirname(path)),
         project=name if isinstance(name, str) else "",
         default_groups=_locked_groups(own.get("default-groups"), lock, parts),
         classifiers=classifiers_of(project),

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
 from minglibc.app.source_lock import ListedHashes, LoadedLock, release
+from minglibc.app.unavailable_packages import direct_error, index_error, index_hint
 from minglibc.errors import LockError, MinglibcError, ProjectNotFound, ResolutionError
 from minglibc.index.credentials import without_credentials
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility, Reason, Rejection
+from minglibc.model.requirements import Environment
 from minglibc.model.targets import Target
 from minglibc.model.versions import contains
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
@@ -109,26 +111,16 @@ class SourceVersions:
         packages = {
             p: None for selected in self._selected.values() for p in selected.values() if p.name not in provided
         }
-        problems = [
-            f"{package} comes from {package.kind.value}: {without_credentials(package.location)}"
-            for package in packages
-            if package.kind is not SourceKind.INDEX and not package.location.partition("#")[0].endswith(".whl")
+        environments = [Environment(target.environment) for target in self._selected]
+        details = self.loaded.lock, self._session.inputs.source, environments
+        direct = [
+            p for p in packages if p.kind is not SourceKind.INDEX and not p.location.partition("#")[0].endswith(".whl")
         ]
-        if problems:
-            listed = "\n".join(f"  {problem}" for problem in problems)
-            raise LockError(
-                f"{self.loaded.path} has packages that are not wheels of an index:\n{listed}",
-                hint='write NAME = { path = "…" } under [tool.minglibc.sources] with the path of a wheel or a checkout, '
-                "exclude the package by excludes, or its extra or group with --no-extra or --no-group",
-            )
+        if direct:
+            raise direct_error(self.loaded.path, direct, *details)
         missing = [package for package in packages if not self._is_available(package)]
         if missing:
-            listed = "\n".join(f"  {package} comes from {without_credentials(package.location)}" for package in missing)
-            raise LockError(
-                f"no configured index has these packages of {self.loaded.path}:\n{listed}",
-                hint="if you trust these indexes, name them as [[tool.minglibc.index]] with explicit = true, and pin the "
-                "packages to them under [tool.minglibc.sources]; or exclude the packages by excludes",
-            )
+            raise index_error(self.loaded.path, missing, *details)
 
     def _is_available(self, package: SourcePackage) -> bool:
         """Whether an index has the project of *package*; only asked for those of an index that is not configured."""
@@ -198,6 +190,7 @@ class SourceVersions:
     def check(self, resolutions: Sequence[Resolution], listed: ListedHashes) -> None:
         """Raise LockError where a file is not one that the source lock lists, or may come from another index."""
         problems: dict[str, None] = {}
+        foreign: dict[SourcePackage, None] = {}
         for resolution in resolutions:
             selected = self._preferred[resolution.target]
             for name, file in sorted(resolution.artifacts.items()):
@@ -208,11 +201,11 @@ class SourceVersions:
                     continue
                 if release(name, file.version) != release(name, package.version) or not listed.hashes_of(file):
                     problems[f"{name} {file.version} would replace {package}{self._where(package)}"] = None
+                    foreign[package] = None
         if problems:
             raise LockError(
                 f"files are not those of {self.loaded.path}:\n" + "\n".join(f"  {problem}" for problem in problems),
-                hint="name the index as [[tool.minglibc.index]] with explicit = true, and pin the package to it under "
-                "[tool.minglibc.sources]",
+                hint=index_hint(foreign) if foreign else "create the source lock again, if its hashes are out of date",
             )
 
     def changes(self, resolutions: Sequence[Resolution]) -> list[SourceChange]:

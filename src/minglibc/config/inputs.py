@@ -20,6 +20,12 @@ from minglibc.model.requirements import Requirement, normalize_name, parse
 
 # The cache's folder for the environments of scripts.
 SCRIPTS = "scripts-1"
+# Where other tools name indexes.
+INDEX_KEYS = {
+    "uv": ("index", "index-url", "extra-index-url", "find-links", "no-index"),
+    "pdm": ("source",),
+    "poetry": ("source",),
+}
 # Requirements files, each of which includes the next one.
 _MAX_DEPTH = 50
 
@@ -119,6 +125,9 @@ def _of_source_lock(source: LockSource, folder: str) -> str:
     project = {**document.get("project", {}), "source-lock": digest(content), "policy": source.policy, "poetry": tables}
     groups = {"dependency-groups": document["dependency-groups"]} if "dependency-groups" in document else {}
     table = settings_for(document, os.path.dirname(source.source_lock))
+    indexes = indexes_for(document, os.path.dirname(source.source_lock))
+    if indexes:
+        project["indexes"] = indexes
     return tomli_w.dumps({"project": project, **groups, "tool": {"minglibc": table}})
 
 
@@ -135,6 +144,32 @@ def settings_for(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
     for key in ("default-groups", "from"):
         table.pop(key, None)
     return table
+
+
+def indexes_for(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The indexes of other tools in *document*, and the packages that are pinned to one, as `settings_for`."""
+    from minglibc.config.other_sources import sources_of_other_tools  # noqa: PLC0415  1 ms; few locks need it
+
+    tables: dict[str, Any] = {}
+    for tool, keys in INDEX_KEYS.items():
+        table = document.get("tool", {}).get(tool, {})
+        used = {key: table[key] for key in keys if key in table} if isinstance(table, dict) else {}
+        if used:
+            tables[tool] = _rebased_indexes(used, folder)
+    pinned = {
+        name: sources
+        for name, (_, value) in sources_of_other_tools(document).items()
+        if (sources := _indexes_in(value))
+    }
+    if tables and pinned:
+        tables["uv"] = {**tables.get("uv", {}), "sources": pinned}
+    return tables
+
+
+def _indexes_in(value: object) -> list[dict[str, Any]]:
+    """The entries of a source that name an index."""
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, dict) and "index" in entry]
 
 
 def check_targets(source: LockSource, pyproject: str) -> None:

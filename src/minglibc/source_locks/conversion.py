@@ -12,11 +12,12 @@ def as_pyproject(
     lock: SourceLock,
     settings: Mapping[str, Any],
     *,
+    indexes: Mapping[str, Any] | None = None,
     project: str = "",
     default_groups: Any = None,
     classifiers: Sequence[str] = (),
 ) -> str:
-    """The requirements of *lock* with the [tool.minglibc] table *settings*, without versions."""
+    """The requirements of *lock* with the [tool.minglibc] table *settings* and the *indexes* of other tools, without versions."""
     metadata: dict[str, Any] = {"dependencies": list(lock.requirements)}
     if project:
         metadata["name"] = project
@@ -35,4 +36,4 @@ def as_pyproject(
     document: dict[str, Any] = {"project": metadata}
     if lock.groups:
         document["dependency-groups"] = {name: list(required) for name, required in lock.groups.items()}
-    return tomli_w.dumps({**document, "tool": {"minglibc": table}})
+    return tomli_w.dumps({**document, "tool": {**(indexes or {}), "minglibc": table}})

@@ -1,10 +1,10 @@
 """The extras and groups of a source lock that are locked: all, or those that a setting or option selects."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from minglibc.errors import LockError
-from minglibc.model.requirements import normalize_name
+from minglibc.model.requirements import Environment, normalize_name
 from minglibc.source_locks.model import SourceLock
 
 
@@ -71,3 +71,18 @@ def _with_parts(lock: SourceLock, extras: set[str], groups: set[str]) -> SourceL
         groups={name: lock.groups[name] for name in lock.groups if name in groups},
         roots=roots,
     )
+
+
+def parts_without(lock: SourceLock, names: Collection[str], environments: Iterable[Environment]) -> Parts | None:
+    """The fewest extras and groups to exclude so that no environment has any of *names*; None if none suffice."""
+    selected = tuple(environments)
+
+    def has_any(parts: Parts) -> bool:
+        part = select_parts(lock, parts)
+        return any(not part.selected(environment).keys().isdisjoint(names) for environment in selected)
+
+    if has_any(Parts((), ())):
+        return None
+    extras = [extra for extra in lock.extras if has_any(Parts((extra,), ()))]
+    groups = [group for group in lock.groups if has_any(Parts((), (group,)))]
+    return Parts(no_extras=extras, no_groups=groups)
