@@ -1,5 +1,6 @@
 """Builds in several threads."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -7,8 +8,9 @@ import time
 
 import pytest
 
-from minglibc.app.parallel_builds import run_in_parallel
+from minglibc.app.parallel_builds import build_in_parallel, jobs_within_limit, run_in_parallel
 from minglibc.build.running import killed_at_the_end
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
 
 def test_tasks_run_at_the_same_time() -> None:
@@ -27,6 +29,22 @@ def test_one_at_a_time(tasks: int, jobs: int) -> None:
     """With one job or one task there is no other thread."""
     threads = run_in_parallel([threading.current_thread] * tasks, jobs)
     assert [threading.main_thread()] * tasks == threads
+
+
+def test_the_first_target_comes_first() -> None:
+    """A release is built for its other targets after the first; targets with one interpreter wait for each other."""
+    old, low, new = (
+        Target(PythonVersion(minor), "x86_64", GlibcVersion(2, cap)) for minor, cap in ((9, 17), (11, 17), (11, 28))
+    )
+    order: list[int] = []
+    build_in_parallel([("a", old), ("a", low), ("a", new), ("b", new)], order.append, 1)
+    assert [0, 3, 1, 2] == order
+
+
+def test_jobs() -> None:
+    """No more builds run at a time than there are processors."""
+    assert 1 == jobs_within_limit(1)
+    assert jobs_within_limit(0) == jobs_within_limit(10_000) == len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

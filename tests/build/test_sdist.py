@@ -231,6 +231,52 @@ def test_failing_build(project: LockedProject, index: IndexServer, monkeypatch: 
     assert len(message) < 20_000
 
 
+def test_several_builds_at_a_time(project: LockedProject, index: IndexServer) -> None:
+    """Sources that are probably needed are built together, each once, although their requirements are known only then."""
+    index.add(build_source("a", "1.0", requires=["c"]))
+    index.add(build_source("b", "1.0", requires=["c"]))
+    index.add(build_wheel("c", "1.0"))
+    project.write(["a", "b"], more='allow-sdist = ["a", "b"]\n')
+    ran = project.command("lock", "--jobs", "2")
+    assert 0 == ran.code, ran.err
+    assert [f"a 1.0 {RUNNING}", f"b 1.0 {RUNNING}"] == sorted(builds(project))
+    assert "[2/2] Built " in ran.err
+
+
+def test_failed_builds_are_not_repeated(project: LockedProject, index: IndexServer) -> None:
+    """If a build of several fails, the others are built, and its error is reported."""
+    index.add(build_source("a", "1.0", fault="fails"))
+    index.add(build_source("b", "1.0"))
+    message = error_of(project, "a", "b", more='allow-sdist = ["a", "b"]\n')
+    assert [f"a 1.0 {RUNNING}", f"b 1.0 {RUNNING}"] == sorted(builds(project))
+    assert "] Failed to build a 1.0 for" in message
+    assert "a 1.0 failed:" in message
+
+
+@pytest.mark.skipif(shutil.which("python3.9") is None, reason="needs CPython 3.9 on PATH")
+def test_metadata_need_a_supported_python(project: LockedProject, index: IndexServer) -> None:
+    """A source is not built by the oldest Python of the project if its release does not support that one."""
+    index.add(build_source("a", "1.0", requires_python=">=3.10"))
+    project.write(["a; python_version > '3.9'"], python=f'3.9", "{RUNNING}', more=ALLOWED)
+    ran = project.command("lock")
+    assert 0 == ran.code, ran.err
+    assert [f"a 1.0 {RUNNING}"] == builds(project)
+
+
+def test_local_sources(project: LockedProject, index: IndexServer) -> None:
+    """A source distribution in a folder of the project is locked by its path, and built."""
+    index.add(build_wheel("b", "1.0"))
+    source = build_source("a", "1.0", requires=["b"])
+    project.folder.mkdir()
+    (project.folder / source.filename).write_bytes(source.content)
+    project.lock("a", more=f'{ALLOWED}[[tool.minglibc.index]]\nname = "local"\nurl = "."\nformat = "flat"\n')
+    package = next(package for package in read_lock(project.folder).pylock.packages if package.name == "a")
+    assert package.sdist is not None
+    assert source.filename == package.sdist.path
+    assert 0 == project.sync().code
+    assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
+
+
 def test_children_of_a_backend_are_killed(project: LockedProject, index: IndexServer) -> None:
     """A build ends with its backend; a child process that the backend leaves behind is killed."""
     index.add(build_source("a", "1.0", fault="outlived"))

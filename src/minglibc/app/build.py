@@ -4,13 +4,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import NamedTuple
 
 from minglibc.app.lock_request import project_request
 from minglibc.app.locked_builds import built_wheels_folder, write_wheels
 from minglibc.app.options import CommonOptions
-from minglibc.app.parallel_builds import run_in_parallel
+from minglibc.app.parallel_builds import build_in_parallel, report_progress
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
 from minglibc.app.source_builds import Release, SourceBuilder, release_of
@@ -65,18 +64,13 @@ def build_wheels(options: BuildOptions, reporter: Reporter = SILENT) -> list[Bui
                 for requirement in requirements
                 for target in session.settings.targets
             ]
-            outcomes = _run(tasks, builder, _jobs(options.jobs), reporter)
+            outcomes = _run(tasks, builder, options.jobs, reporter)
             wheels = {built.filename: built for _, built in outcomes if built is not None}
             write_wheels(wheels, folder)
     return [
         outcome if built is None else outcome._replace(wheel=os.path.join(folder, built.filename))
         for outcome, built in outcomes
     ]
-
-
-def _jobs(jobs: int) -> int:
-    processors = len(os.sched_getaffinity(0))
-    return min(jobs or processors, processors)
 
 
 class _Task(NamedTuple):
@@ -87,35 +81,22 @@ class _Task(NamedTuple):
     release: Release | None
     error: MinglibcError | None = None
 
-    @property
-    def interpreter(self) -> tuple[str, int, bool, str, str]:
-        """What two tasks have in common that one build serves."""
-        python = self.target.python
-        return self.label, python.minor, python.free_threaded, self.target.architecture, self.target.cap.libc
-
 
 def _run(
     tasks: Sequence[_Task], builder: SourceBuilder, jobs: int, reporter: Reporter
 ) -> list[tuple[BuildOutcome, Built | None]]:
-    """The outcomes of *tasks* in their order; each release is built for its first target before it is for others."""
-    firsts = {task.label: position for position, task in reversed(list(enumerate(tasks)))}
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for position, task in enumerate(tasks):
-        # The first wheel may be pure and serve all targets.
-        is_first = position == firsts[task.label]
-        groups.setdefault((is_first, *task.interpreter), []).append(position)
+    """The outcomes of *tasks* in their order."""
     outcomes: dict[int, tuple[BuildOutcome, Built | None]] = {}
 
-    def build(positions: Sequence[int]) -> None:
-        for position in positions:
-            outcomes[position] = _build(builder, tasks[position])
-            if len(tasks) > 1:
-                outcome, _ = outcomes[position]
-                verb = "Failed to build" if outcome.error else "Built"
-                reporter.info(f"[{len(outcomes)}/{len(tasks)}] {verb} {outcome.release} for {outcome.target}")
+    def build(position: int) -> None:
+        outcomes[position] = _build(builder, tasks[position])
+        if len(tasks) > 1:
+            outcome, _ = outcomes[position]
+            report_progress(
+                reporter, f"{len(outcomes)}/{len(tasks)}", outcome.release, outcome.target, failed=bool(outcome.error)
+            )
 
-    for is_first in (True, False):
-        run_in_parallel([partial(build, group) for key, group in groups.items() if key[0] is is_first], jobs)
+    build_in_parallel([(task.label, task.target) for task in tasks], build, jobs)
     return [outcomes[position] for position in range(len(tasks))]
 
 

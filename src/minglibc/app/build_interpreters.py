@@ -29,6 +29,11 @@ class BuildInterpreters:
             candidates = [interpreter for interpreter in (matching, running) if interpreter is not None]
             return list(dict.fromkeys(candidates))
 
+    def matching(self, target: Target) -> Interpreter | None:
+        """The best interpreter to build for *target*; None where this machine has none of its Python."""
+        with ONE_AT_A_TIME:
+            return self._matching(self._inspect_all(interpreters.find_interpreters([target.python])), target)
+
     def _matching(self, on_path: list[Interpreter], target: Target) -> Interpreter | None:
         """The first that can build for *target*: one that runs there, if there is one."""
         matching = _first_match(on_path, target)

@@ -66,6 +66,8 @@ class LockOptions(NamedTuple):
     """Whether to add all packages that have no wheel to ``allow-sdist``."""
     allow_sdist_packages: Sequence[str] = ()
     """The names of packages to add to ``allow-sdist``."""
+    jobs: int = 0
+    """How many builds run at a time; 0 for the number of processors, which is also the most."""
 
     @property
     def allows_sources(self) -> bool:
@@ -344,7 +346,7 @@ def _resolve(session: Session, locked: LockedVersions, options: LockOptions, rep
         return resolve(session)
     from minglibc.app.built_resolution import resolve_with_builds  # noqa: PLC0415  150 ms; few locks build
 
-    return resolve_with_builds(session, session.builder, resolve, reporter)
+    return resolve_with_builds(session, session.builder, resolve, reporter, jobs=options.jobs, locked=locked)
 
 
 def _with_hashes(session: Session, resolutions: Sequence[Resolution], reporter: Reporter) -> list[Resolution]:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
@@ -27,6 +27,7 @@ from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
+from minglibc.model import versions
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, check_metadata, parse_metadata, parse_pkg_info
@@ -43,6 +44,7 @@ class Release(NamedTuple):
     name: str
     version: str
     file: LockedFile
+    requires_python: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -94,6 +96,7 @@ class IncompatibleBuild(WheelError):
         super().__init__(
             f"the wheel built here from {source} is incompatible with {target}: it {reason.text}", hint=_hint(source)
         )
+        self.target = target
         self.reason = reason
 
 
@@ -123,7 +126,11 @@ class SourceBuilder:
         self._wheelhouse: Wheelhouse | None = None
         self._scratch = ""
         self._known: dict[str, list[Built]] = {}
+        # By source and builder, so that no failed build is tried again.
+        self._failed: dict[tuple[str, str], BuildError | IncompatibleBuild] = {}
         self._locked = locked
+        self.before_metadata: Callable[[], None] = lambda: None
+        """Called once, before the first build that tells what a release requires."""
         # By name: the release whose build was incompatible when its metadata was needed, and the problem.
         self._rejected: dict[str, tuple[Release, str]] = {}
         self._capped = _capped_builds(context, targets) if builds else None
@@ -145,7 +152,9 @@ class SourceBuilder:
                 return static
             if not self._builds:
                 raise DynamicMetadata(f"the requirements of {release.file.filename} are unknown until it is built")
-            built = [self._built_for_metadata(release)]
+            before, self.before_metadata = self.before_metadata, lambda: None
+            before()
+            built = self._cached(release) or [self._built_for_metadata(release)]
         return _metadata(built[0])
 
     def estimated_metadata(self, release: Release) -> CoreMetadata:
@@ -155,15 +164,30 @@ class SourceBuilder:
 
     def _built_for_metadata(self, release: Release) -> Built:
         """A wheel of *release*; raises UnusableBuild for it and other releases of the project if it is incompatible."""
-        target = self._targets[0]
         if release.name not in self._rejected:
+            *preferred, (last_target, last) = self._pythons_for(release)
             try:
-                return self._build(release, self._interpreters.candidates(target)[0], target)
+                for target, interpreter in preferred:
+                    # The build requirements may have no release for it.
+                    with suppress(ResolutionError, EnvironmentProblem):
+                        return self._build(release, interpreter, target)
+                return self._build(release, last, last_target)
             except IncompatibleBuild as error:
                 self._rejected[release.name] = release, error.reason.text
-                self._context.reporter.warn(skipped(release.file.filename, target, error.reason, release.name))
+                self._context.reporter.warn(skipped(release.file.filename, error.target, error.reason, release.name))
         rejected, problem = self._rejected[release.name]
         raise UnusableBuild(f"it {problem}" if release == rejected else not_built(rejected.version))
+
+    def _pythons_for(self, release: Release) -> list[tuple[Target, Interpreter]]:
+        """The interpreters of this machine for the targets that *release* supports, or the one that runs minglibc."""
+        targets = [
+            target
+            for target in self._targets
+            if not release.requires_python or versions.contains(release.requires_python, target.python.full)
+        ] or self._targets
+        matching = [(target, self._interpreters.matching(target)) for target in targets]
+        available = [(target, interpreter) for target, interpreter in matching if interpreter is not None]
+        return available or [(targets[0], self._interpreters.candidates(targets[0])[-1])]
 
     def build_release(self, release: Release, target: Target, interpreter: Interpreter | None = None) -> Built:
         """A wheel of *release* that *target* can use, built by *interpreter* or one on PATH.
@@ -238,6 +262,8 @@ class SourceBuilder:
         builder = self._builder(interpreter, target)
         if earlier := [built for built in known if built.builder == builder]:
             return earlier[0]
+        if failure := self._failed.get((release.digest, builder)):
+            raise failure
         python = interpreter.machine.python
         self._context.reporter.info(f"Building {release} from {release.file.filename} with CPython {python}")
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
@@ -249,9 +275,13 @@ class SourceBuilder:
         except (BuildError, IncompatibleBuild) as error:
             text = error.reason.text if isinstance(error, IncompatibleBuild) else _in_short(error)
             self._cache.record_failure(release.digest, builder, text)
-            if isinstance(error, IncompatibleBuild) or not self._is_optional(release.name):
+            failure = error
+            if isinstance(error, BuildError) and self._is_optional(release.name):
+                failure = IncompatibleBuild(release, target, Incompatibility(text, is_general=True))
+            self._failed[release.digest, builder] = failure
+            if failure is error:
                 raise
-            raise IncompatibleBuild(release, target, Incompatibility(text, is_general=True)) from error
+            raise failure from error
         built = self._cache.keep(release.digest, builder, path)
         _check_metadata(built, release)
         if not built.path.startswith(scratch):
@@ -330,6 +360,7 @@ def _hint(source: Release | LocalProject) -> str:
     )
 
 
+@lru_cache(maxsize=1024)
 def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility | None:
     """Why *target* can't use *built*, a wheel of the project *name*; None where it can."""
     if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
@@ -399,7 +430,9 @@ def _check_metadata(built: Built, release: Release) -> None:
 
 def release_of(sdist: Sdist, index: Index) -> Release:
     """The release of a source distribution, which is downloaded for its hash where its page gives none."""
-    return Release(sdist.name, sdist.version, file_of(sdist if sdist.hash else index.hashed(sdist)))
+    return Release(
+        sdist.name, sdist.version, file_of(sdist if sdist.hash else index.hashed(sdist)), sdist.requires_python
+    )
 
 
 def builder_for(

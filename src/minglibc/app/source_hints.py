@@ -1,19 +1,19 @@
 """All packages that a project needs from source, found by resolving as if they were allowed; nothing is built."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
+from minglibc.app.static_index import StaticIndex
 from minglibc.app.suggestions import as_options
 from minglibc.errors import ProjectNotFound, ResolutionError
-from minglibc.model.artifacts import Artifact, Sdist
+from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Compatibility
-from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
+from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.requirements import Environment, InvalidRequirement, parse
 from minglibc.model.targets import Cap, Target
-from minglibc.resolve.candidates import Project, WheelIndex
+from minglibc.resolve.candidates import Project
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
@@ -23,7 +23,6 @@ from minglibc.resolve.suggestions import EXCLUDES, capped
 _MOST_RESOLUTIONS = 12
 # Seconds of CPU time for each of them.
 _PATIENCE = 10.0
-_LARGEST_SDIST = 64 << 20
 # Lines of the obstacle that remains.
 _SHOWN = 8
 
@@ -41,7 +40,7 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
     }
     blamed |= without_wheels.keys()
     lines = tuple(f"{name} {version} has no wheel" for name, version in sorted(without_wheels.items()))
-    index = _StaticIndex(session)
+    index = StaticIndex(session)
     names, result = _with_sources(session, index, session.settings.targets, set(blamed), failure)
     if not isinstance(result, Unresolvable):
         hint = _hint(session, index, result, "")
@@ -67,7 +66,7 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
 
 
 def _with_higher_cap(
-    session: Session, index: "_StaticIndex", names: Iterable[str], resolutions: Iterable[Resolution]
+    session: Session, index: "StaticIndex", names: Iterable[str], resolutions: Iterable[Resolution]
 ) -> str:
     """The hint with the cap under which fewer of *names* have to be built, as some of them have wheels for it; or empty."""
     wanted: dict[str, set[Cap]] = {}
@@ -97,7 +96,7 @@ def _unverified(names: Iterable[str], lines: tuple[str, ...] = ()) -> SourceHint
 
 
 def _with_sources(
-    session: Session, index: "_StaticIndex", targets: Sequence[Target], names: set[str], failure: Unresolvable | None
+    session: Session, index: "StaticIndex", targets: Sequence[Target], names: set[str], failure: Unresolvable | None
 ) -> tuple[set[str], list[Resolution] | Unresolvable]:
     """The packages to build, *names* and those found to have no wheel, and the resolution with them or the last failure."""
     result = failure or _resolve(session, index, names, targets)
@@ -120,7 +119,7 @@ def _with_sources(
 
 
 def _resolve(
-    session: Session, index: "_StaticIndex", names: Iterable[str], targets: Iterable[Target]
+    session: Session, index: "StaticIndex", names: Iterable[str], targets: Iterable[Target]
 ) -> list[Resolution] | Unresolvable:
     settings = session.settings._replace(allow_sdist=session.settings.allow_sdist | set(names))
     try:
@@ -136,7 +135,7 @@ def _resolve(
         return failure
 
 
-def _hint(session: Session, index: "_StaticIndex", resolutions: Sequence[Resolution], cap: str) -> SourceHint:
+def _hint(session: Session, index: "StaticIndex", resolutions: Sequence[Resolution], cap: str) -> SourceHint:
     """The sources that *resolutions* need, and the setting *cap* if they need a higher one."""
     sources: dict[str, tuple[Sdist, Resolution]] = {}
     for resolution in resolutions:
@@ -248,40 +247,3 @@ def _needed_source(session: Session, text: str) -> Iterator[str]:
             and any(admits(page, position, compatibility.target) for position in positions)
         ):
             yield page.name
-
-
-def _without_requirements(sdist: Sdist) -> CoreMetadata:
-    return CoreMetadata(sdist.name, sdist.version)
-
-
-class _StaticIndex:
-    """The index of a session, in which the metadata of source distributions that only a build can tell are estimated."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._index: WheelIndex = session.wheel_index
-        self.unknown: set[str] = set()
-        """The file names of such source distributions."""
-        self._estimates: dict[str, CoreMetadata] = {}
-
-    def project(self, name: str) -> ProjectPage:
-        """The page of a project."""
-        return self._index.project(name)
-
-    def metadata(self, wheel: Artifact) -> CoreMetadata:
-        """The metadata of *wheel*; of a source distribution, as far as they are static."""
-        if not isinstance(wheel, Sdist) or wheel.is_direct:
-            return self._index.metadata(wheel)
-        if wheel.filename not in self._estimates:
-            small = wheel.size is None or wheel.size <= _LARGEST_SDIST
-            if small:
-                with suppress(DynamicMetadata):
-                    return self._session.static_metadata(wheel)
-            self.unknown.add(wheel.filename)
-            estimate = self._session.estimated_metadata if small else _without_requirements
-            self._estimates[wheel.filename] = estimate(wheel)
-        return self._estimates[wheel.filename]
-
-    def prefetch(self, wheels: Iterable[Artifact]) -> None:
-        """Request the metadata of *wheels* ahead."""
-        self._index.prefetch([wheel for wheel in wheels if not isinstance(wheel, Sdist)])

@@ -163,6 +163,25 @@ def add_sources(parser: ArgumentParser) -> None:
     )
 
 
+def add_jobs(parser: ArgumentParser) -> None:
+    """The number of builds that run at a time."""
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=_jobs,
+        default=0,
+        metavar="N",
+        help="how many packages to build at a time (default and limit: the number of processors)",
+    )
+
+
+def _jobs(text: str) -> int:
+    """A positive number."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
 def add_lock(parser: ArgumentParser) -> None:
     """The option that names another lock than the project's."""
     parser.add_argument("--lock", metavar="FILE", help="use this lock instead of the project's, e.g. pylock.tools.toml")

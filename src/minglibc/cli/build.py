@@ -1,6 +1,6 @@
 """`minglibc build`: wheels of packages for all targets."""
 
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +8,7 @@ from minglibc.app.build import BuildOptions, BuildOutcome, build_wheels
 from minglibc.cli.args import (
     ArgumentParser,
     add_index,
+    add_jobs,
     add_targets,
     add_toolchain,
     common_options,
@@ -33,24 +34,10 @@ def configure(parser: ArgumentParser) -> None:
         help="the folder for the wheels (default: built-wheels in [tool.minglibc])",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        type=_jobs,
-        default=0,
-        metavar="N",
-        help="how many packages to build at a time (default and limit: the number of processors)",
-    )
+    add_jobs(parser)
     add_targets(parser)
     add_toolchain(parser)
     add_index(parser)
-
-
-def _jobs(text: str) -> int:
-    """A positive number."""
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
 
 
 def run(arguments: Namespace) -> int:

@@ -6,6 +6,7 @@ from minglibc.app.lock import LockOptions
 from minglibc.cli.args import (
     ArgumentParser,
     add_index,
+    add_jobs,
     add_sources,
     add_targets,
     add_toolchain,
@@ -39,6 +40,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON to stdout")
     _add_source(parser)
     add_sources(parser)
+    add_jobs(parser)
     add_targets(parser)
     add_toolchain(parser)
     add_index(parser)
@@ -133,4 +135,5 @@ def lock_options(arguments: Namespace) -> LockOptions:
         accept_new_hashes=arguments.accept_new_hashes,
         allow_sdist=arguments.allow_sdist,
         allow_sdist_packages=arguments.allow_sdist_package or (),
+        jobs=arguments.jobs,
     )

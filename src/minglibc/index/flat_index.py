@@ -1,18 +1,20 @@
-"""A flat index on this machine: a folder of wheels, or an HTML page of links to them."""
+"""A flat index on this machine: a folder of wheels and source distributions, or an HTML page of links to them."""
 
 import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from minglibc.config.files import open_regular
 from minglibc.errors import SettingsError
-from minglibc.model.artifacts import FileSource, Wheel, leaves_folder
+from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, leaves_folder
 from minglibc.model.file_urls import file_url, path_of, quote_path
 from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
+
+AnyFile = TypeVar("AnyFile", bound=Artifact)
 
 
 class _File(msgspec.Struct, gc=False):
@@ -33,15 +35,21 @@ class LocalPage(ProjectPage):
 
     def wheel(self, index: int, place: int) -> Wheel:
         """One of the Linux wheels of a version, as a local wheel if it is below *root*."""
-        wheel = super().wheel(index, place)
-        path = posixpath.normpath(path_of(wheel.url))
+        return self._local(super().wheel(index, place))
+
+    def sdists(self, index: int) -> tuple[Sdist, ...]:
+        """The source distributions of a version, as local ones if they are below *root*."""
+        return tuple(map(self._local, super().sdists(index)))
+
+    def _local(self, file: AnyFile) -> AnyFile:
+        path = posixpath.normpath(path_of(file.url))
         root = f"{self._root.rstrip('/')}/"
-        if not wheel.url.startswith("file:///") or not path.startswith(root):
-            return wheel
+        if not file.url.startswith("file:///") or not path.startswith(root):
+            return file
         relative = path.removeprefix(root)
         if not relative.isprintable() or leaves_folder(relative):  # the lock could not be read
-            return wheel
-        return wheel._replace(url=file_url(path), source=FileSource.LOCAL_INDEX)
+            return file
+        return file._replace(url=file_url(path), source=FileSource.LOCAL_INDEX)
 
 
 class LocalIndex:

@@ -8,8 +8,8 @@ from typing import TypeVar
 from minglibc.config.files import open_regular
 from minglibc.errors import WheelError
 from minglibc.index.remote_metadata import read_open
-from minglibc.model.artifacts import Artifact, Wheel
-from minglibc.model.core_metadata import CoreMetadata, parse_metadata
+from minglibc.model.artifacts import Artifact, Sdist, Wheel
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata
 from minglibc.model.file_urls import file_url, path_of
 
 AnyFile = TypeVar("AnyFile", bound=Artifact)
@@ -25,7 +25,12 @@ def read(wheel: Wheel) -> tuple[Wheel, CoreMetadata]:
 
 
 def metadata(wheel: Artifact) -> CoreMetadata:
-    """The metadata of *wheel*, whose URL is a file's; raises WheelError where it can't be read, ValueError where it is none."""
+    """The metadata of *wheel*, whose URL is a file's; raises WheelError where it can't be read, ValueError where it is none.
+
+    Those of a source distribution are only known to its builder: DynamicMetadata.
+    """
+    if isinstance(wheel, Sdist):
+        raise DynamicMetadata(f"the metadata of {wheel.filename} is not read here")
     with _opened(wheel) as file:
         return parse_metadata(read_open(file).decode(errors="replace"))
 
