@@ -115,6 +115,28 @@ def test_settings_beside_the_file(inputs: Path, index: IndexServer) -> None:
     assert ["2.17"] == [str(t.cap) for t in loads((inputs / "pylock.tools.toml").read_text()).targets]
 
 
+def test_rules_of_uv_beside_the_file(inputs: Path, index: IndexServer) -> None:
+    """As in `uv pip compile`, constraints and indexes of [tool.uv] apply, and its sources do not; a note says so."""
+    wheels = inputs / "wheels"
+    wheels.mkdir()
+    own = build_wheel("c", "7.0")
+    (wheels / own.filename).write_bytes(own.content)
+    (inputs / "pyproject.toml").write_text(
+        '[tool.uv]\nconstraint-dependencies = ["a<2"]\nfind-links = ["wheels"]\n'
+        '[tool.uv.pip]\nresolution = "highest"\n[tool.uv.sources]\na = { git = "https://git.example.invalid/a" }\n'
+    )
+    ran = lock_requirements(inputs, index, *RUNNING_OPTIONS)
+    assert ran.code == 0, ran.err
+    assert locked_versions(inputs) == {"a": "1.0", "b": "1.0", "c": "7.0"}
+    assert (
+        "pyproject.toml: tool.uv applies as in `uv pip compile`: constraint-dependencies, resolution, find-links"
+        in ran.err
+    )
+    assert "warning" not in ran.err
+    (inputs / "pyproject.toml").write_text("")
+    assert lock_requirements(inputs, index, "--check").code == 1
+
+
 def test_project_does_not_replace_the_lock(inputs: Path, index: IndexServer) -> None:
     """`lock` does not replace the lock of requirements files with that of a project."""
     assert 0 == lock_requirements(inputs, index, *RUNNING_OPTIONS).code

@@ -17,7 +17,7 @@ HOST = "index.example.invalid:8443/simple/"
 passwords = st.text("abc/?#@:%[]\\é. &=;", max_size=12).map(lambda text: f"s3{text}cr3t")
 
 
-@given(passwords, st.sampled_from(("http", "https", "HTTPS", "ftp", "ssh+git", "file")), st.booleans())
+@given(passwords, st.sampled_from(("http", "https", "HTTPS", "ftp", "ssh+git", "git+https", "file")), st.booleans())
 def test_passwords(password: str, scheme: str, bare: bool) -> None:  # noqa: FBT001  Hypothesis gives it
     """Nothing before the last "@" is shown, whichever special characters the password has."""
     url = f"{scheme}://{'' if bare else 'user:'}{password}@{HOST}"
@@ -45,6 +45,23 @@ def test_plain_urls(url: str) -> None:
     """Other URLs and paths are shown as they are."""
     assert display_url(url) == url
     assert hide_secrets(f"error: {url}: no") == f"error: {url}: no"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("git+https://git.example.invalid/o/r.git@v1.0", "git+https://git.example.invalid/o/r.git@v1.0"),
+        ("git+ssh://git@git.example.invalid/o/r@main#egg=r", "git+ssh://git.example.invalid/o/r@main"),
+        ("git+https://git.example.invalid/o/r", "git+https://git.example.invalid/o/r"),
+        ("git+https://me:secret@git.example.invalid/o/r@v1", "git+https://****"),
+        ("git+https://secret.x/y@git.example.invalid/o/r", "git+https://****"),
+        ("git+https://12/secret@git.example.invalid@v1", "git+https://****"),
+    ],
+)
+def test_revisions(url: str, shown: str) -> None:
+    """The revision of a repository is no password."""
+    assert display_url(url) == shown
+    assert hide_secrets(f"'r @ {url}' is in a repository") == f"'r @ {shown}' is in a repository"
 
 
 @given(st.text())

@@ -10,7 +10,7 @@ import tomli_w
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject, real_path
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
-from minglibc.config.other_rules import RULES_OF_UV
+from minglibc.config.other_rules import RULES_OF_REQUIREMENTS, RULES_OF_UV
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
@@ -94,10 +94,16 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     if files.problems:
         listed = "\n".join(f"  {problem}" for problem in files.problems)
         raise SettingsError(f"{source.name} is invalid:\n{listed}")
-    document = pyproject_beside(os.path.dirname(os.path.join(folder, source.requirements[0])))
-    table = settings_for(document, os.path.dirname(source.requirements[0]))
+    beside = os.path.dirname(source.requirements[0])
+    document = pyproject_beside(os.path.join(folder, beside))
+    table = settings_for(document, beside)
+    uv = _rules_of_uv(document, beside)
+    if uv:
+        path = os.path.join(beside, PYPROJECT)
+        files.notes.append(f"{path}: tool.uv applies as in `uv pip compile`: {', '.join(uv)}")
     if files.constraints:
-        table["constraints"] = [*table.get("constraints", []), *files.constraints]
+        others = uv.pop("constraint-dependencies", [])
+        table["constraints"] = [*table.get("constraints", others), *files.constraints]
     if files.prereleases:
         table["prereleases"] = True
     metadata: dict[str, Any] = {"dependencies": files.requirements}
@@ -107,9 +113,9 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     if files.hashes:
         # Not read by the parser: a change of a hash makes the lock stale.
         metadata["hashes"] = {name: sorted(hashes) for name, hashes in sorted(files.hashes.items())}
-    tool: dict[str, Any] = {"minglibc": table}
     if files.projects:
-        tool["uv"] = {"sources": files.projects}
+        uv["sources"] = files.projects
+    tool: dict[str, Any] = {"minglibc": table, **({"uv": uv} if uv else {})}
     text = tomli_w.dumps({"project": metadata, "tool": tool})
     hashes = {name: frozenset(listed) for name, listed in files.hashes.items()}
     return Text(text, tuple(dict.fromkeys(files.notes)), hashes)
@@ -172,6 +178,16 @@ def _indexes_in(value: object) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict) and "index" in entry]
 
 
+def _rules_of_uv(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The rules of [tool.uv] and [tool.uv.pip] in *document* that uv applies to requirements files: all but its sources."""
+    uv = document.get("tool", {}).get("uv", {})
+    if not isinstance(uv, dict):
+        return {}
+    pip = uv.get("pip", {})
+    merged = {**uv, **(pip if isinstance(pip, dict) else {})}
+    return _rebased_indexes({key: merged[key] for key in RULES_OF_REQUIREMENTS if merged.get(key)}, folder)
+
+
 def check_targets(source: LockSource, pyproject: str) -> None:
     """Raise SettingsError if neither the text nor the options of *source* have a cap and Python versions."""
     document = load(pyproject)
@@ -218,18 +234,25 @@ def _rebased(requirement: Requirement, path: str) -> Requirement:
 
 def _rebased_indexes(table: dict[str, Any], folder: str) -> dict[str, Any]:
     """A copy of *table* in which the paths of local indexes, relative to *folder*, are relative to the lock's folder."""
-    indexes = table.get("index")
-    if not folder or not isinstance(indexes, list):
-        return dict(table)
-    return {**table, "index": [_rebased_index(index, folder) for index in indexes]}
+    rebased = dict(table)
+    for key, rebase in (("index", _rebased_index), ("find-links", _rebased_path)):
+        if folder and isinstance(table.get(key), list):
+            rebased[key] = [rebase(item, folder) for item in table[key]]
+    return rebased
 
 
 def _rebased_index(index: Any, folder: str) -> Any:
-    url = index.get("url") if isinstance(index, dict) and index.get("format") == "flat" else None
+    if not isinstance(index, dict) or index.get("format") != "flat":
+        return index
+    return {**index, "url": _rebased_path(index.get("url"), folder)}
+
+
+def _rebased_path(url: Any, folder: str) -> Any:
+    """The relative path or `file:` URL *url* of the file in *folder*, relative to the lock's folder."""
     path = url.removeprefix("file:") if isinstance(url, str) else ""
     if not path or urlsplit(path).scheme or path.startswith("/"):
-        return index
-    return {**index, "url": os.path.normpath(os.path.join(folder, path))}
+        return url
+    return os.path.normpath(os.path.join(folder, path))
 
 
 def _project_name(folder: str) -> str:

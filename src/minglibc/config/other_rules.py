@@ -12,9 +12,10 @@ UV_SETTINGS = {
     "exclude-newer-package": "exclude-newer-package",
     "resolution": "resolution",
 }
-# All keys of uv that a lock depends on.
 _INDEXES_OF_UV = ("index", "index-url", "extra-index-url", "find-links", "no-index")
-RULES_OF_UV = (*UV_SETTINGS, *_INDEXES_OF_UV, "dev-dependencies", "prerelease", "default-groups")
+# The keys of uv that the lock of a requirements file depends on, and those of the lock of a project.
+RULES_OF_REQUIREMENTS = (*UV_SETTINGS, *_INDEXES_OF_UV, "prerelease")
+RULES_OF_UV = (*RULES_OF_REQUIREMENTS, "dev-dependencies", "default-groups")
 PRERELEASES = {"allow": True, "disallow": False}
 # What uv does without this setting, as nearly as minglibc can.
 _USUAL_PRERELEASES = ("if-necessary", "if-necessary-or-explicit", "explicit")

@@ -8,6 +8,10 @@ DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 HIDDEN = "****"
 # Compiled on first use: few hosts are addresses, and few messages contain a URL.
 _BRACKETS = r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
+# The revision of a repository, which "@" separates from a path without credentials; credentials precede a host and its path.
+_REVISION = (
+    r"(?i:(?:git|hg|svn|bzr)\+[a-z]+)://(?:git@)?([a-z0-9-]+(?:\.[a-z0-9-]+)+/[^@:?#\s]+@[^@:/?#\s]+)(?:[?#].*)?"
+)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 
 
@@ -19,11 +23,13 @@ def is_valid_host(host: str) -> bool:
 def display_url(url: str) -> str:
     """*url* without user, password, query and fragment, and without control characters.
 
-    A password may contain "/", "?" and "#" that are not escaped, so nothing before the last "@" is shown.
+    The revision of a repository is shown (git+https://host/path@revision). A password may contain "/", "?" and "#" that are not escaped, so nothing before the last "@" is shown.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         scheme, rest = "", url
+    if "+" in scheme and (match := re.fullmatch(_REVISION, url)):
+        return f"{scheme}://{match[1]}"
     secret, _, rest = rest.rpartition("@")
     if any(letter in secret for letter in "/?#"):
         rest = HIDDEN  # the "@" may also be in a path or query
