@@ -1,6 +1,7 @@
 """The index client: odd mirrors, HTTP's caching rules, and a cache that is never trusted when it is damaged."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -65,6 +66,22 @@ def test_metadata_of_later_targets_is_prefetched(tmp_path: Path, index: IndexSer
     ran = minglibc("lock", "--project", str(tmp_path), "--index-url", index.url)
     assert 0 == ran.code, ran.err
     assert [4, 4, 4, 4] == together
+
+
+def test_verbose(lock: Lock, index: IndexServer) -> None:
+    """-v prints each request with its time, then what the cache has instead, and never a password."""
+    index.credentials = "me", "s3cret"
+    address = index.url.replace("://", "://me:s3cret@")
+    err = lock("-v", "--index-url", address).err
+    for url in (f"{index.url}a/", f"{index.url}b/", "a-1.0-py3-none-any.whl.metadata"):
+        assert re.search(rf"requested \S*{re.escape(url)} in [0-9.]+s$", err, re.MULTILINE), err
+    assert "resolving for CPython 3.11" in err
+    err += lock("-v", "--index-url", address).err
+    assert f"from the cache: {index.url}a/\n" in err
+    assert "s3cret" not in err
+    assert "from the cache" not in lock("--index-url", address).err
+    index.max_age = 0
+    assert f"unchanged: {index.url}a/ in " in lock("-v", "--refresh", "--index-url", address).err
 
 
 def _statuses(index: IndexServer, pattern: str) -> list[int]:

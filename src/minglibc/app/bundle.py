@@ -68,6 +68,7 @@ def create_bundle(
         credentials=credentials_for(project.pyproject, project.lock, common.index_url),
         on_progress=reporter.downloading,
         on_warning=reporter.warn,
+        on_detail=reporter.details,
     )
     with house, ExitStack() as stack:
         paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))

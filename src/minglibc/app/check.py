@@ -87,6 +87,7 @@ def _read_wheels(
         credentials=credentials_for(project.pyproject, project.lock, common.index_url),
         on_progress=reporter.downloading,
         on_warning=reporter.warn,
+        on_detail=reporter.details,
     )
     with house:
         return Binaries(Store(common.cache_folder, on_trouble=reporter.warn)).of_files(list(wheels.values()), house)

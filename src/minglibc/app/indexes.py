@@ -27,6 +27,7 @@ def open_index(
     folder: str,
     fallback: str = DEFAULT_INDEX_URL,
     on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
+    on_detail: Callable[[str], None] | None = None,
 ) -> Index:
     """The project's indexes as one: the named ones in their order, then --index-url, the default one or *fallback*.
 
@@ -52,6 +53,7 @@ def open_index(
         offline=common.offline,
         refresh=common.refresh,
         on_fetch=on_fetch,
+        on_detail=on_detail,
     )
 
 

@@ -91,6 +91,7 @@ class Installation(NamedTuple):
             credentials=credentials_for(project.pyproject, project.lock, self.common.index_url),
             on_progress=self.reporter.downloading,
             on_warning=self.reporter.warn,
+            on_detail=self.reporter.details,
         )
         with house, change.unpacking([file.size for file in files]) as unpack:
 

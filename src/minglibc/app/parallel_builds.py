@@ -1,6 +1,5 @@
 """Builds in several threads, which wait for the processes of compilers most of the time."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 from minglibc.app.reporter import Reporter
 from minglibc.build.running import kill_builds
+from minglibc.config.processors import usable_processors
 from minglibc.model.targets import Target
 
 _Result = TypeVar("_Result")
@@ -42,7 +42,7 @@ def report_progress(reporter: Reporter, count: str, release: str, target: Target
 
 def jobs_within_limit(jobs: int) -> int:
     """How many builds run at a time: *jobs*, but at most the number of processors; 0 stands for that number."""
-    processors = len(os.sched_getaffinity(0))
+    processors = usable_processors()
     return min(jobs or processors, processors)
 
 

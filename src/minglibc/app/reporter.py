@@ -1,5 +1,6 @@
 """How a use case reports its messages and its progress; the terminal's implementation is in cli/."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
 
 class Reporter(Protocol):
     """Receives the messages and the progress of a use case; its methods may be called at any rate."""
+
+    details: Callable[[str], None] | None
+    """Receives each request and what the cache has instead; None if these are not reported."""
 
     def info(self, message: str, *, level: int = 0) -> None:
         """A message for the user; *level* is the verbosity (the number of -v options) that shows it."""
@@ -34,6 +38,8 @@ class Reporter(Protocol):
 
 class SilentReporter:
     """A reporter that ignores everything."""
+
+    details: Callable[[str], None] | None = None
 
     def info(self, message: str, *, level: int = 0) -> None:
         """Ignore *message*."""

@@ -106,7 +106,15 @@ def open_session(
 
         return Speculation(compatibilities, roots, preferences=(preferences or {}).items())
 
-    index = open_index(settings, common, store, speculation, folder=request.folder, on_fetch=reporter.fetching)
+    index = open_index(
+        settings,
+        common,
+        store,
+        speculation,
+        folder=request.folder,
+        on_fetch=reporter.fetching,
+        on_detail=reporter.details,
+    )
     inputs = _inputs(request, settings, index)
 
     context = partial(_build_context, request, common, settings, index, reporter)

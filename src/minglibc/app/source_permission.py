@@ -74,6 +74,7 @@ class _OnceReporter:
         self.fetching = reporter.fetching
         self.downloading = reporter.downloading
         self.installing = reporter.installing
+        self.details = reporter.details
 
     def info(self, message: str, *, level: int = 0) -> None:
         """Pass *message* on, unless it has been."""

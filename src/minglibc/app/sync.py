@@ -47,6 +47,7 @@ def sync_environment(
     started = time.monotonic()
     project = project or read_locked_project(common, options.selection)
     choice = select_environment(project, options)
+    reporter.info(f"Selected target {choice.target} for {choice.interpreter.executable}", level=1)
     locked = LockedPackages.of(project, choice.target, options)
     requires_python = {f"{package.name} {package.version}": package.requires_python for package, _ in locked.packages}
     check_python(choice.interpreter.machine, {name: str(python) for name, python in requires_python.items() if python})

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from minglibc.build._zig_compiler import NO_FORTRAN, SYSTEM_FOLDERS
 from minglibc.build.cross import cross_environment
+from minglibc.config.processors import usable_processors
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.limits import EARLIEST_TIME
 from minglibc.model.targets import GlibcVersion, Target
@@ -169,7 +170,7 @@ def _environment(folder: str, cache: str, scratch: str) -> dict[str, str]:
     tools = os.path.join(folder, "bin")
     compiler, cpp = os.path.join(tools, "cc"), os.path.join(tools, "c++")
     cargo = os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
-    processors = str(len(os.sched_getaffinity(0)))
+    processors = str(usable_processors())
     return {
         "PATH": os.pathsep.join([tools, os.environ.get("PATH", os.defpath)]),
         "CC": compiler,

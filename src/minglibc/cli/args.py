@@ -85,7 +85,13 @@ def add_common(parser: ArgumentParser) -> None:
     add("--cache-dir", metavar="DIR", help="the folder of the cache for pages, metadata and wheels")
     add("--offline", action="store_true", help="use only what is cached, without network access")
     add("-q", "--quiet", action="store_true", help="print only errors and results")
-    add("-v", "--verbose", action="count", default=0, help="print more; twice to print every request")
+    add(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="print requests, what the cache has, times and the target; twice to print more",
+    )
     add("--color", choices=["auto", "always", "never"], default="auto", help="whether to color the output")
 
 

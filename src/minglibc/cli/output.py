@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -167,6 +167,7 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
         self._quiet = quiet
         self._verbose = verbose
+        self.details: Callable[[str], None] | None = self._detail if verbose and not quiet else None
         self._shows_progress = sys.stderr.isatty() and not quiet
         self._started = time.monotonic()
         self._target = ""
@@ -191,13 +192,18 @@ class Terminal:
         if not self._quiet and self._verbose >= level:
             print_message(message)
 
+    def _detail(self, detail: str) -> None:
+        print_message(f"[{time.monotonic() - self._started:6.2f}s] {detail}")
+
     def warn(self, message: str) -> None:
         """Print a warning, unless --quiet is given."""
         self.info(f"warning: {message}")
 
     def resolving(self, target: "Target") -> None:
-        """Show the target that is being resolved."""
+        """Show the target that is being resolved; with -v, print it."""
         self._target = str(target)
+        if self.details is not None:
+            self.details(f"resolving for {target}")
         self._show_status("")
 
     def trying(self, attempt: "Attempt") -> None:
@@ -209,8 +215,8 @@ class Terminal:
 
     def fetching(self, what: str) -> None:
         """Show what the resolver waits for; with -vv, print it."""
-        if self._verbose > 1:
-            print_message(f"waiting for {what}")
+        if self.details is not None and self._verbose > 1:
+            self.details(f"waiting for {what}")
         self._show_status(f"waiting for {_release_of(what)}")
 
     def _show_status(self, what: str) -> None:

@@ -49,7 +49,8 @@ def run(arguments: Namespace) -> int:
     )
     if arguments.upgrade or arguments.upgrade_package:
         _upgrade(arguments)
-    unchanged = None if arguments.json else find_unchanged(common, options)
+    # With -v, the target is selected again in order to print it.
+    unchanged = None if arguments.json or arguments.verbose else find_unchanged(common, options)
     if unchanged is not None:
         Terminal.of(arguments).info(_unchanged_line("Nothing to do", unchanged.packages, unchanged.prefix))
         return 0

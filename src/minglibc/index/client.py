@@ -68,6 +68,7 @@ class Index:
         offline: bool = False,
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
+        on_detail: Callable[[str], None] | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._flat = frozenset(flat)
@@ -85,6 +86,7 @@ class Index:
         self._offline = offline
         self._refresh = refresh
         self._on_fetch = on_fetch
+        self._on_detail = on_detail
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
         self._cached: dict[tuple[str, str], _CachedPage | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
@@ -196,6 +198,7 @@ class Index:
                 self._fetch_page(indexes[position:], name, cached)
                 return
             if cached.page is not None:
+                self._describe_cached(f"{base}{name}/")
                 self._add_page(cached.page, base)
                 return
         self._pages[name] = self._not_found(name, indexes[-1])
@@ -220,10 +223,24 @@ class Index:
         else:
             page = {"url": f"{base}{name}/", "name": name, "etag": etag, "folder": folder, "alternative": alternative}
             method, arguments = "page", page
-        self._online().start(("page", name), method, arguments, partial(self._receive_page, name, indexes))
+        receive = partial(self._receive_page, name, indexes)
+        self._start(("page", name), arguments["url"], method, arguments, receive)
         if cached is not None and cached.page is not None:
             # A stale page is good enough to guess the next requests.
             self._follow("page", cached.page)
+
+    def _start(
+        self, key: "Key", url: str, method: str, arguments: dict[str, Any], receive: Callable[[Any], None]
+    ) -> None:
+        if self._on_detail is not None:
+            from minglibc.index.details import timed  # noqa: PLC0415  with -v only
+
+            receive = timed(self._on_detail, url, receive)
+        self._online().start(key, method, arguments, receive)
+
+    def _describe_cached(self, url: str) -> None:
+        if self._on_detail is not None:
+            self._on_detail(f"from the cache: {display_url(url)}")
 
     def _is_requested(self, key: "Key") -> bool:
         return self._network is not None and self._network.is_requested(key)
@@ -270,6 +287,7 @@ class Index:
         cached = self._store.recall("metadata", key) if wheel.hash else None
         metadata = CoreMetadata.load(cached) if cached else None
         if metadata is not None:
+            self._describe_cached(f"{wheel.url}.metadata")
             self._add_metadata(wheel, metadata)
         elif not self._is_served(wheel):
             return
@@ -278,9 +296,8 @@ class Index:
                 f"the metadata of {wheel.filename} is not in the cache, and --offline prevents requests"
             )
         else:
-            self._online().start(
-                ("metadata", key), "metadata", {"wheel": wheel}, partial(self._receive_metadata, wheel)
-            )
+            receive = partial(self._receive_metadata, wheel)
+            self._start(("metadata", key), f"{wheel.url}.metadata", "metadata", {"wheel": wheel}, receive)
 
     def _read_local_metadata(self, key: str, wheel: Artifact) -> None:
         from minglibc.index import local_files  # noqa: PLC0415  few projects have local wheels

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,12 +43,14 @@ class Wheelhouse:
         credentials: "Credentials | None" = None,
         on_progress: Callable[[str, int, int | None], None] = lambda _name, _done, _size: None,
         on_warning: Callable[[str], None] = lambda _text: None,
+        on_detail: Callable[[str], None] | None = None,
     ) -> None:
         self._cache = WheelCache(cache_dir, on_warning=on_warning)
         self._offline = offline
         self._limits = limits
         self._credentials = credentials
         self._on_progress = on_progress
+        self._on_detail = on_detail
         self._reporting = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -71,6 +74,7 @@ class Wheelhouse:
         def look_up(file: LockedFile) -> str | None:
             path = _local(file) if file.url.startswith("file:") else self._cache.get(file)
             if path:
+                self._describe(f"from the cache: {file.filename}")
                 _check_size(file, os.path.getsize(path), complete=True)
                 on_file(file, path)
             return path
@@ -93,7 +97,9 @@ class Wheelhouse:
         transport = Transport(self._limits or Limits.from_environment(), size=_PARALLEL)
 
         def download(file: LockedFile, connection: "Connection") -> str:
+            started = time.monotonic()
             path = self._download(connection, file)
+            self._describe(f"downloaded {display_url(file.url)} in {time.monotonic() - started:.2f}s")
             on_file(file, path)
             return path
 
@@ -106,6 +112,12 @@ class Wheelhouse:
         finally:
             transport.close()
             self._cache.stop()
+
+    def _describe(self, detail: str) -> None:
+        """Pass on what -v prints."""
+        if self._on_detail is not None:
+            with self._reporting:
+                self._on_detail(detail)
 
     def _download(self, connection: "Connection", file: LockedFile) -> str:
         from minglibc.index.connection import Request  # noqa: PLC0415  as above

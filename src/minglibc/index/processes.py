@@ -5,6 +5,8 @@
 import os
 import sys
 
+from minglibc.config.processors import usable_processors
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +19,10 @@ _MOST_OPEN = 1024
 
 
 def can_fork() -> bool:
-    """Whether there is a second core, and no thread makes fork unsafe."""
+    """Whether there is a second core, and no thread makes fork unsafe, as libraries of macOS do."""
     threading = sys.modules.get("threading")
-    return (threading is None or threading.active_count() == 1) and len(os.sched_getaffinity(0)) > 1
+    is_safe = hasattr(os, "fork") and sys.platform != "darwin" and (threading is None or threading.active_count() == 1)
+    return is_safe and usable_processors() > 1
 
 
 def fork(run: "Callable[[], None]", *, keep: "Iterable[int]") -> int:
@@ -58,8 +61,8 @@ def enlarge(end: int) -> None:
 
     try:  # noqa: SIM105  contextlib is not imported before the fork
         fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _MAX_READ)
-    except OSError:
-        pass  # the user's limit on pipes
+    except (OSError, AttributeError):
+        pass  # the user's limit on pipes, or another system than Linux
 
 
 def close(*ends: int) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
+from minglibc.config.processors import usable_processors
 from minglibc.errors import EnvironmentProblem
 
 _PR_SET_PDEATHSIG = 1
@@ -27,7 +28,7 @@ class Pool:
 
     def __init__(self, initialize: Callable[[], Callable[[Any], Any]], count: int) -> None:
         self._initialize = initialize
-        self._count = min(count, len(os.sched_getaffinity(0)), _MAX_WORKERS)
+        self._count = min(count, usable_processors(), _MAX_WORKERS)
         self._guard = threading.Condition()
         self._waiting: list[tuple[int, int, Any]] = []  # the largest last
         self._submitted = 0
