@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks import builds, hard, locks, parts, projects, public_locks, syncs, tools
+from tests.benchmarks import builds, clients, hard, locks, parts, projects, public_locks, servers, syncs, tools
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.plot import draw
 from tests.benchmarks.synthetic import ARCHITECTURES, JSON, PYTHONS, as_html, index, name, serving
@@ -189,6 +189,8 @@ def main() -> None:
     public_locks.configure(
         commands.add_parser("public-locks", help="cap the locks of public projects, and compare versions")
     )
+    clients.configure(commands.add_parser("clients", help="pip, uv, poetry and pdm with an index of `serve`"))
+    servers.configure(commands.add_parser("servers", help="`serve` beside other index servers, under load"))
     builds.configure(commands.add_parser("builds", help="compiled packages built with zig and with gcc"))
     arguments = parser.parse_args()
     arguments.run(arguments)

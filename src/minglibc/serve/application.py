@@ -4,30 +4,27 @@ import hmac
 import logging
 import time
 from base64 import b64decode
-from collections.abc import Collection, Mapping
-from functools import cache
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.serve import people
 from minglibc.serve.files import Files
 from minglibc.serve.metrics import Metrics
-from minglibc.serve.negotiation import accepts_gzip, has_tag, media_type
+from minglibc.serve.negotiation import media_type
 from minglibc.serve.pages import Pages
-from minglibc.serve.rendering import Body, body_of
+from minglibc.serve.rendering import Body, RawHeader, body_of
+from minglibc.serve.replies import LONGEST_HEADER, Reply, headers_of, raw_headers, reply, text
 from minglibc.serve.routes import Route, UnknownPath, parse_path
 from minglibc.serve.upstream import NotServed, Snapshot
 
 _log = logging.getLogger("uvicorn.error")
-# Of a header that is parsed and remembered.
-_LONGEST_HEADER = 1000
 _METHODS = ("GET", "HEAD")
-_VARY = "Accept, Accept-Encoding"
 
 
 class Access(NamedTuple):
@@ -76,9 +73,9 @@ class Application:
         self._pages.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _respond(self, scope: Scope) -> tuple[str, Response]:
+    async def _respond(self, scope: Scope) -> tuple[str, Reply | Response]:
         """The kind of page that was requested, and the response."""
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         if (refusal := self._refusal(scope, headers)) is not None:
             return "refused", refusal
         kind = "unknown"
@@ -86,7 +83,8 @@ class Application:
             route = parse_path(scope["path"])
             kind = route.kind
             if route.redirect:
-                return kind, Response(status_code=301, headers={"Location": route.redirect})
+                location = raw_headers({"location": route.redirect, "content-length": "0"})
+                return kind, Reply(301, location)
             return kind, await self._response(route, headers, is_head=scope["method"] == "HEAD")
         except UnknownPath as error:
             return kind, text(404, f"not found: {error}")
@@ -97,9 +95,9 @@ class Application:
             _log.warning("%d: %s%s", status, error.message, hint)
             return kind, text(status, error.message, {"Retry-After": "5"} if status == 503 else None)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Reply | None:
         """The response to a request that is not served, whatever its path."""
-        if self._access.hosts and _host_name(headers.get("host", "")) not in self._access.hosts:
+        if self._access.hosts and _host_name(headers.get("host", "")[:LONGEST_HEADER]) not in self._access.hosts:
             return text(421, "this server has another host name; --allowed-host adds one")
         if scope["method"] not in _METHODS:
             return text(405, "only GET and HEAD are supported", {"Allow": ", ".join(_METHODS)})
@@ -107,7 +105,7 @@ class Application:
             return text(401, "a token is required, as the password", {"WWW-Authenticate": 'Basic realm="minglibc"'})
         return None
 
-    def _is_authorized(self, headers: Headers) -> bool:
+    def _is_authorized(self, headers: Mapping[str, str]) -> bool:
         scheme, _, value = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
@@ -118,14 +116,14 @@ class Application:
             return False
         return hmac.compare_digest(value.encode(), self._access.token.encode())
 
-    async def _response(self, route: Route, headers: Headers, *, is_head: bool) -> Response:
+    async def _response(self, route: Route, headers: Mapping[str, str], *, is_head: bool) -> Reply | Response:
         match route.kind:
             case "health":
                 return text(200, "ok")
             case "metrics":
-                return Response(self._metrics.text(), media_type=self._metrics.content_type)
+                return _metrics_reply(self._metrics)
             case "home":
-                return self._body(_home(), headers, _page_headers("max-age=600"))
+                return reply(_home(), headers, *_page_headers("max-age=600"))
             case "project":
                 return await self._project(route, headers)
             case "simple":
@@ -135,50 +133,36 @@ class Application:
                 return response or text(404, "no page lists this file with a URL of this server")
         raise UnknownPath("there is no such page")
 
-    async def _project(self, route: Route, headers: Headers) -> Response:
+    async def _project(self, route: Route, headers: Mapping[str, str]) -> Reply:
         assert route.selection is not None
         # The page is below the selection and "project".
         depth = route.prefix.count("/") + 2
         body = await self._pages.for_people(route.project, route.selection, depth)
         if body is None:
             return text(404, f"{route.project} is on none of the upstream indexes")
-        return self._body(body, headers, _page_headers(f"max-age=60, {self._access.scope}"))
+        return reply(body, headers, *_page_headers(f"max-age=60, {self._access.scope}"))
 
-    async def _simple(self, route: Route, headers: Headers) -> Response:
-        accepted = media_type(headers.get("accept", "")[:_LONGEST_HEADER])
+    async def _simple(self, route: Route, headers: Mapping[str, str]) -> Reply:
+        accepted = media_type(headers.get("accept", "")[:LONGEST_HEADER])
         if not accepted:
             return text(406, "pages are HTML (text/html) or JSON (application/vnd.pypi.simple.v1+json)")
         assert route.selection is not None
         if not route.project:
-            return self._body(await self._pages.names(accepted), headers, {})
+            return reply(await self._pages.names(accepted), headers)
         served = await self._pages.page(route.project, route.selection, accepted)
         if served is None:
             return text(404, f"{route.project} is on none of the upstream indexes")
-        return self._body(served.body, headers, self._snapshot_headers(served.snapshot))
+        return reply(served.body, headers, *self._snapshot_headers(served.snapshot))
 
-    def _snapshot_headers(self, snapshot: Snapshot) -> dict[str, str]:
+    def _snapshot_headers(self, snapshot: Snapshot) -> Iterator[RawHeader]:
         remaining = max(0, int(snapshot.max_age - snapshot.age())) if not snapshot.stale else 0
-        headers = {"Cache-Control": f"max-age={remaining}, {self._access.scope}"}
+        yield b"cache-control", f"max-age={remaining}, {self._access.scope}".encode()
         if snapshot.serial:
-            headers["X-PyPI-Last-Serial"] = snapshot.serial
+            yield b"x-pypi-last-serial", snapshot.serial.encode()
         if snapshot.stale:
             # RFC 9111 defines no header for this any more; that of RFC 7234 is widely understood.
-            headers["Warning"] = '111 - "Revalidation Failed"'
-            headers["X-Minglibc-Stale"] = str(int(snapshot.age()))
-        return headers
-
-    @staticmethod
-    def _body(body: Body, headers: Headers, more: Mapping[str, str]) -> Response:
-        """The response with *body*, or that it is unchanged."""
-        is_compressed = bool(body.compressed) and accepts_gzip(headers.get("accept-encoding", "")[:_LONGEST_HEADER])
-        tags = (body.etag, f"{body.etag}-gzip")
-        sent = {**more, "ETag": f'"{tags[is_compressed]}"', "Vary": _VARY, "X-Content-Type-Options": "nosniff"}
-        if has_tag(headers.get("if-none-match", ""), tags):
-            return Response(status_code=304, headers=sent)
-        sent["Content-Type"] = body.content_type
-        if is_compressed:
-            sent["Content-Encoding"] = "gzip"
-        return Response(body.compressed if is_compressed else body.content, headers=sent)
+            yield b"warning", b'111 - "Revalidation Failed"'
+            yield b"x-minglibc-stale", str(int(snapshot.age())).encode()
 
 
 @cache
@@ -186,22 +170,22 @@ def _home() -> Body:
     return body_of(people.home(), "text/html; charset=utf-8")
 
 
-def _page_headers(cache_control: str) -> dict[str, str]:
+@cache
+def _page_headers(cache_control: str) -> tuple[RawHeader, ...]:
     """The headers of a page for people."""
-    return {
-        "Cache-Control": cache_control,
-        "Content-Security-Policy": people.content_security_policy(),
-        "Referrer-Policy": "no-referrer",
-    }
-
-
-def text(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A response of one line of text."""
-    return PlainTextResponse(
-        f"{message}\n",
-        status,
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", **(headers or {})},
+    return raw_headers(
+        {
+            "cache-control": cache_control,
+            "content-security-policy": people.content_security_policy(),
+            "referrer-policy": "no-referrer",
+        }
     )
+
+
+def _metrics_reply(metrics: Metrics) -> Reply:
+    content = metrics.text()
+    headers = {"content-type": metrics.content_type, "content-length": str(len(content))}
+    return Reply(200, raw_headers(headers), content)
 
 
 def _status_of(error: MinglibcError) -> int:
@@ -210,6 +194,7 @@ def _status_of(error: MinglibcError) -> int:
     return next((status for kind, status in statuses.items() if isinstance(error, kind)), 500)
 
 
+@lru_cache(maxsize=1 << 10)
 def _host_name(host: str) -> str:
     """The name in a Host header, without its port."""
     try:

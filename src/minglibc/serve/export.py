@@ -41,7 +41,7 @@ class Export:
         try:
             counts = await asyncio.gather(*(self._project(name, only) for name, only in projects.items()))
             for filename, media_type in _FORMATS.items():
-                self._replace(("simple", filename), render_names(sorted(projects), media_type).content)
+                self._replace(("simple", filename), render_names(sorted(projects), media_type).plain.content)
         finally:
             self._files.close()
             self._pages.close()
@@ -60,7 +60,7 @@ class Export:
         count = sum(await asyncio.gather(*(self._file(name, file) for file in own)))
         # The page comes last: what it lists is there.
         for filename, media_type in _FORMATS.items():
-            self._replace(("simple", name, filename), render_page(page, media_type).content)
+            self._replace(("simple", name, filename), render_page(page, media_type).plain.content)
         return count
 
     async def _file(self, name: str, file: PassedFile) -> int:

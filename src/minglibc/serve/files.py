@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
-from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache
@@ -134,7 +133,7 @@ class Files:
         self._transport.close()
         self._cache.close()
 
-    async def response(self, route: Route, headers: Headers, *, is_head: bool, scope: str) -> Response | None:
+    async def response(self, route: Route, headers: Mapping[str, str], *, is_head: bool, scope: str) -> Response | None:
         """The response with a file of a page; None if no page lists it, or if the page has its upstream URL."""
         listed_file = await self._listed_file(route)
         if listed_file is None:

@@ -1,6 +1,7 @@
 """Metrics in the text format of Prometheus, without names of projects, files, clients or caps."""
 
 import os
+from functools import lru_cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -43,11 +44,16 @@ class Metrics:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call, unused-ignore]
         self._registry = registry
+        self._of_kind = lru_cache(maxsize=1 << 10)(self._labelled)
 
     def observe(self, kind: str, status: int, seconds: float) -> None:
         """Count a response."""
-        self._requests.labels(kind, str(status)).inc()
-        self._seconds.labels(kind).observe(seconds)
+        count, histogram = self._of_kind(kind, status)
+        count.inc()
+        histogram.observe(seconds)
+
+    def _labelled(self, kind: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(kind, str(status)), self._seconds.labels(kind)
 
     def count_page(self, outcome: str) -> None:
         """Count a page that was requested from the upstream indexes."""

@@ -23,25 +23,50 @@ _SHORT = 1024
 _LEVEL = 6
 
 
-class Body(NamedTuple):
-    """A body with its ETag, and its compressed form, which is empty where that is not worthwhile."""
+RawHeader = tuple[bytes, bytes]
+_SHARED_HEADERS = ((b"vary", b"Accept, Accept-Encoding"), (b"x-content-type-options", b"nosniff"))
 
-    content_type: str
+
+class Variant(NamedTuple):
+    """A body in one encoding, with the headers that depend only on it."""
+
     content: bytes
-    etag: str
-    compressed: bytes = b""
+    validators: tuple[RawHeader, ...]
+    """The headers of a response without the body, which is unchanged."""
+    headers: tuple[RawHeader, ...]
+    """The headers of a response with the body."""
+
+
+class Body(NamedTuple):
+    """A body, and its compressed form where that is worthwhile."""
+
+    plain: Variant
+    compressed: Variant | None
+    tags: tuple[str, str]
+    """The entity tags of both, without quotes."""
 
     @property
     def size(self) -> int:
         """The bytes that it occupies in memory."""
-        return len(self.content) + len(self.compressed) + 500
+        compressed = len(self.compressed.content) if self.compressed is not None else 0
+        return len(self.plain.content) + compressed + 2000
 
 
 def body_of(content: bytes, content_type: str) -> Body:
     """*content* as a body that can be sent."""
-    etag = hashlib.sha256(content).hexdigest()[:32]
-    compressed = gzip.compress(content, _LEVEL, mtime=0) if len(content) >= _SHORT else b""
-    return Body(content_type, content, etag, compressed)
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    tags = tag, f"{tag}-gzip"
+    compressed = None
+    if len(content) >= _SHORT:
+        zipped = gzip.compress(content, _LEVEL, mtime=0)
+        compressed = _variant(zipped, tags[1], content_type, (b"content-encoding", b"gzip"))
+    return Body(_variant(content, tag, content_type), compressed, tags)
+
+
+def _variant(content: bytes, tag: str, content_type: str, *more: RawHeader) -> Variant:
+    validators = (b"etag", f'"{tag}"'.encode()), *_SHARED_HEADERS
+    length = (b"content-length", str(len(content)).encode())
+    return Variant(content, validators, (*validators, (b"content-type", content_type.encode()), length, *more))
 
 
 def project_page(
