@@ -1,7 +1,6 @@
 """Builds in several threads."""
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -9,7 +8,7 @@ import time
 import pytest
 
 from minglibc.app.parallel_builds import build_in_parallel, jobs_within_limit, run_in_parallel
-from minglibc.build.running import killed_at_the_end
+from minglibc.build.running import started
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
 
 
@@ -50,17 +49,17 @@ def test_jobs() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_running_builds_are_killed(error: type[BaseException]) -> None:
     """If one task fails or is interrupted, the process of another one is killed."""
-    started = threading.Event()
+    is_running = threading.Event()
     codes: list[int] = []
 
     def build() -> None:
         command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        with subprocess.Popen(command, start_new_session=True) as process, killed_at_the_end(process.pid):
-            started.set()
+        with started(command) as process:
+            is_running.set()
             codes.append(process.wait())
 
     def fail() -> None:
-        started.wait(30)
+        is_running.wait(30)
         raise error
 
     begin = time.monotonic()

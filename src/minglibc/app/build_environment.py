@@ -9,12 +9,12 @@ from minglibc.app.indexes import open_index
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
-from minglibc.build.backend import Backend, BuildKind
+from minglibc.build.backend import Backend, BuildError, BuildKind
 from minglibc.build.isolation import Isolation
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import Settings
-from minglibc.errors import EnvironmentProblem, SettingsError
+from minglibc.errors import EnvironmentProblem, SettingsError, WheelError
 from minglibc.index.client import Index
 from minglibc.index.credentials import Credentials
 from minglibc.index.downloads import Wheelhouse
@@ -22,12 +22,15 @@ from minglibc.install import interpreter as interpreters
 from minglibc.install import transaction
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import Interpreter
+from minglibc.install.layout import Layout
 from minglibc.install.transaction import Prepared
+from minglibc.install.wheel import check
 from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility, TargetCompatibility
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 from minglibc.model.targets import Target
 from minglibc.model.urls import DEFAULT_INDEX_URL
+from minglibc.model.versions import key
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.explain import explain
 from minglibc.resolve.prefetch import Speculation
@@ -35,6 +38,10 @@ from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 
 _PARENT = "[build-system]"
+# That of any environment: what a wheel must not replace is the same in all of them.
+_LAYOUT = Layout(
+    "/prefix", "lib/python/site-packages", "lib/python/site-packages", "bin", "", "include", "/prefix/bin/python"
+)
 # Builds in several threads share indexes, downloads and the progress display; their processes run at the same time.
 ONE_AT_A_TIME = threading.RLock()
 
@@ -79,12 +86,16 @@ class BuildTask(NamedTuple):
     label: str
     hint: str
     kind: BuildKind = "wheel"
+    name: str = ""
+    """The normalized name that the wheel must have; empty for any."""
+    version: str = ""
+    """The version that the wheel must have; empty for any."""
 
 
 def build_wheel(
     task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str, isolation: Isolation | None = None
 ) -> str:
-    """The path of the wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
+    """The path of the valid wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
     created = _BuildEnvironments(task, interpreter, context, scratch)
 
     def backend_with(python: str) -> Backend:
@@ -97,7 +108,26 @@ def build_wheel(
     if dynamic:
         # A new environment: the requirements of the backend may conflict with installed packages.
         backend = backend_with(created.create([*static, *dynamic]))
-    return backend.build(task.kind, os.path.join(scratch, "made"))
+    path = backend.build(task.kind, os.path.join(scratch, "made"))
+    check_wheel(path, task)
+    return path
+
+
+def check_wheel(path: str, task: BuildTask) -> None:
+    """Raise BuildError where the wheel at *path* can't be installed, or is that of another project or release."""
+    filename = os.path.basename(path)
+    try:
+        wheel = check(path, filename, _LAYOUT)
+    except WheelError as error:
+        problem = error.message.removeprefix(filename).lstrip(": ")
+    else:
+        if task.name not in {"", wheel.name}:
+            problem = f"is named {wheel.name}"
+        elif task.version and key(wheel.version) != key(task.version):
+            problem = f"has version {wheel.version}"
+        else:
+            return
+    raise BuildError(f"{filename}, built from {task.label}, {problem}", hint=task.hint)
 
 
 class _BuildEnvironments:

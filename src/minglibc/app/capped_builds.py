@@ -107,9 +107,8 @@ class CappedBuilds:
             fetch_crates(task.folder, isolation)
         path = build_wheel(task, interpreter, self._context, scratch, isolation)
         wheel = self._verified(path, target, isolation, scratch)
-        self._context.reporter.info(
-            f"Built {os.path.basename(wheel.path)} in {time.monotonic() - started:.0f}s (log: {log})"
-        )
+        where = f" (log: {log})" if log else ""
+        self._context.reporter.info(f"Built {os.path.basename(wheel.path)} in {time.monotonic() - started:.0f}s{where}")
         return wheel.path
 
     def _verified(self, path: str, target: Target, isolation: Isolation, scratch: str) -> VerifiedWheel:
@@ -126,12 +125,15 @@ class CappedBuilds:
         return verify_wheel(graft(path, target, isolation, os.path.join(scratch, "grafted")), target, folder)
 
     def _log(self, task: BuildTask, builder: str) -> str:
-        """The path of a new log, which starts with what is built."""
+        """The path of a new log, which starts with what is built; empty where the cache can't be written."""
         folder = os.path.join(self._context.common.cache_folder, LOGS)
-        make_folders(folder)
         name = re.sub(r"[^A-Za-z0-9._+-]+", "-", task.label)[-80:].strip("-.")
         path = os.path.join(folder, f"{name}-{builder}.log")
-        replace_file(path, f"{task.label}: {builder}\n".encode(errors="replace"))
+        try:
+            make_folders(folder)
+            replace_file(path, f"{task.label}: {builder}\n".encode(errors="replace"))
+        except OSError:
+            return ""
         return path
 
 

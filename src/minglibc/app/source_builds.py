@@ -30,8 +30,7 @@ from minglibc.lock.selection import Machine
 from minglibc.model import versions
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
-from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, check_metadata, parse_metadata, parse_pkg_info
-from minglibc.model.requirements import normalize_name
+from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
 from minglibc.model.targets import Cap, Target
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ class SourceBuilder:
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
         with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
-        task = BuildTask(folder, str(release), _hint(release))
+        task = BuildTask(folder, str(release), _hint(release), name=release.name, version=release.version)
         try:
             path = self._run(task, release, interpreter, target, scratch)
         except (BuildError, IncompatibleBuild) as error:
@@ -283,7 +282,6 @@ class SourceBuilder:
                 raise
             raise failure from error
         built = self._cache.keep(release.digest, builder, path)
-        _check_metadata(built, release)
         if not built.path.startswith(scratch):
             shutil.rmtree(scratch, ignore_errors=True)
         known.append(built)
@@ -321,15 +319,11 @@ class SourceBuilder:
 
     def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
         kind: BuildKind = "editable" if project.editable else "wheel"
-        task = BuildTask(project.folder, str(project), _hint(project), kind)
+        task = BuildTask(project.folder, str(project), _hint(project), kind, project.name)
         path = self._run(task, project, interpreter, target, tempfile.mkdtemp(dir=self._scratch_folder()))
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        built = Built(path, os.path.basename(path), sha256, self._builder(interpreter, target))
-        name = normalize_name(_metadata(built).name)
-        if name != project.name:
-            raise BuildError(f"the wheel built from {project} is named {name}", hint=_hint(project))
-        return built
+        return Built(path, os.path.basename(path), sha256, self._builder(interpreter, target))
 
     def _path(self, file: LockedFile) -> str:
         with ONE_AT_A_TIME:
@@ -414,18 +408,6 @@ def _interpreter_name(target: Target) -> str:
 def _metadata(built: Built) -> CoreMetadata:
     with open(built.path, "rb") as file:
         return parse_metadata(read_wheel(file.read()).decode(errors="replace"))
-
-
-def _check_metadata(built: Built, release: Release) -> None:
-    """Raise BuildError where a backend built a wheel of another release."""
-    try:
-        problem = check_metadata(_metadata(built), Wheel(release.name, release.version, built.filename, ""))
-    except ValueError as error:
-        problem = str(error)
-    if problem:
-        raise BuildError(
-            f"{built.filename}, built from {release.file.filename}, is invalid: {problem}", hint=_hint(release)
-        )
 
 
 def release_of(sdist: Sdist, index: Index) -> Release:

@@ -7,15 +7,16 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, Self
 
 from minglibc.build.isolation import Isolation
 from minglibc.build.missing_requirements import missing
-from minglibc.build.running import killed_at_the_end
+from minglibc.build.running import started
 from minglibc.config.files import open_regular
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.model import toml
 from minglibc.model.artifacts import printable
+from minglibc.model.limits import is_filename
 
 if TYPE_CHECKING:
     import build
@@ -28,6 +29,10 @@ _SHOWN_LINES = 20
 _LONGEST_LINE = 240
 _MOST_OUTPUT = 64 * 1024
 _CHUNK = 64 * 1024
+_LONGEST_LOG = 64 << 20
+_CUT = b"\nminglibc: the rest of the output was dropped\n"
+# In the name of a wheel: without and with a build tag (PEP 427).
+_DASHES = (4, 5)
 
 
 class BuildError(MinglibcError):
@@ -71,8 +76,11 @@ class Backend:
         """The path of the wheel, built in *folder*; raises BuildError."""
         with self._errors():
             path = self._builder.build(kind, folder)
-        if os.path.dirname(path) != os.path.abspath(folder) or not path.endswith(".whl") or not os.path.isfile(path):
-            raise self._failure(f"did not build a wheel but {printable(os.path.basename(path))!r}")
+        filename = os.path.basename(path)
+        # A link would lead out of the folder, and the file may change after it was checked.
+        is_inside = os.path.dirname(path) == os.path.abspath(folder) and not os.path.islink(folder)
+        if not is_inside or not _is_wheel_name(filename) or os.path.islink(path) or not os.path.isfile(path):
+            raise self._failure(f"did not build a wheel but {printable(filename)!r}")
         return path
 
     @contextmanager
@@ -98,6 +106,9 @@ class Backend:
                     raise self._failure(f"failed: {printable(str(other))}") from error
         except BuildException as error:
             raise BuildError(f"failed to build {self._label}: {printable(str(error))}", hint=self._hint) from error
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError, FileNotFoundError) as error:
+            # The hook's result is what the backend's process wrote to a file, if it did.
+            raise self._failure("returned no valid result") from error
 
     def _failure(self, problem: str, advice: str = "") -> BuildError:
         return BuildError(f"the build backend of {self._label} {problem}", hint=advice or self._hint)
@@ -108,22 +119,19 @@ class Backend:
         return f"\n  the complete output is in {self._isolation.log}" if self._isolation and self._isolation.log else ""
 
     def _run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        # In its own session, so that all processes that the backend starts can be killed.
         isolation = self._isolation
         variables = os.environ if isolation is None else isolation.environment
         prefix = () if isolation is None else isolation.prefix
         with (
-            _opened_log(isolation) as log,
-            subprocess.Popen(
+            _Log(isolation.log if isolation is not None else "") as log,
+            started(
                 [*prefix, *cmd],
                 cwd=cwd,
                 env=_environment(variables, cmd[0], extra_environ or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             ) as process,
-            killed_at_the_end(process.pid),
         ):
             output = _output(process, self._timeout, log)
         if output is None:
@@ -144,16 +152,33 @@ def _ignore_warnings() -> None:
             warnings.filterwarnings("ignore", category=category)
 
 
-@contextmanager
-def _opened_log(isolation: Isolation | None) -> Iterator[IO[bytes] | None]:
-    if isolation is None or not isolation.log:
-        yield None
-        return
-    with open(isolation.log, "ab", opener=open_regular) as log:
-        yield log
+class _Log:
+    """A log file with limited size; what can't be written, as on a full disk, is dropped."""
+
+    def __init__(self, path: str) -> None:
+        self._file: IO[bytes] | None = None
+        if path:
+            with suppress(OSError):
+                self._file = open(path, "ab", buffering=0, opener=open_regular)  # noqa: SIM115  closed below
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        """Add *chunk*, unless the log is too long."""
+        if self._file is None:
+            return
+        with suppress(OSError):
+            room = _LONGEST_LOG - self._file.tell()
+            if room > 0:
+                self._file.write(chunk if len(chunk) <= room else chunk[:room] + _CUT)
 
 
-def _output(process: "subprocess.Popen[bytes]", timeout: float, log: IO[bytes] | None) -> str | None:
+def _output(process: "subprocess.Popen[bytes]", timeout: float, log: _Log) -> str | None:
     """The end of the output of *process*; None if it does not end within *timeout* seconds. *log* gets all of it."""
     assert process.stdout is not None
     end = time.monotonic() + timeout
@@ -163,8 +188,7 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float, log: IO[bytes] |
         ready, _, _ = select.select([process.stdout], [], [], 0.1 if process.poll() is None else 0)
         chunk = os.read(process.stdout.fileno(), _CHUNK) if ready else b""
         output = (output + chunk)[-_MOST_OUTPUT:]
-        if log is not None:
-            log.write(chunk)
+        log.write(chunk)
         if not chunk and process.poll() is not None:
             return output.decode("utf-8", "replace")
         if ready and not chunk:
@@ -172,6 +196,10 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float, log: IO[bytes] |
                 process.wait(max(0.0, end - time.monotonic()))
         if time.monotonic() > end:
             return None
+
+
+def _is_wheel_name(filename: str) -> bool:
+    return filename.endswith(".whl") and is_filename(filename) and filename.count("-") in _DASHES
 
 
 def _last_lines(output: str | None) -> str:

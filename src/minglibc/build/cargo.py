@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 from minglibc.build.isolation import Isolation
+from minglibc.build.running import started
 
 _SECONDS = 600
 _DEPTH = 3
@@ -17,18 +19,17 @@ def fetch_crates(folder: str, isolation: Isolation) -> None:
         return
     environment = {**isolation.environment, "CARGO_NET_OFFLINE": "false"}
     for directory in _locked_crates(folder):
-        with open(isolation.log, "ab") as log:
+        with open(isolation.log or os.devnull, "ab", buffering=0) as log, suppress(OSError):
             try:
-                subprocess.run(
+                with started(
                     ["cargo", "fetch", "--locked"],
                     cwd=directory,
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    timeout=_SECONDS,
-                    check=False,
-                )
+                ) as process:
+                    process.wait(_SECONDS)
             except (OSError, subprocess.TimeoutExpired) as error:
                 log.write(f"cargo fetch: {error}\n".encode(errors="replace"))
 

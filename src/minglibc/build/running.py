@@ -1,22 +1,42 @@
-"""The process groups of running builds, so that all can be killed from another thread."""
+"""The processes of running builds: no process that a build has started is running after its end."""
 
+import ctypes
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, Literal
+
+_SET_CHILD_SUBREAPER = 36
+# A process that is killed leaves its own children to this one.
+_ROUNDS = 20
 
 _groups: set[int] = set()
+_lock = threading.Lock()
 
 
 @contextmanager
-def killed_at_the_end(group: int) -> Iterator[None]:
-    """A block after which no process of *group* is running."""
-    _groups.add(group)
-    try:
-        yield
-    finally:
-        _groups.discard(group)
-        _kill(group)
+def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process in a session of its own, which is killed at the end of the block with all that it has started."""
+    with _lock:
+        _adopt_orphans(1)
+        process = subprocess.Popen(command, start_new_session=True, **options)
+        _groups.add(process.pid)
+    with process:
+        try:
+            yield process
+        finally:
+            _kill(process.pid)
+            # Its children are this process's only then.
+            process.wait()
+            with _lock:
+                _groups.discard(process.pid)
+                if not _groups:
+                    _kill_orphans()
+                    # A command that replaces this process, as that of `run`, keeps the setting.
+                    _adopt_orphans(0)
 
 
 def kill_builds() -> None:
@@ -28,3 +48,33 @@ def kill_builds() -> None:
 def _kill(group: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _adopt_orphans(value: Literal[0, 1]) -> None:
+    """Become the parent of processes whose parent ends, such as daemons, instead of init (1), or no longer (0)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, value, 0, 0, 0)
+
+
+def _kill_orphans() -> None:
+    """Kill what has left the session of its build."""
+    own, session = os.getpid(), os.getsid(0)
+    for _ in range(_ROUNDS):
+        orphans = list(_children_in_other_sessions(own, session))
+        for pid in orphans:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        if not orphans:
+            return
+
+
+def _children_in_other_sessions(parent: int, session: int) -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(OSError):
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # The name of the program, in parentheses, may contain anything.
+                    fields = file.read().rpartition(b")")[2].split()
+                if int(fields[1]) == parent and int(fields[3]) != session:
+                    yield int(name)
