@@ -11,7 +11,7 @@ ROOT = Path(minglibc.__file__).parent
 # Lowest first. A module imports from its own package and from those before it.
 PACKAGES = (
     *("errors", "model", "config", "source_locks", "resolve", "lock", "cache", "audit"),
-    *("insight", "index", "build", "install", "bundle", "serve", "app", "cli"),
+    *("insight", "index", "build", "install", "bundle", "serve", "fleet", "app", "cli"),
 )
 # Packages that never touch files, processes or networks.
 PURE = ("model", "resolve", "insight")

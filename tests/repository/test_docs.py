@@ -54,6 +54,7 @@ NOT_RUN = {
     ("docs/tutorial.md", "needs an old machine"): 2,
     ("docs/how-to/air-gapped.md", "needs an old machine"): 1,
     ("docs/how-to/alpine.md", "needs another machine"): 1,
+    ("docs/how-to/measure-machines.md", "needs another machine"): 1,
     ("docs/how-to/old-python.md", "needs an old machine"): 2,
     ("docs/how-to/pre-commit.md", "installs system packages"): 1,
     ("docs/how-to/shared-environment.md", "needs an old machine"): 1,

@@ -3,18 +3,21 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import tomlkit
 
+from minglibc.app.fleet import write_fleet
 from minglibc.app.init_sources import ImportedRequirements, import_requirements
 from minglibc.config import files, parser, project_files, settings, toml_file
 from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
 from minglibc.config.poetry_project import standard
 from minglibc.errors import SettingsError, TargetError
+from minglibc.fleet.machine import Machine
+from minglibc.fleet.targets import Fleet, fleet_of
 from minglibc.model import versions
 from minglibc.model.architectures import ARCHITECTURES
 from minglibc.model.targets import LIBCS, PythonVersion, check_architecture, check_cap
@@ -37,12 +40,19 @@ class InitOptions(NamedTuple):
     architectures: tuple[str, ...] = ()
     choose_glibc: Callable[[], str] = _no_cap
     """The glibc of the oldest machine, if neither an option nor the settings of another tool name a cap."""
+    machines: Sequence[Machine] = ()
+    """Machines, from which caps, Pythons and architectures are taken."""
 
     @property
     def caps(self) -> dict[str, str]:
         """The cap on each C library that is given."""
         caps = {"glibc": self.glibc, "musl": self.musl}
         return {libc: cap for libc in LIBCS if (cap := caps[libc])}
+
+    @property
+    def all_pythons(self) -> tuple[str, ...]:
+        """The Pythons that are given, or the default ones of the machines."""
+        return self.python or tuple(str(machine.pythons[0]) for machine in self.machines if machine.pythons)
 
 
 class InitOutcome(NamedTuple):
@@ -56,6 +66,10 @@ class InitOutcome(NamedTuple):
     """The requirements of a new project."""
     problem: str
     """Why the project can't be locked yet; else empty."""
+    fleet: Fleet | None = None
+    """With machines: the targets that they need."""
+    is_written: bool = True
+    """False if the file has a table already, which is to be edited."""
 
 
 def init(options: InitOptions) -> InitOutcome:
@@ -67,10 +81,20 @@ def init(options: InitOptions) -> InitOutcome:
     tool = document.get("tool", {})
     if not isinstance(tool, dict):
         raise SettingsError("pyproject.toml: tool is not a table, so [tool.minglibc] can't be added")
+    if "minglibc" in tool and options.machines:
+        fleet = _fleet(options, document)
+        write_fleet(folder, options.machines)
+        return InitOutcome(path, _rendered(fleet.table), [], requirements, "", fleet, is_written=False)
     if "minglibc" in tool:
         raise SettingsError(f"{path} already has a [tool.minglibc] table", hint="edit it, then run `minglibc lock`")
     results = import_settings(document, {libc: f"--{libc}" for libc in options.caps})
     imported = combine(results)
+    if options.machines:
+        fleet = _fleet(options, document)
+        added = _rendered(fleet.table | _without_targets(imported))
+        write_fleet(folder, options.machines)
+        project_files.write_pyproject(folder, _appended(text, added))
+        return InitOutcome(path, added, results, requirements, _problem(folder), fleet)
     caps = {libc: cap for libc in LIBCS if (cap := options.caps.get(libc) or imported.get(libc))}
     if not caps:
         # What is wrong with the file or the options is reported before the user has to look for a version.
@@ -90,7 +114,7 @@ def _open(options: InitOptions) -> tuple[str, str, ImportedRequirements | None]:
         if not os.path.isdir(folder):
             raise
         imported = import_requirements(folder)
-        return folder, _new_text(folder, options.python, imported.requirements if imported else ()), imported
+        return folder, _new_text(folder, options.all_pythons, imported.requirements if imported else ()), imported
     return folder, files.read_pyproject(folder), None
 
 
@@ -120,7 +144,31 @@ def _table(
     if architectures and tuple(architectures) != settings.DEFAULT_ARCHITECTURES:
         table["architectures"] = architectures
     # Arrays of tables come last: keys after them would belong to their last table.
-    return table | {key: imported[key] for key in sorted(imported, key="index".__eq__) if key not in LIBCS}
+    return table | _without_targets(imported)
+
+
+def _without_targets(imported: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of other tools that do not depend on machines."""
+    return {key: imported[key] for key in sorted(imported, key="index".__eq__) if key not in LIBCS}
+
+
+def _fleet(options: InitOptions, document: Mapping[str, Any]) -> Fleet:
+    """The fleet of the machines in *options*; raises SettingsError where no target can serve any of them."""
+    fleet = fleet_of(options.machines, _requires_python(document))
+    if not fleet.kinds:
+        reasons = "\n".join(f"  {machine.name}: {reason}" for machine, reason in fleet.unserved)
+        raise SettingsError(f"no target can serve these machines:\n{reasons}")
+    return fleet
+
+
+def _requires_python(document: Mapping[str, Any]) -> str:
+    metadata = standard(document).get("project", {})
+    specifier = metadata.get("requires-python", "") if isinstance(metadata, dict) else ""
+    try:
+        versions.contains(specifier, "3.11.0")
+    except (ValueError, TypeError):
+        return ""  # `lock` reports it
+    return str(specifier)
 
 
 def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:

@@ -13,8 +13,9 @@ from minglibc.app.check_folders import check_environment, check_image, check_pat
 from minglibc.app.check_source_lock import is_own_lock, is_source_lock
 from minglibc.app.sync_options import DEFAULT_ENVIRONMENT
 from minglibc.audit.rules import ABOVE_CAP, Finding, Kind
-from minglibc.cli import check_other_lock
+from minglibc.cli import check_hosts, check_other_lock
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets, common_options, target_overrides
+from minglibc.cli.hosts import add_hosts, fleet_options
 from minglibc.cli.output import Terminal, plural, print_json, print_message, print_text
 from minglibc.errors import EXIT_CANNOT, SettingsError
 from minglibc.model.architectures import CPU_LEVELS
@@ -39,6 +40,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--image", metavar="PATH", help="check a container image: an archive of docker save, or an OCI image layout"
     )
+    add_hosts(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
@@ -58,17 +60,11 @@ def run(arguments: Namespace) -> int:
             return check_other_lock.run(arguments, options)
         options, arguments.path = options._replace(lock=arguments.path[0]), []
     _check_arguments(arguments)
+    fleet = fleet_options(arguments)
+    if fleet.are_given:
+        return check_hosts.run(arguments, fleet, options)
     with Terminal.of(arguments) as terminal:
-        if arguments.environment:
-            result = check_environment(arguments.environment, options)
-        elif arguments.root:
-            result = check_root(arguments.root, options)
-        elif arguments.image:
-            result = check_image(arguments.image, options)
-        elif arguments.path:
-            result = check_paths(arguments.path, options)
-        else:
-            result = check_locked_files(options, terminal)
+        result = _check(arguments, options, terminal)
     if arguments.json:
         print_json(as_json(result))
     else:
@@ -78,11 +74,28 @@ def run(arguments: Namespace) -> int:
     return EXIT_CANNOT if result.findings else 0
 
 
+def _check(arguments: Namespace, options: CheckOptions, terminal: Terminal) -> CheckResult:
+    if arguments.environment:
+        return check_environment(arguments.environment, options)
+    if arguments.root:
+        return check_root(arguments.root, options)
+    if arguments.image:
+        return check_image(arguments.image, options)
+    if arguments.path:
+        return check_paths(arguments.path, options)
+    return check_locked_files(options, terminal)
+
+
 def _check_arguments(arguments: Namespace) -> None:
     """Raise SettingsError for options that can't be combined."""
-    values = {"--environment": arguments.environment, "--root": arguments.root, "--image": arguments.image}
+    values: dict[str, Any] = {
+        "--environment": arguments.environment,
+        "--root": arguments.root,
+        "--image": arguments.image,
+    }
+    values |= {"--host": arguments.host, "--hosts": arguments.hosts, "--from-facts": arguments.from_facts}
     subjects = [name for name, value in {**values, "paths": arguments.path}.items() if value]
-    if len(subjects) > 1:
+    if len(subjects) > 1 and not {"--host", "--hosts", "--from-facts"}.issuperset(subjects):
         raise SettingsError(f"{subjects[0]} can't be combined with {subjects[1]}")
     if arguments.verify:
         raise SettingsError("--verify requires a lock of another tool", hint="ELF files of wheels are always checked")

@@ -5,11 +5,14 @@ from argparse import Namespace
 from itertools import zip_longest
 from textwrap import wrap
 
+from minglibc.app.fleet import FleetOptions, Machines
 from minglibc.app.init import InitOptions, init
 from minglibc.cli.args import ArgumentParser
+from minglibc.cli.hosts import add_hosts, fleet_options, measure
 from minglibc.cli.output import plural, print_message, print_text, terminal_width
 from minglibc.config.other_tools import Imported
 from minglibc.errors import SettingsError, TargetError
+from minglibc.fleet.targets import Fleet, older_libstdcxx
 from minglibc.model.distributions import distributions
 from minglibc.model.targets import GlibcVersion
 
@@ -41,10 +44,13 @@ def configure(parser: ArgumentParser) -> None:
         action="append",
         help="an architecture that the project supports; can be repeated (default: this machine's)",
     )
+    add_hosts(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Add the table, and print what it contains and which settings of other tools it includes."""
+    fleet = fleet_options(arguments)
+    machines = _measure(arguments, fleet) if fleet.are_given else None
     outcome = init(
         InitOptions(
             arguments.project,
@@ -53,9 +59,13 @@ def run(arguments: Namespace) -> int:
             tuple(arguments.python or ()),
             tuple(arguments.arch or ()),
             _choose_glibc,
+            machines.machines if machines else (),
         )
     )
-    print_text(f"Added to {outcome.path}:\n\n{outcome.added.rstrip()}")
+    if machines and outcome.fleet:
+        _print_fleet(outcome.fleet)
+    what = f"Added to {outcome.path}" if outcome.is_written else f"{outcome.path} has a table already; change it to"
+    print_text(f"{what}:\n\n{outcome.added.rstrip()}")
     if outcome.imported:
         count = plural(len(outcome.imported.requirements), "requirement")
         print_message(f"Imported {count} from {outcome.imported.name}")
@@ -67,6 +77,25 @@ def run(arguments: Namespace) -> int:
     if outcome.problem:
         print_message(f"before `minglibc lock` can run: {outcome.problem}")
     return 0
+
+
+def _measure(arguments: Namespace, fleet: FleetOptions) -> Machines:
+    given = [f"--{name}" for name in ("glibc", "musl", "python", "arch") if getattr(arguments, name)]
+    if given:
+        raise SettingsError(f"{given[0]} can't be combined with machines, from which it is taken")
+    return measure(fleet)
+
+
+def _print_fleet(fleet: Fleet) -> None:
+    for kind in fleet.kinds:
+        print_message(f"{kind.target}: {plural(len(kind.machines), 'machine')}, Python {kind.oldest_python} or newer")
+    for machine, reason in fleet.unserved:
+        print_message(f"warning: {machine.name} is not served: {reason}")
+    for machine, usual in older_libstdcxx(fleet.kinds):
+        print_message(
+            f"warning: {machine.name} has libstdc++ with GLIBCXX_{machine.libstdcxx}; machines with its glibc usually have "
+            f"{usual}, so wheels within the cap may not load there"
+        )
 
 
 def _choose_glibc() -> str:

@@ -1,0 +1,118 @@
+"""Targets from machines."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minglibc.errors import SettingsError
+from minglibc.fleet.facts import dump_fleet, read_facts
+from minglibc.fleet.machine import Machine
+from minglibc.fleet.targets import fleet_of, older_libstdcxx
+from minglibc.lock.selection import Machine as Installer
+from minglibc.lock.selection import choose_target
+from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion
+
+RHEL = Machine("a", "x86_64", GlibcVersion(2, 28), (PythonVersion(9, 2), PythonVersion(11, 7)), "rhel-8", "3.4.25")
+JETSON = Machine("b", "aarch64", GlibcVersion(2, 27), (PythonVersion(9, 18),), "ubuntu-18.04", "3.4.25")
+ALPINE = Machine("c", "x86_64", MuslVersion(1, 2), (PythonVersion(12, 1),))
+
+
+def test_one_kind() -> None:
+    """Machines of one kind have the lowest glibc and the lowest patch release of all."""
+    newer = RHEL._replace(name="n", cap=GlibcVersion(2, 34), pythons=(PythonVersion(9, 1),))
+    fleet = fleet_of([newer, RHEL])
+    assert fleet.table == {"glibc": "2.28", "python": ["3.9"]}
+    assert fleet.kinds[0].oldest_python == PythonVersion(9, 1)
+
+
+def test_several_kinds() -> None:
+    """Machines of several kinds have a target for each kind."""
+    assert fleet_of([RHEL, JETSON, ALPINE]).table == {
+        "target": [
+            {"name": "cp39-aarch64-glibc", "python": "3.9", "architecture": "aarch64", "glibc": "2.27"},
+            {"name": "cp39-x86_64-glibc", "python": "3.9", "architecture": "x86_64", "glibc": "2.28"},
+            {"name": "cp312-x86_64-musl", "python": "3.12", "architecture": "x86_64", "musl": "1.2"},
+        ]
+    }
+
+
+def test_requires_python_selects_the_interpreter() -> None:
+    """The default interpreter is used where requires-python allows it, else the newest that it allows."""
+    assert fleet_of([RHEL], ">=3.8").kinds[0].target.python == PythonVersion(9)
+    assert fleet_of([RHEL], ">=3.10").kinds[0].target.python == PythonVersion(11)
+
+
+def test_unserved_machines() -> None:
+    """Machines that no target can serve are listed with the reason."""
+    strange = RHEL._replace(name="s", architecture="sparc64")
+    fleet = fleet_of([RHEL._replace(pythons=()), JETSON, strange], ">=3.10")
+    reasons = [reason for _, reason in fleet_of([RHEL._replace(pythons=()), JETSON], ">=3.10").unserved]
+    assert reasons == ["it has no CPython 3", "it has Python 3.9.18, and requires-python is >=3.10"]
+    assert not fleet.kinds[1:]
+    assert "sparc64" in fleet.unserved[-1][1]
+
+
+def test_older_libstdcxx() -> None:
+    """A libstdc++ that is older than the distributions with this glibc have is reported."""
+    old = RHEL._replace(libstdcxx="3.4.19")
+    assert older_libstdcxx(fleet_of([old, JETSON]).kinds) == [(old, "3.4.25")]
+
+
+MACHINES = st.lists(
+    st.builds(
+        Machine,
+        st.text("abc", min_size=1),
+        st.sampled_from(["x86_64", "aarch64"]),
+        st.builds(GlibcVersion, st.just(2), st.integers(17, 40)),
+        st.lists(st.builds(PythonVersion, st.integers(8, 13), st.integers(0, 9), st.just(value=False)), min_size=1).map(
+            tuple
+        ),
+    ),
+    min_size=1,
+)
+
+
+@given(MACHINES)
+def test_every_machine_is_served(machines: list[Machine]) -> None:
+    """A lock with the targets of a fleet has one for each of its machines, and fleet.json keeps the machines."""
+    fleet = fleet_of(machines)
+    targets = [kind.target for kind in fleet.kinds]
+    assert len(machines) == sum(len(kind.machines) for kind in fleet.kinds)
+    for kind in fleet.kinds:
+        for machine in kind.machines:
+            assert (
+                choose_target(Installer(machine.pythons[0], machine.architecture, machine.cap), targets) == kind.target
+            )
+    assert read_facts(dump_fleet(machines), "fleet.json") == machines
+
+
+ANSIBLE = {
+    "ansible_distribution": "RedHat",
+    "ansible_distribution_version": "8.6",
+    "ansible_distribution_major_version": "8",
+    "ansible_architecture": "x86_64",
+    "ansible_python_version": "3.6.8",
+    "ansible_nodename": "a",
+}
+
+
+def test_facts_of_ansible() -> None:
+    """Ansible's facts of one host or of several are read; the distribution determines glibc."""
+    expected = Machine("a", "x86_64", GlibcVersion(2, 28), (PythonVersion(6, 8),), "rhel-8", "3.4.25")
+    for facts in (ANSIBLE, {"ansible_facts": ANSIBLE}, {"a": {"ansible_facts": ANSIBLE}}, {"a": ANSIBLE}):
+        assert read_facts(json.dumps(facts), "facts.json") == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"machines": []}', '{"version": 2, "machines": []}', '{"version": 1, "machines": [1]}'),
+        *('{"version": 1, "machines": [{"name": "a"}]}', '{"a": 1}', "[" * 10000),
+    ],
+)
+def test_damaged_facts(text: str) -> None:
+    """A file that is no fleet.json and has no facts is an error."""
+    with pytest.raises(SettingsError):
+        read_facts(text, "facts.json")
