@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": "Serve an index that has only the files within a cap",
     "tags": "List the wheel tags that the cap allows",
     "cache": "Show the cache's location or size, or clear it",
+    "completion": "Print the completion script of a shell",
 }
 # What users of other tools try, and the command for it.
 _OTHER_NAMES = {
@@ -56,6 +57,8 @@ _OTHER_NAMES = {
     "tool run": "run --with PACKAGE COMMAND",
     "python": "run python",
     "new": "init",
+    "generate-shell-completion": "completion",
+    "completions": "completion",
     "version": "--version",
     "uninstall": "remove",
     "clean": "cache clear",

@@ -27,9 +27,9 @@ class _Formatter(argparse.HelpFormatter):
 class ArgumentParser(argparse.ArgumentParser):
     """A parser in which MINGLIBC_OPTION in the environment stands for ``--option``."""
 
-    def __init__(self, prog: str = "minglibc", description: str = "") -> None:
+    def __init__(self, prog: str = "minglibc", description: str = "", **settings: Any) -> None:
         self._variables: dict[str, argparse.Action] = {}
-        super().__init__(prog=prog, description=description, formatter_class=_Formatter, allow_abbrev=False)
+        super().__init__(prog, description=description, formatter_class=_Formatter, allow_abbrev=False, **settings)
 
     def add_argument(self, *flags: str, variable: bool = True, **settings: Any) -> argparse.Action:
         """As argparse's; an option with *variable* can be set by the environment."""
