@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import shutil
 import stat
 import subprocess
@@ -104,7 +105,9 @@ def bundle(folder: Path, output: Path, *options: str) -> Ran:
     return ran
 
 
-def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+def install(
+    made: Path, venv: Path, python: str = sys.executable, *, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run install.sh without a network, where pip is configured to install to another folder."""
     alone = ["unshare", "-n"] if has_unshare() else []
     configuration = made.parent / "pip.conf"
@@ -112,7 +115,11 @@ def install(made: Path, venv: Path, python: str = sys.executable) -> subprocess.
     environment = {"PATH": os.environ["PATH"], "PYTHON": python, "http_proxy": "http://127.0.0.1:9", "LANG": "C"}
     environment["PIP_CONFIG_FILE"] = str(configuration)
     return subprocess.run(
-        [*alone, "sh", made / "install.sh", venv], env=environment, capture_output=True, text=True, check=False
+        [*alone, "sh", made / "install.sh", *options, venv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -377,7 +384,7 @@ def test_install_prints_its_usage(project: Path, tmp_path: Path, arguments: list
     ran = subprocess.run(
         ["sh", tmp_path / "bundle" / "install.sh", *arguments], capture_output=True, text=True, check=False
     )
-    assert (2, "usage: sh install.sh DIRECTORY\n") == (ran.returncode, ran.stderr)
+    assert (2, "usage: sh install.sh [--allowed-signers FILE] DIRECTORY\n") == (ran.returncode, ran.stderr)
 
 
 def test_pip_is_resolved_for_the_target(tmp_path: Path, index: IndexServer) -> None:
@@ -481,3 +488,50 @@ def test_the_script_passes_shellcheck(project: Path, tmp_path: Path) -> None:
     for script in (Path(contents_module.__file__).with_name("install.sh"), tmp_path / "bundle" / "install.sh"):
         ran = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
         assert (0, "") == (ran.returncode, ran.stdout)
+
+
+def _key(folder: Path, name: str) -> Path:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return folder / name
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="OpenSSH's client is not installed")
+def test_signed_bundle(project: Path, tmp_path: Path) -> None:
+    """install.sh accepts the signature of an allowed signer, and no other, none, or one of other contents."""
+    key, other = _key(tmp_path, "release"), _key(tmp_path, "other")
+    signers = tmp_path / "signers"
+    signers.write_text(f"release@example.invalid {key.with_suffix('.pub').read_text()}")
+    made = tmp_path / "bundle"
+    options = ("--allowed-signers", str(signers))
+
+    def refusal() -> str:
+        ran = install(made, tmp_path / "venv", options=options)
+        assert (1, False) == (ran.returncode, (tmp_path / "venv").exists())
+        return ran.stderr.splitlines()[-1]
+
+    bundle(project, made)
+    assert "error: the bundle is not signed" == refusal()
+    bundle(project, made, "--sign", str(other))
+    assert f"error: the bundle has no valid signature by a signer in {signers}" == refusal()
+    bundle(project, made, "--sign", str(key))
+    _lock_edited(made)
+    assert "changed: pylock.toml" in install(made, tmp_path / "venv", options=options).stderr
+    sums = (made / SUMS).read_text()
+    digest = hashlib.sha256((made / "pylock.toml").read_bytes()).hexdigest()
+    (made / SUMS).write_text(re.sub(r"[0-9a-f]{64}(?=  pylock.toml)", digest, sums))
+    assert f"error: the bundle has no valid signature by a signer in {signers}" == refusal()
+    bundle(project, made, "--sign", str(key))
+    ran = install(made, tmp_path / "venv", options=options)
+    assert 0 == ran.returncode, ran.stderr
+    assert 0 == install(made, tmp_path / "unchecked").returncode
+
+
+def test_signing_without_a_key(project: Path, tmp_path: Path) -> None:
+    """A key that does not exist, or that is none, is an error, and nothing is written."""
+    (tmp_path / "key").write_text("no key")
+    for key, message in ((tmp_path / "missing", "there is no key"), (tmp_path / "key", "can't be signed with")):
+        ran = minglibc("bundle", "--project", str(project), "--output", str(tmp_path / "bundle"), "--sign", str(key))
+        assert ran.code
+        assert message in ran.err
+        assert not (tmp_path / "bundle").exists()

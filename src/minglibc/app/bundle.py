@@ -15,7 +15,8 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.sync_options import SelectionOptions
 from minglibc.bundle import archive
-from minglibc.bundle.contents import SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.bundle.contents import SIGNATURE, SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.bundle.signature import sign
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.parser import parse
@@ -52,9 +53,17 @@ class BundleOutcome(NamedTuple):
 
 
 def create_bundle(
-    common: CommonOptions, options: SelectionOptions, output: str | None = None, reporter: Reporter = SILENT
+    common: CommonOptions,
+    options: SelectionOptions,
+    output: str | None = None,
+    reporter: Reporter = SILENT,
+    *,
+    key: str | None = None,
 ) -> BundleOutcome:
-    """Write the bundle to *output*, a folder or X.tar.gz (default: bundle-TARGET); raises MinglibcError."""
+    """Write the bundle to *output*, a folder or X.tar.gz (default: bundle-TARGET); raises MinglibcError.
+
+    *key* is the path of a private key of OpenSSH that signs it.
+    """
     project = read_locked_project(common, options)
     target = _only_target(project.lock, options.target)
     selected = select(project, target, options)
@@ -79,6 +88,8 @@ def create_bundle(
         own = own_files(target, selected, pip.filename, project.lock_text)
         wheels = {f"{WHEELS}/{name}": wheel for name, wheel in paths.items()}
         own[SUMS] = sums(archive.digests(own, wheels))
+        if key:
+            own[SIGNATURE] = sign(own[SUMS], key)
         sha256 = ""
         if path.endswith(_ARCHIVES):
             sha256 = archive.write_archive(path, name_of(target), own, wheels)

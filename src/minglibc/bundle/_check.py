@@ -41,6 +41,7 @@ def check_files(here: str) -> None:
     sums = read_sums(os.path.join(here, "SHA256SUMS"))
     problems = []
     present = {"SHA256SUMS"}
+    own = {"SHA256SUMS", "SHA256SUMS.sig"}
     for folder, folders, files in os.walk(here):
         for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
             path = os.path.join(folder, name)
@@ -51,7 +52,7 @@ def check_files(here: str) -> None:
             elif relative in sums and digest(path) != sums[relative]:
                 problems.append("changed: " + relative)
     problems += ["missing: " + name for name in sorted(set(sums) - present)]
-    problems += ["added: " + name for name in sorted(present - set(sums) - {"SHA256SUMS"})]
+    problems += ["added: " + name for name in sorted(present - set(sums) - own)]
     if not sums:
         problems.append("SHA256SUMS is empty")
     if problems:

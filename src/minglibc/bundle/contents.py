@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from minglibc.bundle.signature import NAMESPACE
 from minglibc.errors import EnvironmentProblem
 from minglibc.lock.requirements_txt import dumps
 from minglibc.lock.selection import target_name
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SCRIPT = "install.sh"
 SUMS = "SHA256SUMS"
+# Beside SHA256SUMS, where the bundle is signed.
+SIGNATURE = "SHA256SUMS.sig"
 REQUIREMENTS = "requirements.txt"
 WHEELS = "wheels"
 
@@ -56,7 +59,7 @@ def sums(digests: Mapping[str, str]) -> bytes:
 
 def is_bundle(names: Iterable[str]) -> bool:
     """Whether a folder with exactly these entries is a bundle."""
-    return {SCRIPT, SUMS, REQUIREMENTS, WHEELS, "pylock.toml"} == set(names)
+    return {SCRIPT, SUMS, REQUIREMENTS, WHEELS, "pylock.toml"} == set(names) - {SIGNATURE}
 
 
 def install_script(target: Target, pip: str, count: int) -> str:
@@ -73,6 +76,7 @@ def install_script(target: Target, pip: str, count: int) -> str:
         "ELF": elf,
         "LIBC": target.cap.libc,
         "CAP": str(target.cap),
+        "NAMESPACE": NAMESPACE,
         "PIP": pip,
         "PACKAGES": f"{count} package{'' if count == 1 else 's'}",
     }

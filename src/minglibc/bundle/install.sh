@@ -1,6 +1,7 @@
 #!/bin/sh
 # Made by minglibc for the target @TARGET@. `sh install.sh DIRECTORY` creates an environment there from
 # this folder; it needs neither a network nor pip. PYTHON names the interpreter to use.
+# --allowed-signers FILE requires a signature by one of these signers (ssh-keygen(1), ALLOWED SIGNERS).
 set -eu
 unset CDPATH PYTHONHOME PYTHONPATH
 # Python 3.6 can use paths outside ASCII only in a UTF-8 locale.
@@ -24,10 +25,15 @@ warn() {
 }
 
 usage() {
-    warn "usage: sh install.sh DIRECTORY"
+    warn "usage: sh install.sh [--allowed-signers FILE] DIRECTORY"
     exit 2
 }
 
+signers=
+if [ $# -eq 3 ] && [ "$1" = --allowed-signers ] && [ -n "$2" ]; then
+    signers=$2
+    shift 2
+fi
 if [ $# -ne 1 ] || [ -z "$1" ]; then
     usage
 fi
@@ -37,6 +43,24 @@ case $1 in
     *) venv=$(pwd)/$1 ;;
 esac
 here=$(cd "$(dirname "$0")" && pwd -P)
+
+verify() {
+    if ! command -v ssh-keygen >/dev/null; then
+        warn "error: ssh-keygen was not found, which verifies signatures"
+        exit 1
+    fi
+    if [ ! -f "$here/SHA256SUMS.sig" ]; then
+        warn "error: the bundle is not signed"
+        exit 1
+    fi
+    signer=$(ssh-keygen -Y find-principals -s "$here/SHA256SUMS.sig" -f "$signers" 2>/dev/null | head -n 1) || signer=
+    if [ -z "$signer" ] || ! ssh-keygen -Y verify -n @NAMESPACE@ -I "$signer" -s "$here/SHA256SUMS.sig" \
+        -f "$signers" <"$here/SHA256SUMS" >/dev/null; then
+        warn "error: the bundle has no valid signature by a signer in $signers"
+        exit 1
+    fi
+}
+[ -z "$signers" ] || verify
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then

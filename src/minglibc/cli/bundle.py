@@ -18,13 +18,21 @@ def configure(parser: ArgumentParser) -> None:
         metavar="PATH",
         help="the folder, or the archive X.tar.gz (default: bundle-TARGET)",
     )
+    parser.add_argument(
+        "--sign",
+        variable=False,
+        metavar="KEY",
+        help="sign the bundle with this private key of OpenSSH; install.sh --allowed-signers FILE verifies it",
+    )
     add_index(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Create the bundle and print its path."""
     with Terminal.of(arguments) as terminal:
-        outcome = create_bundle(common_options(arguments), selection_options(arguments), arguments.output, terminal)
+        outcome = create_bundle(
+            common_options(arguments), selection_options(arguments), arguments.output, terminal, key=arguments.sign
+        )
     if outcome.sha256:
         terminal.info(f"sha256 {outcome.sha256}")
     terminal.info(f"Bundled {plural(outcome.packages, 'package')} and {outcome.pip} for {outcome.target}")
