@@ -125,20 +125,33 @@ def _run(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_CANNOT
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ImportError) as error:
         _print_error(_system_error(error))
         return EXIT_CANNOT
 
 
-def _system_error(error: OSError | OverflowError) -> MinglibcError:
-    """What no command anticipates, such as a full disk, a folder without read permission, or a wrong clock."""
+def _system_error(error: OSError | OverflowError | ImportError) -> MinglibcError:
+    """What no command anticipates: a full disk, a folder without read permission, a wrong clock, or an incomplete Python."""
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""
         return MinglibcError(f"{path}{error.strerror or error}")
+    if isinstance(error, ImportError):
+        return _incomplete_python(error)
     if "timestamp" not in str(error):
         raise error
     # Python has 64 bits for the nanoseconds since 1970. Its own modules read the clock, too.
     return MinglibcError("the system's clock is after the year 2262, which Python can't represent")
+
+
+def _incomplete_python(error: ImportError) -> MinglibcError:
+    """A part of the standard library that this Python was built without, such as ssl; other errors are raised again."""
+    name = error.name or ""
+    if name.partition(".")[0] not in sys.stdlib_module_names:
+        raise error
+    return MinglibcError(
+        f"the Python of minglibc, {sys.executable}, has no module {name.lstrip('_')}",
+        hint="install minglibc with another Python, or build this one with the libraries that the module needs",
+    )
 
 
 def _run_with_sound_cache(arguments: list[str]) -> int:

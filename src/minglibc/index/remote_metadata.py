@@ -1,7 +1,6 @@
 """METADATA from a wheel on a server, read by range requests where the server supports them."""
 
 import io
-import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from minglibc.model.zip_archive import open_zip
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
 MAX_METADATA = 8 << 20
+# Without lzma, which some Pythons lack.
+_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # (start, stop) → where the bytes start, the size of the file, and the bytes; (None, n) requests the last n.
 FetchRange = Callable[[int | None, int | None], tuple[int, int, bytes]]
@@ -89,13 +90,15 @@ def read_open(file: Any) -> bytes:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
             if len(names) != 1:
                 raise ValueError("it has no METADATA, or more than one")
-            if archive.getinfo(names[0]).file_size > MAX_METADATA:
+            entry = archive.getinfo(names[0])
+            if entry.file_size > MAX_METADATA:
                 raise ValueError("its METADATA is too large")
+            if entry.compress_type not in _COMPRESSION:
+                raise ValueError("its METADATA is compressed in a way that `sync` rejects")
             return archive.read(names[0])
     except (
         zipfile.BadZipFile,
         zlib.error,
-        lzma.LZMAError,
         NotImplementedError,
         RuntimeError,
         EOFError,
