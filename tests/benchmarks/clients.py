@@ -17,22 +17,21 @@ import httpx
 
 from minglibc.model.requirements import normalize_name
 
-PORT = 8485
 CAPS = ("2.17", "2.28")
 # What each project requires: wheels with several caps, with ABIs of their own or abi3, and pure dependencies.
 PROJECTS: Mapping[str, Sequence[str]] = {
     "paramiko": ("paramiko",),
-    "numpy": ("numpy",),
-    "pandas": ("pandas",),
-    "scikit-learn": ("scikit-learn",),
-    "lxml": ("lxml", "beautifulsoup4"),
     "pydantic": ("pydantic",),
+    "lxml": ("lxml", "beautifulsoup4"),
+    "jsonschema": ("jsonschema", "pyyaml"),
     "aiohttp": ("aiohttp",),
     "sqlalchemy": ("sqlalchemy", "psycopg2-binary"),
-    "jsonschema": ("jsonschema", "pyyaml"),
-    "fastapi": ("fastapi", "uvloop", "httptools"),
-    "pillow": ("pillow", "matplotlib"),
-    "grpcio": ("grpcio", "protobuf"),
+    "uvicorn": ("uvicorn[standard]",),
+    "orjson": ("orjson", "msgpack", "ujson"),
+    "psutil": ("psutil", "regex", "zstandard"),
+    "pillow": ("pillow",),
+    "numpy": ("numpy",),
+    "flask": ("flask", "gevent"),
 }
 # The environments' own tools, which a project does not require.
 _OWN = {"pip", "setuptools", "wheel"}
@@ -162,7 +161,9 @@ def run_case(tool: Tool, case: Case, program: Path, cap: str) -> str:
         return f"failed: {error}"
     command = [sys.executable, "-m", "minglibc", "check", "--glibc", cap, "--environment", str(case.environment)]
     checked = subprocess.run(command, cwd=case.folder, capture_output=True, text=True, check=False)
-    versions = installed(case.environment)
+    # An environment with a pip of its own has that pip's packages too.
+    own = installed(program.parent.parent) if tool.install is with_pip else {}
+    versions = {key: version for key, version in installed(case.environment).items() if key in locked or key not in own}
     shutil.rmtree(case.environment, ignore_errors=True)
     if checked.returncode:
         return f"check: {checked.stderr.strip()}"
@@ -194,16 +195,16 @@ def run(arguments: Namespace) -> None:
     names = [name for name in PROJECTS if not arguments.project or name in arguments.project]
     pythons = {"3.11": sys.executable, "3.9": arguments.python39}
     runs = [(tool, pythons[tool.python], install(tool, pythons[tool.python], arguments.folder)) for tool in tools]
-    server = [sys.executable, "-m", "minglibc", "serve", "-q", "--port", str(PORT)]
+    server = [sys.executable, "-m", "minglibc", "serve", "-q", "--port", str(arguments.port)]
     process = subprocess.Popen(server, cwd=arguments.folder, stdin=subprocess.DEVNULL)
     try:
-        wait_for_server()
+        wait_for_server(arguments.port)
         print(f"| Project | Cap | {' | '.join(tool.label for tool in tools)} |\n|{'---|' * (len(tools) + 2)}")
         for name, cap in itertools.product(names, CAPS):
             print(f"| {name} | {cap} |", end="", flush=True)
             for tool, python, program in runs:
                 folder = arguments.folder.resolve() / "cases" / f"{name}-{cap}-{tool.label.replace(' ', '-')}"
-                url = f"http://127.0.0.1:{PORT}/glibc-{cap}/simple/"
+                url = f"http://127.0.0.1:{arguments.port}/glibc-{cap}/simple/"
                 case = Case(folder, PROJECTS[name], url, python, tool.python)
                 print(f" {run_case(tool, case, program, cap) or '✓'} |", end="", flush=True)
             print()
@@ -221,12 +222,12 @@ def install(tool: Tool, python: str, folder: Path) -> Path:
     return venv / "bin" / tool.program
 
 
-def wait_for_server() -> None:
+def wait_for_server(port: int) -> None:
     """Wait until the server responds."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            httpx.get(f"http://127.0.0.1:{PORT}/health", trust_env=False).raise_for_status()
+            httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).raise_for_status()
         except httpx.TransportError:
             time.sleep(0.2)
         else:
@@ -237,6 +238,7 @@ def wait_for_server() -> None:
 def configure(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--folder", type=Path, required=True, help="where the tools and the projects are")
+    parser.add_argument("--port", type=int, default=8485, help="uv.lock and pdm.lock record it")
     parser.add_argument("--python39", default="python3.9", help="the interpreter for pip 20.3")
     parser.add_argument("--tool", action="append", default=[], choices=[tool.label for tool in TOOLS])
     parser.add_argument("--project", action="append", default=[], choices=list(PROJECTS))

@@ -115,7 +115,7 @@ def checked_factory(options: ServeOptions, reporter: Reporter) -> "Callable[[], 
         reporter.warn(warning)
     token = _read_token(options.token_file)
     index = _open_indexes(options, indexes, Store(options.common.cache_folder, on_trouble=reporter.warn))
-    private = [base for base in index.bases if index.credentials.headers(base)]
+    private = [base for base in index.bases if not index.is_local(base) and index.credentials.headers(base)]
     if private and not (options.is_local or token or options.allow_private):
         raise SettingsError(
             f"{display_url(private[0])} needs credentials, and at {options.host} everybody could use them",
@@ -141,14 +141,7 @@ def _no_speculation() -> "Speculation":
 
 
 def _open_indexes(options: ServeOptions, indexes: Indexes, store: Store) -> Index:
-    index = open_index(indexes.settings, options.common, store, _no_speculation, folder=indexes.folder)
-    for base in index.bases:
-        if index.is_local(base):
-            raise SettingsError(
-                f"the index {display_url(base)} is a folder or file on this machine, which `serve` does not support",
-                hint="serve it with a web server, and use its URL",
-            )
-    return index
+    return open_index(indexes.settings, options.common, store, _no_speculation, folder=indexes.folder)
 
 
 class Parts(NamedTuple):

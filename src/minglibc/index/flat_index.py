@@ -6,22 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from minglibc.config.files import open_regular
 from minglibc.errors import SettingsError
+from minglibc.index.page_file import File
 from minglibc.model.artifacts import Artifact, FileSource, Sdist, Wheel, leaves_folder
 from minglibc.model.file_urls import file_url, path_of, quote_path
-from minglibc.model.project_page import NamedFile, ProjectPage, project_of, reduce_files
+from minglibc.model.project_page import ProjectPage, project_of, reduce_files
 
 AnyFile = TypeVar("AnyFile", bound=Artifact)
-
-
-class _File(msgspec.Struct, gc=False):
-    """A file of the folder in the form of PEP 691; its hash and its metadata are read when they are needed."""
-
-    filename: str
-    url: str
 
 
 class LocalPage(ProjectPage):
@@ -56,25 +48,33 @@ class LocalIndex:
     """The index at the ``file:`` URL *url*, read once; its wheels are below the folder *root*."""
 
     def __init__(self, url: str, root: str) -> None:
-        self._url = self._base = url
+        self._url = url
+        self.base_url = url
+        """What the URLs of the files are relative to, once they were read."""
         self._root = root
-        self._files: Mapping[str, Sequence[NamedFile]] | None = None
+        self._files: Mapping[str, Sequence[File]] | None = None
 
     def project(self, name: str) -> ProjectPage | None:
         """The page of a project; None where the index has none of its files. Raises SettingsError where there is no index."""
-        if self._files is None:
-            self._files = self._read()
-        page = reduce_files(name, self._files.get(name, ()), base_url=self._base, make=partial(LocalPage, self._root))
+        files = self.files.get(name, ())
+        page = reduce_files(name, files, base_url=self.base_url, make=partial(LocalPage, self._root))
         return page if len(page.versions) else None
 
-    def _read(self) -> Mapping[str, Sequence[NamedFile]]:
+    @property
+    def files(self) -> Mapping[str, Sequence[File]]:
+        """The files of each project; raises SettingsError where there is no index."""
+        if self._files is None:
+            self._files = self._read()
+        return self._files
+
+    def _read(self) -> Mapping[str, Sequence[File]]:
         path = path_of(self._url)
         try:
             if os.path.isdir(path):
-                self._base = f"{self._url}/"
-                files: dict[str, list[NamedFile]] = {}
+                self.base_url = f"{self._url}/"
+                files: dict[str, list[File]] = {}
                 for name in sorted(os.listdir(path)):
-                    files.setdefault(project_of(name), []).append(_File(name, quote_path(name)))
+                    files.setdefault(project_of(name), []).append(File(name, quote_path(name)))
                 return files
             with open(path, "rb", opener=open_regular) as stream:
                 content = stream.read()
@@ -86,5 +86,5 @@ class LocalIndex:
         from minglibc.index.response import Response  # noqa: PLC0415  as above
 
         page = read_flat_page(Response(self._url, 200, {"content-type": "text/html"}, content))
-        self._base = page.base_url
+        self.base_url = page.base_url
         return page.files

@@ -147,7 +147,7 @@ class Files:
         }
         if has_tag(headers.get("if-none-match", ""), (etag,)):
             return Response(status_code=304, headers=sent)
-        path = self._cache.unchanged(locked) or await asyncio.to_thread(self._cache.get, locked)
+        path = await self._available(locked, base)
         if path is None and is_head and locked.size is not None:
             sent |= {"Content-Length": str(locked.size), "Accept-Ranges": "bytes"}
             return Response(media_type="application/octet-stream", headers=sent)
@@ -167,12 +167,19 @@ class Files:
         if listed_file is None:
             raise MinglibcError(f"no page lists {route.filename}")
         locked, base = listed_file
-        path = await asyncio.to_thread(self._cache.get, locked)
+        path = await self._available(locked, base)
         if path is None:
             download = self._download(locked, base)
             await download.completed(None)
             path = download.path
         return path
+
+    async def _available(self, file: LockedFile, base: str) -> str | None:
+        """The path of *file* if it needs no download; raises IndexUnreachable."""
+        path = self._cache.unchanged(file)
+        if path is None:
+            path = await asyncio.to_thread(self._upstream.local_path, base, file)
+        return path or await asyncio.to_thread(self._cache.get, file)
 
     async def _listed_file(self, route: Route) -> tuple[LockedFile, str] | None:
         """The file that *route* names, and its index; None if the page has its upstream URL, or does not list it."""

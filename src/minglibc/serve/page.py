@@ -14,6 +14,7 @@ from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompresse
 from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
 from minglibc.model.compatibility import url_problem
 from minglibc.model.urls import display_url
+from minglibc.serve.local_files import is_local
 
 _encode = msgspec.json.Encoder().encode
 
@@ -127,8 +128,10 @@ class Links:
     An upstream with credentials and URLs with a query, which may be signed, are never passed on.
     """
 
-    def __init__(self, base_url: str, name: str, *, proxied: bool) -> None:
+    def __init__(self, base_url: str, name: str, *, proxied: bool, local: bool) -> None:
+        """*local* are files on this machine, which only an index on this machine may name."""
         self._base_url = base_url
+        self._local = local
         self._name = name
         self._proxied = proxied
 
@@ -138,11 +141,15 @@ class Links:
             url = urljoin(self._base_url, file.url).partition("#")[0].replace(" ", "%20")
         except ValueError:
             return ""
-        return "" if not url.isprintable() or not url.isascii() or url_problem(url) else url
+        is_valid = url.isprintable() and url.isascii()
+        return url if is_valid and (not url_problem(url) or self._is_on_this_machine(url)) else ""
 
     def is_proxied(self, url: str) -> bool:
         """Whether the file with the upstream URL *url* is fetched by this server."""
-        return self._proxied or "?" in url
+        return self._proxied or "?" in url or self._is_on_this_machine(url)
+
+    def _is_on_this_machine(self, url: str) -> bool:
+        return self._local and is_local(url)
 
     def passed(self, file: PassedFile) -> PassedFile | None:
         """*file* with the URL that the page has; None where its URL is invalid."""

@@ -16,6 +16,7 @@ from minglibc.model import versions
 from minglibc.serve import people
 from minglibc.serve.filtering import Filter
 from minglibc.serve.known_needs import KnownNeeds
+from minglibc.serve.local_files import is_local
 from minglibc.serve.memory import BoundedCache
 from minglibc.serve.metrics import Metrics
 from minglibc.serve.page import Links, PassedFile, PassedPage
@@ -164,7 +165,7 @@ class Pages:
 
     def links(self, snapshot: Snapshot, base_url: str, name: str) -> Links:
         """The URLs of the files on the page of *name*."""
-        return Links(base_url, name, proxied=self._is_proxied(snapshot.base))
+        return Links(base_url, name, proxied=self._is_proxied(snapshot.base), local=is_local(snapshot.base))
 
     def filter(self, selection: Selection) -> Filter:
         """The filter of *selection*, which remembers its verdicts on tags."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from minglibc.cache.pages import Store
+from minglibc.cache.wheels import LockedFile
 from minglibc.errors import CacheDamaged, IndexAnswerError, IndexUnreachable, MinglibcError
 from minglibc.index.client import DEFAULT_FILE_HOST, Index
 from minglibc.index.connection import Connection, Request
@@ -19,6 +20,8 @@ from minglibc.index.html_page import FlatPage, read_flat_page
 from minglibc.index.page_file import content_type
 from minglibc.index.response import ACCEPT, MIB, Response, decompressed, max_age
 from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
+from minglibc.serve.local_files import SECONDS as LOCAL_SECONDS
+from minglibc.serve.local_files import LocalFiles, is_local
 from minglibc.serve.page import UpstreamPage, page_of_files, read_upstream
 
 # A list of projects that is larger is not passed on: no installer requests it.
@@ -89,8 +92,10 @@ class Upstream:
         self._fetchers = {
             base: Fetcher(index.credentials, is_allowed=partial(hosts.allows, base)) for base in index.bases
         }
+        self._local = {base: LocalFiles(base) for base in index.bases if is_local(base)}
         # The indexes with credentials: their files are fetched by this server.
-        self.private = frozenset(base for base in index.bases if index.credentials.headers(base))
+        remote = [base for base in index.bases if not is_local(base)]
+        self.private = frozenset(base for base in remote if index.credentials.headers(base))
         self._stale_if_error = stale_if_error
         # The store is not made for several threads.
         self._storing = threading.Lock()
@@ -129,6 +134,8 @@ class Upstream:
         return snapshot.age() < snapshot.max_age + self._stale_if_error
 
     def _request(self, connection: Connection, base: str, name: str, cached: Snapshot | None) -> Snapshot | None:
+        if base in self._local:
+            return self._from_local(base, name)
         if self._index.is_flat(base):
             return self._from_flat(connection, base, name)
         etag = cached.response.headers.get("etag", "") if cached is not None else ""
@@ -174,6 +181,29 @@ class Upstream:
         page = page_of_files(files, name, flat.base_url)
         return snapshot._replace(page=page, response=snapshot.response._replace(body=b""))
 
+    # Indexes on this machine.
+
+    def _from_local(self, base: str, name: str) -> Snapshot | None:
+        files = self._local[base].of_project(name)
+        if not files:
+            return None
+        headers = {"cache-control": f"max-age={LOCAL_SECONDS}"}
+        snapshot = _snapshot(base, Response(base, 200, headers, msgspec.json.encode(files)))
+        page = page_of_files(files, name, base)
+        return snapshot._replace(page=page, response=snapshot.response._replace(body=b""))
+
+    def local_path(self, base: str, file: LockedFile) -> str | None:
+        """The path of a file on this machine; None if it is on another one. Raises IndexUnreachable where it has changed."""
+        if base not in self._local or not is_local(file.url):
+            return None
+        try:
+            path = self._local[base].path(file.url, file.hashes["sha256"])
+        except OSError:
+            path = ""
+        if not path:
+            raise IndexUnreachable(f"{file.filename} was changed or removed; request the page again")
+        return path
+
     # The cache folder.
 
     def _kind(self, base: str) -> str:
@@ -210,6 +240,9 @@ class Upstream:
         """The names of all projects of the indexes; raises IndexUnreachable, also where a list is too large."""
         names: set[str] = set()
         for base in self._index.indexes_of(""):
+            if base in self._local:
+                names.update(self._local[base].names())
+                continue
             if self._index.is_flat(base):
                 self._from_flat(connection, base, "")
                 names.update(self._flat[base][0].files)
