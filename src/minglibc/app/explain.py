@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from minglibc.app.lock_file import read_lock_file
 from minglibc.app.lock_request import request_of
+from minglibc.app.named_distributions import ends_of_life
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
@@ -42,6 +44,13 @@ class ExplainedLock(NamedTuple):
     compatibility_at: CompatibilityAt
     explainer: Explainer
     advisories: Advisories
+    pyproject: str | None
+    """The text of pyproject.toml, if the lock has one."""
+
+    def report_ends_of_life(self, reporter: Reporter) -> None:
+        """Warn of distributions that the settings name and that are no longer supported."""
+        for sentence in ends_of_life(self.pyproject, datetime.now(UTC).date()):
+            reporter.warn(sentence)
 
     def outdated(self) -> list[ReleaseStatus]:
         """Each locked release compared with the newest, with its known vulnerabilities."""
@@ -90,7 +99,7 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
             builds=session.settings.toolchain != TOOLCHAINS[0],
         )
         advisories = open_advisories(session, options.common, reporter)
-        yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories)
+        yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories, request.pyproject)
 
 
 def open_advisories(session: Session, common: CommonOptions, reporter: Reporter) -> Advisories:
@@ -126,4 +135,5 @@ def _not_locked(name: str, lock: Lock) -> SettingsError:
 def find_outdated(options: ExplainOptions, reporter: Reporter = SILENT) -> Sequence[ReleaseStatus]:
     """Each locked release compared with the newest, with its known vulnerabilities."""
     with open_lock(options, reporter) as explained:
+        explained.report_ends_of_life(reporter)
         return explained.outdated()

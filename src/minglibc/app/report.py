@@ -18,6 +18,7 @@ from minglibc.model.platform_tags import lowest_libcs
 def gather_report(options: ExplainOptions, reporter: Reporter = SILENT, *, check_files: bool = True) -> ReportData:
     """The contents of the report; without *check_files* the locked files are not downloaded."""
     with open_lock(options, reporter) as explained:
+        explained.report_ends_of_life(reporter)
         session = explained.session
         caps = compare_session(session, options.common, reporter)
         return ReportData(
