@@ -20,6 +20,7 @@ from tests.benchmarks.version_proofs import Proof, Uv, has_wheel, prove
 
 LISTS = {"1": Path(__file__).with_name("public-locks.toml"), "2": Path(__file__).with_name("public-locks-2.toml")}
 POLICIES = ("nearest", "same", "newest")
+_NETWORK = re.compile(r"no connection|no complete response|--offline|is unavailable")
 _OFFENDER = re.compile(r"  (\S+) (\S+) on CPython (\S+) on (\S+) with glibc \S+: .*?(?:cap 2\.(\d+) allows it)?")
 
 
@@ -60,7 +61,11 @@ def lock(entry: Mapping[str, str], cap: str, arguments: Namespace) -> Outcome:
     command = [sys.executable, "-m", "minglibc", "lock", "--from", source.name, "--glibc", cap, "--json"]
     command += ["--version-policy", arguments.policy, *entry.get("options", [])]
     started = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    for option in ("--offline", *[None] * arguments.tries) if arguments.cached else [None] * arguments.tries:
+        tried = [*command, option] if option else command
+        done = subprocess.run(tried, cwd=folder, capture_output=True, text=True, check=False)
+        if not _NETWORK.search(done.stderr):
+            break
     seconds = time.monotonic() - started
     (folder / "output.json").write_text(done.stdout, encoding="utf-8")
     (folder / "output.txt").write_text(done.stderr, encoding="utf-8")
@@ -116,5 +121,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--list", choices=LISTS, default="1", help="which of the lists")
     parser.add_argument("--cap", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--policy", choices=POLICIES, default="nearest", help="the version policy")
+    parser.add_argument("--cached", action="store_true", help="do not request what the cache has, however old")
+    parser.add_argument("--tries", type=int, default=3, help="how often a file is locked until no request fails")
     parser.add_argument("--only", action="append", default=[], metavar="REPOSITORY", help="only this one; repeatable")
     parser.set_defaults(run=run)
