@@ -127,6 +127,21 @@ def test_major_release_of_what_requires_a_changed_package(tmp_path: Path, index:
     assert {"front": "2.2", "core": "2.2"} == locked_versions(tmp_path)
 
 
+def test_overrides_under_the_cap(tmp_path: Path, index: IndexServer) -> None:
+    """Where the project requires a version above the cap, the message has the overrides that work."""
+    locked = [build_wheel("a", "2.1", NEW), build_wheel("b", "2.0", NEW, requires=["a>=1"]), build_wheel("c", "1.0")]
+    for wheel in (*locked, build_wheel("a", "1.5", OLD), build_wheel("a", "0.5", OLD), build_wheel("b", "1.9")):
+        index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a>2", "b>1.9", "c>0.1"], locked))
+    ran = lock_from(tmp_path, index)
+    assert 1 == ran.code
+    hint = 'tool.minglibc.overrides = ["a>=1.5", "b>=1.9"]'
+    assert f"this would work (verified), in place of what the project requires: {hint}" in ran.err
+    (tmp_path / "pyproject.toml").write_text(f"[tool.minglibc]\n{hint.removeprefix('tool.minglibc.')}\n")
+    assert 0 == lock_from(tmp_path, index).code
+    assert {"a": "1.5", "b": "1.9", "c": "1.0"} == locked_versions(tmp_path)
+
+
 def test_default_pythons(tmp_path: Path, index: IndexServer) -> None:
     """Pythons that no setting names and that the source lock has no wheels for are skipped, with the reason."""
     wheels = [build_wheel("a", "1.0", "cp310-abi3-manylinux_2_17_x86_64"), build_wheel("b", "1.0")]

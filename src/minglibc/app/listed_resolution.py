@@ -81,7 +81,7 @@ class ListedResolution:
         try:
             resolutions = self._resolve_pythons(source, session, preferences, resolve)
         except ResolutionError as error:
-            raise explain_failure(source, error, self._reporter) from error
+            raise explain_failure(source, session, error, self._reporter) from error
         self._check(source, resolutions)
         source.check(resolutions, self._listed)
         self.changes = source.changes(resolutions)

@@ -53,7 +53,10 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str]) 
         targets = [target.raised(cap) for target in session.settings.targets]
         _, raised = _with_sources(session, index, targets, set(names), None)
         if not isinstance(raised, Unresolvable):
-            return _hint(session, index, raised, _cap_setting(session, cap))
+            setting = _cap_setting(session, cap)
+            hint = _hint(session, index, raised, setting)
+            is_offered = not hint.lines and any(offer.startswith(setting) for offer in offers)
+            return SourceHint() if is_offered else hint
     # What would work without sources is better than sources that do not suffice.
     if not names or any(not offer.startswith(("without ", EXCLUDES)) for offer in offers):
         return SourceHint()

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
+from minglibc.app.override_hint import override_hint
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
 from minglibc.app.source_lock import ListedHashes, LoadedLock, release
@@ -20,7 +21,7 @@ from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.explain import reason_of
 from minglibc.resolve.fewest_changes import changed_names, is_usable, resolve_with_fewest_changes
 from minglibc.resolve.multi_target import Solve
-from minglibc.resolve.resolution import Resolution
+from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 from minglibc.source_locks.model import SourceKind, SourcePackage
 
@@ -235,14 +236,21 @@ class SourceVersions:
         return f"a requirement of {version} can't be met with the other versions"
 
 
-def explain_failure(source: SourceVersions, error: MinglibcError, reporter: Reporter) -> MinglibcError:
+def explain_failure(
+    source: SourceVersions, session: Session, error: ResolutionError, reporter: Reporter
+) -> MinglibcError:
     """The error for a source lock that can't be resolved: its offenders where there are any, else *error*."""
     reporter.info("Checking every release of the source lock", level=1)
     offenders = source.offenders()
     unlisted = [offender for offender in offenders if offender.is_unlisted]
     if unlisted:
         return unlisted_error(source.loaded.path, unlisted)
-    if not offenders or source.loaded.policy != "same":
+    if source.loaded.policy != "same":
+        failure = error.__cause__
+        hint = override_hint(session, failure) if isinstance(failure, Unresolvable) else ""
+        error.hint = "\nhint: ".join(filter(None, (error.hint, hint)))
+        return error
+    if not offenders:
         return error
     return offenders_error(source.loaded.path, offenders)
 
