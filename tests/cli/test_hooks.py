@@ -55,13 +55,20 @@ def test_manifest_is_valid() -> None:
 
 
 def test_files_of_the_lock_hooks() -> None:
-    """The lock hooks run for pyproject.toml and pylock.toml in any folder, and for no other files."""
+    """The lock hooks run for pyproject.toml, pylock.toml and the locks of other tools in any folder, and for no other files."""
     patterns = re.findall(r"^  files: (.*)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE)
     assert 2 == len(patterns)
     for pattern in patterns:
-        for name in ("pyproject.toml", "pylock.toml", "services/api/pyproject.toml"):
+        for name in (
+            "pyproject.toml",
+            "pylock.toml",
+            "services/api/pyproject.toml",
+            "uv.lock",
+            "api/poetry.lock",
+            "Pipfile.lock",
+        ):
             assert re.search(pattern, name)
-        for name in ("mypyproject.toml", "pylock.toml.orig", "pyproject.tomlx", "poetry.lock"):
+        for name in ("mypyproject.toml", "pylock.toml.orig", "pyproject.tomlx", "Cargo.lock", "uv.lock.orig"):
             assert not re.search(pattern, name)
 
 

@@ -363,6 +363,8 @@ b>=2
         ),
         ("uv.lock", "version = 1\n[[package]]\nname = 'a'\nsource = { ftp = '.' }\n", "of an unknown kind: ftp"),
         ("uv.lock", "version = 1\nversion = 1\n", "not valid TOML"),
+        ("uv.lock", "version = 1\n<<<<<<< HEAD\nrevision = 2\n=======\n", "uv.lock has merge-conflict markers"),
+        ("Pipfile.lock", "<<<<<<< HEAD\n{}\n", "Pipfile.lock has merge-conflict markers"),
         ("Pipfile.lock", "[" * 100_000, "not valid JSON"),
         ("requirements.txt", "a==1 --hash=sha256:xyz\n", "expected an algorithm and its hexadecimal digest"),
     ],

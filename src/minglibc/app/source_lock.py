@@ -62,7 +62,9 @@ def load_source_lock(
     full_path = os.path.join(folder, path)
     content = files.read_lock(full_path)
     if content is None:
-        raise LockError(f"there is no {path}", hint="give the path of a lock of uv, Poetry, PDM, Pipenv or pip")
+        advice = "create it with the tool that makes it, or correct tool.minglibc.from"
+        hint = advice if is_setting else "give the path of a lock of uv, Poetry, PDM, Pipenv or pip"
+        raise LockError(f"there is no {path}", hint=hint)
     beside = _read_beside(os.path.dirname(full_path))
     lock = select_parts(read(content, path, beside), parts)
     document = load(beside[files.PYPROJECT]) if files.PYPROJECT in beside else {}

@@ -15,6 +15,8 @@ _READERS: Mapping[str, Reader] = {
     pipfile.FILENAME: pipfile.read,
 }
 FORMATS = "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml and requirements files (.txt, .in)"
+# The lines that Git writes into a file with conflicts.
+_CONFLICT = ("\n<<<<<<< ", "\n>>>>>>> ")
 # Beyond the largest lock that a tool writes; the text is searched by regular expressions.
 _LARGEST = 64 << 20
 
@@ -23,9 +25,15 @@ def read(content: str, name: str, beside: Mapping[str, str] | None = None) -> So
     """The lock in the text of the file *name*, with the files *beside* it that its format needs; raises LockError."""
     reader = _reader(content, os.path.basename(name))
     if reader is None:
-        raise LockError(f"{name} is not a lock of a known format", hint=f"known are {FORMATS}")
+        raise LockError(
+            f"{name} is not a lock of a known format", hint=f"known are {FORMATS}, and copies such as uv.NAME.lock"
+        )
     if len(content) > _LARGEST:
         raise LockError(f"{name} is larger than {_LARGEST >> 20} MiB")
+    if any(content.startswith(marker[1:]) or marker in content for marker in _CONFLICT):
+        raise LockError(
+            f"{name} has merge-conflict markers", hint="resolve the conflict, and lock again with the tool that made it"
+        )
     try:
         return reader(content.replace("\r\n", "\n").removeprefix("\ufeff"), beside or {})
     except Invalid as error:
