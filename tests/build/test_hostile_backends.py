@@ -24,7 +24,8 @@ def backend_with(folder: Path, code: str = "", isolation: Isolation | None = Non
     (folder / "hostile.py").write_text(
         f"import os, sys\ndef build_wheel(d, c=None, m=None):\n    {code or 'return 1'}\n"
     )
-    return Backend(str(folder), sys.executable, label="b", hint="fix b", isolation=isolation)
+    log = isolation.log if isolation is not None else ""
+    return Backend(str(folder), sys.executable, label="b", alternative="fix b", log=log, isolation=isolation)
 
 
 def link_to_other_file(folder: Path) -> str:

@@ -41,7 +41,11 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         print("\x1b[31mred\x1b[0m"); sys.exit(1)
     if fault == "asks":
         input("your name? ")
+    if fault == "killed":
+        print("the reason why", flush=True)
+        os.kill(os.getpid(), 9)
     if fault == "hangs":
+        print("before the wait", flush=True)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         time.sleep(60)
     if fault == "outlived":

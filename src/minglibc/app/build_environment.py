@@ -9,7 +9,7 @@ from minglibc.app.indexes import open_index
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
-from minglibc.build.backend import Backend, BuildError, BuildKind
+from minglibc.build.backend import Backend, BuildError, BuildKind, build_hint
 from minglibc.build.isolation import Isolation
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
@@ -80,16 +80,24 @@ class BuildContext(NamedTuple):
 
 
 class BuildTask(NamedTuple):
-    """What to build: the folder of its source, its name in messages, and the hint of errors."""
+    """What to build: the folder of its source, and its name in messages."""
 
     folder: str
     label: str
-    hint: str
+    alternative: str
+    """What to do where the fault is in the package."""
     kind: BuildKind = "wheel"
     name: str = ""
     """The normalized name that the wheel must have; empty for any."""
     version: str = ""
     """The version that the wheel must have; empty for any."""
+    log: str = ""
+    """The file to which the output of the build is added; empty for none."""
+
+    @property
+    def hint(self) -> str:
+        """The hint of errors without a known cause."""
+        return build_hint(self.alternative)
 
 
 def build_wheel(
@@ -99,7 +107,9 @@ def build_wheel(
     created = _BuildEnvironments(task, interpreter, context, scratch)
 
     def backend_with(python: str) -> Backend:
-        return Backend(task.folder, python, label=task.label, hint=task.hint, isolation=isolation)
+        return Backend(
+            task.folder, python, label=task.label, alternative=task.alternative, log=task.log, isolation=isolation
+        )
 
     backend = backend_with(interpreter.executable)
     static = backend.requires
@@ -146,7 +156,7 @@ class _BuildEnvironments:
             roots = tuple(Root(parse(text), _PARENT) for text in requires)
         except InvalidRequirement as error:
             raise SettingsError(
-                f"{_PARENT} of {self._task.label} has an invalid requirement: {error}", hint=self._task.hint
+                f"{_PARENT} of {self._task.label} has an invalid requirement: {error}", hint=self._task.alternative
             ) from error
         with ONE_AT_A_TIME:
             return self._create(roots)
@@ -176,7 +186,8 @@ class _BuildEnvironments:
         except Unresolvable as failure:
             error = explain(failure)
             raise type(error)(
-                f"failed to install the build backend of {self._task.label}: {error.message}", hint=self._task.hint
+                f"failed to install the build backend of {self._task.label}: {error.message}",
+                hint=f"add an index with wheels of what [build-system] requires, or {self._task.alternative}",
             ) from failure
         finally:
             index.close()

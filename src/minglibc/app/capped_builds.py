@@ -1,12 +1,12 @@
 """Builds with compilers for a target's cap: isolated, logged, checked, and written with the tag that they meet."""
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from functools import cached_property
 
 from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
+from minglibc.app.build_logs import new_log
 from minglibc.audit.rules import Finding
 from minglibc.build.cargo import fetch_crates
 from minglibc.build.cross import can_cross, is_cross
@@ -14,10 +14,8 @@ from minglibc.build.grafted_libraries import graft, linker_name, provide_librari
 from minglibc.build.isolation import Isolation, isolate, without_network
 from minglibc.build.toolchain import Zig, create_toolchain, find_zig, zig_target
 from minglibc.build.verified_wheel import Unverified, VerifiedWheel, verify_wheel
-from minglibc.cache.built_wheels import LOGS, ZIG, builder_name
-from minglibc.cache.location import make_folders
-from minglibc.config.files import replace_file
-from minglibc.errors import SettingsError
+from minglibc.cache.built_wheels import ZIG, builder_name
+from minglibc.errors import SettingsError, WheelError
 from minglibc.install.interpreter import Interpreter
 from minglibc.lock.selection import Machine
 from minglibc.model.targets import GlibcVersion, Target
@@ -99,14 +97,19 @@ class CappedBuilds:
             include=include,
             cross=is_cross(interpreter.machine, target),
         )
-        log = self._log(task, self.builder(target))
+        log = new_log(cache, task.label, self.builder(target))
         libraries = provide_libraries(self._grafts, target, os.path.join(scratch, "libraries"))
         isolation = isolate(scratch, {**tools.environment, **libraries}, log)
         started = time.monotonic()
         if not self._context.common.offline:
             fetch_crates(task.folder, isolation)
-        path = build_wheel(task, interpreter, self._context, scratch, isolation)
-        wheel = self._verified(path, target, isolation, scratch)
+        path = build_wheel(task._replace(log=log), interpreter, self._context, scratch, isolation)
+        try:
+            wheel = self._verified(path, target, isolation, scratch)
+        except WheelError:
+            if log:
+                self._context.reporter.info(f"The output of the build of {task.label} is in {log}")
+            raise
         where = f" (log: {log})" if log else ""
         self._context.reporter.info(f"Built {os.path.basename(wheel.path)} in {time.monotonic() - started:.0f}s{where}")
         return wheel.path
@@ -124,29 +127,17 @@ class CappedBuilds:
                 raise
         return verify_wheel(graft(path, target, isolation, os.path.join(scratch, "grafted")), target, folder)
 
-    def _log(self, task: BuildTask, builder: str) -> str:
-        """The path of a new log, which starts with what is built; empty where the cache can't be written."""
-        folder = os.path.join(self._context.common.cache_folder, LOGS)
-        name = re.sub(r"[^A-Za-z0-9._+-]+", "-", task.label)[-80:].strip("-.")
-        path = os.path.join(folder, f"{name}-{builder}.log")
-        try:
-            make_folders(folder)
-            replace_file(path, f"{task.label}: {builder}\n".encode(errors="replace"))
-        except OSError:
-            return ""
-        return path
-
 
 def describe(findings: Sequence[Finding]) -> str:
     """What the worst of *findings* needs, in words that follow "it"."""
     libraries = missing_libraries(findings)
     if libraries:
+        needs = f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
         known = [f"{library} is {source}" for library in libraries if (source := source_of(library))]
+        if len(known) < len(libraries):
+            return f"{needs}; this machine has no such library to graft"
         names = ", ".join(f'"{linker_name(library, os.uname().machine)}"' for library in libraries)
-        return (
-            f"needs {', '.join(libraries)} ({findings[0].path}), which machines at the cap may lack"
-            f"{'; here, ' + ', '.join(known) if known else ''}; graft = [{names}] copies what is within the cap into the wheel"
-        )
+        return f"{needs}; here, {', '.join(known)}; graft = [{names}] copies what is within the cap into the wheel"
     worst = max(findings, key=lambda finding: finding.lowest_cap or GlibcVersion(0, 0))
     needs = worst.version or worst.library or worst.detail
     if ".libs/" in worst.path:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
 from minglibc.app.build_interpreters import BuildInterpreters, installation, python_name
+from minglibc.app.build_logs import new_log
 from minglibc.app.capped_builds import CappedBuilds, describe
 from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
-from minglibc.build.backend import BuildError, BuildKind
+from minglibc.build.backend import BuildError, BuildKind, build_hint
 from minglibc.build.estimated_metadata import estimate
 from minglibc.build.sdist import open_sdist
 from minglibc.build.verified_wheel import Unverified
@@ -93,7 +94,8 @@ class IncompatibleBuild(WheelError):
 
     def __init__(self, source: Release | LocalProject, target: Target, reason: Incompatibility) -> None:
         super().__init__(
-            f"the wheel built here from {source} is incompatible with {target}: it {reason.text}", hint=_hint(source)
+            f"the wheel built here from {source} is incompatible with {target}: it {reason.text}",
+            hint=build_hint(_alternative(source)),
         )
         self.target = target
         self.reason = reason
@@ -268,7 +270,7 @@ class SourceBuilder:
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
         with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
-        task = BuildTask(folder, str(release), _hint(release), name=release.name, version=release.version)
+        task = BuildTask(folder, str(release), _alternative(release), name=release.name, version=release.version)
         try:
             path = self._run(task, release, interpreter, target, scratch)
         except (BuildError, IncompatibleBuild) as error:
@@ -307,7 +309,8 @@ class SourceBuilder:
     ) -> str:
         """The path of the wheel that *interpreter* builds; with a toolchain for the cap, it is checked against it."""
         if self._capped is None or task.kind == "editable":
-            return build_wheel(task, interpreter, self._context, scratch)
+            log = new_log(self._context.common.cache_folder, task.label, builder_name(interpreter.machine))
+            return build_wheel(task._replace(log=log), interpreter, self._context, scratch)
         try:
             return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
         except Unverified as error:
@@ -319,7 +322,7 @@ class SourceBuilder:
 
     def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
         kind: BuildKind = "editable" if project.editable else "wheel"
-        task = BuildTask(project.folder, str(project), _hint(project), kind, project.name)
+        task = BuildTask(project.folder, str(project), _alternative(project), kind, project.name)
         path = self._run(task, project, interpreter, target, tempfile.mkdtemp(dir=self._scratch_folder()))
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -345,13 +348,11 @@ def _capped_builds(context: BuildContext, targets: Sequence[Target]) -> "CappedB
     return CappedBuilds(context, targets)
 
 
-def _hint(source: Release | LocalProject) -> str:
+def _alternative(source: Release | LocalProject) -> str:
+    """What to do where the fault is in *source*."""
     if isinstance(source, LocalProject):
-        return "fix the project, or install what its build needs on this machine"
-    return (
-        "install what the build needs on this machine, "
-        f'or skip this release with constraints = ["{source.name}!={source.version}"]'
-    )
+        return "fix the project"
+    return f'skip this release with constraints = ["{source.name}!={source.version}"]'
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import time
 import warnings
@@ -39,20 +40,36 @@ class BuildError(MinglibcError):
     """The backend failed; the message includes the end of its output."""
 
 
+def build_hint(alternative: str) -> str:
+    """The hint for a failed build without a known cause; *alternative* is what to do if the fault is in the package."""
+    return f"install what the build needs on this machine, or {alternative}"
+
+
 def has_backend(pyproject: str) -> bool:
     """Whether a pyproject.toml has a [build-system], so that its project is a package."""
     return "build-system" in toml.loads(pyproject)
 
 
 class Backend:
-    """The build backend of the project in *folder*, run by the interpreter *python*; errors contain *label* and *hint*.
+    """The build backend of the project in *folder*, run by the interpreter *python*; errors contain *label* and a hint, such as *alternative*.
 
-    With *isolation*, its processes see only what that allows, and their output is added to its log.
+    The output of its processes is added to the file *log*. With *isolation*, they see only what that allows.
     """
 
-    def __init__(self, folder: str, python: str, *, label: str, hint: str, isolation: Isolation | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        python: str,
+        *,
+        label: str,
+        alternative: str,
+        log: str = "",
+        isolation: Isolation | None = None,
+    ) -> None:
         self._label = label
-        self._hint = hint
+        self._alternative = alternative
+        self._hint = build_hint(alternative)
+        self._log = log
         self._isolation = isolation
         self._timeout = _timeout()
         with self._errors():
@@ -100,8 +117,7 @@ class Backend:
                 case BackendUnavailable() | BackendInvalid():
                     raise self._failure("can't be imported from the path in [build-system]") from error
                 case subprocess.CalledProcessError() as failed:
-                    advice = missing(failed.output or "", capped=self._isolation is not None)
-                    raise self._failure(f"failed:\n{_last_lines(failed.output)}{self._log}", advice) from error
+                    raise self._process_failure(failed) from error
                 case other:
                     raise self._failure(f"failed: {printable(str(other))}") from error
         except BuildException as error:
@@ -113,17 +129,24 @@ class Backend:
     def _failure(self, problem: str, advice: str = "") -> BuildError:
         return BuildError(f"the build backend of {self._label} {problem}", hint=advice or self._hint)
 
-    @property
-    def _log(self) -> str:
-        """Where the complete output is."""
-        return f"\n  the complete output is in {self._isolation.log}" if self._isolation and self._isolation.log else ""
+    def _process_failure(self, failed: subprocess.CalledProcessError) -> BuildError:
+        is_capped = self._isolation is not None
+        problem = f"was killed by {_signal(-failed.returncode)}" if failed.returncode < 0 else "failed"
+        is_killed = failed.returncode == -signal.SIGKILL
+        advice = missing(failed.output or "", alternative=self._alternative, capped=is_capped, killed=is_killed)
+        return self._failure(f"{problem}{self._output(failed.output)}", advice)
+
+    def _output(self, output: str) -> str:
+        """The last lines of *output*, and where the complete output is."""
+        log = f"\n  the complete output is in {self._log}" if self._log else ""
+        return f":\n{_last_lines(output)}{log}"
 
     def _run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         isolation = self._isolation
         variables = os.environ if isolation is None else isolation.environment
         prefix = () if isolation is None else isolation.prefix
         with (
-            _Log(isolation.log if isolation is not None else "") as log,
+            _Log(self._log) as log,
             started(
                 [*prefix, *cmd],
                 cwd=cwd,
@@ -133,10 +156,10 @@ class Backend:
                 stderr=subprocess.STDOUT,
             ) as process,
         ):
-            output = _output(process, self._timeout, log)
-        if output is None:
-            problem = f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._log}"
-            raise self._failure(problem, f"set MINGLIBC_BUILD_TIMEOUT to more seconds, or {self._hint}")
+            output, is_finished = _output(process, self._timeout, log)
+        if not is_finished:
+            problem = f"did not finish within {self._timeout:g} s (MINGLIBC_BUILD_TIMEOUT){self._output(output)}"
+            raise self._failure(problem, f"set MINGLIBC_BUILD_TIMEOUT to more seconds, or {self._alternative}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
 
@@ -178,8 +201,15 @@ class _Log:
                 self._file.write(chunk if len(chunk) <= room else chunk[:room] + _CUT)
 
 
-def _output(process: "subprocess.Popen[bytes]", timeout: float, log: _Log) -> str | None:
-    """The end of the output of *process*; None if it does not end within *timeout* seconds. *log* gets all of it."""
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _output(process: "subprocess.Popen[bytes]", timeout: float, log: _Log) -> tuple[str, bool]:
+    """The end of the output of *process*, and whether it ended within *timeout* seconds. *log* gets all of the output."""
     assert process.stdout is not None
     end = time.monotonic() + timeout
     output = b""
@@ -190,12 +220,12 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float, log: _Log) -> st
         output = (output + chunk)[-_MOST_OUTPUT:]
         log.write(chunk)
         if not chunk and process.poll() is not None:
-            return output.decode("utf-8", "replace")
+            return output.decode("utf-8", "replace"), True
         if ready and not chunk:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, end - time.monotonic()))
         if time.monotonic() > end:
-            return None
+            return output.decode("utf-8", "replace"), False
 
 
 def _is_wheel_name(filename: str) -> bool:

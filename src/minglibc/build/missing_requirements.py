@@ -17,6 +17,22 @@ _GRAFT = (
     "install its development package and name the library in tool.minglibc.graft: with the zig toolchain, builds only use "
     "what the package itself contains, and these libraries"
 )
+_NETWORK = {
+    True: "the build needs files from the network, which builds can't use; choose a release that contains them",
+    False: "the build could not download files; check the connection, or choose a release that contains them",
+}
+_KILLED = (
+    "the system killed a process of the build, usually because memory ran out: build one package at a time (--jobs 1), or "
+    "on a machine with more memory"
+)
+# The messages of gcc, make and subprocess about a killed process, of compilers about memory, and of Rust.
+_OUT_OF_MEMORY = re.compile(
+    r"Killed signal terminated program|\bdied with <Signals\.SIGKILL|terminated by signal 9\b|\(signal: 9, SIGKILL"
+    r"|out of memory allocating|virtual memory exhausted|LLVM ERROR: out of memory|[Cc]annot allocate memory"
+    r"|\berror: OutOfMemory\b|Error 137\b|returned non-zero exit status 137\b"
+)
+# Errors of compilers, if no other message is their cause.
+_COMPILER_ERROR = re.compile(r"(?m)^[^\n:]+\.(?:c|cc|cpp|cxx|h|hh|hpp|C|m|s|S):\d+:(?:\d+:)? (?:fatal )?error: ")
 _MESSAGES = (
     _Message(
         re.compile(r"'?(Python\.h)'?(?: file not found|: No such file)"),
@@ -69,6 +85,13 @@ _MESSAGES = (
         'or set toolchain = "zig", which needs none (pip install "minglibc[zig]")',
     ),
     _Message(
+        re.compile(
+            r"Package '?([^\s',]+)'?(?:, required by '[^']*',)?(?: was)? not found(?:$| in the pkg-config)",
+            re.MULTILINE,
+        ),
+        "pkg-config does not know the library {name}; {libraries}",
+    ),
+    _Message(
         re.compile(r"ERROR: Dependency ['\"]([^'\"]+)['\"] not found"),
         "the library {name} is not available; " + "{libraries}",
     ),
@@ -80,6 +103,7 @@ _MESSAGES = (
         re.compile(
             r"(?i)can'?t find (rust) compiler|(cargo), the rust package manager, is not installed"
             r"|No such file or directory: '(cargo|rustc)'|(rust) compiler is not (?:found|installed)"
+            r"|(rust) not found, installing into a temporary directory"
         ),
         "the package needs a Rust compiler; install one (rustup, or the packages rustc and cargo)",
     ),
@@ -92,20 +116,26 @@ _MESSAGES = (
         re.compile(
             r"(Network is unreachable|Temporary failure in name resolution|Name or service not known|Could(?: not|n't) resolve host|Git command failed)"
         ),
-        "the build needs files from the network, which builds can't use; choose a release that contains them",
+        "{network}",
     ),
 )
 
 
-def missing(output: str, *, capped: bool = False) -> str:
+def missing(output: str, *, alternative: str = "", capped: bool = False, killed: bool = False) -> str:
     """What to do about the first thing that *output* says is missing; empty if it says nothing known.
 
-    *capped* builds use no libraries of this machine.
+    *alternative* is what to do if the fault is in the package. *capped* builds use no libraries of this machine. *killed* is whether
+    the system killed the backend.
     """
     first: tuple[int, str] | None = None
     for message in _MESSAGES:
         match = message.pattern.search(output)
         if match is not None and (first is None or match.start() < first[0]):
-            name = next(group for group in match.groups() if group)
-            first = match.start(), message.advice.format(name=name, libraries=_GRAFT if capped else _INSTALL)
-    return first[1] if first else ""
+            name = next((group for group in match.groups() if group), "")
+            values = {"libraries": _GRAFT if capped else _INSTALL, "network": _NETWORK[capped]}
+            first = match.start(), message.advice.format(name=name, **values)
+    if killed or _OUT_OF_MEMORY.search(output):
+        return _KILLED
+    if first:
+        return first[1]
+    return f"the compiler rejects code of the package; {alternative}" if _COMPILER_ERROR.search(output) else ""
