@@ -78,6 +78,8 @@ def test_host_names(index: IndexServer) -> None:
             "",
             "[",
             "localhost@evil.example.invalid",
+            *("evil@localhost", "localhost/x", "localhost#x", "localhost?x", "localhost:x", "localhost, evil", "[::1"),
+            *("localhost.", "0.0.0.0", "127.1", "2130706433", "[::ffff:127.0.0.1]"),
         ):
             assert 421 == client.get("/health", headers={"Host": host}).status_code
 

@@ -250,6 +250,23 @@ def test_requests_on_one_connection(client: httpx.Client) -> None:
         assert "ok\n" == client.get("/health", headers={"X-A": "a" * 10_000}).text
 
 
+@pytest.mark.parametrize("parts", [[], ["GET /hea"], ["GET /health HTTP/1.1\r\n", *["X: y\r\n"] * 20]])
+@pytest.mark.parametrize("before", [0, 1])
+def test_slow_requests(client: httpx.Client, parts: list[str], before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose request does not arrive in time is closed, also if each byte is in time."""
+    monkeypatch.setattr("minglibc.serve.server.REQUEST_SECONDS", 0.2)
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    address = client.base_url.host, client.base_url.port or 0
+    with socket.create_connection(address, timeout=20) as connection, contextlib.suppress(ConnectionError):
+        for _ in range(before if parts else 0):
+            connection.sendall(whole)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        for part in parts:
+            connection.sendall(part.encode())
+            threading.Event().wait(0.03)
+        assert b"" == connection.recv(65536)
+
+
 def test_graceful_stop(filled: IndexServer) -> None:
     """A request in progress is completed when the server stops."""
     filled.latency_ms = 500

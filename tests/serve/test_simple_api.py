@@ -101,6 +101,19 @@ def test_fields_are_passed_on(index: IndexServer, client: httpx.Client) -> None:
         assert part in text
 
 
+def test_unsafe_references(index: IndexServer, client: httpx.Client) -> None:
+    """URLs of other pages and of attestations have no credentials, queries or other schemes, as those of files."""
+    urls = ["https://u:secret@h.invalid/", "https://h.invalid/a/?secret", "javascript:secret", "https://[secret/", "b/"]
+    file = {"filename": "a-1.0-py3-none-any.whl", "url": "https://h.invalid/a", "hashes": {}, "provenance": urls[0]}
+    page = {"meta": {"tracks": urls}, "name": "a", "alternate-locations": urls, "files": [file]}
+    answer = Answer(200, json.dumps(page).encode(), {"Content-Type": JSON["Accept"]})
+    index.fault("/simple/a/", lambda exchange: exchange.send(answer))
+    response = client.get("/rhel-8/simple/a/", headers=JSON)
+    expected = ["https://h.invalid/a/", f"{index.origin}/simple/a/b/"]
+    assert expected == response.json()["meta"]["tracks"] == response.json()["alternate-locations"]
+    assert "secret" not in response.text + client.get("/rhel-8/simple/a/").text
+
+
 @pytest.mark.parametrize("accept", [None, JSON["Accept"], "application/vnd.pypi.simple.v1+html"])
 def test_pages_survive_html(filled: IndexServer, accept: str | None) -> None:
     """An upstream that has only HTML is passed on with the same fields, and strings are escaped."""

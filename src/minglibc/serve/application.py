@@ -2,12 +2,12 @@
 
 import hmac
 import logging
+import re
 import time
 from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -25,6 +25,7 @@ from minglibc.serve.upstream import NotServed, Snapshot
 
 _log = logging.getLogger("uvicorn.error")
 _METHODS = ("GET", "HEAD")
+_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 
 class Access(NamedTuple):
@@ -196,8 +197,6 @@ def _status_of(error: MinglibcError) -> int:
 
 @lru_cache(maxsize=1 << 10)
 def _host_name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header, without its port; empty where it is invalid."""
+    match = _HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else ""

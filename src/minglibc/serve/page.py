@@ -156,7 +156,7 @@ class Links:
         url = self.upstream(file)
         if not url:
             return None
-        provenance = self._provenance(file.provenance)
+        provenance = self._reference(file.provenance)
         if self.is_proxied(url):
             # The names of files that are listed have no characters that URLs quote, except for "+" and "!".
             own = f"../../files/{self._name}/{file.filename.replace('+', '%2B')}"
@@ -165,10 +165,14 @@ class Links:
             return file
         return msgspec.structs.replace(file, url=url, provenance=provenance)
 
-    def _provenance(self, url: str | None) -> str | None:
-        """The URL of attestations (PEP 740), without a query; None where it is invalid."""
+    def references(self, urls: Sequence[str]) -> list[str]:
+        """The URLs of other pages (PEP 708), without queries and those that are invalid or contain credentials."""
+        return [joined for url in urls if (joined := self._reference(url))]
+
+    def _reference(self, url: str | None) -> str | None:
+        """The URL of another document, such as attestations (PEP 740), without a query; None where it is invalid."""
         try:
             joined = urljoin(self._base_url, url or "").partition("?")[0] if url else ""
         except ValueError:
             return None
-        return joined if joined and not url_problem(joined) else None
+        return joined if joined and joined.isprintable() and not url_problem(joined) else None

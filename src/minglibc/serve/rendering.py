@@ -78,10 +78,10 @@ def project_page(
     wanted = [version for version in kept if only is None or versions.key(version) in only]
     files = {version: [passed for file in kept[version] if (passed := links.passed(file))] for version in wanted}
     return PassedPage(
-        meta=page.meta,
+        meta=msgspec.structs.replace(page.meta, tracks=links.references(page.meta.tracks)),
         name=name,
         project_status=page.project_status,
-        alternate_locations=page.alternate_locations,
+        alternate_locations=links.references(page.alternate_locations),
         # PEP 700: from 1.1 on.
         versions=None if page.versions is None else [version for version in files if files[version]],
         files=[file for version in files for file in files[version]],

@@ -1,5 +1,6 @@
 """The HTTP server, uvicorn: its limits, its socket, and how it is stopped."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -19,21 +20,44 @@ from minglibc.errors import MinglibcError, SettingsError
 
 # The longest head of a request, in bytes.
 MAX_HEAD = 32 << 10
+# How long a request may take to arrive.
+REQUEST_SECONDS = 30.0
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 30
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which closes a connection whose request has too long a head: httptools has no limit."""
+    """uvicorn's protocol, which closes connections whose request has too long a head or arrives too slowly."""
 
     _head_size = 0
     _is_in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _expect_request(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def data_received(self, data: bytes) -> None:
         """Parse *data*, unless the head of the request is too long."""
         if self._is_in_head:
             self._head_size += len(data)
+            self._expect_request()
         super().data_received(data)
         if self._is_in_head and self._head_size > MAX_HEAD and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
@@ -52,6 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is complete, and the head of another one may follow."""
         self._is_in_head = True
+        self._stop_waiting()
         super().on_message_complete()
 
 
