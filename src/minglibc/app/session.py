@@ -99,22 +99,8 @@ def open_session(
     roots = roots_of(settings)
     listing = is_listed or _listing(request)
     compatibilities = compatibilities_of(settings, settings.targets, listing)
-    store = Store(common.cache_folder, on_trouble=reporter.warn)
-
-    def speculation() -> "Speculation":
-        from minglibc.resolve.prefetch import Speculation  # noqa: PLC0415  0.5 ms, where the cache has all pages
-
-        return Speculation(compatibilities, roots, preferences=(preferences or {}).items())
-
-    index = open_index(
-        settings,
-        common,
-        store,
-        speculation,
-        folder=request.folder,
-        on_fetch=reporter.fetching,
-        on_detail=reporter.details,
-    )
+    speculation = partial(_speculation, compatibilities, roots, preferences or {})
+    index = _open_index(request, common, settings, speculation, reporter)
     inputs = _inputs(request, settings, index)
 
     context = partial(_build_context, request, common, settings, index, reporter)
@@ -144,6 +130,32 @@ def open_session(
             static_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index),
             estimated_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index, estimated=True),
         )
+
+
+def _speculation(
+    compatibilities: Sequence[TargetCompatibility], roots: Sequence[Root], preferences: Mapping[str, str]
+) -> "Speculation":
+    from minglibc.resolve.prefetch import Speculation  # noqa: PLC0415  0.5 ms, where the cache has all pages
+
+    return Speculation(compatibilities, roots, preferences=preferences.items())
+
+
+def _open_index(
+    request: LockRequest,
+    common: CommonOptions,
+    settings: Settings,
+    speculation: "Callable[[], Speculation]",
+    reporter: Reporter,
+) -> Index:
+    return open_index(
+        settings,
+        common,
+        Store(common.cache_folder, on_trouble=reporter.warn),
+        speculation,
+        folder=request.folder,
+        on_fetch=reporter.fetching,
+        on_detail=reporter.details,
+    )
 
 
 def _report(settings: Settings, reporter: Reporter) -> None:
