@@ -1,14 +1,14 @@
 """Where there is no answer, the changes that are offered were tried, and do what they say."""
 
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minglibc.app import source_hints
+from minglibc.app import resolution, source_hints
 from minglibc.app.suggestions import suggestions
-from minglibc.resolve import suggestions as limits
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
 from tests.support.explained import Project, manylinux
@@ -37,7 +37,7 @@ def offered(project: Project) -> list[str]:
     with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
-        return [*suggestions(session, failure.value).texts]
+        return [*suggestions(session, failure.value, time.thread_time() + 2).texts]
 
 
 CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
@@ -109,7 +109,7 @@ def test_the_load_of_the_machine_changes_nothing(project: Project, monkeypatch: 
 
 def test_limit_of_suggestions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit, the command that tries other caps is named, and only what was verified is suggested."""
-    monkeypatch.setattr(limits, "_WORK", -1.0)
+    monkeypatch.setattr(resolution, "_SUGGESTIONS", -1.0)
     monkeypatch.setattr(source_hints, "capped", lambda provider: [])
     ran = project.write("b>=2", python=["3.11"]).run("lock")
     assert "verified)" not in ran.err

@@ -218,6 +218,7 @@ def resolve_lock(
         preferences=_preferences(request, before, locked),
         builds=True,
         is_listed=listed.is_listed if listed is not None else None,
+        stops_for_sources=options.allow_sdist,
     ) as session:
         _report_default_pythons(session.settings, is_new=before is None or options.upgrade, reporter=reporter)
         resolutions, inputs = _resolved_session(session, locked, listed, options, reporter)
@@ -275,10 +276,6 @@ def _resolved_session(
     def resolve(session: Session, locked: LockedVersions) -> list[Resolution]:
         return _with_hashes(session, _resolve(session, locked, options, reporter), reporter)
 
-    if options.allow_sdist:
-        from minglibc.app.source_hints import stop_for_sources  # noqa: PLC0415  3 ms; few locks build
-
-        stop_for_sources(session)
     resolutions = resolve(session, locked) if listed is None else listed.resolve(session, locked, resolve)
     return _with_built_wheels(session, resolutions, options, reporter)
 

@@ -14,12 +14,15 @@ from minglibc.resolve.resolver import resolve
 LockedVersions = Callable[[Target], Mapping[str, str]]
 """The versions that each target prefers, by name."""
 
-# Seconds of CPU time; finding the smallest conflict takes a resolution for each extra and group.
-_MOST_SECONDS = 2.0
+# Seconds of CPU time for all hints: half of what the refusal took, within these limits.
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 5.0
+# The parts of it after which suggestions, and the search for conflicting extras and groups, end; sources have the rest.
+_SUGGESTIONS, _PARENTS = 0.5, 0.65
 
 
 def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter) -> list[Resolution]:
     """One resolution per target; raises ResolutionError, or Unresolvable if *session* does not explain failures."""
+    started = time.thread_time()
     try:
         return resolve_all(
             session.roots,
@@ -34,36 +37,43 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
     except Unresolvable as failure:
         if not session.explains:
             raise
-        raise explained(session, failure) from failure
+        raise explained(session, failure, time.thread_time() - started) from failure
 
 
-def explained(session: Session, failure: Unresolvable) -> ResolutionError:
-    """The error for *failure*, with an explanation and verified suggestions."""
+def explained(session: Session, failure: Unresolvable, seconds: float) -> ResolutionError:
+    """The error for *failure*, found in *seconds* of CPU time, with an explanation and verified suggestions."""
     # 3 ms; most locks have no conflict.
     from minglibc.app.source_hints import source_hint  # noqa: PLC0415
     from minglibc.app.suggestions import how_to_examine, suggestions  # noqa: PLC0415
-    from minglibc.resolve.explain import explain  # noqa: PLC0415
+    from minglibc.resolve.explain import explain, names_missing_project  # noqa: PLC0415
 
-    offers = suggestions(session, failure)
-    sources = source_hint(session, failure, offers.texts)
+    # Neither a build nor another requirement replaces a project that no index has.
+    if names_missing_project(failure):
+        return explain(failure)
+    budget = min(max(seconds / 2, _LEAST_SECONDS), _MOST_SECONDS)
+    start = time.thread_time()
+    offers = suggestions(session, failure, start + _SUGGESTIONS * budget)
+    conflicting = _conflicting_parents(session, failure, start + _PARENTS * budget)
+    sources = source_hint(session, failure, offers.texts, start + budget)
     verified = offers.texts or sources.text
     return explain(
         failure,
-        conflicting=_conflicting_parents(session, failure),
+        conflicting=conflicting,
         offers=offers.texts,
         sources=sources,
         unverified="" if verified or offers.complete else how_to_examine(session, failure),
     )
 
 
-def _conflicting_parents(session: Session, failure: Unresolvable) -> list[str]:
-    """The fewest of the project, its extras and its groups that conflict on the failure's target; empty where unknown."""
+def _conflicting_parents(session: Session, failure: Unresolvable, until: float) -> list[str]:
+    """The fewest of the project, its extras and its groups that conflict on the failure's target.
+
+    Empty where it is not known at *until*, in CPU seconds of the thread.
+    """
     from minglibc.resolve.explain import fewest  # noqa: PLC0415  as above
 
-    end = time.thread_time() + _MOST_SECONDS
-
     def fails(parents: Collection[str]) -> bool:
-        patience = end - time.thread_time()
+        patience = until - time.thread_time()
         if patience < 0:
             raise TimeoutError
         roots = [root for root in session.roots if root.parent in parents]

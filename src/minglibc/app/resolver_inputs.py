@@ -21,9 +21,12 @@ def roots_of(settings: Settings) -> tuple[Root, ...]:
 
 
 def compatibilities_of(
-    settings: Settings, targets: Iterable[Target], is_listed: Listing | None = None
+    settings: Settings, targets: Iterable[Target], is_listed: Listing | None = None, *, any_sdist: bool = False
 ) -> tuple[TargetCompatibility, ...]:
-    """A compatibility check for each target, the oldest first: its resolution is tried on the others."""
+    """A compatibility check for each target, the oldest first: its resolution is tried on the others.
+
+    With *any_sdist*, every project may be built from source.
+    """
     cutoff = Cutoff(
         _cutoff_time(settings.exclude_newer),
         {name: _cutoff_time(moment) for name, moment in settings.exclude_newer_package.items()},
@@ -33,6 +36,7 @@ def compatibilities_of(
         ordered[0],
         allow_linux_tag=settings.allow_linux_tag,
         allow_sdist=settings.allow_sdist,
+        any_sdist=any_sdist,
         exclude_newer=cutoff,
         is_listed=is_listed,
     )

@@ -18,7 +18,7 @@ from minglibc.lock.document import Inputs
 from minglibc.lock.source_files import digest
 from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Listing, TargetCompatibility
-from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
+from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import Solve
@@ -27,12 +27,13 @@ from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
     from minglibc.app.build_environment import BuildContext
+    from minglibc.app.needed_sources import NeededSources
     from minglibc.app.source_builds import SourceBuilder
     from minglibc.resolve.prefetch import Speculation
 
 
-def _no_metadata(sdist: Sdist) -> CoreMetadata:
-    raise DynamicMetadata(f"the metadata of {sdist.filename} is unknown")
+def _no_metadata(sdist: Sdist) -> tuple[CoreMetadata, bool]:
+    return CoreMetadata(sdist.name, sdist.version), False
 
 
 def _no_versions(_target: Target) -> Mapping[str, str]:
@@ -62,16 +63,14 @@ class Session(NamedTuple):
     """The check for the hashes that the files must have."""
     needs_above_cap: Callable[[Sequence[Resolution]], Mapping[str, str]] = _no_needs
     """With ``verify``: what selected wheels need beyond the cap of their target, by file name."""
-    static_metadata: Callable[[Sdist], CoreMetadata] = _no_metadata
-    """The metadata of a source distribution without a build; raises DynamicMetadata."""
+    probable_metadata: Callable[[Sdist], tuple[CoreMetadata, bool]] = _no_metadata
+    """The metadata of a source distribution as far as they are known without a build, and whether they are complete."""
     preferred: Callable[[Target], Mapping[str, str]] = _no_versions
     """The versions of a source lock, by name."""
     without_wheels: Callable[[Target], Mapping[str, str]] = _no_versions
     """Those of them that have no wheel for any machine."""
     explains: bool = True
     """Whether a failed resolution raises an explanation; otherwise Unresolvable."""
-    estimated_metadata: Callable[[Sdist], CoreMetadata] = _no_metadata
-    """The same, as far as they can be guessed."""
 
     def restricted(self, targets: Collection[Target]) -> "Session":
         """The same for *targets* only."""
@@ -87,12 +86,14 @@ def open_session(
     preferences: Mapping[str, str] | None = None,
     builds: bool = False,
     is_listed: Listing | None = None,
+    stops_for_sources: bool = False,
 ) -> Iterator[Session]:
     """Open the project that *request* describes; raises SettingsError with all of its mistakes.
 
     *preferences* are locked versions, whose metadata is fetched ahead. Without *builds* nothing is built from source, and
     the metadata of a source distribution is known only where it is static or where a build is cached. *is_listed* replaces
-    the check for the hashes that the request has.
+    the check for the hashes that the request has. With *stops_for_sources*, a build that reveals another package without
+    a wheel ends the resolution with an error that names it.
     """
     settings = request.settings()
     _report(settings, reporter)
@@ -104,7 +105,8 @@ def open_session(
     inputs = _inputs(request, settings, index)
 
     context = partial(_build_context, request, common, settings, index, reporter)
-    open_builder = partial(_open_builder, context, request, index, settings, builds=builds)
+    needed = partial(_needed_sources, index, settings, compatibilities, listing) if stops_for_sources else None
+    open_builder = partial(_open_builder, context, request, index, settings, builds=builds, needed=needed)
     with ExitStack() as stack:
         stack.callback(index.close)
         builder = None
@@ -127,8 +129,7 @@ def open_session(
             open_builder,
             builder,
             is_listed=listing,
-            static_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index),
-            estimated_metadata=lambda sdist: _source_metadata(sdist, context(), settings, index, estimated=True),
+            probable_metadata=lambda sdist: _probable_metadata(sdist, context(), settings, index),
         )
 
 
@@ -174,22 +175,36 @@ def _build_context(
 
 
 def _open_builder(
-    context: "Callable[[], BuildContext]", request: LockRequest, index: Index, settings: Settings, *, builds: bool
+    context: "Callable[[], BuildContext]",
+    request: LockRequest,
+    index: Index,
+    settings: Settings,
+    *,
+    builds: bool,
+    needed: "Callable[[], NeededSources] | None",
 ) -> "SourceBuilder":
     from minglibc.app.source_builds import builder_for  # noqa: PLC0415  as above
 
-    return builder_for(index, settings.targets, context(), builds=builds, lock=request.path)
+    on_metadata = needed().check if needed is not None else lambda sdist, metadata: None  # noqa: ARG005
+    return builder_for(index, settings.targets, context(), builds=builds, lock=request.path, on_metadata=on_metadata)
 
 
-def _source_metadata(
-    sdist: Sdist, context: "BuildContext", settings: Settings, index: Index, *, estimated: bool = False
-) -> CoreMetadata:
-    """What *sdist* says without a build, or probably requires, for the hints of projects that can't be locked."""
+def _needed_sources(
+    index: Index, settings: Settings, compatibilities: Sequence[TargetCompatibility], listing: Listing | None
+) -> "NeededSources":
+    from minglibc.app.needed_sources import NeededSources  # noqa: PLC0415  few locks build
+
+    return NeededSources(index, settings, compatibilities, listing)
+
+
+def _probable_metadata(
+    sdist: Sdist, context: "BuildContext", settings: Settings, index: Index
+) -> tuple[CoreMetadata, bool]:
+    """What *sdist* requires as far as it is known without a build, for the hints of projects that can't be locked."""
     from minglibc.app.source_builds import SourceBuilder, release_of  # noqa: PLC0415  150 ms
 
     with SourceBuilder(context, settings.targets, builds=False) as reader:
-        read = reader.estimated_metadata if estimated else reader.metadata
-        return read(release_of(sdist, index))
+        return reader.probable_metadata(release_of(sdist, index))
 
 
 def _listing(request: LockRequest) -> Listing | None:

@@ -158,10 +158,14 @@ class SourceBuilder:
             built = self._cached(release) or [self._built_for_metadata(release)]
         return _metadata(built[0])
 
-    def estimated_metadata(self, release: Release) -> CoreMetadata:
-        """What *release* probably requires, without a build."""
+    def probable_metadata(self, release: Release) -> tuple[CoreMetadata, bool]:
+        """The metadata of *release* as far as they are known without a build, and whether they are complete."""
+        built = self._cached(release)
+        if built:
+            return _metadata(built[0]), True
         with open_sdist(self._path(release.file), release.file.filename) as source:
-            return estimate(source, release.name, release.version)
+            static = parse_pkg_info(source.pkg_info())
+            return (estimate(source, release.name, release.version), False) if static is None else (static, True)
 
     def _built_for_metadata(self, release: Release) -> Built:
         """A wheel of *release*; raises UnusableBuild for it and other releases of the project if it is incompatible."""
@@ -419,10 +423,25 @@ def release_of(sdist: Sdist, index: Index) -> Release:
 
 
 def builder_for(
-    index: Index, targets: Sequence[Target], context: BuildContext, *, builds: bool, lock: str
+    index: Index,
+    targets: Sequence[Target],
+    context: BuildContext,
+    *,
+    builds: bool,
+    lock: str,
+    on_metadata: Callable[[Sdist, CoreMetadata], None] = lambda sdist, metadata: None,  # noqa: ARG005
 ) -> SourceBuilder:
-    """The builder for a project whose lock has the path *lock*; *index* takes the metadata of sources from it."""
+    """The builder for a project whose lock has the path *lock*; *index* takes the metadata of sources from it.
+
+    *on_metadata* is called with them first, and can raise an error that ends the resolution.
+    """
     ordered = sorted(targets, key=lambda target: target.python)
     builder = SourceBuilder(context, ordered, builds=builds, locked=cache(lambda: wheels_of_lock(lock, context.folder)))
-    index.open_sdist = lambda sdist: builder.metadata(release_of(sdist, index))
+
+    def metadata_of(sdist: Sdist) -> CoreMetadata:
+        metadata = builder.metadata(release_of(sdist, index))
+        on_metadata(sdist, metadata)
+        return metadata
+
+    index.open_sdist = metadata_of
     return builder

@@ -1,28 +1,33 @@
 """The index of a session without builds: what only a build can tell about a source distribution is estimated."""
 
+import math
+import sys
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 
 from minglibc.app.session import Session
 from minglibc.model.artifacts import Artifact, Sdist
-from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
+from minglibc.model.core_metadata import CoreMetadata
 from minglibc.model.project_page import ProjectPage
 
 _LARGEST_SDIST = 64 << 20
 
 
-def _without_requirements(sdist: Sdist) -> CoreMetadata:
-    return CoreMetadata(sdist.name, sdist.version)
-
-
 class StaticIndex:
-    """The index of a session, in which the metadata of source distributions that only a build can tell are estimated."""
+    """The index of a session, in which the metadata of source distributions that only a build can tell are estimated.
 
-    def __init__(self, session: Session) -> None:
+    No archive is opened twice, none after *until*, in CPU seconds of the thread, and at most *most_archives*.
+    """
+
+    def __init__(self, session: Session, *, until: float = math.inf, most_archives: int = sys.maxsize) -> None:
         self._session = session
         self._index = session.wheel_index
+        self._until = until
+        self._archives_left = most_archives
         self.unknown: set[str] = set()
         """The file names of such source distributions."""
+        self._known: dict[str, CoreMetadata | ValueError] = {}
+        # By name: the first estimate serves for all releases.
         self._estimates: dict[str, CoreMetadata] = {}
 
     def project(self, name: str) -> ProjectPage:
@@ -33,15 +38,30 @@ class StaticIndex:
         """The metadata of *wheel*; of a source distribution, as far as they are static."""
         if not isinstance(wheel, Sdist) or wheel.is_direct:
             return self._index.metadata(wheel)
-        if wheel.filename not in self._estimates:
-            small = wheel.size is None or wheel.size <= _LARGEST_SDIST
-            if small:
-                with suppress(DynamicMetadata):
-                    return self._session.static_metadata(wheel)
-            self.unknown.add(wheel.filename)
-            estimate = self._session.estimated_metadata if small else _without_requirements
-            self._estimates[wheel.filename] = estimate(wheel)
-        return self._estimates[wheel.filename]
+        metadata = self._known.get(wheel.filename)
+        if metadata is None:
+            try:
+                metadata = self._read(wheel)
+            except ValueError as error:
+                metadata = error
+            self._known[wheel.filename] = metadata
+        if isinstance(metadata, ValueError):
+            raise metadata
+        return metadata
+
+    def _read(self, sdist: Sdist) -> CoreMetadata:
+        estimate = self._estimates.get(sdist.name)
+        if estimate is None:
+            estimate = CoreMetadata(sdist.name, sdist.version)
+            is_small = sdist.size is None or sdist.size <= _LARGEST_SDIST
+            if is_small and self._archives_left and time.thread_time() < self._until:
+                self._archives_left -= 1
+                estimate, is_complete = self._session.probable_metadata(sdist)
+                if is_complete:
+                    return estimate
+            self._estimates[sdist.name] = estimate
+        self.unknown.add(sdist.filename)
+        return estimate._replace(version=sdist.version)
 
     def prefetch(self, wheels: Iterable[Artifact]) -> None:
         """Request the metadata of *wheels* ahead."""

@@ -17,15 +17,15 @@ from minglibc.resolve.suggestions import Offers, Proposal, capped, offers
 _MOST_VERIFICATIONS = 3
 
 
-def suggestions(session: Session, failure: Unresolvable) -> Offers:
-    """The small changes to the project with which it can be locked."""
+def suggestions(session: Session, failure: Unresolvable, until: float) -> Offers:
+    """The small changes to the project with which it can be locked, as far as known at *until*, in CPU seconds of the thread."""
 
     def attempt(proposal: Proposal, patience: float) -> Sequence[Resolution] | None:
         resolutions = resolve_as_proposed(session, proposal.roots, proposal.targets, proposal.policy, patience)
         return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
     policy = session.policy._replace(thorough=False)
-    working = offers(failure, session.roots, session.settings.targets, policy, attempt)
+    working = offers(failure, session.roots, session.settings.targets, policy, attempt, until=until)
     return working._replace(texts=tuple(as_options(text, session.inputs.source.given) for text in working.texts))
 
 

@@ -113,6 +113,7 @@ class Compatibility(Protocol):
 class _Rules(TypedDict):
     allow_linux_tag: Collection[str]
     allow_sdist: Collection[str]
+    any_sdist: bool
     exclude_newer: Cutoff | None
     is_listed: Listing | None
 
@@ -121,7 +122,17 @@ class TargetCompatibility:
     """The check for one target; the result for each tag set is cached."""
 
     __slots__ = (
-        *("_at", "_beside", "_compatible", "_cutoff", "_is_listed", "_linux_names", "_linux_ranks", "_rank_by_tags"),
+        *(
+            "_any_sdist",
+            "_at",
+            "_beside",
+            "_compatible",
+            "_cutoff",
+            "_is_listed",
+            "_linux_names",
+            "_linux_ranks",
+            "_rank_by_tags",
+        ),
         "_ranks",
         *("_rejected", "_rules", "_sdist_names", "_verdicts", "target"),
     )
@@ -132,6 +143,7 @@ class TargetCompatibility:
         *,
         allow_linux_tag: Collection[str] = (),
         allow_sdist: Collection[str] = (),
+        any_sdist: bool = False,
         exclude_newer: Cutoff | None = None,
         is_listed: Listing | None = None,
     ) -> None:
@@ -139,10 +151,12 @@ class TargetCompatibility:
         self._rules: _Rules = {
             "allow_linux_tag": allow_linux_tag,
             "allow_sdist": allow_sdist,
+            "any_sdist": any_sdist,
             "exclude_newer": exclude_newer,
             "is_listed": is_listed,
         }
         self._sdist_names = frozenset(allow_sdist)
+        self._any_sdist = any_sdist
         self._ranks = tag_ranks(target)
         self._linux_names = frozenset(allow_linux_tag)
         self._linux_ranks = tag_ranks(target, linux=True) if self._linux_names else {}
@@ -183,7 +197,7 @@ class TargetCompatibility:
 
     def allows_sdist(self, name: str) -> bool:
         """Whether project *name* may be built from source if it has no compatible wheel."""
-        return name in self._sdist_names
+        return self._any_sdist or name in self._sdist_names
 
     def check(self, file: Artifact) -> int | Rejection:
         """The rank of *file* for the target, 0 being the best, or why the target can't have it; yanked files are checked too."""

@@ -63,6 +63,13 @@ def explain(
     return error
 
 
+def names_missing_project(failure: Unresolvable) -> bool:
+    """Whether the project itself requires a name that no index has."""
+    return any(
+        cause.parent is None and failure.provider.project(cause.requirement.name).missing for cause in failure.causes
+    )
+
+
 def _stopped(failure: Unresolvable, seconds: float, offers: Sequence[str]) -> SearchStopped:
     names = ", ".join(failure.contested)
     message = (

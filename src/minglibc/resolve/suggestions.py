@@ -11,9 +11,6 @@ from minglibc.resolve.resolution import Resolution, Unresolvable
 
 # Every try is a resolution from pages that are here already; a user waits for all of them.
 MOST_TRIES = 40
-# Seconds of CPU time for all tries and for one: what is suggested must not depend on the load of the machine.
-_WORK = 2.0
-_WORK_OF_ONE = 1.0
 # Seconds of waiting, with an index that is too slow for suggestions.
 _LONGEST_WAIT = 60.0
 _MOST_OFFERS = 4
@@ -47,12 +44,15 @@ def offers(
     targets: Sequence[Target],
     policy: Policy,
     attempt: Callable[[Proposal, float], Sequence[Resolution] | None],
+    *,
+    until: float,
 ) -> Offers:
     """The changes that work, each kind's smallest first.
 
-    *attempt* resolves a proposal for all its targets in so many seconds of CPU time, or returns None.
+    *attempt* resolves a proposal for all its targets in so many seconds of CPU time, or returns None. No attempt begins
+    after *until*, in CPU seconds of the thread: what is suggested must not depend on the load of the machine.
     """
-    end, latest = time.thread_time() + _WORK, time.monotonic() + _LONGEST_WAIT
+    latest = time.monotonic() + _LONGEST_WAIT
     working: list[str] = []
     settled: set[str] = set()
     tries = 0
@@ -61,11 +61,12 @@ def offers(
             continue
         if len(working) == _MOST_OFFERS:
             break
-        patience = end - time.thread_time()
+        patience = until - time.thread_time()
         if tries == MOST_TRIES or patience < 0 or time.monotonic() > latest:
             return Offers(tuple(working), complete=False)
         tries += 1
-        answers = attempt(proposal, min(patience, _WORK_OF_ONE))
+        # No single proposal takes the time of all.
+        answers = attempt(proposal, patience / 2)
         if answers is not None:
             working.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
