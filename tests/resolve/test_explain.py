@@ -1,5 +1,6 @@
 """The message of a lock that can't be made: who asks, what each release would need, and what was tried and works."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_offers_are_the_hint(project: Project) -> None:
     with project.session() as session:
         with pytest.raises(Unresolvable) as failure:
             resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
-        offers = suggestions(session, failure.value).texts
+        offers = suggestions(session, failure.value, time.thread_time() + 2).texts
         error = explain(failure.value, offers=offers)
     assert 'this would work (verified): tool.minglibc.glibc = "2.28" (locks b 2.0)' == error.hint
 

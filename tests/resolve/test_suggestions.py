@@ -13,6 +13,7 @@ from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
+from tests.support.sdists import build_source
 from tests.support.wheels import build_wheel
 
 
@@ -72,7 +73,6 @@ CASES: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
         {"python": ["3.11"]},
         ['tool.minglibc.glibc = "2.34" (locks deep 2.0)'],
     ),
-    "what is on no index": (["b", "zzz"], {}, ['without "zzz"']),
 }
 
 
@@ -86,6 +86,16 @@ def test_offers(project: Project, case: str) -> None:
 def test_nothing_works(project: Project) -> None:
     """Where no small change helps, none is offered."""
     assert [] == offered(project.write("zzz"))
+
+
+@pytest.mark.parametrize("others", [(), ("b",), ("b>=2", "deep")])
+def test_a_name_that_no_index_has(project: Project, others: tuple[str, ...]) -> None:
+    """A misspelt name is to be corrected: no build and no change of another requirement is suggested."""
+    project.index.add(build_source("unbuilt", "1.0"))
+    ran = project.write(*others, "unbuilt", "zzz").run("lock")
+    hints = [line for line in ran.err.splitlines() if line.startswith("hint: ")]
+    assert ["hint: check the spelling, or add the index that has it as [[tool.minglibc.index]]"] == hints
+    assert "allow-sdist" not in ran.err
 
 
 def test_offers_keep_their_word(project: Project) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from minglibc.resolve.assumptions import Assumptions
 from minglibc.resolve.candidates import Dependency, Provider
-from minglibc.resolve.conflict import Attempt
+from minglibc.resolve.conflict import Attempt, Cause
 from minglibc.resolve.graph import DependencyGraph
 from minglibc.resolve.ordering import Ordering
 from minglibc.resolve.proof import causes_of, conflict_of
@@ -51,6 +51,7 @@ class Search:
 
     def run(self) -> tuple[Pins, Dependencies]:
         """A candidate for each identifier, and what each of them requires; raises Unresolvable."""
+        self._check_names()
         for rank, dependency in enumerate(self._roots):
             variable = self._graph.require(dependency)
             variable.rank = rank if variable.rank is None else variable.rank
@@ -68,6 +69,12 @@ class Search:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self._state())
             raise
+
+    def _check_names(self) -> None:
+        """Raise Unresolvable for all names that no index has, which are likely misspelt, before anything else conflicts."""
+        missing = [root for root in self._roots if self._provider.project(root.name).missing]
+        if missing:
+            raise Unresolvable([Cause(root, None) for root in missing], self._provider)
 
     def _advance(self) -> tuple[Pins, Dependencies] | None:
         """One step of the search; the answer, once there is one."""
