@@ -40,7 +40,7 @@ def resolve_session(session: Session, locked: LockedVersions, reporter: Reporter
         raise explained(session, failure, time.thread_time() - started) from failure
 
 
-def explained(session: Session, failure: Unresolvable, seconds: float) -> ResolutionError:
+def explained(session: Session, failure: Unresolvable, seconds: float = 0.0) -> ResolutionError:
     """The error for *failure*, found in *seconds* of CPU time, with an explanation and verified suggestions."""
     # 3 ms; most locks have no conflict.
     from minglibc.app.source_hints import source_hint  # noqa: PLC0415
