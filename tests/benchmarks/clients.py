@@ -123,7 +123,8 @@ def with_poetry(case: Case, program: Path) -> None:
 def with_pdm(case: Case, program: Path) -> None:
     """`pdm install`, which locks first."""
     case.write(f'\n[tool.pdm]\ndistribution = false\n\n[[tool.pdm.source]]\nname = "pypi"\nurl = "{case.url}"\n')
-    execute([program, "use", "-q", case.python], case.folder)
+    execute([case.python, "-m", "venv", "--without-pip", case.environment], case.folder)
+    execute([program, "use", "-q", case.environment / "bin" / "python"], case.folder)
     execute([program, "install", "-q"], case.folder)
 
 
@@ -144,7 +145,8 @@ TOOLS = (
     Tool("uv pip", ("uv",), with_uv_pip, "uv"),
     Tool("uv sync", ("uv",), with_uv_sync, "uv"),
     Tool("Poetry", ("poetry",), with_poetry, "poetry"),
-    Tool("pdm", ("pdm",), with_pdm, "pdm"),
+    # pdm 2.29 fails with hishel 2.
+    Tool("pdm", ("pdm", "hishel<2"), with_pdm, "pdm"),
 )
 
 

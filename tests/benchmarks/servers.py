@@ -67,6 +67,7 @@ class Server(NamedTuple):
     command: Sequence[str]
     path: str = "/simple/"
     workers: int = 1
+    """The processes that have to have each page in memory."""
 
 
 class Load(NamedTuple):
@@ -141,11 +142,7 @@ def others(folder: Path, data: Path, upstream: str, responses: Mapping[str, byte
         Server("simple-repository-server", (f"{simple}/simple-repository-server", *local, upstream)),
         Server("devpi-server", (f"{devpi}/devpi-server", "--serverdir", devpi_data, *local), "/root/mirror/+simple/"),
         Server("pypiserver", (f"{pypi}/pypi-server", "run", *pypi_options, str(files))),
-        Server(
-            "pypiserver, 4 gunicorn workers",
-            (f"{pypi}/gunicorn", "-w4", "-b", "127.0.0.1:{port}", application),
-            workers=4,
-        ),
+        Server("pypiserver, 4 gunicorn workers", (f"{pypi}/gunicorn", "-w4", "-b", "127.0.0.1:{port}", application)),
     ]
 
 

@@ -1,6 +1,7 @@
 """Files that the server fetches for its clients."""
 
 import os
+import time
 from pathlib import Path
 
 import httpx
@@ -44,6 +45,25 @@ def test_proxied_file(index: IndexServer, wheel: BuiltWheel) -> None:
             assert wheel.content == client.get(url).content
             assert wheel.metadata == client.get(f"{url}.metadata").content
         assert 2 == len(index.requests)
+
+
+def test_limited_size(index: IndexServer, tmp_path: Path) -> None:
+    """Files that were used longest ago are removed when new ones need their place; those of the last hour stay."""
+    wheels = [build_wheel("a", f"1.{n}", files={"a/data": os.urandom(50_000).hex()}) for n in range(4)]
+    for wheel in wheels:
+        index.add(wheel)
+    options = proxy(index, tmp_path)._replace(file_cache=120_000)
+    with serving(options) as client:
+        page = client.get(f"{ROUTE}/simple/a/", headers=JSON)
+        urls = {file["filename"]: str(page.url.join(file["url"])) for file in page.json()["files"]}
+        for age, wheel in ((9000, wheels[0]), (8000, wheels[1]), (10, wheels[2]), (0, wheels[3])):
+            assert wheel.content == client.get(urls[wheel.filename]).content
+            (path,) = tmp_path.glob(f"wheels-1/*/{wheel.filename}")
+            os.utime(path, (time.time() - age,) * 2)
+        cached = {path.name for path in tmp_path.glob("wheels-1/*/*")}
+        assert {wheel.filename for wheel in wheels[2:]} == cached
+        assert {path.name for path in tmp_path.glob("wheels-1/*")} == {f"sha256-{wheel.sha256}" for wheel in wheels[2:]}
+        assert wheels[0].content == client.get(urls[wheels[0].filename]).content
 
 
 def test_ranges(index: IndexServer, wheel: BuiltWheel) -> None:

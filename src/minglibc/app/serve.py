@@ -55,6 +55,8 @@ class ServeOptions(NamedTuple):
     workers: int = 1
     memory: int = 256 << 20
     """The bytes of pages that each worker keeps in memory."""
+    file_cache: int = 20 << 30
+    """The bytes of wheels in the cache folder, from which the server removes those that were used longest ago."""
 
     @property
     def is_local(self) -> bool:
@@ -158,7 +160,7 @@ def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
     # The extra's packages are imported when a server starts.
     from minglibc.cache.wheels import WheelCache  # noqa: PLC0415
     from minglibc.index.limits import Limits  # noqa: PLC0415
-    from minglibc.serve.files import Files  # noqa: PLC0415
+    from minglibc.serve.files import FileLimit, Files  # noqa: PLC0415
     from minglibc.serve.known_needs import KnownNeeds  # noqa: PLC0415
     from minglibc.serve.metrics import Metrics  # noqa: PLC0415
     from minglibc.serve.pages import Pages  # noqa: PLC0415
@@ -180,7 +182,9 @@ def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
         needs=KnownNeeds(Store(folder)),
         metrics=metrics,
     )
-    return Parts(pages, Files(pages, upstream, hosts, limits, WheelCache(folder)), metrics, bool(upstream.private))
+    limit = FileLimit(folder, options.file_cache)
+    files = Files(pages, upstream, hosts, limits, WheelCache(folder), limit=limit)
+    return Parts(pages, files, metrics, bool(upstream.private))
 
 
 def _make_application(options: ServeOptions, indexes: Indexes, token: str) -> "Application":

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from minglibc.lock import digest
 
 _BUILDS = (built_wheels.ZIG, built_wheels.LOGS)
 CURRENT = (location.INDEX_FORMAT, wheels.FOLDER, unpacked_wheels.FOLDER, built_wheels.FOLDER, digest.FOLDER, *_BUILDS)
+# For how many seconds a file may be in use after it was read or written.
+_IN_USE = 3600
 _KINDS = (*CURRENT, inputs.SCRIPTS)
 
 # Each kind of cache with the number of its format; other folders are never touched.
@@ -68,6 +71,23 @@ def remove_unused(folder: str, *, since: float) -> tuple[int, int]:
                 count, size = count + 1, size + entry.size
             _remove_empty(os.path.dirname(entry.path), folder)
     return count, size
+
+
+def limit_size(folder: str, kind: str, limit: int) -> None:
+    """Remove the files of *kind* that were used longest ago, until they occupy at most *limit* bytes.
+
+    Those that were used in the last hour stay: they may be in use.
+    """
+    now = time.time()
+    files = sorted(_below(os.path.join(folder, kind)), key=lambda entry: entry.used)
+    size = sum(entry.size for entry in files)
+    for entry in files:
+        if size <= limit or entry.used > now - _IN_USE:
+            break
+        with suppress(OSError):
+            os.unlink(entry.path)
+        size -= entry.size
+        _remove_empty(os.path.dirname(entry.path), folder)
 
 
 def _remove_empty(path: str, cache: str) -> None:

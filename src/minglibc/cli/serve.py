@@ -48,7 +48,20 @@ def configure(parser: ArgumentParser) -> None:
         help="serve indexes that need credentials to other machines without a token",
     )
     add("--workers", metavar="N", type=_number(1, 256), default=1, help="the number of processes (default: 1)")
-    add("--memory", metavar="MIB", type=_number(1, 10**6), default=256, help="the size of each process's page cache")
+    add(
+        "--memory",
+        metavar="MIB",
+        type=_number(1, 10**6),
+        default=256,
+        help="the size of each process's page cache (default: 256)",
+    )
+    add(
+        "--file-cache",
+        metavar="MIB",
+        type=_number(1, 10**9),
+        default=20_480,
+        help="the size of the wheels in the cache folder; those that were used longest ago are removed (default: 20480)",
+    )
     add("--export", metavar="DIR", variable=False, help="write the pages of the named projects to a folder, and stop")
     add("--from", dest="source", metavar="LOCK", variable=False, help="export the releases in this lock of any tool")
     # With a command or --export.
@@ -90,6 +103,7 @@ def run(arguments: Namespace) -> int:
         allow_private=arguments.allow_private,
         workers=arguments.workers,
         memory=arguments.memory * _MIB,
+        file_cache=arguments.file_cache * _MIB,
     )
     for option in ("offline", "refresh"):
         if getattr(arguments, option):

@@ -2,11 +2,15 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from minglibc.cache import wheels
+from minglibc.cache.maintenance import limit_size
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache
 from minglibc.errors import IndexAnswerError, MinglibcError, WheelError
 from minglibc.index.connection import Connection
@@ -27,6 +31,26 @@ _CHUNK = 256 << 10
 # A request for a part of a file that is not in the cache waits so long for the whole file.
 _PATIENCE = 10.0
 METADATA = ".metadata"
+
+
+class FileLimit:
+    """Limits the size of the files in the cache *folder*, after a part of the *limit* was written."""
+
+    def __init__(self, folder: str, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._interval = limit // 32
+        # The size at the start is not known.
+        self._written = self._interval
+        self._lock = threading.Lock()
+
+    def add(self, path: str) -> None:
+        """A file was written; called in the worker thread."""
+        with self._lock, suppress(OSError):
+            self._written += os.path.getsize(path)
+            if self._written >= self._interval:
+                self._written = 0
+                limit_size(self._folder, wheels.FOLDER, self._limit)
 
 
 class Download:
@@ -118,12 +142,15 @@ def _read(path: str, start: int, size: int) -> bytes:
 class Files:
     """The files of pages that are not passed on by their upstream URL."""
 
-    def __init__(self, pages: Pages, upstream: Upstream, hosts: Hosts, limits: Limits, cache: WheelCache) -> None:
+    def __init__(
+        self, pages: Pages, upstream: Upstream, hosts: Hosts, limits: Limits, cache: WheelCache, *, limit: FileLimit
+    ) -> None:
         self._pages = pages
         self._upstream = upstream
         self._hosts = hosts
         self._transport = Transport(limits, size=_THREADS)
         self._cache = cache
+        self._limit = limit
         self._downloads: dict[tuple[str, str], Download] = {}
         self._listed: BoundedCache[Mapping[str, PassedFile]] = BoundedCache(32 << 20)
 
@@ -235,12 +262,14 @@ class Files:
         request = request._replace(subject=file.filename, size=file.size or 0, retries=0)
         store = partial(store_body, self._cache, file, credentials=None, on_progress=download.progress)
         try:
-            return connection.send(request, store)
+            path = connection.send(request, store)
         except WheelError as error:
             url = display_url(file.url)
             raise IndexAnswerError(
                 f"{url} is not the file that the page of the index lists: its hash or size differs"
             ) from error
+        self._limit.add(path)
+        return path
 
 
 def _locked(file: PassedFile, *, is_metadata: bool) -> LockedFile | None:
