@@ -15,6 +15,8 @@ class MinglibcError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.source_only: tuple[str, ...] = ()
+        """The packages that would have to be built from source."""
 
 
 class SettingsError(MinglibcError):
@@ -47,9 +49,6 @@ class ProjectNotFound(MinglibcError):
 
 class ResolutionError(MinglibcError):
     """No set of wheels satisfies the requirements within the cap."""
-
-    source_only: tuple[str, ...] = ()
-    """The packages that have no wheel and would have to be built."""
 
 
 class SearchStopped(ResolutionError):

@@ -74,7 +74,11 @@ def test_hatch_requirements_txt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "content", "message"),
     [
-        ("", None, "which only a build can tell; write project.dependencies, or lock a requirements file with"),
+        (
+            "",
+            None,
+            'which only a build can tell; write project.dependencies, allow a build with allow-sdist = ["demo"]',
+        ),
         ("", "lib\n", "or lock a requirements file: `minglibc lock -r requirements.txt`"),
         ('{ file = "requirements.txt" }', None, "refers to requirements.txt, which does not exist"),
         ('{ file = "../requirements.txt" }', None, "which is outside the project's folder"),

@@ -104,6 +104,22 @@ def build_wheel(
     task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str, isolation: Isolation | None = None
 ) -> str:
     """The path of the valid wheel that the task's own backend builds, below *scratch*; raises MinglibcError."""
+    path = _backend(task, interpreter, context, scratch, isolation).build(task.kind, os.path.join(scratch, "made"))
+    check_wheel(path, task)
+    return path
+
+
+def build_metadata(
+    task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str, isolation: Isolation | None = None
+) -> str:
+    """The METADATA that the task's own backend writes; raises MinglibcError."""
+    return _backend(task, interpreter, context, scratch, isolation).metadata(os.path.join(scratch, "made"))
+
+
+def _backend(
+    task: BuildTask, interpreter: Interpreter, context: BuildContext, scratch: str, isolation: Isolation | None
+) -> Backend:
+    """The task's own backend in an environment with its requirements."""
     created = _BuildEnvironments(task, interpreter, context, scratch)
 
     def backend_with(python: str) -> Backend:
@@ -118,9 +134,7 @@ def build_wheel(
     if dynamic:
         # A new environment: the requirements of the backend may conflict with installed packages.
         backend = backend_with(created.create([*static, *dynamic]))
-    path = backend.build(task.kind, os.path.join(scratch, "made"))
-    check_wheel(path, task)
-    return path
+    return backend
 
 
 def check_wheel(path: str, task: BuildTask) -> None:

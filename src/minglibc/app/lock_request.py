@@ -39,6 +39,8 @@ class LockRequest(NamedTuple):
     """Whether to select the default Pythons again, instead of those that the lock records."""
     hashes: Mapping[str, frozenset[str]] = {}
     """The hashes that requirements files give, by project."""
+    built: Mapping[str, Any] | None = None
+    """The fields of [project] that only a build can tell."""
     loaded: "LoadedLock | None" = None
     """The lock of another tool that this one is made from."""
 
@@ -71,6 +73,7 @@ class LockRequest(NamedTuple):
             written=self.source.is_project and loaded is None,
             folder=self.folder,
             recorded=self._recorded_pythons,
+            built=self.built,
         )
 
     def _recorded_pythons(self) -> "RecordedPythons | None":

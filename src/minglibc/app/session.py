@@ -96,6 +96,11 @@ def open_session(
     a wheel ends the resolution with an error that names it.
     """
     settings = request.settings()
+    if settings.unbuilt:
+        from minglibc.app.project_metadata import built_fields  # noqa: PLC0415  150 ms, and few projects need it
+
+        fields = built_fields(settings, request.folder, common, reporter, builds=builds)
+        settings = request._replace(built=fields).settings()
     _report(settings, reporter)
     roots = roots_of(settings)
     listing = is_listed or _listing(request)
@@ -116,7 +121,7 @@ def open_session(
         if direct or settings.paths:
             from minglibc.app.direct_references import add_direct_references  # noqa: PLC0415  20 ms
 
-            inputs = add_direct_references(index, settings, direct, inputs)
+            inputs = add_direct_references(index, settings, direct, inputs, builder)
         if request.loaded is not None:
             inputs = _with_source_lock(inputs, request)
         yield Session(

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_wheel
+from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_metadata, build_wheel
 from minglibc.app.build_interpreters import BuildInterpreters, installation, python_name
 from minglibc.app.build_logs import new_log
 from minglibc.app.capped_builds import CappedBuilds, describe
@@ -18,12 +18,14 @@ from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import Kind, audit
 from minglibc.build.backend import BuildError, BuildKind, build_hint
 from minglibc.build.estimated_metadata import estimate
+from minglibc.build.isolation import isolate
 from minglibc.build.sdist import open_sdist
+from minglibc.build.source_tree import folder_digest
 from minglibc.build.verified_wheel import Unverified
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import TOOLCHAINS
-from minglibc.errors import EnvironmentProblem, ResolutionError, WheelError
+from minglibc.errors import EnvironmentProblem, LockError, ResolutionError, WheelError
 from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install.interpreter import Interpreter
@@ -32,6 +34,7 @@ from minglibc.model import versions
 from minglibc.model.artifacts import FileSource, Sdist, Wheel
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
+from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Cap, Target
 
 if TYPE_CHECKING:
@@ -166,6 +169,42 @@ class SourceBuilder:
         with open_sdist(self._path(release.file), release.file.filename) as source:
             static = parse_pkg_info(source.pkg_info())
             return (estimate(source, release.name, release.version), False) if static is None else (static, True)
+
+    def project_metadata(self, name: str, folder: str) -> CoreMetadata:
+        """The metadata of the project *name* in *folder*, which its backend writes; raises MinglibcError.
+
+        They are cached until a file that they probably depend on changes.
+        """
+        project = LocalProject(name, folder)
+        target = self._targets[0]
+        interpreter = self._interpreters.candidates(target)[0]
+        builder = self._builder(interpreter, target)
+        digest = folder_digest(folder)
+        text = "" if self._builds and self._context.common.refresh else self._cache.metadata(digest, builder)
+        if not text:
+            if not self._builds:
+                raise LockError(
+                    f"the requirements of {project} are unknown until its metadata are built",
+                    hint="run `minglibc lock`",
+                )
+            text = self._build_metadata(project, interpreter, builder)
+            self._cache.keep_metadata(digest, builder, text)
+        try:
+            metadata = parse_metadata(text)
+        except ValueError as error:
+            raise BuildError(f"the metadata of {project} are invalid: {error}", hint="fix the project") from error
+        if normalize_name(metadata.name) != name:
+            raise BuildError(f"the metadata of {project} are those of {metadata.name}", hint="fix the project")
+        return metadata
+
+    def _build_metadata(self, project: LocalProject, interpreter: Interpreter, builder: str) -> str:
+        python = interpreter.machine.python
+        self._context.reporter.info(f"Building the metadata of {project.name} with CPython {python}")
+        scratch = tempfile.mkdtemp(dir=self._scratch_folder())
+        log = new_log(self._context.common.cache_folder, f"{project.name}-metadata", builder)
+        isolation = isolate(scratch, {}, log) if self._capped is not None else None
+        task = BuildTask(project.folder, str(project), _alternative(project), log=log)
+        return build_metadata(task, interpreter, self._context, scratch, isolation)
 
     def _built_for_metadata(self, release: Release) -> Built:
         """A wheel of *release*; raises UnusableBuild for it and other releases of the project if it is incompatible."""

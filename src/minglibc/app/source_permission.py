@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
+from minglibc.app.lenient_settings import table
 from minglibc.app.lock_request import LockRequest
 from minglibc.app.reporter import Reporter
 from minglibc.config import edit, project_files
-from minglibc.errors import ResolutionError
+from minglibc.errors import MinglibcError
 from minglibc.model.requirements import normalize_name
 
 _Result = TypeVar("_Result")
@@ -29,9 +30,9 @@ def resolve_with_sources(
     while True:
         try:
             return request, resolve(request, reporter)
-        except ResolutionError as error:
-            names = set(error.source_only) - request.settings().allow_sdist
-            if not all_needed or not names:
+        except MinglibcError as error:
+            names = set(error.source_only) - _allowed(request) if error.source_only and all_needed else set()
+            if not names:
                 raise
         reporter.info(f"No wheel, allowed to be built from source: {', '.join(sorted(names))}")
         request = allowing(request, names)
@@ -39,7 +40,7 @@ def resolve_with_sources(
 
 def allowing(request: LockRequest, names: Collection[str]) -> LockRequest:
     """*request* with *names* in ``allow-sdist``: of its pyproject.toml, or of what the lock of other files records."""
-    allowed = request.settings().allow_sdist
+    allowed = _allowed(request)
     if not set(names) - allowed:
         return request
     if request.source.is_project:
@@ -49,6 +50,17 @@ def allowing(request: LockRequest, names: Collection[str]) -> LockRequest:
         return request._replace(pyproject=edit.allow_sdist(request.pyproject, names), loaded=loaded)
     overrides = request.overrides._replace(allow_sdist=tuple(sorted(allowed | set(names))))
     return request._replace(overrides=overrides, source=request.source.with_given(overrides.given))
+
+
+def _allowed(request: LockRequest) -> frozenset[str]:
+    try:
+        return request.settings().allow_sdist
+    except MinglibcError as error:
+        if not error.source_only:
+            raise
+    # The dependencies of the project itself are unknown until it may be built; its other settings are valid.
+    listed = table(request.pyproject, "tool", "minglibc").get("allow-sdist", [])
+    return frozenset(map(normalize_name, listed))
 
 
 def write_both(request: LockRequest, original: str, lock: str, reporter: Reporter) -> None:

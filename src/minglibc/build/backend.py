@@ -100,6 +100,16 @@ class Backend:
             raise self._failure(f"did not build a wheel but {printable(filename)!r}")
         return path
 
+    def metadata(self, folder: str) -> str:
+        """The METADATA of the project, for which the backend may build a wheel in *folder*; raises BuildError."""
+        with self._errors():
+            path = os.path.join(self._builder.metadata_path(folder), "METADATA")
+        try:
+            with open(path, encoding="utf-8", errors="replace", opener=open_regular) as file:
+                return file.read()
+        except OSError as error:
+            raise self._failure("did not write METADATA") from error
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         from pyproject_hooks import BackendInvalid, BackendUnavailable, HookMissing  # noqa: PLC0415  as above

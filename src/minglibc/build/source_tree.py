@@ -1,15 +1,17 @@
 """Local projects: their static metadata (PEP 621), and a digest that changes with their files."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from minglibc.config import files
-from minglibc.config.dynamic_metadata import with_dynamic
+from minglibc.config.dynamic_metadata import build_files, with_dynamic
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import Problems
+from minglibc.config.settings import DynamicProject
 from minglibc.errors import SettingsError, WheelError
 from minglibc.lock.digest import hexdigest
+from minglibc.lock.source_files import digest
 from minglibc.model import toml, versions
 from minglibc.model.artifacts import SourceTree
 from minglibc.model.core_metadata import CoreMetadata
@@ -28,8 +30,8 @@ class LocalMetadata(NamedTuple):
     files: tuple[str, ...]
 
 
-def read(folder: SourceTree) -> LocalMetadata:
-    """The metadata of *folder*, as far as they are static; raises WheelError."""
+def read(folder: SourceTree, build: Callable[[str], CoreMetadata] | None = None) -> LocalMetadata:
+    """The metadata of *folder*, as far as they are static or *build* tells them; raises WheelError."""
     directory = path_of(folder.url)
     path = files.pyproject_path(directory)
     if not os.path.isdir(directory):
@@ -37,7 +39,7 @@ def read(folder: SourceTree) -> LocalMetadata:
             f"there is no folder {directory}", hint="fix the path; wheels end in .whl, source distributions in .tar.gz"
         )
     text = files.read_file(path)
-    table, dynamic_files = _project(text, path, directory)
+    table, dynamic_files, unbuilt = _project(text, path, directory, is_built=build is not None)
     _check_types(table, path)
     name = table.get("name")
     if not isinstance(name, str) or normalize_name(name) != folder.name:
@@ -45,15 +47,18 @@ def read(folder: SourceTree) -> LocalMetadata:
     version = versions.normalize(table["version"]) if isinstance(table.get("version"), str) else "0"
     if version is None or ("version" not in table and "version" not in table.get("dynamic", ())):
         raise WheelError(f"{path} has no version", hint='set it in [project], or add it to dynamic = ["version"]')
-    python = table.get("requires-python", "")
-    digest = hexdigest((text or "").encode())
-    described = folder._replace(version=version, hash=f"sha256:{digest}", requires_python=python)
+    built = build(directory) if build is not None and unbuilt else None
+    python = table.get("requires-python", built.requires_python if built is not None else "")
+    sha256 = hexdigest((text or "").encode())
+    described = folder._replace(version=version, hash=f"sha256:{sha256}", requires_python=python)
     requirements, extras = tuple(_requirements(table, path)), tuple(_extras(table))
+    if built is not None:
+        requirements, extras = built.requires_dist, built.provides_extra
     metadata = CoreMetadata(folder.name, version, requirements, python, extras)
     return LocalMetadata(described, metadata, (files.PYPROJECT, *dynamic_files))
 
 
-def _project(text: str | None, path: str, directory: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _project(text: str | None, path: str, directory: str, *, is_built: bool) -> DynamicProject:
     if text is None:
         raise WheelError(f"there is no {path}", hint=_WHEEL)
     try:
@@ -66,11 +71,13 @@ def _project(text: str | None, path: str, directory: str) -> tuple[dict[str, Any
         raise WheelError(
             f"{path} has no [project] table, so its requirements are unknown until it is built", hint=_WHEEL
         )
-    metadata = with_dynamic(document, problems, directory)
+    metadata = with_dynamic(document, problems, directory, is_built=is_built)
     if problems.messages:
-        raise WheelError(
-            f"{path} is invalid:\n" + "\n".join(f"  {message}" for message in problems.messages), hint=_WHEEL
-        )
+        listed = "\n".join(f"  {message}" for message in problems.messages)
+        refused = WheelError(f"{path} is invalid:\n{listed}", hint="" if problems.unbuilt else _WHEEL)
+        if problems.unbuilt.keys() >= {*problems.messages}:
+            refused.source_only = tuple(set(problems.unbuilt.values()))
+        raise refused
     return metadata
 
 
@@ -111,6 +118,17 @@ def state(directory: str, *, editable: bool) -> str:
         facts += _files(directory)
     text = "\n".join(facts)
     return f"{'editable' if editable else 'folder'}:{hexdigest(text.encode('utf-8', 'surrogatepass'))}"
+
+
+def folder_digest(directory: str) -> str:
+    """A digest of the path of the project and of what its metadata probably depend on: not of [tool.minglibc]."""
+    try:
+        document = toml.loads(files.read_file(files.pyproject_path(directory)) or "")
+        document.get("tool", {}).pop("minglibc", None)
+    except (ValueError, RecursionError, AttributeError):
+        document = {}  # the backend reports it
+    digests = [(path, digest(os.path.join(directory, path))) for path in build_files(directory)]
+    return f"folder:{hexdigest(repr((directory, document, digests)).encode('utf-8', 'surrogatepass'))}"
 
 
 def _files(directory: str) -> Iterator[str]:

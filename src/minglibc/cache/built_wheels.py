@@ -1,4 +1,4 @@
-"""The cache of wheels that were built on this machine, by the digest of their source and their builder."""
+"""The cache of wheels and metadata that were built on this machine, by the digest of their source and their builder."""
 
 import hashlib
 import os
@@ -17,6 +17,7 @@ from minglibc.model.artifacts import printable
 # Each format has a folder of its own; those of other formats are never read.
 FOLDER = "built-1"
 _FAILURE = ".failure"
+_METADATA = ".METADATA"
 _LONGEST_FAILURE = 4096
 # What zig builds on first use for each target, and the output of builds.
 ZIG = "zig-1"
@@ -80,6 +81,22 @@ class BuiltWheels:
                 return printable(file.read(_LONGEST_FAILURE).partition("\n")[2].strip())
         except OSError:
             return ""
+
+    def metadata(self, digest: str, builder: str) -> str:
+        """The METADATA of a project, by the *digest* of its files; empty where there are none."""
+        path = os.path.join(self._folder, digest.replace(":", "-"), f"{builder}{_METADATA}")
+        try:
+            with open(path, encoding="utf-8", errors="replace", opener=open_regular) as file:
+                return file.read() if is_private(os.fstat(file.fileno())) else ""
+        except OSError:
+            return ""
+
+    def keep_metadata(self, digest: str, builder: str, text: str) -> None:
+        """Store the METADATA of a project."""
+        home = os.path.join(self._folder, digest.replace(":", "-"))
+        with suppress(OSError):
+            make_folders(home)
+            replace_file(os.path.join(home, f"{builder}{_METADATA}"), text.encode(errors="replace"))
 
     def keep(self, digest: str, builder: str, path: str) -> Built:
         """Copy the wheel at *path* to the cache; where that is not possible, it stays where it is."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from minglibc.config import files
 from minglibc.config.lock_source import leads_out
-from minglibc.config.problems import Problems
+from minglibc.config.problems import Problems, is_name
+from minglibc.config.settings import DynamicProject
+from minglibc.model.requirements import normalize_name
 
 if TYPE_CHECKING:
     import configparser
@@ -19,50 +21,110 @@ _SETUP_CFG = "setup.cfg"
 _REQUIREMENTS = "requirements.txt"
 
 
-def with_dynamic(
-    document: Mapping[str, Any], problems: Problems, folder: str | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The [project] table of the *document* in *folder* with the dependencies that it declares as dynamic, and their files.
+# Files that builds commonly read dependencies from, besides pyproject.toml.
+_BUILD_FILES = ("setup.py", _SETUP_CFG, "hatch_build.py", "pdm_build.py", "build.py", "PKG-INFO")
+_BUILD_PATTERNS = ("requirements*.txt", "requirements*.in", "requirements/*.txt", "requirements/*.in")
 
-    Without *folder*, no other file is read, and the dynamic dependencies are missing.
+
+def with_dynamic(
+    document: Mapping[str, Any],
+    problems: Problems,
+    folder: str | None,
+    *,
+    is_built: bool = False,
+    built: Mapping[str, Any] | None = None,
+) -> DynamicProject:
+    """The [project] table of the *document* in *folder* with the dependencies that it declares as dynamic.
+
+    Without *folder*, no other file is read, and the dynamic dependencies are missing. What only a build can tell is taken
+    from *built*; without it, it is a problem unless the project *is_built*.
     """
     project = document.get("project")
     table = dict(project) if isinstance(project, dict) else {}
     dynamic = table.get("dynamic")
     fields = [field for field in (*_FIELDS, "requires-python") if isinstance(dynamic, list) and field in dynamic]
     if not fields or folder is None:
-        return table, ()
-    reader = _Reader(document, problems, folder)
+        return DynamicProject(table)
+    reader = _Reader(document, problems, folder, is_built=is_built)
     for field in fields:
         if field in table:
             problems.add("project.dynamic", f"lists {field}, which [project] has as well; keep one of them")
         elif (value := reader.read(field)) is not None:
             table[field] = value
-    return table, tuple(dict.fromkeys(reader.files))
+    if built is None:
+        return DynamicProject(table, reader.files, reader.unbuilt)
+    return DynamicProject(
+        {**table, **{field: built[field] for field in reader.unbuilt if field in built}}, reader.files
+    )
+
+
+def may_build(document: Mapping[str, Any]) -> bool:
+    """Whether the settings in *document* allow a build of the project itself."""
+    project, tool = document.get("project"), document.get("tool")
+    own = tool.get("minglibc") if isinstance(tool, dict) else None
+    name = project.get("name") if isinstance(project, dict) else None
+    if not isinstance(own, dict) or not isinstance(name, str):
+        return False
+    listed = [own.get(key) for key in ("allow-sdist", "build-newer")]
+    names = [item for items in listed if isinstance(items, list) for item in items if isinstance(item, str)]
+    return normalize_name(name) in map(normalize_name, names)
+
+
+def build_files(folder: str) -> list[str]:
+    """The files in *folder* that its build probably reads dependencies from."""
+    from glob import glob  # noqa: PLC0415  5 ms; few projects are built
+
+    paths = [*_BUILD_FILES, *(path for pattern in _BUILD_PATTERNS for path in sorted(glob(pattern, root_dir=folder)))]
+    return [path for path in paths if os.path.isfile(os.path.join(folder, path)) and not leads_out(path, folder)]
 
 
 class _Reader:
     """Reads the dynamic fields of one project."""
 
-    def __init__(self, document: Mapping[str, Any], problems: Problems, folder: str) -> None:
+    def __init__(self, document: Mapping[str, Any], problems: Problems, folder: str, *, is_built: bool) -> None:
+        """*is_built*: whether a build tells the fields that no file does."""
         self._document = document
         self._problems = problems
         self._folder = folder
-        self.files: list[str] = []
+        self._is_built = is_built
+        self._files_read: list[str] = []
+        self._unbuilt: list[str] = []
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the fields depend on."""
+        read = build_files(self._folder) if self._unbuilt else []
+        return tuple(dict.fromkeys([*self._files_read, *read]))
+
+    @property
+    def unbuilt(self) -> tuple[str, ...]:
+        """The fields that are known only after a build."""
+        return tuple(self._unbuilt)
 
     def read(self, field: str) -> Any:
-        """The value of *field*; None with a problem if only a build can tell."""
+        """The value of *field*; None if only a build can tell, with a problem if that is not allowed."""
         for source in (self._of_setuptools, self._of_setup_cfg, self._of_hatch):
             value = source(field)
             if value is not None:
                 return value
-        self._problems.add("project.dynamic", f"lists {field}, which only a build can tell; {self._advice(field)}")
+        if self._is_built:
+            self._unbuilt.append(field)
+            return None
+        name = self._table("project").get("name")
+        message = f"lists {field}, which only a build can tell; write project.{field}"
+        if isinstance(name, str) and is_name(name):
+            advice = self._advice(name)
+            self._problems.add_unbuilt("project.dynamic", f"{message}, {advice}", normalize_name(name))
+        else:
+            self._problems.add("project.dynamic", message)
         return None
 
-    def _advice(self, field: str) -> str:
-        if field != "requires-python" and os.path.isfile(os.path.join(self._folder, _REQUIREMENTS)):
-            return f"write them under project.{field}, or lock a requirements file: `minglibc lock -r {_REQUIREMENTS}`"
-        return f"write project.{field}, or lock a requirements file with `minglibc lock -r FILE`"
+    def _advice(self, name: str) -> str:
+        path = _REQUIREMENTS if os.path.isfile(os.path.join(self._folder, _REQUIREMENTS)) else "FILE"
+        return (
+            f'allow a build with allow-sdist = ["{name}"] under [tool.minglibc], or lock a requirements file: '
+            f"`minglibc lock -r {path}`"
+        )
 
     def _table(self, *names: str) -> Mapping[str, Any]:
         value: object = self._document
@@ -124,7 +186,7 @@ class _Reader:
             message = str(error).partition("\n")[0]
             self._problems.add("project.dynamic", f"refers to {_SETUP_CFG}, which is invalid: {message}")
             return None
-        self.files.append(_SETUP_CFG)
+        self._files_read.append(_SETUP_CFG)
         return config
 
     def _setup_cfg_list(self, text: str, key: str) -> list[str]:
@@ -148,7 +210,7 @@ class _Reader:
         if text is None:
             self._problems.add(key, f"refers to {path}, which does not exist")
             return
-        self.files.append(path)
+        self._files_read.append(path)
         yield from _requirements(
             text, lambda line, message: self._problems.add(key, f"refers to {path}, whose line {line} {message}")
         )

@@ -15,6 +15,7 @@ from minglibc.config.settings import (
     KEYS,
     RESOLUTIONS,
     TOOLCHAINS,
+    DynamicProject,
     NamedIndex,
     OtherSources,
     Overrides,
@@ -49,19 +50,24 @@ def parse(
     written: bool = True,
     folder: str | None = None,
     recorded: "Callable[[], RecordedPythons | None]" = lambda: None,
+    built: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings in the *text* of pyproject.toml; raises one SettingsError that lists every mistake.
 
     *written* is false for a text that was composed from other files: messages then have no lines. Durations in
     ``exclude-newer`` are subtracted from *now*. Files that it refers to, such as
     members of a workspace, are read from *folder*, if it is given. *recorded* are the default Pythons of the existing lock.
+    *built* are the fields of [project] that only a build can tell; without them, they are in ``Settings.unbuilt``.
     """
     text = text.removeprefix("\ufeff")
     problems = Problems(text if written else "", (overrides or Overrides()).given)
-    settings = parse_document(load(text, name), problems, now, folder=folder, recorded=recorded)
+    settings = parse_document(load(text, name), problems, now, folder=folder, recorded=recorded, built=built)
     if problems.messages:
         lines = "\n".join(f"  {message}" for message in dict.fromkeys(problems.messages))
-        raise SettingsError(f"{name} is invalid:\n{lines}", hint=problems.hint)
+        error = SettingsError(f"{name} is invalid:\n{lines}", hint=problems.hint)
+        if problems.unbuilt.keys() >= {*problems.messages}:
+            error.source_only = tuple(set(problems.unbuilt.values()))
+        raise error
     return settings
 
 
@@ -72,12 +78,14 @@ def parse_document(
     *,
     folder: str | None = None,
     recorded: "Callable[[], RecordedPythons | None]" = lambda: None,
+    built: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
     problems.table(document, "project", "project")
     original, document = document, _standard(document, problems)
-    project, dynamic_files = _project_table(document, problems, folder)
+    dynamic = _project_table(document, problems, folder, built)
+    project = dynamic.project
     members = workspace.members(document, folder, problems) if folder is not None else {}
     if "project" not in document and not members:
         problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
@@ -128,7 +136,8 @@ def parse_document(
         paths={**member_paths, **other.paths, **paths},
         warnings=tuple(dict.fromkeys(problems.warnings)),
         notes=tuple(_notes(document, problems)),
-        files=dynamic_files,
+        files=dynamic.files,
+        unbuilt=dynamic.unbuilt,
         default_pythons=parser.default,
         toolchain=problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
         built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
@@ -202,15 +211,15 @@ class _Replacement:
 
 
 def _project_table(
-    document: Mapping[str, Any], problems: Problems, folder: str | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+    document: Mapping[str, Any], problems: Problems, folder: str | None, built: Mapping[str, Any] | None
+) -> DynamicProject:
     """The [project] table with its dynamic dependencies, and the files that these were read from."""
     project = document.get("project")
     if not isinstance(project, dict) or "dynamic" not in project:
-        return dict(project) if isinstance(project, dict) else {}, ()
-    from minglibc.config.dynamic_metadata import with_dynamic  # noqa: PLC0415  1 ms; most projects have none
+        return DynamicProject(dict(project) if isinstance(project, dict) else {})
+    from minglibc.config.dynamic_metadata import may_build, with_dynamic  # noqa: PLC0415  1 ms; most projects have none
 
-    return with_dynamic(document, problems, folder)
+    return with_dynamic(document, problems, folder, is_built=may_build(document), built=built)
 
 
 def _standard(document: Mapping[str, Any], problems: Problems) -> Mapping[str, Any]:

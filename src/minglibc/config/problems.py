@@ -22,6 +22,8 @@ class Problems:
         self.warnings: list[str] = []
         self.hint = ""
         self.given = given
+        # The messages about what is unknown until a package is built, and these packages.
+        self.unbuilt: dict[str, str] = {}
         # Settings that are read from the table of another tool, and their keys there.
         self.sources: dict[str, str] = {}
         self._text = text
@@ -34,6 +36,11 @@ class Problems:
         name = key if self._text else key.removeprefix("project.")
         lines = f"{printable(name)}{f' (line {line})' if line else ''} {message}".split("\n")
         self.messages.append("\n".join(map(printable, lines)))
+
+    def add_unbuilt(self, key: str, message: str, package: str) -> None:
+        """Record that *key* is unknown until *package* is built, which the user has not allowed."""
+        self.add(key, message)
+        self.unbuilt[self.messages[-1]] = package
 
     def unexpected(self, key: str, value: object, expected: str) -> None:
         """Record that *key* has a *value* of another form than *expected*."""

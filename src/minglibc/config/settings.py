@@ -105,6 +105,14 @@ class PathSource(NamedTuple):
     editable: bool = False
 
 
+class DynamicProject(NamedTuple):
+    """A [project] table with its dynamic dependencies, the files that these are from, and the fields that need a build."""
+
+    project: dict[str, Any]
+    files: tuple[str, ...] = ()
+    unbuilt: tuple[str, ...] = ()
+
+
 class OtherSources:
     """Sources in the tables of other tools: folders and files, indexes by package, their addresses, and URLs of wheels.
 
@@ -164,5 +172,7 @@ class Settings(NamedTuple):
     """The shared libraries of the build machine that are copied into wheels, without "lib" and ".so"."""
     build_newer: frozenset[str] = frozenset()
     """Those packages of *allow_sdist* whose failed builds are skipped for an older release."""
+    unbuilt: tuple[str, ...] = ()
+    """The dynamic fields of [project] that are known only after a build."""
     built_wheels: str = ""
     """The folder, from the lock's folder, for wheels that `lock` builds; empty where the lock has sources instead."""

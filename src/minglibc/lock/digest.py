@@ -32,6 +32,18 @@ _PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
 # The keys of [tool.minglibc] that do not affect the lock; the processor only affects a lock whose wheels are read.
 _OTHER_SETTINGS = frozenset(("file-conflicts", "cpu"))
 _SETTINGS_OF_VERIFY = frozenset(("cpu",))
+# The tables of build backends, which matter where the metadata of the project are built.
+_BACKENDS = (
+    "setuptools",
+    "setuptools_scm",
+    "hatch",
+    "pdm",
+    "poetry",
+    "flit",
+    "scikit-build",
+    "meson-python",
+    "maturin",
+)
 _SEAL_LENGTH = len('inputs = ""\ntext = ""\n') + 2 * len("sha256:" + 64 * "0")
 _HEX = frozenset("0123456789abcdef")
 
@@ -155,11 +167,21 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
             read["uv"] += RULES_OF_UV
         # What a project of Poetry requires, in Poetry's own tables.
         read["poetry"] = ["name", "dependencies", "group", "dev-dependencies", "extras", "source"]
+        if left and _is_built(document):
+            tables |= {name: tool[name] for name in _BACKENDS if name in tool}
+            relevant["build-system"] = document.get("build-system")
         for name, keys in read.items():
-            if used := _part(tool.get(name), keys):
+            if name not in tables and (used := _part(tool.get(name), keys)):
                 tables[name] = used
         relevant["tool"] = tables
     return relevant
+
+
+def _is_built(document: Mapping[str, object]) -> bool:
+    """Whether the metadata of the project may be built, so that all settings of its build matter."""
+    from minglibc.config.dynamic_metadata import may_build  # noqa: PLC0415  10 ms; few projects have dynamic dependencies
+
+    return may_build(document)
 
 
 def _part(table: object, keys: list[str]) -> dict[str, object]:
