@@ -121,23 +121,28 @@ def test_path_prefix(index: IndexServer) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_process(index: IndexServer, workers: int) -> None:
-    """The command serves until SIGTERM, logs requests, and exits with 0."""
+@pytest.mark.parametrize(
+    ("workers", "number", "before"),
+    [(1, signal.SIGTERM, ()), (2, signal.SIGTERM, ("nohup",)), (1, signal.SIGHUP, ()), (2, signal.SIGHUP, ())],
+)
+def test_process(index: IndexServer, workers: int, number: int, before: tuple[str, ...]) -> None:
+    """The command serves until a signal ends it, logs requests, and exits with 0; nohup makes it ignore SIGHUP."""
     index.add(build_wheel("a", "1.0"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "minglibc", "serve", "--port", str(port), "--workers", str(workers)]
+    command = [*before, sys.executable, "-m", "minglibc", "serve", "--port", str(port), "--workers", str(workers)]
     with subprocess.Popen(
         [*command, "--index-url", index.url], stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "80"}
     ) as process:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
                 _wait_for(client)
+                if before:
+                    process.send_signal(signal.SIGHUP)
                 assert 1 == len(listed(client.get("/rhel-8/simple/a/", headers=JSON)))
                 assert 'kind="simple",status="200"' in client.get("/metrics").text
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             assert process.stderr is not None
             log = process.stderr.read()
     assert 0 == process.returncode, log

@@ -139,13 +139,19 @@ def _logging() -> dict[str, Any]:
     }
 
 
+def _is_hangup_ignored() -> bool:
+    """Whether SIGHUP is ignored, as by nohup."""
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server, for which a signal is the usual end: it is not raised again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT and SIGTERM."""
-        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Stop at SIGINT, SIGTERM and SIGHUP."""
+        numbers = (signal.SIGINT, signal.SIGTERM, *(() if _is_hangup_ignored() else (signal.SIGHUP,)))
+        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
         finally:
@@ -153,17 +159,31 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor of workers, which ends at SIGHUP, as other commands do, instead of starting new workers."""
+
+    def __init__(self, settings: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        is_ignored = _is_hangup_ignored()
+        super().__init__(settings, sockets)
+        if is_ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_hup(self) -> None:
+        """End the workers."""
+        self.handle_term()
+
+
 def run(settings: uvicorn.Config, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests in progress are completed."""
+    """Serve until SIGINT, SIGTERM or SIGHUP; requests in progress are completed."""
     _Server(settings).run(sockets=[listener])
 
 
 def run_workers(make: Callable[[], ASGIApp], listener: socket.socket, *, workers: int, access_log: bool) -> None:
-    """Serve in several processes until SIGINT or SIGTERM; those that end are replaced."""
+    """Serve in several processes until SIGINT, SIGTERM or SIGHUP; those that end are replaced."""
     # Each worker writes its metrics to a file, and all read them.
     with tempfile.TemporaryDirectory(prefix="minglibc-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        Multiprocess(config(make, access_log=access_log, workers=workers), [listener]).run()
+        _Supervisor(config(make, access_log=access_log, workers=workers), [listener]).run()
 
 
 @contextmanager
