@@ -205,7 +205,7 @@ def test_packages_of_other_indexes(tmp_path: Path, index: IndexServer) -> None:
         assert f"b 1.0 comes from {other.url}" in ran.err
         assert not other.requests
         # The lines of the hint are all that is needed.
-        hint = ran.err[ran.err.index("[[tool.minglibc.index]]") : ran.err.index("hint: excludes")]
+        hint = ran.err[ran.err.index("[[tool.minglibc.index]]") : ran.err.index("hint: tool.minglibc.excludes")]
         for wheel in wheels:
             other.add(wheel)
         (tmp_path / "pyproject.toml").write_text(hint)
@@ -441,9 +441,23 @@ def test_git_packages_of_extras_and_groups(source: Path, index: IndexServer) -> 
     (source / "uv.lock").write_text(text)
     ran = lock_from(source, index)
     assert 1 == ran.code
-    assert "hint: --no-group dev leaves them out (verified)" in ran.err
+    assert "hint: --no-group dev leaves it out (verified)" in ran.err
     assert "git clone" not in ran.err
     assert 0 == lock_from(source, index, "--no-group", "dev").code
+
+
+def test_pythons_of_the_project(tmp_path: Path, index: IndexServer) -> None:
+    """A lock that does not say which Pythons it is for is locked for those of the pyproject.toml beside it."""
+    wheel = build_wheel("a", "1.0")
+    index.add(wheel)
+    file = f'{{ file = "{wheel.filename}", hash = "sha256:{wheel.sha256}" }}'
+    (tmp_path / "pdm.lock").write_text(
+        f'[metadata]\nlock_version = "4.4.1"\n[[package]]\nname = "a"\nversion = "1.0"\nfiles = [{file}]\n'
+    )
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nrequires-python = "=={RUNNING}.*"\ndependencies = ["a"]\n')
+    ran = minglibc("lock", "--from", str(tmp_path / "pdm.lock"), "--index-url", index.url, "--glibc", "2.17")
+    assert 0 == ran.code, ran.err
+    assert f'python = "{RUNNING}"' in (tmp_path / "pylock.toml").read_text()
 
 
 def test_options_that_need_a_source(source: Path) -> None:

@@ -345,6 +345,13 @@ b>=2
     assert "1.0" == selected(lock)["a"]
 
 
+def test_several_overrides_of_a_package() -> None:
+    """uv combines the overrides of a package; so does the one that is locked."""
+    rows = '{ name = "a", specifier = ">=1" }, { name = "a", specifier = "<3" }, { name = "b", specifier = "*" }'
+    lock = read(f"version = 1\n[manifest]\noverrides = [{rows}]\n", "uv.lock")
+    assert ("a>=1,<3", "b") == lock.overrides
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

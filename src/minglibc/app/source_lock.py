@@ -74,6 +74,9 @@ def load_source_lock(
     # Mistakes in Poetry's tables are reported where the lock is read.
     project = standard(document).get("project", {})
     project = project if isinstance(project, dict) else {}
+    supported = project.get("requires-python")
+    if not lock.requires_python and isinstance(supported, str):
+        lock = lock._replace(requires_python=supported)
     name = project.get("name", "") if is_setting else ""
     pyproject = as_pyproject(
         lock,

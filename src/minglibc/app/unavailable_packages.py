@@ -16,7 +16,6 @@ _REPOSITORY = re.compile(r"(?:https?|ssh)://[A-Za-z0-9][A-Za-z0-9.:/_~+@-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _SOURCES = "  [tool.minglibc.sources]"
-_EXCLUDES = "excludes in [tool.minglibc] leaves packages out"
 
 
 def direct_error(
@@ -92,7 +91,8 @@ def _ways_to_leave_out(
 ) -> Iterator[str]:
     parts = parts_without(lock, {package.name for package in packages}, environments)
     if parts is None:
-        yield _EXCLUDES
+        excluded = ", ".join(f'"{name}"' for name in sorted({package.name for package in packages}))
+        yield f"tool.minglibc.excludes = [{excluded}] leaves {_them(packages)} out"
     elif source.is_project:
         lists = (("extras", lock.extras, parts.no_extras), ("groups", lock.groups, parts.no_groups))
         settings = [
@@ -100,9 +100,13 @@ def _ways_to_leave_out(
             for key, names, excluded in lists
             if excluded
         ]
-        yield f"{', '.join(settings)} in tool.minglibc.from leaves them out (verified)"
+        yield f"{', '.join(settings)} in tool.minglibc.from leaves {_them(packages)} out (verified)"
     else:
         options = [f"--no-extra {name}" for name in parts.no_extras] + [
             f"--no-group {name}" for name in parts.no_groups
         ]
-        yield f"{' '.join(options)} leaves them out (verified)"
+        yield f"{' '.join(options)} leaves {_them(packages)} out (verified)"
+
+
+def _them(packages: Sequence[SourcePackage]) -> str:
+    return "them" if len(packages) > 1 else "it"

@@ -149,10 +149,16 @@ class _UvLock:
                     yield f"{address} ; {both}" if both else address
 
     def _listed(self, key: str) -> tuple[str, ...]:
-        """The constraints or overrides; those with a URL or path have no specifier."""
-        rows = [row for row in tables(self._manifest, key) if not {"git", "url", "path", "editable"} & row.keys()]
+        """The constraints or overrides, one for each package and marker; those with a URL or path have no specifier."""
+        specifiers: dict[tuple[str, str], list[str]] = {}
+        for row in tables(self._manifest, key):
+            if not {"git", "url", "path", "editable"} & row.keys():
+                name, specifier = normalize_name(text(row, "name", required=True)), text(row, "specifier")
+                listed = specifiers.setdefault((name, text(row, "marker")), [])
+                listed += [specifier] if specifier not in ("", "*", *listed) else []
         return tuple(
-            _requirement(row, normalize_name(text(row, "name", required=True)), (), text(row, "marker")) for row in rows
+            _requirement({"specifier": ",".join(listed)}, name, (), marker)
+            for (name, marker), listed in specifiers.items()
         )
 
     # The graph, for the versions of an environment.
