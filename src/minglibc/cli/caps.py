@@ -1,12 +1,15 @@
 """`minglibc caps`: compare resolutions under different caps."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from minglibc.app.caps import CapComparison, compare_caps
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
 from minglibc.cli.output import Terminal, print_json, print_table, print_text
+from minglibc.cli.tables import Cell, Record
+from minglibc.cli.tables import print_table as print_colored_table
 from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
@@ -66,14 +69,38 @@ def _print(comparison: CapComparison, *, everything: bool) -> None:
     changing, constant = changed_and_unchanged(steps)
     names = [*changing, *constant] if everything else changing
     caps = {target.cap for target in comparison.targets}
-    heads = ["glibc", *(f"{step}{_mark(step, caps)}" for step in steps)]
-    rows = [[name, *(", ".join(step.versions.get(name, ("-",))) for step in steps)] for name in sorted(names)]
-    rows.append(["vulnerabilities", *(_vulnerabilities(step) for step in steps)])
-    rows.append(["newest releases", *(_newest(step, comparison.newest) for step in steps)])
-    print_table(heads, rows)
+    heads = [Cell("glibc"), *(Cell(f"{step}{mark}", "reverse" if mark else "") for step, mark in _marked(steps, caps))]
+    rows = [
+        [Cell(name, "bold"), *(_versions(step, name, comparison.newest) for step in steps)] for name in sorted(names)
+    ]
+    rows.append([Cell("vulnerabilities", "bold"), *(Cell(_vulnerabilities(step)) for step in steps)])
+    rows.append([Cell("newest releases", "bold"), *(Cell(_newest(step, comparison.newest)) for step in steps)])
+    print_colored_table(heads, rows, lambda: (_record(row, steps, caps) for row in rows))
     for step in steps:
         if not step.versions:
             print_text(f"glibc {step} has no solution: {step.problem}")
+
+
+def _versions(step: CapRange, name: str, newest: Mapping[str, str]) -> Cell:
+    versions = step.versions.get(name)
+    if versions is None:
+        return Cell("-", "dim")
+    return Cell(", ".join(versions), "green" if versions[-1] == newest.get(name) else "")
+
+
+def _record(row: Sequence[Cell], steps: Sequence[CapRange], caps: set[Cap]) -> Record:
+    """A row for a narrow terminal: a line for each range of caps with the same value."""
+    lines: list[Cell] = []
+    for cell, same in groupby(zip(row[1:], steps, strict=True), key=lambda pair: pair[0]):
+        members = [step for _, step in same]
+        span = members[0]._replace(highest=members[-1].highest)
+        mark = " *" if any(_mark(step, caps) for step in members) else ""
+        lines.append(Cell(f"glibc {span}{mark}: {cell.text}", cell.style))
+    return Record(row[0], lines)
+
+
+def _marked(steps: Sequence[CapRange], caps: set[Cap]) -> Iterator[tuple[CapRange, str]]:
+    return ((step, _mark(step, caps)) for step in steps)
 
 
 def _mark(step: CapRange, caps: set[Cap]) -> str:

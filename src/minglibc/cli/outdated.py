@@ -7,13 +7,15 @@ from typing import Any
 
 from minglibc.app.explain import find_outdated
 from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
-from minglibc.cli.output import Terminal, print_json, print_table
+from minglibc.cli.output import Terminal, print_json
+from minglibc.cli.tables import Cell, Record, print_table
 from minglibc.cli.targets import describe_targets, targets_as_json
 from minglibc.cli.why import explain_options
 from minglibc.errors import EXIT_CANNOT
 from minglibc.insight.outdated import ReleaseStatus, Vulnerability, age, condensed
 
 _YEAR = 365.25
+_ALL_TARGETS = "all"
 # The choices of --fail-on, and the rows that they concern.
 _FAILURES: Mapping[str, Callable[[ReleaseStatus], bool]] = {
     "vulnerable": lambda row: bool(row.vulnerabilities),
@@ -58,18 +60,47 @@ def _print(rows: Sequence[ReleaseStatus], now: datetime, *, everything: bool) ->
         return
     everywhere = tuple(dict.fromkeys(target for row in rows for target in row.targets))
     heads = ["package", "locked", "age", "newest", "blocked by"]
-    cells = [[row.name, row.locked, age_text(row.locked_on, now), row.newest, blocked_by(row)] for row in shown]
+    cells = [_cells(row, now) for row in shown]
     # The summary says that there is no data.
     if any(row.vulnerabilities is not None for row in rows):
         heads.append("vulnerabilities")
-        cells = [[*line, vulnerabilities(row)] for line, row in zip(cells, shown, strict=True)]
+        cells = [
+            [*line, Cell(vulnerabilities(row), "red" if row.vulnerabilities else "")]
+            for line, row in zip(cells, shown, strict=True)
+        ]
     if any(set(row.targets) != set(everywhere) for row in shown):
         heads.append("targets")
         cells = [
-            [*line, "all" if set(row.targets) == set(everywhere) else describe_targets(row.targets, everywhere)]
+            [
+                *line,
+                Cell(
+                    _ALL_TARGETS if set(row.targets) == set(everywhere) else describe_targets(row.targets, everywhere)
+                ),
+            ]
             for line, row in zip(cells, shown, strict=True)
         ]
-    print_table(heads, cells)
+    print_table([Cell(head) for head in heads], cells, lambda: (_record(heads, line) for line in cells))
+
+
+def _cells(row: ReleaseStatus, now: datetime) -> list[Cell]:
+    style = "yellow" if row.held_back else ""
+    return [
+        Cell(row.name, "bold"),
+        Cell(row.locked),
+        Cell(age_text(row.locked_on, now)),
+        Cell(row.newest, style),
+        Cell(blocked_by(row), style),
+    ]
+
+
+def _record(heads: Sequence[str], line: Sequence[Cell]) -> Record:
+    """A row for a narrow terminal: the versions beside the name, and a line for each other column."""
+    name, locked, locked_age, newest, blocked, *more = line
+    versions = locked.text if locked.text == newest.text else f"{locked.text} → {newest.text}"
+    title = Cell(f"{name.text} {versions}, {locked_age.text} old", name.style)
+    others = zip(heads[5:], more, strict=True)
+    lines = [Cell(f"{head}: {cell.text}", cell.style) for head, cell in others if cell.text != _ALL_TARGETS]
+    return Record(title, [blocked, *lines] if blocked.text else lines)
 
 
 def blocked_by(row: ReleaseStatus) -> str:
