@@ -104,7 +104,7 @@ def test_missing_vulnerability_data() -> None:
     """Missing vulnerability data is never shown as "no vulnerabilities"."""
     facts = REPORT._replace(statuses=(STATUS._replace(vulnerabilities=None),), findings=None)
     text = Text(render(TEMPLATE, facts)).shown
-    assert 1 == text.count("the index has no vulnerability data")
+    assert 1 == text.count("there is no vulnerability data")
     assert "No known vulnerabilities" not in text
     assert "The wheels were not checked." in text
     assert "No known vulnerabilities." in Text(render(TEMPLATE, REPORT)).shown

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from minglibc.app.explain import ExplainOptions, open_advisories
 from minglibc.app.lock_file import read_lock_file
 from minglibc.app.lock_request import project_request, request_of
-from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
 from minglibc.errors import SettingsError
@@ -36,10 +35,10 @@ def compare_caps(options: ExplainOptions, reporter: Reporter = SILENT) -> CapCom
                 "`caps` compares glibc caps, and no target has glibc",
                 hint="`minglibc outdated` lists what the musl cap holds back",
             )
-        return compare_session(session, options.common, reporter)
+        return compare_session(session, options, reporter)
 
 
-def compare_session(session: Session, common: CommonOptions, reporter: Reporter) -> CapComparison:
+def compare_session(session: Session, options: ExplainOptions, reporter: Reporter) -> CapComparison:
     """The comparison for an open session."""
     targets = list({target.kind: target for target in session.settings.targets}.values())
     ranges = caps.compare_caps(
@@ -47,7 +46,7 @@ def compare_session(session: Session, common: CommonOptions, reporter: Reporter)
     )
     newest = _newest_releases(session, ranges)
     releases = {release for cap_range in ranges for release in cap_range.releases}
-    known = open_advisories(session, common, reporter).of(releases, newest=newest.items())
+    known = open_advisories(session, options, reporter)(releases, newest=newest.items())
     return CapComparison(caps.with_vulnerabilities(ranges, known), newest, session.settings.targets)
 
 

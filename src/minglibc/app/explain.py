@@ -1,10 +1,10 @@
 """The use cases of `why` and `outdated`: a lock is read again with the pages that it was made from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.lock_file import read_lock_file
 from minglibc.app.lock_request import request_of
@@ -24,6 +24,9 @@ from minglibc.lock.reader import Lock
 from minglibc.model.requirements import normalize_name
 from minglibc.resolve.resolution import Resolution
 
+if TYPE_CHECKING:
+    from minglibc.insight.vulnerabilities import Known
+
 
 class ExplainOptions(NamedTuple):
     """The lock to explain."""
@@ -33,6 +36,10 @@ class ExplainOptions(NamedTuple):
     """The path of a lock; None: the project's."""
     overrides: Overrides = Overrides()
     """The targets that the lock was made for, where they are not those in [tool.minglibc]."""
+    osv: bool = False
+    """Whether to ask OSV's API about releases of the public index that the index has no vulnerability data for."""
+    osv_file: str | None = None
+    """The path of an export of OSV: a zip archive or a folder."""
 
 
 class ExplainedLock(NamedTuple):
@@ -43,7 +50,8 @@ class ExplainedLock(NamedTuple):
     resolutions: list[Resolution]
     compatibility_at: CompatibilityAt
     explainer: Explainer
-    advisories: Advisories
+    advisories: "Callable[..., Known]"
+    """The known vulnerabilities of releases, as ``Advisories.of`` returns them."""
     pyproject: str | None
     """The text of pyproject.toml, if the lock has one."""
 
@@ -56,9 +64,7 @@ class ExplainedLock(NamedTuple):
         """Each locked release compared with the newest, with its known vulnerabilities."""
         rows = with_pinned(outdated(self.resolutions, self.explainer), self._held_back())
         locked, newest = releases(rows)
-        return with_vulnerabilities(
-            rows, self.advisories.of(locked, newest=newest), self.explainer, self.compatibility_at
-        )
+        return with_vulnerabilities(rows, self.advisories(locked, newest=newest), self.explainer, self.compatibility_at)
 
     def _held_back(self) -> Sequence[HeldBack]:
         """What `lock` prints as held back by the cap."""
@@ -98,21 +104,36 @@ def open_lock(options: ExplainOptions, reporter: Reporter) -> Iterator[Explained
             resolutions=resolutions,
             builds=session.settings.toolchain != TOOLCHAINS[0],
         )
-        advisories = open_advisories(session, options.common, reporter)
+        advisories = open_advisories(session, options, reporter)
         yield ExplainedLock(lock, session, resolutions, compatibility_at, explainer, advisories, request.pyproject)
 
 
-def open_advisories(session: Session, common: CommonOptions, reporter: Reporter) -> Advisories:
-    """The vulnerabilities that the project's default index publishes."""
-    index = session.wheel_index
-    return Advisories(
+def open_advisories(session: Session, options: ExplainOptions, reporter: Reporter) -> "Callable[..., Known]":
+    """The vulnerabilities that the project's default index publishes and, where it has none, those of OSV."""
+    index, common = session.wheel_index, options.common
+
+    def is_of_default_index(name: str) -> bool:
+        return not index.is_local(index.url) and index.homes.get(name, index.url) == index.url
+
+    store = Store(common.cache_folder)
+    advisories = Advisories(
         index.url,
-        Store(common.cache_folder),
+        store,
         offline=common.offline,
         credentials=index.credentials,
-        concerns=lambda name: not index.is_local(index.url) and index.homes.get(name, index.url) == index.url,
+        concerns=is_of_default_index,
         on_trouble=reporter.warn,
     )
+    if not options.osv and options.osv_file is None:
+        return advisories.of
+    from minglibc.app import osv  # noqa: PLC0415  only with its options
+
+    sources = []
+    if options.osv_file is not None:
+        sources.append(osv.open_file(options.osv_file, is_of_default_index))
+    if options.osv:
+        sources.append(osv.open_api(common, store, index.homes, reporter))
+    return osv.with_sources(advisories.of, sources, reporter)
 
 
 def explain_selection(name: str, options: ExplainOptions, reporter: Reporter = SILENT) -> list[Explanation]:

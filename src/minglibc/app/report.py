@@ -10,6 +10,7 @@ from minglibc.app.explain import ExplainedLock, ExplainOptions, open_lock
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.audit.rules import Finding
 from minglibc.insight.report import LockedWheel, ReportData
+from minglibc.insight.vulnerabilities import ATTRIBUTION
 from minglibc.lock.built_from import built_from
 from minglibc.lock.locked_files import version_of
 from minglibc.model.platform_tags import lowest_libcs
@@ -20,7 +21,7 @@ def gather_report(options: ExplainOptions, reporter: Reporter = SILENT, *, check
     with open_lock(options, reporter) as explained:
         explained.report_ends_of_life(reporter)
         session = explained.session
-        caps = compare_session(session, options.common, reporter)
+        caps = compare_session(session, options, reporter)
         return ReportData(
             project=session.settings.project,
             created=datetime.now(UTC),
@@ -31,6 +32,7 @@ def gather_report(options: ExplainOptions, reporter: Reporter = SILENT, *, check
             statuses=explained.outdated(),
             findings=_findings(explained, options, reporter) if check_files else None,
             wheels=_wheels(explained),
+            attribution=ATTRIBUTION if options.osv or options.osv_file is not None else "",
         )
 
 

@@ -140,6 +140,20 @@ def add_targets(parser: ArgumentParser) -> None:
     add("--arch", action="append", metavar="NAME", help="an architecture to lock for; can be repeated")
 
 
+def add_osv(parser: ArgumentParser) -> None:
+    """The options of the commands that list vulnerabilities."""
+    parser.add_argument(
+        "--osv",
+        action="store_true",
+        help="where the index has no vulnerability data, ask osv.dev, which is sent names and versions from PyPI only",
+    )
+    parser.add_argument(
+        "--osv-file",
+        metavar="PATH",
+        help="where the index has no vulnerability data, read an export of osv.dev: a zip archive or a folder",
+    )
+
+
 def add_toolchain(parser: ArgumentParser) -> None:
     """The option that selects the compilers of builds."""
     from minglibc.config.settings import TOOLCHAINS  # noqa: PLC0415  20 ms, and an unchanged `run` reads no settings

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from minglibc.app.caps import CapComparison, compare_caps
-from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_osv, add_targets
 from minglibc.cli.output import Terminal, print_json, print_table, print_text
 from minglibc.cli.tables import Cell, Record
 from minglibc.cli.tables import print_table as print_colored_table
@@ -31,6 +31,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_lock(parser)
     add_targets(parser)
+    add_osv(parser)
     add_index(parser)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from minglibc.app.explain import find_outdated
-from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_osv, add_targets
 from minglibc.cli.output import Terminal, print_json
 from minglibc.cli.tables import Cell, Record, print_table
 from minglibc.cli.targets import describe_targets, targets_as_json
@@ -37,6 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     add_lock(parser)
     add_targets(parser)
+    add_osv(parser)
     add_index(parser)
 
 

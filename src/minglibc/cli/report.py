@@ -8,7 +8,7 @@ from typing import Any
 
 from minglibc.app.report import gather_report
 from minglibc.cli import caps, check, outdated
-from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_targets
+from minglibc.cli.args import ArgumentParser, add_index, add_lock, add_osv, add_targets
 from minglibc.cli.output import Terminal, print_json
 from minglibc.cli.targets import targets_as_json
 from minglibc.cli.why import explain_options
@@ -35,6 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the contents as JSON instead of writing a page")
     add_lock(parser)
     add_targets(parser)
+    add_osv(parser)
     add_index(parser)
 
 

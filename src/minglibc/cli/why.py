@@ -43,7 +43,13 @@ def run(arguments: Namespace) -> int:
 
 def explain_options(arguments: Namespace) -> ExplainOptions:
     """The options of `why`, `outdated`, `caps` and `report`."""
-    return ExplainOptions(common_options(arguments), arguments.lock, target_overrides(arguments))
+    return ExplainOptions(
+        common_options(arguments),
+        arguments.lock,
+        target_overrides(arguments),
+        getattr(arguments, "osv", False),
+        getattr(arguments, "osv_file", None),
+    )
 
 
 def _as_text(answer: Explanation) -> str:

@@ -40,7 +40,7 @@ def _is_any(_url: str) -> bool:
 
 
 class Request(NamedTuple):
-    """A GET, and how its errors begin and what they advise."""
+    """A GET, or a POST of *body*, and how its errors begin and what they advise."""
 
     url: str
     headers: Mapping[str, str]
@@ -56,6 +56,8 @@ class Request(NamedTuple):
     redirect_headers: Callable[[str], Mapping[str, str]] = _no_headers
     # Whether a URL may be requested: this one, or one that it redirects to.
     is_allowed: Callable[[str], bool] = _is_any
+    # Is sent to this URL only, and never to one that it redirects to.
+    body: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -151,10 +153,14 @@ class Connection:
                 raise IndexAnswerError(
                     f"{asked.name}: {display_url(url)} is on none of the hosts that requests are allowed to"
                 )
-            request = httpx.Request("GET", url, headers=headers, extensions=self._extensions)
+            method = "GET" if asked.body is None else "POST"
+            request = httpx.Request(method, url, headers=headers, content=asked.body, extensions=self._extensions)
             response = self._send(request)
             if not response.has_redirect_location:
                 return response
+            if asked.body is not None:
+                _discard(response)
+                raise IndexAnswerError(f"{asked.name}: redirects a POST, which is not sent again")
             try:
                 target = urljoin(url, response.headers["location"])
                 if urlsplit(target)[:2] != urlsplit(url)[:2]:

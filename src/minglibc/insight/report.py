@@ -39,6 +39,8 @@ class ReportData(NamedTuple):
     findings: Sequence[Finding] | None
     """None if the wheels were not checked."""
     wheels: Sequence[LockedWheel]
+    attribution: str = ""
+    """The source of vulnerability data that has to be named."""
 
     @property
     def caps(self) -> list[GlibcVersion]:
@@ -345,16 +347,14 @@ def _vulnerabilities(data: ReportData) -> str:
     heads = ["Package", "Locked", "Vulnerability", "Summary", "Fixed"]
     unknown = sorted({status.name for status in data.statuses if status.vulnerabilities is None})
     if len(unknown) == len({status.name for status in data.statuses}):
-        return "<p>Unknown: the index has no vulnerability data.</p>"
+        return "<p>Unknown: there is no vulnerability data. <code>--osv</code> asks osv.dev.</p>"
     known = (
-        "No known vulnerabilities in the packages that the index has data for."
-        if unknown
-        else "No known vulnerabilities."
+        "No known vulnerabilities in the packages that there is data for." if unknown else "No known vulnerabilities."
     )
     table = _table_or_text(rows, lambda: _table("vulnerabilities", heads, rows), known)
-    if not unknown:
-        return table
-    return f'{table}<p class="note">The index has no vulnerability data for {escape(", ".join(unknown))}.</p>'
+    notes = [f"There is no vulnerability data for {', '.join(unknown)}."] if unknown else []
+    notes += [f"{data.attribution}."] if data.attribution else []
+    return table + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _linked(vulnerability: Vulnerability) -> str:

@@ -8,6 +8,8 @@ from minglibc.insight.replay import CompatibilityAt
 from minglibc.model.project_page import ProjectPage
 from minglibc.model.targets import Cap, Target
 
+ATTRIBUTION = "Vulnerability data from OSV (https://osv.dev), CC BY 4.0"
+
 
 class Advisory(NamedTuple):
     """A known vulnerability of a release, as the index reports it (from OSV)."""
