@@ -1,6 +1,7 @@
 """Libraries of the build machine: found with their headers, and listed after they were copied into a wheel."""
 
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from minglibc.build import grafted_libraries
 from minglibc.build.grafted_libraries import grafted, linker_name, provide_libraries
+from minglibc.build.system_packages import files_beside, owner_of
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.library_names import library_name
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion, Target
@@ -50,9 +52,9 @@ def test_only_named_libraries_are_provided(tmp_path: Path, monkeypatch: pytest.M
     (libraries / "pkgconfig" / "other.pc").write_text("Name: other\n", encoding="utf-8")
     header = system / "include" / "x86_64-linux-gnu" / "x.h"
     header.touch()
-    monkeypatch.setattr(grafted_libraries, "_HEADERS", str(system / "include"))
+    monkeypatch.setattr(grafted_libraries, "_HEADERS", (str(system / "include"),))
     monkeypatch.setattr(grafted_libraries, "_library_folders", lambda architecture: [str(libraries)])
-    monkeypatch.setattr(grafted_libraries, "_files_beside", lambda path: [str(header), str(pc), "/", path])
+    monkeypatch.setattr(grafted_libraries, "files_beside", lambda path: [str(header), str(pc), "/", path])
     variables = provide_libraries(["x"], TARGET, str(tmp_path / "folder"))
     folder = tmp_path / "folder"
     assert ["libx.so"] == [path.name for path in (folder / "lib").iterdir()]
@@ -65,6 +67,41 @@ def test_only_named_libraries_are_provided(tmp_path: Path, monkeypatch: pytest.M
         provide_libraries(["y"], TARGET, str(tmp_path / "missing"))
     with pytest.raises(SettingsError, match="need glibc"):
         provide_libraries(["x"], TARGET._replace(cap=MuslVersion(1, 2)), str(tmp_path / "musl"))
+
+
+def write_program(path: Path, answers: dict[str, str]) -> None:
+    """Write a program that prints the answer to its arguments, and fails without one."""
+    cases = "".join(f"{shlex.quote(question)}) echo {shlex.quote(answer)};;\n" for question, answer in answers.items())
+    path.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1;;\nesac\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_packages_of_rpm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dpkg, rpm names the package of a library and its files, and those of the development packages it requires."""
+    query = "-qf --queryformat %{NAME}\n"
+    answers = {
+        f"{query} /usr/lib64/libx.so": "x-devel",
+        f"{query} /usr/lib64/libx.so.1": "x-libs",
+        "-q --requires x-devel": "/usr/bin/pkg-config\nglibc-devel\nlibx.so.1()(64bit)\ny-devel(x86-64) >= 2\npkgconfig(y)",
+        "-ql x-devel": "/usr/include/x.h\n/usr/lib64/libx.so",
+        "-ql y-devel": "/usr/include/y.h",
+    }
+    write_program(tmp_path / "rpm", answers)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ["/usr/include/x.h", "/usr/lib64/libx.so", "/usr/include/y.h"] == files_beside("/usr/lib64/libx.so")
+    assert "x-libs" == owner_of("/usr/lib64/libx.so.1")
+    assert "" == owner_of("/usr/lib64/libother.so")
+
+
+def test_files_without_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headers and .pc files of a library that no package has are those with its name."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("lib/libx.so", "lib/pkgconfig/libx.pc", "include/x.h", "include/x-1/sub/a.h", "include/other.h"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = ["include/x-1/sub/a.h", "include/x.h", "lib/pkgconfig/libx.pc"]
+    assert [str(tmp_path / name) for name in expected] == files_beside(str(tmp_path / "lib" / "libx.so"))
+    assert "" == owner_of(str(tmp_path / "lib" / "libx.so"))
 
 
 def test_linker_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from minglibc.audit.policies import POLICIES
 from minglibc.build.isolation import Isolation
+from minglibc.build.system_packages import files_beside, owner_of
 from minglibc.errors import EnvironmentProblem, SettingsError, WheelError
 from minglibc.model.artifacts import printable
 from minglibc.model.library_names import library_name
@@ -24,8 +24,7 @@ from minglibc.model.zip_archive import open_zip
 _SECONDS = 300
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/auditwheel\.cdx\.json")
 _REQUIRES = re.compile(r"(?m)^Requires(?:\.private)?:(.*)$")
-_DEVELOPMENT = re.compile(r"[a-z0-9][a-z0-9.+-]*-dev\b")
-_HEADERS = "/usr/include"
+_HEADERS = ("/usr/include", "/usr/local/include")
 
 
 def provide_libraries(names: Iterable[str], target: Target, folder: str) -> dict[str, str]:
@@ -46,7 +45,7 @@ def provide_libraries(names: Iterable[str], target: Target, folder: str) -> dict
         for name in names:
             path = _development_file(name, architecture)
             os.symlink(path, os.path.join(library, f"lib{name}.so"))
-            for file in _files_beside(path):
+            for file in files_beside(path):
                 _link(file, include, packages)
         _link_required(packages, architecture)
     except OSError as error:
@@ -90,36 +89,14 @@ def linker_name(library: str, architecture: str) -> str:
     return library_name(library)
 
 
-def _files_beside(path: str) -> list[str]:
-    """All files of the package that owns *path*; empty where no package manager knows it.
-
-    Headers may include those of the development packages that theirs depends on.
-    """
-    if dpkg := shutil.which("dpkg"):
-        for owned in (path, path.removeprefix("/usr")):
-            owner = _output([dpkg, "-S", owned]).partition(": ")[0]
-            if owner and "," not in owner:
-                depends = _output([f"{dpkg}-query", "-W", "-f", "${Depends}", owner])
-                packages = [owner, *(name for name in _DEVELOPMENT.findall(depends) if not name.startswith("libc6"))]
-                return [file for package in packages for file in _output([dpkg, "-L", package]).splitlines()]
-    if rpm := shutil.which("rpm"):
-        return _output([rpm, "-ql", _output([rpm, "-qf", path]).strip()]).splitlines()
-    return []
-
-
-def _output(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=60)
-    return done.stdout if done.returncode == 0 else ""
-
-
 def _link(file: str, include: str, packages: str) -> None:
     """Link a header at its path below *include*, without the folder of its architecture, or a .pc file in *packages*."""
     if not os.path.isfile(file):
         return
     if file.endswith(".pc"):
         target = os.path.join(packages, os.path.basename(file))
-    elif file.startswith(f"{_HEADERS}/"):
-        parts = file[len(_HEADERS) + 1 :].split("/")
+    elif folder := next((folder for folder in _HEADERS if file.startswith(f"{folder}/")), ""):
+        parts = file[len(folder) + 1 :].split("/")
         target = os.path.join(include, *(parts[1:] if "-linux-" in parts[0] else parts))
     else:
         return
@@ -208,9 +185,5 @@ def source_of(library: str) -> str:
     path = next(
         (path for folder in _library_folders(architecture) if os.path.exists(path := os.path.join(folder, library))), ""
     )
-    package = ""
-    if dpkg := shutil.which("dpkg"):
-        with suppress(OSError, subprocess.TimeoutExpired):
-            for owned in filter(None, (path, path.removeprefix("/usr"), os.path.realpath(path) if path else "")):
-                package = package or _output([dpkg, "-S", owned]).partition(": ")[0].partition(":")[0]
+    package = owner_of(path) if path else ""
     return f"{path} of {package}" if package else path
