@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support import child
 from tests.support.commands import minglibc, read_lock
 from tests.support.environments import LockedProject, check_whole, installed, locked_pair
 from tests.support.index import IndexServer
+from tests.support.sdists import build_source
 from tests.support.wheels import build_wheel
 
 if TYPE_CHECKING:
@@ -363,3 +365,98 @@ def test_sync_with_an_empty_cache(project: LockedProject, times: int) -> None:
 
     root = project.folder.parent
     kill_repeatedly(KilledCommand(root, ["sync", "--project", str(project.folder)], prepare, check), times)
+
+
+@pytest.mark.parametrize("times", SLOW_TIMES)
+def test_lock_from(project: LockedProject, times: int) -> None:
+    """After SIGKILL of `lock --from`, the lock is the old or the new one, and the next run writes the new one."""
+    requirements, output = project.folder / "requirements.txt", project.folder / "pylock.from.toml"
+    arguments = ["lock", "--project", str(project.folder), "--from", str(requirements), "-o", str(output)]
+    locks = []
+    for name in ("b", "a"):
+        project.lock(name)
+        assert 0 == project.command("export", "-o", str(requirements)).code
+        ran = minglibc(*arguments)
+        assert 0 == ran.code, ran.err
+        locks.append(output.read_bytes())
+    old, new = locks
+    assert old != new
+    whole = sorted(path.name for path in project.folder.iterdir())
+
+    def prepare() -> None:
+        output.write_bytes(old)
+
+    def check() -> None:
+        assert output.read_bytes() in (old, new)
+        assert 0 == minglibc(*arguments).code
+        assert new == output.read_bytes()
+        assert whole == sorted(path.name for path in project.folder.iterdir())
+
+    kill_repeatedly(KilledCommand(project.folder, arguments, prepare, check), times)
+
+
+@pytest.mark.parametrize("times", SLOW_TIMES)
+def test_served_export(index: IndexServer, tmp_path: Path, times: int) -> None:
+    """After SIGKILL of `serve --export`, pages list only files that are complete; the next run writes the rest."""
+    for name in ("a", "b"):
+        index.add(build_wheel(name, "1.0"))
+    output, cache = tmp_path / "out", Path(os.environ["MINGLIBC_CACHE_DIR"])
+    arguments = [
+        "serve",
+        "--export",
+        str(output),
+        "--proxy-files",
+        "--glibc",
+        "2.27",
+        "--index-url",
+        index.url,
+        "a",
+        "b",
+    ]
+
+    def prepare() -> None:
+        for folder in (output, cache):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    prepare()
+    ran = minglibc(*arguments)
+    assert 0 == ran.code, ran.err
+    whole = _contents(output)
+    assert 8 <= len(whole)
+
+    def check() -> None:
+        files = {path: content for path, content in _contents(output).items() if not path.endswith(".tmp")}
+        assert files.items() <= whole.items()
+        for path in files:
+            folder, name = Path(path).parent, Path(path).parent.name
+            if folder.parent.name == "simple":
+                assert f"{folder.parent.parent}/files/{name}/{name}-1.0-py3-none-any.whl" in files
+        assert 0 == minglibc(*arguments).code
+        assert whole == _contents(output)
+        check_cached_wheels()
+
+    kill_repeatedly(KilledCommand(tmp_path, arguments, prepare, check), times)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("times", [50])
+def test_build(project: LockedProject, index: IndexServer, times: int) -> None:
+    """After SIGKILL of `build`, the folder has a complete wheel or none, and the next run writes the wheel."""
+    index.add(build_source("c", "1.0"))
+    wheel = "c-1.0-py3-none-any.whl"
+    project.write(["c"], more='allow-sdist = ["c"]\n')
+    output, cache = project.folder.parent / "out", Path(os.environ["MINGLIBC_CACHE_DIR"])
+    arguments = ["build", "c", "--project", str(project.folder), "--output", str(output)]
+
+    def prepare() -> None:
+        for folder in (output, *cache.glob("built-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def check() -> None:
+        for path in output.glob("*.whl"):
+            assert zipfile.ZipFile(path).testzip() is None
+        ran = minglibc(*arguments)
+        assert 0 == ran.code, ran.err
+        assert [wheel] == sorted(path.name for path in output.iterdir())
+
+    kill_repeatedly(KilledCommand(project.folder.parent, arguments, prepare, check), times)

@@ -9,7 +9,7 @@ from minglibc.app.session import Session
 from minglibc.app.source_builds import SourceBuilder, release_of
 from minglibc.build.grafted_libraries import grafted
 from minglibc.cache.built_wheels import Built
-from minglibc.config.files import replace_file
+from minglibc.config import atomic_file
 from minglibc.config.lock_source import leads_out
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.lock.built_from import BuiltFrom
@@ -73,7 +73,7 @@ def write_wheels(wheels: Mapping[str, Built], folder: str) -> None:
             if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(str(path), content)
+            atomic_file.replace(str(path), content)
     except OSError as error:
         raise EnvironmentProblem(f"can't write built wheels to {folder}: {error.strerror}") from error
 

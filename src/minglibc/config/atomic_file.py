@@ -5,9 +5,25 @@ from contextlib import suppress
 
 from minglibc.config.processes import host, started
 
+TYPE_CHECKING = False  # typing takes 10 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CHUNK = 1 << 20
+
 
 def replace(path: str, content: bytes) -> None:
     """Replace the file at *path* by *content*; at every moment, either the old or the new file is there, complete."""
+    _replace(path, (content,))
+
+
+def copy(source: str, path: str) -> None:
+    """Replace the file at *path* by a copy of the one at *source*, as ``replace`` does."""
+    with open(source, "rb") as file:
+        _replace(path, iter(lambda: file.read(_CHUNK), b""))
+
+
+def _replace(path: str, content: "Iterable[bytes]") -> None:
     folder, name = os.path.split(path)
     remove_leftovers(folder, name)
     temporary = os.path.join(folder, f".{name}.{host()}.{os.getpid()}.tmp")
@@ -16,7 +32,7 @@ def replace(path: str, content: bytes) -> None:
         with open(descriptor, "wb") as file:
             with suppress(FileNotFoundError):
                 _copy_permissions(os.stat(path), descriptor)
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(descriptor)
         os.replace(temporary, path)

@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from minglibc.config.files import replace_file
+from minglibc.config import atomic_file
 from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.model import versions
 from minglibc.serve.files import METADATA, Files
@@ -75,11 +74,9 @@ class Export:
     def _replace(self, parts: tuple[str, ...], content: bytes) -> None:
         path = os.path.join(self._folder, *parts)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        replace_file(path, content)
+        atomic_file.replace(path, content)
 
 
 def _copy(source: str, path: str) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, path)
+    atomic_file.copy(source, path)
