@@ -102,6 +102,12 @@ def test_group_and_extra_exclude_each_other(capsys: pytest.CaptureFixture[str]) 
     assert "not allowed with argument --group" in capsys.readouterr().err
 
 
+def test_dev_is_a_group() -> None:
+    """`add --dev` is `add --group dev`."""
+    assert "dev" == parser("add").parse_args(["--dev", "pytest"]).group
+    assert parser("add").parse_args(["pytest"]).group is None
+
+
 def test_options_are_not_abbreviated() -> None:
     """`--index` is not `--index-url`."""
     with pytest.raises(SystemExit):

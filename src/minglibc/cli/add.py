@@ -28,6 +28,7 @@ def add_list_options(parser: ArgumentParser, preposition: str) -> None:
     options = parser.add_mutually_exclusive_group()
     options.add_argument("--group", metavar="NAME", help=f"{preposition} this dependency group")
     options.add_argument("--extra", metavar="NAME", help=f"{preposition} this extra of the project")
+    options.add_argument("--dev", dest="group", action="store_const", const="dev", help="the same as --group dev")
     parser.add_argument("--no-sync", action="store_true", help="don't sync the environment")
     add_index(parser)
 

@@ -19,6 +19,7 @@ EQUIVALENTS = {
     "-f": _FLAT_INDEX,
     "--no-cache": "--refresh requests all pages again",
     "-n": "--refresh requests all pages again",
+    "--index-strategy": "a project comes from the first index that has it, or from the one in tool.minglibc.sources",
     "--prerelease": "set prereleases in [tool.minglibc]",
     "--pre": "set prereleases in [tool.minglibc]",
     "--resolution": "set resolution in [tool.minglibc]",
