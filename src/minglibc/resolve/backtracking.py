@@ -118,7 +118,10 @@ class Search:
             self._report(project.page.name, wheel.version)
             present = [extra.extra for extra in variable.extras if solver.domains[extra.number] == PRESENT]
             candidates = [project.candidate(extra, index, wheel) for extra in ("", *present)]
-            if not all(self._graph.read(candidate) for candidate in candidates) or not self._propagate():
+            if not all(self._graph.read(candidate) for candidate in candidates):
+                return True
+            self._graph.read_ahead(variable, index)
+            if not self._propagate():
                 return True
             domain, value = solver.domains[number], 1 << index + 1
             if not domain & value:

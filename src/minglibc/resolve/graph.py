@@ -6,10 +6,16 @@ requires is an incompatibility: "a 1.0 and a b that is not >=2". Versions with t
 
 from collections.abc import Callable, Iterator, Sequence
 
-from minglibc.resolve.candidates import Candidate, Dependency, Provider, Unusable
+from minglibc.errors import IndexUnreachable
+from minglibc.resolve.candidates import FARTHEST_AHEAD, Candidate, Dependency, Provider, Unusable
 from minglibc.resolve.solver import Incompatibility, Solver
 from minglibc.resolve.validity import Dependencies, Pins
 from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
+
+# From so many versions of a project on, the next ones are read ahead.
+_SEVERAL = 2
+# Of a project with more versions than this, as few as possible are read.
+MANY = 100
 
 
 class DependencyGraph:
@@ -54,6 +60,38 @@ class DependencyGraph:
         for dependency in dependencies:
             self._add(candidate.name, candidate.extra, 1 << candidate.index + 1, dependency)
         return True
+
+    def read_ahead(self, variable: Variable, index: int) -> None:
+        """Read the next versions of a project below one that was read, about as many as were read before.
+
+        Where several were excluded, the next ones often are for the same reason: one conflict excludes them together.
+        Reading stops at a version that names another project, as its page may be a request.
+        """
+        project = variable.project
+        budget = min(len(project.tried), FARTHEST_AHEAD)
+        domain = self.solver.undecided_domain(variable.number)
+        if budget < _SEVERAL or domain.bit_count() > MANY:
+            return
+        rest = (domain >> 1) & ((1 << index) - 1)
+        while rest and budget:
+            index = rest.bit_length() - 1
+            rest ^= 1 << index
+            if self.is_read(project.page.name, index):
+                continue
+            wheel = project.best(index, yanked=False)
+            if wheel is not None and not self._read_if_known(project.candidate("", index, wheel)):
+                return
+            budget -= 1
+
+    def _read_if_known(self, candidate: Candidate) -> bool:
+        """Read a candidate if all projects and extras that it requires are known; whether that is so."""
+        try:
+            known = all(
+                dependency.identifier in self.variables for dependency in self.provider.dependencies_of(candidate)
+            )
+        except (Unusable, IndexUnreachable):
+            return False  # it may not be needed
+        return known and self.read(candidate)
 
     def is_read(self, identifier: str, index: int) -> bool:
         """Whether the metadata of a version was read."""

@@ -5,11 +5,10 @@ from functools import reduce
 from operator import and_
 
 from minglibc.resolve.candidates import Candidate, Dependency
-from minglibc.resolve.graph import DependencyGraph, names_of
+from minglibc.resolve.graph import MANY, DependencyGraph, names_of
 from minglibc.resolve.variables import ABSENT, Variable
 
 _REORDER = 5
-_MANY = 100
 _NO_ROOT = (1, 0)
 _CONTESTED = 5
 
@@ -25,6 +24,9 @@ class Ordering:
         self._priorities: dict[int, int] = {}
         # The projects that may be undecided: not those that are settled, or that nothing needs so far.
         self._open: set[int] = set()
+        # Settled on a pre-release or a yanked release, since the last time that decisions were taken back.
+        self._admitted: set[int] = set()
+        self._jumps = 0
 
     def order_roots(self, roots: Sequence[Dependency]) -> None:
         """Where the first choices of the roots can't agree on another project, decide the one that needs older versions first.
@@ -82,20 +84,31 @@ class Ordering:
         """The projects that are needed and not settled, without those that are *waiting*."""
         touched, variables = self._solver.touched, self._graph.variables
         for variable in filter(None, map(self._graph.variable_of, touched)):
-            self._open.add(variables[variable.project.page.name].number)
+            number = variables[variable.project.page.name].number
+            self._open.add(number)
+            self._admitted.discard(number)
         touched.clear()
+        if self._jumps != self._solver.jumps:
+            self._jumps = self._solver.jumps
+            self._admitted.clear()
+        domains = self._solver.domains
         for number in sorted(self._open):
-            domain, project = self._solver.domains[number], self._graph.variable_of(number)
-            assert project is not None
+            domain = domains[number]
             if domain & ABSENT:
                 self._open.discard(number)
-            elif number in waiting:
                 continue
-            elif domain & (domain - 1) or not self._graph.is_settled(project):
+            if number in waiting or number in self._admitted:
+                continue
+            project = self._graph.variable_of(number)
+            assert project is not None
+            if domain & (domain - 1) or not self._graph.is_settled(project):
                 yield project
             elif not domain & project.special:
                 # What admits a special release can be taken back.
                 self._open.discard(number)
+            else:
+                # More dependencies in force admit more; only where some are taken back, it must be checked again.
+                self._admitted.add(number)
 
     def learn(self) -> None:
         """Decide a project earlier than another whose choice has excluded its versions again and again."""
@@ -139,7 +152,7 @@ class Ordering:
             return
         pair = variable.number, -1
         self._exclusions[pair] = self._exclusions.get(pair, 0) + 1
-        if self._exclusions[pair] == _REORDER and self._solver.domains[variable.number].bit_count() > _MANY:
+        if self._exclusions[pair] == _REORDER and self._solver.domains[variable.number].bit_count() > MANY:
             self._priorities[variable.number] = -1
 
     def contested(self) -> list[str]:

@@ -57,6 +57,8 @@ class Solver:
         self.domains: list[int] = []
         self.level = 0
         self.conflicts = 0
+        # How often decisions were taken back.
+        self.jumps = 0
         self.activity: list[float] = []
         self._bump = 1.0
         self.initial: list[int] = []
@@ -133,6 +135,7 @@ class Solver:
         """Take back all decisions above *level*."""
         if level >= self.level:
             return
+        self.jumps += 1
         start = self._starts[level]
         trail, history, domains = self._trail, self._history, self.domains
         while len(trail) > start:
@@ -145,6 +148,13 @@ class Solver:
         if self._late:
             self._pending += [late for unit, late in self._late if unit <= level]
             self._late.clear()
+
+    def undecided_domain(self, variable: int) -> int:
+        """A variable's domain without any decision."""
+        for change in self._history[variable]:
+            if change.level:
+                return change.before
+        return self.domains[variable]
 
     def level_of(self, variable: int) -> int:
         """The level at which a variable's domain was changed last."""
@@ -176,6 +186,7 @@ class Solver:
 
     def retract(self, assumption: object) -> None:
         """Begin again without anything that was given or learned under *assumption*."""
+        self.jumps += 1
         self._given = [given for given in self._given if assumption not in given.assumptions]
         self._learned = [learned for learned in self._learned if assumption not in learned.assumptions]
         self.level = 0
