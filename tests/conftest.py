@@ -14,11 +14,13 @@ import hypothesis
 import pytest
 
 from minglibc.app import lock
+from minglibc.config import project_files
 from minglibc.lock import document as lockfile
 from minglibc.lock import reader
 from minglibc.lock.document import Inputs
 from minglibc.model.targets import Target
 from minglibc.resolve.resolution import Resolution
+from tests.support import lock_installs
 from tests.support.commands import check_selection
 from tests.support.environment_copies import EnvironmentCopies
 from tests.support.index import IndexServer
@@ -84,6 +86,21 @@ def _check_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(lock, "merge", merge)
     monkeypatch.setattr(lock, "dumps", dumps)
+
+
+@pytest.fixture(autouse=True)
+def _install_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installs each lock that `lock`, `add` and `remove` write in this process, if `TEST_INSTALL_LOCKS` is set."""
+    lock_installs.made.clear()
+    if not lock_installs.IS_ACTIVE or request.node.get_closest_marker("refused_by_sync"):
+        return
+    write_lock = project_files.write_lock
+
+    def write_and_record(path: str, text: str) -> None:
+        write_lock(path, text)
+        lock_installs.made.append(Path(path).absolute())
+
+    monkeypatch.setattr(project_files, "write_lock", write_and_record)
 
 
 @pytest.fixture(scope="session")

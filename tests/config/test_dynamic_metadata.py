@@ -16,11 +16,11 @@ TABLE = '[tool.minglibc]\nglibc = "2.28"\n'
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 
 
-def settings(folder: Path, text: str, **contents: str) -> Settings:
+def settings(folder: Path, text: str, *, table: str = TABLE, **contents: str) -> Settings:
     """The settings of a project with other files, whose names have "_" for "."."""
     for name, content in contents.items():
         (folder / name.replace("_", ".")).write_text(content, encoding="utf-8")
-    return parse(HEAD + text + TABLE, folder=str(folder))
+    return parse(HEAD + text + table, folder=str(folder))
 
 
 def names(project: Settings) -> list[str]:
@@ -130,3 +130,13 @@ def test_a_changed_file_makes_the_lock_stale(tmp_path: Path, index: IndexServer)
         assert "requirements.txt has changed" in ran.err
         assert minglibc("lock", "--project", str(tmp_path)).code == 0
     assert "deep" not in locked_versions(tmp_path)
+
+
+def test_files_of_a_build(tmp_path: Path) -> None:
+    """Where a build tells the dependencies, the lock depends on the hooks and requirements files that it probably reads."""
+    text = 'dynamic = ["dependencies"]\n[tool.hatch.metadata.hooks.custom]\npath = "hooks.py"\n[tool.pdm.build]\ncustom-hook = "../x.py"\n'
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "base.in").write_text("lib\n", encoding="utf-8")
+    project = settings(tmp_path, text, hooks_py="", setup_py="", other_txt="", table=TABLE + 'allow-sdist = ["demo"]\n')
+    assert project.unbuilt == ("dependencies",)
+    assert project.files == ("setup.py", "hooks.py", "requirements/base.in")

@@ -9,6 +9,7 @@ from minglibc.cli import main
 from minglibc.lock.reader import Lock, loads
 from minglibc.model.platform_tags import lowest_libcs
 from minglibc.resolve.resolution import Resolution
+from tests.support import lock_installs
 
 
 class Ran(NamedTuple):
@@ -27,6 +28,8 @@ def minglibc(*arguments: str) -> Ran:
             code = main(list(arguments))
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1
+    if lock_installs.IS_ACTIVE and code == 0 and arguments[:1] != ("sync",):
+        lock_installs.install_made()
     return Ran(code, out.getvalue(), err.getvalue())
 
 

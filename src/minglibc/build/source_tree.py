@@ -127,7 +127,7 @@ def folder_digest(directory: str) -> str:
         document.get("tool", {}).pop("minglibc", None)
     except (ValueError, RecursionError, AttributeError):
         document = {}  # the backend reports it
-    digests = [(path, digest(os.path.join(directory, path))) for path in build_files(directory)]
+    digests = [(path, digest(os.path.join(directory, path))) for path in build_files(document, directory)]
     return f"folder:{hexdigest(repr((directory, document, digests)).encode('utf-8', 'surrogatepass'))}"
 
 
