@@ -89,10 +89,10 @@ def _check_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _install_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _install_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Installs each lock that `lock`, `add` and `remove` write in this process, if `TEST_INSTALL_LOCKS` is set."""
     lock_installs.made.clear()
-    if not lock_installs.IS_ACTIVE or request.node.get_closest_marker("refused_by_sync"):
+    if not lock_installs.IS_ACTIVE:
         return
     write_lock = project_files.write_lock
 

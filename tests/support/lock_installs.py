@@ -1,6 +1,6 @@
 """Installs each lock that the command line makes in a test into an empty environment, if TEST_INSTALL_LOCKS is set.
 
-What `lock` accepts, `sync` installs. Only tests that replace or damage files are marked `refused_by_sync`.
+What `lock` accepts, `sync` installs. It is for tests that do not replace or damage files: `.ci/run nightly` names them.
 """
 
 import os
@@ -35,6 +35,8 @@ def _is_for_this_machine(path: Path) -> bool:
         lock = loads(path.read_text(encoding="utf-8"), name=path.name)
     except MinglibcError:
         return False
+    if any(package.directory or package.sdist or package.archive for package in lock.pylock.packages):
+        return False  # the index of a test has no build backends
     return any(
         (target.python.minor, target.python.free_threaded) == (sys.version_info.minor, False)
         and (target.architecture, target.cap.libc) == (platform.machine(), "glibc")
