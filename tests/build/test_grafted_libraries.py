@@ -132,3 +132,12 @@ def test_grafted_libraries_are_listed(tmp_path: Path) -> None:
             if text is not None:
                 archive.writestr("a-1.dist-info/sboms/auditwheel.cdx.json", text)
         assert expected == grafted(str(path))
+
+
+def test_copies_without_a_description_are_listed(tmp_path: Path) -> None:
+    """Without an SBOM, the copied libraries are listed by their file names."""
+    path = tmp_path / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a.py", "a.libs/liblzma-aaead752.so.5.4.1", "a.libs/libx-1.0-00000000.so", "a.libs/README"):
+            archive.writestr(name, "")
+    assert ["liblzma.so.5.4.1", "libx-1.0.so"] == grafted(str(path))

@@ -21,11 +21,12 @@ import pytest
 from minglibc.app import capped_builds
 from minglibc.build.toolchain import Zig
 from minglibc.cache import maintenance
+from minglibc.cache.built_wheels import ZIG
 from minglibc.cli import COMMANDS, main
 from minglibc.cli.args import ArgumentParser, add_common
 from minglibc.config import inputs, parser, settings
 from minglibc.model.urls import DEFAULT_INDEX_URL
-from tests.support import child
+from tests.support import child, oldglibc
 from tests.support.elves import elf
 from tests.support.index import IndexServer
 from tests.support.sdists import build_source
@@ -293,6 +294,12 @@ def test_builds_with_zig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pytest.importorskip("auditwheel")
     if not list(Path("/usr/lib").glob("**/libpq.so")):
         pytest.skip("needs the development package of libpq")
+    # zig builds its libc++ for several minutes.
+    zig = oldglibc.CACHE / ZIG
+    zig.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / ZIG).symlink_to(zig)
+    monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     _follow(blocks(BUILDS), Session(tmp_path))
     wheels = {wheel.name.partition("-")[0] for wheel in (tmp_path / "wheels").glob("*-1minglibc-*.whl")}

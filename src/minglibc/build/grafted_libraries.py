@@ -23,6 +23,8 @@ from minglibc.model.zip_archive import open_zip
 
 _SECONDS = 300
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/auditwheel\.cdx\.json")
+# Its copies have a hash in their names.
+_COPY = re.compile(r"[^/]+\.libs/([^/]+)-[0-9a-f]{8}\.so([0-9.]*)")
 _REQUIRES = re.compile(r"(?m)^Requires(?:\.private)?:(.*)$")
 _HEADERS = ("/usr/include", "/usr/local/include")
 
@@ -164,7 +166,9 @@ def grafted(path: str) -> list[str]:
     with open(path, "rb") as file, open_zip(file) as archive:
         member = next(filter(_SBOM.fullmatch, archive.namelist()), None)
         if member is None:
-            return []
+            # auditwheel describes only libraries whose package it can tell.
+            copies = filter(None, map(_COPY.fullmatch, archive.namelist()))
+            return sorted({printable(f"{copy[1]}.so{copy[2]}") for copy in copies})
         try:
             components = json.loads(archive.read(member))["components"]
             # The wheel itself is the only component of PyPI.
