@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -58,8 +59,10 @@ class Case(NamedTuple):
 
     def write(self, table: str = "") -> None:
         """Write a pyproject.toml with *table* at its end."""
-        major, _, minor = self.version.partition(".")
-        bounds = f">={self.version},<{major}.{int(minor) + 1}"
+        # Some releases require a later patch release than 3.11.0.
+        running = platform.python_version()
+        lowest = running if running.startswith(f"{self.version}.") else self.version
+        bounds = f">={lowest},=={self.version}.*"
         (self.folder / "pyproject.toml").write_text(
             f'[project]\nname = "client"\nversion = "0"\nrequires-python = "{bounds}"\n'
             f"dependencies = {json.dumps(list(self.requirements))}\n{table}",
@@ -115,9 +118,8 @@ def with_poetry(case: Case, program: Path) -> None:
     """`poetry install`, which locks first."""
     source = f'[[tool.poetry.source]]\nname = "capped"\nurl = "{case.url}"\npriority = "primary"\n'
     case.write(f"\n[tool.poetry]\npackage-mode = false\n\n{source}")
-    variables = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
-    execute([program, "-q", "env", "use", case.python], case.folder, **variables)
-    execute([program, "-q", "install"], case.folder, **variables)
+    execute([case.python, "-m", "venv", "--without-pip", case.environment], case.folder)
+    execute([program, "-q", "install"], case.folder, POETRY_VIRTUALENVS_IN_PROJECT="true")
 
 
 def with_pdm(case: Case, program: Path) -> None:

@@ -76,6 +76,7 @@ def test_in_a_browser(opened: tuple[Page, str], width: int, dark: bool) -> None:
         pass
     page.evaluate("document.querySelector('details').open = true")
     assert page.evaluate(fits)
+    assert page.evaluate("document.querySelector('table').offsetWidth <= document.querySelector('.scroll').clientWidth")
     _keep(page, f"project-{width}-{dark}")
     assert f"{url}/" == page.evaluate("document.querySelector('header a').href")
     assert f"{url}/glibc-2.28/simple/a/" == page.evaluate("document.querySelectorAll('header a')[1].href")

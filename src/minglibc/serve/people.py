@@ -126,8 +126,8 @@ def project(
     body = f"""<header><p><a href="{root or "./"}">All caps</a></p><h1>{escape(name)} under {escape(str(selection))}</h1>
 <p>{len(listed) - empty} of {len(listed)} releases have files under this cap.{escape(note)}{escape(skipped)}
 <a href="{root}{escape(path_of(selection))}/simple/{escape(name)}/">Index page</a></p></header>
-<h2>Releases</h2><div class="scroll"><table><thead><tr><th>Version</th><th>Files listed</th><th>Files hidden</th>
-<th>Lowest cap that shows more</th></tr></thead><tbody>{rows}</tbody></table></div>"""
+<h2>Releases</h2><div class="scroll"><table><thead><tr><th>Version</th><th>Files listed</th>
+<th>Lowest cap that shows more</th><th>Files hidden</th></tr></thead><tbody>{rows}</tbody></table></div>"""
     return _page(f"{name} under {selection}", body, root)
 
 
@@ -137,8 +137,8 @@ def _row(release: Release) -> str:
         items = "".join(f"<li>{escape(item.filename)}: {escape(_reason(item))}</li>" for item in release.removed)
         hidden = f"<details><summary>{len(release.removed)}</summary><ul>{items}</ul></details>"
     return (
-        f"<tr><td>{escape(release.version)}</td><td>{release.listed or 'none'}</td><td>{hidden or '0'}</td>"
-        f"<td>{escape(release.shown_by) or '-'}</td></tr>"
+        f"<tr><td>{escape(release.version)}</td><td>{release.listed or 'none'}</td>"
+        f"<td>{escape(release.shown_by) or '-'}</td><td>{hidden or '0'}</td></tr>"
     )
 
 
