@@ -25,6 +25,8 @@ REQUEST_SECONDS = 30.0
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 30
+# A worker that is busy for less is not killed, as it would be after five seconds.
+_HEALTH_SECONDS = 30
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -120,6 +122,7 @@ def config(make: Callable[[], ASGIApp], *, access_log: bool, **more: Any) -> uvi
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_worker_healthcheck=_HEALTH_SECONDS,
         **more,
     )
 
