@@ -187,6 +187,11 @@ def test_index_of_the_command_line(
         assert DONE == ran.code, ran.err
         assert other.url == _homes(tmp_path)["corp"]
         assert SECRET not in (tmp_path / "pylock.toml").read_text()
+        # Its files are downloaded with the same credentials.
+        ran = minglibc(
+            "check", "--project", str(tmp_path), "--index", f"{name}{address}", str(tmp_path / "pylock.toml")
+        )
+        assert DONE == ran.code, ran.err
     assert 2 == lock("--index", "./wheels", "--upgrade").code
     # A stale lock is not updated from other indexes than those it was made from.
     ran = lock("--upgrade")

@@ -74,7 +74,7 @@ def create_bundle(
     house = Wheelhouse(
         common.cache_folder,
         offline=common.offline,
-        credentials=credentials_for(project.pyproject, project.lock, common.index_url),
+        credentials=credentials_for(project.pyproject, project.lock, common.index_url, common.indexes),
         on_progress=reporter.downloading,
         on_warning=reporter.warn,
         on_detail=reporter.details,

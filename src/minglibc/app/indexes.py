@@ -105,8 +105,13 @@ def index_of_lock(lock: "Lock") -> str:
     return next((str(package.index) for package in lock.pylock.packages if package.index), DEFAULT_INDEX_URL)
 
 
-def credentials_for(pyproject: str | None, lock: "Lock", index_url: str | None) -> Credentials:
-    """The credentials for downloads of *lock*; its own list of indexes is used where there is no *pyproject*."""
+def credentials_for(
+    pyproject: str | None, lock: "Lock", index_url: str | None, added: Iterable[str] = ()
+) -> Credentials:
+    """The credentials for downloads of *lock*; its own list of indexes is used where there is no *pyproject*.
+
+    *added* are indexes of the command line, as in ``CommonOptions.indexes``.
+    """
     credentials = Credentials()
     for name, url in lock.indexes.items() if pyproject is None else _named_urls(pyproject):
         try:
@@ -115,6 +120,8 @@ def credentials_for(pyproject: str | None, lock: "Lock", index_url: str | None) 
             continue
     if index_url:
         credentials.take(index_url)
+    for text in added:
+        _added_url(text, credentials)
     return credentials
 
 

@@ -88,7 +88,7 @@ class Installation(NamedTuple):
         house = Wheelhouse(
             cache,
             offline=self.common.offline,
-            credentials=credentials_for(project.pyproject, project.lock, self.common.index_url),
+            credentials=credentials_for(project.pyproject, project.lock, self.common.index_url, self.common.indexes),
             on_progress=self.reporter.downloading,
             on_warning=self.reporter.warn,
             on_detail=self.reporter.details,
