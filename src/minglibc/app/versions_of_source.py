@@ -5,11 +5,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from minglibc.app.override_hint import override_hint
 from minglibc.app.reporter import Reporter
 from minglibc.app.session import Session
 from minglibc.app.source_lock import ListedHashes, LoadedLock, release
-from minglibc.app.unavailable_packages import direct_error, index_error, index_hint
 from minglibc.errors import LockError, MinglibcError, ProjectNotFound, ResolutionError
 from minglibc.index.credentials import without_credentials
 from minglibc.model.artifacts import Artifact
@@ -117,11 +115,14 @@ class SourceVersions:
         direct = [
             p for p in packages if p.kind is not SourceKind.INDEX and not p.location.partition("#")[0].endswith(".whl")
         ]
+        missing = [] if direct else [package for package in packages if not self._is_available(package)]
+        if not direct and not missing:
+            return
+        from minglibc.app.unavailable_packages import direct_error, index_error  # noqa: PLC0415  3 ms; few locks fail
+
         if direct:
             raise direct_error(self.loaded.path, direct, *details)
-        missing = [package for package in packages if not self._is_available(package)]
-        if missing:
-            raise index_error(self.loaded.path, missing, *details)
+        raise index_error(self.loaded.path, missing, *details)
 
     def _is_available(self, package: SourcePackage) -> bool:
         """Whether an index has the project of *package*; only asked for those of an index that is not configured."""
@@ -204,6 +205,8 @@ class SourceVersions:
                     problems[f"{name} {file.version} would replace {package}{self._where(package)}"] = None
                     foreign[package] = None
         if problems:
+            from minglibc.app.unavailable_packages import index_hint  # noqa: PLC0415  as above
+
             raise LockError(
                 f"files are not those of {self.loaded.path}:\n" + "\n".join(f"  {problem}" for problem in problems),
                 hint=index_hint(foreign) if foreign else "create the source lock again, if its hashes are out of date",
@@ -246,6 +249,8 @@ def explain_failure(
     if unlisted:
         return unlisted_error(source.loaded.path, unlisted)
     if source.loaded.policy != "same":
+        from minglibc.app.override_hint import override_hint  # noqa: PLC0415  as above
+
         failure = error.__cause__
         hint = override_hint(session, failure) if isinstance(failure, Unresolvable) else ""
         error.hint = "\nhint: ".join(filter(None, (error.hint, hint)))
