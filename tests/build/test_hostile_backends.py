@@ -1,6 +1,7 @@
 """Backends that return something else than a wheel of their project, print without end, or leave processes behind."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -173,3 +174,12 @@ def test_nested_builds_keep_their_processes() -> None:
         time.sleep(0.05)
         assert Path("/proc", str(daemon)).exists()
     assert not Path("/proc", str(daemon)).exists()
+
+
+def test_other_processes_are_kept() -> None:
+    """A process that was started before the build, by a program that uses the Python API, is not killed."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        with started(["true"]) as process:
+            process.wait()
+        assert other.poll() is None
+        other.kill()

@@ -14,6 +14,8 @@ _SET_CHILD_SUBREAPER = 36
 _ROUNDS = 20
 
 _groups: set[int] = set()
+# The children of this process that are not from builds.
+_others: set[int] = set()
 _lock = threading.Lock()
 
 
@@ -21,7 +23,11 @@ _lock = threading.Lock()
 def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """A process in a session of its own, which is killed at the end of the block with all that it has started."""
     with _lock:
-        _adopt_orphans(1)
+        if not _groups:
+            # A program that uses the Python API may have children of its own.
+            _others.clear()
+            _others.update(_children_in_other_sessions())
+            _adopt_orphans(1)
         process = subprocess.Popen(command, start_new_session=True, **options)
         _groups.add(process.pid)
     with process:
@@ -58,18 +64,19 @@ def _adopt_orphans(value: Literal[0, 1]) -> None:
 
 def _kill_orphans() -> None:
     """Kill what has left the session of its build."""
-    own, session = os.getpid(), os.getsid(0)
     for _ in range(_ROUNDS):
-        orphans = list(_children_in_other_sessions(own, session))
+        orphans = _children_in_other_sessions() - _others
         for pid in orphans:
-            with suppress(ProcessLookupError, PermissionError):
+            with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
         if not orphans:
             return
 
 
-def _children_in_other_sessions(parent: int, session: int) -> Iterator[int]:
+def _children_in_other_sessions() -> set[int]:
+    parent, session = os.getpid(), os.getsid(0)
+    children = set()
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with suppress(OSError):
@@ -77,4 +84,5 @@ def _children_in_other_sessions(parent: int, session: int) -> Iterator[int]:
                     # The name of the program, in parentheses, may contain anything.
                     fields = file.read().rpartition(b")")[2].split()
                 if int(fields[1]) == parent and int(fields[3]) != session:
-                    yield int(name)
+                    children.add(int(name))
+    return children
