@@ -1,6 +1,7 @@
 """The search where first choices conflict: hard families in few steps, progress, interrupts, and its limit."""
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_what_is_excluded_anyway_is_read_late() -> None:
     index = MemoryIndex(case.packages)
     assert {"app": "1", "clash": "2"} == {name: wheel.version for name, wheel in solved(case, index).artifacts.items()}
     assert len(set(index.read)) < 20
+
+
+def test_a_requirement_that_nothing_meets_is_the_whole_explanation() -> None:
+    """A root without a matching release is named alone, whatever else conflicts, and in any order."""
+    requires: dict[str, dict[str, list[str]]] = {"a": {"1": ["b<2"]}, "b": {"1": [], "2": []}, "c": {"1": []}}
+    for roots in permutations(("a", "b>=2", "c>=9")):
+        with pytest.raises(Unresolvable) as failure:
+            solved(Case(packages(requires), roots))
+        assert ["the project requires c>=9"] == [str(cause) for cause in failure.value.causes]
 
 
 def test_a_root_that_is_excluded_anyway_is_read_to_the_end() -> None:

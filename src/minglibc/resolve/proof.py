@@ -15,7 +15,9 @@ _PATIENCE = 0.3
 
 def causes_of(graph: DependencyGraph, proof: Incompatibility) -> list[Cause]:
     """The dependencies of a small set that has no solution, from the roots to the conflict."""
-    return _causes(graph, _core(list(_leaves(proof)), graph.solver.initial))
+    # A single requirement that nothing can meet explains more than any conflict.
+    alone = next(graph.solver.unsatisfiable_alone(), None)
+    return _causes(graph, [alone] if alone else _core(list(_leaves(proof)), graph.solver.initial))
 
 
 def conflict_of(graph: DependencyGraph, learned: Incompatibility) -> list[Cause]:
@@ -27,13 +29,16 @@ def _causes(graph: DependencyGraph, incompatibilities: Iterable[Incompatibility]
     edges = [
         incompatibility.origin for incompatibility in incompatibilities if isinstance(incompatibility.origin, Edge)
     ]
-    # The values of each project that all dependencies on it admit.
-    admitted: dict[str, int] = {}
+    # The values of each project that all dependencies on it admit, and those that some do, as different releases have them.
+    admitted: dict[str, tuple[int, int]] = {}
     for edge in edges:
         name = edge.dependency.name
         if not edge.dependency.extra:
-            admitted[name] = admitted.get(name, EVERY_VERSION) & graph.provider.narrow(edge.dependency) << 1
-    return [_cause(graph, edge, admitted.get(edge.parent, EVERY_VERSION)) for edge in _in_order(edges)]
+            by_all, by_some = admitted.get(name, (EVERY_VERSION, 0))
+            values = graph.provider.narrow(edge.dependency) << 1
+            admitted[name] = by_all & values, by_some | values
+    every = EVERY_VERSION, EVERY_VERSION
+    return [_cause(graph, edge, *admitted.get(edge.parent, every)) for edge in _in_order(edges)]
 
 
 def _core(incompatibilities: list[Incompatibility], domains: Sequence[int]) -> list[Incompatibility]:
@@ -73,13 +78,13 @@ def _in_order(edges: Sequence[Edge]) -> list[Edge]:
     return ordered
 
 
-def _cause(graph: DependencyGraph, edge: Edge, admitted: int) -> Cause:
+def _cause(graph: DependencyGraph, edge: Edge, by_all: int, by_some: int) -> Cause:
     if not edge.parent:
         return Cause(edge.dependency, None)
     provider = graph.provider
     project = provider.project(edge.parent)
     mask = edge.incompatibility.terms[edge.number] & ~ABSENT
-    relevant = (mask & admitted or mask) >> 1
+    relevant = (mask & by_all or mask & by_some or mask) >> 1
     texts = project.page.versions.texts
     indexes: list[int] = []
     while relevant:

@@ -166,6 +166,13 @@ class Solver:
         history = self._history[variable]
         return history[-1].reason if history else None
 
+    def unsatisfiable_alone(self) -> Iterator[Incompatibility]:
+        """The given incompatibilities whose terms hold whatever is decided."""
+        initial = self.initial
+        for given in self._given:
+            if not given.assumptions and not any(initial[var] & ~mask for var, mask in given.terms.items()):
+                yield given
+
     def explained(self, incompatibility: Incompatibility) -> Incompatibility:
         """What *incompatibility* and the domains of its variables come from."""
         changes = [change for variable in incompatibility.terms for change in self._history[variable]]
