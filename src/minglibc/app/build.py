@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
+from minglibc.app.built_sources import Release
 from minglibc.app.lock_request import project_request
 from minglibc.app.locked_builds import built_wheels_folder, write_wheels
 from minglibc.app.options import CommonOptions
 from minglibc.app.parallel_builds import build_in_parallel, report_progress
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.session import Session, open_session
-from minglibc.app.source_builds import Release, SourceBuilder, release_of
+from minglibc.app.source_builds import SourceBuilder, release_of
 from minglibc.cache.built_wheels import Built
 from minglibc.config import files
 from minglibc.config.settings import Overrides

@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from minglibc.app.built_sources import IncompatibleBuild, not_built, skipped
 from minglibc.app.parallel_builds import build_in_parallel, report_progress
 from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions
 from minglibc.app.session import Session
-from minglibc.app.source_builds import IncompatibleBuild, SourceBuilder, not_built, release_of, skipped
+from minglibc.app.source_builds import SourceBuilder, release_of
 from minglibc.app.static_index import StaticIndex
 from minglibc.errors import MinglibcError
 from minglibc.model.artifacts import Sdist

@@ -105,7 +105,7 @@ def _read_sources(
     binaries: dict[Target, list[list[Binary]]] = {target: [] for target in selections}
     if not any(package.sdist or package.directory for package in project.lock.pylock.packages):
         return binaries
-    from minglibc.app.source_builds import IncompatibleBuild  # noqa: PLC0415  60 ms, and few locks have sources
+    from minglibc.app.built_sources import IncompatibleBuild  # noqa: PLC0415  60 ms, and few locks have sources
 
     with open_builder(project, list(selections), common, reporter, builds=builds) as builder:
         for target, selected in selections.items():

@@ -186,7 +186,7 @@ def build(
     interpreter: "Interpreter | None" = None,
 ) -> "Built":
     """The wheel built for *target* from a source of the lock in *folder*; raises IncompatibleBuild and MinglibcError."""
-    from minglibc.app.source_builds import LocalProject, Release  # noqa: PLC0415  150 ms, and few locks have sources
+    from minglibc.app.built_sources import LocalProject, Release  # noqa: PLC0415  150 ms, and few locks have sources
 
     package, file = locked
     if isinstance(file, LockedFolder):

@@ -6,17 +6,25 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Self
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 from minglibc.app.build_environment import ONE_AT_A_TIME, BuildContext, BuildTask, build_metadata, build_wheel
-from minglibc.app.build_interpreters import BuildInterpreters, installation, python_name
+from minglibc.app.build_interpreters import BuildInterpreters
 from minglibc.app.build_logs import new_log
+from minglibc.app.built_sources import (
+    Incompatibility,
+    IncompatibleBuild,
+    LocalProject,
+    Release,
+    alternative,
+    incompatibility,
+    not_built,
+    skipped,
+)
 from minglibc.app.capped_builds import CappedBuilds, describe
 from minglibc.app.wheels_of_lock import wheels_of_lock
-from minglibc.audit.binaries import of_wheel
-from minglibc.audit.rules import Kind, audit
-from minglibc.build.backend import BuildError, BuildKind, build_hint
+from minglibc.build.backend import BuildError, BuildKind
 from minglibc.build.estimated_metadata import estimate
 from minglibc.build.isolation import isolate
 from minglibc.build.sdist import open_sdist
@@ -25,83 +33,19 @@ from minglibc.build.verified_wheel import Unverified
 from minglibc.cache.built_wheels import Built, BuiltWheels, builder_name
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.settings import TOOLCHAINS
-from minglibc.errors import EnvironmentProblem, LockError, ResolutionError, WheelError
+from minglibc.errors import EnvironmentProblem, LockError, ResolutionError
 from minglibc.index.client import Index
 from minglibc.index.remote_metadata import read_wheel
 from minglibc.install.interpreter import Interpreter
-from minglibc.lock.selection import Machine
 from minglibc.model import versions
-from minglibc.model.artifacts import FileSource, Sdist, Wheel
-from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
+from minglibc.model.artifacts import Sdist
+from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata, parse_metadata, parse_pkg_info
 from minglibc.model.requirements import normalize_name
-from minglibc.model.targets import Cap, Target
+from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
     from minglibc.index.downloads import Wheelhouse
-
-
-class Release(NamedTuple):
-    """A release of a project and its source distribution, as a lock or an index names it."""
-
-    name: str
-    version: str
-    file: LockedFile
-    requires_python: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
-
-    @property
-    def digest(self) -> str:
-        """The key of its builds in the cache."""
-        return ":".join(self.file.digest)
-
-
-class LocalProject(NamedTuple):
-    """A project in a folder of this machine."""
-
-    name: str
-    folder: str
-    editable: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.name} in {self.folder}"
-
-
-class Incompatibility(NamedTuple):
-    """Why a target can't use a build, in words that follow "it"; *needs* is the lowest cap that would allow it."""
-
-    text: str
-    needs: Cap | None = None
-    is_general: bool = False
-    """Whether builds for other Pythons have it too."""
-
-    def concerns(self, other: Target, target: Target) -> bool:
-        """Whether a build for *other* would have it, when one for *target* has."""
-        if self.needs is not None:
-            return other.cap.libc == self.needs.libc and other.cap < self.needs
-        same_kind = (other.architecture, other.cap.libc) == (target.architecture, target.cap.libc)
-        return other == target or (self.is_general and same_kind)
-
-    @property
-    def rejection(self) -> Rejection:
-        """The same for the resolver."""
-        if self.needs is None:
-            return Rejection(Reason.UNUSABLE, f"it {self.text}")
-        return Rejection(Reason.GLIBC if self.needs.libc == "glibc" else Reason.NEWER_MUSL, str(self.needs))
-
-
-class IncompatibleBuild(WheelError):
-    """A wheel was built, and the target can't use it."""
-
-    def __init__(self, source: Release | LocalProject, target: Target, reason: Incompatibility) -> None:
-        super().__init__(
-            f"the wheel built here from {source} is incompatible with {target}: it {reason.text}",
-            hint=build_hint(_alternative(source)),
-        )
-        self.target = target
-        self.reason = reason
 
 
 class UnusableBuild(ValueError):
@@ -203,7 +147,7 @@ class SourceBuilder:
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
         log = new_log(self._context.common.cache_folder, f"{project.name}-metadata", builder)
         isolation = isolate(scratch, {}, log) if self._capped is not None else None
-        task = BuildTask(project.folder, str(project), _alternative(project), log=log)
+        task = BuildTask(project.folder, str(project), alternative(project), log=log)
         return build_metadata(task, interpreter, self._context, scratch, isolation)
 
     def _built_for_metadata(self, release: Release) -> Built:
@@ -238,7 +182,7 @@ class SourceBuilder:
 
         Raises IncompatibleBuild and MinglibcError.
         """
-        compatible = [built for built in self._cached(release) if not _incompatibility(built, release.name, target)]
+        compatible = [built for built in self._cached(release) if not incompatibility(built, release.name, target)]
         if compatible:
             return compatible[0]
         if not self._builds:
@@ -268,13 +212,13 @@ class SourceBuilder:
                 built = build_with(candidate)
                 break
         built = built or build_with(last)
-        if reason := _incompatibility(built, source.name, target):
+        if reason := incompatibility(built, source.name, target):
             raise IncompatibleBuild(source, target, reason)
         return built
 
     def cached_rejection(self, release: Release, target: Target) -> Rejection | None:
         """Why *target* can use none of the cached builds of *release*; None where it can, or where there are none."""
-        reasons = [_incompatibility(built, release.name, target) for built in self._cached(release)]
+        reasons = [incompatibility(built, release.name, target) for built in self._cached(release)]
         rejections = [reason.rejection for reason in reasons if reason is not None]
         if not reasons and (failure := self._cache.failure(release.digest)):
             return Rejection(Reason.UNUSABLE, f"a build was tried: it {failure}")
@@ -282,7 +226,7 @@ class SourceBuilder:
 
     def has_cached(self, release: Release, target: Target) -> bool:
         """Whether there is a cached build of *release* that *target* can use."""
-        return any(not _incompatibility(built, release.name, target) for built in self._cached(release))
+        return any(not incompatibility(built, release.name, target) for built in self._cached(release))
 
     def _cached(self, release: Release) -> list[Built]:
         if release.digest not in self._known:
@@ -313,7 +257,7 @@ class SourceBuilder:
         scratch = tempfile.mkdtemp(dir=self._scratch_folder())
         with open_sdist(self._path(release.file), release.file.filename) as source:
             folder = source.unpack(os.path.join(scratch, "source"))
-        task = BuildTask(folder, str(release), _alternative(release), name=release.name, version=release.version)
+        task = BuildTask(folder, str(release), alternative(release), name=release.name, version=release.version)
         try:
             path = self._run(task, release, interpreter, target, scratch)
         except (BuildError, IncompatibleBuild) as error:
@@ -365,7 +309,7 @@ class SourceBuilder:
 
     def _build_folder(self, project: LocalProject, interpreter: Interpreter, target: Target) -> Built:
         kind: BuildKind = "editable" if project.editable else "wheel"
-        task = BuildTask(project.folder, str(project), _alternative(project), kind, project.name)
+        task = BuildTask(project.folder, str(project), alternative(project), kind, project.name)
         path = self._run(task, project, interpreter, target, tempfile.mkdtemp(dir=self._scratch_folder()))
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -391,62 +335,10 @@ def _capped_builds(context: BuildContext, targets: Sequence[Target]) -> "CappedB
     return CappedBuilds(context, targets)
 
 
-def _alternative(source: Release | LocalProject) -> str:
-    """What to do where the fault is in *source*."""
-    if isinstance(source, LocalProject):
-        return "fix the project"
-    return f'skip this release with constraints = ["{source.name}!={source.version}"]'
-
-
-@lru_cache(maxsize=1024)
-def _incompatibility(built: Built, name: str, target: Target) -> Incompatibility | None:
-    """Why *target* can't use *built*, a wheel of the project *name*; None where it can."""
-    if not built.is_pure and not built.builder.startswith(f"{_interpreter_name(target)}-"):
-        return Incompatibility(
-            f"has compiled files, and there is no {python_name(target)} on this machine to build it; "
-            f"install {installation(target)}"
-        )
-    wheel = Wheel(name, "", built.filename, "", source=FileSource.DIRECT_REFERENCE)
-    verdict = TargetCompatibility(target, allow_linux_tag=[name]).check(wheel)
-    if isinstance(verdict, Rejection):
-        return Incompatibility(str(verdict))
-    findings = audit(of_wheel(built.path, built.filename), [target.architecture], target.cap)
-    # Other libraries, such as those of drivers, may be present on the target; `check` reports them.
-    worst = max(
-        (finding for finding in findings if finding.kind is not Kind.LIBRARY),
-        key=lambda finding: finding.lowest_cap or target.uncapped.cap,
-        default=None,
-    )
-    if worst is None:
-        return None
-    needs = worst.version or worst.library or worst.detail
-    return Incompatibility(
-        f"needs {needs} ({worst.path}) when it is built on this machine; the cap is {target.cap}; "
-        'toolchain = "zig" builds for the cap',
-        # The finding's cap is a glibc version, which says nothing about musl.
-        worst.lowest_cap if target.cap.libc == "glibc" else None,
-        is_general=True,
-    )
-
-
 def _in_short(error: BuildError) -> str:
     """The failure of a build in words that follow "it", with the cause where it is known."""
     cause = error.hint if " is missing" in error.hint or " not " in error.hint else error.message.partition("\n")[0]
     return f"could not be built ({cause.rstrip(':')})"
-
-
-def not_built(version: str) -> str:
-    """Why a release is rejected after the build of another *version* was."""
-    return f"it was not built, because the build of {version} is incompatible"
-
-
-def skipped(filename: str, target: Target, reason: Incompatibility, name: str) -> str:
-    """The warning about a source distribution whose build is incompatible."""
-    return f"skipped {filename} for {target}: it {reason.text}; other releases of {name} are not built"
-
-
-def _interpreter_name(target: Target) -> str:
-    return builder_name(Machine(target.python, target.architecture, None)).rpartition("-")[0]
 
 
 def _metadata(built: Built) -> CoreMetadata:
