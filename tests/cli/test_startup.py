@@ -95,7 +95,7 @@ WARM = {
     "app": {
         *("indexes", "lock", "lock_request", "options", "reporter", "resolution", "resolver_inputs", "session"),
     },
-    "index": {"client", "credentials"},
+    "index": {"addresses", "client", "credentials"},
     "cache": {"location", "pages"},
     "lock": {"changes", "digest", "document", "source_files"},
     "insight": {"held_back", "shared_versions"},

@@ -9,6 +9,7 @@ import pytest
 from minglibc.cache.pages import Store
 from minglibc.config import parser
 from minglibc.errors import EXIT_CANNOT, EXIT_UNREACHABLE, EXIT_USAGE, SettingsError
+from minglibc.index.addresses import IndexAddresses
 from minglibc.index.client import Index
 from minglibc.model.compatibility import Reason, Rejection, TargetCompatibility
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
@@ -219,7 +220,8 @@ def test_page_that_leads_elsewhere(tmp_path: Path) -> None:
     for link in links:
         (root / "links.html").write_text(f'<a href="{link}">corp</a>')
         url = f"file://{root}/links.html"
-        index = Index(url, Store(str(tmp_path / "cache")), lambda: Speculation([], []), flat=[url], root=str(root))
+        addresses = IndexAddresses(url, flat=[url], root=str(root))
+        index = Index(addresses, Store(str(tmp_path / "cache")), lambda: Speculation([], []))
         wheel = index.project("corp").wheels(0)[0]
         verdict = compatibility.check(wheel)
         assert isinstance(verdict, Rejection)

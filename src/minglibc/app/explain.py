@@ -113,7 +113,7 @@ def open_advisories(session: Session, options: ExplainOptions, reporter: Reporte
     index, common = session.wheel_index, options.common
 
     def is_of_default_index(name: str) -> bool:
-        return not index.is_local(index.url) and index.homes.get(name, index.url) == index.url
+        return not index.addresses.is_local(index.url) and index.homes.get(name, index.url) == index.url
 
     store = Store(common.cache_folder)
     advisories = Advisories(

@@ -8,6 +8,7 @@ from minglibc.app.options import CommonOptions
 from minglibc.cache.pages import Store
 from minglibc.config.settings import NamedIndex, Settings
 from minglibc.errors import SettingsError
+from minglibc.index.addresses import IndexAddresses
 from minglibc.index.client import Index
 from minglibc.index.credentials import Credentials, without_credentials
 from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
@@ -37,10 +38,8 @@ def open_index(
     credentials = Credentials()
     urls = {index.name: _index_url(index, credentials, folder) for index in named}
     default = next((urls[index.name] for index in named if index.default), None) or (settings and settings.index_url)
-    return Index(
+    addresses = IndexAddresses(
         common.index_url or default or fallback,
-        store,
-        speculation,
         before=[
             *(_added_url(text, credentials) for text in common.indexes),
             *(urls[index.name] for index in named if not (index.default or index.explicit or index.after)),
@@ -50,6 +49,11 @@ def open_index(
         flat=[urls[index.name] for index in named if index.format == "flat"],
         root=folder,
         credentials=credentials,
+    )
+    return Index(
+        addresses,
+        store,
+        speculation,
         offline=common.offline,
         refresh=common.refresh,
         on_fetch=on_fetch,

@@ -117,7 +117,9 @@ def checked_factory(options: ServeOptions, reporter: Reporter) -> "Callable[[], 
         reporter.warn(warning)
     token = _read_token(options.token_file)
     index = _open_indexes(options, indexes, Store(options.common.cache_folder, on_trouble=reporter.warn))
-    private = [base for base in index.bases if not index.is_local(base) and index.credentials.headers(base)]
+    private = [
+        base for base in index.addresses.all if not index.addresses.is_local(base) and index.credentials.headers(base)
+    ]
     if private and not (options.is_local or token or options.allow_private):
         raise SettingsError(
             f"{display_url(private[0])} needs credentials, and at {options.host} everybody could use them",
@@ -170,7 +172,7 @@ def make_parts(options: ServeOptions, indexes: Indexes) -> Parts:
     limits = Limits.from_environment(timeout=10.0, retries=1)
     folder = options.common.cache_folder
     index = _open_indexes(options, indexes, Store(folder))
-    hosts = Hosts(index.bases, options.file_hosts)
+    hosts = Hosts(index.addresses.all, options.file_hosts)
     upstream = Upstream(index, Store(folder), hosts, stale_if_error=options.stale_if_error)
     metrics = Metrics()
     pages = Pages(

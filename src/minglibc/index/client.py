@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from minglibc.cache.pages import Entry, Store
-from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound, SettingsError
-from minglibc.index.credentials import Credentials
+from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound
+from minglibc.index.addresses import IndexAddresses
 from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
@@ -17,6 +17,7 @@ from minglibc.model.urls import display_url
 
 if TYPE_CHECKING:
     from minglibc.index.calls import FetchedPage, Key
+    from minglibc.index.credentials import Credentials
     from minglibc.index.flat_index import LocalIndex
     from minglibc.index.network import Network
     from minglibc.resolve.prefetch import Speculation
@@ -47,38 +48,22 @@ class _CachedPage:
 
 
 class Index:
-    """The WheelIndex of one or several simple indexes (PEP 503, 691): each project comes from one of them alone.
-
-    That is the one that *pins* names for it, else the first that has it: those of *before* in order, then *url*, then those of *after*.
-    Those of *flat* are single pages with the files of all projects, and may be on this machine below *root*.
-    """
+    """The WheelIndex of the indexes at some *addresses*: pages and metadata from memory, from the cache, or from the network."""
 
     def __init__(
         self,
-        url: str,
+        addresses: IndexAddresses,
         store: Store,
         speculation: "Callable[[], Speculation]",
         *,
-        before: Sequence[str] = (),
-        after: Sequence[str] = (),
-        pins: Mapping[str, str] = {},
-        flat: Sequence[str] = (),
-        root: str = "",
-        credentials: Credentials | None = None,
         offline: bool = False,
         refresh: bool = False,
         on_fetch: Callable[[str], None] = lambda what: None,  # noqa: ARG005
         on_detail: Callable[[str], None] | None = None,
     ) -> None:
-        self.credentials = credentials or Credentials()
-        self._flat = frozenset(flat)
-        self._root = root
-        self._local: dict[str, LocalIndex] = {}
-        self.url = self._base_url(url)
+        self.addresses = addresses
         # The index of each project.
         self.homes: dict[str, str] = {}
-        self._indexes = (*map(self._base_url, before), self.url, *map(self._base_url, after))
-        self._pins = {name: (self._base_url(pin),) for name, pin in pins.items()}
         self.fetched = 0
         self._store = store
         self._open_speculation = speculation
@@ -88,6 +73,7 @@ class Index:
         self._on_fetch = on_fetch
         self._on_detail = on_detail
         self._pages: dict[str, ProjectPage | MinglibcError] = {}
+        self._local: dict[str, LocalIndex] = {}
         self._cached: dict[tuple[str, str], _CachedPage | None] = {}
         self._metadata: dict[str, CoreMetadata | Exception] = {}
         self._network: Network | None = None
@@ -99,29 +85,15 @@ class Index:
         self.open_sdist: Callable[[Sdist], CoreMetadata] = _no_builds
         self._folders: dict[str, str] = {}
 
-    def _base_url(self, url: str) -> str:
-        """The URL of an index with a final slash and without its credentials, which are remembered."""
-        if url.startswith("file:") and url in self._flat:
-            return url
-        if not url.lower().startswith(("https://", "http://")):
-            # The URL may contain a password: it is not quoted.
-            raise SettingsError("the index URL must begin with https:// or http://", hint="check index-url")
-        plain = self.credentials.take(url)
-        return plain if plain.endswith("/") or plain in self._flat else plain + "/"
-
-    def indexes_of(self, name: str) -> Sequence[str]:
-        """The URLs of the indexes that may have project *name*, in their order; the first that has it is its only one."""
-        return self._pins.get(name, self._indexes)
+    @property
+    def url(self) -> str:
+        """The address of the default index."""
+        return self.addresses.default
 
     @property
-    def bases(self) -> Sequence[str]:
-        """The URLs of all indexes, those that packages are pinned to included."""
-        pinned = (base for bases in self._pins.values() for base in bases)
-        return tuple(dict.fromkeys((*self._indexes, *pinned)))
-
-    def is_flat(self, base: str) -> bool:
-        """Whether the index at *base* is one page with the files of all projects."""
-        return base in self._flat
+    def credentials(self) -> "Credentials":
+        """The credentials of the indexes."""
+        return self.addresses.credentials
 
     def project(self, name: str) -> ProjectPage:
         """The page of a project; raises ProjectNotFound, IndexUnreachable."""
@@ -183,12 +155,12 @@ class Index:
 
     def _request_page(self, name: str) -> None:
         if name not in self._pages and not self._is_requested(("page", name)):
-            self._request_from(self.indexes_of(name), name)
+            self._request_from(self.addresses.of(name), name)
 
     def _request_from(self, indexes: Sequence[str], name: str) -> None:
         """Use the page of *name* from the first of *indexes* that has it, or request it."""
         for position, base in enumerate(indexes):
-            if self.is_local(base):
+            if self.addresses.is_local(base):
                 if self._use_local(base, name):
                     return
                 continue
@@ -218,7 +190,7 @@ class Index:
         alternative = ""
         if len(indexes) == 1 and base.endswith("/simple/"):
             alternative = f"{base.removesuffix('simple/')}pypi/{name}/json"
-        if self.is_flat(base):
+        if self.addresses.is_flat(base):
             method, arguments = "flat_page", {"url": base, "name": name}
         else:
             page = {"url": f"{base}{name}/", "name": name, "etag": etag, "folder": folder, "alternative": alternative}
@@ -394,26 +366,21 @@ class Index:
     # What was read or fetched is remembered, and its dependencies are requested.
 
     def _not_found(self, name: str, base: str) -> ProjectNotFound:
-        if name in self._pins:
+        if self.addresses.is_pinned(name):
             return ProjectNotFound(
                 f"{name} is not on {display_url(base)}, the index that tool.minglibc.sources pins it to"
             )
         from minglibc.index.similar_names import similar_name  # noqa: PLC0415  imports re, for an error
 
-        similar = similar_name(name, self._store, map(self.folder_of, self.bases))
+        similar = similar_name(name, self._store, map(self.folder_of, self.addresses.all))
         return ProjectNotFound(f"{name} is on no index{f' (did you mean {similar}?)' if similar else ''}")
-
-    @staticmethod
-    def is_local(base: str) -> bool:
-        """Whether the index at *base* is a folder or a page on this machine."""
-        return base.startswith("file:")
 
     def _use_local(self, base: str, name: str) -> bool:
         """Use the page of a project from a local index; False where it is not there."""
         from minglibc.index.flat_index import LocalIndex  # noqa: PLC0415  few projects have local wheels
 
         if base not in self._local:
-            self._local[base] = LocalIndex(base, self._root)
+            self._local[base] = LocalIndex(base, self.addresses.root)
         try:
             page = self._local[base].project(name)
         except MinglibcError as error:

@@ -90,11 +90,11 @@ class Upstream:
         self._index = index
         self._store = store
         self._fetchers = {
-            base: Fetcher(index.credentials, is_allowed=partial(hosts.allows, base)) for base in index.bases
+            base: Fetcher(index.credentials, is_allowed=partial(hosts.allows, base)) for base in index.addresses.all
         }
-        self._local = {base: LocalFiles(base) for base in index.bases if is_local(base)}
+        self._local = {base: LocalFiles(base) for base in index.addresses.all if is_local(base)}
         # The indexes with credentials: their files are fetched by this server.
-        remote = [base for base in index.bases if not is_local(base)]
+        remote = [base for base in index.addresses.all if not is_local(base)]
         self.private = frozenset(base for base in remote if index.credentials.headers(base))
         self._stale_if_error = stale_if_error
         # The store is not made for several threads.
@@ -113,7 +113,7 @@ class Upstream:
 
         *known* is the page that was served last. If the index can't be reached, it is returned as stale where that is allowed.
         """
-        for base in self._index.indexes_of(name):
+        for base in self._index.addresses.of(name):
             if self._absent.get((base, name), 0) > time.time():
                 continue
             cached = known if known is not None and known.base == base else self._cached(base, name)
@@ -136,7 +136,7 @@ class Upstream:
     def _request(self, connection: Connection, base: str, name: str, cached: Snapshot | None) -> Snapshot | None:
         if base in self._local:
             return self._from_local(base, name)
-        if self._index.is_flat(base):
+        if self._index.addresses.is_flat(base):
             return self._from_flat(connection, base, name)
         etag = cached.response.headers.get("etag", "") if cached is not None else ""
         response = self._fetchers[base].page_response(connection, f"{base}{name}/", name, etag=etag)
@@ -239,11 +239,11 @@ class Upstream:
     def names(self, connection: Connection) -> Sequence[str]:
         """The names of all projects of the indexes; raises IndexUnreachable, also where a list is too large."""
         names: set[str] = set()
-        for base in self._index.indexes_of(""):
+        for base in self._index.addresses.of(""):
             if base in self._local:
                 names.update(self._local[base].names())
                 continue
-            if self._index.is_flat(base):
+            if self._index.addresses.is_flat(base):
                 self._from_flat(connection, base, "")
                 names.update(self._flat[base][0].files)
                 continue
