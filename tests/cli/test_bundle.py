@@ -496,6 +496,7 @@ def _key(folder: Path, name: str) -> Path:
     return folder / name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="OpenSSH's client is not installed")
 def test_signed_bundle(project: Path, tmp_path: Path) -> None:
     """install.sh accepts the signature of an allowed signer, and no other, none, or one of other contents."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def ssh(tmp_path: Path) -> dict[str, str]:
     """Variables with which ssh is a program whose hosts are this machine."""
-    folder = local_ssh(tmp_path / "bin", os.environ["PATH"])
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "python3").symlink_to(sys.executable)
+    folder = local_ssh(tmp_path / "bin", f"{here}:/usr/bin:/bin")
     return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
@@ -79,7 +83,7 @@ def test_unserved_machine(tmp_path: Path, ssh: dict[str, str]) -> None:
     ("arguments", "message"),
     [
         (["--host", "dead"], "no host could be measured:\n  dead: ssh: connect to host dead port 22"),
-        (["--host", "endless", "--host-timeout", "2"], "no complete answer within 2 s"),
+        (["--host", "endless", "--host-timeout", "1"], "no complete answer within 1 s"),
         (["--host", "hanging", "--host-timeout", "1"], "no complete answer within 1 s"),
         (["--host=-oProxyCommand=touch x"], "is not a host"),
         (["--hosts", "missing"], "there is no file missing"),

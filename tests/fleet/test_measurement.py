@@ -84,7 +84,8 @@ def test_script(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     script = files("minglibc.fleet").joinpath("measure.sh").read_bytes()
-    output = subprocess.run([shell, "-s"], input=script, capture_output=True, check=True).stdout.decode()
+    variables = {"PATH": "/usr/bin:/bin", "HOME": "/"}
+    output = subprocess.run([shell, "-s"], input=script, env=variables, capture_output=True, check=True).stdout.decode()
     machine = read_measurement("here", output)
     assert machine.architecture
     assert machine.free_kib

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minglibc.errors import SettingsError
@@ -74,6 +74,7 @@ MACHINES = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(MACHINES)
 def test_every_machine_is_served(machines: list[Machine]) -> None:
     """A lock with the targets of a fleet has one for each of its machines, and fleet.json keeps the machines."""
