@@ -91,6 +91,7 @@ def test_folder(project: LockedProject) -> None:
     assert 2 == builds(project)
 
 
+@pytest.mark.slow
 def test_editable_folder(project: LockedProject) -> None:
     """An editable project is imported from its folder, and installed again when its pyproject.toml changes."""
     project.lock("a", more=EDITABLE)
@@ -108,6 +109,7 @@ def test_editable_folder(project: LockedProject) -> None:
     assert {"a": "1.1", "b": "1.0"} == installed(project.venv)
 
 
+@pytest.mark.slow
 def test_changed_requirements(project: LockedProject) -> None:
     """A change to a local project's pyproject.toml makes the lock stale, for `lock --check` and `sync`, which update it."""
     project.lock("a", more=SOURCES)
@@ -221,6 +223,7 @@ def test_commands_support_folders(project: LockedProject, index: IndexServer, tm
     assert (2, True) == (ran.code, "a is a file on this machine" in ran.err)
 
 
+@pytest.mark.slow
 def test_folder_replaces_a_release(project: LockedProject, index: IndexServer) -> None:
     """Releases of the same name on the index are ignored, and an installed one is replaced."""
     index.add(build_wheel("a", "9.0"))

@@ -132,6 +132,7 @@ def has_unshare() -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS)
 def test_install_with_python_alone(
     tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch, python: str

@@ -92,6 +92,7 @@ def test_signal_before_any_line(lines: range) -> None:
     assert interrupted > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_while_downloading(number: int, project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
     """A signal during a download removes temporary files, and the exit code names the signal."""
@@ -140,6 +141,7 @@ def test_interrupted_code_that_hides_the_signal(number: int, replaces: bool) -> 
     assert getattr(raised.value, "code", 130) == 128 + number
 
 
+@pytest.mark.slow
 def test_nohup(project: LockedProject) -> None:
     """SIGHUP stays ignored where it was ignored before."""
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "

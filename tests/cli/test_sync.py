@@ -472,6 +472,7 @@ def kill_at_random(project: LockedProject, lock: Callable[[int], None], times: i
         assert installed(project.venv) == {f"p{number}": f"{release}.0" for number in range(12)}
 
 
+@pytest.mark.slow
 def test_recovery_after_two_kills(project: LockedProject, two_releases: Callable[[int], None]) -> None:
     """S1, S2: after SIGKILL at a random moment the next sync completes the environment and leaves no temporary files."""
     kill_at_random(project, two_releases, 2, seed=int(time.time()))
@@ -591,6 +592,7 @@ def test_missing_wheels_are_reported_before_invalid_ones(project: LockedProject,
     assert installed(project.venv) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_sync(large_and_delayed: LockedProject, index: IndexServer, number: int) -> None:
     """If sync is stopped or killed while workers unpack, they end too, and the next sync completes the environment."""
@@ -620,6 +622,7 @@ def test_workers_end_with_the_sync(large_and_delayed: LockedProject, index: Inde
     assert leftovers(large_and_delayed.venv) == set()
 
 
+@pytest.mark.slow
 def test_concurrent_syncs(project: LockedProject, two_releases: Callable[[int], None]) -> None:
     """S10: five concurrent syncs of a new environment succeed, one installs the packages, and the environment is complete."""
     two_releases(1)
@@ -656,6 +659,7 @@ def test_unusable_cache(synced: LockedProject, tmp_path: Path) -> None:
     check_whole(synced.venv)
 
 
+@pytest.mark.slow
 def test_limit_of_open_files(project: LockedProject, two_releases: Callable[[int], None]) -> None:
     """S19: twelve wheels are installed without HOME and with at most 64 open files."""
     two_releases(1)

@@ -248,6 +248,7 @@ def test_without_home(project: LockedProject) -> None:
     assert 0o600 == (project.folder / "pylock.toml").stat().st_mode & 0o777
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["C", "en_US.ISO-8859-1"])
 def test_non_ascii_paths(index: IndexServer, tmp_path: Path, language: str) -> None:
     """S20: paths with spaces, quotes and non-ASCII characters work in any locale, for projects and for the cache."""

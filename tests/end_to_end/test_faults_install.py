@@ -185,6 +185,7 @@ print(";".join(sorted(seen)))
 """
 
 
+@pytest.mark.slow
 def test_packages_are_replaced_atomically(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
     """S18: during a sync, another machine sees all files of the old release, all of the new release, or none."""
     for release, word in (("1.0", "old"), ("2.0", "new")):

@@ -125,6 +125,7 @@ def test_killed_processes_are_replaced_by_threads(
     assert (project / "pylock.toml").exists()
 
 
+@pytest.mark.slow
 @TWO_CORES
 def test_processes_end_with_their_parent(project: Path, index: IndexServer, tmp_path: Path) -> None:
     """When a lock is killed while it waits for the index, its processes end too."""
@@ -218,6 +219,7 @@ def test_headers_that_never_end_are_abandoned(
     assert "no complete response within 2.5 s" in ran.err
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_emptied_meanwhile(project: Path, tmp_path: Path) -> None:
     """A process that deletes pages as soon as they are written does not keep a lock from being made."""
     cache = tmp_path / "cache"

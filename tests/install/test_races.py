@@ -113,6 +113,7 @@ def test_concurrent_locks(project: LockedProject, count: int) -> None:
     assert [] == [entry for entry in cold.rglob("*") if entry.name.endswith(".tmp")]
 
 
+@pytest.mark.slow
 def test_concurrent_locks_and_additions(project: LockedProject, index: IndexServer) -> None:
     """A process that waited locks the current pyproject.toml: no concurrent addition is lost."""
     for name in ("c", "d", "e"):
@@ -165,6 +166,7 @@ def test_locks_of_other_hosts_are_kept(tmp_path: Path) -> None:
     assert [] == names(tmp_path)
 
 
+@pytest.mark.slow
 @needs_hosts
 def test_two_hosts_sync_one_environment(project: LockedProject) -> None:
     """S18: syncs from two machines into one environment run one after the other, and it is complete."""

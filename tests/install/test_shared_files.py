@@ -203,6 +203,7 @@ def change(environment: Environment, folder: Path, *wheels: BuiltWheel, leaving:
             prepared.apply(replaced, staying)
 
 
+@pytest.mark.slow
 def test_random_changes(template: Interpreter, tmp_path: Path) -> None:
     """After any installations, the environment has the files of the package that is last by name."""
     random.seed(7)

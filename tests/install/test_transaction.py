@@ -179,6 +179,7 @@ def check_upgraded(environment: Environment) -> None:
     assert installed(prefix_of(environment)) == {"a": "2", "b": "1", "new": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", STRIDES)
 def test_recovery_after_a_kill_at_any_step(template: Interpreter, tmp_path: Path, stride: int) -> None:
     """S1, S2: an upgrade killed before any change of the disk leaves no false claims, and the next run completes it."""
@@ -214,6 +215,7 @@ def test_kill_while_unpacking_changes_nothing(environment: Environment, tmp_path
     check_upgraded(environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", STRIDES)
 def test_recovery_can_be_killed(template: Interpreter, tmp_path: Path, stride: int) -> None:
     """Recovery itself may be killed at any step."""

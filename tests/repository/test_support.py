@@ -339,6 +339,7 @@ def test_sdists_and_removal(index: IndexServer) -> None:
     assert get(index, "/files/a-1.0.tar.gz").status == 404
 
 
+@pytest.mark.slow
 def test_pip_uses_the_index(index: IndexServer, tmp_path: Path) -> None:
     """Pip downloads a wheel and its dependency from this index, and checks their hashes."""
     index.add(build_wheel("a", "1.0", requires=["b"]))

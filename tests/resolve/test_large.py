@@ -134,6 +134,7 @@ def test_large_pages(  # noqa: PLR0917  a table's columns
     assert again.seconds < bound.seconds * PATIENCE
 
 
+@pytest.mark.slow
 def test_a_large_page(index: IndexServer, project: Path) -> None:
     """Ten thousand files of two thousand releases cost no second."""
     serve(index, files(2000, 5))
