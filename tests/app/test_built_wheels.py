@@ -181,8 +181,10 @@ def test_graft_of_a_missing_library(project: LockedProject, index: IndexServer) 
     assert "libnowhere-dev" in ran.err
 
 
-def test_other_libraries_need_graft(project: LockedProject, index: IndexServer) -> None:
-    """A library outside of the policies is named with the file that needs it and the setting."""
+def test_other_libraries_need_graft(
+    project: LockedProject, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library outside of the policies is named with the file that needs it, and with the setting if this machine has it."""
     library = elf(needs={"libc.so.6": ["GLIBC_2.14"], "libother.so.1": []})
     source = build_source("a", "1.0", needs="2.14", files={"_a.so": library})
     index.add(source)
@@ -190,7 +192,10 @@ def test_other_libraries_need_graft(project: LockedProject, index: IndexServer) 
     ran = project.command("lock")
     assert 1 == ran.code
     assert "needs libother.so.1 (_a.so), which machines at the cap may lack" in ran.err
-    assert 'graft = ["other"]' in ran.err
+    assert "this machine has no such library to graft" in ran.err
+    assert "hint: this would work (verified): \n" not in ran.err
+    monkeypatch.setattr(capped_builds, "source_of", lambda library: f"{library} of a package")
+    assert 'graft = ["other"] copies what is within the cap into the wheel' in project.command("lock", "--refresh").err
 
 
 def _no_zig() -> Zig:

@@ -288,12 +288,12 @@ def test_children_of_a_backend_are_killed(project: LockedProject, index: IndexSe
 
 @pytest.mark.parametrize(
     ("name", "version", "problem"),
-    [("other", "1.0", "its METADATA is of other"), ("a", "1.1", "its METADATA has version 1.1")],
+    [("other", "1.0", "built from a 1.0, is named other"), ("a", "1.1", "built from a 1.0, has version 1.1")],
 )
 def test_build_of_another_release(
     project: LockedProject, index: IndexServer, name: str, version: str, problem: str
 ) -> None:
-    """A wheel whose metadata has another name or version is rejected."""
+    """A wheel with another name or version is rejected."""
     index.add(build_source("a", "1.0", made_name=name, made_version=version))
     assert problem in error_of(project, "a")
 

@@ -102,7 +102,7 @@ def _hint(session: Session, search: SourceSearch, resolutions: Sequence[Resoluti
     if session.needs_above_cap(resolutions):
         return _unverified(sources)
     if not sources:
-        return SourceHint(text=f"this would work (verified): {cap}")
+        return SourceHint(text=f"this would work (verified): {cap}" if cap else "")
     verified, prefix = "verified", f"{cap} with " if cap else ""
     if unknown:
         verified += f" except for what {', '.join(unknown)} {'requires' if len(unknown) == 1 else 'require'}, which only a build can tell"
