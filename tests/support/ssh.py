@@ -3,7 +3,6 @@
 from pathlib import Path
 
 _LOCAL = """\
-#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 shift
 host=$1
@@ -25,11 +24,11 @@ def local_ssh(folder: Path, path: str) -> Path:
 
 def configured_ssh(folder: Path, client: str, configuration: Path) -> Path:
     """The folder of a program ssh that starts *client* with *configuration*."""
-    return _program(folder, f'#!/bin/sh\nexec {client} -F {configuration} "$@"\n')
+    return _program(folder, f'exec {client} -F {configuration} "$@"\n')
 
 
 def _program(folder: Path, text: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "ssh").write_text(text, encoding="utf-8")
+    (folder / "ssh").write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
     (folder / "ssh").chmod(0o755)
     return folder

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Prints facts of this machine, one "key value" a line: POSIX sh and no Python. Read by minglibc/fleet/measurement.py.
 LC_ALL=C
 export LC_ALL
