@@ -356,6 +356,7 @@ def read_damaged(data: st.DataObject) -> None:
         assert isinstance(read(bytes(content[:cut])), ElfFile)
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(data=st.data())
 def test_damaged_files_raise_only_malformed_elf(data: st.DataObject) -> None:

@@ -207,6 +207,7 @@ def test_build_above_the_cap(project: LockedProject) -> None:
     assert (1, True) == (ran.code, "_a.so needs GLIBC_2.34" in ran.out)
 
 
+@pytest.mark.slow
 def test_commands_support_folders(project: LockedProject, index: IndexServer, tmp_path: Path) -> None:
     """`bundle` includes the built wheel, other commands name the folder, and requirements.txt can't contain it."""
     index.add(build_wheel("pip", "24.0"))
@@ -235,6 +236,7 @@ def test_folder_replaces_a_release(project: LockedProject, index: IndexServer) -
     assert {"a": "1.0", "b": "1.0"} == installed(project.venv)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("static", [True, False])
 def test_path_to_a_source(project: LockedProject, static: bool) -> None:  # noqa: FBT001
     """A path to a source distribution needs no allow-sdist; the lock records its path and hash."""

@@ -298,6 +298,7 @@ def test_add_changes_one_entry(text: str, wanted: str, dependency_list: Dependen
     assert edited == edit.add(edited, [wanted], dependency_list)
 
 
+@pytest.mark.slow
 @given(pyprojects(), REQUIREMENTS, DEPENDENCY_LISTS)
 def test_remove_changes_one_name(text: str, wanted: str, dependency_list: DependencyList) -> None:
     """In any layout no requirement of the name is left, and the others stay."""

@@ -149,6 +149,7 @@ RELEASE = st.tuples(st.sampled_from([5, 12, 17, 24, 28, 31, 34]), st.lists(REQUI
 PROJECTS = st.fixed_dictionaries({name: st.lists(RELEASE, min_size=1, max_size=4) for name in NAMES})
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @example(  # b and c remain from a release of a that was rejected, and require each other
     {

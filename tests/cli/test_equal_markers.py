@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ python = ["3.13", "3.13t"]
 BUILDS = ["cp313-cp313-manylinux_2_17_x86_64", "cp313-cp313t-manylinux_2_17_x86_64", "cp310-abi3-manylinux_2_17_x86_64"]
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     st.lists(st.sets(st.sampled_from([*BUILDS, "py3-none-any"]), min_size=1), min_size=1, max_size=4),
@@ -73,6 +75,7 @@ TOO_NEW = ["py3-none-manylinux_2_28_x86_64", "py3-none-musllinux_1_3_x86_64", "c
 libc_builds = st.sets(st.sampled_from([*GLIBC_BUILDS, *MUSL_BUILDS, *BOTH, *TOO_NEW]), min_size=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.lists(libc_builds, min_size=1, max_size=3), st.lists(libc_builds, min_size=1, max_size=3))
 def test_both_c_libraries(a: list[set[str]], b: list[set[str]]) -> None:

@@ -577,6 +577,7 @@ def test_failure_of_the_last_download(large_and_delayed: LockedProject, index: I
     assert before == snapshot(large_and_delayed.venv)
 
 
+@pytest.mark.slow
 def test_missing_wheels_are_reported_before_invalid_ones(project: LockedProject, index: IndexServer) -> None:
     """A missing wheel is reported before an invalid one, whichever is detected first; of invalid ones the first in the lock is."""
     for name in ("one", "two"):

@@ -168,6 +168,7 @@ def test_each_subtree_is_shown_once(graph: Graph) -> None:
     assert sum(map(len, graph.edges.values())) + len(graph.roots()) == len(lines)
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_inverting_twice_changes_nothing(graph: Graph) -> None:
     """Inverting a graph twice gives the same graph."""

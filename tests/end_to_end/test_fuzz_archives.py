@@ -102,6 +102,7 @@ def _read_wheel(path: Path, content: bytes) -> None:
             assert message.isprintable(), message
 
 
+@pytest.mark.slow
 @example({"names": {"\0": b""}})
 @example({"names": {"b/é": b"x"}, "flip": list(range(300))})
 @given(wheels)
@@ -158,6 +159,7 @@ def _read_sdist(path: Path, target: Path) -> None:
         archive.unpack(str(target))
 
 
+@pytest.mark.slow
 @given(sdists)
 @SHORT
 def test_sdists(parts: tuple[list[tuple[str, bytes, str, bytes]], list[int], bool]) -> None:
@@ -195,6 +197,7 @@ def check_elf(number: int, edits: list[tuple[int, bytes]], size: int) -> None:
     run_limited(lambda: read_elf(io.BytesIO(bytes(data) + bytes(size))), MalformedElf)
 
 
+@pytest.mark.slow
 @given(st.integers(0, len(ELVES) - 1), changes, st.sampled_from((0, 1 << 20)))
 @SHORT
 def test_elf_files(number: int, edits: list[tuple[int, bytes]], size: int) -> None:

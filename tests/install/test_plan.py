@@ -116,6 +116,7 @@ PRESENT = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(WANTED, PRESENT)
 def test_plan_leads_to_the_lock(wanted: dict[str, str], present: list[Installed]) -> None:
     """After the plan's steps the environment equals the lock, and the next plan changes nothing."""

@@ -85,6 +85,7 @@ def test_any_order_of_syncs(project: LockedProject, first: tuple[str, ...], then
         assert shared(project) == f"# of {'two' if last == 'same' else last}\n"
 
 
+@pytest.mark.slow
 def test_upgrades(project: LockedProject, index: IndexServer) -> None:
     """Either package may be upgraded, also to a release that no longer has the file."""
     project.lock("one", "two")
