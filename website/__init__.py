@@ -1,1 +1,1 @@
-"""Generates what the documentation publishes: the site, and the JSON Schema of the settings."""
+"""Generates what the documentation publishes: the site, the man pages, and the JSON Schema of the settings."""

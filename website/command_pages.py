@@ -2,10 +2,10 @@
 
 import re
 from argparse import Action
-from importlib import import_module
 
 from minglibc.cli import COMMANDS
-from minglibc.cli.args import ArgumentParser, add_common
+from minglibc.cli.args import ArgumentParser
+from minglibc.cli.completion import subparsers, whole_parser
 
 REFERENCE = "docs/reference/commands.md"
 
@@ -17,7 +17,8 @@ _OPTION = re.compile(r"(?<![\w-])(--?[a-zA-Z][a-z-]*)")
 def pages(reference: str) -> dict[str, str]:
     """The page of each command, from the text of the reference."""
     sections = _sections(reference)
-    return {name: _page(name, sections) for name in COMMANDS}
+    parsers = subparsers(whole_parser(variables=True))
+    return {name: _page(name, parsers[name], sections) for name in COMMANDS}
 
 
 def overview(reference: str) -> str:
@@ -35,14 +36,6 @@ def local_anchors(text: str) -> set[str]:
     }
 
 
-def parser_of(command: str) -> ArgumentParser:
-    """The parser of a command, with the options of all commands."""
-    parser = ArgumentParser(f"minglibc {command}", f"{COMMANDS[command]}.")
-    import_module(f"minglibc.cli.{command}").configure(parser)
-    add_common(parser)
-    return parser
-
-
 def _sections(reference: str) -> dict[str, str]:
     """The text below each heading of the second level."""
     return {
@@ -51,9 +44,8 @@ def _sections(reference: str) -> dict[str, str]:
     }
 
 
-def _page(command: str, sections: dict[str, str]) -> str:
+def _page(command: str, parser: ArgumentParser, sections: dict[str, str]) -> str:
     title = f"minglibc {command}"
-    parser = parser_of(command)
     text = _TABLE.sub("", sections[title])
     documented = {heading: list(_ROW.finditer(section)) for heading, section in sections.items()}
     # The command's own table comes first, then those that several commands share.

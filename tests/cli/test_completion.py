@@ -12,7 +12,7 @@ from minglibc.cli import COMMANDS
 from minglibc.cli.completion import SHELLS, subparsers, whole_parser
 from tests.support.commands import minglibc
 
-TOOLS = Path(__file__).parents[2] / "tools"
+ROOT = Path(__file__).parents[2]
 # Each prints what completes `minglibc c` and `minglibc lock --version-policy `; the script is the first argument.
 BASH = """
 source "$1"
@@ -85,7 +85,8 @@ def test_all_commands_are_completed() -> None:
 def test_man_pages(tmp_path: Path) -> None:
     """Each command has a page with all of its options, in which no line is a request of roff by accident."""
     pytest.importorskip("argparse_manpage")
-    subprocess.run([sys.executable, TOOLS / "man_pages.py", tmp_path], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "website.man_pages", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     pages = {path.stem: path.read_text() for path in tmp_path.iterdir()}
     assert {"minglibc", *(f"minglibc-{name}" for name in COMMANDS)} == set(pages)
     for name, parser in subparsers(whole_parser(variables=True)).items():

@@ -1,7 +1,6 @@
 """The templates for CI: they are valid, and their shell parts run."""
 
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support.commands import install_program
 from tests.support.index import IndexServer
 from tests.support.projects import RUNNING, RUNNING_TARGET, locked, project
 from tests.support.wheels import build_wheel
@@ -45,10 +45,7 @@ def folder(index: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder = project(tmp_path / "project", index, text)
     locked(folder)
     programs = tmp_path / "programs"
-    programs.mkdir()
-    program = programs / "minglibc"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m minglibc "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    install_program(programs)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(folder)
     git = "git init -q . && git add . && git -c user.name=x -c user.email=x@example.invalid commit -qm x"

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -27,6 +26,7 @@ from minglibc.cli.args import ArgumentParser, add_common
 from minglibc.config import inputs, parser, settings
 from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.support import child, oldglibc
+from tests.support.commands import install_program
 from tests.support.elves import elf
 from tests.support.index import IndexServer
 from tests.support.sdists import build_source
@@ -166,10 +166,7 @@ def session(index: IndexServer, built: list[BuiltWheel], tmp_path: Path, monkeyp
     monkeypatch.setattr(capped_builds, "find_zig", lambda: Zig("/nonexistent/zig", "0"))
     monkeypatch.setattr(capped_builds, "provide_libraries", lambda *_: {})
     programs = tmp_path / "programs"
-    programs.mkdir()
-    program = programs / "minglibc"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m minglibc "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    install_program(programs)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("MINGLIBC_INDEX_URL", index.url)
     folder = tmp_path / "project"

@@ -7,6 +7,7 @@ import pytest
 from website import build, command_pages
 
 from minglibc.cli import COMMANDS
+from minglibc.cli.completion import subparsers, whole_parser
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,10 @@ def test_command_pages() -> None:
     """A command's page has its usage, its text and all of its options."""
     pages = command_pages.pages((build.ROOT / command_pages.REFERENCE).read_text(encoding="utf-8"))
     assert list(COMMANDS) == list(pages)
+    parsers = subparsers(whole_parser(variables=True))
     for command, page in pages.items():
         assert page.startswith(f"# minglibc {command}\n\n```text\nusage: minglibc {command} ")
-        for action in command_pages.parser_of(command)._actions:
+        for action in parsers[command]._actions:
             if action.option_strings and action.dest != "help":
                 assert re.search(rf"^\| .*`{re.escape(action.option_strings[-1])}\b", page, re.MULTILINE)
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import shlex
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +33,14 @@ def minglibc(*arguments: str) -> Ran:
     if lock_installs.IS_ACTIVE and code == 0 and arguments[:1] != ("sync",):
         lock_installs.install_made()
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+def install_program(folder: Path) -> None:
+    """Write a program *folder*/minglibc that runs the command line in another process."""
+    folder.mkdir()
+    program = folder / "minglibc"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m minglibc "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
 
 
 def read_lock(folder: Path) -> Lock:

@@ -8,7 +8,7 @@ from minglibc.app.built_sources import IncompatibleBuild, not_built, skipped
 from minglibc.app.parallel_builds import build_in_parallel, report_progress
 from minglibc.app.reporter import Reporter
 from minglibc.app.resolution import LockedVersions
-from minglibc.app.session import Session
+from minglibc.app.session import Session, no_versions
 from minglibc.app.source_builds import SourceBuilder, release_of
 from minglibc.app.static_index import StaticIndex
 from minglibc.errors import MinglibcError
@@ -29,7 +29,7 @@ def resolve_with_builds(
     reporter: Reporter,
     *,
     jobs: int = 0,
-    locked: LockedVersions = lambda target: {},  # noqa: ARG005
+    locked: LockedVersions = no_versions,
 ) -> list[Resolution]:
     """The result of *resolve*, in which every source has been built and its wheel is compatible with its target.
 

@@ -15,6 +15,7 @@ from minglibc.app.session import Session, open_session
 from minglibc.cache.pages import Store
 from minglibc.config.settings import TOOLCHAINS, Overrides
 from minglibc.errors import ProjectNotFound, SettingsError
+from minglibc.index.addresses import is_local
 from minglibc.index.vulnerabilities import Advisories
 from minglibc.insight.held_back import HeldBack, held_back
 from minglibc.insight.outdated import ReleaseStatus, outdated, releases, with_pinned, with_vulnerabilities
@@ -113,7 +114,7 @@ def open_advisories(session: Session, options: ExplainOptions, reporter: Reporte
     index, common = session.wheel_index, options.common
 
     def is_of_default_index(name: str) -> bool:
-        return not index.addresses.is_local(index.url) and index.homes.get(name, index.url) == index.url
+        return not is_local(index.url) and index.homes.get(name, index.url) == index.url
 
     store = Store(common.cache_folder)
     advisories = Advisories(

@@ -1,8 +1,8 @@
 """The machines of a fleet, measured over ssh or read from files, and how a lock serves them."""
 
 import os
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.lock_file import read_lock_file
 from minglibc.app.options import CommonOptions
@@ -11,11 +11,13 @@ from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.fleet.facts import dump_fleet, read_facts
 from minglibc.fleet.inventory import Host, parse_address, parse_inventory
 from minglibc.fleet.machine import Machine
-from minglibc.fleet.ssh import Measurement, measure_all
 from minglibc.fleet.targets import selected_python
 from minglibc.lock import selection
 from minglibc.lock.reader import Lock
 from minglibc.model.targets import Target
+
+if TYPE_CHECKING:
+    from minglibc.fleet.ssh import Measurement
 
 FLEET_FILE = "fleet.json"
 DEFAULT_TIMEOUT = 30.0
@@ -43,10 +45,10 @@ class Machines(NamedTuple):
     """The machines, and the hosts that could not be measured, with the reason."""
 
     machines: tuple[Machine, ...]
-    failed: tuple[Measurement, ...] = ()
+    failed: "tuple[Measurement, ...]" = ()
 
 
-def measure_machines(options: FleetOptions, on_done: Callable[[Measurement], None] = lambda _: None) -> Machines:
+def measure_machines(options: FleetOptions) -> Machines:
     """The machines that *options* name; raises SettingsError with all mistakes of a file, or where none could be measured."""
     hosts: dict[str, Host] = {}
     for address in options.hosts:
@@ -55,7 +57,7 @@ def measure_machines(options: FleetOptions, on_done: Callable[[Measurement], Non
         for host in parse_inventory(_read(path), path):
             hosts.setdefault(host.name, host)
     machines = [machine for path in options.facts for machine in read_facts(_read(path), path)]
-    measurements = measure_all(tuple(hosts.values()), timeout=options.timeout, on_done=on_done)
+    measurements = _measured(tuple(hosts.values()), options.timeout)
     machines += [measurement.machine for measurement in measurements if measurement.machine]
     failed = tuple(measurement for measurement in measurements if not measurement.machine)
     if not machines:
@@ -64,6 +66,14 @@ def measure_machines(options: FleetOptions, on_done: Callable[[Measurement], Non
             f"no host could be measured:\n{reasons}", hint="check that `ssh HOST true` works without a password"
         )
     return Machines(tuple(machines), failed)
+
+
+def _measured(hosts: Sequence[Host], timeout: float) -> "Sequence[Measurement]":
+    if not hosts:
+        return ()
+    from minglibc.fleet.ssh import measure_all  # noqa: PLC0415  25 ms, and `init` and `check` rarely measure
+
+    return measure_all(hosts, timeout=timeout)
 
 
 def write_fleet(folder: str, machines: Sequence[Machine]) -> None:

@@ -15,6 +15,7 @@ from minglibc.config import files, parser, project_files, settings, toml_file
 from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
 from minglibc.config.poetry_project import standard
+from minglibc.config.toml_file import nested_table
 from minglibc.errors import SettingsError, TargetError
 from minglibc.fleet.machine import Machine
 from minglibc.fleet.targets import Fleet, fleet_of
@@ -81,18 +82,16 @@ def init(options: InitOptions) -> InitOutcome:
     tool = document.get("tool", {})
     if not isinstance(tool, dict):
         raise SettingsError("pyproject.toml: tool is not a table, so [tool.minglibc] can't be added")
-    if "minglibc" in tool and options.machines:
-        fleet = _fleet(options, document)
-        write_fleet(folder, options.machines)
-        return InitOutcome(path, _rendered(fleet.table), [], requirements, "", fleet, is_written=False)
-    if "minglibc" in tool:
+    if "minglibc" in tool and not options.machines:
         raise SettingsError(f"{path} already has a [tool.minglibc] table", hint="edit it, then run `minglibc lock`")
     results = import_settings(document, {libc: f"--{libc}" for libc in options.caps})
     imported = combine(results)
     if options.machines:
         fleet = _fleet(options, document)
-        added = _rendered(fleet.table | _without_targets(imported))
         write_fleet(folder, options.machines)
+        if "minglibc" in tool:
+            return InitOutcome(path, _rendered(fleet.table), [], requirements, "", fleet, is_written=False)
+        added = _rendered(fleet.table | _without_targets(imported))
         project_files.write_pyproject(folder, _appended(text, added))
         return InitOutcome(path, added, results, requirements, _problem(folder), fleet)
     caps = {libc: cap for libc in LIBCS if (cap := options.caps.get(libc) or imported.get(libc))}
@@ -162,8 +161,7 @@ def _fleet(options: InitOptions, document: Mapping[str, Any]) -> Fleet:
 
 
 def _requires_python(document: Mapping[str, Any]) -> str:
-    metadata = standard(document).get("project", {})
-    specifier = metadata.get("requires-python", "") if isinstance(metadata, dict) else ""
+    specifier = nested_table(standard(document), "project").get("requires-python", "")
     try:
         versions.contains(specifier, "3.11.0")
     except (ValueError, TypeError):
@@ -173,8 +171,8 @@ def _requires_python(document: Mapping[str, Any]) -> str:
 
 def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:
     """The Python versions of the table: the running one, or where that is excluded, the default ones."""
-    metadata = standard(document).get("project", {})
-    requires_python = metadata.get("requires-python", "") if isinstance(metadata, dict) else ""
+    metadata = nested_table(standard(document), "project")
+    requires_python = metadata.get("requires-python", "")
     if not given:
         try:
             running = PythonVersion.parse(f"3.{sys.version_info.minor}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from minglibc.config.toml_file import nested_table
 from minglibc.errors import SettingsError
 from minglibc.model import toml
 
@@ -10,12 +11,10 @@ from minglibc.model import toml
 def table(pyproject: str | None, *names: str) -> dict[str, Any]:
     """The table below *names*; empty if it is missing or the text is invalid."""
     try:
-        value: Any = toml.loads(pyproject or "")
+        document = toml.loads(pyproject or "")
     except (ValueError, RecursionError):
         return {}
-    for name in names:
-        value = value.get(name, {}) if isinstance(value, dict) else {}
-    return value if isinstance(value, dict) else {}
+    return nested_table(document, *names)
 
 
 def choice(pyproject: str | None, key: str, choices: Sequence[str]) -> str:

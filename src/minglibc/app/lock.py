@@ -17,7 +17,7 @@ from minglibc.app.lock_request import (
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolution import LockedVersions, resolve_session
-from minglibc.app.session import Session, open_session
+from minglibc.app.session import Session, no_versions, open_session
 from minglibc.config import files, folder_lock, project_files
 from minglibc.config.settings import Overrides, Settings
 from minglibc.errors import SettingsError
@@ -207,7 +207,7 @@ def resolve_lock(
     """Resolve *request*, preferring the versions of the lock *old*; nothing is written."""
     started = time.monotonic()
     before = _previous_lock(old, reporter)
-    locked: LockedVersions = _no_versions
+    locked: LockedVersions = no_versions
     if before is not None and not options.upgrade:
         locked = before.preferred_versions(upgraded=options.upgrade_packages)
     listed = _listed_resolution(request, options, reporter)
@@ -232,10 +232,6 @@ def resolve_lock(
     if listed is not None:
         result = result._replace(source_changes=listed.changes, accepted=listed.accepted)
     return result._replace(seconds=time.monotonic() - started)
-
-
-def _no_versions(_target: Target) -> dict[str, str]:
-    return {}
 
 
 def _previous_lock(old: str | None, reporter: Reporter) -> "PreviousLock | None":

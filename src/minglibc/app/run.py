@@ -32,6 +32,7 @@ def prepare_environment(
     """The environment to run a command in, synced if it is not known to match the lock; without *sync*, as it is."""
     if not sync:
         return ReadyEnvironment(_existing(common, options))
+    # With -v, the target is selected again in order to print it.
     prefix = None if reporter.details else find_matching(common, options)
     return ReadyEnvironment(prefix) if prefix is not None else _sync(common, options, reporter)
 

@@ -87,7 +87,7 @@ def _pyproject(requirements: list[str], project: LockedProject, target: Target) 
         table.pop(key, None)
     table |= {"python": [str(target.python)], "architectures": [target.architecture], target.cap.libc: str(target.cap)}
     uv = document.get("tool", {}).get("uv", {})
-    used = {key: uv[key] for key in ("sources", "index", *RULES_OF_UV) if isinstance(uv, dict) and uv.get(key)}
+    used = {key: uv[key] for key in ("sources", *RULES_OF_UV) if isinstance(uv, dict) and uv.get(key)}
     for key in ("default-groups", "dev-dependencies"):
         used.pop(key, None)
     return tomli_w.dumps({"project": {"dependencies": requirements}, "tool": {"minglibc": table, "uv": used}})

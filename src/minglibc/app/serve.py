@@ -13,6 +13,7 @@ from minglibc.cache.pages import Store
 from minglibc.config import files, workspace
 from minglibc.config.index_settings import IndexSettings, read_index_settings
 from minglibc.errors import SettingsError
+from minglibc.index.addresses import is_local
 from minglibc.index.client import Index
 from minglibc.model.urls import display_url
 
@@ -117,9 +118,7 @@ def checked_factory(options: ServeOptions, reporter: Reporter) -> "Callable[[], 
         reporter.warn(warning)
     token = _read_token(options.token_file)
     index = _open_indexes(options, indexes, Store(options.common.cache_folder, on_trouble=reporter.warn))
-    private = [
-        base for base in index.addresses.all if not index.addresses.is_local(base) and index.credentials.headers(base)
-    ]
+    private = [base for base in index.addresses.all if not is_local(base) and index.credentials.headers(base)]
     if private and not (options.is_local or token or options.allow_private):
         raise SettingsError(
             f"{display_url(private[0])} needs credentials, and at {options.host} everybody could use them",

@@ -36,7 +36,8 @@ def _no_metadata(sdist: Sdist) -> tuple[CoreMetadata, bool]:
     return CoreMetadata(sdist.name, sdist.version), False
 
 
-def _no_versions(_target: Target) -> Mapping[str, str]:
+def no_versions(_target: Target) -> Mapping[str, str]:
+    """No version is preferred."""
     return {}
 
 
@@ -65,9 +66,9 @@ class Session(NamedTuple):
     """With ``verify``: what selected wheels need beyond the cap of their target, by file name."""
     probable_metadata: Callable[[Sdist], tuple[CoreMetadata, bool]] = _no_metadata
     """The metadata of a source distribution as far as they are known without a build, and whether they are complete."""
-    preferred: Callable[[Target], Mapping[str, str]] = _no_versions
+    preferred: Callable[[Target], Mapping[str, str]] = no_versions
     """The versions of a source lock, by name."""
-    without_wheels: Callable[[Target], Mapping[str, str]] = _no_versions
+    without_wheels: Callable[[Target], Mapping[str, str]] = no_versions
     """Those of them that have no wheel for any machine."""
     explains: bool = True
     """Whether a failed resolution raises an explanation; otherwise Unresolvable."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from minglibc.config.lock_source import LockSource
@@ -18,13 +19,16 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _SOURCES = "  [tool.minglibc.sources]"
 
 
-def direct_error(
-    path: str,
-    packages: Sequence[SourcePackage],
-    lock: SourceLock,
-    source: LockSource,
-    environments: Sequence[Environment],
-) -> LockError:
+class Origin(NamedTuple):
+    """Where packages come from: the source lock and its path, what is locked from it, and for which environments."""
+
+    path: str
+    lock: SourceLock
+    source: LockSource
+    environments: Sequence[Environment]
+
+
+def direct_error(packages: Sequence[SourcePackage], origin: Origin) -> LockError:
     """The error for *packages* of Git repositories, URLs, and paths."""
     listed = "".join(
         f"\n  {package} comes from {package.kind.value}: {without_credentials(package.location)}"
@@ -32,21 +36,17 @@ def direct_error(
     )
     lines = "".join(f"\n  {_source_line(package)}" for package in packages)
     advice = "put a checkout or a wheel of each into the project's folder, and add its path to pyproject.toml:"
-    hints = [f"{advice}\n{_SOURCES}{lines}", *_ways_to_leave_out(packages, lock, source, environments)]
-    return LockError(f"{path} has packages that are not wheels of an index:{listed}", hint="\nhint: ".join(hints))
+    hints = [f"{advice}\n{_SOURCES}{lines}", *_ways_to_leave_out(packages, origin)]
+    return LockError(
+        f"{origin.path} has packages that are not wheels of an index:{listed}", hint="\nhint: ".join(hints)
+    )
 
 
-def index_error(
-    path: str,
-    packages: Sequence[SourcePackage],
-    lock: SourceLock,
-    source: LockSource,
-    environments: Sequence[Environment],
-) -> LockError:
+def index_error(packages: Sequence[SourcePackage], origin: Origin) -> LockError:
     """The error for *packages* of indexes that are not configured."""
     listed = "".join(f"\n  {package} comes from {without_credentials(package.location)}" for package in packages)
-    hints = [index_hint(packages), *_ways_to_leave_out(packages, lock, source, environments)]
-    return LockError(f"no configured index has these packages of {path}:{listed}", hint="\nhint: ".join(hints))
+    hints = [index_hint(packages), *_ways_to_leave_out(packages, origin)]
+    return LockError(f"no configured index has these packages of {origin.path}:{listed}", hint="\nhint: ".join(hints))
 
 
 def index_hint(packages: Iterable[SourcePackage]) -> str:
@@ -86,14 +86,13 @@ def _source_line(package: SourcePackage) -> str:
     return line
 
 
-def _ways_to_leave_out(
-    packages: Sequence[SourcePackage], lock: SourceLock, source: LockSource, environments: Sequence[Environment]
-) -> Iterator[str]:
-    parts = parts_without(lock, {package.name for package in packages}, environments)
+def _ways_to_leave_out(packages: Sequence[SourcePackage], origin: Origin) -> Iterator[str]:
+    lock = origin.lock
+    parts = parts_without(lock, {package.name for package in packages}, origin.environments)
     if parts is None:
         excluded = ", ".join(f'"{name}"' for name in sorted({package.name for package in packages}))
         yield f"tool.minglibc.excludes = [{excluded}] leaves {_them(packages)} out"
-    elif source.is_project:
+    elif origin.source.is_project:
         lists = (("extras", lock.extras, parts.no_extras), ("groups", lock.groups, parts.no_groups))
         settings = [
             f"{key} = {[name for name in names if name not in excluded]}".replace("'", '"')

@@ -110,19 +110,17 @@ class SourceVersions:
         packages = {
             p: None for selected in self._selected.values() for p in selected.values() if p.name not in provided
         }
-        environments = [Environment(target.environment) for target in self._selected]
-        details = self.loaded.lock, self._session.inputs.source, environments
         direct = [
             p for p in packages if p.kind is not SourceKind.INDEX and not p.location.partition("#")[0].endswith(".whl")
         ]
         missing = [] if direct else [package for package in packages if not self._is_available(package)]
         if not direct and not missing:
             return
-        from minglibc.app.unavailable_packages import direct_error, index_error  # noqa: PLC0415  3 ms; few locks fail
+        from minglibc.app.unavailable_packages import Origin, direct_error, index_error  # noqa: PLC0415  3 ms; few fail
 
-        if direct:
-            raise direct_error(self.loaded.path, direct, *details)
-        raise index_error(self.loaded.path, missing, *details)
+        environments = [Environment(target.environment) for target in self._selected]
+        origin = Origin(self.loaded.path, self.loaded.lock, self._session.inputs.source, environments)
+        raise direct_error(direct, origin) if direct else index_error(missing, origin)
 
     def _is_available(self, package: SourcePackage) -> bool:
         """Whether an index has the project of *package*; only asked for those of an index that is not configured."""

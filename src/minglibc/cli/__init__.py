@@ -8,6 +8,7 @@ from minglibc.errors import EXIT_CANNOT, EXIT_USAGE, CacheDamaged, MinglibcError
 
 # Each command is a module in this package and is imported when it runs: importing all of them takes longer than most
 # commands.
+DESCRIPTION = "Lock Python environments to wheels that run on your oldest machine's glibc."
 COMMANDS = {
     "init": "Add [tool.minglibc] to pyproject.toml",
     "lock": "Lock the project to wheels that are compatible with the glibc cap",
@@ -275,7 +276,7 @@ def _unknown_command(arguments: list[str]) -> SettingsError:
 
 def _print_help() -> None:
     print("usage: minglibc [OPTIONS] COMMAND [OPTIONS]\n")
-    print("Lock Python environments to wheels that run on your oldest machine's glibc.\n")
+    print(f"{DESCRIPTION}\n")
     for name, purpose in COMMANDS.items():
         print(f"  {name:10}{purpose}")
     print("\nSee `minglibc help COMMAND` for a command's options. MINGLIBC_OPTION sets --option.")

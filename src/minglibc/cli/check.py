@@ -88,14 +88,16 @@ def _check(arguments: Namespace, options: CheckOptions, terminal: Terminal) -> C
 
 def _check_arguments(arguments: Namespace) -> None:
     """Raise SettingsError for options that can't be combined."""
-    values: dict[str, Any] = {
+    machines = {"--host": arguments.host, "--hosts": arguments.hosts, "--from-facts": arguments.from_facts}
+    values = {
         "--environment": arguments.environment,
         "--root": arguments.root,
         "--image": arguments.image,
+        **machines,
+        "paths": arguments.path,
     }
-    values |= {"--host": arguments.host, "--hosts": arguments.hosts, "--from-facts": arguments.from_facts}
-    subjects = [name for name, value in {**values, "paths": arguments.path}.items() if value]
-    if len(subjects) > 1 and not {"--host", "--hosts", "--from-facts"}.issuperset(subjects):
+    subjects = [name for name, value in values.items() if value]
+    if len(subjects) > 1 and not machines.keys() >= set(subjects):
         raise SettingsError(f"{subjects[0]} can't be combined with {subjects[1]}")
     if arguments.verify:
         raise SettingsError("--verify requires a lock of another tool", hint="ELF files of wheels are always checked")

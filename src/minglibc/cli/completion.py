@@ -4,11 +4,10 @@ import re
 from argparse import Action, Namespace
 from importlib import import_module
 
-from minglibc.cli import COMMANDS
+from minglibc.cli import COMMANDS, DESCRIPTION
 from minglibc.cli.args import ArgumentParser, add_common
 
 SHELLS = ("bash", "zsh", "fish")
-DESCRIPTION = "Lock Python environments to wheels that run on your oldest machine's glibc."
 # What completes the values that a metavar stands for.
 _COMPLETIONS = {"FILE": "FILE", "PATH": "FILE", "PYTHON": "FILE", "DIR": "DIRECTORY"}
 

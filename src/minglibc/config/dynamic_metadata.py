@@ -11,6 +11,7 @@ from minglibc.config import files
 from minglibc.config.lock_source import leads_out
 from minglibc.config.problems import Problems, is_name
 from minglibc.config.settings import DynamicProject
+from minglibc.config.toml_file import nested_table
 from minglibc.model.requirements import normalize_name
 
 if TYPE_CHECKING:
@@ -74,19 +75,12 @@ def build_files(document: Mapping[str, Any], folder: str) -> list[str]:
     """The files in *folder* that the build of *document* probably reads dependencies from."""
     from glob import glob  # noqa: PLC0415  5 ms; few projects are built
 
-    hooks = _table(document, "tool", "hatch", "metadata", "hooks").values()
+    hooks = nested_table(document, "tool", "hatch", "metadata", "hooks").values()
     named = [*(hook.get("path") for hook in hooks if isinstance(hook, dict))]
-    named.append(_table(document, "tool", "pdm", "build").get("custom-hook"))
+    named.append(nested_table(document, "tool", "pdm", "build").get("custom-hook"))
     paths = [*_BUILD_FILES, *(path for path in named if isinstance(path, str) and path.isprintable())]
     paths += [path for pattern in _BUILD_PATTERNS for path in sorted(glob(pattern, root_dir=folder))]
     return [path for path in paths if os.path.isfile(os.path.join(folder, path)) and not leads_out(path, folder)]
-
-
-def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    value: object = document
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 class _Reader:
@@ -121,7 +115,7 @@ class _Reader:
         if self._is_built:
             self._unbuilt.append(field)
             return None
-        name = _table(self._document, "project").get("name")
+        name = nested_table(self._document, "project").get("name")
         message = f"lists {field}, which only a build can tell; write project.{field}"
         if isinstance(name, str) and is_name(name):
             advice = self._advice(name)
@@ -139,7 +133,7 @@ class _Reader:
 
     def _of_setuptools(self, field: str) -> Any:
         key = f"tool.setuptools.dynamic.{field}"
-        value = _table(self._document, "tool", "setuptools", "dynamic").get(field)
+        value = nested_table(self._document, "tool", "setuptools", "dynamic").get(field)
         if not isinstance(value, dict) or field not in _FIELDS:
             return None
         if field == "dependencies":
@@ -148,7 +142,7 @@ class _Reader:
 
     def _of_hatch(self, field: str) -> Any:
         hook = ("tool", "hatch", "metadata", "hooks", "requirements_txt")
-        table, key = _table(self._document, *hook), ".".join(hook)
+        table, key = nested_table(self._document, *hook), ".".join(hook)
         if field == "dependencies":
             paths = table.get("files", [_REQUIREMENTS] if "filename" not in table else [table["filename"]])
             return self._files(paths, f"{key}.files") if table or self._uses("hatch-requirements-txt") else None
@@ -158,11 +152,11 @@ class _Reader:
         return None
 
     def _uses(self, requirement: str) -> bool:
-        requires = _table(self._document, "build-system").get("requires")
+        requires = nested_table(self._document, "build-system").get("requires")
         return isinstance(requires, list) and any(str(text).startswith(requirement) for text in requires)
 
     def _of_setup_cfg(self, field: str) -> Any:
-        backend = _table(self._document, "build-system").get("build-backend", "setuptools.build_meta")
+        backend = nested_table(self._document, "build-system").get("build-backend", "setuptools.build_meta")
         if not str(backend).startswith("setuptools."):
             return None
         config = self._setup_cfg()

@@ -10,7 +10,7 @@ import tomli_w
 from minglibc.config.files import PYPROJECT, read_file, read_pyproject, real_path
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
-from minglibc.config.other_rules import RULES_OF_REQUIREMENTS, RULES_OF_UV
+from minglibc.config.other_rules import INDEXES_OF_UV, RULES_OF_REQUIREMENTS, RULES_OF_UV
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
@@ -22,7 +22,7 @@ from minglibc.model.requirements import Requirement, normalize_name, parse
 SCRIPTS = "scripts-1"
 # Where other tools name indexes.
 INDEX_KEYS = {
-    "uv": ("index", "index-url", "extra-index-url", "find-links", "no-index"),
+    "uv": INDEXES_OF_UV,
     "pdm": ("source",),
     "poetry": ("source",),
 }

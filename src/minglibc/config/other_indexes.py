@@ -9,6 +9,7 @@ from typing import Any
 from minglibc.config.index_settings import KnownIndexes, check_unique, parse_index
 from minglibc.config.problems import Problems, quoted
 from minglibc.config.settings import NamedIndex
+from minglibc.config.toml_file import nested_table
 from minglibc.model.requirements import normalize_name
 from minglibc.model.urls import DEFAULT_INDEX_URL
 
@@ -81,7 +82,7 @@ def unnamed(key: str, position: int) -> str:
 
 
 def _read_uv(reader: _Reader, document: Mapping[str, Any]) -> None:
-    uv = _table(document, "uv")
+    uv = nested_table(document, "tool", "uv")
     folders, is_alone = reader.texts(uv, "find-links", "tool.uv.find-links"), uv.get("no-index") is True
     for number, url in enumerate(folders):
         item = {"name": unnamed("find-links", number), "url": url, "format": "flat"}
@@ -101,7 +102,7 @@ def _read_uv(reader: _Reader, document: Mapping[str, Any]) -> None:
 
 
 def _read_pdm(reader: _Reader, document: Mapping[str, Any]) -> None:
-    for number, table in enumerate(reader.tables(_table(document, "pdm"), "source", "tool.pdm.source")):
+    for number, table in enumerate(reader.tables(nested_table(document, "tool", "pdm"), "source", "tool.pdm.source")):
         key = f"tool.pdm.source[{number}]"
         if "${" in str(table.get("url")):
             advice = "remove user and password, and store them in netrc or environment variables"
@@ -125,7 +126,7 @@ def _read_pdm(reader: _Reader, document: Mapping[str, Any]) -> None:
 
 def _read_poetry(reader: _Reader, document: Mapping[str, Any]) -> None:
     """The order is: primary, PyPI if it is one of them or there are none, supplemental."""
-    listed = reader.tables(_table(document, "poetry"), "source", "tool.poetry.source")
+    listed = reader.tables(nested_table(document, "tool", "poetry"), "source", "tool.poetry.source")
     tables = [(_priority(reader, table, number), number, table) for number, table in enumerate(listed)]
     # `default` was a priority of Poetry before 2.0.
     replaces_default = any(priority in ("default", "primary") for priority, _, _ in tables)
@@ -167,9 +168,3 @@ def _is_pypi(table: Mapping[str, Any]) -> bool:
 
 
 _READERS = {"tool.uv.index": _read_uv, "tool.pdm.source": _read_pdm, "tool.poetry.source": _read_poetry}
-
-
-def _table(document: Mapping[str, Any], tool: str) -> Mapping[str, Any]:
-    tools = document.get("tool")
-    value = tools.get(tool) if isinstance(tools, dict) else None
-    return value if isinstance(value, dict) else {}

@@ -12,9 +12,10 @@ UV_SETTINGS = {
     "exclude-newer-package": "exclude-newer-package",
     "resolution": "resolution",
 }
-_INDEXES_OF_UV = ("index", "index-url", "extra-index-url", "find-links", "no-index")
+# Where uv names indexes.
+INDEXES_OF_UV = ("index", "index-url", "extra-index-url", "find-links", "no-index")
 # The keys of uv that the lock of a requirements file depends on, and those of the lock of a project.
-RULES_OF_REQUIREMENTS = (*UV_SETTINGS, *_INDEXES_OF_UV, "prerelease")
+RULES_OF_REQUIREMENTS = (*UV_SETTINGS, *INDEXES_OF_UV, "prerelease")
 RULES_OF_UV = (*RULES_OF_REQUIREMENTS, "dev-dependencies", "default-groups")
 PRERELEASES = {"allow": True, "disallow": False}
 # What uv does without this setting, as nearly as minglibc can.

@@ -10,6 +10,7 @@ from minglibc.config.index_settings import KnownIndexes
 from minglibc.config.other_indexes import read_other_indexes
 from minglibc.config.problems import Problems
 from minglibc.config.settings import NamedIndex, OtherSources, PathSource
+from minglibc.config.toml_file import nested_table
 from minglibc.model import toml
 from minglibc.model.requirements import Environment, InvalidRequirement, disjunction, normalize_name, parse
 from minglibc.model.targets import Target
@@ -187,7 +188,7 @@ def sources_of_other_tools(document: Mapping[str, Any]) -> dict[str, tuple[str, 
     sources: dict[str, tuple[str, object]] = {}
     for name, key, value in poetry_project.sources(document):
         sources.setdefault(name, (key, value))
-    for name, value in _table(document, *_UV_SOURCES.split(".")).items():
+    for name, value in nested_table(document, *_UV_SOURCES.split(".")).items():
         if isinstance(value, dict | list):
             sources[normalize_name(name)] = f"{_UV_SOURCES}.{name}", value
     return sources
@@ -207,7 +208,7 @@ def _marker_for(environment: Environment) -> str:
 def unread_tables(document: Mapping[str, Any]) -> Iterator[str]:
     """A warning for each table of another tool that would change the lock and is not read."""
     for names in _GROUPS:
-        if _table(document, "tool", *names[:-1]).get(names[-1]):
+        if nested_table(document, "tool", *names[:-1]).get(names[-1]):
             yield f"tool.{'.'.join(names)} is not read; move its requirements to [dependency-groups] (PEP 735)"
     yield from other_rules.unread(document)
 
@@ -248,23 +249,16 @@ def _required_names(document: Mapping[str, Any]) -> set[str]:
 def _names_by_part(document: Mapping[str, Any]) -> dict[_Part, set[str]]:
     """The names that each part of a project requires; invalid requirements are reported where they are used."""
     standard = poetry_project.standard(document)
-    project = _table(standard, "project")
+    project = nested_table(standard, "project")
     listed = {_PROJECT: project.get("dependencies")}
-    listed |= {("extra", normalize_name(n)): v for n, v in _table(project, "optional-dependencies").items()}
-    listed |= {("group", normalize_name(n)): v for n, v in _table(standard, "dependency-groups").items()}
+    listed |= {("extra", normalize_name(n)): v for n, v in nested_table(project, "optional-dependencies").items()}
+    listed |= {("group", normalize_name(n)): v for n, v in nested_table(standard, "dependency-groups").items()}
     names: dict[_Part, set[str]] = {part: set() for part in listed}
     for part, texts in listed.items():
         for text in texts if isinstance(texts, list) else []:
             with suppress(InvalidRequirement):
                 names[part].add(parse(str(text)).name)
     return names
-
-
-def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    value: object = document
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _kind(value: object) -> str:

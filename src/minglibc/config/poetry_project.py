@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from minglibc.config import poetry_syntax
+from minglibc.config.toml_file import nested_table
 from minglibc.model.requirements import normalize_name
 
 Report = Callable[[str, str], None]
@@ -22,7 +23,7 @@ _PYPI = "pypi"
 
 def poetry_table(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """[tool.poetry] if it describes a project; else an empty table."""
-    poetry = _table(_table(document, "tool"), "poetry")
+    poetry = nested_table(nested_table(document, "tool"), "poetry")
     return poetry if any(name in poetry for name in _NAMES) else {}
 
 
@@ -43,7 +44,7 @@ def sources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[dict[s
     """The packages with a source other than the default index: the name, the key, and the sources in uv's form."""
     poetry = poetry_table(document)
     # Otherwise, requirements include the URL.
-    with_url = _SOURCES | {"url"} if _table(document, "project").get("dependencies") else _SOURCES
+    with_url = _SOURCES | {"url"} if nested_table(document, "project").get("dependencies") else _SOURCES
     for table_key, dependencies in _dependency_tables(poetry):
         for name, value in dependencies.items():
             try:
@@ -69,10 +70,13 @@ def _uv_source(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dependency_tables(poetry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield DEPENDENCIES, _table(poetry, "dependencies")
-    yield "tool.poetry.dev-dependencies", _table(poetry, "dev-dependencies")
-    for name in _table(poetry, "group"):
-        yield f"tool.poetry.group.{name}.dependencies", _table(_table(_table(poetry, "group"), name), "dependencies")
+    yield DEPENDENCIES, nested_table(poetry, "dependencies")
+    yield "tool.poetry.dev-dependencies", nested_table(poetry, "dev-dependencies")
+    for name in nested_table(poetry, "group"):
+        yield (
+            f"tool.poetry.group.{name}.dependencies",
+            nested_table(nested_table(nested_table(poetry, "group"), name), "dependencies"),
+        )
 
 
 class _Conversion:
@@ -97,7 +101,7 @@ class _Conversion:
                 project.setdefault(key, self._poetry[key])
         if not _is_built_by_poetry(self._document):
             return project
-        main = _table(self._poetry, "dependencies")
+        main = nested_table(self._poetry, "dependencies")
         if "python" in main and "requires-python" not in project:
             project["requires-python"] = self._requires_python(main["python"])
         texts = {name: self._requirements(DEPENDENCIES, name, value) for name, value in main.items()}
@@ -132,7 +136,7 @@ class _Conversion:
 
     def _extras(self, optional: Mapping[str, list[str]]) -> dict[str, list[str]]:
         extras: dict[str, list[str]] = {}
-        for extra, listed in _table(self._poetry, "extras").items():
+        for extra, listed in nested_table(self._poetry, "extras").items():
             key = f"tool.poetry.extras.{extra}"
             if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
                 self._report(key, "is not a list of names")
@@ -146,13 +150,15 @@ class _Conversion:
         return extras
 
     def _groups(self) -> dict[str, Any]:
-        groups = dict(_table(self._document, "dependency-groups"))
-        own = {name: f"tool.poetry.group.{name}" for name in _table(self._poetry, "group")}
+        groups = dict(nested_table(self._document, "dependency-groups"))
+        own = {name: f"tool.poetry.group.{name}" for name in nested_table(self._poetry, "group")}
         for name, key in own.items():
-            table = _table(_table(self._poetry, "group"), name)
+            table = nested_table(nested_table(self._poetry, "group"), name)
             included = [{"include-group": other} for other in _list(table, "include-groups")]
-            self._add(groups, name, [*included, *self._group(f"{key}.dependencies", _table(table, "dependencies"))])
-        if legacy := _table(self._poetry, "dev-dependencies"):
+            self._add(
+                groups, name, [*included, *self._group(f"{key}.dependencies", nested_table(table, "dependencies"))]
+            )
+        if legacy := nested_table(self._poetry, "dev-dependencies"):
             self._add(groups, "dev", self._group("tool.poetry.dev-dependencies", legacy))
         return groups
 
@@ -167,7 +173,7 @@ class _Conversion:
 
     def _tool(self) -> dict[str, Any]:
         """[tool] without the tables of Poetry that were read, and with the packages whose pre-releases it allows."""
-        tool = dict(_table(self._document, "tool"))
+        tool = dict(nested_table(self._document, "tool"))
         rest = {key: value for key, value in self._poetry.items() if key not in ("group", "dev-dependencies")}
         if all(_is_explicit(source) for source in _list(self._poetry, "source")):
             rest.pop("source", None)
@@ -180,7 +186,7 @@ class _Conversion:
 
 def _is_built_by_poetry(document: Mapping[str, Any]) -> bool:
     """Whether Poetry completes [project]: another build backend does not read the tables of Poetry."""
-    backend = _table(document, "build-system").get("build-backend", "poetry")
+    backend = nested_table(document, "build-system").get("build-backend", "poetry")
     return "project" not in document or str(backend).startswith("poetry")
 
 
@@ -194,11 +200,6 @@ def _is_explicit(source: object) -> bool:
     if not isinstance(source, dict):
         return False
     return source.get("priority") == "explicit" or str(source.get("name", "")).lower() == _PYPI
-
-
-def _table(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _list(parent: Mapping[str, Any], key: str) -> list[Any]:

@@ -26,6 +26,13 @@ def load(text: str, name: str = "pyproject.toml") -> dict[str, Any]:
         raise SettingsError(f"{name} is not valid TOML: {_describe(error)}") from error
 
 
+def nested_table(document: object, *names: str) -> dict[str, Any]:
+    """The table below *names*; an empty one where it is missing or no table, which others report."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
 def _describe(error: ValueError) -> str:
     message = str(error)
     duplicate = re.match(r"Cannot declare \((.*?),?\) twice", message)

@@ -4,9 +4,10 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib.resources import as_file, files
 from threading import Event, Thread, Timer
 from typing import IO, NamedTuple
@@ -33,17 +34,10 @@ class Measurement(NamedTuple):
     problem: str = ""
 
 
-def measure_all(
-    hosts: Sequence[Host], *, timeout: float, on_done: Callable[[Measurement], None] = lambda _: None
-) -> list[Measurement]:
+def measure_all(hosts: Sequence[Host], *, timeout: float) -> list[Measurement]:
     """The measurement of each of *hosts*, in their order; each takes at most *timeout* seconds. Raises SettingsError without ssh."""
-    results: dict[Host, Measurement] = {}
     with ThreadPoolExecutor(max_workers=min(_PARALLEL, len(hosts) or 1)) as pool:
-        for future in as_completed([pool.submit(_measure, host, timeout) for host in hosts]):
-            measurement = future.result()
-            results[measurement.host] = measurement
-            on_done(measurement)
-    return [results[host] for host in hosts]
+        return list(pool.map(partial(_measure, timeout=timeout), hosts))
 
 
 def _measure(host: Host, timeout: float) -> Measurement:

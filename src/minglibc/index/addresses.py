@@ -6,6 +6,11 @@ from minglibc.errors import SettingsError
 from minglibc.index.credentials import Credentials
 
 
+def is_local(url: str) -> bool:
+    """Whether *url* names something on this machine, such as an index that is a folder or a page."""
+    return url.startswith("file:")
+
+
 class IndexAddresses:
     """One or several simple indexes (PEP 503, 691): each project comes from one of them alone.
 
@@ -34,7 +39,7 @@ class IndexAddresses:
 
     def _base_url(self, url: str) -> str:
         """The URL of an index with a final slash and without its credentials, which are remembered."""
-        if url.startswith("file:") and url in self._flat:
+        if is_local(url) and url in self._flat:
             return url
         if not url.lower().startswith(("https://", "http://")):
             # The URL may contain a password: it is not quoted.
@@ -59,8 +64,3 @@ class IndexAddresses:
     def is_flat(self, base: str) -> bool:
         """Whether the index at *base* is one page with the files of all projects."""
         return base in self._flat
-
-    @staticmethod
-    def is_local(base: str) -> bool:
-        """Whether the index at *base* is a folder or a page on this machine."""
-        return base.startswith("file:")

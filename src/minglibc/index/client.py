@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from minglibc.cache.pages import Entry, Store
 from minglibc.errors import CacheDamaged, IndexUnreachable, MinglibcError, ProjectNotFound
-from minglibc.index.addresses import IndexAddresses
+from minglibc.index.addresses import IndexAddresses, is_local
 from minglibc.lock.digest import hexdigest
 from minglibc.model.artifacts import Artifact, Sdist
 from minglibc.model.core_metadata import CoreMetadata, DynamicMetadata
@@ -160,7 +160,7 @@ class Index:
     def _request_from(self, indexes: Sequence[str], name: str) -> None:
         """Use the page of *name* from the first of *indexes* that has it, or request it."""
         for position, base in enumerate(indexes):
-            if self.addresses.is_local(base):
+            if is_local(base):
                 if self._use_local(base, name):
                     return
                 continue

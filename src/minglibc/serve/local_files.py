@@ -12,6 +12,7 @@ import msgspec
 from minglibc.cache.wheels import identity_of
 from minglibc.config.files import open_regular
 from minglibc.errors import IndexUnreachable, SettingsError
+from minglibc.index.addresses import is_local
 from minglibc.index.flat_index import LocalIndex
 from minglibc.index.page_file import File
 from minglibc.model.file_urls import path_of
@@ -19,12 +20,6 @@ from minglibc.model.project_page import version_in
 
 # How long a folder is not read again.
 SECONDS = 10
-_SCHEME = "file:"
-
-
-def is_local(url: str) -> bool:
-    """Whether *url* names something on this machine."""
-    return url.startswith(_SCHEME)
 
 
 class LocalFiles:

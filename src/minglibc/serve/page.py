@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from minglibc.errors import IndexAnswerError
+from minglibc.index.addresses import is_local
 from minglibc.index.html_page import LinkPage, read_links
 from minglibc.index.json_page import JSON_TYPES, Meta, Page, RawFile, Status, check_project, decoded
 from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
@@ -14,7 +15,6 @@ from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompresse
 from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
 from minglibc.model.compatibility import url_problem
 from minglibc.model.urls import display_url
-from minglibc.serve.local_files import is_local
 
 _encode = msgspec.json.Encoder().encode
 

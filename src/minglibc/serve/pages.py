@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from minglibc.errors import IndexUnreachable, MinglibcError
+from minglibc.index.addresses import is_local
 from minglibc.index.connection import Connection
 from minglibc.index.limits import Limits
 from minglibc.index.transport import Task, Transport
@@ -16,7 +17,6 @@ from minglibc.model import versions
 from minglibc.serve import people
 from minglibc.serve.filtering import Filter
 from minglibc.serve.known_needs import KnownNeeds
-from minglibc.serve.local_files import is_local
 from minglibc.serve.memory import BoundedCache
 from minglibc.serve.metrics import Metrics
 from minglibc.serve.page import Links, PassedFile, PassedPage

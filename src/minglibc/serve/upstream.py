@@ -12,6 +12,7 @@ import msgspec
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile
 from minglibc.errors import CacheDamaged, IndexAnswerError, IndexUnreachable, MinglibcError
+from minglibc.index.addresses import is_local
 from minglibc.index.client import DEFAULT_FILE_HOST, Index
 from minglibc.index.connection import Connection, Request
 from minglibc.index.credentials import origin_of
@@ -21,7 +22,7 @@ from minglibc.index.page_file import content_type
 from minglibc.index.response import ACCEPT, MIB, Response, decompressed, max_age
 from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
 from minglibc.serve.local_files import SECONDS as LOCAL_SECONDS
-from minglibc.serve.local_files import LocalFiles, is_local
+from minglibc.serve.local_files import LocalFiles
 from minglibc.serve.page import UpstreamPage, page_of_files, read_upstream
 
 # A list of projects that is larger is not passed on: no installer requests it.

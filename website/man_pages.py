@@ -1,4 +1,4 @@
-"""Write the man pages of minglibc and of each command to a folder: `python tools/man_pages.py man/man1`."""
+"""Write the man pages of minglibc and of each command to a folder: `python -m website.man_pages man/man1`."""
 
 import os
 import re
