@@ -44,6 +44,15 @@ def test_strategies(folder: Path) -> None:
     assert "the same for all targets" not in output
 
 
+def test_packages_with_the_same_reason_share_a_line(folder: Path, index: IndexServer) -> None:
+    """Packages that are older for one target because of the same other one are listed together."""
+    index.add(build_wheel("b", "1.0"))
+    index.add(build_wheel("b", "2.0", requires_python=">=3.11"))
+    path = folder / "pyproject.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace('["a"]', '["a", "b"]'), encoding="utf-8")
+    assert "all targets: a 2.0 → 1.0, b 2.0 → 1.0 on CPython 3.11: 3.9 has no newer release\n" in lock(folder)[1]
+
+
 def test_locked_versions_are_not_reported(folder: Path, index: IndexServer) -> None:
     """A version that an earlier lock has is kept for that reason."""
     lock(folder)

@@ -68,9 +68,12 @@ def print_result(result: LockResult, terminal: Terminal, *, dry_run: bool = Fals
         terminal.info(f"accepted a hash that is not listed: {filename}")
     for release in result.held_back:
         terminal.info(f"held back by the cap: {release}")
+    by_reason: dict[str, list[str]] = {}
     for shared in result.shared:
-        terminal.info(f"the same for all targets: {shared}")
-    if result.shared:
+        by_reason.setdefault(shared.reason, []).append(shared.difference)
+    for reason, differences in by_reason.items():
+        terminal.info(f"the same for all targets: {', '.join(differences)} {reason}")
+    if by_reason:
         terminal.info('fork-strategy = "requires-python" selects the newest releases for each Python')
 
 

@@ -20,9 +20,16 @@ class SharedVersion(NamedTuple):
     because: Target
     targets: tuple[Target, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def difference(self) -> str:
+        """``numpy 2.2.6 → 2.0.2``."""
+        return f"{self.name} {self.newest} → {self.locked}"
+
+    @property
+    def reason(self) -> str:
+        """Where and why."""
         pythons = ", ".join(dict.fromkeys(str(target.python) for target in self.targets))
-        return f"{self.name} {self.newest} → {self.locked} on CPython {pythons}: {self.because.python} has no newer release"
+        return f"on CPython {pythons}: {self.because.python} has no newer release"
 
 
 def shared_versions(
