@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from minglibc.app.build import BuildOptions, BuildOutcome, build_wheels
-    from minglibc.app.bundle import create_bundle
+    from minglibc.app.bundle import BundleOptions, create_bundle
     from minglibc.app.caps import CapComparison, compare_caps
     from minglibc.app.check import check_locked_files
     from minglibc.app.check_caps import CheckOptions, CheckResult
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BuildOptions",
     "BuildOutcome",
+    "BundleOptions",
     "CapComparison",
     "CheckOptions",
     "CheckResult",
@@ -66,7 +67,7 @@ __all__ = [
 # Imported on first use: the command line imports a module of this package for every command.
 _MODULES = {
     "minglibc.app.build": ("BuildOptions", "BuildOutcome", "build_wheels"),
-    "minglibc.app.bundle": ("create_bundle",),
+    "minglibc.app.bundle": ("BundleOptions", "create_bundle"),
     "minglibc.app.caps": ("CapComparison", "compare_caps"),
     "minglibc.app.check": ("check_locked_files",),
     "minglibc.app.check_caps": ("CheckOptions", "CheckResult"),

@@ -24,7 +24,7 @@ from minglibc.install.environment import Environment
 from minglibc.install.interpreter import Interpreter
 from minglibc.install.layout import Layout
 from minglibc.install.transaction import Prepared
-from minglibc.install.wheel import check
+from minglibc.install.wheel import CheckedWheel, check
 from minglibc.lock.selection import Machine
 from minglibc.model.compatibility import Compatibility, TargetCompatibility
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
@@ -141,7 +141,7 @@ def check_wheel(path: str, task: BuildTask) -> None:
     """Raise BuildError where the wheel at *path* can't be installed, or is that of another project or release."""
     filename = os.path.basename(path)
     try:
-        wheel = check(path, filename, _LAYOUT)
+        wheel = checked_wheel(path)
     except WheelError as error:
         problem = error.message.removeprefix(filename).lstrip(": ")
     else:
@@ -152,6 +152,11 @@ def check_wheel(path: str, task: BuildTask) -> None:
         else:
             return
     raise BuildError(f"{filename}, built from {task.label}, {problem}", hint=task.hint)
+
+
+def checked_wheel(path: str) -> CheckedWheel:
+    """The wheel at *path*; raises WheelError where it can't be installed."""
+    return check(path, os.path.basename(path), _LAYOUT)
 
 
 class _BuildEnvironments:

@@ -39,6 +39,8 @@ class LocalProject(NamedTuple):
     name: str
     folder: str
     editable: bool = False
+    alternative: str = "fix the project"
+    """What to do where the fault is in the project."""
 
     def __str__(self) -> str:
         return f"{self.name} in {self.folder}"
@@ -82,7 +84,7 @@ class IncompatibleBuild(WheelError):
 def alternative(source: Release | LocalProject) -> str:
     """What to do where the fault is in *source*."""
     if isinstance(source, LocalProject):
-        return "fix the project"
+        return source.alternative
     return f'skip this release with constraints = ["{source.name}!={source.version}"]'
 
 

@@ -1,16 +1,26 @@
 """The use case of `bundle`: the wheels of a target, its lock, pip and an install script in one folder or archive."""
 
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.pylock import PackageWheel
+from packaging.pylock import Package, PackageWheel
 from packaging.utils import parse_wheel_filename
 
 from minglibc.app.indexes import credentials_for, index_of_lock, open_index
 from minglibc.app.lock_request import overrides_from
 from minglibc.app.locked_project import LockedProject, build, download_of, open_builder, read_locked_project, select
 from minglibc.app.options import CommonOptions
+from minglibc.app.project_wheel import (
+    build_project_wheel,
+    check_requirements,
+    given_project_wheel,
+    locked_entry,
+    package_name,
+    reproducible,
+)
 from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.sync_options import SelectionOptions
@@ -22,7 +32,7 @@ from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.parser import parse
 from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.downloads import Wheelhouse
-from minglibc.lock.locked_files import without_editable
+from minglibc.lock.locked_files import LockedFolder, without_editable
 from minglibc.lock.reader import Lock
 from minglibc.lock.selection import describe_targets, find_targets
 from minglibc.model.compatibility import TargetCompatibility
@@ -34,11 +44,31 @@ from minglibc.resolve.resolution import Unresolvable
 from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from minglibc.app.source_builds import SourceBuilder
+    from minglibc.cache.built_wheels import Built
+    from minglibc.lock.locked_files import LockedFile as SelectedFile
     from minglibc.lock.locked_files import Selection
 
 _ARCHIVES = (".tar.gz", ".tgz")
 _PIP = "pip"
+
+
+class BundleOptions(NamedTuple):
+    """What to add to a bundle, and where to write it."""
+
+    output: str | None = None
+    """A folder or X.tar.gz; None: bundle-TARGET."""
+    key: str | None = None
+    """The path of a private key of OpenSSH that signs the bundle."""
+    includes_project: bool = True
+    """Whether to build the project itself, if it is a package."""
+    project_wheel: str | None = None
+    """The path of a wheel of the project, instead of a build."""
+
+
+_DEFAULT = BundleOptions()
 
 
 class BundleOutcome(NamedTuple):
@@ -50,27 +80,24 @@ class BundleOutcome(NamedTuple):
     pip: str
     sha256: str
     """The digest of an archive; empty for a folder."""
+    project: str = ""
+    """The file name of the project's own wheel."""
 
 
 def create_bundle(
     common: CommonOptions,
     options: SelectionOptions,
-    output: str | None = None,
+    bundle: BundleOptions = _DEFAULT,
     reporter: Reporter = SILENT,
-    *,
-    key: str | None = None,
 ) -> BundleOutcome:
-    """Write the bundle to *output*, a folder or X.tar.gz (default: bundle-TARGET); raises MinglibcError.
-
-    *key* is the path of a private key of OpenSSH that signs it.
-    """
+    """Write a bundle of the packages that *options* select; raises MinglibcError."""
     project = read_locked_project(common, options)
     target = _only_target(project.lock, options.target)
     selected = select(project, target, options)
     files = [download_of(file, project.folder) for _, file in selected if isinstance(file, PackageWheel)]
     pip = _locked_pip(selected, project.folder) or _newest_pip(project, target, common, reporter)
     check_pip(pip.filename, target)
-    path = output or name_of(target)
+    path = bundle.output or name_of(target)
     house = Wheelhouse(
         common.cache_folder,
         offline=common.offline,
@@ -81,40 +108,65 @@ def create_bundle(
     )
     with house, ExitStack() as stack:
         paths = house.fetch(list({file.filename: file for file in (*files, pip)}.values()))
-        if not all(isinstance(file, PackageWheel) for _, file in selected):
-            builder = open_builder(project, [target], common, reporter, frozen=options.frozen)
-            selected, built = _with_built_wheels(selected, project.folder, target, stack.enter_context(builder))
-            paths |= built
+        sources = _Sources(
+            project, target, stack, lambda: open_builder(project, [target], common, reporter, frozen=options.frozen)
+        )
+        selected = [sources.built(package, file) for package, file in selected]
+        if own_wheel := sources.project_wheel(bundle, selected):
+            selected.append(own_wheel)
+        paths |= sources.paths
         own = own_files(target, selected, pip.filename, project.lock_text)
         wheels = {f"{WHEELS}/{name}": wheel for name, wheel in paths.items()}
         own[SUMS] = sums(archive.digests(own, wheels))
-        if key:
-            own[SIGNATURE] = sign(own[SUMS], key)
+        if bundle.key:
+            own[SIGNATURE] = sign(own[SUMS], bundle.key)
         sha256 = ""
         if path.endswith(_ARCHIVES):
             sha256 = archive.write_archive(path, name_of(target), own, wheels)
         else:
             archive.write_folder(path, own, wheels)
-    return BundleOutcome(path, target, len(selected), pip.filename, sha256)
+    own_name = own_wheel[1].filename if own_wheel else ""
+    return BundleOutcome(path, target, len(selected), pip.filename, sha256, own_name)
 
 
-def _with_built_wheels(
-    selected: "Selection", folder: str, target: Target, builder: "SourceBuilder"
-) -> "tuple[Selection, dict[str, str]]":
-    """The selection with a built wheel in place of each source, and the paths of these wheels by file name."""
-    wheels: Selection = []
-    paths = {}
-    for package, file in selected:
+class _Sources:
+    """Wheels of what the lock has from source and of the project itself; *paths* has those that were added, by file name."""
+
+    def __init__(
+        self, project: LockedProject, target: Target, stack: ExitStack, open_builder: "Callable[[], SourceBuilder]"
+    ) -> None:
+        self.paths: dict[str, str] = {}
+        self._project = project
+        self._target = target
+        self._builder = cache(lambda: stack.enter_context(open_builder()))
+        self._folder = cache(lambda: stack.enter_context(tempfile.TemporaryDirectory(prefix="minglibc-bundle-")))
+
+    def built(self, package: Package, file: "SelectedFile") -> "tuple[Package, SelectedFile]":
+        """*package* with its wheel, which is built where the lock has a source."""
         if isinstance(file, PackageWheel):
-            wheels.append((package, file))
-            continue
-        built = build((package, without_editable(file)), folder, builder, target)
-        paths[built.filename] = built.path
-        wheel = PackageWheel(name=built.filename, path=built.filename, hashes={"sha256": built.sha256})
+            return package, file
+        wheel = build((package, without_editable(file)), self._project.folder, self._builder(), self._target)
+        if isinstance(file, LockedFolder):
+            wheel = reproducible(wheel, self._folder())
+        _, entry = self._add(wheel)
         # The lock has no version of a local project.
-        version = parse_wheel_filename(built.filename)[1]
-        wheels.append((replace(package, version=version), wheel))
-    return wheels, paths
+        return replace(package, version=parse_wheel_filename(wheel.filename)[1]), entry
+
+    def project_wheel(self, bundle: BundleOptions, selected: "Selection") -> "tuple[Package, SelectedFile] | None":
+        """The package of the project itself; None where the bundle does not include it, or the lock does."""
+        if bundle.project_wheel:
+            wheel = given_project_wheel(bundle.project_wheel, self._project, self._target)
+        else:
+            name = package_name(self._project) if bundle.includes_project else ""
+            if not name or name in {package.name for package, _ in selected}:
+                return None
+            wheel = build_project_wheel(self._project, self._target, self._builder(), self._folder())
+        check_requirements(wheel, self._project, selected, self._target)
+        return self._add(wheel)
+
+    def _add(self, wheel: "Built") -> tuple[Package, PackageWheel]:
+        self.paths[wheel.filename] = wheel.path
+        return locked_entry(wheel)
 
 
 def _only_target(lock: Lock, name: str | None) -> Target:

@@ -10,10 +10,10 @@ from minglibc.app.build_environment import BuildContext, BuildTask, build_wheel
 from minglibc.app.indexes import credentials_for, index_of_lock
 from minglibc.app.locked_project import LockedProject
 from minglibc.app.options import CommonOptions
+from minglibc.app.project_wheel import package_name
 from minglibc.app.reporter import Reporter
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import ABOVE_CAP, audit
-from minglibc.build.backend import has_backend
 from minglibc.config.parser import parse
 from minglibc.config.poetry_project import standard
 from minglibc.errors import WheelError
@@ -22,7 +22,6 @@ from minglibc.install.interpreter import Interpreter
 from minglibc.install.plan import Action, Step
 from minglibc.install.transaction import Prepared, direct_url
 from minglibc.model import toml
-from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 
 _HINT = "fix the project, or exclude it with --no-install-project"
@@ -30,17 +29,13 @@ _HINT = "fix the project, or exclude it with --no-install-project"
 
 def step(project: LockedProject, distributions: Sequence[Distribution]) -> Step | None:
     """How to install the project; None where it has no backend, is up to date, or was installed by hand."""
-    if project.pyproject is None or not project.lock.source.is_project or not has_backend(project.pyproject):
+    name = package_name(project)
+    if not name:
         return None
-    document = standard(toml.loads(project.pyproject))
-    table = document["project"]
-    tool = document.get("tool", {})
-    if tool.get("poetry", {}).get("package-mode") is False or tool.get("uv", {}).get("package") is False:
-        return None
-    name, version = normalize_name(str(table.get("name", ""))), str(table.get("version", "dynamic"))
+    version = str(standard(toml.loads(project.pyproject or ""))["project"].get("version", "dynamic"))
     installed = [distribution for distribution in distributions if distribution.name == name]
     digest = _digest(project)
-    if not name or any(not distribution.digest or distribution.digest == digest for distribution in installed):
+    if any(not distribution.digest or distribution.digest == digest for distribution in installed):
         return None
     if not installed:
         return Step(Action.INSTALL, name, (), version, "not installed")

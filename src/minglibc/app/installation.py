@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.pylock import Package, PackageWheel
 
 from minglibc.app.indexes import credentials_for
+from minglibc.app.lenient_settings import overridden_names, project_name
 from minglibc.app.locked_project import build, digest_of, download_of, open_builder, path_of
 from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import HARDLINK, SyncOptions
-from minglibc.app.sync_plan import LockedPackages, SyncPlan, overridden_names, project_name, shares_files
+from minglibc.app.sync_plan import LockedPackages, SyncPlan, shares_files
 from minglibc.cache import unpacked_wheels
 from minglibc.cache.wheels import LockedFile as Download
 from minglibc.errors import WheelError

@@ -1,10 +1,9 @@
 """What a sync has to do: the installed distributions compared with the packages of the lock."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from minglibc.app.lenient_settings import choice, table
+from minglibc.app.lenient_settings import choice, project_name
 from minglibc.app.locked_project import LockedProject, digest_of, select
 from minglibc.app.sync_options import SyncOptions
 from minglibc.config.settings import FILE_CONFLICTS
@@ -13,7 +12,6 @@ from minglibc.install.environment import Distribution, Environment, differing
 from minglibc.install.layout import wins
 from minglibc.install.plan import Action, Installed, Plan, Step, Wanted, plan
 from minglibc.lock.locked_files import LockedFolder, version_of
-from minglibc.model.requirements import normalize_name
 from minglibc.model.targets import Target
 
 if TYPE_CHECKING:
@@ -148,21 +146,6 @@ def _above_cap(environment: Environment, distribution: Distribution, target: Tar
         if why:
             return f"{binary.path} {why}"
     return ""
-
-
-def project_name(pyproject: str | None) -> str:
-    """The project's name: if it was installed by hand for development, a sync keeps it."""
-    name = table(pyproject, "project").get("name") or table(pyproject, "tool", "poetry").get("name", "")
-    return normalize_name(str(name))
-
-
-def overridden_names(pyproject: str | None) -> frozenset[str]:
-    """The packages for which settings replace what the metadata of others requires."""
-    settings = table(pyproject, "tool", "minglibc")
-    overrides = [
-        re.split(r"[^A-Za-z0-9._-]", str(text).strip(), maxsplit=1)[0] for text in settings.get("overrides", ())
-    ]
-    return frozenset(normalize_name(str(name)) for name in [*overrides, *settings.get("excludes", ())])
 
 
 def shares_files(pyproject: str | None) -> bool:

@@ -112,14 +112,21 @@ def _tags(cap: Cap, architecture: str) -> str:
     return ".".join(sorted(names))
 
 
-def _rewrite(path: str, written: str, tags: Sequence[str]) -> None:
-    """Write the wheel at *path* again with *tags*, sorted members, and no times."""
+def without_times(path: str, written: str) -> None:
+    """Write the wheel at *path* again as *written*, with sorted members and no times; raises WheelError."""
+    _rewrite(path, written)
+
+
+def _rewrite(path: str, written: str, tags: Sequence[str] | None = None) -> None:
+    """Write the wheel at *path* again with sorted members and no times, and with *tags* if they are given."""
     try:
         with open(path, "rb", opener=open_regular) as file, open_zip(file) as archive:
             members = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
             contents = {name: archive.read(name) for name in members}
         executable = {name for name, entry in members.items() if entry.external_attr >> 16 & 0o111}
-        _write(written, _with_tags(contents, tags, os.path.basename(path)), executable)
+        if tags is not None:
+            contents = _with_tags(contents, tags, os.path.basename(path))
+        _write(written, contents, executable)
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise WheelError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
 

@@ -3,9 +3,10 @@
 import os
 from argparse import Namespace
 
-from minglibc.app.bundle import create_bundle
+from minglibc.app.bundle import BundleOptions, create_bundle
 from minglibc.cli.args import ArgumentParser, add_index, add_lock_part, common_options, selection_options
 from minglibc.cli.output import Terminal, plural
+from minglibc.errors import SettingsError
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -24,17 +25,32 @@ def configure(parser: ArgumentParser) -> None:
         metavar="KEY",
         help="sign the bundle with this private key of OpenSSH; install.sh --allowed-signers FILE verifies it",
     )
+    parser.add_argument(
+        "--project-wheel",
+        variable=False,
+        metavar="FILE",
+        help="include this wheel of the project, instead of building it",
+    )
+    parser.add_argument("--no-install-project", action="store_true", help="leave out the project itself")
     add_index(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Create the bundle and print its path."""
     with Terminal.of(arguments) as terminal:
-        outcome = create_bundle(
-            common_options(arguments), selection_options(arguments), arguments.output, terminal, key=arguments.sign
-        )
+        outcome = create_bundle(common_options(arguments), selection_options(arguments), _options(arguments), terminal)
     if outcome.sha256:
         terminal.info(f"sha256 {outcome.sha256}")
-    terminal.info(f"Bundled {plural(outcome.packages, 'package')} and {outcome.pip} for {outcome.target}")
+    own = f", including {outcome.project}," if outcome.project else ""
+    terminal.info(f"Bundled {plural(outcome.packages, 'package')}{own} and {outcome.pip} for {outcome.target}")
     print(os.path.abspath(outcome.path))
     return 0
+
+
+def _options(arguments: Namespace) -> BundleOptions:
+    """The options of `bundle` alone, typed."""
+    excluded = arguments.no_install_project or bool(arguments.only_group)
+    if arguments.project_wheel and excluded:
+        other = "--no-install-project" if arguments.no_install_project else "--only-group"
+        raise SettingsError(f"--project-wheel can't be combined with {other}")
+    return BundleOptions(arguments.output, arguments.sign, not excluded, arguments.project_wheel)
