@@ -62,7 +62,7 @@ def test_kernel_markers_of_packages(tmp_path: Path, index: IndexServer) -> None:
         ({"r.in": "-c r.in\nee\n"}, "r.in:1 includes the file itself"),
         ({"r.in": ".\n"}, "r.in:1"),
         ({"r.in": "-e .\n"}, "r.in:1 names ., which has no pyproject.toml"),
-        ({"r.in": "--find-links wheels\n"}, "r.in:1 --find-links"),
+        ({"r.in": "--find-links ${FILES_HOST}\n"}, "r.in:1 uses ${FILES_HOST}"),
         ({"r.in": "ee @ http://h.invalid/ee-1.0-py3-none-any.whl; python_version > '3'\n"}, "r.in:1"),
     ],
 )

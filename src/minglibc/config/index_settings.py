@@ -118,7 +118,7 @@ def parse_index(problems: Problems, item: Mapping[str, Any], where: str, *, url_
 
 def _index_url(problems: Problems, value: object, key: str, *, flat: bool) -> str | None:
     """The URL of an index, which can be a path if it is *flat*."""
-    if not isinstance(value, str) or not value.isprintable() or not _is_path(value):
+    if not isinstance(value, str) or not value.isprintable() or not is_path(value):
         return _url(problems, value, key)
     if flat:
         return value
@@ -126,7 +126,7 @@ def _index_url(problems: Problems, value: object, key: str, *, flat: bool) -> st
     return None
 
 
-def _is_path(url: str) -> bool:
+def is_path(url: str) -> bool:
     """Whether *url* is a path, or a file: URL."""
     scheme, colon, rest = url.partition(":")
     return bool(url) if not colon or "/" in scheme else scheme.lower() == "file" and bool(rest)

@@ -14,6 +14,7 @@ from minglibc.config.other_rules import INDEXES_OF_UV, RULES_OF_REQUIREMENTS, RU
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
+from minglibc.config.requirements_indexes import IndexOptions
 from minglibc.config.toml_file import load
 from minglibc.errors import SettingsError
 from minglibc.model.requirements import Requirement, normalize_name, parse
@@ -91,16 +92,16 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
                 f"{source.lock} was made from {path}, which leads outside its folder", hint=f"run `{source.command}`"
             )
         files.read(path, constraints=False)
-    if files.problems:
-        listed = "\n".join(f"  {problem}" for problem in files.problems)
-        raise SettingsError(f"{source.name} is invalid:\n{listed}")
     beside = os.path.dirname(source.requirements[0])
     document = pyproject_beside(os.path.join(folder, beside))
     table = settings_for(document, beside)
     uv = _rules_of_uv(document, beside)
-    if uv:
+    rules = tuple(uv)
+    files.indexes.add_to(uv, table)
+    files.check(source.name)
+    if rules:
         path = os.path.join(beside, PYPROJECT)
-        files.notes.append(f"{path}: tool.uv applies as in `uv pip compile`: {', '.join(uv)}")
+        files.notes.append(f"{path}: tool.uv applies as in `uv pip compile`: {', '.join(rules)}")
     if files.constraints:
         others = uv.pop("constraint-dependencies", [])
         table["constraints"] = [*table.get("constraints", others), *files.constraints]
@@ -118,7 +119,7 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     tool: dict[str, Any] = {"minglibc": table, **({"uv": uv} if uv else {})}
     text = tomli_w.dumps({"project": metadata, "tool": tool})
     hashes = {name: frozenset(listed) for name, listed in files.hashes.items()}
-    return Text(text, tuple(dict.fromkeys(files.notes)), hashes)
+    return Text(text, tuple(dict.fromkeys((*files.notes, *files.indexes.notes))), hashes)
 
 
 def _of_source_lock(source: LockSource, folder: str) -> str:
@@ -276,6 +277,7 @@ class _RequirementsFiles:
         self.prereleases = False
         self.notes: list[str] = []
         self.problems: list[str] = []
+        self.indexes = IndexOptions()
         self._seen: set[tuple[str, bool]] = set()
         self._depth = 0
 
@@ -287,6 +289,12 @@ class _RequirementsFiles:
         self._seen.add((real, constraints))
         for line in lines(_required(real, path)):
             self._add(line, path, constraints=constraints)
+
+    def check(self, name: str) -> None:
+        """Raise SettingsError with all problems of the files of the source *name*."""
+        if problems := [*self.problems, *self.indexes.problems]:
+            listed = "\n".join(f"  {problem}" for problem in problems)
+            raise SettingsError(f"{name} is invalid:\n{listed}")
 
     def _add(self, line: Line, path: str, *, constraints: bool) -> None:
         where = f"{path}:{line.number}"
@@ -305,6 +313,8 @@ class _RequirementsFiles:
                 self._add_project(line, path, where, constraints=constraints)
             case Kind.PRERELEASES:
                 self.prereleases = True
+            case Kind.INDEX:
+                self.indexes.add(line, path, where)
             case Kind.NOTE:
                 self.notes.append(f"{path}: {line.text}")
             case Kind.PROBLEM:

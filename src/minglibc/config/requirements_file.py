@@ -16,30 +16,28 @@ _MAX_LINE = 10_000
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _OPTION = re.compile(r"\s(?=--?[A-Za-z])")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+# A user and a password of a URL, of which at least one is a variable.
+_VARIABLE_CREDENTIALS = re.compile(r"(https?://)[^\s/@]*\$\{[A-Z0-9_]+\}[^\s/@]*@")
+_CREDENTIALS_ADVICE = "user and password are not read from variables; store them in netrc"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DIGEST = re.compile("[0-9a-fA-F]+")
 _PATH = re.compile(r"(?:\.{0,2}/|~/|file:|\.{1,2}(?:\[|$))")
 _EXTRAS = re.compile(r"(?P<path>[^\[]*?)\s*(?:\[(?P<extras>[A-Za-z0-9._, -]*)\])?")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 
-_INDEX = "name the index by --index-url, or as index-url under [tool.minglibc] of a pyproject.toml beside it"
-_REFUSED = {
-    "--index-url": _INDEX,
-    "--extra-index-url": _INDEX,
-    "--no-index": _INDEX,
-    "--find-links": _INDEX,
-    "--trusted-host": "set SSL_CERT_FILE for an index with a private certificate",
-    "--no-binary": "minglibc locks wheels, because a build can need the glibc of its machine",
-}
-_INDEX_OPTIONS = frozenset(("--index-url", "--extra-index-url", "--no-index", "--find-links", "--trusted-host"))
+_PREFERS_WHEELS = "minglibc always prefers wheels"
+_OWN_WHEEL = "remove it, or require the path of a wheel that you built"
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
-_VALUELESS = ("--no-index", "--pre", "--prefer-binary", "--require-hashes")
+_VALUELESS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
 _IGNORED = {
-    "--only-binary": "minglibc always prefers wheels",
-    "--prefer-binary": "minglibc always prefers wheels",
+    "--only-binary": "packages without wheels are only built where allow-sdist names them",
+    "--prefer-binary": _PREFERS_WHEELS,
     "--require-hashes": "every file in a lock has a hash",
+    "--trusted-host": "certificates are always verified; SSL_CERT_FILE names a private certificate authority",
     "--use-feature": "it only concerns pip",
 }
+# Options of pip for the build of one requirement.
+_BUILD_OPTIONS = ("--config-setting", "--config-settings", "--global-option", "--install-option")
 
 
 class Kind(Enum):
@@ -50,15 +48,22 @@ class Kind(Enum):
     CONSTRAINTS = "constraints"
     PRERELEASES = "prereleases"
     LOCAL = "local project"
+    INDEX = "index option"
     NOTE = "note"
     PROBLEM = "problem"
+
+
+_FILES = {"--requirement": Kind.INCLUDE, "--constraint": Kind.CONSTRAINTS}
+_VALUES = {"--pre": Kind.PRERELEASES} | dict.fromkeys(
+    ("--index-url", "--extra-index-url", "--no-index", "--find-links"), Kind.INDEX
+)
 
 
 class Line(NamedTuple):
     """A parsed line: a requirement, the path of a file, or a message; *number* counts from 1.
 
     *hashes* are those that a requirement gives, as ``algorithm:hex``. The path of a local project has its *extras* and its
-    *marker*.
+    *marker*, and the value of an index option has the *option*.
     """
 
     kind: Kind
@@ -68,6 +73,7 @@ class Line(NamedTuple):
     extras: str = ""
     marker: str = ""
     editable: bool = False
+    option: str = ""
 
 
 def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
@@ -80,6 +86,9 @@ def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
         if len(line.partition(" --hash")[0]) > _MAX_LINE:
             yield Line(Kind.PROBLEM, f"is longer than {_MAX_LINE} characters", number)
             continue
+        if line.startswith("-") and (bare := _VARIABLE_CREDENTIALS.sub(r"\1", line)) != line:
+            line = bare
+            yield Line(Kind.NOTE, f"line {number}: {_CREDENTIALS_ADVICE}", number)
         if variable := _VARIABLE.search(line):
             # Its value may be a password, which must not reach a lock.
             yield Line(Kind.PROBLEM, f"uses {variable[0]}; variables are not supported, write their values", number)
@@ -89,9 +98,10 @@ def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
         elif not as_lock and (project := _project(line, number)):
             yield project
         elif line.startswith("-"):
-            kind, text = _option(line)
-            is_index = as_lock and _split(line)[0] in _INDEX_OPTIONS
-            yield Line(Kind.NOTE if is_index else kind, text, number)
+            for name, value in _options(line):
+                kind, text = _option(name, value)
+                is_unused = as_lock and kind is Kind.INDEX
+                yield Line(Kind.NOTE if is_unused else kind, text, number, option=name)
         elif line:
             yield from _requirement(line, number)
 
@@ -143,19 +153,39 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
         yield first, "".join(parts)
 
 
-def _option(line: str) -> tuple[Kind, str]:
-    name, value = _split(line)
-    if name in {"--requirement", "--constraint"}:
+def _options(line: str) -> Iterator[tuple[str, str]]:
+    """The long names and the values of the options in *line*, which can be several."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = line.split()
+    words.reverse()
+    while words:
+        word = words.pop()
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+        elif word.startswith("-"):
+            name, value = _SHORT.get(word[:2], word[:2]), word[2:].removeprefix("=")
+        else:
+            name, value = word, ""
+        values = [value] if value else []
+        while name not in _VALUELESS and words and not words[-1].startswith("-"):
+            values.append(words.pop())  # a path with blanks
+        yield name, " ".join(values)
+
+
+def _option(name: str, value: str) -> tuple[Kind, str]:
+    if name in _FILES:
         if not value or _URL.match(value):
             what = "is a URL; download it, and give the path" if value else "has no path"
             return Kind.PROBLEM, f"{name} {value}".strip() + f" {what}"
-        return (Kind.INCLUDE if name == "--requirement" else Kind.CONSTRAINTS), value
-    if name == "--pre":
-        return Kind.PRERELEASES, ""
-    if name in _IGNORED:
-        return Kind.NOTE, f"{name} is ignored: {_IGNORED[name]}"
-    if name in _REFUSED:
-        return Kind.PROBLEM, f"{name} is not supported in a requirements file; {_REFUSED[name]}"
+        return _FILES[name], value
+    if name in _VALUES:
+        return _VALUES[name], value
+    if name in _IGNORED or (name, value) == ("--no-binary", ":none:"):
+        return Kind.NOTE, f"{name} is ignored: {_IGNORED.get(name, _PREFERS_WHEELS)}"
+    if name == "--no-binary":
+        return Kind.PROBLEM, f"{name} {value} is not supported: wheels are used where there are some; {_OWN_WHEEL}"
     return Kind.PROBLEM, f"{name} is not a known option; remove it"
 
 
@@ -189,7 +219,12 @@ def _requirement(line: str, number: int) -> Iterator[Line]:
     for option in dict.fromkeys(options):
         name, value = _split(option)
         algorithm, _, digest = value.partition(":")
-        if name != "--hash":
+        if name in _BUILD_OPTIONS:
+            problem = (
+                f"{name} of {text.strip()} is not supported; remove it, or require the path of a wheel that you built"
+            )
+            yield Line(Kind.PROBLEM, problem, number)
+        elif name != "--hash":
             yield Line(Kind.PROBLEM, f"{name} of {text.strip()} is not a known option; remove it", number)
         elif not _DIGEST.fullmatch(digest):
             problem = (

@@ -5,6 +5,8 @@ import re
 from minglibc.model.artifacts import printable
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
+# All addresses of PyPI, without the last slash.
+PUBLIC_INDEXES = frozenset(("https://pypi.org/simple", "https://pypi.python.org/simple"))
 HIDDEN = "****"
 # Compiled on first use: few hosts are addresses, and few messages contain a URL.
 _BRACKETS = r"[^\[\]]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"

@@ -7,10 +7,9 @@ from typing import NamedTuple
 from minglibc.errors import LockError
 from minglibc.model import versions
 from minglibc.model.requirements import Environment, InvalidRequirement
+from minglibc.model.urls import PUBLIC_INDEXES
 
 HASH_KINDS = ("sha256", "sha512", "sha384")
-# The projects of this index come from the default index, wherever that is.
-PUBLIC_INDEXES = frozenset(("https://pypi.org/simple", "https://pypi.python.org/simple"))
 
 
 class SourceKind(Enum):
