@@ -82,6 +82,21 @@ def test_virtual_root(root: Path) -> None:
     assert 'python = "3.12"' in (root / "pylock.toml").read_text(encoding="utf-8")
 
 
+def test_no_hint_drops_a_member(root: Path, index: IndexServer) -> None:
+    """A hint is about a member's requirements, not about the member, which the project is made of."""
+    index.add(build_wheel("late", "1.0", tag="cp311-cp311-manylinux_2_34_x86_64"))
+    member(root, "app", "late<2")
+    ran = minglibc("lock", "--project", str(root))
+    assert ran.code == 1
+    assert 'without "' not in ran.err
+    assert 'tool.minglibc.glibc = "2.34"' in ran.err
+    (root / "packages" / "app" / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\ndependencies = ["late>1"]\n', encoding="utf-8"
+    )
+    ran = minglibc("lock", "--project", str(root))
+    assert (ran.code, 'without "' in ran.err) == (1, False)
+
+
 def test_sources_of_a_member(root: Path) -> None:
     """Path sources are relative to the member, and others are errors that name its file."""
     (root / "vendored").mkdir()

@@ -46,6 +46,7 @@ def explained(session: Session, failure: Unresolvable, seconds: float = 0.0) -> 
     from minglibc.app.source_hints import source_hint  # noqa: PLC0415
     from minglibc.app.suggestions import how_to_examine, suggestions  # noqa: PLC0415
     from minglibc.resolve.explain import explain, names_missing_project  # noqa: PLC0415
+    from minglibc.resolve.suggestions import DROPPED  # noqa: PLC0415
 
     # Neither a build nor another requirement replaces a project that no index has.
     if names_missing_project(failure):
@@ -59,7 +60,7 @@ def explained(session: Session, failure: Unresolvable, seconds: float = 0.0) -> 
     return explain(
         failure,
         conflicting=conflicting,
-        offers=offers.texts,
+        offers=[text for text in offers.texts if not (sources.is_verified and text.startswith(DROPPED))],
         sources=sources,
         unverified="" if verified or offers.complete else how_to_examine(session, failure),
     )

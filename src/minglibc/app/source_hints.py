@@ -11,7 +11,7 @@ from minglibc.model.artifacts import Sdist
 from minglibc.model.targets import Cap
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import EXCLUDES, capped
+from minglibc.resolve.suggestions import DROPPED, EXCLUDES, capped
 
 # Lines of the obstacle that remains.
 _SHOWN = 8
@@ -51,7 +51,7 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str], 
             is_offered = not hint.lines and any(offer.startswith(setting) for offer in offers)
             return SourceHint() if is_offered else hint
     # What would work without sources is better than sources that do not suffice.
-    if not names or any(not offer.startswith(("without ", EXCLUDES)) for offer in offers):
+    if not names or any(not offer.startswith((DROPPED, EXCLUDES)) for offer in offers):
         return SourceHint()
     remaining = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(
@@ -87,7 +87,8 @@ def _cap_setting(session: Session, cap: Cap) -> str:
 
 def _unverified(names: Iterable[str], lines: tuple[str, ...] = ()) -> SourceHint:
     """The hint where it is not known whether the project could be locked with *names* built from source."""
-    text = "no suggestion could be verified; `lock --allow-sdist` tries to build from source what has no wheel"
+    known = f" ({listed} at least)" if (listed := ", ".join(sorted(names))) else ""
+    text = f"no suggestion could be verified; `lock --allow-sdist` tries to build from source what has no wheel{known}"
     return SourceHint(lines, text, tuple(sorted(names)))
 
 
@@ -111,7 +112,7 @@ def _hint(session: Session, search: SourceSearch, resolutions: Sequence[Resoluti
         f"{prefix}{_setting(session, sources)} would work ({verified}): "
         f"it lets minglibc build from source what has no wheel; {_option(session)}"
     )
-    return SourceHint(tuple(lines), text, tuple(sorted(sources)))
+    return SourceHint(tuple(lines), text, tuple(sorted(sources)), is_verified=True)
 
 
 def _line(session: Session, file: Sdist, resolution: Resolution) -> str:

@@ -25,7 +25,8 @@ def suggestions(session: Session, failure: Unresolvable, until: float) -> Offers
         return resolutions if resolutions is not None and _has_builds(session, resolutions) else None
 
     policy = session.policy._replace(thorough=False)
-    working = offers(failure, session.roots, session.settings.targets, policy, attempt, until=until)
+    settings = session.settings
+    working = offers(failure, session.roots, settings.targets, policy, attempt, until=until, local=settings.paths)
     return working._replace(texts=tuple(as_options(text, session.inputs.source.given) for text in working.texts))
 
 

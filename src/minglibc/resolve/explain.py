@@ -19,11 +19,15 @@ _FILES = 6
 
 
 class SourceHint(NamedTuple):
-    """The packages without wheels: why each is needed, the setting that allows to build them, and their names."""
+    """The packages without wheels: why each is needed, the setting that allows to build them, and their names.
+
+    It is verified if it is known that the project can be locked with this setting.
+    """
 
     lines: tuple[str, ...] = ()
     text: str = ""
     names: tuple[str, ...] = ()
+    is_verified: bool = False
 
 
 NO_SOURCES = SourceHint()

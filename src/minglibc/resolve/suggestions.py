@@ -1,7 +1,7 @@
 """Small changes to a project that has no answer, each verified by the resolver."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minglibc.model.targets import Cap, GlibcVersion, PythonVersion, Target
@@ -14,6 +14,8 @@ MOST_TRIES = 40
 # Seconds of waiting, with an index that is too slow for suggestions.
 _LONGEST_WAIT = 60.0
 _MOST_OFFERS = 4
+# Before a requirement of the project that has no solution: what it is for will be missing.
+DROPPED = "without "
 EXCLUDES = "tool.minglibc.excludes"
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
@@ -46,8 +48,9 @@ def offers(
     attempt: Callable[[Proposal, float], Sequence[Resolution] | None],
     *,
     until: float,
+    local: Collection[str] = (),
 ) -> Offers:
-    """The changes that work, each kind's smallest first.
+    """The changes that work, each kind's smallest first; none drops a *local* project, such as a workspace's member.
 
     *attempt* resolves a proposal for all its targets in so many seconds of CPU time, or returns None. No attempt begins
     after *until*, in CPU seconds of the thread: what is suggested must not depend on the load of the machine.
@@ -56,7 +59,7 @@ def offers(
     working: list[str] = []
     settled: set[str] = set()
     tries = 0
-    for proposal in proposals(failure, tuple(roots), tuple(targets), policy):
+    for proposal in proposals(failure, tuple(roots), tuple(targets), policy, local):
         if proposal.kind in settled or (proposal.kind == "both" and working):
             continue
         if len(working) == _MOST_OFFERS:
@@ -86,7 +89,11 @@ def _locks(names: Iterable[str], answers: Sequence[Resolution]) -> str:
 
 
 def proposals(
-    failure: Unresolvable, roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+    failure: Unresolvable,
+    roots: tuple[Root, ...],
+    targets: tuple[Target, ...],
+    policy: Policy,
+    local: Collection[str] = (),
 ) -> Iterator[Proposal]:
     """What could be changed, the smallest changes first."""
     provider = failure.provider
@@ -111,7 +118,8 @@ def proposals(
         listed = ", ".join(f'"{name}"' for name in before)
         admitted = policy._replace(prereleases=frozenset(before))
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
-    yield from _shorter(concerned, roots, targets, policy)
+    droppable = [position for position in concerned if roots[position].requirement.name not in local]
+    yield from _shorter(droppable, roots, targets, policy)
     for fewer in _fewer_targets(provider.compatibility.target, roots, targets, policy):
         for cap in capped(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
@@ -138,7 +146,7 @@ def _shorter(
         rest_of_roots = (*roots[:position], *roots[position + 1 :])
         requirement, parent = roots[position].requirement, roots[position].parent
         if rest_of_roots and parent == PROJECT:
-            yield Proposal("drop", f'without "{requirement.without_marker}"', rest_of_roots, targets, policy)
+            yield Proposal("drop", f'{DROPPED}"{requirement.without_marker}"', rest_of_roots, targets, policy)
         elif rest_of_roots:
             # An extra or a group may be for other machines: the project need not lose its requirement.
             fewer = policy._replace(excludes=policy.excludes | {requirement.name})
