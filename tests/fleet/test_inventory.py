@@ -1,6 +1,7 @@
 """Lists of hosts and Ansible inventories."""
 
 import json
+import time
 
 import pytest
 
@@ -60,7 +61,9 @@ def test_all_mistakes_are_listed() -> None:
     assert "'-oProxyCommand=x' is not a host" in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["-v", "", "a b", "a\nb", "a;b", "$(a)", "ssh://-x", "ä", "a" * 300])
+@pytest.mark.parametrize(
+    "text", ["-v", "", "a b", "a\nb", "a;b", "$(a)", "ssh://-x", "u@-oProxyCommand", "ssh://u@-l:22", "ä", "a" * 300]
+)
 def test_addresses_that_are_refused(text: str) -> None:
     """What ssh or a shell could take for something else is not a host."""
     with pytest.raises(SettingsError):
@@ -79,3 +82,46 @@ def test_yaml() -> None:
     with pytest.raises(SettingsError) as caught:
         parse_inventory("all:\n", "hosts.yml")
     assert caught.value.hint == "ansible-inventory -i hosts.yml --list > hosts.json"
+
+
+HOSTILE = {
+    "a long line": "a b=" + "c" * 1_000_000,
+    "a long name": "a" * 9000,
+    "many lines": "a\n" * 200_000,
+    "many mistakes": "a 'b\n" * 20_000,
+    "a range": "a[0:999999]\n" * 1000,
+    "ranges that multiply": "a[1:100][1:100][1:100]",
+    "many ranges": "a" + "[1:1]" * 1500,
+    "the same range": "a[1:9999]\n" * 2000,
+    "a loop of groups": "[a]\nx\n[a:children]\nb\n[b:children]\na\n",
+    "a group in itself": "[a]\nx\n[a:children]\na\n",
+    "deep groups": "[0]\nx\n" + "".join(f"[{n + 1}:children]\n{n}\n" for n in range(3000)),
+    "a large port": "a ansible_port=" + "9" * 5000,
+    "a name with an escape sequence": "a\x1b[31m ansible_host=b",
+    "a surrogate": '{"_meta": {"hostvars": {"\\ud800": {"ansible_host": "a"}}}}',
+    "many hosts": '{"_meta": {"hostvars": {' + ",".join(f'"{n}": {{}}' for n in range(10_001)) + "}}}",
+    "deep JSON": '{"_meta": ' + "[" * 100_000,
+    "a large number": '{"_meta": {"hostvars": {"a": {"ansible_port": ' + "9" * 5000 + "}}}}",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_inventories(kind: str) -> None:
+    """Whatever is in an inventory, it is refused quickly, by a short message."""
+    started = time.process_time()
+    with pytest.raises(SettingsError) as caught:
+        parse_inventory(HOSTILE[kind], "hosts")
+    assert time.process_time() - started < 5
+    assert len(caught.value.message) < 7000
+
+
+def test_groups_that_share_parents() -> None:
+    """Variables of a parent apply through any of its groups, and those of the group replace them."""
+    text = "[a]\nx\n[b]\nx\n[c:children]\na\nb\n[c:vars]\nansible_user=c\nansible_port=1\n[b:vars]\nansible_port=2\n"
+    assert parse_inventory(text, "hosts") == [Host("x", "c@x", 2)]
+
+
+def test_null_in_json() -> None:
+    """A variable that is null is not set."""
+    listed = {"_meta": {"hostvars": {"a": {"ansible_user": None, "ansible_port": None}}}}
+    assert parse_inventory(json.dumps(listed), "hosts") == [Host("a", "a")]

@@ -69,6 +69,9 @@ MACHINES = st.lists(
         st.lists(st.builds(PythonVersion, st.integers(8, 13), st.integers(0, 9), st.just(value=False)), min_size=1).map(
             tuple
         ),
+        distribution=st.sampled_from(["", "rhel-8.6"]),
+        libstdcxx=st.sampled_from(["", "3.4.25"]),
+        cpu=st.sampled_from(["", "x86-64-v2"]),
     ),
     min_size=1,
 )

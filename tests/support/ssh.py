@@ -11,6 +11,8 @@ case $host in
 dead*) echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255 ;;
 noisy*) echo "Welcome to minglibc-facts"; yes "an error" | head -c 3000000 >&2 ;;
 endless*) exec yes ;;
+detached*) setsid sleep 10 & ;;
+closed*) exec sleep 100 >&- 2>&- ;;
 hanging*) sleep 100 & exec sleep 100 ;;
 esac
 PATH=@PATH@ exec sh -c "$*"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.app.lock_file import read_lock_file
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FLEET_FILE = "fleet.json"
 DEFAULT_TIMEOUT = 30.0
+# Facts of a machine have about 50 kB.
+_LARGEST_FILE = 64 << 20
 
 
 class FleetOptions(NamedTuple):
@@ -89,6 +92,9 @@ def write_fleet(folder: str, machines: Sequence[Machine]) -> None:
 
 
 def _read(path: str) -> str:
+    with suppress(OSError):
+        if os.path.getsize(path) > _LARGEST_FILE:
+            raise SettingsError(f"{path} is larger than {_LARGEST_FILE >> 20} MB", hint="split it, and name each part")
     text = files.read_file(path)
     if text is None:
         raise SettingsError(f"there is no file {path}")

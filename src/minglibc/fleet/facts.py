@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from minglibc.errors import SettingsError, TargetError
-from minglibc.fleet.machine import Machine
+from minglibc.fleet.machine import Machine, check_name
+from minglibc.fleet.mistakes import invalid_file, quoted
 from minglibc.model.distributions import find_distribution
 from minglibc.model.targets import GlibcVersion, PythonVersion
 
@@ -29,9 +30,8 @@ def read_facts(text: str, name: str) -> list[Machine]:
         raise SettingsError(f"{name} is neither a fleet.json nor Ansible's facts")
     if "machines" in document:
         if document.get("version") != VERSION or not isinstance(document["machines"], list):
-            raise SettingsError(
-                f"{name}: its version is {document.get('version')!r}; this minglibc reads version {VERSION}"
-            )
+            version = quoted(str(document.get("version")))
+            raise SettingsError(f"{name}: its version is {version}; this minglibc reads version {VERSION}")
         tables = list(_named(document["machines"]))
         read: Callable[[dict[str, Any]], Machine] = Machine.of_table
     else:
@@ -43,9 +43,9 @@ def read_facts(text: str, name: str) -> list[Machine]:
             machines.append(read(table))
         except (KeyError, TypeError, ValueError, AttributeError, TargetError) as error:
             reason = error.message if isinstance(error, TargetError) else f"a value is missing or invalid ({error})"
-            mistakes.append(f"  {label}: {reason}")
+            mistakes.append(f"{label}: {reason}")
     if mistakes:
-        raise SettingsError(f"{name}:\n" + "\n".join(mistakes))
+        raise invalid_file(name, mistakes)
     if not machines:
         raise SettingsError(f"{name} has no machine")
     return machines
@@ -70,12 +70,13 @@ def _hosts_of_facts(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str
 
 
 def _machine_of_facts(facts: Mapping[str, Any]) -> Machine:
+    check_name(facts["name"])
     distribution = f"{facts['distribution']} {facts['distribution_version']}"
     release = find_distribution(distribution) or find_distribution(
         f"{facts['distribution']} {facts['distribution_major_version']}"
     )
     if release is None:
-        raise ValueError(f"the glibc of {distribution} is unknown")
+        raise ValueError(f"the glibc of {quoted(distribution)} is unknown")
     pythons = []
     with suppress(TargetError, KeyError):
         pythons.append(PythonVersion.parse(str(facts["python_version"])))

@@ -1,8 +1,10 @@
 """What a machine has that decides which wheels it can load."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from minglibc.fleet.mistakes import quoted
 from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.targets import LIBCS, Cap, PythonVersion
 
@@ -12,6 +14,11 @@ _CPU_FLAGS = {
     "x86-64-v3": ("abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"),
     "x86-64-v4": ("avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"),
 }
+
+_LIBSTDCXX = r"(?:3\.4\.[0-9]{1,3})?"
+# A name of a host in the DNS is not longer, nor is any other value.
+_LONGEST = 253
+_MOST_PYTHONS = 200
 
 
 class Machine(NamedTuple):
@@ -53,8 +60,13 @@ class Machine(NamedTuple):
         """The machine of *table*; raises KeyError, TypeError, ValueError, TargetError."""
         (libc,) = LIBCS.keys() & table.keys()
         texts = {key: table.get(key, "") for key in ("name", "architecture", "distribution", "libstdcxx", "cpu", libc)}
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise TypeError
+        if not all(isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST for text in texts.values()):
+            raise TypeError("a value is not a short text")
+        check_name(texts["name"])
+        if not re.fullmatch(_LIBSTDCXX, texts["libstdcxx"]):
+            raise ValueError(f"libstdcxx is {texts['libstdcxx']!r}")
+        if len(table["python"]) > _MOST_PYTHONS:
+            raise ValueError(f"it has more than {_MOST_PYTHONS} interpreters")
         pythons = tuple(PythonVersion.parse(text) for text in table["python"])
         return cls(
             texts["name"],
@@ -66,6 +78,12 @@ class Machine(NamedTuple):
             texts["cpu"],
             free if isinstance(free := table.get("free-kib"), int) else None,
         )
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError if *name* is not that of a host."""
+    if not 0 < len(name) <= _LONGEST or not name.isprintable():
+        raise ValueError(f"{quoted(name)} is not the name of a host")
 
 
 def cpu_level(flags: Iterable[str]) -> str:

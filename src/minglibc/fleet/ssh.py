@@ -2,15 +2,16 @@
 
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.resources import as_file, files
-from threading import Event, Thread, Timer
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.fleet.inventory import Host
@@ -22,6 +23,8 @@ _OPTIONS = ("BatchMode=yes", "ControlMaster=no", "ClearAllForwardings=yes")
 _PARALLEL = 32
 _LONGEST_OUTPUT = 100_000
 _LONGEST_MESSAGE = 200
+# Seconds for output that is still in a pipe when ssh has ended.
+_LINGER = 0.2
 _SSH_FAILED = 255
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
@@ -63,48 +66,43 @@ def _output(host: Host, timeout: float) -> str:
             )
         except FileNotFoundError as error:
             raise SettingsError("ssh was not found", hint="install OpenSSH's client") from error
-    expired = Event()
-
-    def expire() -> None:
-        expired.set()
-        _kill(process)
-
-    timer = Timer(timeout, expire)
-    timer.start()
+    deadline = time.monotonic() + timeout
     try:
-        output, errors = _communicate(process)
-        code = process.wait()
+        output, errors = _communicate(process, deadline)
+        code = process.wait(max(deadline - time.monotonic(), 0))
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentProblem(f"{host.name}: no complete answer within {timeout:g} s") from error
     finally:
-        timer.cancel()
-        _kill(process)
-    if expired.is_set():
-        raise EnvironmentProblem(f"{host.name}: no complete answer within {timeout:g} s")
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if code == _SSH_FAILED or (code and not output):
         last = (errors.strip().splitlines() or ["ssh failed"])[-1]
         raise EnvironmentProblem(f"{host.name}: {_NOT_PRINTABLE.sub(' ', last)[:_LONGEST_MESSAGE]}")
     return output
 
 
-def _communicate(process: "subprocess.Popen[bytes]") -> tuple[str, str]:
-    """The beginning of stdout and of stderr; what is beyond the limit is discarded."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    errors: list[str] = []
-    stderr = process.stderr
-    reader = Thread(target=lambda: errors.append(_read(stderr)), daemon=True)
-    reader.start()
-    output = _read(process.stdout)
-    reader.join()
-    return output, "".join(errors)
-
-
-def _read(stream: IO[bytes]) -> str:
-    data = stream.read(_LONGEST_OUTPUT)
-    while stream.read(_LONGEST_OUTPUT):
-        pass
-    return data.decode("utf-8", "replace")
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _communicate(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[str, str]:
+    """The beginning of stdout and of stderr until *process* ends; raises TimeoutError. What is beyond the limit is discarded."""
+    outputs = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        for stream in outputs:
+            assert stream is not None
+            selector.register(stack.enter_context(stream), selectors.EVENT_READ)
+        while selector.get_map():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            # A process in the background can keep a pipe open after ssh has ended.
+            ended = process.poll() is not None
+            ready = selector.select(min(remaining, _LINGER))
+            for key, _ in ready:
+                data = os.read(key.fd, _LONGEST_OUTPUT)
+                output = outputs[key.fileobj]  # type: ignore[index]
+                output += data[: _LONGEST_OUTPUT - len(output)]
+                if not data:
+                    selector.unregister(key.fileobj)
+            if ended and not ready:
+                break
+    texts = (output.decode("utf-8", "replace") for output in outputs.values())
+    return next(texts), next(texts)
