@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,14 +19,14 @@ from minglibc.app import bundle as use_case
 from minglibc.bundle import contents as contents_module
 from minglibc.bundle.contents import SUMS, check_pip
 from minglibc.errors import EnvironmentProblem
-from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.targets import Cap, GlibcVersion, MuslVersion, PythonVersion, Target
 from minglibc.model.urls import DEFAULT_INDEX_URL
 from tests.support import oldglibc
 from tests.support.commands import Ran, minglibc
 from tests.support.index import IndexServer
 from tests.support.locked import lock, write_project
-from tests.support.wheels import BuiltWheel, build_wheel
+from tests.support.pips import publish_pip
+from tests.support.wheels import build_wheel
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER_MACHINE = "aarch64" if platform.machine() != "aarch64" else "x86_64"
@@ -59,31 +58,6 @@ def interpreter(python: str) -> Path:
         return oldglibc.interpreter(python)
     except oldglibc.Unavailable as reason:
         pytest.skip(str(reason))
-
-
-@cache
-def shipped_pip(python: Path) -> BuiltWheel | None:
-    """The pip wheel that *python* contains."""
-    code = "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))"
-    ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    wheels = sorted(Path(ran.stdout.strip()).glob("pip-*.whl")) if not ran.returncode else []
-    if not wheels:
-        return None
-    with zipfile.ZipFile(wheels[-1]) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = archive.read(name)
-    core = parse_metadata(metadata.decode())
-    content = wheels[-1].read_bytes()
-    return BuiltWheel(wheels[-1].name, content, metadata, "pip", core.version, core.requires_python or None)
-
-
-def publish_pip(index: IndexServer, python: Path) -> BuiltWheel:
-    """Publish the pip of *python*; skips the test if it has none."""
-    wheel = shipped_pip(python)
-    if wheel is None:
-        pytest.skip(f"{python} contains no pip")
-    index.add(wheel)
-    return wheel
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The use case of `bundle`: the wheels of a target, its lock, pip and an install script in one folder or archive."""
 
+import re
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,6 +11,7 @@ from packaging.pylock import Package, PackageWheel
 from packaging.utils import parse_wheel_filename
 
 from minglibc.app.indexes import credentials_for, index_of_lock, open_index
+from minglibc.app.lenient_settings import choice
 from minglibc.app.lock_request import overrides_from
 from minglibc.app.locked_project import LockedProject, build, download_of, open_builder, read_locked_project, select
 from minglibc.app.options import CommonOptions
@@ -25,7 +27,8 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.sync_options import SelectionOptions
 from minglibc.bundle import archive
-from minglibc.bundle.contents import SIGNATURE, SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.bundle.contents import INTERPRETER, SIGNATURE, SUMS, WHEELS, check_pip, name_of, own_files, sums
+from minglibc.bundle.interpreter import InterpreterArchive, read_interpreter
 from minglibc.bundle.signature import sign
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
@@ -34,10 +37,11 @@ from minglibc.errors import ResolutionError, SettingsError
 from minglibc.index.downloads import Wheelhouse
 from minglibc.lock.locked_files import LockedFolder, without_editable
 from minglibc.lock.reader import Lock
-from minglibc.lock.selection import describe_targets, find_targets
+from minglibc.lock.selection import Machine, check_python, describe_targets, find_targets
+from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.requirements import Requirement
-from minglibc.model.targets import Target
+from minglibc.model.targets import PythonVersion, Target
 from minglibc.resolve.candidates import Root
 from minglibc.resolve.prefetch import Speculation
 from minglibc.resolve.resolution import Unresolvable
@@ -66,6 +70,8 @@ class BundleOptions(NamedTuple):
     """Whether to build the project itself, if it is a package."""
     project_wheel: str | None = None
     """The path of a wheel of the project, instead of a build."""
+    interpreter: str | None = None
+    """The path of an archive (X.tar.gz) of a relocatable interpreter for the target."""
 
 
 _DEFAULT = BundleOptions()
@@ -98,6 +104,7 @@ def create_bundle(
     pip = _locked_pip(selected, project.folder) or _newest_pip(project, target, common, reporter)
     check_pip(pip.filename, target)
     path = bundle.output or name_of(target)
+    interpreter = _interpreter(bundle.interpreter, project, selected, target, reporter) if bundle.interpreter else None
     house = Wheelhouse(
         common.cache_folder,
         offline=common.offline,
@@ -115,8 +122,11 @@ def create_bundle(
         if own_wheel := sources.project_wheel(bundle, selected):
             selected.append(own_wheel)
         paths |= sources.paths
-        own = own_files(target, selected, pip.filename, project.lock_text)
+        executable = interpreter.executable if interpreter else ""
+        own = own_files(target, selected, pip.filename, project.lock_text, executable)
         wheels = {f"{WHEELS}/{name}": wheel for name, wheel in paths.items()}
+        if interpreter:
+            wheels[INTERPRETER] = interpreter.path
         own[SUMS] = sums(archive.digests(own, wheels))
         if bundle.key:
             own[SIGNATURE] = sign(own[SUMS], bundle.key)
@@ -167,6 +177,23 @@ class _Sources:
     def _add(self, wheel: "Built") -> tuple[Package, PackageWheel]:
         self.paths[wheel.filename] = wheel.path
         return locked_entry(wheel)
+
+
+def _interpreter(
+    path: str, project: LockedProject, selected: "Selection", target: Target, reporter: Reporter
+) -> InterpreterArchive:
+    """The archive at *path*, checked for *target* and what is *selected*; raises EnvironmentProblem."""
+    archive = read_interpreter(path, target, choice(project.pyproject, "cpu", CPU_LEVELS))
+    if archive.missing:
+        reporter.warn(
+            f"modules of the interpreter need libraries that some machines lack: {', '.join(archive.missing)}"
+        )
+    match = re.fullmatch(r"3\.([0-9]+)\.([0-9]+)", archive.version)
+    if match:
+        python = PythonVersion(int(match[1]), int(match[2]), target.python.free_threaded)
+        needs = {f"{one.name} {one.version}": str(one.requires_python) for one, _ in selected if one.requires_python}
+        check_python(Machine(python, target.architecture, target.cap), needs)
+    return archive
 
 
 def _only_target(lock: Lock, name: str | None) -> Target:

@@ -21,6 +21,7 @@ SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
 REQUIREMENTS = "requirements.txt"
 WHEELS = "wheels"
+INTERPRETER = "interpreter.tar.gz"
 
 
 def name_of(target: Target) -> str:
@@ -28,10 +29,13 @@ def name_of(target: Target) -> str:
     return f"bundle-{target_name(target)}"
 
 
-def own_files(target: Target, selected: "Selection", pip: str, lock: str) -> dict[str, bytes]:
-    """The files of the bundle except the wheels and SHA256SUMS; *pip* is the file name of the pip wheel."""
+def own_files(target: Target, selected: "Selection", pip: str, lock: str, interpreter: str = "") -> dict[str, bytes]:
+    """The files of the bundle except the wheels and SHA256SUMS; *pip* is the file name of the pip wheel.
+
+    *interpreter* is the path of the interpreter in its archive; empty where the bundle has none.
+    """
     return {
-        SCRIPT: install_script(target, pip, len(selected)).encode(),
+        SCRIPT: install_script(target, pip, len(selected), interpreter).encode(),
         "pylock.toml": lock.encode(),
         REQUIREMENTS: dumps({target: selected}, index=True).encode(),
     }
@@ -59,10 +63,10 @@ def sums(digests: Mapping[str, str]) -> bytes:
 
 def is_bundle(names: Iterable[str]) -> bool:
     """Whether a folder with exactly these entries is a bundle."""
-    return {SCRIPT, SUMS, REQUIREMENTS, WHEELS, "pylock.toml"} == set(names) - {SIGNATURE}
+    return {SCRIPT, SUMS, REQUIREMENTS, WHEELS, "pylock.toml"} == set(names) - {SIGNATURE, INTERPRETER}
 
 
-def install_script(target: Target, pip: str, count: int) -> str:
+def install_script(target: Target, pip: str, count: int, interpreter: str = "") -> str:
     """A POSIX shell script that checks the bundle and the machine, and then creates an environment."""
     python = target.python
     suffix = "t" if python.free_threaded else ""
@@ -78,6 +82,7 @@ def install_script(target: Target, pip: str, count: int) -> str:
         "CAP": str(target.cap),
         "NAMESPACE": NAMESPACE,
         "PIP": pip,
+        "INTERPRETER": interpreter,
         "PACKAGES": f"{count} package{'' if count == 1 else 's'}",
     }
     sources = files("minglibc.bundle")

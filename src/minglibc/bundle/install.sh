@@ -19,6 +19,8 @@ libc=@LIBC@
 cap=@CAP@
 pip=@PIP@
 packages=@PACKAGES@
+# The path of the interpreter in interpreter.tar.gz; empty without one.
+interpreter=@INTERPRETER@
 
 warn() {
     printf '%s\n' "$*" >&2
@@ -62,7 +64,58 @@ verify() {
 }
 [ -z "$signers" ] || verify
 
+unpacked=
+creating=
+clean_up() {
+    code=$?
+    [ -z "$unpacked" ] || rm -rf "$unpacked"
+    [ "$code" -eq 0 ] || [ -z "$creating" ] || rm -rf "$venv"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Verify and unpack interpreter.tar.gz beside the environment, before there is a Python that can check the bundle.
+unpack() {
+    for tool in sha256sum tar gzip; do
+        if ! command -v "$tool" >/dev/null; then
+            warn "error: $tool was not found, which unpacks the interpreter"
+            exit 1
+        fi
+    done
+    if [ -L "$venv" ] || { [ -e "$venv" ] && [ -n "$(ls -A "$venv")" ]; }; then
+        warn "error: $venv already exists"
+        warn "hint: remove it, or choose another folder"
+        exit 1
+    fi
+    mkdir -p "$(dirname "$venv")"
+    parent=$(cd "$(dirname "$venv")" && pwd -P)
+    case "$parent/" in
+        "$here"/*)
+            warn "error: $venv is inside the bundle"
+            warn "hint: choose another folder"
+            exit 1
+            ;;
+    esac
+    sum=$(grep '^[0-9a-f]*  interpreter\.tar\.gz$' "$here/SHA256SUMS") || sum=
+    if [ -z "$sum" ] || ! printf '%s\n' "$sum" | (cd "$here" && sha256sum -c -) >/dev/null 2>&1; then
+        warn "error: the bundle was changed:"
+        warn "  changed: interpreter.tar.gz"
+        warn "hint: copy the bundle again"
+        exit 1
+    fi
+    unpacked=$parent/.minglibc-interpreter-$$
+    mkdir "$unpacked"
+    # The files belong to the user that installs.
+    tar -xzof "$here/interpreter.tar.gz" -C "$unpacked"
+}
+
 python=${PYTHON:-}
+if [ -n "$interpreter" ] && [ -z "$python" ]; then
+    unpack
+    python=$unpacked/$interpreter
+fi
 if [ -z "$python" ]; then
     # A name on PATH may be a stub that does not start.
     starts='import sys; sys.exit(not (sys.argv[1].rstrip("t") + ".").startswith("%d.%d." % sys.version_info[:2]))'
@@ -78,7 +131,8 @@ if [ -z "$python" ]; then
     warn "hint: name the interpreter: PYTHON=/path/to/$python_name sh install.sh DIRECTORY"
     exit 1
 fi
-if ! "$python" -c '' 2>/dev/null; then
+if ! "$python" -B -c '' 2>/dev/null; then
+    [ -z "$unpacked" ] || python="the interpreter in the bundle"
     warn "error: $python does not start"
     exit 1
 fi
@@ -88,14 +142,13 @@ fi
 @CHECKS@
 END
 
-remove_incomplete() {
-    code=$?
-    [ "$code" -eq 0 ] || rm -rf "$venv"
-}
-trap remove_incomplete EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+creating=yes
+if [ -n "$unpacked" ]; then
+    mkdir -p "$venv"
+    # Without the folders that the archive has around bin/.
+    mv "$unpacked/${interpreter%bin/*}" "$venv/interpreter"
+    python=$venv/interpreter/bin/${interpreter##*/}
+fi
 "$python" -I -m venv --without-pip "$venv"
 if [ "$packages" != "0 packages" ]; then
     "$venv/bin/python" -I -B "$here/wheels/$pip/pip" --isolated --disable-pip-version-check install --quiet \

@@ -31,6 +31,12 @@ def configure(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="include this wheel of the project, instead of building it",
     )
+    parser.add_argument(
+        "--interpreter",
+        variable=False,
+        metavar="FILE",
+        help="include this archive (X.tar.gz) of a relocatable Python, for machines without a suitable one",
+    )
     parser.add_argument("--no-install-project", action="store_true", help="leave out the project itself")
     add_index(parser)
 
@@ -53,4 +59,4 @@ def _options(arguments: Namespace) -> BundleOptions:
     if arguments.project_wheel and excluded:
         other = "--no-install-project" if arguments.no_install_project else "--only-group"
         raise SettingsError(f"--project-wheel can't be combined with {other}")
-    return BundleOptions(arguments.output, arguments.sign, not excluded, arguments.project_wheel)
+    return BundleOptions(arguments.output, arguments.sign, not excluded, arguments.project_wheel, arguments.interpreter)
