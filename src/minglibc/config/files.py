@@ -10,6 +10,9 @@ from minglibc.errors import LockError, MinglibcError, SettingsError
 
 PYPROJECT = "pyproject.toml"
 LOCK = "pylock.toml"
+# What uv and PDM read beside it.
+UV_TOML = "uv.toml"
+PDM_TOML = "pdm.toml"
 BUSY = ".minglibc.busy"
 
 

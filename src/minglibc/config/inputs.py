@@ -7,15 +7,16 @@ from urllib.parse import urlsplit
 
 import tomli_w
 
-from minglibc.config.files import PYPROJECT, read_file, read_pyproject, real_path
+from minglibc.config.files import PYPROJECT, UV_TOML, read_file, read_pyproject, real_path
 from minglibc.config.inline_metadata import EXAMPLE, script_block
 from minglibc.config.lock_source import LockSource, leads_out
+from minglibc.config.other_files import uv_settings
 from minglibc.config.other_rules import INDEXES_OF_UV, RULES_OF_REQUIREMENTS, RULES_OF_UV
 from minglibc.config.poetry_project import standard
 from minglibc.config.problems import is_name
 from minglibc.config.requirements_file import Kind, Line, lines
 from minglibc.config.requirements_indexes import IndexOptions
-from minglibc.config.toml_file import load
+from minglibc.config.toml_file import load, nested_table
 from minglibc.errors import SettingsError
 from minglibc.model.requirements import Requirement, normalize_name, parse
 
@@ -95,13 +96,12 @@ def _of_requirements(source: LockSource, folder: str) -> Text:
     beside = os.path.dirname(source.requirements[0])
     document = pyproject_beside(os.path.join(folder, beside))
     table = settings_for(document, beside)
-    uv = _rules_of_uv(document, beside)
+    where, uv = _rules_of_uv(document, os.path.join(folder, beside), beside)
     rules = tuple(uv)
     files.indexes.add_to(uv, table)
     files.check(source.name)
     if rules:
-        path = os.path.join(beside, PYPROJECT)
-        files.notes.append(f"{path}: tool.uv applies as in `uv pip compile`: {', '.join(rules)}")
+        files.notes.append(f"{where} applies as in `uv pip compile`: {', '.join(rules)}")
     if files.constraints:
         others = uv.pop("constraint-dependencies", [])
         table["constraints"] = [*table.get("constraints", others), *files.constraints]
@@ -179,14 +179,15 @@ def _indexes_in(value: object) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict) and "index" in entry]
 
 
-def _rules_of_uv(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """The rules of [tool.uv] and [tool.uv.pip] in *document* that uv applies to requirements files: all but its sources."""
-    uv = document.get("tool", {}).get("uv", {})
-    if not isinstance(uv, dict):
-        return {}
-    pip = uv.get("pip", {})
-    merged = {**uv, **(pip if isinstance(pip, dict) else {})}
-    return _rebased_indexes({key: merged[key] for key in RULES_OF_REQUIREMENTS if merged.get(key)}, folder)
+def _rules_of_uv(document: Mapping[str, Any], path: str, folder: str) -> tuple[str, dict[str, Any]]:
+    """What uv applies to the requirements files in the folder at *path*, and where it is: all but its sources.
+
+    It is in uv.toml, or in [tool.uv] of *document*; the folder is *folder* from the lock's folder.
+    """
+    name, uv = uv_settings(document, path)
+    where = f"{os.path.join(folder, PYPROJECT)}: {name}" if name != UV_TOML else os.path.join(folder, name)
+    merged = {**uv, **nested_table(uv, "pip")}
+    return where, _rebased_indexes({key: merged[key] for key in RULES_OF_REQUIREMENTS if merged.get(key)}, folder)
 
 
 def check_targets(source: LockSource, pyproject: str) -> None:

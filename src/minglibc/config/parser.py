@@ -1,11 +1,12 @@
 """pyproject.toml → Settings: [project], [dependency-groups] and [tool.minglibc]; all mistakes are reported together."""
 
+import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from minglibc.config import workspace
+from minglibc.config import files, workspace
 from minglibc.config.extras_and_groups import DependencyGraph, RequirementParser
 from minglibc.config.index_settings import KnownIndexes, parse_index_url, parse_indexes, parse_sources
 from minglibc.config.problems import NAME_EXPECTED, Problems, is_name, nearest
@@ -23,7 +24,7 @@ from minglibc.config.settings import (
     Settings,
 )
 from minglibc.config.target_settings import TargetParser
-from minglibc.config.toml_file import load
+from minglibc.config.toml_file import load, nested_table
 from minglibc.errors import SettingsError
 from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
@@ -82,6 +83,12 @@ def parse_document(
 ) -> Settings:
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
+    if folder is not None and any(
+        os.path.lexists(os.path.join(folder, name)) for name in (files.UV_TOML, files.PDM_TOML)
+    ):
+        from minglibc.config.other_files import check_other_files  # noqa: PLC0415  1 ms; few projects have such files
+
+        check_other_files({**nested_table(document, "tool", "minglibc"), **problems.given}, problems, folder)
     problems.table(document, "project", "project")
     original, document = document, _standard(document, problems)
     dynamic = _project_table(document, problems, folder, built)
