@@ -124,6 +124,8 @@ def test_grafted_libraries_are_listed(tmp_path: Path) -> None:
         (json.dumps({"components": components}), ["libx5 2-1"]),
         (json.dumps({"components": 1}), []),
         ("{", []),
+        ("[" * 100_000, []),
+        (json.dumps({"components": components, "x": "y" * 5_000_000}), []),
         (None, []),
     ):
         path = tmp_path / "a-1-py3-none-any.whl"

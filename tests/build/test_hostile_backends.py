@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from minglibc.app.build_environment import BuildTask, check_wheel
+from minglibc.app.build_environment import BuildContext, BuildTask, build_metadata, check_wheel
+from minglibc.app.options import CommonOptions
 from minglibc.build.backend import Backend, BuildError
 from minglibc.build.isolation import Isolation
 from minglibc.build.running import started
+from minglibc.errors import SettingsError
+from minglibc.index.credentials import Credentials
+from minglibc.install.interpreter import inspect
 from tests.support.wheels import BuiltWheel, build_wheel, tamper
 
 NAME = "b-1.0-py3-none-any.whl"
@@ -91,6 +95,23 @@ def test_no_result(code: str, tmp_path: Path) -> None:
     """A backend that ends without a result is an error."""
     with pytest.raises(BuildError, match="the build backend of b"):
         backend_with(tmp_path, code).build("wheel", str(tmp_path / "out"))
+
+
+def test_long_result(tmp_path: Path) -> None:
+    """A result without end is not read."""
+    with pytest.raises(BuildError, match="no valid result"):
+        backend_with(tmp_path, "return 'x' * 5_000_000").build("wheel", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("requires", [[f"a{number}" for number in range(300)], ["a" * 10_000]])
+def test_many_requirements(requires: list[str], tmp_path: Path) -> None:
+    """Requirements without end are not resolved, and not printed."""
+    (tmp_path / "pyproject.toml").write_text(f"[build-system]\nrequires = {requires}\n")
+    task = BuildTask(str(tmp_path), "b 1.0", "skip b")
+    context = BuildContext(CommonOptions(), str(tmp_path), Credentials())
+    with pytest.raises(SettingsError, match="has more than 200 requirements") as caught:
+        build_metadata(task, inspect(sys.executable), context, str(tmp_path / "scratch"))
+    assert len(caught.value.message) < 200
 
 
 VALID = build_wheel("b", "1.0")

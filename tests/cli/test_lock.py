@@ -308,12 +308,15 @@ def test_usage(project: Project, arguments: list[str], code: int, message: str) 
     assert message in ran.err
 
 
-def test_index_that_is_down(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["lock", "caps", "build -o wheels a", "build -o wheels a b"])
+def test_index_that_is_down(project: Project, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """An unreachable index exits with 3, its address and the number of attempts."""
     monkeypatch.setenv("MINGLIBC_HTTP_RETRIES", "1")
-    ran = minglibc("lock", "--project", str(project.folder), "--index-url", "http://127.0.0.1:9/simple/")
+    down = ("--project", str(project.folder), "--index-url", "http://127.0.0.1:9/simple/")
+    ran = minglibc(*command.split(), *down, "--cache-dir", str(project.folder / "cache"))
     assert 3 == ran.code
-    assert "http://127.0.0.1:9/simple/a/: no connection" in ran.err
+    assert "http://127.0.0.1:9/simple/" in ran.err
+    assert ": no connection" in ran.err
     assert "tried 2 times" in ran.err
 
 

@@ -38,6 +38,9 @@ from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
 
 _PARENT = "[build-system]"
+# Each is resolved and installed; real backends have at most a few tens.
+_MOST_REQUIREMENTS = 200
+_LONGEST_REQUIREMENT = 2000
 # That of any environment: what a wheel must not replace is the same in all of them.
 _LAYOUT = Layout(
     "/prefix", "lib/python/site-packages", "lib/python/site-packages", "bin", "", "include", "/prefix/bin/python"
@@ -171,6 +174,12 @@ class _BuildEnvironments:
 
     def create(self, requires: Sequence[str]) -> str:
         """The interpreter of a new environment with *requires* installed; raises MinglibcError."""
+        if len(requires) > _MOST_REQUIREMENTS or max(map(len, requires), default=0) > _LONGEST_REQUIREMENT:
+            raise SettingsError(
+                f"{_PARENT} of {self._task.label} has more than {_MOST_REQUIREMENTS} requirements, "
+                f"or one of more than {_LONGEST_REQUIREMENT:,} characters",
+                hint=self._task.alternative,
+            )
         try:
             roots = tuple(Root(parse(text), _PARENT) for text in requires)
         except InvalidRequirement as error:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Literal, Self
 from minglibc.build.isolation import Isolation
 from minglibc.build.missing_requirements import missing
 from minglibc.build.running import started
+from minglibc.build.sdist import MAX_METADATA
 from minglibc.config.files import open_regular
 from minglibc.errors import MinglibcError, SettingsError
 from minglibc.model import toml
@@ -31,6 +32,7 @@ _LONGEST_LINE = 240
 _MOST_OUTPUT = 64 * 1024
 _CHUNK = 64 * 1024
 _LONGEST_LOG = 64 << 20
+_LARGEST_RESULT = 4 << 20
 _CUT = b"\nminglibc: the rest of the output was dropped\n"
 # In the name of a wheel: without and with a build tag (PEP 427).
 _DASHES = (4, 5)
@@ -106,7 +108,7 @@ class Backend:
             path = os.path.join(self._builder.metadata_path(folder), "METADATA")
         try:
             with open(path, encoding="utf-8", errors="replace", opener=open_regular) as file:
-                return file.read()
+                return file.read(MAX_METADATA)
         except OSError as error:
             raise self._failure("did not write METADATA") from error
 
@@ -172,6 +174,10 @@ class Backend:
             raise self._failure(problem, f"set MINGLIBC_BUILD_TIMEOUT to more seconds, or {self._alternative}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, cmd, output)
+        # pyproject_hooks reads what the hook has written to this file of its folder, the last argument.
+        with suppress(OSError):
+            if os.path.getsize(os.path.join(cmd[-1], "output.json")) > _LARGEST_RESULT:
+                raise self._failure("returned no valid result")
 
 
 def _ignore_warnings() -> None:

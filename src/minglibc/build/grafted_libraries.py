@@ -23,6 +23,7 @@ from minglibc.model.zip_archive import open_zip
 
 _SECONDS = 300
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/auditwheel\.cdx\.json")
+_LARGEST_SBOM = 4 << 20
 # Its copies have a hash in their names.
 _COPY = re.compile(r"[^/]+\.libs/([^/]+)-[0-9a-f]{8}\.so([0-9.]*)")
 _REQUIRES = re.compile(r"(?m)^Requires(?:\.private)?:(.*)$")
@@ -169,11 +170,13 @@ def grafted(path: str) -> list[str]:
             # auditwheel describes only libraries whose package it can tell.
             copies = filter(None, map(_COPY.fullmatch, archive.namelist()))
             return sorted({printable(f"{copy[1]}.so{copy[2]}") for copy in copies})
+        if archive.getinfo(member).file_size > _LARGEST_SBOM:
+            return []
         try:
             components = json.loads(archive.read(member))["components"]
             # The wheel itself is the only component of PyPI.
             return sorted({_component(part) for part in components if not part.get("purl", "").startswith("pkg:pypi/")})
-        except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile):
             return []
 
 

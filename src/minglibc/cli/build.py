@@ -62,7 +62,9 @@ def run(arguments: Namespace) -> int:
     terminal.info(
         f"Built {plural(len(paths), 'wheel')} for {plural(len({o.target for o in outcomes}), 'target')}{failures}"
     )
-    return EXIT_CANNOT if failed else 0
+    # As from other commands: an index that is unavailable is worth a retry, if nothing else failed.
+    codes = {outcome.error.exit_code for outcome in failed if outcome.error}
+    return max(codes, default=0) if len(codes) < 2 else EXIT_CANNOT
 
 
 def as_json(outcomes: Sequence[BuildOutcome]) -> list[dict[str, Any]]:
