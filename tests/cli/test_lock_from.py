@@ -381,6 +381,15 @@ def test_unknown_parts(parts: Path, index: IndexServer) -> None:
     assert "require --from" in minglibc("lock", "--project", str(parts), "--group", "docs").err
 
 
+def test_parts_without_which_it_works(parts: Path, index: IndexServer) -> None:
+    """If a package of an extra or group can't be locked, the hint has the option or setting that leaves it out."""
+    assert "hint: this would work (verified): --no-group docs\n" in lock_from(parts, index).err
+    text = f'[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\nindex-url = "{index.url}"\n'
+    (parts / "pyproject.toml").write_text(text + 'from = "uv.lock"\n')
+    ran = minglibc("lock", "--project", str(parts))
+    assert 'hint: this would work (verified): groups = ["test"] in tool.minglibc.from\n' in ran.err
+
+
 def test_parts_in_the_setting(parts: Path, index: IndexServer) -> None:
     """`extras` and `groups` of the setting select what is locked; default groups that are not locked are ignored."""
     pyproject = parts / "pyproject.toml"

@@ -383,6 +383,38 @@ def test_refused(name: str, text: str, message: str) -> None:
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uv.lock", "version = 1\n[[package]]\nname = 'a'\nsource = { registry = '' }\nsdist = true\n"),
+        ("pdm.lock", "[metadata]\nlock_version = '4.5'\n[[package]]\nname = 'a'\nversion = '1'\nfiles = 'b'\n"),
+    ],
+)
+def test_invalid_files(name: str, text: str) -> None:
+    """Lists of files are converted late; those that are not valid are an error that names the package."""
+    package = read(text, name).packages[0]
+    with pytest.raises(LockError, match="the source lock is invalid: a: "):
+        len(package.files)
+
+
+def test_all_invalid_packages_are_listed() -> None:
+    """The error names the packages that are not valid, up to ten of them."""
+    text = "version = 1\n" + "".join(f"[[package]]\nname = 'p{i}'\nversion = 1\n" for i in range(12))
+    with pytest.raises(LockError) as caught:
+        read(text, "uv.lock")
+    lines = str(caught.value).splitlines()
+    assert "  p9: its source is of an unknown kind: none" == lines[10]
+    assert "  and 2 more packages" == lines[11]
+
+
+def test_long_marker() -> None:
+    """An invalid marker is quoted only in part."""
+    text = json.dumps({"_meta": {"pipfile-spec": 6}, "default": {"a": {"version": "==1", "markers": "b" * 100_000}}})
+    with pytest.raises(LockError) as caught:
+        read(text, "Pipfile.lock").selected(Environment({"python_full_version": "3.11.0"}))
+    assert len(str(caught.value)) < 600
+
+
 def test_newer_revision_is_read() -> None:
     """Only the version of uv.lock decides; unknown keys are ignored."""
     assert 6 == len(read(UV.replace("revision = 9", "revision = 99\nsomething = [1]"), "uv.lock").packages)

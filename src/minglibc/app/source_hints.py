@@ -88,7 +88,7 @@ def _cap_setting(session: Session, cap: Cap) -> str:
 def _unverified(names: Iterable[str], lines: tuple[str, ...] = ()) -> SourceHint:
     """The hint where it is not known whether the project could be locked with *names* built from source."""
     known = f" ({listed} at least)" if (listed := ", ".join(sorted(names))) else ""
-    text = f"no suggestion could be verified; `lock --allow-sdist` tries to build from source what has no wheel{known}"
+    text = f"`lock --allow-sdist` tries to build from source what has no wheel{known}; this was not verified"
     return SourceHint(lines, text, tuple(sorted(names)))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from minglibc.app.source_lock_hints import exclusion_of
 from minglibc.config.lock_source import LockSource
 from minglibc.errors import LockError
 from minglibc.index.credentials import without_credentials
@@ -92,19 +93,8 @@ def _ways_to_leave_out(packages: Sequence[SourcePackage], origin: Origin) -> Ite
     if parts is None:
         excluded = ", ".join(f'"{name}"' for name in sorted({package.name for package in packages}))
         yield f"tool.minglibc.excludes = [{excluded}] leaves {_them(packages)} out"
-    elif origin.source.is_project:
-        lists = (("extras", lock.extras, parts.no_extras), ("groups", lock.groups, parts.no_groups))
-        settings = [
-            f"{key} = {[name for name in names if name not in excluded]}".replace("'", '"')
-            for key, names, excluded in lists
-            if excluded
-        ]
-        yield f"{', '.join(settings)} in tool.minglibc.from leaves {_them(packages)} out (verified)"
     else:
-        options = [f"--no-extra {name}" for name in parts.no_extras] + [
-            f"--no-group {name}" for name in parts.no_groups
-        ]
-        yield f"{' '.join(options)} leaves {_them(packages)} out (verified)"
+        yield f"{exclusion_of(parts, lock, origin.source)} leaves {_them(packages)} out (verified)"
 
 
 def _them(packages: Sequence[SourcePackage]) -> str:

@@ -247,11 +247,12 @@ def explain_failure(
     if unlisted:
         return unlisted_error(source.loaded.path, unlisted)
     if source.loaded.policy != "same":
-        from minglibc.app.override_hint import override_hint  # noqa: PLC0415  as above
+        from minglibc.app.source_lock_hints import override_hint, part_hint  # noqa: PLC0415  as above
 
         failure = error.__cause__
-        hint = override_hint(session, failure) if isinstance(failure, Unresolvable) else ""
-        error.hint = "\nhint: ".join(filter(None, (error.hint, hint)))
+        if isinstance(failure, Unresolvable):
+            hints = (error.hint, part_hint(session, source.loaded, failure), override_hint(session, failure))
+            error.hint = "\nhint: ".join(filter(None, hints))
         return error
     if not offenders:
         return error

@@ -158,7 +158,9 @@ class Environment:
         try:
             return bool(markers.Marker(marker).evaluate({**self.variables, "extra": extra}))
         except (markers.UndefinedEnvironmentName, ValueError, RecursionError) as error:
-            raise InvalidRequirement(f"{marker[:200]!r} is not a marker: {' '.join(str(error).split())}") from error
+            # The other lines quote the marker.
+            reason = " ".join(str(error).split("\n")[0][:200].split())
+            raise InvalidRequirement(f"{marker[:200]!r} is not a marker: {reason}") from error
 
 
 @cache

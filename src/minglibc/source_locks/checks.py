@@ -1,10 +1,13 @@
 """Values of a lock's tables, checked for their types."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from minglibc.model.artifacts import printable
 from minglibc.source_locks.model import Invalid
+
+_MOST_PROBLEMS = 10
+_T = TypeVar("_T")
 
 
 def check_version(name: str, version: object, known: str, is_known: Callable[[Any], bool]) -> None:
@@ -44,3 +47,25 @@ def strings(parent: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Invalid(f"{key} is not a list of strings")
     return value
+
+
+def packages_of(rows: Sequence[Mapping[str, Any]], convert: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
+    """The *rows* of packages as *convert* returns them; raises Invalid that names the packages that are not valid."""
+    packages: list[_T] = []
+    problems: list[str] = []
+    for row in rows:
+        try:
+            packages.append(convert(row))
+        except Invalid as error:
+            problems.append(in_package(row, error))
+    if len(problems) > _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = [f"and {len(problems) - _MOST_PROBLEMS} more packages"]
+    if problems:
+        raise Invalid("\n".join(problems))
+    return packages
+
+
+def in_package(row: Mapping[str, Any], error: Invalid) -> str:
+    """The message of *error* with the name of the package in whose table it is."""
+    name = row.get("name")
+    return f"{name[:100]}: {error}" if isinstance(name, str) and name else f"a package without a name: {error}"

@@ -5,10 +5,12 @@ writes it stays in the text and is parsed with the rest.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from minglibc.errors import LockError
 from minglibc.model import toml
+from minglibc.source_locks.checks import in_package
 from minglibc.source_locks.model import Invalid, SourceFile
 
 _STRING = r'"[^"\\\n]*"'
@@ -51,20 +53,27 @@ class FileLists:
                 for row in self._lists[value].splitlines()
             ]
         if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
-            raise Invalid(f"{key} of {package.get('name')!r} is not a list of tables")
+            raise Invalid(f"{key} is not a list of tables")
         return value
 
 
 class LazyFiles(Sequence[SourceFile]):
-    """The files of a package, converted when they are needed: no target installs most of a large lock."""
+    """The files of a package, converted when they are needed: no target installs most of a large lock.
 
-    def __init__(self, read: Callable[[], Sequence[SourceFile]]) -> None:
+    Raises LockError where they are not valid.
+    """
+
+    def __init__(self, package: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Iterable[SourceFile]]) -> None:
+        self._package = package
         self._read = read
         self._files: Sequence[SourceFile] | None = None
 
     def _known(self) -> Sequence[SourceFile]:
         if self._files is None:
-            self._files = tuple(self._read())
+            try:
+                self._files = tuple(self._read(self._package))
+            except Invalid as error:
+                raise LockError(f"the source lock is invalid: {in_package(self._package, error)}") from error
         return self._files
 
     def __getitem__(self, index: Any) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 from minglibc.source_locks import standard_project
-from minglibc.source_locks.checks import check_version, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
 from minglibc.source_locks.flat import requirements_of
 from minglibc.source_locks.model import Invalid, SourceFile, SourceKind, SourceLock, SourcePackage
@@ -26,7 +26,7 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:
     version = metadata.get("lock_version")
     check_version("pdm.lock", version, "4.x", lambda version: isinstance(version, str) and version.startswith("4."))
     rows = tables(lists.document, "package")
-    packages = _merged([_package(row, lists) for row in rows])
+    packages = _merged(packages_of(rows, lambda row: _package(row, lists)))
     targets = [text(target, "requires_python") for target in tables(metadata, "targets")]
     lock = SourceLock(
         format=f"pdm.lock version {version}",
@@ -48,7 +48,7 @@ def _package(row: Mapping[str, Any], lists: FileLists) -> SourcePackage:
         version=text(row, "version"),
         kind=kind,
         location=location,
-        files=LazyFiles(lambda: tuple(_files(row, lists))),
+        files=LazyFiles(row, lambda row: _files(row, lists)),
         marker=text(row, "marker"),
         requires_python=text(row, "requires_python"),
         extras=tuple(map(normalize_name, strings(row, "extras"))),

@@ -5,10 +5,11 @@ The format is described by https://github.com/pypa/pipfile and https://pipenv.py
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from minglibc.model.requirements import normalize_name
-from minglibc.source_locks.checks import check_version, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
 from minglibc.source_locks.flat import requirements_of
 from minglibc.source_locks.model import Invalid, SourceFile, SourceKind, SourceLock, SourcePackage
 
@@ -42,27 +43,29 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:  
 
 
 def _packages(document: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[SourcePackage]:
-    default = next(iter(sources.values()), "")
     for section in document:
         if section == "_meta":
             continue
         group = {_MAIN: "", _DEVELOPMENT: "dev"}.get(section, section)
         entries = table(document, section)
-        for name in entries:
-            row = table(entries, name)
-            kind, location = _source(row)
-            if kind is SourceKind.INDEX:
-                location = sources.get(text(row, "index"), default)
-            yield SourcePackage(
-                name=normalize_name(name),
-                version=text(row, "version").removeprefix("=="),
-                kind=kind,
-                location=location,
-                files=tuple(SourceFile("", value) for value in strings(row, "hashes")),
-                marker=text(row, "markers"),
-                extras=tuple(map(normalize_name, strings(row, "extras"))),
-                groups=(group,),
-            )
+        rows = [{**table(entries, name), "name": name} for name in entries]
+        yield from packages_of(rows, partial(_package, group=group, sources=sources))
+
+
+def _package(row: Mapping[str, Any], group: str, sources: Mapping[str, str]) -> SourcePackage:
+    kind, location = _source(row)
+    if kind is SourceKind.INDEX:
+        location = sources.get(text(row, "index"), next(iter(sources.values()), ""))
+    return SourcePackage(
+        name=normalize_name(text(row, "name", required=True)),
+        version=text(row, "version").removeprefix("=="),
+        kind=kind,
+        location=location,
+        files=tuple(SourceFile("", value) for value in strings(row, "hashes")),
+        marker=text(row, "markers"),
+        extras=tuple(map(normalize_name, strings(row, "extras"))),
+        groups=(group,),
+    )
 
 
 def _source(row: Mapping[str, Any]) -> tuple[SourceKind, str]:

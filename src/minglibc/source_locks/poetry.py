@@ -12,7 +12,7 @@ from minglibc.model import versions
 from minglibc.model.project_page import split_sdist
 from minglibc.model.requirements import disjunction, normalize_name
 from minglibc.source_locks import markers, poetry_project
-from minglibc.source_locks.checks import check_version, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
 from minglibc.source_locks.flat import requirements_of
 from minglibc.source_locks.model import SourceFile, SourceKind, SourceLock, SourcePackage
@@ -37,7 +37,7 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:
     version = metadata.get("lock-version", "1.0" if "content-hash" in metadata else None)
     check_version("poetry.lock", version, ", ".join(KNOWN), lambda version: version in KNOWN)
     rows = tables(document, "package")
-    packages = tuple(_package(row, lists, metadata) for row in rows)
+    packages = tuple(packages_of(rows, lambda row: _package(row, lists, metadata)))
     lock = SourceLock(
         format=f"poetry.lock version {version}",
         packages=packages,
@@ -59,7 +59,7 @@ def _package(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, An
         version=version,
         kind=_KINDS.get(text(source, "type"), SourceKind.INDEX),
         location=text(source, "url"),
-        files=LazyFiles(lambda: tuple(_files(row, lists, metadata, version))),
+        files=LazyFiles(row, lambda row: _files(row, lists, metadata, version)),
         marker=_marker(row),
         requires_python=poetry_project.specifier(text(row, "python-versions")),
         groups=tuple("" if group in _MAIN else group for group in groups),

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import normalize_name
 from minglibc.source_locks import markers
-from minglibc.source_locks.checks import check_version, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists
 from minglibc.source_locks.flat import merged, requirement
 from minglibc.source_locks.model import SourceFile, SourceKind, SourceLock, SourcePackage, strong_hashes
@@ -19,7 +19,7 @@ def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:  
     check_version("pylock.toml", version, "1.x", lambda version: isinstance(version, str) and version.startswith("1."))
     extras, groups = strings(document, "extras"), strings(document, "dependency-groups")
     rows = tables(document, "packages")
-    packages = [_package(row) for row in rows]
+    packages = packages_of(rows, _package)
     names = {*extras, *groups}
     default = strings(document, "default-groups")
     return SourceLock(

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import conjunction, normalize_name
 from minglibc.source_locks import markers
-from minglibc.source_locks.checks import check_version, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
 from minglibc.source_locks.model import Edge, Invalid, SourceFile, SourceKind, SourceLock, SourcePackage
 
@@ -38,7 +38,7 @@ class _UvLock:
     def __init__(self, lists: FileLists) -> None:
         self._lists = lists
         self._tables = tables(lists.document, "package")
-        self._packages = tuple(self._package(package) for package in self._tables)
+        self._packages = tuple(packages_of(self._tables, self._package))
         self._by_name: dict[str, list[int]] = {}
         for position, package in enumerate(self._packages):
             self._by_name.setdefault(package.name, []).append(position)
@@ -88,13 +88,13 @@ class _UvLock:
         source = table(package, "source")
         kind = next((key for key in _KINDS if key in source), "")
         if not kind:
-            raise Invalid(f"the source of {package.get('name')!r} is of an unknown kind: {', '.join(source) or 'none'}")
+            raise Invalid(f"its source is of an unknown kind: {', '.join(source)[:100] or 'none'}")
         return SourcePackage(
             name=normalize_name(text(package, "name", required=True)),
             version=text(package, "version"),
             kind=_KINDS[kind],
             location=text(source, kind),
-            files=LazyFiles(lambda: tuple(self._files(package))),
+            files=LazyFiles(package, self._files),
         )
 
     def _files(self, package: Mapping[str, Any]) -> Iterator[SourceFile]:
