@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple, Self
 import pytest
 
 from minglibc.errors import EXIT_UNREACHABLE, EXIT_USAGE
+from minglibc.index import tls
 from minglibc.index.tls import certificate_error
 from tests.support.commands import locked_versions, minglibc
 from tests.support.faults import Fault
@@ -318,3 +320,16 @@ def test_credentials_go_no_further_than_the_tunnel(
         assert {f"CONNECT 127.0.0.1:{secured.port}"} == set(proxy.asked)
     left = [path for path in project.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
     assert [] == left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, the system verifies each connection")
+def test_the_trust_store_is_read_once(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificates are in the context before the first connection, and certificates are still required."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    context = tls.context()
+    (certificate,) = (c for c in context.get_ca_certs() if ("commonName", "Example Works CA") in c["subject"][0])
+    assert certificate
+    assert context is tls.context()
+    assert ssl.SSLSocket is context.sslsocket_class
+    assert ssl.CERT_REQUIRED == context.verify_mode
+    assert context.check_hostname

@@ -23,7 +23,8 @@ MAX_RETRY_AFTER = 60.0
 _RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
 # The longest body of a redirect that is read to reuse the connection.
 _SHORT_BODY = 64 * 1024
-_POOL_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4)
+# A new connection takes longer than most requests: it is kept for as long as common servers do (httpx: 5 s).
+_POOL_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=60)
 _HEADERS = {"User-Agent": f"minglibc/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
 # From a large file: a slower connection exceeds its deadline.
 _BYTES_PER_SECOND = 50_000
