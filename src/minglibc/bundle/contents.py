@@ -1,16 +1,17 @@
 """The files of a bundle that are not wheels: requirements.txt, SHA256SUMS, and the script that installs it offline."""
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from minglibc.bundle.signature import NAMESPACE
-from minglibc.errors import EnvironmentProblem
+from minglibc.errors import EnvironmentProblem, TargetError
 from minglibc.lock.requirements_txt import dumps
 from minglibc.lock.selection import target_name
 from minglibc.model import versions
 from minglibc.model.elf_identities import ELF_IDENTITIES
-from minglibc.model.targets import Target
+from minglibc.model.targets import LIBCS, PythonVersion, Target
 
 if TYPE_CHECKING:
     from minglibc.lock.locked_files import Selection
@@ -90,6 +91,16 @@ def install_script(target: Target, pip: str, count: int, interpreter: str = "") 
     for name, value in values.items():
         script = script.replace(f"@{name}@", _quoted(value))
     return script.replace("@CHECKS@", (sources / "_check.py").read_text(encoding="utf-8").rstrip())
+
+
+def read_target(script: str) -> Target:
+    """The target of a bundle, from the text of its install.sh; raises EnvironmentProblem."""
+    values = dict(re.findall(r"^(python_version|architecture|libc|cap)='([^']*)'$", script, re.MULTILINE))
+    try:
+        cap = LIBCS[values["libc"]].parse(values["cap"])
+        return Target(PythonVersion.parse(values["python_version"]), values["architecture"], cap)
+    except (KeyError, TargetError) as error:
+        raise EnvironmentProblem(f"{SCRIPT} does not name its target", hint="create the bundle again") from error
 
 
 def _quoted(value: str) -> str:

@@ -29,12 +29,9 @@ def read_measurement(name: str, text: str) -> Machine:
     if not first or not lines.rstrip().endswith(_LAST):
         raise EnvironmentProblem(f"{name}: the measurement is incomplete; its shell must be a POSIX shell")
     values: dict[str, str] = {}
-    pythons: dict[PythonVersion, None] = {}
     for line in lines.splitlines():
         key, _, value = line.partition(" ")
-        if key == "python":
-            pythons |= _python(value)
-        elif key in _VALUES and re.fullmatch(_VALUES[key], value, re.ASCII):
+        if key in _VALUES and re.fullmatch(_VALUES[key], value, re.ASCII):
             values.setdefault(key, value)
     if values.get("system") != "Linux":
         raise EnvironmentProblem(f"{name}: its system is {values.get('system', 'unknown')}, not Linux")
@@ -44,7 +41,7 @@ def read_measurement(name: str, text: str) -> Machine:
         name,
         architecture,
         _cap(name, values),
-        tuple(pythons),
+        tuple(read_interpreters(text)),
         f"{identity}-{values['version']}" if identity and "version" in values else identity,
         f"3.4.{values['libstdcxx'].rpartition('.')[2]}" if "libstdcxx" in values else "",
         cpu_level(values["cpu"].split()) if "cpu" in values and architecture == "x86_64" else "",
@@ -52,12 +49,23 @@ def read_measurement(name: str, text: str) -> Machine:
     )
 
 
-def _python(value: str) -> dict[PythonVersion, None]:
+def read_interpreters(text: str) -> dict[PythonVersion, str]:
+    """The path of each CPython of the machine whose measurement printed *text*, the default one first."""
+    _, _, lines = text.replace("\r", "").rpartition(f"{_FIRST}\n")
+    interpreters: dict[PythonVersion, str] = {}
+    for line in lines.splitlines():
+        if line.startswith("python "):
+            for version, path in _python(line.removeprefix("python ")).items():
+                interpreters.setdefault(version, path)
+    return interpreters
+
+
+def _python(value: str) -> dict[PythonVersion, str]:
     match = _PYTHON.fullmatch(value)
     if not match or match[1] != "cpython":
         return {}
     try:
-        return {PythonVersion.parse(f"{match[2]}{'t' if 't' in match[3] else ''}"): None}
+        return {PythonVersion.parse(f"{match[2]}{'t' if 't' in match[3] else ''}"): match[4]}
     except TargetError:
         return {}
 
