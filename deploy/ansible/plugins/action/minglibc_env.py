@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         _check(arguments)
         bundles.need_minglibc()
         host = str((task_vars or {}).get("inventory_hostname", ""))
-        target = remote.Target(self, remote.check_root(arguments["root"]))
+        target = remote.Target(self, remote.check_root(arguments["root"]), arguments["umask"])
         for attempt in range(_ATTEMPTS):
             try:
                 outcome = self._deploy(target, arguments, host)
@@ -94,7 +94,6 @@ class ActionModule(ActionBase):
             outcome["removed"] = target.deploy(
                 bundle.sums,
                 keep=arguments["keep"],
-                umask=arguments["umask"],
                 wait=arguments["wait"],
                 python=facts.interpreters[python],
                 smoke=arguments["smoke"],

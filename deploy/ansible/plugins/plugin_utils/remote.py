@@ -66,7 +66,7 @@ def check_root(root: str) -> str:
 class Target:
     """The root on a host."""
 
-    def __init__(self, action: ActionBase, root: str) -> None:
+    def __init__(self, action: ActionBase, root: str, umask: str = "022") -> None:
         connection = action._connection
         if not connection.has_pipelining:
             raise AnsibleActionFail(
@@ -74,6 +74,7 @@ class Target:
             )
         self._action = action
         self._root = root
+        self._umask = umask
         with open(os.path.join(os.path.dirname(__file__), "target.sh"), encoding="utf-8") as file:
             self._script = file.read()
 
@@ -102,9 +103,9 @@ class Target:
             total += len(data)
         return total
 
-    def deploy(self, sums: str, *, keep: int, umask: str, wait: int, python: str, smoke: str) -> list[str]:
+    def deploy(self, sums: str, *, keep: int, wait: int, python: str, smoke: str) -> list[str]:
         """Install the bundle whose SHA256SUMS has the digest *sums*, and switch to it; returns the removed releases."""
-        output, _ = self._run("deploy", sums, str(keep), umask, str(wait), python, smoke)
+        output, _ = self._run("deploy", sums, str(keep), str(wait), python, smoke)
         return output.get("removed", [])
 
     def roll_back(self, release: str, *, wait: int, smoke: str) -> str:
@@ -114,7 +115,7 @@ class Target:
 
     def _run(self, command: str, *arguments: str, data: bytes = b"\n") -> tuple[dict[str, list[str]], str]:
         """The values that a command prints, and what follows them."""
-        words = ["sh", "-c", self._script, "sh", command, self._root, *arguments]
+        words = ["sh", "-c", self._script, "sh", command, self._root, self._umask, *arguments]
         line = f"{self._action._compute_environment_string()} {shlex.join(words)}".strip()
         # With data, ssh allocates no terminal, which would change the output.
         result = self._action._low_level_execute_command(line, in_data=data)

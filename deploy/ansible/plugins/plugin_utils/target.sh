@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs on the target, as `sh -c THIS sh COMMAND ROOT …`: POSIX sh, sha256sum and `mv -T`; no Python.
+# Runs on the target, as `sh -c THIS sh COMMAND ROOT UMASK …`: POSIX sh, sha256sum and `mv -T`; no Python.
 # Prints "minglibc-fleet 1", one "key value" a line, and "done" if it succeeds. Read by remote.py.
 #
 # ROOT/.minglibc-fleet        marks a root: everything below store and releases belongs to minglibc_env
@@ -16,7 +16,8 @@ unset CDPATH PYTHONHOME PYTHONPATH
 cd / || exit 1
 command=$1
 root=$2
-shift 2
+umask "$3"
+shift 3
 store=$root/store
 releases=$root/releases
 staging=$root/.staging
@@ -74,7 +75,7 @@ check_tools() {
     for tool in sha256sum mv ln readlink cat head tail cut wc mkdir rm cp df sed tr uname sleep; do
         command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
     done
-    case $(mv -T /nonexistent/a /nonexistent/b 2>&1) in *ption* | *sage*) missing="$missing mv\ -T" ;; esac
+    case $(mv -T /nonexistent/a /nonexistent/b 2>&1) in *ption* | *sage*) missing="$missing mv -T" ;; esac
     [ -z "$missing" ] || fail "this machine lacks:$missing"
     [ -r "/proc/$$/stat" ] || fail "/proc is not mounted"
 }
@@ -144,7 +145,7 @@ receive() {
         if [ $# -eq 4 ] && [ "$offset" -eq 1 ] && [ "$2" -eq 0 ]; then
             mv -T "$incoming" "$part"
         else
-            [ "$2" -eq 0 ] || [ "$(wc -c <"$part" 2>/dev/null || echo 0)" -eq "$2" ] || fail "the transfer was interrupted"
+            [ "$2" -eq 0 ] || [ "$({ wc -c <"$part"; } 2>/dev/null || echo 0)" -eq "$2" ] || fail "the transfer was interrupted"
             message=$({ tail -c "+$offset" "$incoming" | head -c "$3" >>"$part"; } 2>&1) || fail_to_write
             offset=$((offset + $3))
         fi
@@ -318,17 +319,16 @@ prune() {
     done
 }
 
-# SUMS KEEP UMASK WAIT PYTHON SMOKE
+# SUMS KEEP WAIT PYTHON SMOKE
 deploy() {
     sums=$1
     keep=$2
-    umask "$3"
-    python=$5
-    smoke=$6
+    python=$4
+    smoke=$5
     wanted=$(printf %s "$sums" | cut -c 1-16)
     is_id "$wanted" || fail "$sums is not a digest"
     make_root
-    lock "$4"
+    lock "$3"
     read_current
     remove_leftovers
     read_history
