@@ -15,6 +15,7 @@ from minglibc.config import parser
 from minglibc.errors import SettingsError
 from minglibc.model.targets import GlibcVersion
 from tests.support import child
+from tests.support.commands import minglibc
 from tests.support.terminals import in_terminal
 
 HERE = f"3.{sys.version_info.minor}"
@@ -329,3 +330,31 @@ def test_problems_of_the_project_are_reported(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "pyproject.toml").write_text("[tool.black]\nx = 1\n")
     run(tmp_path, "--glibc", "2.17")
     assert "project is missing" in capsys.readouterr().err
+
+
+def test_workspace(tmp_path: Path) -> None:
+    """The Pythons are those that all members support, and nothing is missing that `lock` reads itself."""
+    (tmp_path / "backend").mkdir()
+    member = '[project]\nname = "backend"\nversion = "1"\nrequires-python = ">=3.14"\n'
+    (tmp_path / "backend" / "pyproject.toml").write_text(member, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["*"]\n', encoding="utf-8")
+    ran = minglibc("init", "--project", str(tmp_path), "--glibc", "2.28")
+    assert ran.code == 0, ran.err
+    assert 'python = ["3.14"]' in ran.out + ran.err
+    assert "tool.uv.workspace: `lock` reads it" in ran.out + ran.err
+    assert "before `minglibc lock` can run" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("setup.py", "minglibc does not read setup.py; write [project] with name, version and dynamic"),
+        ("requirements.txt", "run `minglibc lock -r requirements.txt`"),
+    ],
+)
+def test_no_project_table(name: str, advice: str, tmp_path: Path) -> None:
+    """Where pyproject.toml only configures a build, the message names the file that has the requirements."""
+    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools"]\n', encoding="utf-8")
+    (tmp_path / name).write_text("", encoding="utf-8")
+    ran = minglibc("init", "--project", str(tmp_path), "--glibc", "2.28")
+    assert advice in ran.out + ran.err

@@ -11,10 +11,11 @@ import tomlkit
 
 from minglibc.app.fleet import write_fleet
 from minglibc.app.init_sources import ImportedRequirements, import_requirements
-from minglibc.config import files, parser, project_files, settings, toml_file
+from minglibc.config import files, parser, project_files, settings, toml_file, workspace
 from minglibc.config.default_pythons import classifiers_of, default_pythons
 from minglibc.config.other_tools import Imported, Skipped, combine, import_settings
 from minglibc.config.poetry_project import standard
+from minglibc.config.problems import Problems
 from minglibc.config.toml_file import nested_table
 from minglibc.errors import SettingsError, TargetError
 from minglibc.fleet.machine import Machine
@@ -84,10 +85,11 @@ def init(options: InitOptions) -> InitOutcome:
         raise SettingsError("pyproject.toml: tool is not a table, so [tool.minglibc] can't be added")
     if "minglibc" in tool and not options.machines:
         raise SettingsError(f"{path} already has a [tool.minglibc] table", hint="edit it, then run `minglibc lock`")
+    metadata = _metadata(document, folder)
     results = import_settings(document, {libc: f"--{libc}" for libc in options.caps})
     imported = combine(results)
     if options.machines:
-        fleet = _fleet(options, document)
+        fleet = _fleet(options, metadata)
         write_fleet(folder, options.machines)
         if "minglibc" in tool:
             return InitOutcome(path, _rendered(fleet.table), [], requirements, "", fleet, is_written=False)
@@ -97,9 +99,9 @@ def init(options: InitOptions) -> InitOutcome:
     caps = {libc: cap for libc in LIBCS if (cap := options.caps.get(libc) or imported.get(libc))}
     if not caps:
         # What is wrong with the file or the options is reported before the user has to look for a version.
-        _appended(text, _rendered(_table({}, imported, options, document)))
+        _appended(text, _rendered(_table({}, imported, options, metadata)))
         caps = {"glibc": options.choose_glibc()}
-    added = _rendered(_table(caps, imported, options, document))
+    added = _rendered(_table(caps, imported, options, metadata))
     project_files.write_pyproject(folder, _appended(text, added))
     return InitOutcome(path, added, results, requirements, _problem(folder))
 
@@ -128,7 +130,7 @@ def _new_text(folder: str, pythons: tuple[str, ...], requirements: tuple[str, ..
 
 
 def _table(
-    caps: Mapping[str, str], imported: Mapping[str, Any], options: InitOptions, document: Mapping[str, Any]
+    caps: Mapping[str, str], imported: Mapping[str, Any], options: InitOptions, metadata: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The new table: options, then settings of other tools, then facts about this machine."""
     architectures = [check_architecture(name) for name in options.architectures]
@@ -138,7 +140,7 @@ def _table(
         for architecture in architectures:
             check_cap(LIBCS[libc].parse(cap), architecture)
     table: dict[str, Any] = dict(caps)
-    if pythons := _pythons(options.python, document):
+    if pythons := _pythons(options.python, metadata):
         table["python"] = pythons
     if architectures and tuple(architectures) != settings.DEFAULT_ARCHITECTURES:
         table["architectures"] = architectures
@@ -151,17 +153,24 @@ def _without_targets(imported: Mapping[str, Any]) -> dict[str, Any]:
     return {key: imported[key] for key in sorted(imported, key="index".__eq__) if key not in LIBCS}
 
 
-def _fleet(options: InitOptions, document: Mapping[str, Any]) -> Fleet:
+def _metadata(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """[project] of *document*, with the Pythons that all members of its workspace in *folder* support."""
+    project = nested_table(standard(document), "project")
+    members = workspace.members(document, folder, Problems("", {}))
+    return {**project, "requires-python": parser.combined_requires_python(project, members)}
+
+
+def _fleet(options: InitOptions, metadata: Mapping[str, Any]) -> Fleet:
     """The fleet of the machines in *options*; raises SettingsError where no target can serve any of them."""
-    fleet = fleet_of(options.machines, _requires_python(document))
+    fleet = fleet_of(options.machines, _requires_python(metadata))
     if not fleet.kinds:
         reasons = "\n".join(f"  {machine.name}: {reason}" for machine, reason in fleet.unserved)
         raise SettingsError(f"no target can serve these machines:\n{reasons}")
     return fleet
 
 
-def _requires_python(document: Mapping[str, Any]) -> str:
-    specifier = nested_table(standard(document), "project").get("requires-python", "")
+def _requires_python(metadata: Mapping[str, Any]) -> str:
+    specifier = metadata["requires-python"]
     try:
         versions.contains(specifier, "3.11.0")
     except (ValueError, TypeError):
@@ -169,10 +178,9 @@ def _requires_python(document: Mapping[str, Any]) -> str:
     return str(specifier)
 
 
-def _pythons(given: tuple[str, ...], document: Mapping[str, Any]) -> list[str]:
+def _pythons(given: tuple[str, ...], metadata: Mapping[str, Any]) -> list[str]:
     """The Python versions of the table: the running one, or where that is excluded, the default ones."""
-    metadata = nested_table(standard(document), "project")
-    requires_python = metadata.get("requires-python", "")
+    requires_python = metadata["requires-python"]
     if not given:
         try:
             running = PythonVersion.parse(f"3.{sys.version_info.minor}")
@@ -222,7 +230,7 @@ def _appended(text: str, added: str) -> str:
 def _problem(folder: str) -> str:
     """Why `minglibc lock` would fail."""
     try:
-        parser.parse(files.read_pyproject(folder))
+        parser.parse(files.read_pyproject(folder), folder=folder)
     except SettingsError as error:
         return error.message
     return ""

@@ -17,6 +17,9 @@ _UV_KEYS = {**UV_SETTINGS, "index-url": "index-url", "default-groups": "default-
 # Keys that several of the other tool's settings contribute to.
 _COMBINED = ("index", "sources")
 _NO_EQUIVALENT = "minglibc has no equivalent"
+_READ = "`lock` reads it"
+# Keys of uv that have no setting of [tool.minglibc].
+_READ_BY_LOCK = ("workspace", "dev-dependencies", "package")
 _LINE = re.compile(r" \(line [0-9]+\)")
 _CREDENTIALS = re.compile(r"//[^/?#]*@")
 
@@ -90,7 +93,7 @@ def _from_uv(table: object, document: Mapping[str, Any]) -> Iterator[Imported | 
         elif key in ("extra-index-url", "find-links"):
             yield from _uv_addresses(key, value)
         elif key != "sources":
-            yield Skipped(source, _NO_EQUIVALENT)
+            yield Skipped(source, _READ if key in _READ_BY_LOCK else _NO_EQUIVALENT)
     # After the indexes, whatever their order in the file: a source needs its index.
     yield from _uv_sources(table.get("sources"))
     groups = document.get("dependency-groups")
@@ -131,7 +134,7 @@ def _uv_sources(value: object) -> Iterator[Imported | Skipped]:
         if isinstance(table, dict) and table.keys() == {"index"}:
             yield Imported(source, "sources", {name: table})
         else:
-            yield Skipped(source, "minglibc only imports sources that are an index")
+            yield Skipped(source, _READ)
 
 
 def _from_pdm(table: object) -> Iterator[Imported | Skipped]:
@@ -154,7 +157,7 @@ def _pdm_sources(value: object) -> Iterator[Imported | Skipped]:
         yield Imported("tool.pdm.source[0]", "index-url", tables[0].get("url"))
     else:
         # If [tool.minglibc] had one of them, `lock` would not use the others.
-        yield from (Skipped(f"tool.pdm.source[{position}]", "`lock` reads it") for position in range(len(tables)))
+        yield from (Skipped(f"tool.pdm.source[{position}]", _READ) for position in range(len(tables)))
 
 
 def _pdm_resolution(table: dict[str, Any]) -> Iterator[Imported | Skipped]:

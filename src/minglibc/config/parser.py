@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 EXAMPLE = '[tool.minglibc]\nglibc = "2.17"\npython = ["3.9", "3.11"]'
 # The keys of [project] that are read: a misspelled one would be ignored without a message.
 _PROJECT_KEYS = ("dependencies", "optional-dependencies", "requires-python")
+# Where projects without [project] have their requirements.
+_WITH_REQUIREMENTS = ("setup.py", "setup.cfg", "requirements.txt")
 # Tools with sources of packages in their own tables.
 _OTHER_TOOLS = frozenset(("uv", "pdm", "poetry"))
 
@@ -95,10 +97,10 @@ def parse_document(
     project = dynamic.project
     members = workspace.members(document, folder, problems) if folder is not None else {}
     if "project" not in document and not members:
-        problems.add("project", 'is missing; write [project] with a name and dependencies = ["…"]')
+        problems.add("project", _missing_project(folder))
     table = _with_rules_of_others(_own_table(document, problems), document, problems)
     requirements = RequirementParser(problems)
-    project["requires-python"] = _combined_requires_python(project, members)
+    project["requires-python"] = combined_requires_python(project, members)
     name, requires_python = _project_name(project, problems), _requires_python(project, problems)
     parser = _target_parser(project, table, requires_python, problems, now=now, recorded=recorded)
     named, targets = parser.targets(has_requires_python=bool(project.get("requires-python")))
@@ -239,7 +241,18 @@ def _standard(document: Mapping[str, Any], problems: Problems) -> Mapping[str, A
     return with_groups(standard(document, problems.add), problems.add)
 
 
-def _combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:
+def _missing_project(folder: str | None) -> str:
+    """The message about a missing [project], with the files of *folder* that have the requirements instead."""
+    present = [name for name in _WITH_REQUIREMENTS if folder and os.path.isfile(os.path.join(folder, name))]
+    if present and present[-1] == "requirements.txt":
+        return "is missing; write [project] with the dependencies, or run `minglibc lock -r requirements.txt`"
+    if present:
+        advice = 'write [project] with name, version and dynamic = ["dependencies"], so that a build tells them'
+        return f"is missing, and minglibc does not read {present[0]}; {advice}"
+    return 'is missing; write [project] with a name and dependencies = ["…"]'
+
+
+def combined_requires_python(project: Mapping[str, Any], members: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Any:
     """The Pythons that the project and all members of its workspace support; the value as it is without members."""
     values = [
         project.get("requires-python", ""),
