@@ -460,7 +460,7 @@ def test_the_script_passes_shellcheck(project: Path, tmp_path: Path) -> None:
     if not shellcheck:
         pytest.skip("shellcheck is not installed")
     bundle(project, tmp_path / "bundle")
-    for script in (Path(contents_module.__file__).with_name("install.sh"), tmp_path / "bundle" / "install.sh"):
+    for script in (*Path(contents_module.__file__).parent.glob("*.sh"), tmp_path / "bundle" / "install.sh"):
         ran = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
         assert (0, "") == (ran.returncode, ran.stdout)
 

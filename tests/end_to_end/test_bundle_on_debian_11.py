@@ -80,3 +80,31 @@ def test_changed_archive_is_refused(old_machine: OldMachine, made: Path) -> None
     assert (1, True) == (ran.returncode, "changed: interpreter.tar.gz" in ran.stderr)
     assert not (made.parent / "venv2").exists()
     assert [] == list(made.parent.glob(".minglibc-interpreter-*"))
+
+
+def test_deb_is_installed_upgraded_and_removed(old_machine: OldMachine, tmp_path: Path, index: IndexServer) -> None:
+    """dpkg installs the environment, upgrades it, keeps it where an upgrade fails, and removes all of it."""
+    publish_pip(index, or_skip(lambda: oldglibc.interpreter("3.9")))
+    for version in ("1.0", "2.0"):
+        files = {"app.py": f"def main(): print('version {version}')\n"}
+        index.add(build_wheel("app", version, scripts={"greet": "app:main"}, files=files))
+    for release, requirement in (("1", "app<2"), ("2", "app")):
+        folder = write_project(tmp_path / "project", index, [requirement], python=["3.9"], glibc="2.31")
+        lock(folder, "--upgrade")
+        path = tmp_path / f"{release}.deb"
+        ran = minglibc("bundle", "--project", str(folder), "-o", str(path), "--release", release)
+        assert not ran.code, ran.err
+    greet = "/opt/example/current/bin/greet"
+    commands = [
+        f"dpkg -i {tmp_path}/1.deb >&2 && {greet}",
+        # The environment of the first release stays, with a Python that fails for the second.
+        f"! PYTHON=/bin/false dpkg -i {tmp_path}/2.deb >&2 && {greet}",
+        f"dpkg --configure -a >&2 && {greet} && ls /opt/example/releases | wc -l",
+        f"dpkg -i {tmp_path}/2.deb >&2 && {greet}",
+        "dpkg -s example | grep -E '^(Version|Depends)'",
+        "dpkg -V example && dpkg -r example >&2 && [ ! -e /opt/example ]",
+    ]
+    installed = old_machine.run(["sh", "-ec", "\n".join(commands)], shared=[tmp_path], network=False)
+    assert not installed.returncode, installed.stderr
+    expected = ["version 1.0", "version 1.0", "version 2.0", "1", "version 2.0", "Version: 0.1.0-2"]
+    assert [*expected, "Depends: libc6 (>= 2.31), python3.9-venv"] == installed.stdout.splitlines()

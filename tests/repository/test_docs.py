@@ -47,12 +47,14 @@ REASONS = {
     "needs an old machine",
     "needs another machine",
     "needs root",
+    "needs nfpm",
     "installs system packages",
 }
 # The number of console blocks that are not run, by document and reason.
 NOT_RUN = {
     ("docs/tutorial.md", "needs an old machine"): 2,
     ("docs/how-to/air-gapped.md", "needs an old machine"): 1,
+    ("docs/how-to/air-gapped.md", "needs nfpm"): 1,
     ("docs/how-to/alpine.md", "needs another machine"): 1,
     ("docs/how-to/measure-machines.md", "needs another machine"): 1,
     ("docs/how-to/old-python.md", "needs an old machine"): 2,

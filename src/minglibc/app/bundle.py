@@ -11,7 +11,7 @@ from packaging.pylock import Package, PackageWheel
 from packaging.utils import parse_wheel_filename
 
 from minglibc.app.indexes import credentials_for, index_of_lock, open_index
-from minglibc.app.lenient_settings import choice
+from minglibc.app.lenient_settings import choice, project_name
 from minglibc.app.lock_request import overrides_from
 from minglibc.app.locked_project import LockedProject, build, download_of, open_builder, read_locked_project, select
 from minglibc.app.options import CommonOptions
@@ -20,6 +20,7 @@ from minglibc.app.project_wheel import (
     check_requirements,
     given_project_wheel,
     locked_entry,
+    metadata_table,
     package_name,
     reproducible,
 )
@@ -30,6 +31,13 @@ from minglibc.bundle import archive
 from minglibc.bundle.contents import INTERPRETER, SIGNATURE, SUMS, WHEELS, check_pip, name_of, own_files, sums
 from minglibc.bundle.interpreter import InterpreterArchive, read_interpreter
 from minglibc.bundle.signature import sign
+from minglibc.bundle.system_package import (
+    PackageInfo,
+    build_package,
+    check_name,
+    check_target,
+    package_filename,
+)
 from minglibc.cache.pages import Store
 from minglibc.cache.wheels import LockedFile, file_of
 from minglibc.config.parser import parse
@@ -38,7 +46,9 @@ from minglibc.index.downloads import Wheelhouse
 from minglibc.lock.locked_files import LockedFolder, without_editable
 from minglibc.lock.reader import Lock
 from minglibc.lock.selection import Machine, check_python, describe_targets, find_targets
+from minglibc.model import versions
 from minglibc.model.architectures import CPU_LEVELS
+from minglibc.model.artifacts import printable
 from minglibc.model.compatibility import TargetCompatibility
 from minglibc.model.requirements import Requirement
 from minglibc.model.targets import PythonVersion, Target
@@ -72,6 +82,10 @@ class BundleOptions(NamedTuple):
     """The path of a wheel of the project, instead of a build."""
     interpreter: str | None = None
     """The path of an archive (X.tar.gz) of a relocatable interpreter for the target."""
+    package_format: str | None = None
+    """``deb`` or ``rpm``, for a package of a distribution."""
+    release: str = "1"
+    """The release of that package."""
 
 
 _DEFAULT = BundleOptions()
@@ -103,7 +117,8 @@ def create_bundle(
     files = [download_of(file, project.folder) for _, file in selected if isinstance(file, PackageWheel)]
     pip = _locked_pip(selected, project.folder) or _newest_pip(project, target, common, reporter)
     check_pip(pip.filename, target)
-    path = bundle.output or name_of(target)
+    if bundle.package_format:
+        check_target(target)
     interpreter = _interpreter(bundle.interpreter, project, selected, target, reporter) if bundle.interpreter else None
     house = Wheelhouse(
         common.cache_folder,
@@ -130,13 +145,52 @@ def create_bundle(
         own[SUMS] = sums(archive.digests(own, wheels))
         if bundle.key:
             own[SIGNATURE] = sign(own[SUMS], bundle.key)
-        sha256 = ""
-        if path.endswith(_ARCHIVES):
-            sha256 = archive.write_archive(path, name_of(target), own, wheels)
-        else:
-            archive.write_folder(path, own, wheels)
+        path, sha256 = _write(bundle, target, own, wheels, lambda: _package_info(bundle, project, own_wheel))
     own_name = own_wheel[1].filename if own_wheel else ""
     return BundleOutcome(path, target, len(selected), pip.filename, sha256, own_name)
+
+
+def _write(
+    bundle: BundleOptions,
+    target: Target,
+    own: dict[str, bytes],
+    wheels: dict[str, str],
+    package_info: "Callable[[], PackageInfo]",
+) -> tuple[str, str]:
+    """Write the bundle in the form that the options select; its path, and the digest of a file."""
+    if bundle.package_format:
+        form, info = bundle.package_format, package_info()
+        path = bundle.output or package_filename(info, target, form)
+        sha256 = archive.write_package(
+            path, own, wheels, lambda folder, new: build_package(folder, new, info, target, form)
+        )
+        return path, sha256
+    path = bundle.output or name_of(target)
+    if path.endswith(_ARCHIVES):
+        return path, archive.write_archive(path, name_of(target), own, wheels)
+    archive.write_folder(path, own, wheels)
+    return path, ""
+
+
+def _package_info(
+    bundle: BundleOptions, project: LockedProject, own_wheel: "tuple[Package, SelectedFile] | None"
+) -> PackageInfo:
+    """What a package of a distribution states, from [project] and the project's own wheel; raises SettingsError."""
+    table = metadata_table(project)
+    version = str(own_wheel[0].version) if own_wheel else str(table.get("version", ""))
+    name = project_name(project.pyproject)
+    if not name or versions.normalize(version) is None:
+        missing = "version" if name else "name"
+        raise SettingsError(
+            f"a {bundle.package_format} package needs the project's {missing}",
+            hint="set project.name and project.version in pyproject.toml",
+        )
+    people = [person for person in (*table.get("maintainers", ()), *table.get("authors", ())) if person.get("email")]
+    maintainer = f"{people[0].get('name', name)} <{people[0]['email']}>" if people else f"{name} <root@localhost>"
+    description = printable(str(table.get("description") or f"Python environment of {name}"))
+    info = PackageInfo(name, version, bundle.release, printable(maintainer), description)
+    check_name(info)
+    return info
 
 
 class _Sources:

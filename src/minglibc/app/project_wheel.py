@@ -28,6 +28,9 @@ from minglibc.model.targets import Target
 from minglibc.model.versions import contains
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from minglibc.app.source_builds import SourceBuilder
     from minglibc.lock.locked_files import Selection
 
@@ -44,6 +47,13 @@ def package_name(project: LockedProject) -> str:
     if tool.get("poetry", {}).get("package-mode") is False or tool.get("uv", {}).get("package") is False:
         return ""
     return project_name(project.pyproject)
+
+
+def metadata_table(project: LockedProject) -> "Mapping[str, Any]":
+    """The table [project], which may be that of Poetry; empty where the lock is not of a project."""
+    if project.pyproject is None or not project.lock.source.is_project:
+        return {}
+    return standard(toml.loads(project.pyproject)).get("project", {})  # type: ignore[no-any-return]
 
 
 def build_project_wheel(project: LockedProject, target: Target, builder: "SourceBuilder", folder: str) -> Built:

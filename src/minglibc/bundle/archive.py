@@ -8,7 +8,7 @@ import stat
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO, Protocol
@@ -45,18 +45,40 @@ def write_folder(folder: str, own: Mapping[str, bytes], wheels: Mapping[str, str
     with _writing(folder), _beside(target) as scratch:
         _check_replaceable(folder)
         new = os.path.join(scratch, "new")
-        os.mkdir(new)
-        for name in {os.path.dirname(name) for name in (*own, *wheels)} - {""}:
-            os.makedirs(os.path.join(new, name))
-        for name, content in own.items():
-            with open(os.path.join(new, name), "wb") as file:
-                file.write(content)
-        for name, path in wheels.items():
-            shutil.copyfile(path, os.path.join(new, name))
-        os.chmod(os.path.join(new, contents.SCRIPT), 0o755)  # noqa: S103  a script without secrets
+        _fill_folder(new, own, wheels)
         if os.path.isdir(target):
             os.rename(target, os.path.join(scratch, "old"))
         os.rename(new, target)
+
+
+def _fill_folder(folder: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> None:
+    os.mkdir(folder)
+    for name in {os.path.dirname(name) for name in (*own, *wheels)} - {""}:
+        os.makedirs(os.path.join(folder, name))
+    for name, content in own.items():
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(content)
+    for name, path in wheels.items():
+        shutil.copyfile(path, os.path.join(folder, name))
+    os.chmod(os.path.join(folder, contents.SCRIPT), 0o755)  # noqa: S103  a script without secrets
+
+
+def write_package(
+    path: str, own: Mapping[str, bytes], wheels: Mapping[str, str], build: Callable[[str, str], None]
+) -> str:
+    """Write what *build* makes of a folder with the bundle to *path* atomically, and return its SHA-256.
+
+    *build* is called with the folder and the path of the file to write.
+    """
+    target = os.path.realpath(path)
+    with _writing(path), _beside(target) as scratch:
+        folder, new = os.path.join(scratch, "bundle"), os.path.join(scratch, "new")
+        _fill_folder(folder, own, wheels)
+        build(folder, new)
+        os.chmod(new, 0o666 & ~_umask())
+        os.replace(new, target)
+    with open(target, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_archive(path: str, top: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import os
 from argparse import Namespace
 
 from minglibc.app.bundle import BundleOptions, create_bundle
+from minglibc.bundle.system_package import FORMATS
 from minglibc.cli.args import ArgumentParser, add_index, add_lock_part, common_options, selection_options
 from minglibc.cli.output import Terminal, plural
 from minglibc.errors import SettingsError
@@ -18,6 +19,20 @@ def configure(parser: ArgumentParser) -> None:
         variable=False,
         metavar="PATH",
         help="the folder, or the archive X.tar.gz (default: bundle-TARGET)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="package_format",
+        variable=False,
+        choices=FORMATS,
+        help="create a package that apt or yum installs: the environment is /opt/NAME/current",
+    )
+    parser.add_argument(
+        "--release",
+        variable=False,
+        metavar="N",
+        default="1",
+        help="the release of that package, to be raised if the version of the project stays (default: 1)",
     )
     parser.add_argument(
         "--sign",
@@ -59,4 +74,21 @@ def _options(arguments: Namespace) -> BundleOptions:
     if arguments.project_wheel and excluded:
         other = "--no-install-project" if arguments.no_install_project else "--only-group"
         raise SettingsError(f"--project-wheel can't be combined with {other}")
-    return BundleOptions(arguments.output, arguments.sign, not excluded, arguments.project_wheel, arguments.interpreter)
+    return BundleOptions(
+        arguments.output,
+        arguments.sign,
+        not excluded,
+        arguments.project_wheel,
+        arguments.interpreter,
+        _package_format(arguments.package_format, arguments.output or ""),
+        arguments.release,
+    )
+
+
+def _package_format(selected: str | None, output: str) -> str | None:
+    """The format of the package, which the name of the file tells, too."""
+    suffix = output.rpartition(".")[2]
+    named = suffix if suffix in FORMATS else None
+    if selected and output and named != selected:
+        raise SettingsError(f"--as {selected} writes a file X.{selected}, --output is {output}")
+    return selected or named
