@@ -233,6 +233,19 @@ def test_unlisted_hash(source: Path, index: IndexServer) -> None:
     assert "accepted a hash that is not listed: b-1.0-py3-none-any.whl" in ran.err
 
 
+def test_other_spelling_of_a_version(tmp_path: Path, index: IndexServer) -> None:
+    """A source lock may write 5 for 5.0.0, as pex does: the release is the same, with its hashes."""
+    wheel = build_wheel("a", "5.0.0")
+    index.add(wheel)
+    (tmp_path / "uv.lock").write_text(uv_lock(["a"], [wheel]).replace('version = "5.0.0"', 'version = "5"'))
+    ran = lock_from(tmp_path, index)
+    assert 0 == ran.code, ran.err
+    assert "changed from the source lock" not in ran.err
+    other = uv_lock(["a"], [build_wheel("a", "5.0.0", padding=1)])
+    (tmp_path / "uv.lock").write_text(other.replace('version = "5.0.0"', 'version = "5"'))
+    assert "whose hash is not listed" in lock_from(tmp_path, index).err
+
+
 def test_listed_file_is_preferred(tmp_path: Path, index: IndexServer) -> None:
     """A better file that was uploaded after the source lock was made is not used."""
     old = build_wheel("a", "1.0", "py3-none-any")

@@ -21,6 +21,7 @@ from minglibc.source_locks.reader import read
 
 # What a format needs besides the lock.
 _BESIDE = (files.PYPROJECT,)
+Release = tuple[str, versions.Key | str]
 
 
 class LoadedLock(NamedTuple):
@@ -116,17 +117,17 @@ class ListedHashes:
         lock: SourceLock | None = None,
         by_project: Mapping[str, frozenset[str]] | None = None,
         *,
-        accepted: Collection[tuple[str, str]] = (),
+        accepted: Collection[Release] = (),
     ) -> None:
         """Other files of the releases *accepted* are admitted as well."""
-        self._packages: dict[tuple[str, str], list[SourcePackage]] = {}
+        self._packages: dict[Release, list[SourcePackage]] = {}
         for package in lock.packages if lock is not None else ():
             self._packages.setdefault(release(package.name, package.version), []).append(package)
         self._by_project = by_project or {}
         self._accepted = frozenset(accepted)
-        self._hashes: dict[tuple[str, str], frozenset[str] | None] = {}
+        self._hashes: dict[Release, frozenset[str] | None] = {}
 
-    def accepting(self, releases: Collection[tuple[str, str]]) -> "ListedHashes":
+    def accepting(self, releases: Collection[Release]) -> "ListedHashes":
         """The same, without any restriction on the files of *releases*."""
         other = ListedHashes(by_project=self._by_project, accepted={*self._accepted, *releases})
         other._packages = self._packages
@@ -153,6 +154,6 @@ class ListedHashes:
         return self._hashes[key]
 
 
-def release(name: str, version: str) -> tuple[str, str]:
-    """What identifies a release, whichever spelling of its version is used."""
-    return name, versions.normalize(version) or version
+def release(name: str, version: str) -> Release:
+    """What identifies a release, whichever spelling of its version is used: pex writes ``5`` for 5.0.0."""
+    return name, versions.key(version) if versions.normalize(version) is not None else version

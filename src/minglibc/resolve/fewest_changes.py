@@ -158,4 +158,4 @@ def _named(failure: Unresolvable) -> Iterator[str]:
 
 
 def _same(one: str, other: str) -> bool:
-    return one == other or versions.normalize(one) == versions.normalize(other)
+    return one == other or versions.key(one) == versions.key(other)

@@ -93,7 +93,8 @@ def _files(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, Any]
         files = lists.file_list(table(metadata, "files"), text(row, "name"))
     for file in files:
         name = text(file, "file")
-        if version_of(name) in (None, versions.normalize(version)):
+        listed = version_of(name)
+        if listed is None or versions.normalize(version) is None or versions.key(listed) == versions.key(version):
             yield SourceFile(name, text(file, "hash"))
 
 
