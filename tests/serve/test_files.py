@@ -47,6 +47,16 @@ def test_proxied_file(index: IndexServer, wheel: BuiltWheel) -> None:
         assert 2 == len(index.requests)
 
 
+@pytest.mark.parametrize("listed", [True, False, {"sha256": "x"}])
+def test_metadata_without_hash(index: IndexServer, listed: bool | dict[str, str]) -> None:  # noqa: FBT001
+    """Metadata that can't be checked is neither listed nor sent."""
+    index.add(build_wheel("a", "1.0"), core_metadata=listed)
+    with serving(proxy(index)) as client:
+        (file,) = client.get(f"{ROUTE}/simple/a/", headers=JSON).json()["files"]
+        assert not {"core-metadata", "dist-info-metadata"} & file.keys()
+        assert 404 == client.get(f"{file_url(client)}.metadata").status_code
+
+
 def test_limited_size(index: IndexServer, tmp_path: Path) -> None:
     """Files that were used longest ago are removed when new ones need their place; those of the last hour stay."""
     wheels = [build_wheel("a", f"1.{n}", files={"a/data": os.urandom(50_000).hex()}) for n in range(4)]

@@ -1,5 +1,6 @@
 """Indexes on this machine: folders and pages of links."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from minglibc.app.serve import ServeOptions
 from tests.support.index import Answer, IndexServer
 from tests.support.serve import JSON, common, listed, serving
-from tests.support.wheels import build_wheel
+from tests.support.wheels import build_wheel, tamper
 
 ROUTE = "/glibc-2.27"
 OLD, NEW = (build_wheel("a", version, f"cp39-cp39-manylinux_2_{minor}_x86_64") for version, minor in (("1.0", 17), ("2.0", 34)))  # fmt: skip
@@ -61,6 +62,29 @@ def test_folder(project: Path, index: IndexServer) -> None:
         assert 404 == page_of(client, "readme-md").status_code
         assert "a-2.0" in client.get(f"{ROUTE}/project/a").text
     assert not index.paths("/simple/a/")
+
+
+def test_metadata(project: Path) -> None:
+    """The metadata of a wheel is listed and served (PEP 658), with Requires-Python, unless it can't be read."""
+    wheel = build_wheel("a", "1.2", requires=["b"], requires_python=">=3.9")
+    wheels = project / "wheels"
+    (wheels / wheel.filename).write_bytes(wheel.content)
+    (wheels / "a-1.3-py3-none-any.whl").write_bytes(b"no wheel")
+    (wheels / "a-1.4-py3-none-any.whl").write_bytes(tamper(wheel, add={"a-1.2.dist-info/METADATA": b"none"}).content)
+    with serving(ServeOptions(common(project))) as client:
+        page = page_of(client)
+        files = {file["filename"]: file for file in page.json()["files"]}
+        file = files.pop(wheel.filename)
+        assert ">=3.9" == file["requires-python"]
+        url = str(page.url.join(file["url"])) + ".metadata"
+        content = client.get(url).content
+        assert wheel.metadata == content
+        assert {"sha256": hashlib.sha256(content).hexdigest()} == file["core-metadata"]
+        assert len(content) == int(client.head(url).headers["content-length"])
+        for filename, other in files.items():
+            metadata = str(page.url.join(other["url"])) + ".metadata"
+            assert (200 if filename == OLD.filename else 404) == client.get(metadata).status_code
+            assert ("core-metadata" in other) == (filename == OLD.filename)
 
 
 def test_changed_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

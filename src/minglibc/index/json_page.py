@@ -17,6 +17,10 @@ _MAX_TABLES = 800_000
 JSON_TYPES = frozenset((JSON_TYPE, "application/json"))
 
 
+# A default is written unless it is this very object.
+ABSENT = msgspec.Raw(b"null")
+
+
 class RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     """A file of a JSON page: other keys are dropped, and raw values are written to the cache unparsed."""
 
@@ -27,8 +31,8 @@ class RawFile(msgspec.Struct, rename="kebab", omit_defaults=True, gc=False):
     size: int | None = None
     upload_time: str | None = None
     yanked: bool | str = False
-    core_metadata: msgspec.Raw = msgspec.Raw(b"null")
-    dist_info_metadata: msgspec.Raw = msgspec.Raw(b"null")
+    core_metadata: msgspec.Raw = ABSENT
+    dist_info_metadata: msgspec.Raw = ABSENT
 
 
 class Meta(msgspec.Struct, rename="kebab"):

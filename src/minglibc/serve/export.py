@@ -8,11 +8,11 @@ from typing import NamedTuple
 from minglibc.config import atomic_file
 from minglibc.errors import MinglibcError, ProjectNotFound
 from minglibc.model import versions
-from minglibc.serve.files import METADATA, Files
+from minglibc.serve.files import Files
 from minglibc.serve.page import PassedFile
 from minglibc.serve.pages import Pages
 from minglibc.serve.rendering import JSON, OLD_HTML, render_names, render_page
-from minglibc.serve.routes import Route, Selection, path_of
+from minglibc.serve.routes import METADATA, Route, Selection, path_of
 
 _PARALLEL = 8
 _FORMATS = {"index.html": OLD_HTML, "index.json": JSON}

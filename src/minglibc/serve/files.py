@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from minglibc.cache import wheels
 from minglibc.cache.maintenance import limit_size
 from minglibc.cache.wheels import LockedFile, PartialFile, WheelCache
-from minglibc.errors import IndexAnswerError, MinglibcError, WheelError
+from minglibc.errors import IndexAnswerError, IndexUnreachable, MinglibcError, WheelError
 from minglibc.index.connection import Connection
 from minglibc.index.downloads import store_body
 from minglibc.index.fetcher import metadata_url
@@ -23,14 +23,13 @@ from minglibc.serve.memory import BoundedCache
 from minglibc.serve.negotiation import has_tag
 from minglibc.serve.page import PassedFile, valid_hashes
 from minglibc.serve.pages import Pages
-from minglibc.serve.routes import Route, Selection
+from minglibc.serve.routes import METADATA, Route, Selection
 from minglibc.serve.upstream import Hosts, Snapshot, Upstream
 
 _THREADS = 8
 _CHUNK = 256 << 10
 # A request for a part of a file that is not in the cache waits so long for the whole file.
 _PATIENCE = 10.0
-METADATA = ".metadata"
 
 
 class FileLimit:
@@ -205,8 +204,23 @@ class Files:
         """The path of *file* if it needs no download; raises IndexUnreachable."""
         path = self._cache.unchanged(file)
         if path is None:
-            path = await asyncio.to_thread(self._upstream.local_path, base, file)
+            path = await asyncio.to_thread(self._local_path, base, file)
         return path or await asyncio.to_thread(self._cache.get, file)
+
+    def _local_path(self, base: str, file: LockedFile) -> str | None:
+        """The path of *file* if it is on this machine; raises IndexUnreachable."""
+        if not file.filename.endswith(METADATA):
+            return self._upstream.local_path(base, file)
+        content = self._upstream.local_metadata(base, file)
+        if content is None:
+            return None
+        copy = PartialFile(self._cache)
+        try:
+            copy.write(content)
+            return copy.commit(file)
+        except OSError as error:
+            copy.discard()
+            raise IndexUnreachable(f"can't write {file.filename} to the cache: {error.strerror}") from error
 
     async def _listed_file(self, route: Route) -> tuple[LockedFile, str] | None:
         """The file that *route* names, and its index; None if the page has its upstream URL, or does not list it."""
@@ -218,7 +232,11 @@ class Files:
         file = listed.get(route.filename.removesuffix(METADATA))
         if file is None:
             return None
-        locked = _locked(file, is_metadata=route.filename.endswith(METADATA))
+        is_metadata = route.filename.endswith(METADATA)
+        locked = _locked(file, is_metadata=is_metadata)
+        if locked is None and is_metadata:
+            # Some tools request metadata that no page lists.
+            return None
         if locked is None:
             raise IndexAnswerError(f"the index gives no hash of {route.filename}, so that it can't be checked")
         return locked, snapshot.base

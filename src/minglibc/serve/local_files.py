@@ -5,6 +5,8 @@ import os
 import threading
 import time
 from collections.abc import Collection, Mapping
+from io import BufferedReader
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 import msgspec
@@ -15,11 +17,24 @@ from minglibc.errors import IndexUnreachable, SettingsError
 from minglibc.index.addresses import is_local
 from minglibc.index.flat_index import LocalIndex
 from minglibc.index.page_file import File
+from minglibc.index.remote_metadata import read_open
+from minglibc.model.core_metadata import parse_metadata
 from minglibc.model.file_urls import path_of
 from minglibc.model.project_page import version_in
 
 # How long a folder is not read again.
 SECONDS = 10
+
+
+class _Facts(NamedTuple):
+    """What a page says of a file: it is read again only if the file has changed."""
+
+    identity: str
+    digest: str
+    size: int
+    metadata_digest: str = ""
+    """That of METADATA in a wheel; empty where it can't be read."""
+    requires_python: str = ""
 
 
 class LocalFiles:
@@ -31,7 +46,7 @@ class LocalFiles:
         self._root = os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))
         self._index = LocalIndex(base, "")
         self._read = 0.0
-        self._hashes: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, _Facts] = {}
         self._lock = threading.Lock()
 
     def names(self) -> Collection[str]:
@@ -47,7 +62,16 @@ class LocalFiles:
     def path(self, url: str, digest: str) -> str:
         """The path of the file at *url*; empty where there is no such file any more. Raises OSError."""
         path = self._inside(url)
-        return path if path and self._hash(path)[0] == digest else ""
+        return path if path and self._facts(path).digest == digest else ""
+
+    def metadata(self, url: str, digest: str) -> bytes | None:
+        """METADATA in the wheel at *url*; None where it is not that of the page any more. Raises OSError."""
+        path = self._inside(url)
+        if not path:
+            return None
+        with open(path, "rb", opener=open_regular) as stream:
+            content = _metadata(stream)
+        return content if content and hashlib.sha256(content).hexdigest() == digest else None
 
     def _listed(self) -> Mapping[str, Collection[File]]:
         with self._lock:
@@ -70,21 +94,49 @@ class LocalFiles:
             return msgspec.structs.replace(file, url=url)
         try:
             path = self._inside(url)
-            digest, size = self._hash(path) if path else ("", 0)
+            facts = self._facts(path) if path else None
         except OSError:
             return None
-        return msgspec.structs.replace(file, url=url, hashes={"sha256": digest}, size=size) if digest else None
+        if facts is None:
+            return None
+        return msgspec.structs.replace(
+            file,
+            url=url,
+            hashes={"sha256": facts.digest},
+            size=facts.size,
+            core_metadata={"sha256": facts.metadata_digest} if facts.metadata_digest else None,
+            requires_python=facts.requires_python or file.requires_python,
+        )
 
     def _inside(self, url: str) -> str:
         """The path that *url* names; empty where a link or ``..`` leads out of the folder."""
         path = os.path.realpath(path_of(url))
         return path if path.startswith(f"{self._root.rstrip('/')}/") else ""
 
-    def _hash(self, path: str) -> tuple[str, int]:
-        """The SHA-256 of a file, which is computed again only if it has changed, and its size."""
+    def _facts(self, path: str) -> _Facts:
         with open(path, "rb", opener=open_regular) as stream:
             identity = identity_of(stream.fileno())
-            known = self._hashes.get(path)
-            if known is None or known[0] != identity:
-                known = self._hashes[path] = identity, hashlib.file_digest(stream, "sha256").hexdigest()
-            return known[1], os.fstat(stream.fileno()).st_size
+            known = self._known.get(path)
+            if known is None or known.identity != identity:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                size = os.fstat(stream.fileno()).st_size
+                content = _metadata(stream) if path.endswith(".whl") else b""
+                metadata_digest = hashlib.sha256(content).hexdigest() if content else ""
+                known = _Facts(identity, digest, size, metadata_digest, _requires_python(content))
+                self._known[path] = known
+            return known
+
+
+def _metadata(stream: BufferedReader) -> bytes:
+    """METADATA in the wheel that is open as *stream*; empty where it is invalid."""
+    try:
+        content = read_open(stream)
+        parse_metadata(content.decode(errors="replace"))
+    except ValueError:
+        return b""
+    return content
+
+
+def _requires_python(content: bytes) -> str:
+    text = parse_metadata(content.decode(errors="replace")).requires_python if content else ""
+    return text if text.isprintable() else ""

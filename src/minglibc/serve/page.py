@@ -9,7 +9,7 @@ import msgspec
 from minglibc.errors import IndexAnswerError
 from minglibc.index.addresses import is_local
 from minglibc.index.html_page import LinkPage, read_links
-from minglibc.index.json_page import JSON_TYPES, Meta, Page, RawFile, Status, check_project, decoded
+from minglibc.index.json_page import ABSENT, JSON_TYPES, Meta, Page, RawFile, Status, check_project, decoded
 from minglibc.index.page_file import HTML_TYPES, File, content_type, parsing
 from minglibc.index.response import MAX_DECOMPRESSED, MIB, Response, decompressed
 from minglibc.model.artifacts import HASH_ALGORITHMS, is_digest
@@ -160,7 +160,11 @@ class Links:
         if self.is_proxied(url):
             # The names of files that are listed have no characters that URLs quote, except for "+" and "!".
             own = f"../../files/{self._name}/{file.filename.replace('+', '%2B')}"
-            return msgspec.structs.replace(file, url=own, gpg_sig=None, provenance=provenance)
+            passed = msgspec.structs.replace(file, url=own, gpg_sig=None, provenance=provenance)
+            if not file.metadata_hashes:
+                # Metadata that can't be checked is not sent.
+                passed.core_metadata = passed.dist_info_metadata = ABSENT
+            return passed
         if url == file.url and provenance == file.provenance:
             return file
         return msgspec.structs.replace(file, url=url, provenance=provenance)

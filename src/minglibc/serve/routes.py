@@ -20,6 +20,8 @@ from minglibc.model.targets import (
 )
 
 VERIFIED = "verified"
+# The suffix of the metadata file of a wheel (PEP 658).
+METADATA = ".metadata"
 _KINDS = ("simple", "files", "project")
 _LONGEST_PATH = 1024
 _PYTHON = re.compile(r"cp3([0-9]{1,2})(t?)")
@@ -105,7 +107,7 @@ def _page(route: Route, name: str, *, has_slash: bool) -> Route:
 
 def _is_served_name(name: str, filename: str) -> bool:
     is_normal = is_name(name) and name == normalize_name(name)
-    return is_normal and len(filename) <= MAX_FILENAME and is_filename(filename.removesuffix(".metadata"))
+    return is_normal and len(filename) <= MAX_FILENAME and is_filename(filename.removesuffix(METADATA))
 
 
 def parse_selection(parts: list[str]) -> Selection:

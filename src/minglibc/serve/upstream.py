@@ -24,6 +24,7 @@ from minglibc.model.urls import DEFAULT_INDEX_URL, display_url
 from minglibc.serve.local_files import SECONDS as LOCAL_SECONDS
 from minglibc.serve.local_files import LocalFiles
 from minglibc.serve.page import UpstreamPage, page_of_files, read_upstream
+from minglibc.serve.routes import METADATA
 
 # A list of projects that is larger is not passed on: no installer requests it.
 _LARGEST_LIST = 16 * MIB
@@ -204,6 +205,18 @@ class Upstream:
         if not path:
             raise IndexUnreachable(f"{file.filename} was changed or removed; request the page again")
         return path
+
+    def local_metadata(self, base: str, file: LockedFile) -> bytes | None:
+        """The metadata *file* of a wheel on this machine; None if that is on another one. Raises IndexUnreachable where it has changed."""
+        if base not in self._local or not is_local(file.url):
+            return None
+        try:
+            content = self._local[base].metadata(file.url.removesuffix(METADATA), file.hashes["sha256"])
+        except OSError:
+            content = None
+        if content is None:
+            raise IndexUnreachable(f"{file.filename} was changed or removed; request the page again")
+        return content
 
     # The cache folder.
 
