@@ -47,7 +47,7 @@ def test_proxied_file(index: IndexServer, wheel: BuiltWheel) -> None:
         assert 2 == len(index.requests)
 
 
-@pytest.mark.parametrize("listed", [True, False, {"sha256": "x"}])
+@pytest.mark.parametrize("listed", [False, {}, {"sha256": "x"}, {"md5": "0" * 32}])
 def test_metadata_without_hash(index: IndexServer, listed: bool | dict[str, str]) -> None:  # noqa: FBT001
     """Metadata that can't be checked is neither listed nor sent."""
     index.add(build_wheel("a", "1.0"), core_metadata=listed)
