@@ -94,6 +94,8 @@ def _shapes() -> dict[str, Schema]:
         "constraints": _REQUIREMENTS,
         "overrides": _REQUIREMENTS,
         "excludes": packages,
+        "no-extras": packages,
+        "no-groups": packages,
         "file-conflicts": _choice(settings.FILE_CONFLICTS),
         "cpu": _choice(CPU_LEVELS),
         "resolution": _choice(settings.RESOLUTIONS),

@@ -1,6 +1,7 @@
 """Where there is no answer, the changes that are offered were tried, and do what they say."""
 
 import time
+import tomllib
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,23 @@ def test_limit_of_suggestions(project: Project, monkeypatch: pytest.MonkeyPatch)
     assert 0 == project.run("caps").code
 
 
-def test_an_extra_for_other_machines(project: Project) -> None:
-    """Of a package that only an extra requires, the setting that excludes it is suggested, and works as it is written."""
+@pytest.mark.parametrize(
+    ("more", "suggested", "parent"),
+    [
+        ("", 'tool.minglibc.no-extras = ["windows"]', ""),
+        # The requirement is in another extra, too.
+        ('all = ["NAME[windows]"]\n', 'tool.minglibc.excludes = ["winonly"]', " (of extra windows)"),
+    ],
+)
+def test_an_extra_for_other_machines(project: Project, more: str, suggested: str, parent: str) -> None:
+    """For a package that only extras require, the setting that skips the extra or the package is suggested, and works as written."""
     project.index.add(build_wheel("winonly", "1.0", "cp311-cp311-win_amd64"))
     pyproject = project.write("a", python=["3.11"]).folder / "pyproject.toml"
     text = pyproject.read_text(encoding="utf-8")
-    text += '\n[project.optional-dependencies]\nwindows = ["winonly"]\n'
+    name = tomllib.loads(text)["project"]["name"]
+    text += f'\n[project.optional-dependencies]\nwindows = ["winonly"]\n{more.replace("NAME", name)}'
     pyproject.write_text(text, encoding="utf-8")
-    suggested = 'tool.minglibc.excludes = ["winonly"]'
-    assert f"hint: this would work (verified): {suggested} (of extra windows)" in project.run("lock").err
+    assert f"hint: this would work (verified): {suggested}{parent}" in project.run("lock").err
     line = suggested.removeprefix("tool.minglibc.")
     pyproject.write_text(text.replace("[tool.minglibc]", f"[tool.minglibc]\n{line}"), encoding="utf-8")
     assert 0 == project.run("lock").code

@@ -11,7 +11,7 @@ from minglibc.model.artifacts import Sdist
 from minglibc.model.targets import Cap
 from minglibc.resolve.explain import SourceHint, lines_of, reason_of, source_only
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import DROPPED, EXCLUDES, capped
+from minglibc.resolve.suggestions import DROPPED, EXCLUDES, NO_PARTS, capped
 
 # Lines of the obstacle that remains.
 _SHOWN = 8
@@ -51,7 +51,7 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str], 
             is_offered = not hint.lines and any(offer.startswith(setting) for offer in offers)
             return SourceHint() if is_offered else hint
     # What would work without sources is better than sources that do not suffice.
-    if not names or any(not offer.startswith((DROPPED, EXCLUDES)) for offer in offers):
+    if not names or any(not offer.startswith((DROPPED, EXCLUDES, *NO_PARTS.values())) for offer in offers):
         return SourceHint()
     remaining = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
     return SourceHint(

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.app.resolver_inputs import compatibilities_of
 from minglibc.app.session import Session
+from minglibc.lock.document import EXTRA, GROUP
 from minglibc.model.artifacts import Sdist
 from minglibc.model.compatibility import Reason, Rejection
 from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import Offers, Proposal, capped, offers
+from minglibc.resolve.suggestions import Kept, Offers, Proposal, capped, offers
 
 # Wheels are downloaded to verify a suggestion.
 _MOST_VERIFICATIONS = 3
@@ -26,7 +27,9 @@ def suggestions(session: Session, failure: Unresolvable, until: float) -> Offers
 
     policy = session.policy._replace(thorough=False)
     settings = session.settings
-    working = offers(failure, session.roots, settings.targets, policy, attempt, until=until, local=settings.paths)
+    skipped = (*(EXTRA + name for name in settings.no_extras), *(GROUP + name for name in settings.no_groups))
+    kept = Kept(settings.paths, [GROUP + name for name in settings.default_groups], skipped)
+    working = offers(failure, session.roots, settings.targets, policy, attempt, until=until, kept=kept)
     return working._replace(texts=tuple(as_options(text, session.inputs.source.given) for text in working.texts))
 
 

@@ -148,7 +148,7 @@ def digest(text: str) -> str:
 def settings_for(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """The [tool.minglibc] table of *document*, for the lock of another file beside it, in *folder* from the lock's folder."""
     table = _rebased_indexes(document.get("tool", {}).get("minglibc", {}), folder)
-    for key in ("default-groups", "from"):
+    for key in ("default-groups", "from", "no-extras", "no-groups"):
         table.pop(key, None)
     return table
 

@@ -52,9 +52,12 @@ class SourceReader:
         members: Mapping[str, str],
         root: str | None,
         known_indexes: KnownIndexes,
+        *,
+        skipped: Collection[_Part] = (),
     ) -> None:
         """*members* are the folders of the workspace's members by name; without *root*, path dependencies are not read.
 
+        The *skipped* extras and groups of the project are not locked.
         Sources name the *known_indexes* of the project, and those of the file that they are in.
         """
         self._problems = problems
@@ -64,6 +67,7 @@ class SourceReader:
         self._paths: dict[str, PathSource] = {}
         self._pinned: dict[str, str] = {}
         self._known_indexes = known_indexes
+        self._skipped = skipped
         self._indexes: dict[str, NamedIndex] = {}
         self._urls: dict[str, list[tuple[str, str]]] = {}
 
@@ -95,7 +99,8 @@ class SourceReader:
 
     def _add(self, project: Project, name: str, key: str, value: object) -> None:
         try:
-            selected = self._applicable(value, _requiring(project.document, name))
+            skipped = self._skipped if project.folder == "." else ()
+            selected = self._applicable(value, _requiring(project.document, name, skipped))
             sources = [source for source, _ in selected if source is not None]
         except ValueError as error:
             self._problems.add(project.key(key), f"{error}; {_advice(name, value)}")
@@ -236,9 +241,9 @@ def _described(source: Mapping[str, Any] | None) -> str:
     return " ".join(f"{key} {value!r}" for key, value in source.items()) if source else "the default index"
 
 
-def _requiring(document: Mapping[str, Any], name: str) -> list[_Part]:
-    """The project, its extras and its groups, as far as they require *name* themselves."""
-    return [part for part, names in _names_by_part(document).items() if name in names]
+def _requiring(document: Mapping[str, Any], name: str, skipped: Collection[_Part]) -> list[_Part]:
+    """The project, its extras and its groups without those that are *skipped*, as far as they require *name* themselves."""
+    return [part for part, names in _names_by_part(document).items() if name in names and part not in skipped]
 
 
 def _required_names(document: Mapping[str, Any]) -> set[str]:

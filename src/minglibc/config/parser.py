@@ -107,12 +107,12 @@ def parse_document(
     graph = DependencyGraph(
         requirements, name, project, problems.table(document, "dependency-groups", "dependency-groups")
     )
-    groups = graph.groups()
+    extras, no_extras = _locked_parts(table, "no-extras", "an extra", graph.extras(), problems)
+    groups, no_groups = _locked_parts(table, "no-groups", "a dependency group", graph.groups(), problems)
     indexes = parse_indexes(problems, table)
     known_indexes = _known_indexes(original, indexes, problems)
     problems.choice(table, "file-conflicts", FILE_CONFLICTS, problems.key("file-conflicts"))  # only `sync` uses it
     sources, paths = parse_sources(problems, table, known_indexes.indexes)
-    extras = graph.extras()
     lists = (graph.requirements, *extras.values(), *groups.values())
     required = {requirement.name for listed in lists for requirement in listed}
     folders = {member: path for member, (path, _) in members.items()}
@@ -120,7 +120,8 @@ def parse_document(
     if members or _uses_other_tools(document):
         from minglibc.config.other_sources import SourceReader, unread_tables  # noqa: PLC0415  1 ms; only for their projects
 
-        reader = SourceReader(problems, targets, folders, folder, known_indexes)
+        skipped = {*(("extra", extra) for extra in no_extras), *(("group", group) for group in no_groups)}
+        reader = SourceReader(problems, targets, folders, folder, known_indexes, skipped=skipped)
         other = reader.read_all(original, members, required, {*sources, *paths})
         problems.warnings += unread_tables(document)
     pinned = {**known_indexes.pinned, **other.pinned, **sources}
@@ -137,6 +138,8 @@ def parse_document(
         extras={extra: replaced.all(listed) for extra, listed in extras.items()},
         groups={group: replaced.all(listed) for group, listed in groups.items()},
         default_groups=_default_groups(table, groups, problems),
+        no_extras=no_extras,
+        no_groups=no_groups,
         constraints=requirements.constraints(table),
         overrides=overrides,
         **_plain_values(table, problems, now),
@@ -333,6 +336,18 @@ def _requires_python(project: Mapping[str, Any], problems: Problems) -> str:
         problems.unexpected("project.requires-python", value, 'expected a version specifier, such as ">=3.9"')
         return ""
     return value
+
+
+def _locked_parts(
+    table: Mapping[str, Any], setting: str, kind: str, parts: dict[str, tuple[Requirement, ...]], problems: Problems
+) -> tuple[dict[str, tuple[Requirement, ...]], tuple[str, ...]]:
+    """The extras or groups among *parts* that are locked, and the names of the others, which *setting* lists."""
+    skipped = tuple(dict.fromkeys(problems.names(table, setting)))
+    defined = f"defined are {', '.join(parts)}" if parts else "there is none"
+    for name in skipped:
+        if name not in parts:
+            problems.add(problems.key(setting), f"lists {name!r}, which is not {kind}; {defined}")
+    return {name: part for name, part in parts.items() if name not in skipped}, skipped
 
 
 def _default_groups(table: Mapping[str, Any], groups: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ KEYS = (
     "constraints",
     "overrides",
     "excludes",
+    "no-extras",
+    "no-groups",
     "file-conflicts",
     "cpu",
     "resolution",
@@ -174,5 +176,9 @@ class Settings(NamedTuple):
     """Those packages of *allow_sdist* whose failed builds are skipped for an older release."""
     unbuilt: tuple[str, ...] = ()
     """The dynamic fields of [project] that are known only after a build."""
+    no_extras: tuple[str, ...] = ()
+    """The extras of the project that are not locked, and so not among *extras*."""
+    no_groups: tuple[str, ...] = ()
+    """The same for dependency groups."""
     built_wheels: str = ""
     """The folder, from the lock's folder, for wheels that `lock` builds; empty where the lock has sources instead."""

@@ -17,8 +17,21 @@ _MOST_OFFERS = 4
 # Before a requirement of the project that has no solution: what it is for will be missing.
 DROPPED = "without "
 EXCLUDES = "tool.minglibc.excludes"
+# Settings that keep a part of the project out of the lock, by the kind of the part in ``Root.parent``.
+NO_PARTS = {"extra": "tool.minglibc.no-extras", "group": "tool.minglibc.no-groups"}
 # A conflict hides what lies behind it: the caps that most wheels are built for are tried, whatever was seen.
 _USUAL_CAPS = (GlibcVersion(2, 28), GlibcVersion(2, 34), GlibcVersion(2, 39))
+
+
+class Kept(NamedTuple):
+    """What no change may drop: *local* projects, such as a workspace's members, and *parts* such as ``group dev``.
+
+    *skipped* are the parts that the settings keep out of the lock already.
+    """
+
+    local: Collection[str] = ()
+    parts: Collection[str] = ()
+    skipped: Collection[str] = ()
 
 
 class Offers(NamedTuple):
@@ -48,9 +61,9 @@ def offers(
     attempt: Callable[[Proposal, float], Sequence[Resolution] | None],
     *,
     until: float,
-    local: Collection[str] = (),
+    kept: Kept = Kept(),  # noqa: B008  immutable
 ) -> Offers:
-    """The changes that work, each kind's smallest first; none drops a *local* project, such as a workspace's member.
+    """The changes that work, each kind's smallest first.
 
     *attempt* resolves a proposal for all its targets in so many seconds of CPU time, or returns None. No attempt begins
     after *until*, in CPU seconds of the thread: what is suggested must not depend on the load of the machine.
@@ -59,7 +72,7 @@ def offers(
     working: list[str] = []
     settled: set[str] = set()
     tries = 0
-    for proposal in proposals(failure, tuple(roots), tuple(targets), policy, local):
+    for proposal in proposals(failure, tuple(roots), tuple(targets), policy, kept):
         if proposal.kind in settled or (proposal.kind == "both" and working):
             continue
         if len(working) == _MOST_OFFERS:
@@ -74,8 +87,8 @@ def offers(
             working.append(f"{proposal.text}{_locks(proposal.names, answers)}")
             if proposal.kind != "requirement":
                 settled.add(proposal.kind)
-            else:
-                # Where loosening a requirement helps, dropping one is not suggested.
+            if proposal.kind in ("requirement", "part"):
+                # Where a smaller change helps, dropping a requirement is not suggested.
                 settled.add("drop")
     return Offers(tuple(working))
 
@@ -93,7 +106,7 @@ def proposals(
     roots: tuple[Root, ...],
     targets: tuple[Target, ...],
     policy: Policy,
-    local: Collection[str] = (),
+    kept: Kept = Kept(),  # noqa: B008  immutable
 ) -> Iterator[Proposal]:
     """What could be changed, the smallest changes first."""
     provider = failure.provider
@@ -118,8 +131,7 @@ def proposals(
         listed = ", ".join(f'"{name}"' for name in before)
         admitted = policy._replace(prereleases=frozenset(before))
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
-    droppable = [position for position in concerned if roots[position].requirement.name not in local]
-    yield from _shorter(droppable, roots, targets, policy)
+    yield from _shorter(concerned, roots, targets, policy, kept)
     for fewer in _fewer_targets(provider.compatibility.target, roots, targets, policy):
         for cap in capped(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
@@ -140,11 +152,19 @@ def _loosened(
 
 
 def _shorter(
-    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy, kept: Kept
 ) -> Iterator[Proposal]:
     for position in concerned:
         rest_of_roots = (*roots[:position], *roots[position + 1 :])
         requirement, parent = roots[position].requirement, roots[position].parent
+        if requirement.name in kept.local:
+            continue
+        kind, _, name = parent.partition(" ")
+        without_part = tuple(root for root in roots if root.parent != parent)
+        if kind in NO_PARTS and parent not in kept.parts and without_part:
+            names = sorted({name, *(n for k, _, n in (part.partition(" ") for part in kept.skipped) if k == kind)})
+            text = f"{NO_PARTS[kind]} = [{', '.join(map(_quoted, names))}]"
+            yield Proposal("part", text, without_part, targets, policy)
         if rest_of_roots and parent == PROJECT:
             yield Proposal("drop", f'{DROPPED}"{requirement.without_marker}"', rest_of_roots, targets, policy)
         elif rest_of_roots:
@@ -152,6 +172,10 @@ def _shorter(
             fewer = policy._replace(excludes=policy.excludes | {requirement.name})
             listed = ", ".join(f'"{name}"' for name in sorted(fewer.excludes))
             yield Proposal("drop", f"{EXCLUDES} = [{listed}] (of {parent})", rest_of_roots, targets, fewer)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
