@@ -18,7 +18,7 @@ VALIDATOR = jsonschema.Draft7Validator(settings_schema.settings_schema())
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # What depends on several keys, on other tables or on data, which a schema does not describe.
 SEMANTIC = re.compile(
-    r"not a dependency group|refers to the index|is a duplicate|twice|too low|'[A-Za-z][A-Za-z _-]*[0-9.]+' (is not a glibc version|has no glibc)"
+    r"not (a dependency group|an extra;)|refers to the index|is a duplicate|twice|too low|'[A-Za-z][A-Za-z _-]*[0-9.]+' (is not a glibc version|has no glibc)"
     r"|not a valid requirement|a constraint has|only one can apply|requires toolchain|can't be combined|both default and"
     r"|which project.requires-python|earlier (index|target)|tell apart|has no entry for|not in tool.minglibc.architectures"
     r"|has (both|neither) glibc|glibc is missing|is the default, and so"
