@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,6 +119,20 @@ def test_api(server: OsvServer, tmp_path: Path) -> None:
     offline = OsvApi(Store(str(tmp_path)), is_public=lambda _name: True, url=server.url, offline=True)
     assert known == offline.of([*EXPECTED, ("new", "1")])
     assert [] == server.queries
+
+
+@pytest.mark.parametrize("seconds", [4000, -4000, -1e10])
+def test_cached_results_expire(
+    server: OsvServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """A result is requested again after an hour, and when the clock was ahead as it was cached."""
+    api = OsvApi(Store(str(tmp_path)), is_public=lambda _name: True, url=server.url)
+    api.of(EXPECTED)
+    server.queries.clear()
+    now = time.time() + seconds
+    monkeypatch.setattr(time, "time", lambda: now)
+    api.of(EXPECTED)
+    assert server.queries
 
 
 def test_private_names_are_not_sent(server: OsvServer, tmp_path: Path) -> None:

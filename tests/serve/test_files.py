@@ -76,6 +76,13 @@ def test_limited_size(index: IndexServer, tmp_path: Path) -> None:
         assert wheels[0].content == client.get(urls[wheels[0].filename]).content
 
 
+def test_clock_before_the_epoch(index: IndexServer, wheel: BuiltWheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and files are served whatever the clock says, also one whose times are negative."""
+    monkeypatch.setattr(time, "time", lambda: -1e7)
+    with serving(proxy(index)) as client:
+        assert wheel.content == client.get(file_url(client)).content
+
+
 def test_ranges(index: IndexServer, wheel: BuiltWheel) -> None:
     """Ranges, HEAD and conditional requests work for files in the cache, and for those that have to be fetched."""
     for is_cached in (False, True):

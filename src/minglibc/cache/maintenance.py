@@ -82,8 +82,11 @@ def limit_size(folder: str, kind: str, limit: int) -> None:
     files = sorted(_below(os.path.join(folder, kind)), key=lambda entry: entry.used)
     size = sum(entry.size for entry in files)
     for entry in files:
-        if size <= limit or entry.used > now - _IN_USE:
+        if size <= limit:
             break
+        # A time that is in the future was written when the clock was ahead.
+        if abs(now - entry.used) < _IN_USE:
+            continue
         with suppress(OSError):
             os.unlink(entry.path)
         size -= entry.size

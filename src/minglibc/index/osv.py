@@ -18,6 +18,7 @@ from minglibc.index.connection import Connection, Request
 from minglibc.index.limits import Limits
 from minglibc.index.response import decompressed
 from minglibc.index.transport import Transport
+from minglibc.index.vulnerabilities import MAX_AGE, is_current
 from minglibc.insight.vulnerabilities import Advisory, Known
 from minglibc.model.artifacts import printable
 from minglibc.model.requirements import normalize_name
@@ -30,7 +31,6 @@ _ECOSYSTEM = "PyPI"
 _BATCH = 1000
 _MOST_PAGES = 20
 _THREADS = 8
-_MAX_AGE = 3600
 _MAX_RECORD = 16 << 20
 
 Release = tuple[str, str]
@@ -138,7 +138,7 @@ class OsvApi:
             if not self._is_public(release[0]):
                 continue
             cached = self._cached(release)
-            if cached is not None and (self._offline or time.time() < cached.expires):
+            if cached is not None and (self._offline or is_current(cached.expires)):
                 known[release] = tuple(Advisory(*fields) for fields in cached.known)
             else:
                 missing.append(release)
@@ -174,7 +174,7 @@ class OsvApi:
             for (name, version), ids in identifiers.items()
         }
         for release, advisories in known.items():
-            head = {"expires": time.time() + _MAX_AGE, "known": advisories}
+            head = {"expires": time.time() + MAX_AGE, "known": advisories}
             self._store.write(self._folder, "==".join(release), head)
         return known
 

@@ -18,8 +18,13 @@ from minglibc.model.artifacts import printable
 from minglibc.model.versions import normalize
 
 _THREADS = 12
-_MAX_AGE = 3600
+MAX_AGE = 3600
 _SIMPLE = "simple/"
+
+
+def is_current(expires: float) -> bool:
+    """Whether an entry is valid until *expires*; not if it was written when the clock was ahead."""
+    return 0 < expires - time.time() <= MAX_AGE
 
 
 class _Vulnerability(msgspec.Struct):
@@ -88,7 +93,7 @@ class Advisories:
         missing = []
         for release in requested:
             cached = self._cached(release)
-            if cached is not None and (self._offline or time.time() < cached.expires):
+            if cached is not None and (self._offline or is_current(cached.expires)):
                 known[release] = _advisories(cached.known)
             elif self._concerns(release[0]):
                 missing.append(release)
@@ -131,7 +136,7 @@ class Advisories:
             if data is None or data.vulnerabilities is None
             else [_fields(entry) for entry in data.vulnerabilities if not entry.withdrawn]
         )
-        self._store.write(self._folder, _entry_name(release), {"expires": time.time() + _MAX_AGE, "known": known})
+        self._store.write(self._folder, _entry_name(release), {"expires": time.time() + MAX_AGE, "known": known})
         return _advisories(known)
 
     def _fetch(self, connection: Connection, release: Release, *, is_newest: bool) -> _Release | None:

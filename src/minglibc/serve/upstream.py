@@ -116,7 +116,7 @@ class Upstream:
         *known* is the page that was served last. If the index can't be reached, it is returned as stale where that is allowed.
         """
         for base in self._index.addresses.of(name):
-            if self._absent.get((base, name), 0) > time.time():
+            if time.monotonic() < self._absent.get((base, name), float("-inf")):
                 continue
             cached = known if known is not None and known.base == base else self._cached(base, name)
             if cached is not None and cached.is_fresh:
@@ -157,7 +157,7 @@ class Upstream:
     def _note_absent(self, base: str, name: str, seconds: int) -> None:
         if len(self._absent) >= _MOST_ABSENT:
             self._absent.clear()
-        self._absent[base, name] = time.time() + seconds
+        self._absent[base, name] = time.monotonic() + seconds
 
     def _confirm(self, base: str, name: str, cached: Snapshot, response: Response) -> Snapshot:
         age = max_age(response)
