@@ -1,12 +1,12 @@
 """The Pythons that a project is locked for where no setting names them."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from minglibc.model import versions
-from minglibc.model.targets import FIRST_RELEASE, NEWEST_PYTHON, OLDEST_PYTHON, PythonVersion
+from minglibc.model.targets import FIRST_RELEASE, NEWEST_PATCH, NEWEST_PYTHON, OLDEST_PYTHON, PythonVersion
 
 # Compiled on first use: many projects have no classifiers.
 _CLASSIFIER = r"Programming Language :: Python :: 3\.([0-9]{1,2})"
@@ -51,11 +51,14 @@ def default_pythons(
 ) -> DefaultPythons:
     """The Pythons that the project can be expected to support.
 
-    If *requires_python* has an upper bound, these are all that it allows. Otherwise the classifiers decide; without them,
+    If *requires_python* has an upper bound, these are all that it allows; patch releases, if it excludes the newest one of
+    every Python, as ``==3.11.5`` does. Otherwise the classifiers decide; without them,
     the Pythons *recorded* in the lock, or those whose first release is at least a year old.
     """
     known = [PythonVersion(minor) for minor in range(OLDEST_PYTHON, NEWEST_PYTHON + 1)]
     allowed = tuple(python for python in known if versions.contains(requires_python, python.full))
+    if not allowed:
+        return DefaultPythons(tuple(_older_releases(requires_python, known)))
     if not versions.contains(requires_python, _FUTURE):
         return DefaultPythons(allowed)
     lock = recorded()
@@ -73,6 +76,15 @@ def default_pythons(
         return _selection(lock.pythons, allowed, "recorded in the lock", by_date=True)
     old = tuple(python for python in allowed if date.fromisoformat(FIRST_RELEASE[python.minor]) + _AGE <= today)
     return _selection(old or allowed, allowed, "released at least a year ago", by_date=True)
+
+
+def _older_releases(requires_python: str, known: Iterable[PythonVersion]) -> Iterator[PythonVersion]:
+    """The newest patch release of each Python that *requires_python* allows."""
+    for python in known:
+        releases = (python._replace(patch=patch) for patch in range(NEWEST_PATCH[python.minor], -1, -1))
+        allowed = next((release for release in releases if versions.contains(requires_python, release.full)), None)
+        if allowed is not None:
+            yield allowed
 
 
 def _selection(

@@ -217,9 +217,7 @@ class TargetParser:
         if not self.default.pythons:
             self.problems.add(
                 "project.requires-python",
-                f"is {self.requires_python!r}, which excludes the newest patch release of every CPython from "
-                f'3.{OLDEST_PYTHON} to 3.{NEWEST_PYTHON}; for an exact release, write python = ["3.9.2"] under '
-                "[tool.minglibc]",
+                f"is {self.requires_python!r}, which excludes every CPython from 3.{OLDEST_PYTHON} to 3.{NEWEST_PYTHON}",
             )
         return list(self.default.pythons)
 
