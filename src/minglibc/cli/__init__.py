@@ -190,7 +190,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _lock_without_argparse(arguments: list[str]) -> int | None:
     """Run `lock` if its options are those of most commands; else None."""
-    from minglibc.cli import early_start, plain_options  # noqa: PLC0415  for this command alone
+    from minglibc.cli import plain_options  # noqa: PLC0415  for this command alone
 
     options = plain_options.parse(arguments)
     if options is not None:
@@ -200,6 +200,8 @@ def _lock_without_argparse(arguments: list[str]) -> int | None:
             if not options.quiet:
                 print("pylock.toml is up to date", file=sys.stderr)
             return 0
+    from minglibc.cli import early_start  # noqa: PLC0415  for a lock that is not up to date
+
     early_start.start(arguments)
     if options is None:
         return None

@@ -1,10 +1,13 @@
 """The digest of everything that a lock depends on, and the two digest lines that end a lock."""
 
-# The fast path of `lock` imports this: no re (5 ms), typing (3 ms) or hashlib, which loads OpenSSL (3 ms).
+# The fast path of `lock` imports this: no re (5 ms), typing (3 ms), collections (2 ms) or hashlib, which loads OpenSSL (3 ms).
 import os
-from collections.abc import Mapping
 
 from minglibc.config.files import open_regular, replace_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 try:  # as random in the standard library does
     from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]  # private, so not in typeshed
@@ -58,7 +61,7 @@ class LockDigests:
         self.intact = intact
 
 
-def fingerprint(pyproject: str, overrides: Mapping[str, object] | None = None) -> str:
+def fingerprint(pyproject: str, overrides: "Mapping[str, object] | None" = None) -> str:
     """The digest of everything in *pyproject*, and of the *overrides* that are given, that a lock depends on.
 
     It covers the parsed values, so the TOML style does not matter.
@@ -70,7 +73,7 @@ def fingerprint(pyproject: str, overrides: Mapping[str, object] | None = None) -
     return _digest(f"{FORMAT}\n{_given(overrides)}\n{body}")
 
 
-def is_current(inputs: str, pyproject: str, overrides: Mapping[str, object] | None = None) -> bool:
+def is_current(inputs: str, pyproject: str, overrides: "Mapping[str, object] | None" = None) -> bool:
     """Whether *inputs*, the digest in a lock, is that of *pyproject*, as this minglibc or minglibc 0.1.0 computes it."""
     if inputs == fingerprint(pyproject, overrides):
         return True
@@ -125,7 +128,7 @@ def _write(path: str, text: str) -> None:
         pass
 
 
-def _given(overrides: Mapping[str, object] | None) -> str:
+def _given(overrides: "Mapping[str, object] | None") -> str:
     return repr(sorted((key, value) for key, value in (overrides or {}).items() if value is not None and value != ()))
 
 
@@ -135,7 +138,7 @@ def _load(text: str) -> dict[str, object]:
     return toml.loads(text.removeprefix("\ufeff"))
 
 
-def _relevant(document: Mapping[str, object]) -> dict[str, object]:
+def _relevant(document: "Mapping[str, object]") -> dict[str, object]:
     """The part of pyproject.toml that a lock depends on."""
     relevant = {key: document[key] for key in ("project", "dependency-groups", "tool") if key in document}
     project, tool = document.get("project"), document.get("tool")
@@ -177,7 +180,7 @@ def _relevant(document: Mapping[str, object]) -> dict[str, object]:
     return relevant
 
 
-def _is_built(document: Mapping[str, object]) -> bool:
+def _is_built(document: "Mapping[str, object]") -> bool:
     """Whether the metadata of the project may be built, so that all settings of its build matter."""
     from minglibc.config.dynamic_metadata import may_build  # noqa: PLC0415  10 ms; few projects have dynamic dependencies
 
