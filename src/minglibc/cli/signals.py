@@ -1,6 +1,6 @@
 """Signals that end a command: they raise an exception, so that temporary files are removed."""
 
-import signal
+import _signal as signal  # type: ignore[import-not-found]  # private, so not in typeshed; signal imports enum's converter (2 ms)
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
