@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from minglibc.cache.location import INDEX_FORMAT, find_problem, is_private, make_folders
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _FIRST_READ = 16 << 10
 # The checksum and the length of the head in hexadecimal digits, each followed by a space.
 _PREFIX = 18
+# For JSON without whitespace around it; json.loads takes twice as long for a small value.
+_decode = json.JSONDecoder().raw_decode
 # The usual limit of open files is a thousand.
 _MOST_OPEN = 200
 # Entries that this process found damaged; on a read-only disk they cannot be deleted.
@@ -48,7 +50,7 @@ class Store:
         self._folder = os.path.join(folder, INDEX_FORMAT)
         self._made: set[str] = set()
         self._journals: dict[str, dict[bytes, bytes]] = {}
-        self._open: list[BinaryIO] = []
+        self._open: list[int] = []
         self._has_removed = False
         self._on_trouble = on_trouble
         problem = find_problem(folder)
@@ -59,7 +61,7 @@ class Store:
     def close(self) -> None:
         """Close the files of the entries that were read."""
         while self._open:
-            self._open.pop().close()
+            os.close(self._open.pop())
 
     @property
     def is_writable(self) -> bool:
@@ -76,19 +78,25 @@ class Store:
         if not self._trusted or path in _damaged:
             return None
         try:
-            with contextlib.ExitStack() as stack:
-                file: BinaryIO = stack.enter_context(open(path, "rb", buffering=0, opener=open_regular))
-                entry = _entry(file, path)
-                if entry is None:
-                    return None
-                if len(entry.lines) and len(self._open) < _MOST_OPEN:
-                    stack.pop_all()
-                    self._open.append(file)
-                    return entry
-                entry.lines = list(entry.lines)
-                return entry
+            descriptor = open_regular(path, os.O_RDONLY)
+        except OSError:
+            return None
+        is_kept = False
+        try:
+            status = os.fstat(descriptor)
+            parsed = _parsed(descriptor, path, status.st_size) if is_private(status) else None
+            if parsed is None:
+                return None
+            head, lines = parsed
+            is_kept = bool(lines) and len(self._open) < _MOST_OPEN
+            return Entry(head, lines if is_kept else list(lines), status.st_mtime)
         except (OSError, ValueError, TypeError):
             return None
+        finally:
+            if is_kept:
+                self._open.append(descriptor)
+            else:
+                os.close(descriptor)
 
     def names(self, kind: str) -> list[str]:
         """The names of the entries of *kind*."""
@@ -143,7 +151,7 @@ class Store:
         if line is None or line[:8] != b"%08x" % crc32(line[9:]):
             return None
         try:
-            return json.loads(line[9:].partition(b" ")[2])
+            return _decode(line[9:].partition(b" ")[2].decode())[0]
         except ValueError:
             return None
 
@@ -215,25 +223,18 @@ class Store:
             self._made.add(folder)
 
 
-def _entry(file: BinaryIO, path: str) -> Entry | None:
-    """The entry in *file*; None where its head is damaged, it is truncated, or it belongs to another user."""
-    status = os.fstat(file.fileno())
-    parsed = _parsed(file, path) if is_private(status) else None
-    return Entry(*parsed, status.st_mtime) if parsed else None
-
-
-def _parsed(file: BinaryIO, path: str) -> "tuple[Any, _Lines] | None":
-    """The head and the lines of the entry in *file*; None where its head is damaged or it is truncated."""
-    start = file.read(_FIRST_READ)
+def _parsed(descriptor: int, path: str, size: int) -> "tuple[Any, _Lines] | None":
+    """The head and the lines of the entry in a file of *size*; None where its head is damaged or it is truncated."""
+    start = os.read(descriptor, _FIRST_READ)
     end = _PREFIX + int(start[9:17], 16)
     if end > len(start):
-        start += os.pread(file.fileno(), end - len(start), len(start))
+        start += os.pread(descriptor, end - len(start), len(start))
     content = start[_PREFIX:end]
     if start[:8] != b"%08x" % _checksum(content, path):
         return None
-    head, parts = json.loads(content)
-    lines = _Lines(file, path, end, parts)
-    return (head, lines) if lines.end == os.fstat(file.fileno()).st_size else None
+    head, parts = _decode(content.decode())[0]
+    lines = _Lines(descriptor, path, end, parts)
+    return (head, lines) if lines.end == size else None
 
 
 def _checksum(content: bytes, path: str) -> int:
@@ -244,10 +245,10 @@ def _checksum(content: bytes, path: str) -> int:
 class _Lines(Sequence[bytes]):
     """The lines of an entry, each read and verified on access; raises CacheDamaged."""
 
-    __slots__ = ("_file", "_parts", "_path", "_starts", "end")
+    __slots__ = ("_descriptor", "_parts", "_path", "_starts", "end")
 
-    def __init__(self, file: BinaryIO, path: str, start: int, parts: list[list[int]]) -> None:
-        self._file = file
+    def __init__(self, descriptor: int, path: str, start: int, parts: list[list[int]]) -> None:
+        self._descriptor = descriptor
         self._path = path
         self._parts = parts
         self._starts = list(accumulate([length for length, _ in parts], initial=start))
@@ -270,7 +271,7 @@ class _Lines(Sequence[bytes]):
     def _read(self, index: int) -> bytes | None:
         length, checksum = self._parts[index]
         try:
-            line = os.pread(self._file.fileno(), length, self._starts[index])
+            line = os.pread(self._descriptor, length, self._starts[index])
         except OSError:
             return None
         return line if len(line) == length and crc32(line) == checksum else None
@@ -290,7 +291,7 @@ def _remove_damaged(path: str) -> None:
 def _is_valid(path: str) -> bool:
     try:
         with open(path, "rb", buffering=0, opener=open_regular) as file:
-            parsed = _parsed(file, path)
+            parsed = _parsed(file.fileno(), path, os.fstat(file.fileno()).st_size)
             return parsed is not None and parsed[1].are_valid()
     except (OSError, ValueError, TypeError):
         return False
