@@ -99,6 +99,8 @@ def check_metadata(metadata: CoreMetadata, wheel: Artifact) -> str:
 
     if normalize_name(metadata.name) != wheel.name:
         return f"its METADATA is of {metadata.name}"
+    if metadata.version == wheel.version:
+        return ""
     if versions.normalize(metadata.version) is None or versions.key(metadata.version) != versions.key(wheel.version):
         return f"its METADATA has version {metadata.version}"
     return ""

@@ -324,7 +324,9 @@ class Provider:
     def _kernel_requirements(self, candidate: Candidate) -> list[str]:
         """The requirements of *candidate* whose markers depend on the kernel."""
         requirements: list[Requirement] = []
-        for text in filter(kernel_variable, self._metadata[candidate.name, candidate.index].requires_dist):
+        for text in self._metadata[candidate.name, candidate.index].requires_dist:
+            if "platform_" not in text or not kernel_variable(text):
+                continue
             marker = text.partition(";")[2]
             if kernel_variable(marker) and (candidate.extra if "extra" in marker else not candidate.extra):
                 requirements += by_extra((text,)).get(candidate.extra, ())
