@@ -121,3 +121,11 @@ def test_no_credentials_in_the_lock(tmp_path: Path, index: IndexServer, monkeypa
     text = (tmp_path / "pylock.toml").read_text(encoding="utf-8")
     assert "secret-token" not in text + ran.err
     assert "TOKEN" not in text
+
+
+def test_credentials_in_the_file(tmp_path: Path) -> None:
+    """A password in the file is used, with a warning that names the file and does not show it."""
+    settings, _ = read(tmp_path, "-i https://user:secret@a.example.invalid/simple")
+    assert settings.warnings == (
+        "r.txt: --index-url contains credentials, and the file is committed; store them in netrc or in environment variables",
+    )

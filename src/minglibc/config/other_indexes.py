@@ -14,6 +14,8 @@ from minglibc.model.requirements import normalize_name
 from minglibc.model.urls import DEFAULT_INDEX_URL
 
 _PYPI = "pypi"
+# The key of an index that is an option in a requirements file, for messages.
+OPTION = "option"
 _OWN_INDEX = "write the index as [[tool.minglibc.index]]"
 
 
@@ -92,7 +94,8 @@ def _read_uv(reader: _Reader, document: Mapping[str, Any]) -> None:
         reader.problems.add("tool.uv.no-index", f"leaves no index, because there is no find-links; {_OWN_INDEX}")
     for number, table in enumerate(reader.tables(uv, "index", "tool.uv.index")):
         only_named = {"default": False, "explicit": True} if is_alone else {}
-        reader.add({"name": unnamed("index", number), **table, **only_named}, f"tool.uv.index[{number}]")
+        named: dict[str, Any] = {"name": unnamed("index", number), **table, **only_named}
+        reader.add(named, f"tool.uv.index[{number}]", url_key=str(table.get(OPTION, "")))
     for number, url in enumerate(reader.texts(uv, "extra-index-url", "tool.uv.extra-index-url")):
         key = f"tool.uv.extra-index-url[{number}]"
         reader.add({"name": unnamed("extra-index-url", number), "url": url, "explicit": is_alone}, key, url_key=key)

@@ -79,7 +79,7 @@ class Line(NamedTuple):
 def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
     """The lines of a requirements or constraints file, with continued lines joined, without blank lines and comments.
 
-    In a file that is read *as_lock*, local projects are not problems, and indexes are notes: they are not used.
+    In a file that is read *as_lock*, local projects have no extras and markers, and can have any path.
     """
     for number, joined in _joined(content):
         line = _COMMENT.sub("", joined).strip()
@@ -99,9 +99,7 @@ def lines(content: str, *, as_lock: bool = False) -> Iterator[Line]:
             yield project
         elif line.startswith("-"):
             for name, value in _options(line):
-                kind, text = _option(name, value)
-                is_unused = as_lock and kind is Kind.INDEX
-                yield Line(Kind.NOTE if is_unused else kind, text, number, option=name)
+                yield Line(*_option(name, value), number, option=name)
         elif line:
             yield from _requirement(line, number)
 

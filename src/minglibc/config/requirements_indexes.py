@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from minglibc.config.index_settings import is_path, parse_index
+from minglibc.config.other_indexes import OPTION
 from minglibc.config.problems import Problems
 from minglibc.config.requirements_file import Line
 from minglibc.model.urls import PUBLIC_INDEXES, display_url
@@ -89,6 +90,7 @@ class IndexOptions:
             {
                 "name": name,
                 "url": option.url,
+                OPTION: f"{option.where.rpartition(':')[0]}: {option.name}",
                 "default": option is used[-1] and not is_pypi_last,
                 **({"format": "flat"} if option.name == "--find-links" else {}),
             }

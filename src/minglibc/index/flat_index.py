@@ -80,7 +80,7 @@ class LocalIndex:
                 content = stream.read()
         except OSError as error:
             raise SettingsError(
-                f"can't read the index {path}: {error.strerror}", hint="create it, or fix the url of its table"
+                f"can't read the index {path}: {error.strerror}", hint="create it, or change the path of the index"
             ) from error
         from minglibc.index.html_page import read_flat_page  # noqa: PLC0415  a folder needs no parser
         from minglibc.index.response import Response  # noqa: PLC0415  as above
