@@ -98,6 +98,7 @@ def _shapes() -> dict[str, Schema]:
         "no-groups": packages,
         "file-conflicts": _choice(settings.FILE_CONFLICTS),
         "cpu": _choice(CPU_LEVELS),
+        "libstdcxx": _libstdcxx(),
         "resolution": _choice(settings.RESOLUTIONS),
         "fork-strategy": _choice(settings.FORK_STRATEGIES),
         "toolchain": _choice(settings.TOOLCHAINS),
@@ -182,8 +183,13 @@ def _target() -> Schema:
         "musl": _musl(),
         "python": _python(),
         "architecture": {"enum": list(ARCHITECTURES), "default": settings.DEFAULT_ARCHITECTURES[0]},
+        "libstdcxx": _libstdcxx(),
     }
     return _table({key: properties[key] for key in settings.TARGET_KEYS}, ["name", "python"])
+
+
+def _libstdcxx() -> Schema:
+    return _one_of_patterns(f"(?:GLIBCXX_)?{targets._LIBSTDCXX}", ["3.4.22"])  # noqa: SLF001  as above
 
 
 def _index() -> Schema:

@@ -115,6 +115,16 @@ def test_reading_stops(project: Project, warnings: Warnings) -> None:
     assert 'a constraint such as "a<VERSION" selects an older release' in warnings.messages[-1]
 
 
+def test_older_libstdcxx(project: Project, warnings: Warnings) -> None:
+    """A wheel that needs a newer libstdc++ than `libstdcxx` is skipped."""
+    project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))
+    extension = elf(needs={"libstdc++.so.6": ("GLIBCXX_3.4.18",)})
+    project.index.add(build_wheel("a", "2.0", manylinux(17), files={"a/_a.abi3.so": extension}))
+    assert selected(project.write("a"), warnings) == {"a": f"a-2.0-{manylinux(17)}.whl"}
+    assert selected(project.write("a", libstdcxx="3.4.17"), warnings) == {"a": f"a-1.0-{manylinux(17)}.whl"}
+    assert "a/_a.abi3.so needs GLIBCXX_3.4.18" in warnings.messages[0]
+
+
 def test_processor(project: Project, warnings: Warnings) -> None:
     """A wheel that needs a higher level of x86-64 than `cpu` is skipped."""
     project.index.add(compiled("a", "1.0", manylinux(17), "GLIBC_2.17"))

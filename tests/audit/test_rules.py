@@ -152,6 +152,21 @@ def test_compiler_libraries_follow_the_policies(library: str, version: str, kind
         assert kinds(needs(library, version), cap=expected) == []
 
 
+def test_older_libstdcxx() -> None:
+    """A libstdc++ that is older than the cap suggests limits its own versions, and a higher cap does not help."""
+
+    def found(*versions: str, libstdcxx: str = "3.4.21") -> list[tuple[str, GlibcVersion | None]]:
+        file = binary(needs("libstdc++.so.6", *versions))
+        audited = audit([file], ["x86_64"], GlibcVersion(2, 28), libstdcxx=libstdcxx)
+        return [(finding.version, finding.lowest_cap) for finding in audited]
+
+    assert found("GLIBCXX_3.4.21", "CXXABI_1.3.9") == []
+    assert found("GLIBCXX_3.4.22") == [("GLIBCXX_3.4.22", None)]
+    assert found("CXXABI_1.3.10") == [("CXXABI_1.3.10", None)]
+    assert found("GLIBCXX_3.4.29") == [("GLIBCXX_3.4.29", GlibcVersion(2, 34))]
+    assert found("GLIBCXX_3.4.25", libstdcxx="3.4.33") == found("GLIBCXX_3.4.25", libstdcxx="") != []
+
+
 def test_bundled_libraries_provide_their_versions() -> None:
     """A newer libstdc++ in the wheel provides versions to its own files, not to other distributions."""
     user = needs("libstdc++.so.6", "GLIBCXX_3.4.30")

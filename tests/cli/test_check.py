@@ -209,6 +209,24 @@ def test_x86_64_levels(project: Project) -> None:
     assert "tool.minglibc.cpu is 'v3'; expected" in ran.err
 
 
+def test_older_libstdcxx(project: Project, tmp_path: Path) -> None:
+    """A file that needs a newer libstdc++ than the setting names is a finding, also in a folder and a wheel."""
+    extension = elf(needs={"libstdc++.so.6": ("GLIBCXX_3.4.19",)})
+    wheel = build_wheel("plus", "1.0", manylinux(17), files={"plus/_plus.abi3.so": extension})
+    project.index.add(wheel)
+    expected = "plus 1.0: plus/_plus.abi3.so needs GLIBCXX_3.4.19 of libstdc++.so.6"
+    assert 0 == check(project.write("plus").lock()).code
+    project.write("plus", libstdcxx="GLIBCXX_3.4.13").lock()
+    assert 'libstdcxx = "3.4.13"' in (project.folder / "pylock.toml").read_text()
+    (tmp_path / wheel.filename).write_bytes(wheel.content)
+    for ran in (check(project), check(project, str(tmp_path / wheel.filename))):
+        assert (1, True) == (ran.code, ran.out.startswith(expected)), ran.err
+    assert 0 == check(project, "--glibc", "2.17").code
+    project.write("plus", libstdcxx="4.0")
+    ran = project.run("lock")
+    assert (2, True) == (ran.code, "is invalid: '4.0' is not a version of libstdc++" in ran.err)
+
+
 def test_json(project: Project) -> None:
     """The output of --json is valid for docs/reference/json/check.schema.json."""
     ran = check(project.write("liar", "honest").lock(), "--json")

@@ -21,7 +21,7 @@ SEMANTIC = re.compile(
     r"not (a dependency group|an extra;)|refers to the index|is a duplicate|twice|too low|'[A-Za-z][A-Za-z _-]*[0-9.]+' (is not a glibc version|has no glibc)"
     r"|not a valid requirement|a constraint has|only one can apply|requires toolchain|can't be combined|both default and"
     r"|which project.requires-python|earlier (index|target)|tell apart|has no entry for|not in tool.minglibc.architectures"
-    r"|has (both|neither) glibc|glibc is missing|is the default, and so"
+    r"|has (both|neither) glibc|glibc is missing|is the default, and so|is for targets with glibc"
 )
 
 STRINGS = (
@@ -30,6 +30,7 @@ STRINGS = (
     *("https://index.example.invalid/simple", "HTTP://user:pw@h:80/a", "https://h/?q", "ftp://h/", "file:///wheels", "./wheels"),
     *("wheels", "../wheels", "a/../b", ".", "./", "...", "/wheels", "", "uv.lock", "a\nb", "c:d", "a/b:c"),
     *("2026-11-01", "2026-11-01T12:00:00Z", "2026-11-01T12:00", "7 days", "1 week", "P7D", "PT5H", "7 months"),
+    *("3.4.22", "GLIBCXX_3.4.9", "3.4", "4.0.1"),
     *("highest", "lowest-direct", "zig", "system", "flat", "simple", "x86-64-v3", "nearest", "warn", "error", "fewest"),
     *("pq", "libpq.so.5", "lib pq", "cffi>=2", "cffi==2; python_version < '3.9'"),
 )  # fmt: skip

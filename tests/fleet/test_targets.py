@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from minglibc.errors import SettingsError
 from minglibc.fleet.facts import dump_fleet, read_facts
 from minglibc.fleet.machine import Machine
-from minglibc.fleet.targets import fleet_of, older_libstdcxx
+from minglibc.fleet.targets import fleet_of, has_older_libstdcxx
 from minglibc.lock.selection import Machine as Installer
 from minglibc.lock.selection import choose_target
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion
@@ -55,9 +55,15 @@ def test_unserved_machines() -> None:
 
 
 def test_older_libstdcxx() -> None:
-    """A libstdc++ that is older than the distributions with this glibc have is reported."""
-    old = RHEL._replace(libstdcxx="3.4.19")
-    assert older_libstdcxx(fleet_of([old, JETSON]).kinds) == [(old, "3.4.25")]
+    """The target of a machine whose libstdc++ is older than what wheels within its glibc may need has its version."""
+    old, older = RHEL._replace(libstdcxx="3.4.21"), RHEL._replace(libstdcxx="3.4.19")
+    assert fleet_of([RHEL, old, older]).table == {"glibc": "2.28", "python": ["3.9"], "libstdcxx": "3.4.19"}
+    kinds = fleet_of([old, JETSON]).kinds
+    assert [kind.target.libstdcxx for kind in kinds] == ["", "3.4.21"]
+    assert fleet_of([old, JETSON]).table["target"][1]["libstdcxx"] == "3.4.21"
+    assert not any(has_older_libstdcxx(machine, kind.target) for kind in kinds for machine in kind.machines)
+    assert has_older_libstdcxx(older, kinds[1].target)
+    assert not has_older_libstdcxx(ALPINE._replace(libstdcxx="3.4.10"), fleet_of([ALPINE]).kinds[0].target)
 
 
 MACHINES = st.lists(

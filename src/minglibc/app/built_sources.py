@@ -100,7 +100,8 @@ def incompatibility(built: Built, name: str, target: Target) -> Incompatibility 
     verdict = TargetCompatibility(target, allow_linux_tag=[name]).check(wheel)
     if isinstance(verdict, Rejection):
         return Incompatibility(str(verdict))
-    findings = audit(of_wheel(built.path, built.filename), [target.architecture], target.cap)
+    binaries = of_wheel(built.path, built.filename)
+    findings = audit(binaries, [target.architecture], target.cap, libstdcxx=target.libstdcxx)
     # Other libraries, such as those of drivers, may be present on the target; `check` reports them.
     worst = max(
         (finding for finding in findings if finding.kind is not Kind.LIBRARY),

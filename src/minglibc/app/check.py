@@ -55,7 +55,7 @@ def check_lock(
     for target, selected in selections.items():
         together = [binary for _, file in selected for binary in binaries.get(file.filename, ())]
         together += [*(binary for wheel in built[target] for binary in wheel), *own.binaries]
-        findings += audit(together, [target.architecture], target.cap, cpu)
+        findings += audit(together, [target.architecture], target.cap, cpu, target.libstdcxx)
     everything = [binary for wheel in binaries.values() for binary in wheel]
     everything += [binary for wheels in built.values() for wheel in wheels for binary in wheel]
     everything += own.binaries

@@ -16,7 +16,7 @@ from minglibc.config.parser import parse
 from minglibc.config.settings import Overrides
 from minglibc.errors import SettingsError
 from minglibc.model.architectures import ARCHITECTURES, CPU_LEVELS
-from minglibc.model.targets import LIBCS, Cap, Target, check_architecture, oldest
+from minglibc.model.targets import LIBCS, Cap, Target, check_architecture, lowest_libstdcxx, oldest
 
 # By C library and architecture.
 Caps = Mapping[tuple[str, str], Cap]
@@ -67,11 +67,28 @@ def read_caps(options: CheckOptions) -> Caps:
     )
 
 
-def read_cpu(options: CheckOptions) -> str:
-    """The level of x86-64 that files may need: of the options, else of the project, if there is one."""
-    if options.cpu:
-        return options.cpu
-    return choice(_pyproject(options), "cpu", CPU_LEVELS)
+class Limits(NamedTuple):
+    """What files may need besides the C library."""
+
+    cpu: str
+    """A level of x86-64."""
+    libstdcxx: str = ""
+    """The newest version of libstdc++'s symbols; empty: what the cap suggests."""
+
+
+def read_limits(options: CheckOptions) -> Limits:
+    """The limits of the options, else of the project, if there is one; libstdc++ goes with the project's caps."""
+    pyproject = _pyproject(options)
+    cpu = options.cpu or choice(pyproject, "cpu", CPU_LEVELS)
+    if options.overrides.glibc or options.overrides.musl:
+        return Limits(cpu)
+    if options.lock:
+        return Limits(cpu, _lowest(read_lock_file(options.common, options.lock).lock.targets))
+    return Limits(cpu, _lowest(parse(pyproject).targets) if pyproject and "libstdcxx" in pyproject else "")
+
+
+def _lowest(targets: Iterable[Target]) -> str:
+    return lowest_libstdcxx(target.libstdcxx for target in targets)
 
 
 def has_project(options: CheckOptions) -> bool:
@@ -90,7 +107,7 @@ def with_cap(target: Target, overrides: Overrides) -> Target:
     text = overrides.glibc if target.cap.libc == "glibc" else overrides.musl
     if not text:
         return target
-    lowest = target._replace(cap=oldest(target.architecture, target.cap.libc))
+    lowest = target._replace(cap=oldest(target.architecture, target.cap.libc), libstdcxx="")
     return lowest.raised(LIBCS[target.cap.libc].parse(text))
 
 
@@ -108,9 +125,9 @@ def of_libcs(caps: Caps, libcs: Collection[str]) -> Caps:
     return {key: cap for key, cap in caps.items() if key[0] in libcs} or caps
 
 
-def audit_caps(binaries: Sequence[Binary], caps: Caps, cpu: str) -> list[Finding]:
+def audit_caps(binaries: Sequence[Binary], caps: Caps, limits: Limits) -> list[Finding]:
     """The findings in *binaries* for each of *caps*."""
-    return [one for (_, architecture), cap in caps.items() for one in audit(binaries, [architecture], cap, cpu)]
+    return [one for (_, architecture), cap in caps.items() for one in audit(binaries, [architecture], cap, *limits)]
 
 
 def wheel_count(count: int) -> str:

@@ -14,11 +14,12 @@ from minglibc.app.check_caps import (
     Caps,
     CheckOptions,
     CheckResult,
+    Limits,
     audit_caps,
     has_project,
     of_libcs,
     read_caps,
-    read_cpu,
+    read_limits,
     result,
     wheel_count,
 )
@@ -59,29 +60,29 @@ class _Part(NamedTuple):
 
 def check_paths(paths: Sequence[str], options: CheckOptions) -> CheckResult:
     """Check wheels, each on its own, and the files of folders; an environment is checked as ``check_environment`` does."""
-    caps, cpu = read_caps(options), read_cpu(options)
+    caps, limits = read_caps(options), read_limits(options)
     wheels: list[str] = []
     parts: list[_Part] = []
     for path in paths:
         if path.endswith(".whl") and not os.path.isdir(path):
             wheels.append(path)
         elif os.path.isdir(path) and is_environment(path):
-            parts.append(_of_environment(path, caps, cpu))
+            parts.append(_of_environment(path, caps, limits))
         else:
-            own, part = _of_folder(path, caps, cpu)
+            own, part = _of_folder(path, caps, limits)
             wheels += own
             parts += [part] if part else []
     if wheels:
-        parts.insert(0, _of_wheels(wheels, caps, cpu))
-    return _joined(parts, caps, cpu)
+        parts.insert(0, _of_wheels(wheels, caps, limits))
+    return _joined(parts, caps, limits)
 
 
 def check_environment(path: str, options: CheckOptions) -> CheckResult:
     """Check all binaries that an environment's interpreter may load, whichever installer they come from."""
     interpreter = inspect(_interpreter(path))
     libc = interpreter.machine.libc
-    caps, cpu = of_libcs(read_caps(options), {libc.libc} if libc else ()), read_cpu(options)
-    return _joined([_of_interpreter(path, interpreter, caps, cpu)], caps, cpu)
+    caps, limits = of_libcs(read_caps(options), {libc.libc} if libc else ()), read_limits(options)
+    return _joined([_of_interpreter(path, interpreter, caps, limits)], caps, limits)
 
 
 def check_root(path: str, options: CheckOptions) -> CheckResult:
@@ -103,15 +104,15 @@ def check_image(path: str, options: CheckOptions) -> CheckResult:
 def _check_root(folder: str, name: str, options: CheckOptions) -> CheckResult:
     contents = read_root(folder)
     own_glibc = _glibc_of_root(folder, contents.binaries)
-    caps, cpu = _caps_of_root(own_glibc, options), read_cpu(options)
+    caps, limits = _caps_of_root(own_glibc, options), read_limits(options)
     system = {binary.path for binary in contents.binaries if _is_system(binary.path)}
-    findings = [one for one in audit_caps(contents.binaries, caps, cpu) if one.path not in system]
-    findings += _findings_in_system(contents.binaries, system, own_glibc, caps, cpu)
+    findings = [one for one in audit_caps(contents.binaries, caps, limits) if one.path not in system]
+    findings += _findings_in_system(contents.binaries, system, own_glibc, caps, limits)
     contents = contents._replace(files={name: sum(contents.files.values())})
-    return result(name, caps, cpu, findings, contents.binaries, contents=contents)
+    return result(name, caps, limits.cpu, findings, contents.binaries, contents=contents)
 
 
-def _joined(parts: Sequence[_Part], caps: Caps, cpu: str) -> CheckResult:
+def _joined(parts: Sequence[_Part], caps: Caps, limits: Limits) -> CheckResult:
     binaries = [binary for part in parts for binary in part.binaries]
     findings = [finding for part in parts for finding in part.findings]
     if len(folders := [part for part in parts if part.contents is not NOTHING]) > 1:
@@ -124,10 +125,10 @@ def _joined(parts: Sequence[_Part], caps: Caps, cpu: str) -> CheckResult:
     files = {path: count for part in parts for path, count in part.contents.files.items()}
     skipped = list(dict.fromkeys(one for part in parts for one in part.contents.skipped))
     subject = " and ".join(part.subject for part in parts)
-    return result(subject, caps, cpu, findings, binaries, contents=Contents([], files, skipped, []))
+    return result(subject, caps, limits.cpu, findings, binaries, contents=Contents([], files, skipped, []))
 
 
-def _of_wheels(paths: Iterable[str], caps: Caps, cpu: str) -> _Part:
+def _of_wheels(paths: Iterable[str], caps: Caps, limits: Limits) -> _Part:
     """The wheels at *paths*: one may not use the libraries of another."""
     findings: list[Finding] = []
     everything: list[Binary] = []
@@ -135,12 +136,12 @@ def _of_wheels(paths: Iterable[str], caps: Caps, cpu: str) -> _Part:
     for path in wheels:
         filename = os.path.basename(path)
         binaries = of_wheel(path, filename)
-        findings += audit_caps(binaries, of_libcs(caps, lowest_libcs(filename[:-4])), cpu)
+        findings += audit_caps(binaries, of_libcs(caps, lowest_libcs(filename[:-4])), limits)
         everything += binaries
     return _Part(wheel_count(len(wheels)), everything, findings, NOTHING)
 
 
-def _of_folder(path: str, caps: Caps, cpu: str) -> tuple[list[str], _Part | None]:
+def _of_folder(path: str, caps: Caps, limits: Limits) -> tuple[list[str], _Part | None]:
     """The wheels in *path*, and its other files, if any of them are binaries or packages; or the binary at *path*."""
     if not os.path.exists(path):
         raise WheelError(f"there is no {path}", hint=_USE_ENVIRONMENT)
@@ -152,10 +153,10 @@ def _of_folder(path: str, caps: Caps, cpu: str) -> tuple[list[str], _Part | None
         raise WheelError(f"{path} contains no wheels, binaries or packages", hint=_USE_ENVIRONMENT)
     if not contents.binaries and not contents.has_packages:
         return contents.wheels, None
-    return contents.wheels, _Part(path, contents.binaries, audit_caps(contents.binaries, caps, cpu), contents)
+    return contents.wheels, _Part(path, contents.binaries, audit_caps(contents.binaries, caps, limits), contents)
 
 
-def _of_environment(path: str, caps: Caps, cpu: str) -> _Part:
+def _of_environment(path: str, caps: Caps, limits: Limits) -> _Part:
     """The environment in the folder *path*, even if its interpreter does not start."""
     try:
         interpreter = inspect(_interpreter(path))
@@ -166,11 +167,11 @@ def _of_environment(path: str, caps: Caps, cpu: str) -> _Part:
         if os.path.isfile(os.path.join(path, "pyvenv.cfg")):
             reason = f"{error.message}; folders outside of the environment are not read"
             binaries.append(Binary("", "bin/python", Unreadable(reason)))
-        return _Part(path, binaries, audit_caps(binaries, caps, cpu), contents)
-    return _of_interpreter(path, interpreter, caps, cpu)
+        return _Part(path, binaries, audit_caps(binaries, caps, limits), contents)
+    return _of_interpreter(path, interpreter, caps, limits)
 
 
-def _of_interpreter(path: str, interpreter: Interpreter, caps: Caps, cpu: str) -> _Part:
+def _of_interpreter(path: str, interpreter: Interpreter, caps: Caps, limits: Limits) -> _Part:
     layout = interpreter.layout
     sites = [os.path.join(layout.prefix, site) for site in (layout.purelib, layout.platlib)] + [
         *interpreter.shared_sites
@@ -181,7 +182,7 @@ def _of_interpreter(path: str, interpreter: Interpreter, caps: Caps, cpu: str) -
     contents = read_folders(layout.prefix, [*folders, *map(Folder, dict.fromkeys(sites)), *import_paths(sites)])
     files = {path if folder == layout.prefix else folder: count for folder, count in contents.files.items()}
     libc = interpreter.machine.libc
-    findings = audit_caps(contents.binaries, of_libcs(caps, {libc.libc} if libc else ()), cpu)
+    findings = audit_caps(contents.binaries, of_libcs(caps, {libc.libc} if libc else ()), limits)
     return _Part(path, contents.binaries, findings, contents._replace(files=files))
 
 
@@ -243,9 +244,13 @@ def _caps_of_root(own_glibc: Mapping[str, GlibcVersion], options: CheckOptions) 
 
 
 def _findings_in_system(
-    binaries: Sequence[Binary], system: Container[str], own_glibc: Mapping[str, GlibcVersion], caps: Caps, cpu: str
+    binaries: Sequence[Binary],
+    system: Container[str],
+    own_glibc: Mapping[str, GlibcVersion],
+    caps: Caps,
+    limits: Limits,
 ) -> list[Finding]:
     """What files of the operating system need that its own glibc does not have; it need not be below the cap."""
     own = {(libc, name): own_glibc.get(name, cap) if libc == "glibc" else cap for (libc, name), cap in caps.items()}
-    findings = audit_caps(binaries, own, cpu)
+    findings = audit_caps(binaries, own, limits)
     return [one for one in findings if one.path in system and one.kind in (Kind.GLIBC, Kind.CPU, Kind.UNREADABLE)]

@@ -160,7 +160,7 @@ class _Check:
     ) -> str:
         """What the wheel needs beyond the cap; empty if it needs nothing."""
         if filename in binaries:
-            findings = audit(binaries[filename], [target.architecture], target.cap)
+            findings = audit(binaries[filename], [target.architecture], target.cap, libstdcxx=target.libstdcxx)
             above = [f for f in findings if f.kind in ABOVE_CAP]
             return f"{above[0].path} needs {above[0].version or above[0].library}" if above else ""
         verdict = within.check_tags(tag_set(filename))

@@ -71,7 +71,7 @@ def _digest(project: LockedProject) -> str:
 
 
 def _check(path: str, filename: str, target: Target) -> None:
-    for finding in audit(of_wheel(path, filename), [target.architecture], target.cap):
+    for finding in audit(of_wheel(path, filename), [target.architecture], target.cap, libstdcxx=target.libstdcxx):
         if finding.kind in ABOVE_CAP:
             raise WheelError(
                 f"{finding.path} of the project needs {finding.version or finding.library}, "

@@ -12,7 +12,7 @@ from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.fleet.facts import dump_fleet, read_facts
 from minglibc.fleet.inventory import Host, parse_address, parse_inventory
 from minglibc.fleet.machine import Machine
-from minglibc.fleet.targets import selected_python
+from minglibc.fleet.targets import has_older_libstdcxx, selected_python
 from minglibc.lock import selection
 from minglibc.lock.reader import Lock
 from minglibc.model.targets import Target
@@ -125,6 +125,7 @@ def _served(machine: Machine, lock: Lock) -> Served:
         measured = selection.Machine(python, machine.architecture, machine.cap)
         try:
             target = selection.choose_target(measured, lock.targets)
+            _check_libstdcxx(machine, target)
             needs = {str(p.name): str(p.requires_python) for p, _ in lock.select(target) if p.requires_python}
             selection.check_python(measured, needs)
         except EnvironmentProblem as error:
@@ -132,3 +133,12 @@ def _served(machine: Machine, lock: Lock) -> Served:
         else:
             return Served(machine, target)
     return Served(machine, None, tuple(dict.fromkeys(problems)) or ("it has no CPython that the lock supports",))
+
+
+def _check_libstdcxx(machine: Machine, target: Target) -> None:
+    """Raise EnvironmentProblem where wheels for *target* may need a newer libstdc++ than *machine* has."""
+    if has_older_libstdcxx(machine, target):
+        raise EnvironmentProblem(
+            f"libstdc++ has GLIBCXX_{machine.libstdcxx}, and wheels for {target} may need a newer one; "
+            f'set libstdcxx = "{machine.libstdcxx}" for the target'
+        )

@@ -89,7 +89,8 @@ def _check_target(path: str, filename: str, target: Target) -> None:
     verdict = TargetCompatibility(target, allow_linux_tag=[""]).check(wheel)
     if isinstance(verdict, Rejection):
         raise WheelError(f"{filename} is incompatible with {target}: it {verdict}", hint=hint)
-    if needs := need_above(of_wheel(path, filename), [target.architecture], target.cap):
+    binaries = of_wheel(path, filename)
+    if needs := need_above(binaries, [target.architecture], target.cap, libstdcxx=target.libstdcxx):
         raise WheelError(f"{filename} is incompatible with {target}: {needs}", hint=hint)
 
 

@@ -72,7 +72,8 @@ def warn_of_own_modules(
 
     folders = project_folders(project.folder) + import_paths(sites)
     binaries = read_folders(project.folder, folders).binaries
-    findings = [one for one in audit(binaries, [target.architecture], target.cap) if one.kind in ABOVE_CAP]
+    all_findings = audit(binaries, [target.architecture], target.cap, libstdcxx=target.libstdcxx)
+    findings = [one for one in all_findings if one.kind in ABOVE_CAP]
     for finding in findings:
         reporter.warn(
             f"{finding.path} needs {finding.version or finding.library}, the cap is {target.cap.named}: build it again on "

@@ -115,7 +115,9 @@ def _needs_above_cap(
     for resolution in resolutions:
         target = resolution.target
         for wheel in resolution.artifacts.values():
-            need = need_above(binaries.get(wheel.filename, ()), [target.architecture], target.cap, cpu)
+            need = need_above(
+                binaries.get(wheel.filename, ()), [target.architecture], target.cap, cpu, target.libstdcxx
+            )
             if need:
                 needs.setdefault(wheel.filename, need)
     return needs

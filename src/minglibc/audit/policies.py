@@ -70,6 +70,27 @@ _BACKPORTS = {("aarch64", GlibcVersion(2, 18)): GlibcVersion(2, 17)}
 # glibc versions that name a feature, and the first glibc that has it.
 _FEATURES = {"GLIBC_ABI_DT_RELR": GlibcVersion(2, 36)}
 
+# The newest version of CXXABI in each libstdc++ by the last number of its GLIBCXX version, from GCC's history of its ABI
+# (https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html); only changes are listed.
+_CXXABI = {
+    8: 1,
+    10: 2,
+    11: 3,
+    14: 4,
+    15: 5,
+    17: 6,
+    19: 7,
+    20: 8,
+    21: 9,
+    22: 10,
+    23: 11,
+    26: 12,
+    29: 13,
+    31: 14,
+    33: 15,
+    34: 16,
+}
+
 GLIBC_PREFIX = "GLIBC"
 # PEP 656 lists only musl itself; auditwheel's musllinux policies add zlib.
 MUSL_LIBRARIES = frozenset({"libc.so", "libz.so.1"})
@@ -94,6 +115,10 @@ class Policy(NamedTuple):
         newest = _number(self.newest.get(prefix, ""))
         return number is not None and newest is not None and number <= newest
 
+    def provided_by(self, libstdcxx: str) -> bool:
+        """Whether a machine whose libstdc++ has the symbol version *libstdcxx* has all versions of it that are allowed."""
+        return (_number(libstdcxx) or ()) >= (_number(self.newest["GLIBCXX"]) or ())
+
 
 POLICIES = tuple(GlibcVersion(2, minor) for minor in _NEWEST)
 """The glibc versions of the policies."""
@@ -114,6 +139,15 @@ def policy_at(cap: GlibcVersion, architecture: str) -> Policy:
     glibc = GlibcVersion(2, policy_minor)
     libraries = _FIRST_LIBRARIES | {name for name, first in _LATER_LIBRARIES.items() if first <= glibc}
     return Policy(glibc, libraries, newest | exception)
+
+
+def with_libstdcxx(policy: Policy, version: str) -> Policy:
+    """*policy* for machines whose libstdc++ has at most the symbol *version*, such as ``3.4.22``; unchanged where it is empty."""
+    number = _number(version) if version else None
+    if number is None or number >= (_number(policy.newest["GLIBCXX"]) or ()):
+        return policy
+    cxxabi = max((abi for last, abi in _CXXABI.items() if last <= number[-1]), default=0)
+    return policy._replace(newest={**policy.newest, "GLIBCXX": version, "CXXABI": f"1.3.{cxxabi}"})
 
 
 def lowest_policy(version: str, architecture: str) -> GlibcVersion | None:

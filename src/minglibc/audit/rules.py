@@ -17,6 +17,7 @@ from minglibc.audit.policies import (
     lowest_policy,
     policy_at,
     version_number,
+    with_libstdcxx,
 )
 from minglibc.model.architectures import CPU_LEVELS
 from minglibc.model.artifacts import printable
@@ -134,9 +135,12 @@ class Tally(NamedTuple):
 
 
 def audit(
-    binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0]
+    binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0], libstdcxx: str = ""
 ) -> list[Finding]:
-    """What *binaries* need that a machine of *architectures* at *cap*, with the *cpu* level, may lack; the worst of each kind."""
+    """What *binaries* need that a machine of *architectures* at *cap*, with the *cpu* level, may lack; the worst of each kind.
+
+    *libstdcxx* is the newest version of libstdc++'s symbols where it is older than the cap suggests.
+    """
     binaries, architectures = list(binaries), frozenset(architectures)
     findings: list[Finding] = []
     present = _Present(binaries)
@@ -145,15 +149,17 @@ def audit(
         if isinstance(content, Unreadable):
             findings.append(Finding(binary.distribution, binary.path, Kind.UNREADABLE, detail=content.why))
         elif isinstance(content, ElfFile) and _is_checked(content, architectures):
-            findings += _findings(binary, content, cap, present)
+            findings += _findings(binary, content, cap, present, libstdcxx)
             findings += _machine_findings(binary, content, cap, cpu)
     order = list(Kind)
     return sorted(findings, key=lambda finding: (finding.distribution, finding.path, order.index(finding.kind)))
 
 
-def need_above(binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0]) -> str:
+def need_above(
+    binaries: Iterable[Binary], architectures: Iterable[str], cap: Cap, cpu: str = CPU_LEVELS[0], libstdcxx: str = ""
+) -> str:
     """What *binaries* need beyond *cap* or beyond the level *cpu*, with the first path that needs it; empty if nothing."""
-    for finding in audit(binaries, architectures, cap, cpu):
+    for finding in audit(binaries, architectures, cap, cpu, libstdcxx):
         if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU:
             return f"{finding.path} needs {finding.version or finding.library}"
     return ""
@@ -237,7 +243,7 @@ class _Present:
         return any((owner, architecture, library) in self._own for owner in (binary.distribution, ""))
 
 
-def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iterator[Finding]:
+def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present, libstdcxx: str) -> Iterator[Finding]:
     where = (binary.distribution, binary.path)
     if isinstance(cap, MuslVersion):
         if elf.glibc:
@@ -250,7 +256,7 @@ def _findings(binary: Binary, elf: ElfFile, cap: Cap, present: _Present) -> Iter
             loader = elf.interpreter or next(name for name in elf.needed if name.startswith("libc."))
             yield Finding(*where, Kind.MUSL, loader)
             return
-        policy = policy_at(cap, elf.architecture or "")
+        policy = with_libstdcxx(policy_at(cap, elf.architecture or ""), libstdcxx)
         policy_libraries = policy.libraries
         yield from _version_findings(binary, elf, cap, policy, present)
     for library in dict.fromkeys(elf.needed):
@@ -305,7 +311,9 @@ def _check_need(
         return (None, glibc) if glibc and glibc <= cap else (Kind.GLIBC, glibc)
     if policy.allows(need.version):
         return None, None
-    return _KINDS.get(prefix, Kind.LIBRARY_VERSION), lowest_policy(need.version, architecture)
+    lowest = lowest_policy(need.version, architecture)
+    # A higher cap does not help where the machines have an older libstdc++ than the cap suggests.
+    return _KINDS.get(prefix, Kind.LIBRARY_VERSION), lowest if lowest and lowest > policy.glibc else None
 
 
 def _content(head: bytes, stream: IO[bytes]) -> ElfFile | Foreign | Unreadable | None:

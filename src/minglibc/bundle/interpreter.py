@@ -172,7 +172,7 @@ def _check_binaries(contents: _Contents, executable: str, target: Target, cpu: s
     if elf is None or elf.architecture != target.architecture:
         architecture = elf.architecture if elf is not None else None
         raise _Invalid(f"is for {architecture or 'another processor'}, the target is {target}")
-    findings = audit(contents.binaries.values(), [target.architecture], target.cap, cpu)
+    findings = audit(contents.binaries.values(), [target.architecture], target.cap, cpu, target.libstdcxx)
     above = [finding for finding in findings if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU]
     if above:
         raise _Invalid(f"exceeds {target.cap.named}: {_listed(above)}")

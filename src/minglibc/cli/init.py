@@ -12,7 +12,7 @@ from minglibc.cli.hosts import add_hosts, fleet_options, measure
 from minglibc.cli.output import plural, print_message, print_text, terminal_width
 from minglibc.config.other_tools import Imported
 from minglibc.errors import SettingsError, TargetError
-from minglibc.fleet.targets import Fleet, older_libstdcxx
+from minglibc.fleet.targets import Fleet
 from minglibc.model.distributions import distributions
 from minglibc.model.targets import GlibcVersion
 
@@ -91,11 +91,13 @@ def _print_fleet(fleet: Fleet) -> None:
         print_message(f"{kind.target}: {plural(len(kind.machines), 'machine')}, Python {kind.oldest_python} or newer")
     for machine, reason in fleet.unserved:
         print_message(f"warning: {machine.name} is not served: {reason}")
-    for machine, usual in older_libstdcxx(fleet.kinds):
-        print_message(
-            f"warning: {machine.name} has libstdc++ with GLIBCXX_{machine.libstdcxx}; machines with its glibc usually have "
-            f"{usual}, so wheels within the cap may not load there"
-        )
+    for kind in fleet.kinds:
+        if kind.target.libstdcxx:
+            names = [machine.name for machine in kind.machines if machine.libstdcxx == kind.target.libstdcxx]
+            print_message(
+                f"{', '.join(names)}: libstdc++ has GLIBCXX_{kind.target.libstdcxx} and is older than {kind.target.cap.named} "
+                "suggests; libstdcxx is added, which `check` and the setting verify respect"
+            )
 
 
 def _choose_glibc() -> str:

@@ -42,6 +42,7 @@ KEYS = (
     "no-groups",
     "file-conflicts",
     "cpu",
+    "libstdcxx",
     "resolution",
     "fork-strategy",
     "toolchain",
@@ -51,7 +52,7 @@ KEYS = (
 )
 INDEX_KEYS = ("name", "url", "default", "explicit", "format")
 INDEX_FORMATS = ("simple", "flat")
-TARGET_KEYS = ("name", "glibc", "musl", "python", "architecture")
+TARGET_KEYS = ("name", "glibc", "musl", "python", "architecture", "libstdcxx")
 
 
 class Overrides(NamedTuple):

@@ -16,6 +16,7 @@ from minglibc.model.targets import (
     Target,
     check_architecture,
     check_cap,
+    check_libstdcxx,
     newest,
 )
 
@@ -52,13 +53,14 @@ class TargetParser:
     def targets(self, *, has_requires_python: bool) -> tuple[dict[str, Target], tuple[Target, ...]]:
         """The named targets, and all targets in order; *has_requires_python* even if its value is invalid."""
         named: dict[str, Target] = {}
+        libstdcxx = self._libstdcxx(self.table, self.problems.key("libstdcxx"))
         if "target" in self.table:
-            named = self._named_targets()
+            named = self._named_targets(libstdcxx)
             targets = set(named.values())
         else:
             caps = self._caps()
             targets = {
-                Target(python, architecture, cap)
+                Target(python, architecture, cap, libstdcxx if cap.libc == "glibc" else "")
                 for python in self._pythons(has_requires_python=has_requires_python)
                 for architecture, cap in caps
             }
@@ -223,7 +225,7 @@ class TargetParser:
 
     # Named targets
 
-    def _named_targets(self) -> dict[str, Target]:
+    def _named_targets(self, libstdcxx: str) -> dict[str, Target]:
         problems, tables = self.problems, self.table["target"]
         conflicting = [problems.key(name) for name in ("python", "architectures") if name in self.table]
         for key in [*conflicting, *(f"--{libc}" for libc in LIBCS if libc in problems.given)]:
@@ -235,7 +237,7 @@ class TargetParser:
         for position, item in enumerate(tables):
             where = f"tool.minglibc.target[{position}]"
             problems.check_keys(item, TARGET_KEYS, where)
-            name, target = item.get("name"), self._target(item, where)
+            name, target = item.get("name"), self._target(item, where, libstdcxx)
             if not is_name(name):
                 problems.unexpected(f"{where}.name", name, NAME_EXPECTED)
             elif name in named:
@@ -245,7 +247,7 @@ class TargetParser:
                 named[name] = target
         return named
 
-    def _target(self, item: Mapping[str, Any], where: str) -> Target | None:
+    def _target(self, item: Mapping[str, Any], where: str, libstdcxx: str) -> Target | None:
         python = self._python(item.get("python"), f"{where}.python")
         text = item.get("architecture", DEFAULT_ARCHITECTURES[0])
         architecture = ""
@@ -259,8 +261,24 @@ class TargetParser:
             value = value.get(architecture)
         cap = self._cap(libc, value, f"{where}.{libc}") if libc else None
         if python and architecture and cap and self._is_possible(cap, architecture, f"{where}.{libc}"):
-            return Target(python, architecture, cap)
+            if cap.libc == "musl" and "libstdcxx" in item:
+                self.problems.add(f"{where}.libstdcxx", "is for targets with glibc")
+            own = self._libstdcxx(item, f"{where}.libstdcxx") or libstdcxx
+            return Target(python, architecture, cap, own if cap.libc == "glibc" else "")
         return None
+
+    def _libstdcxx(self, table: Mapping[str, Any], where: str) -> str:
+        value = table.get("libstdcxx")
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            self.problems.unexpected(where, value, 'expected a string, such as "3.4.22"')
+            return ""
+        try:
+            return check_libstdcxx(value)
+        except TargetError as error:
+            self.problems.add(where, f"is invalid: {error.message}")
+            return ""
 
     def _libc(self, item: Mapping[str, Any], where: str) -> str:
         """The C library of the target *item*: its own, else the only one of [tool.minglibc]; "" if it is ambiguous."""
@@ -282,6 +300,12 @@ class TargetParser:
                     "tool.minglibc.target",
                     f"has {other} and {name}, which differ only in {target.cap.libc} and which a lock can't tell apart; "
                     f"use {min(earlier.cap, target.cap)} for both",
+                )
+            elif earlier.kind == target.kind and earlier.libstdcxx != target.libstdcxx:
+                self.problems.add(
+                    "tool.minglibc.target",
+                    f"has {other} and {name}, which differ only in libstdcxx and which a lock can't tell apart; "
+                    "use the lower version for both",
                 )
             elif earlier[:2] == target[:2]:
                 continue  # one glibc and one musl target, which an installer separates by tags

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from minglibc.audit.policies import policy_at, with_libstdcxx
 from minglibc.config.settings import DEFAULT_ARCHITECTURES
 from minglibc.errors import TargetError
 from minglibc.fleet.machine import Machine
 from minglibc.model import versions
-from minglibc.model.distributions import distributions
-from minglibc.model.targets import PythonVersion, Target, check_architecture, check_cap
+from minglibc.model.targets import GlibcVersion, PythonVersion, Target, check_architecture, check_cap, lowest_libstdcxx
 
 
 class Kind(NamedTuple):
     """Machines with the same interpreter version, architecture and C library."""
 
     target: Target
-    """Its cap is that of the oldest machine."""
+    """Its cap is that of the oldest machine, and so is libstdcxx where that is older than the cap suggests."""
     machines: tuple[Machine, ...]
     oldest_python: PythonVersion
     """The lowest patch release."""
@@ -39,6 +39,8 @@ class Fleet(NamedTuple):
             table = {cap.libc: str(cap), "python": pythons, "architectures": architectures}
             if tuple(architectures) == DEFAULT_ARCHITECTURES:
                 del table["architectures"]
+            if libstdcxx := lowest_libstdcxx(target.libstdcxx for target in targets):
+                table["libstdcxx"] = libstdcxx
             return table
         return {"target": [{"name": name_of(target), **target.table} for target in targets]}
 
@@ -62,7 +64,7 @@ def fleet_of(machines: Iterable[Machine], requires_python: str = "") -> Fleet:
             groups.setdefault(kind, []).append((machine, python))
     kinds = [
         Kind(
-            Target(python, architecture, min(machine.cap for machine, _ in members)),
+            _target(python, architecture, [machine for machine, _ in members]),
             tuple(machine for machine, _ in members),
             min(own for _, own in members),
         )
@@ -90,19 +92,16 @@ def _problem(machine: Machine, python: PythonVersion | None, requires_python: st
     return ""
 
 
-def older_libstdcxx(kinds: Sequence[Kind]) -> list[tuple[Machine, str]]:
-    """The machines whose libstdc++ is older than that of every known distribution with the glibc of their target."""
-    usual: dict[str, list[tuple[int, ...]]] = {}
-    for release in distributions().values():
-        if release.glibcxx:
-            usual.setdefault(release.glibc, []).append(_numbers(release.glibcxx))
-    return [
-        (machine, ".".join(map(str, min(known))))
-        for kind in kinds
-        for machine in kind.machines
-        if machine.libstdcxx and (known := usual.get(str(kind.target.cap))) and _numbers(machine.libstdcxx) < min(known)
-    ]
+def _target(python: PythonVersion, architecture: str, machines: Sequence[Machine]) -> Target:
+    """The target that serves all of *machines*."""
+    target = Target(python, architecture, min(machine.cap for machine in machines))
+    older = [machine.libstdcxx for machine in machines if has_older_libstdcxx(machine, target)]
+    return target._replace(libstdcxx=lowest_libstdcxx(older))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+def has_older_libstdcxx(machine: Machine, target: Target) -> bool:
+    """Whether the libstdc++ of *machine* is older than what wheels for *target* may need."""
+    if not machine.libstdcxx or not isinstance(target.cap, GlibcVersion):
+        return False
+    policy = with_libstdcxx(policy_at(target.cap, target.architecture), target.libstdcxx)
+    return not policy.provided_by(machine.libstdcxx)

@@ -247,9 +247,10 @@ def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs
     """The text of the lock: *document*, then ``[tool.minglibc]``, which ends with both digests."""
     body = toml_writer.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
     rows = "".join(
-        f'    {{ {name}python = "{t.python}", architecture = "{t.architecture}", {t.cap.libc} = "{t.cap}" }},\n'
-        for t in targets
-        for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == t] or [""]
+        f"    {{ {name}{', '.join(f'{key} = {toml_writer.literal(value)}' for key, value in target.table.items())} }},\n"
+        for target in targets
+        for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == target]
+        or [""]
     )
     lock_format = FORMAT if any(target.cap.libc == "musl" for target in targets) else _WITHOUT_MUSL
     table = f"\n[tool.minglibc]\nlock-format = {lock_format}\n{toml_writer.dumps(inputs.source.table)}"

@@ -13,7 +13,7 @@ from minglibc.lock.validation import problem_of
 from minglibc.model import toml
 from minglibc.model.artifacts import printable
 from minglibc.model.limits import MAX_FILENAME, MAX_TAGS, tag_count
-from minglibc.model.targets import LIBCS, PythonVersion, Target
+from minglibc.model.targets import LIBCS, PythonVersion, Target, check_libstdcxx
 
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
@@ -206,4 +206,5 @@ def _loads_indexes(table: Mapping[str, Any]) -> dict[str, str]:
 
 def _target(row: Mapping[str, Any]) -> Target:
     libc = "musl" if "musl" in row else "glibc"
-    return Target(PythonVersion.parse(row["python"]), row["architecture"], LIBCS[libc].parse(row[libc]))
+    libstdcxx = check_libstdcxx(row["libstdcxx"]) if "libstdcxx" in row else ""
+    return Target(PythonVersion.parse(row["python"]), row["architecture"], LIBCS[libc].parse(row[libc]), libstdcxx)

@@ -1,7 +1,7 @@
 """Targets: environment markers, and the ordered tags within the cap on the C library."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ _VERSION = re.compile(r"([1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
 # Compiled on first use, because most projects use plain numbers, and many name no Python.
 _MUSLLINUX = r"musllinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
 _MANYLINUX = r"manylinux_([1-9][0-9]{0,2})_(0|[1-9][0-9]{0,2})"
+_LIBSTDCXX = r"3\.4\.(?:0|[1-9][0-9]{0,2})"
 _PYTHON = r"3\.([0-9]{1,2})(?:\.([0-9]{1,3}))?(t?)"
 
 
@@ -170,6 +171,8 @@ class Target(NamedTuple):
     python: PythonVersion
     architecture: str
     cap: Cap
+    libstdcxx: str = ""
+    """The newest version of libstdc++'s symbols that is allowed, such as ``3.4.22``; empty: what the cap suggests."""
 
     @property
     def kind(self) -> tuple[PythonVersion, str, str]:
@@ -179,7 +182,8 @@ class Target(NamedTuple):
     @property
     def table(self) -> dict[str, str]:
         """The target as in locks and JSON output."""
-        return {"python": str(self.python), "architecture": self.architecture, self.cap.libc: str(self.cap)}
+        table = {"python": str(self.python), "architecture": self.architecture, self.cap.libc: str(self.cap)}
+        return {**table, "libstdcxx": self.libstdcxx} if self.libstdcxx else table
 
     def raised(self, cap: Cap) -> "Target":
         """The target with *cap* if that is higher; unchanged if *cap* is for the other C library."""
@@ -188,7 +192,7 @@ class Target(NamedTuple):
     @property
     def uncapped(self) -> "Target":
         """The target with the newest known version of its C library."""
-        return self.raised(newest(self.cap))
+        return self.raised(newest(self.cap))._replace(libstdcxx="")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -220,7 +224,8 @@ class Target(NamedTuple):
         return f"python_full_version == '{self.python.full}'"
 
     def __str__(self) -> str:
-        return f"CPython {self.python} on {self.architecture} with {self.cap.named}"
+        libstdcxx = f" and GLIBCXX_{self.libstdcxx}" if self.libstdcxx else ""
+        return f"CPython {self.python} on {self.architecture} with {self.cap.named}{libstdcxx}"
 
 
 # PDM refuses a lock whose environments lack platform_system or platform_machine.
@@ -254,6 +259,19 @@ def check_architecture(name: str) -> str:
     other = OTHER_NAMES.get(name.lower())
     meant = f"; it is called {other} here" if other else ""
     raise TargetError(f"{name!r} is not an architecture that manylinux wheels exist for{meant} (known: {known})")
+
+
+def check_libstdcxx(text: str) -> str:
+    """The version of libstdc++'s symbols in *text*, ``3.4.22`` or ``GLIBCXX_3.4.22``; raises TargetError."""
+    version = text.removeprefix("GLIBCXX_")
+    if not re.fullmatch(_LIBSTDCXX, version) or not text.isascii():
+        raise TargetError(f'{text!r} is not a version of libstdc++\'s symbols; write "3.4.22" or "GLIBCXX_3.4.22"')
+    return version
+
+
+def lowest_libstdcxx(versions: Iterable[str]) -> str:
+    """The lowest of *versions* that are not empty; empty if there is none."""
+    return min(filter(None, versions), key=lambda version: int(version.rpartition(".")[2]), default="")
 
 
 def newest(cap: Cap) -> Cap:
