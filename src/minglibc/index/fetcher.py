@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 # No page, or none in a format that was requested.
 _ABSENT = frozenset((404, 406, 410))
-# After so many wheels in a row whose metadata files are missing, no others are requested from an index that lists none.
+# After so many wheels in a row whose metadata files are missing, no others are requested from an index that lists none,
+# except for a project of which several wheels are read: a mirror may have the files of some projects only.
 _MAX_MISSING = 3
 
 
@@ -49,6 +50,8 @@ class Fetcher:
         self._is_allowed = is_allowed
         self._pages = pages
         self._missing_metadata = 0
+        # By project: whether the metadata file of a wheel was there, and None where none was requested yet.
+        self._serves_metadata: dict[str, bool | None] = {}
         # Flat indexes: one page for all projects, fetched once.
         self._flat_pages: dict[str, tuple[Mapping[str, Any], FlatPage]] = {}
         self._fetching_flat = threading.Lock()
@@ -159,9 +162,9 @@ class Fetcher:
         return metadata
 
     def _wheel_metadata(self, connection: Connection, wheel: Artifact) -> bytes:
-        # A mirror may remove core-metadata from its pages but serve the files: try, until several are missing.
-        if wheel.metadata is not None or self._missing_metadata < _MAX_MISSING:
+        if wheel.metadata is not None or self._may_serve_metadata(wheel.name):
             body = self._metadata_file(connection, wheel)
+            self._serves_metadata[wheel.name] = body is not None
             if body is not None:
                 self._missing_metadata = 0
                 return body
@@ -171,6 +174,14 @@ class Fetcher:
         content = read_remotely(partial(self._range, connection, wheel))
         _check_hash(content, wheel.metadata or "", f"the METADATA in {wheel.filename}")
         return content
+
+    def _may_serve_metadata(self, name: str) -> bool:
+        """Whether to request a metadata file that the page of a project does not list, as a mirror may remove that from its pages."""
+        is_first = name not in self._serves_metadata
+        is_served = self._serves_metadata.setdefault(name, None)
+        if is_served is not None:
+            return is_served
+        return self._missing_metadata < _MAX_MISSING or not is_first
 
     def _metadata_file(self, connection: Connection, wheel: Artifact) -> bytes | None:
         """The metadata file of *wheel*; None where it is missing, or where another answer to a guess was returned."""

@@ -3,7 +3,8 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from minglibc.model.zip_archive import open_zip
@@ -69,9 +70,13 @@ def read_remotely(fetch: FetchRange) -> bytes:
     start, size, data = fetch(None, TAIL)
     file = _Sparse(size)
     file.add(start, data)
+    archive = None
     for _ in range(6):
         try:
-            return read_open(file)
+            with _readable():
+                # Reading the directory of a large wheel takes longer than a request: it is read once.
+                archive = archive or open_zip(file)
+                return _metadata_of(archive)
         except _Missing as missing:
             start, _, data = fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
             file.add(start, data)
@@ -85,17 +90,27 @@ def read_wheel(data: bytes) -> bytes:
 
 def read_open(file: Any) -> bytes:
     """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is not a wheel."""
+    with _readable(), open_zip(file) as archive:
+        return _metadata_of(archive)
+
+
+def _metadata_of(archive: zipfile.ZipFile) -> bytes:
+    names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
+    if len(names) != 1:
+        raise ValueError("it has no METADATA, or more than one")
+    entry = archive.getinfo(names[0])
+    if entry.file_size > MAX_METADATA:
+        raise ValueError("its METADATA is too large")
+    if entry.compress_type not in _COMPRESSION:
+        raise ValueError("its METADATA is compressed in a way that `sync` rejects")
+    return archive.read(names[0])
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise ValueError for what zipfile raises where a file is not a wheel."""
     try:
-        with open_zip(file) as archive:
-            names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
-            if len(names) != 1:
-                raise ValueError("it has no METADATA, or more than one")
-            entry = archive.getinfo(names[0])
-            if entry.file_size > MAX_METADATA:
-                raise ValueError("its METADATA is too large")
-            if entry.compress_type not in _COMPRESSION:
-                raise ValueError("its METADATA is compressed in a way that `sync` rejects")
-            return archive.read(names[0])
+        yield
     except (
         zipfile.BadZipFile,
         zlib.error,

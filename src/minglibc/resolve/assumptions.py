@@ -3,7 +3,7 @@
 A pre-release or a yanked release needs a dependency in force that admits it, and a project needs a dependency at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from minglibc.model import versions
 from minglibc.resolve.candidates import Dependency
@@ -11,8 +11,9 @@ from minglibc.resolve.graph import DependencyGraph, names_of
 from minglibc.resolve.solver import Incompatibility
 from minglibc.resolve.variables import ABSENT, PRESENT, Edge, Variable
 
-# What may be read before "no", for a dependency that would admit a pre-release or a yanked release.
-_MOST_READ = 200
+# What may be read before "no", for a dependency that would admit a pre-release or a yanked release: of projects that require
+# its project in another release, and of all others together.
+_MOST_LIKELY, _MOST_OTHERS = 200, 30
 
 
 class Assumptions:
@@ -62,13 +63,20 @@ class Assumptions:
         """
         if not proof.assumptions:
             return False
-        budget = _MOST_READ
+        likely = {edge.parent for name in proof.assumptions for edge in self._graph.variables[name].edges}
+        return self._read_more(proof, likely, _MOST_LIKELY) or self._read_more(proof, None, _MOST_OTHERS)
+
+    def _read_more(self, proof: Incompatibility, names: Collection[str] | None, budget: int) -> bool:
+        """Read up to *budget* versions, only of the projects *names* if given; whether one has such a dependency."""
         possible = dict(enumerate(self._solver.unconditional()))
         # The list grows while it is read.
         for variable in filter(None, self._graph.all_variables()):
-            project = self._graph.variables[variable.project.page.name].number
+            name = variable.project.page.name
+            if names is not None and name not in names:
+                continue
             if variable.extra and not possible.get(variable.number, PRESENT) & PRESENT:
                 continue
+            project = self._graph.variables[name].number
             for candidate in self._graph.unread(variable):
                 if not possible.get(project, -1) >> candidate.index + 1 & 1:
                     continue

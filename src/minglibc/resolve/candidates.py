@@ -385,13 +385,13 @@ class Provider:
         python = self.compatibility.target.python.full
         if metadata.requires_python and not versions.contains(lenient_specifier(metadata.requires_python), python):
             raise ValueError(f"its METADATA needs Python {metadata.requires_python}")
-        return tuple(r for r in by_extra(tuple(metadata.requires_dist))[""] if self._admits(r))
+        return tuple(r for r in by_extra(metadata.requires_dist)[""] if self._admits(r))
 
     def _read_extra(self, candidate: Candidate) -> tuple[Requirement, ...]:
         metadata = self._metadata[candidate.name, candidate.index]
-        if candidate.extra not in {parse(extra).name for extra in metadata.provides_extra}:
+        if candidate.extra not in _names_of_extras(metadata.provides_extra):
             self._missing_extras.add((candidate.identifier, candidate.index))
-        requirements = by_extra(tuple(metadata.requires_dist)).get(candidate.extra, ())
+        requirements = by_extra(metadata.requires_dist).get(candidate.extra, ())
         return tuple(r for r in requirements if self._admits(r, candidate.extra) and not self._admits(r))
 
     def _admits(self, requirement: Requirement, extra: str = "") -> bool:
@@ -434,6 +434,11 @@ def by_extra(requires_dist: tuple[str, ...]) -> Mapping[str, Sequence[Requiremen
             if not extra or requirement not in requirements[-1:]:
                 requirements.append(requirement)
     return by_extra
+
+
+@cache
+def _names_of_extras(provides_extra: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(parse(extra).name for extra in provides_extra)
 
 
 @cache

@@ -1,7 +1,7 @@
 """What will probably be asked for next: fetched ahead, because a lock's time is the length of its chain of round trips."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from minglibc.model.artifacts import Artifact
 from minglibc.model.compatibility import Compatibility
@@ -25,7 +25,7 @@ class Speculation:
         self._environments = [Environment(compatibility.target.environment) for compatibility in compatibilities]
         self._specifiers: dict[str, set[str]] = {}
         self._extras: dict[str, set[str]] = {}
-        self._known: dict[str, CoreMetadata] = {}
+        self._known: dict[str, Mapping[str, Sequence[Requirement]]] = {}
         self._preferences = dict(preferences)
         self._roots = [root.requirement for root in roots]
 
@@ -66,7 +66,10 @@ class Speculation:
 
     def metadata(self, wheel: Artifact, metadata: CoreMetadata) -> list[str]:
         """The projects that *wheel* will make the resolver ask for."""
-        self._known[wheel.name] = metadata
+        try:
+            self._known[wheel.name] = by_extra(metadata.requires_dist)
+        except InvalidRequirement:
+            return []
         return list(self._follow(wheel.name, ["", *sorted(self._extras.get(wheel.name, ()))]))
 
     def _follow(self, name: str, extras: Iterable[str]) -> Iterator[str]:
@@ -74,11 +77,7 @@ class Speculation:
         waiting = deque((name, extra) for extra in extras)
         while waiting:
             project, extra = waiting.popleft()
-            try:
-                requirements = by_extra(tuple(self._known[project].requires_dist)).get(extra, ())
-            except InvalidRequirement:
-                continue
-            yield from self._names(requirements, extra, waiting)
+            yield from self._names(self._known[project].get(extra, ()), extra, waiting)
 
     def _names(self, requirements: Iterable[Requirement], extra: str, waiting: deque[tuple[str, str]]) -> Iterator[str]:
         """The projects of *requirements*; extras of known projects that are named for the first time are added to *waiting*."""
