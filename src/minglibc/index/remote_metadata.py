@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minglibc.model.zip_archive import open_zip
+from minglibc.model.zip_archive import open_members
 
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
 MAX_METADATA = 8 << 20
+_METADATA = b".dist-info/METADATA"
 # Without lzma, which some Pythons lack.
 _COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -74,8 +75,7 @@ def read_remotely(fetch: FetchRange) -> bytes:
     for _ in range(6):
         try:
             with _readable():
-                # Reading the directory of a large wheel takes longer than a request: it is read once.
-                archive = archive or open_zip(file)
+                archive = archive or open_members(file, _METADATA)
                 return _metadata_of(archive)
         except _Missing as missing:
             start, _, data = fetch(missing.start, max(missing.stop, min(size, missing.start + 4096)))
@@ -90,12 +90,12 @@ def read_wheel(data: bytes) -> bytes:
 
 def read_open(file: Any) -> bytes:
     """The bytes of METADATA in a wheel that is open for reading; raises ValueError where it is not a wheel."""
-    with _readable(), open_zip(file) as archive:
+    with _readable(), open_members(file, _METADATA) as archive:
         return _metadata_of(archive)
 
 
 def _metadata_of(archive: zipfile.ZipFile) -> bytes:
-    names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1]
+    names = [n for n in archive.namelist() if n.endswith(_METADATA.decode()) and n.count("/") == 1]
     if len(names) != 1:
         raise ValueError("it has no METADATA, or more than one")
     entry = archive.getinfo(names[0])

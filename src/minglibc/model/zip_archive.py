@@ -1,5 +1,6 @@
 """Opens zip archives whose directory is small enough to be read."""
 
+import io
 import struct
 import zipfile
 from typing import IO, Any
@@ -9,13 +10,17 @@ from minglibc.model.limits import MAX_MEMBERS
 _MAX_DIRECTORY = 32 << 20
 _END, _LOCATOR, _END64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
 _ENTRY_MAGIC, _END_MAGIC, _LOCATOR_MAGIC, _END64_MAGIC = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
+# An entry without its name, extra fields and comment, and where their lengths are.
+_ENTRY_SIZE, _LENGTHS, _LENGTHS_POSITION = 46, struct.Struct("<3H"), 28
 # The longest comment of an archive.
 _MAX_COMMENT = 1 << 16
+# What the end of an archive states without the extension for large ones.
+_MAX_OFFSET = (1 << 32) - 2
 
 
 def open_zip(file: Any) -> zipfile.ZipFile:
     """The zip archive in the seekable *file*; raises BadZipFile also where its directory is too large to be read."""
-    end, size = _find_end(file)
+    end, size, _ = _find_end(file)
     if size > _MAX_DIRECTORY:
         raise zipfile.BadZipFile(f"its directory has {size} bytes")
     file.seek(max(0, end - size))
@@ -33,8 +38,65 @@ def open_zip(file: Any) -> zipfile.ZipFile:
     return archive
 
 
-def _find_end(file: IO[bytes]) -> tuple[int, int]:
-    """Where the directory ends and its size, found as zipfile does; raises BadZipFile where there is none."""
+def open_members(file: Any, suffix: bytes) -> zipfile.ZipFile:
+    """As ``open_zip``, but only with the members whose names end with *suffix*; zipfile takes 5 µs for each other one."""
+    end, size, offset = _find_end(file)
+    start = end - size
+    if start < 0 or size > _MAX_DIRECTORY:
+        return open_zip(file)
+    file.seek(start)
+    directory = file.read(size)
+    entries = []
+    position = 0
+    while directory.startswith(_ENTRY_MAGIC, position) and position + _ENTRY_SIZE <= size:
+        name, extra, comment = _LENGTHS.unpack_from(directory, position + _LENGTHS_POSITION)
+        name_end = position + _ENTRY_SIZE + name
+        if directory[position + _ENTRY_SIZE : name_end].endswith(suffix):
+            entries.append(directory[position : name_end + extra + comment])
+        position = name_end + extra + comment
+    kept = b"".join(entries)
+    if position != size or offset > _MAX_OFFSET:
+        return open_zip(file)
+    record = _END.pack(_END_MAGIC, 0, 0, len(entries), len(entries), len(kept), offset, 0)
+    return open_zip(_WithEnd(file, start, kept + record))
+
+
+class _WithEnd(io.RawIOBase):
+    """A file with other bytes from *start* on."""
+
+    def __init__(self, file: IO[bytes], start: int, end: bytes) -> None:
+        self._file, self._start, self._end = file, start, end
+        self._position = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        size = self._start + len(self._end)
+        self._position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        begin, stop = self._position, self._start + len(self._end)
+        if size >= 0:
+            stop = min(stop, begin + size)
+        content = b""
+        if begin < self._start:
+            self._file.seek(begin)
+            content = self._file.read(min(stop, self._start) - begin)
+        content += self._end[max(begin - self._start, 0) : max(stop - self._start, 0)]
+        self._position = begin + len(content)
+        return content
+
+
+def _find_end(file: IO[bytes]) -> tuple[int, int, int]:
+    """Where the directory ends, its size, and where it says that it begins, found as zipfile does; raises BadZipFile where there is none."""
     length = file.seek(0, 2)
     position = length - _END.size
     if position < 0:
@@ -50,11 +112,11 @@ def _find_end(file: IO[bytes]) -> tuple[int, int]:
         position = start + found
         if found < 0 or len(record) < _END.size:
             raise zipfile.BadZipFile("File is not a zip file")
-    size = int(_END.unpack(record)[5])
-    return _find_end64(file, position) or (position, size)
+    *_, size, offset, _ = _END.unpack(record)
+    return _find_end64(file, position) or (position, int(size), int(offset))
 
 
-def _find_end64(file: IO[bytes], position: int) -> tuple[int, int] | None:
+def _find_end64(file: IO[bytes], position: int) -> tuple[int, int, int] | None:
     """The same for the extension for large archives, whose records are before the end record at *position*."""
     start = position - _LOCATOR.size - _END64.size
     if start < 0:
@@ -63,4 +125,5 @@ def _find_end64(file: IO[bytes], position: int) -> tuple[int, int] | None:
     data = file.read(_LOCATOR.size + _END64.size)
     if not data.startswith(_END64_MAGIC) or data[_END64.size :][:4] != _LOCATOR_MAGIC:
         return None
-    return start, int(_END64.unpack(data[: _END64.size])[8])
+    *_, size, offset = _END64.unpack(data[: _END64.size])
+    return start, int(size), int(offset)

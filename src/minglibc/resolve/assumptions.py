@@ -63,7 +63,7 @@ class Assumptions:
         """
         if not proof.assumptions:
             return False
-        likely = {edge.parent for name in proof.assumptions for edge in self._graph.variables[name].edges}
+        likely = {edge.parent for name in map(str, proof.assumptions) for edge in self._graph.variables[name].edges}
         return self._read_more(proof, likely, _MOST_LIKELY) or self._read_more(proof, None, _MOST_OTHERS)
 
     def _read_more(self, proof: Incompatibility, names: Collection[str] | None, budget: int) -> bool:
