@@ -126,7 +126,7 @@ ERRORS = [
     ("root=/opt/x bundle=one lock=two", "mutually exclusive"),
     ("root=/opt/x bundle=missing", "Could not find or access 'missing'"),
     ("root=/opt/x bundle=empty", "is not a bundle, and contains none"),
-    ("root=/opt/x bundle=file", "not a gzip file"),
+    ("root=/opt/x bundle=file", "file is not a bundle: "),
     ("root=/opt/x bundle=empty keep=0", "keep must be at least 1"),
     ("root=/opt/x bundle=empty umask=x", "must be an octal number"),
     ("root=/opt/x lock=/nonexistent/pylock.toml", "no "),

@@ -33,6 +33,7 @@ mount --bind "$SERVER" run/server
 mount --bind "$KEYS" run/keys
 grep -q '^sshd:' etc/passwd || echo 'sshd:x:105:65534::/run/sshd:/usr/sbin/nologin' >>etc/passwd
 grep -q '^deploy:' etc/passwd || echo 'deploy:x:1234:1234::/home/deploy:/bin/sh' >>etc/passwd
+grep -q '^deploy:' etc/shadow || echo 'deploy:*:19000::::::' >>etc/shadow
 mkdir -p home/deploy
 chown 1234:1234 home/deploy
 eval "$PREPARE"

@@ -95,7 +95,7 @@ class ActionModule(ActionBase):
                 bundle.sums,
                 keep=arguments["keep"],
                 wait=arguments["wait"],
-                python=facts.interpreters[python],
+                python=python,
                 smoke=arguments["smoke"],
             )
         return outcome

@@ -18,7 +18,7 @@ class ActionModule(ActionBase):
         bundles.need_minglibc()
         root = remote.check_root(arguments["root"]) if arguments["root"] else ""
         status, output = remote.Target(self, root).status(bundles.measure_script())
-        machine, interpreters = bundles.read_facts(str((task_vars or {}).get("inventory_hostname", "")), output)
+        machine, interpreters, _ = bundles.read_facts(str((task_vars or {}).get("inventory_hostname", "")), output)
         facts = {key.replace("-", "_"): value for key, value in machine.table.items()}
         facts["interpreters"] = {str(version): path for version, path in interpreters.items()}
         if root:

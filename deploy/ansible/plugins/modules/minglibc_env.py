@@ -41,7 +41,8 @@ options:
   python:
     description:
       - The path of the interpreter on the target; by default, the first of C(python3), C(python3.6), C(python3.7), …, on the
-        search path or in C(/usr/bin), C(/usr/local/bin) and C(/opt/python/bin), that a bundle supports.
+        search path or in C(/usr/bin), C(/usr/local/bin) and C(/opt/python/bin), that a bundle supports. If there is none, a
+        bundle with its own interpreter is used.
     type: str
     default: ""
   smoke:

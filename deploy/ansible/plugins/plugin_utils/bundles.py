@@ -17,9 +17,9 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 
 try:
-    from minglibc.app import CommonOptions, SelectionOptions, create_bundle
+    from minglibc.app import BundleOptions, CommonOptions, SelectionOptions, create_bundle
     from minglibc.app.locked_project import read_locked_project
-    from minglibc.bundle.contents import SCRIPT, SUMS, is_bundle, read_target
+    from minglibc.bundle.contents import INTERPRETER, SCRIPT, SUMS, is_bundle, read_target
     from minglibc.errors import EnvironmentProblem, MinglibcError
     from minglibc.fleet.machine import Machine
     from minglibc.fleet.measurement import read_interpreters, read_measurement
@@ -51,6 +51,8 @@ class Facts(NamedTuple):
     machine: Machine
     interpreters: dict[PythonVersion, str]
     """The path of each; the default interpreter is the first."""
+    is_selected: bool = False
+    """Whether the task names the interpreter."""
 
 
 class Bundle(NamedTuple):
@@ -100,7 +102,7 @@ def read_facts(name: str, output: str, python: str = "") -> Facts:
         if not interpreters:
             raise AnsibleActionFail(f"{python} is not a CPython 3 that starts on {name}")
         machine = machine._replace(pythons=tuple(interpreters))
-    return Facts(machine, interpreters)
+    return Facts(machine, interpreters, bool(python))
 
 
 @contextmanager
@@ -114,31 +116,34 @@ def failing() -> Iterator[None]:
         raise AnsibleActionFail(str(error)) from error
 
 
-def choose_bundle(facts: Facts, paths: Sequence[str]) -> tuple[Bundle, PythonVersion]:
-    """The bundle among *paths* for the machine, and the interpreter to use."""
+def choose_bundle(facts: Facts, paths: Sequence[str]) -> tuple[Bundle, str]:
+    """The bundle among *paths* for the machine, and the path of the interpreter to use; empty for that of the bundle."""
     bundles = {bundle.target: bundle for path in paths for bundle in _bundles_at(path)}
-    target, python = _choose(facts, tuple(bundles))
-    return bundles[target], python
+    included = [target for target, bundle in bundles.items() if INTERPRETER in bundle.files]
+    target, python = _choose(facts, tuple(bundles), included)
+    return bundles[target], "" if target in included and not facts.is_selected else python
 
 
-def bundle_of_lock(facts: Facts, path: str) -> tuple[Bundle, PythonVersion]:
-    """A bundle of the lock at *path* for the machine, created once in each run, and the interpreter to use."""
-    folder = os.path.dirname(path)
-    common = CommonOptions(project=folder)
+def bundle_of_lock(facts: Facts, path: str) -> tuple[Bundle, str]:
+    """A bundle of the lock at *path* for the machine, created once in each run, and the path of the interpreter to use."""
+    common = CommonOptions(project=os.path.dirname(path))
     lock = read_locked_project(common, SelectionOptions(lock=path)).lock
     target, python = _choose(facts, lock.targets)
     options = SelectionOptions(lock=path, target=selection.target_name(target))
     key = hashlib.sha256(f"{path}\0{options.target}".encode()).hexdigest()
-    return _read(_once(key, lambda output: create_bundle(common, options, output))), python
+    return _read(_once(key, lambda output: create_bundle(common, options, BundleOptions(output=output)))), python
 
 
-def _choose(facts: Facts, targets: Sequence[LockTarget]) -> tuple[LockTarget, PythonVersion]:
-    """The target for the machine; its default interpreter is preferred."""
+def _choose(facts: Facts, targets: Sequence[LockTarget], included: Sequence[LockTarget] = ()) -> tuple[LockTarget, str]:
+    """The target for the machine, whose default interpreter is preferred; those *included* bring their own one."""
+    pythons = dict(facts.interpreters)
+    if not facts.is_selected:
+        pythons.update((target.python, "") for target in included if target.python not in pythons)
     problems = []
-    for python in facts.interpreters:
+    for python, path in pythons.items():
         measured = selection.Machine(python, facts.machine.architecture, facts.machine.cap)
         try:
-            return selection.choose_target(measured, targets), python
+            return selection.choose_target(measured, targets if path else included), path
         except EnvironmentProblem as error:
             problems.append(error.message)
     listed = ", ".join(map(selection.target_name, targets))
@@ -198,8 +203,11 @@ def _unpacked(archive: str) -> str:
 
 
 def _unpack(archive: str, folder: str) -> None:
-    with tarfile.open(archive) as opened:
-        opened.extractall(folder, filter="data")
+    try:
+        with tarfile.open(archive, "r:gz") as opened:
+            opened.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise AnsibleActionFail(f"{archive} is not a bundle: {error}") from error
 
 
 def _once(key: str, make: Callable[[str], object]) -> str:
