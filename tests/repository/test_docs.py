@@ -222,7 +222,9 @@ def _find(expected: str, output: str, command: str) -> None:
 
 
 BUILDS = ROOT / "docs" / "how-to" / "build-under-the-cap.md"
-FOLLOWED = [path for path in DOCUMENTS if any(block.language == "console" for block in blocks(path))]
+# Its test needs machines: tests/fleet/test_fleet_guide.py.
+FLEET = ROOT / "docs" / "how-to" / "fleet.md"
+FOLLOWED = [path for path in DOCUMENTS if path != FLEET and any(block.language == "console" for block in blocks(path))]
 
 
 @pytest.mark.parametrize(
@@ -235,10 +237,10 @@ def test_console_examples(path: Path, session: Session) -> None:
     used = r"minglibc (sync|run)|^Building .* CPython 3\.11"
     if any(re.search(used, block.body, re.MULTILINE) for block in followed if block.language == "console"):
         _need_python(path.read_text(encoding="utf-8"))
-    _follow(followed, session)
+    follow(followed, session)
 
 
-def _follow(followed: Sequence[Block], session: Session) -> None:
+def follow(followed: Sequence[Block], session: Session) -> None:
     """Write the files and run the commands of a document, in its order."""
     for block in followed:
         if "file" in block.marks:
@@ -300,7 +302,7 @@ def test_builds_with_zig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "cache" / ZIG).symlink_to(zig)
     monkeypatch.setenv("MINGLIBC_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    _follow(blocks(BUILDS), Session(tmp_path))
+    follow(blocks(BUILDS), Session(tmp_path))
     wheels = {wheel.name.partition("-")[0] for wheel in (tmp_path / "wheels").glob("*-1minglibc-*.whl")}
     assert {"greenlet", "msgpack", "psycopg2"} == wheels
 

@@ -15,7 +15,7 @@ each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
 
 def test_examples() -> None:
     """The examples of the how-to guides exist."""
-    names = ["air-gapped", "built-wheel", "ci-for-old-controllers", "numpy", "paramiko", "pre-commit"]
+    names = ["air-gapped", "built-wheel", "ci-for-old-controllers", "fleet", "numpy", "paramiko", "pre-commit"]
     assert [*names, "shared-environment", "with-uv"] == NAMES
 
 

@@ -99,6 +99,21 @@ class Fleet:
         path.write_text("\n".join(lines) + "\n")
         return path
 
+    def configuration(self, *names: str) -> Path:
+        """A configuration of ssh in which the machines have these names."""
+        lines = [
+            "Host *",
+            "HostName 127.0.0.1",
+            "User root",
+            f"IdentityFile {self.folder}/keys/user",
+            f"UserKnownHostsFile {self.folder}/keys/known_hosts",
+        ]
+        for name, host in zip(names, self.hosts, strict=True):
+            lines += [f"Match originalhost {name}", f"Port {host.port}"]
+        path = self.folder / "configuration"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
 
 def _unpack_busybox(root: Path) -> None:
     """This machine's busybox, because that of Debian 11 has no ``mv -T``."""
