@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from minglibc.model.artifacts import printable
 from minglibc.source_locks.model import Invalid
@@ -69,3 +70,10 @@ def in_package(row: Mapping[str, Any], error: Invalid) -> str:
     """The message of *error* with the name of the package in whose table it is."""
     name = row.get("name")
     return f"{name[:100]}: {error}" if isinstance(name, str) and name else f"a package without a name: {error}"
+
+
+def filename_of(address: str) -> str:
+    """The name of the file at a URL or path."""
+    if any(mark in address for mark in "%?#;"):
+        address = unquote(urlsplit(address).path)
+    return address.rpartition("/")[2]

@@ -5,13 +5,14 @@ writes it stays in the text and is parsed with the rest.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from minglibc.errors import LockError
 from minglibc.model import toml
-from minglibc.source_locks.checks import in_package
-from minglibc.source_locks.model import Invalid, SourceFile
+from minglibc.source_locks import checks
+from minglibc.source_locks.model import FileSequence, Invalid, SourceFile
 
 _STRING = r'"[^"\\\n]*"'
 _VALUE = rf"(?:{_STRING}|[0-9]+)"
@@ -56,25 +57,49 @@ class FileLists:
             raise Invalid(f"{key} is not a list of tables")
         return value
 
+    def hashes(self, package: Mapping[str, Any], key: str) -> list[str]:
+        """The hashes in the list *key* of *package*, without reading the rest of its tables."""
+        value = package.get(key, [])
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._lists):
+            return [text for name, text, _ in _PAIR.findall(self._lists[value]) if name == "hash"]
+        return [checks.text(row, "hash") for row in self.file_list(package, key)]
 
-class LazyFiles(Sequence[SourceFile]):
+
+class LazyFiles(FileSequence):
     """The files of a package, converted when they are needed: no target installs most of a large lock.
 
     Raises LockError where they are not valid.
     """
 
-    def __init__(self, package: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Iterable[SourceFile]]) -> None:
+    def __init__(
+        self,
+        package: Mapping[str, Any],
+        read: Callable[[Mapping[str, Any]], Iterable[SourceFile]],
+        read_hashes: Callable[[Mapping[str, Any]], Iterable[str]],
+    ) -> None:
         self._package = package
         self._read = read
+        self._read_hashes = read_hashes
         self._files: Sequence[SourceFile] | None = None
 
     def _known(self) -> Sequence[SourceFile]:
         if self._files is None:
-            try:
+            with self._errors():
                 self._files = tuple(self._read(self._package))
-            except Invalid as error:
-                raise LockError(f"the source lock is invalid: {in_package(self._package, error)}") from error
         return self._files
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """The hashes of the files; raises LockError."""
+        with self._errors():
+            return frozenset(filter(None, self._read_hashes(self._package)))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Invalid as error:
+            raise LockError(f"the source lock is invalid: {checks.in_package(self._package, error)}") from error
 
     def __getitem__(self, index: Any) -> Any:
         return self._known()[index]

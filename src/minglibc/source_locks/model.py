@@ -1,5 +1,6 @@
 """The model that the locks of all tools are read into."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -29,6 +30,15 @@ class SourceFile(NamedTuple):
     hash: str
     url: str = ""
     size: int | None = None
+
+
+class FileSequence(Sequence[SourceFile]):
+    """The files of a package, with their hashes, which can be known before the files."""
+
+    @property
+    @abstractmethod
+    def hashes(self) -> frozenset[str]:
+        """The hashes of the files; raises LockError."""
 
 
 class Edge(NamedTuple):
@@ -62,6 +72,8 @@ class SourcePackage(NamedTuple):
     @property
     def hashes(self) -> frozenset[str]:
         """The hashes of its files."""
+        if isinstance(self.files, FileSequence):
+            return self.files.hashes
         return frozenset(file.hash for file in self.files if file.hash)
 
     @property

@@ -6,11 +6,10 @@ See https://pdm-project.org/latest/usage/lockfile/. The format has no specificat
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import InvalidRequirement, normalize_name, parse
 from minglibc.source_locks import standard_project
-from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, filename_of, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
 from minglibc.source_locks.flat import requirements_of
 from minglibc.source_locks.model import Invalid, SourceFile, SourceKind, SourceLock, SourcePackage
@@ -48,7 +47,7 @@ def _package(row: Mapping[str, Any], lists: FileLists) -> SourcePackage:
         version=text(row, "version"),
         kind=kind,
         location=location,
-        files=LazyFiles(row, lambda row: _files(row, lists)),
+        files=LazyFiles(row, lambda row: _files(row, lists), lambda row: lists.hashes(row, "files")),
         marker=text(row, "marker"),
         requires_python=text(row, "requires_python"),
         extras=tuple(map(normalize_name, strings(row, "extras"))),
@@ -71,7 +70,7 @@ def _source(row: Mapping[str, Any]) -> tuple[SourceKind, str]:
 def _files(row: Mapping[str, Any], lists: FileLists) -> Iterator[SourceFile]:
     for file in lists.file_list(row, "files"):
         url = text(file, "url")
-        name = text(file, "file") or unquote(urlsplit(url).path).rpartition("/")[2]
+        name = text(file, "file") or filename_of(url)
         yield SourceFile(name, text(file, "hash"), url)
 
 

@@ -59,7 +59,7 @@ def _package(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, An
         version=version,
         kind=_KINDS.get(text(source, "type"), SourceKind.INDEX),
         location=text(source, "url"),
-        files=LazyFiles(row, lambda row: _files(row, lists, metadata, version)),
+        files=_lazy_files(row, lists, metadata, version),
         marker=_marker(row),
         requires_python=poetry_project.specifier(text(row, "python-versions")),
         groups=tuple("" if group in _MAIN else group for group in groups),
@@ -83,6 +83,16 @@ def _needed_by(row: Mapping[str, Any]) -> tuple[str, ...]:
     listed = list(map(str, value.values())) if isinstance(value, dict) else [str(value)]
     needed = [markers.needed_names(marker, markers.known_names(marker)) for marker in listed]
     return tuple(sorted({name for names in needed for name in names})) if all(needed) else ()
+
+
+def _lazy_files(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, Any], version: str) -> LazyFiles:
+    def read(row: Mapping[str, Any]) -> Iterator[SourceFile]:
+        return _files(row, lists, metadata, version)
+
+    def read_hashes(row: Mapping[str, Any]) -> list[str]:
+        return lists.hashes(row, "files") if "files" in row else [file.hash for file in read(row)]
+
+    return LazyFiles(row, read, read_hashes)
 
 
 def _files(row: Mapping[str, Any], lists: FileLists, metadata: Mapping[str, Any], version: str) -> Iterator[SourceFile]:

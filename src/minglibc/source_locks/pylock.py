@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import normalize_name
 from minglibc.source_locks import markers
-from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, filename_of, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists
 from minglibc.source_locks.flat import merged, requirement
 from minglibc.source_locks.model import SourceFile, SourceKind, SourceLock, SourcePackage, strong_hashes
@@ -83,8 +82,7 @@ def _files(row: Mapping[str, Any]) -> Iterator[SourceFile]:
     listed += [table(row, key) for key in ("sdist", "archive") if key in row]
     for file in listed:
         url = text(file, "url")
-        address = urlsplit(url).path if url else text(file, "path")
-        name = text(file, "name") or unquote(address).rpartition("/")[2]
+        name = text(file, "name") or filename_of(url or text(file, "path"))
         size = file.get("size")
         hashes = strong_hashes(table(file, "hashes"))
         yield SourceFile(name, hashes, url, size if isinstance(size, int) else None)

@@ -4,14 +4,12 @@ See https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile. The format
 a reader understands it; a newer ``revision`` is compatible (https://docs.astral.sh/uv/concepts/resolution/#lockfile-versioning).
 """
 
-import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from minglibc.model.requirements import conjunction, normalize_name
 from minglibc.source_locks import markers
-from minglibc.source_locks.checks import check_version, packages_of, strings, table, tables, text
+from minglibc.source_locks.checks import check_version, filename_of, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists, LazyFiles
 from minglibc.source_locks.model import Edge, Invalid, SourceFile, SourceKind, SourceLock, SourcePackage
 
@@ -94,18 +92,22 @@ class _UvLock:
             version=text(package, "version"),
             kind=_KINDS[kind],
             location=text(source, kind),
-            files=LazyFiles(package, self._files),
+            files=LazyFiles(package, self._files, self._hashes),
         )
+
+    def _hashes(self, package: Mapping[str, Any]) -> list[str]:
+        hashes = self._lists.hashes(package, "wheels")
+        return [*hashes, text(table(package, "sdist"), "hash")] if "sdist" in package else hashes
 
     def _files(self, package: Mapping[str, Any]) -> Iterator[SourceFile]:
         rows: list[Mapping[str, Any]] = [*self._lists.file_list(package, "wheels")]
         if "sdist" in package:
             rows.append(table(package, "sdist"))
         for row in rows:
-            address = text(row, "url") or text(row, "path")
-            name = text(row, "filename") or posixpath.basename(unquote(urlsplit(address).path))
+            url = text(row, "url")
+            name = text(row, "filename") or filename_of(url or text(row, "path"))
             size = row.get("size")
-            yield SourceFile(name, text(row, "hash"), text(row, "url"), size if isinstance(size, int) else None)
+            yield SourceFile(name, text(row, "hash"), url, size if isinstance(size, int) else None)
 
     # The requirements of the project, with those of local projects in their place.
 
