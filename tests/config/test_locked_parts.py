@@ -75,3 +75,24 @@ def test_hint(tmp_path: Path, index: IndexServer) -> None:
     assert locked_versions(tmp_path) == {"numpy": "2.0"}
     ran = minglibc("sync", "--extra", "a-x", "--project", str(tmp_path))
     assert (ran.code, "a-x" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("dependency", "hint"),
+    [
+        ("", 'this would work (verified): tool.minglibc.no-extras = ["a", "b"]'),
+        ('"three"', 'tool.minglibc.no-extras = ["a", "b"] is necessary; other obstacles may remain'),
+    ],
+)
+def test_several_obstacles(dependency: str, hint: str, tmp_path: Path, index: IndexServer) -> None:
+    """Where several extras can't be locked, one hint names all of them; if this does not suffice, it says so."""
+    for name in ("one", "two", "three"):
+        index.add(build_wheel(name, "1.0", tag="cp311-cp311-win_amd64"))
+    index.add(build_wheel("base", "1.0"))
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "example"\nversion = "1"\nrequires-python = "==3.11.*"\n'
+        f'dependencies = ["base", {dependency}]\n[project.optional-dependencies]\na = ["one"]\nb = ["two"]\n[tool.minglibc]\nglibc = "2.28"\nindex-url = "{index.url}"\n',
+        encoding="utf-8",
+    )
+    ran = minglibc("lock", "--project", str(tmp_path))
+    assert (ran.code, f"hint: {hint}" in ran.err) == (1, True), ran.err

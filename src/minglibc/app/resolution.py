@@ -44,7 +44,7 @@ def explained(session: Session, failure: Unresolvable, seconds: float = 0.0) -> 
     """The error for *failure*, found in *seconds* of CPU time, with an explanation and verified suggestions."""
     # 3 ms; most locks have no conflict.
     from minglibc.app.source_hints import source_hint  # noqa: PLC0415
-    from minglibc.app.suggestions import how_to_examine, suggestions  # noqa: PLC0415
+    from minglibc.app.suggestions import how_to_examine, suggestions, without_parts  # noqa: PLC0415
     from minglibc.resolve.explain import explain, names_missing_project  # noqa: PLC0415
     from minglibc.resolve.suggestions import DROPPED  # noqa: PLC0415
 
@@ -57,12 +57,15 @@ def explained(session: Session, failure: Unresolvable, seconds: float = 0.0) -> 
     conflicting = _conflicting_parents(session, failure, start + _PARENTS * budget)
     sources = source_hint(session, failure, offers.texts, start + budget)
     verified = offers.texts or sources.text
+    others = without_parts(session, failure, start + budget) if not verified else ""
+    if not others and not offers.complete:
+        others = how_to_examine(session, failure)
     return explain(
         failure,
         conflicting=conflicting,
         offers=[text for text in offers.texts if not (sources.is_verified and text.startswith(DROPPED))],
         sources=sources,
-        unverified="" if verified or offers.complete else how_to_examine(session, failure),
+        unverified="" if verified else others,
     )
 
 

@@ -1,6 +1,7 @@
 """Suggestions for a project that can't be locked, each verified on the project's own indexes."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from minglibc.app.resolver_inputs import compatibilities_of
@@ -12,10 +13,50 @@ from minglibc.model.targets import Target
 from minglibc.resolve.candidates import Policy, Root
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Resolution, Unresolvable
-from minglibc.resolve.suggestions import Kept, Offers, Proposal, capped, offers
+from minglibc.resolve.suggestions import NO_PARTS, Kept, Offers, Proposal, capped, concerned, offers, without_part
 
 # Wheels are downloaded to verify a suggestion.
 _MOST_VERIFICATIONS = 3
+# Extras and groups in one hint.
+_MOST_PARTS = 6
+
+
+def without_parts(session: Session, failure: Unresolvable, until: float) -> str:
+    """The hint to leave out the extras and groups that can't be locked, as far as known at *until*, in CPU seconds; or empty."""
+    kept, parts, roots = _kept(session), list[str](), session.roots
+    policy = session.policy._replace(thorough=False)
+    while len(parts) < _MOST_PARTS and (part := _only_part(failure, roots, kept)):
+        parts.append(part)
+        roots = tuple(root for root in roots if root.parent != part)
+        setting = without_part(parts, kept)
+        patience = until - time.thread_time()
+        try:
+            resolutions = resolve_all(
+                roots, session.compatibilities, session.wheel_index, policy=policy, patience=patience
+            )
+        except Unresolvable as other:
+            if other.gave_up:
+                break
+            failure = other
+            continue
+        if session.needs_above_cap(resolutions) or not _has_builds(session, resolutions):
+            break
+        return f"this would work (verified): {setting}"
+    return f"{without_part(parts, kept)} is necessary; other obstacles may remain" if parts else ""
+
+
+def _only_part(failure: Unresolvable, roots: Sequence[Root], kept: Kept) -> str:
+    """The one extra or group whose requirements *failure* is about; empty if it is about others, too."""
+    parents = {roots[position].parent for position in concerned(failure, roots)}
+    part = parents.pop() if len(parents) == 1 else ""
+    others = any(root.parent != part for root in roots)
+    return part if others and part.partition(" ")[0] in NO_PARTS and part not in kept.parts else ""
+
+
+def _kept(session: Session) -> Kept:
+    settings = session.settings
+    skipped = (*(EXTRA + name for name in settings.no_extras), *(GROUP + name for name in settings.no_groups))
+    return Kept(settings.paths, [GROUP + name for name in settings.default_groups], skipped)
 
 
 def suggestions(session: Session, failure: Unresolvable, until: float) -> Offers:
@@ -27,9 +68,7 @@ def suggestions(session: Session, failure: Unresolvable, until: float) -> Offers
 
     policy = session.policy._replace(thorough=False)
     settings = session.settings
-    skipped = (*(EXTRA + name for name in settings.no_extras), *(GROUP + name for name in settings.no_groups))
-    kept = Kept(settings.paths, [GROUP + name for name in settings.default_groups], skipped)
-    working = offers(failure, session.roots, settings.targets, policy, attempt, until=until, kept=kept)
+    working = offers(failure, session.roots, settings.targets, policy, attempt, until=until, kept=_kept(session))
     return working._replace(texts=tuple(as_options(text, session.inputs.source.given) for text in working.texts))
 
 

@@ -115,11 +115,11 @@ def proposals(
         by_name.setdefault(cause.requirement.name, []).append(cause.requirement)
     names = tuple(by_name)
     ends = tuple(name for name in names if next(provider.candidates(name, by_name[name]), None) is None)
-    concerned = _concerned(failure, roots)
+    positions = concerned(failure, roots)
     for cap in capped(provider):
         raised = tuple(target.raised(cap) for target in targets)
         yield Proposal("cap", f'tool.minglibc.{cap.libc} = "{cap}"', roots, raised, policy, ends)
-    yield from _loosened(concerned, roots, targets, policy)
+    yield from _loosened(positions, roots, targets, policy)
     for constraint in policy.constraints:
         if constraint.name in names:
             rest = tuple(other for other in policy.constraints if other != constraint)
@@ -131,7 +131,7 @@ def proposals(
         listed = ", ".join(f'"{name}"' for name in before)
         admitted = policy._replace(prereleases=frozenset(before))
         yield Proposal("prereleases", f"tool.minglibc.prereleases = [{listed}]", roots, targets, admitted, before)
-    yield from _shorter(concerned, roots, targets, policy, kept)
+    yield from _shorter(positions, roots, targets, policy, kept)
     for fewer in _fewer_targets(provider.compatibility.target, roots, targets, policy):
         for cap in capped(provider):
             raised = tuple(target.raised(cap) for target in fewer.targets)
@@ -140,9 +140,9 @@ def proposals(
 
 
 def _loosened(
-    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
+    positions: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy
 ) -> Iterator[Proposal]:
-    for position in concerned:
+    for position in positions:
         requirement = roots[position].requirement
         if requirement.specifier:
             loosened = roots[position]._replace(requirement=requirement._replace(specifier=""))
@@ -152,19 +152,16 @@ def _loosened(
 
 
 def _shorter(
-    concerned: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy, kept: Kept
+    positions: Iterable[int], roots: tuple[Root, ...], targets: tuple[Target, ...], policy: Policy, kept: Kept
 ) -> Iterator[Proposal]:
-    for position in concerned:
+    for position in positions:
         rest_of_roots = (*roots[:position], *roots[position + 1 :])
         requirement, parent = roots[position].requirement, roots[position].parent
         if requirement.name in kept.local:
             continue
-        kind, _, name = parent.partition(" ")
-        without_part = tuple(root for root in roots if root.parent != parent)
-        if kind in NO_PARTS and parent not in kept.parts and without_part:
-            names = sorted({name, *(n for k, _, n in (part.partition(" ") for part in kept.skipped) if k == kind)})
-            text = f"{NO_PARTS[kind]} = [{', '.join(map(_quoted, names))}]"
-            yield Proposal("part", text, without_part, targets, policy)
+        others = tuple(root for root in roots if root.parent != parent)
+        if parent.partition(" ")[0] in NO_PARTS and parent not in kept.parts and others:
+            yield Proposal("part", without_part([parent], kept), others, targets, policy)
         if rest_of_roots and parent == PROJECT:
             yield Proposal("drop", f'{DROPPED}"{requirement.without_marker}"', rest_of_roots, targets, policy)
         elif rest_of_roots:
@@ -174,11 +171,18 @@ def _shorter(
             yield Proposal("drop", f"{EXCLUDES} = [{listed}] (of {parent})", rest_of_roots, targets, fewer)
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def without_part(parts: Sequence[str], kept: Kept) -> str:
+    """The settings that leave out *parts*, extras and groups as in ``Root.parent``, and what is left out already."""
+    settings = []
+    for kind, setting in NO_PARTS.items():
+        if any(part.startswith(f"{kind} ") for part in parts):
+            names = {name for k, _, name in (part.partition(" ") for part in (*parts, *kept.skipped)) if k == kind}
+            listed = ", ".join(f'"{name}"' for name in sorted(names))
+            settings.append(f"{setting} = [{listed}]")
+    return " with ".join(settings)
 
 
-def _concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
+def concerned(failure: Unresolvable, roots: Sequence[Root]) -> list[int]:
     """The positions of the roots that take part in the conflict; all of them where it is unknown.
 
     The others do not help: the requirements in conflict have no solution without them either.
