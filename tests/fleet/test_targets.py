@@ -1,6 +1,7 @@
 """Targets from machines."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,10 @@ from minglibc.fleet.targets import fleet_of, has_older_libstdcxx
 from minglibc.lock.selection import Machine as Installer
 from minglibc.lock.selection import choose_target
 from minglibc.model.targets import GlibcVersion, MuslVersion, PythonVersion
+from tests.support.commands import minglibc
+from tests.support.index import IndexServer
+from tests.support.locked import lock, write_project
+from tests.support.wheels import build_wheel
 
 RHEL = Machine("a", "x86_64", GlibcVersion(2, 28), (PythonVersion(9, 2), PythonVersion(11, 7)), "rhel-8", "3.4.25")
 JETSON = Machine("b", "aarch64", GlibcVersion(2, 27), (PythonVersion(9, 18),), "ubuntu-18.04", "3.4.25")
@@ -64,6 +69,21 @@ def test_older_libstdcxx() -> None:
     assert not any(has_older_libstdcxx(machine, kind.target) for kind in kinds for machine in kind.machines)
     assert has_older_libstdcxx(older, kinds[1].target)
     assert not has_older_libstdcxx(ALPINE._replace(libstdcxx="3.4.10"), fleet_of([ALPINE]).kinds[0].target)
+
+
+def test_excluded_patch_releases(tmp_path: Path, index: IndexServer) -> None:
+    """`check` lists all packages that exclude the patch release of a machine's Python, and the first that they allow."""
+    index.add(build_wheel("a", "1.0", requires_python="!=3.9.0,!=3.9.1,>=3.8"))
+    index.add(build_wheel("b", "2.0", requires_python=">=3.9.5"))
+    index.add(build_wheel("c", "3.0", requires_python=">=3.9"))
+    folder = write_project(tmp_path / "project", index, ["a", "b", "c"], python=["3.9"])
+    lock(folder)
+    machines = [RHEL._replace(pythons=(PythonVersion(9, patch),)) for patch in (1, 5)]
+    (tmp_path / "fleet.json").write_text(dump_fleet(machines))
+    ran = minglibc("check", "--project", str(folder), "--from-facts", str(tmp_path / "fleet.json"))
+    assert 1 == ran.code
+    excluded = "a: Python 3.9.1 is excluded by a 1.0 (3.9.2 or newer), b 2.0 (3.9.5 or newer)\n"
+    assert excluded + "a: cp39-x86_64-glibc2.17\n" == ran.out
 
 
 MACHINES = st.lists(

@@ -3,11 +3,9 @@
 import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from glob import escape as glob_escape
 from glob import glob
-from itertools import islice
 from typing import NamedTuple
 
 from minglibc.app.check_caps import (
@@ -26,12 +24,11 @@ from minglibc.app.check_caps import (
 from minglibc.app.sync import sync_environment
 from minglibc.app.sync_options import SelectionOptions, SyncOptions
 from minglibc.audit.binaries import of_wheel
-from minglibc.audit.elf import ElfFile
 from minglibc.audit.folders import NOTHING, Contents, Folder, is_environment, read_folders, read_root
 from minglibc.audit.image import unpacked
 from minglibc.audit.import_paths import import_paths
+from minglibc.audit.libc_versions import glibc_of_root
 from minglibc.audit.rules import Binary, Finding, Kind, Unreadable
-from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem, MinglibcError, WheelError
 from minglibc.install.interpreter import Interpreter, inspect
 from minglibc.install.plan import Action
@@ -39,11 +36,6 @@ from minglibc.model.platform_tags import lowest_libcs
 from minglibc.model.targets import GlibcVersion
 
 _USE_ENVIRONMENT = "use --environment PATH to check an environment, or --root DIR to check a root file system"
-_BANNER = re.compile(rb"GNU C Library [^\n\0]{0,100}")
-_VERSION = re.compile(rb" version 2\.(\d{1,3})")
-_GLIBC_NAMES = re.compile(r"libc\.so\.6|libc-2\.\d+\.so")
-_MAX_LIBC = 16 << 20
-_MAX_LIBCS = 20
 # In these folders of a root file system, everything but Python packages belongs to the operating system.
 _SYSTEM = re.compile(r"(?:usr/)?(?:s?bin|lib(?:32|64|x32|exec)?|games)/")
 _PACKAGES = re.compile(r"/(?:site|dist)-packages/")
@@ -103,7 +95,7 @@ def check_image(path: str, options: CheckOptions) -> CheckResult:
 
 def _check_root(folder: str, name: str, options: CheckOptions) -> CheckResult:
     contents = read_root(folder)
-    own_glibc = _glibc_of_root(folder, contents.binaries)
+    own_glibc = glibc_of_root(folder, contents.binaries)
     caps, limits = _caps_of_root(own_glibc, options), read_limits(options)
     system = {binary.path for binary in contents.binaries if _is_system(binary.path)}
     findings = [one for one in audit_caps(contents.binaries, caps, limits) if one.path not in system]
@@ -215,25 +207,6 @@ def replaced_by_sync(path: str, result: CheckResult, options: CheckOptions) -> f
 
 def _is_system(path: str) -> bool:
     return bool(_SYSTEM.match(path)) and not _PACKAGES.search(path)
-
-
-def _glibc_of_root(root: str, binaries: Iterable[Binary]) -> dict[str, GlibcVersion]:
-    """The version of glibc in the root file system, by architecture."""
-    versions: dict[str, GlibcVersion] = {}
-    libcs = (binary for binary in binaries if _GLIBC_NAMES.fullmatch(os.path.basename(binary.path)))
-    for binary in islice(libcs, _MAX_LIBCS):
-        elf = binary.content
-        if isinstance(elf, ElfFile) and elf.architecture and elf.architecture not in versions:
-            with suppress(OSError), open(os.path.join(root, binary.path), "rb", opener=open_regular) as file:
-                if version := _banner_version(file.read(_MAX_LIBC)):
-                    versions[elf.architecture] = version
-    return versions
-
-
-def _banner_version(libc: bytes) -> GlibcVersion | None:
-    """The version in the text that the glibc with these bytes prints if it is started."""
-    matches = (_VERSION.search(banner[0]) for banner in _BANNER.finditer(libc))
-    return next((GlibcVersion(2, int(match[1])) for match in matches if match), None)
 
 
 def _caps_of_root(own_glibc: Mapping[str, GlibcVersion], options: CheckOptions) -> Caps:

@@ -15,7 +15,8 @@ from minglibc.fleet.machine import Machine
 from minglibc.fleet.targets import has_older_libstdcxx, selected_python
 from minglibc.lock import selection
 from minglibc.lock.reader import Lock
-from minglibc.model.targets import Target
+from minglibc.model import versions
+from minglibc.model.targets import NEWEST_PATCH, PythonVersion, Target
 
 if TYPE_CHECKING:
     from minglibc.fleet.ssh import Measurement
@@ -37,11 +38,13 @@ class FleetOptions(NamedTuple):
     """Paths of ``fleet.json`` files, or of Ansible's facts as JSON."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds for each host."""
+    images: Sequence[str] = ()
+    """Paths of container images."""
 
     @property
     def are_given(self) -> bool:
         """Whether any machine is named."""
-        return bool(self.hosts or self.inventories or self.facts)
+        return bool(self.hosts or self.inventories or self.facts or self.images)
 
 
 class Machines(NamedTuple):
@@ -60,6 +63,7 @@ def measure_machines(options: FleetOptions) -> Machines:
         for host in parse_inventory(_read(path), path):
             hosts.setdefault(host.name, host)
     machines = [machine for path in options.facts for machine in read_facts(_read(path), path)]
+    machines += _of_images(options.images)
     measurements = _measured(tuple(hosts.values()), options.timeout)
     machines += [measurement.machine for measurement in measurements if measurement.machine]
     failed = tuple(measurement for measurement in measurements if not measurement.machine)
@@ -69,6 +73,14 @@ def measure_machines(options: FleetOptions) -> Machines:
             f"no host could be measured:\n{reasons}", hint="check that `ssh HOST true` works without a password"
         )
     return Machines(tuple(machines), failed)
+
+
+def _of_images(paths: Sequence[str]) -> list[Machine]:
+    if not paths:
+        return []
+    from minglibc.fleet.image import measure_image  # noqa: PLC0415  60 ms, and `init` rarely reads images
+
+    return [measure_image(path) for path in paths]
 
 
 def _measured(hosts: Sequence[Host], timeout: float) -> "Sequence[Measurement]":
@@ -126,13 +138,26 @@ def _served(machine: Machine, lock: Lock) -> Served:
         try:
             target = selection.choose_target(measured, lock.targets)
             _check_libstdcxx(machine, target)
-            needs = {str(p.name): str(p.requires_python) for p, _ in lock.select(target) if p.requires_python}
-            selection.check_python(measured, needs)
+            _check_python(python, lock, target)
         except EnvironmentProblem as error:
             problems.append(error.message)
         else:
             return Served(machine, target)
     return Served(machine, None, tuple(dict.fromkeys(problems)) or ("it has no CPython that the lock supports",))
+
+
+def _check_python(python: PythonVersion, lock: Lock, target: Target) -> None:
+    """Raise EnvironmentProblem with all packages that exclude the patch release *python*."""
+    excluding = []
+    for package, _ in lock.select(target):
+        specifier = str(package.requires_python or "")
+        if not versions.contains(specifier, python.full):
+            newer = range((python.patch or 0) + 1, NEWEST_PATCH[python.minor] + 1)
+            first = next((patch for patch in newer if versions.contains(specifier, f"{python.short}.{patch}")), None)
+            needs = f"{python.short}.{first} or newer" if first is not None else specifier
+            excluding.append(f"{package.name} {package.version} ({needs})")
+    if excluding:
+        raise EnvironmentProblem(f"Python {python.full} is excluded by {', '.join(excluding)}")
 
 
 def _check_libstdcxx(machine: Machine, target: Target) -> None:

@@ -25,6 +25,8 @@ from minglibc.model.tar_archive import TooLargeError, decompress, open_tar, tar_
 
 _GZIP, _ZSTD, _XZ, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
 _OTHER_COMPRESSION = {_ZSTD: "zstd", _XZ: "xz", _BZIP2: "bzip2"}
+# The files of os-release, see its manual page in section 5.
+_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_JSON = 8 << 20
 _MAX_METADATA = 8 << 20
@@ -375,7 +377,7 @@ def _write_file(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str) -> 
     with stream, open(path, "xb") as file:
         head = stream.read(HEAD_SIZE)
         file.write(head)
-        if head.startswith(MAGIC) or is_metadata:
+        if head.startswith(MAGIC) or is_metadata or (path.endswith(_RELEASE) and entry.size <= _MAX_METADATA):
             shutil.copyfileobj(stream, file, _CHUNK)
 
 

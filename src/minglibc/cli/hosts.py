@@ -47,6 +47,7 @@ def fleet_options(arguments: Namespace) -> FleetOptions:
         tuple(arguments.hosts or ()),
         tuple(arguments.from_facts or ()),
         arguments.host_timeout,
+        tuple(getattr(arguments, "images", None) or ()),
     )
 
 

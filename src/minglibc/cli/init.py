@@ -45,6 +45,14 @@ def configure(parser: ArgumentParser) -> None:
         help="an architecture that the project supports; can be repeated (default: this machine's)",
     )
     add_hosts(parser)
+    add(
+        "--image",
+        dest="images",
+        variable=False,
+        action="append",
+        metavar="PATH",
+        help="measure this container image: an archive of `docker save`, or an OCI image layout; can be repeated",
+    )
 
 
 def run(arguments: Namespace) -> int:
