@@ -42,6 +42,14 @@ class DependencyGraph:
         """Every variable by its number; None for the root."""
         return self._by_number
 
+    def usable_domains(self) -> list[int]:
+        """The domain of each variable without the versions that were found to be unusable."""
+        initial = self.solver.initial
+        return [
+            domain & variable.usable if variable else domain
+            for domain, variable in zip(initial, self._by_number, strict=True)
+        ]
+
     def require(self, dependency: Dependency) -> Variable:
         """Add a dependency of the project itself."""
         self._add("", "", 0, dependency)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from minglibc.resolve.candidates import EVERY_VERSION
 from minglibc.resolve.conflict import Cause, ranges_of
@@ -16,7 +17,7 @@ _PATIENCE = 0.3
 def causes_of(graph: DependencyGraph, proof: Incompatibility) -> list[Cause]:
     """The dependencies of a small set that has no solution, from the roots to the conflict."""
     # A single requirement that nothing can meet explains more than any conflict.
-    alone = next(graph.solver.unsatisfiable_alone(), None)
+    alone = next(filter(_is_edge, graph.solver.unsatisfiable_in(graph.usable_domains())), None)
     return _causes(graph, [alone] if alone else _core(list(_leaves(proof)), graph.solver.initial))
 
 
@@ -26,9 +27,7 @@ def conflict_of(graph: DependencyGraph, learned: Incompatibility) -> list[Cause]
 
 
 def _causes(graph: DependencyGraph, incompatibilities: Iterable[Incompatibility]) -> list[Cause]:
-    edges = [
-        incompatibility.origin for incompatibility in incompatibilities if isinstance(incompatibility.origin, Edge)
-    ]
+    edges = [cast("Edge", incompatibility.origin) for incompatibility in filter(_is_edge, incompatibilities)]
     # The values of each project that all dependencies on it admit, and those that some do, as different releases have them.
     admitted: dict[str, tuple[int, int]] = {}
     for edge in edges:
@@ -39,6 +38,10 @@ def _causes(graph: DependencyGraph, incompatibilities: Iterable[Incompatibility]
             admitted[name] = by_all & values, by_some | values
     every = EVERY_VERSION, EVERY_VERSION
     return [_cause(graph, edge, *admitted.get(edge.parent, every)) for edge in _in_order(edges)]
+
+
+def _is_edge(incompatibility: Incompatibility) -> bool:
+    return isinstance(incompatibility.origin, Edge)
 
 
 def _core(incompatibilities: list[Incompatibility], domains: Sequence[int]) -> list[Incompatibility]:

@@ -5,7 +5,7 @@ mask, that can't all hold at once. Where all terms but one hold, the values of t
 the conflict is resolved with the reasons of what led to it, until what is left would have prevented an earlier decision.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -166,11 +166,10 @@ class Solver:
         history = self._history[variable]
         return history[-1].reason if history else None
 
-    def unsatisfiable_alone(self) -> Iterator[Incompatibility]:
-        """The given incompatibilities whose terms hold whatever is decided."""
-        initial = self.initial
+    def unsatisfiable_in(self, domains: Sequence[int]) -> Iterator[Incompatibility]:
+        """The given incompatibilities whose terms hold whatever is decided within *domains*."""
         for given in self._given:
-            if not given.assumptions and not any(initial[var] & ~mask for var, mask in given.terms.items()):
+            if not given.assumptions and not any(domains[var] & ~mask for var, mask in given.terms.items()):
                 yield given
 
     def explained(self, incompatibility: Incompatibility) -> Incompatibility:
