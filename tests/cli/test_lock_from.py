@@ -283,7 +283,12 @@ def test_changed_source(source: Path, index: IndexServer) -> None:
     """`lock --check` and `sync` notice that the source lock has changed, and `lock` follows it."""
     assert 0 == lock_from(source, index).code
     path = source / "uv.lock"
-    path.write_text(path.read_text().replace('version = "1.0"', 'version = "1.1"', 1).replace("b-1.0", "b-1.1"))
+    text = path.read_text()
+    path.write_text(text, newline="\r\n")
+    assert 0 == lock_from(source, index, "--check").code
+    path.unlink()
+    assert "is stale: uv.lock is missing" in minglibc("sync", "--lock", str(source / "pylock.toml")).err
+    path.write_text(text.replace('version = "1.0"', 'version = "1.1"', 1).replace("b-1.0", "b-1.1"))
     stale = lock_from(source, index, "--check")
     assert 1 == stale.code
     assert "uv.lock has changed" in stale.err

@@ -69,12 +69,15 @@ def read_lock_source(lock: Lock, folder: str, *, optional: bool) -> str | None:
 
 def _check_fresh(file: LockFile, pyproject: str) -> None:
     """Raise StaleLock where the source of a lock, or a file that it lists, has changed."""
-    changed = source_files.changed_with_members(file.text, pyproject, file.folder)
+    reasons = [
+        f"{path} {'has changed' if os.path.exists(os.path.join(file.folder, path)) else 'is missing'}"
+        for path in source_files.changed_with_members(file.text, pyproject, file.folder)
+    ]
     if not _is_fresh(file.lock, pyproject):
-        changed = [*changed, file.lock.source.name]
-    if changed:
+        reasons.append(f"{file.lock.source.name} has changed")
+    if reasons:
         raise StaleLock(
-            f"{file.name} is stale: {changed[-1]} has changed",
+            f"{file.name} is stale: {reasons[-1]}",
             hint=f"run `{file.lock.source.command}`, or use the lock as it is with --frozen",
         )
 

@@ -139,10 +139,10 @@ def _of_source_lock(source: LockSource, folder: str) -> str:
 
 
 def digest(text: str) -> str:
-    """The SHA-256 of *text*."""
+    """The SHA-256 of *text*, with any line endings."""
     import hashlib  # noqa: PLC0415  loads OpenSSL (3 ms); few locks are made from another tool's
 
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8")).hexdigest()
 
 
 def settings_for(document: Mapping[str, Any], folder: str) -> dict[str, Any]:

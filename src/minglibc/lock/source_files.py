@@ -13,7 +13,7 @@ LISTED = "\nlocal = ["
 
 def changed(lock: str, folder: str) -> list[str]:
     """The paths, from the lock's *folder*, of the files whose digest differs from the one in the lock."""
-    return [path for path, sha256 in listed(lock).items() if digest(os.path.join(folder, path)) != sha256]
+    return [path for path, sha256 in listed(lock).items() if not _has_digest(os.path.join(folder, path), sha256)]
 
 
 def changed_with_members(lock: str, pyproject: str, folder: str) -> list[str]:
@@ -48,6 +48,17 @@ def digest(path: str) -> str:
             return hexdigest(file.read())
     except OSError:
         return ""
+
+
+def _has_digest(path: str, sha256: str) -> bool:
+    """Whether the file at *path* has the recorded digest; Git may have changed the line endings of a text file."""
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            content = file.read()
+    except OSError:
+        return False
+    is_text = b"\0" not in content
+    return hexdigest(content) == sha256 or (is_text and hexdigest(content.replace(b"\r\n", b"\n")) == sha256)
 
 
 def lists_any(lock: str) -> bool:
