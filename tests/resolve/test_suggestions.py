@@ -10,8 +10,10 @@ import pytest
 
 from minglibc.app import resolution, source_hints
 from minglibc.app.suggestions import suggestions
+from minglibc.resolve.explain import NO_SOURCES, SourceHint
 from minglibc.resolve.multi_target import resolve_all
 from minglibc.resolve.resolution import Unresolvable
+from minglibc.resolve.suggestions import Offers, offers
 from tests.support.explained import Project, manylinux
 from tests.support.index import IndexServer
 from tests.support.sdists import build_source
@@ -128,6 +130,51 @@ def test_limit_of_suggestions(project: Project, monkeypatch: pytest.MonkeyPatch)
         "hint: no suggestion could be verified within the limits for them; `minglibc caps` tries other caps" in ran.err
     )
     assert 0 == project.run("caps").code
+
+
+@pytest.mark.parametrize(("seconds", "budget"), [(0.0, 1.0), (1.0, 1.0), (4.0, 2.0), (60.0, 5.0)])
+def test_hints_take_half_of_the_time_of_the_refusal(
+    project: Project, seconds: float, budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All hints together have half of the CPU time of the search, within one and five seconds; suggestions end halfway."""
+    ends: dict[str, float] = {}
+
+    def no_suggestions(session: object, failure: object, until: float) -> Offers:
+        ends["suggestions"] = until
+        return Offers()
+
+    def no_source(session: object, failure: object, offers: object, until: float) -> SourceHint:
+        ends["sources"] = until
+        return NO_SOURCES
+
+    monkeypatch.setattr("minglibc.app.suggestions.suggestions", no_suggestions)
+    monkeypatch.setattr("minglibc.app.source_hints.source_hint", no_source)
+    monkeypatch.setattr("minglibc.app.resolution.time.thread_time", lambda: 100.0)
+    with project.write("b>=2", python=["3.11"]).session() as session:
+        with pytest.raises(Unresolvable) as failure:
+            resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
+        resolution.explained(session, failure.value, seconds)
+    assert {"suggestions": 100 + budget / 2, "sources": 100 + budget} == ends
+
+
+def test_no_suggestion_takes_the_time_of_all(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change may take half of what is left; none is tried after the end, and others could have been tried then."""
+    limits: list[float] = []
+    with project.write("b>=2", "a", python=["3.9", "3.11"]).session() as session:
+        with pytest.raises(Unresolvable) as failure:
+            resolve_all(session.roots, session.compatibilities, session.wheel_index, policy=session.policy)
+        clock = count()
+        monkeypatch.setattr("minglibc.resolve.suggestions.time.thread_time", lambda: next(clock))
+        result = offers(
+            failure.value,
+            session.roots,
+            session.settings.targets,
+            session.policy,
+            lambda proposal, patience: limits.append(patience),
+            until=3,
+        )
+    assert [1.5, 1, 0.5, 0] == limits
+    assert Offers((), complete=False) == result
 
 
 @pytest.mark.parametrize(
