@@ -286,8 +286,6 @@ def test_changed_source(source: Path, index: IndexServer) -> None:
     text = path.read_text()
     path.write_text(text, newline="\r\n")
     assert 0 == lock_from(source, index, "--check").code
-    path.unlink()
-    assert "is stale: uv.lock is missing" in minglibc("sync", "--lock", str(source / "pylock.toml")).err
     path.write_text(text.replace('version = "1.0"', 'version = "1.1"', 1).replace("b-1.0", "b-1.1"))
     stale = lock_from(source, index, "--check")
     assert 1 == stale.code
@@ -315,6 +313,17 @@ def test_setting(source: Path, index: IndexServer) -> None:
     stale = minglibc("lock", "--check", *project)
     assert 1 == stale.code
     assert "uv.lock has changed" in stale.err
+
+
+def test_source_lock_that_is_missing(source: Path, index: IndexServer) -> None:
+    """`sync` reports a source lock that was removed, and works with --frozen."""
+    (source / "pyproject.toml").write_text(
+        f'[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\nindex-url = "{index.url}"\nfrom = "uv.lock"\n'
+    )
+    assert 0 == minglibc("lock", "--project", str(source)).code
+    (source / "uv.lock").unlink()
+    assert "pylock.toml is stale: uv.lock is missing" in minglibc("sync", "--project", str(source), "--dry-run").err
+    assert 0 == minglibc("sync", "--project", str(source), "--dry-run", "--frozen").code
 
 
 def test_setting_in_a_workspace(source: Path, index: IndexServer) -> None:
