@@ -112,7 +112,7 @@ def failing() -> Iterator[None]:
         yield
     except MinglibcError as error:
         raise AnsibleActionFail("; ".join(filter(None, (error.message, error.hint)))) from error
-    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (OSError, UnicodeError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise AnsibleActionFail(str(error)) from error
 
 

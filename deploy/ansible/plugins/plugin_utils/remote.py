@@ -124,7 +124,7 @@ class Target:
         values: dict[str, list[str]] = {}
         for output_line in text.split("\n"):
             key, _, value = output_line.partition(" ")
-            if key == "incomplete":
+            if key == "incomplete" and command == "deploy":
                 raise StoreIncomplete
             if key in _VALUES and re.fullmatch(_VALUES[key], value, re.ASCII):
                 values.setdefault(key, []).append(value)
@@ -133,7 +133,7 @@ class Target:
         lines = [*values.get("error", []), *values.get("detail", [])]
         if not lines:
             stderr = result["stderr"].strip().splitlines()[-5:]
-            lines = [f"the command on the target ended with code {result['rc']}", *stderr]
+            lines = [f"the output of the target is incomplete; its command ended with code {result['rc']}", *stderr]
         raise AnsibleActionFail(_printable("\n".join(lines)))
 
 
