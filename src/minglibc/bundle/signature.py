@@ -23,3 +23,23 @@ def sign(content: bytes, key: str) -> bytes:
         reason = process.stderr.decode("utf-8", "replace").strip().splitlines() or ["ssh-keygen failed"]
         raise EnvironmentProblem(f"the bundle can't be signed with {key}: {reason[-1]}")
     return process.stdout
+
+
+def verify(content: bytes, signature: str, signers: str) -> str:
+    """Who of *signers*, an allowed-signers file, signed *content*; raises EnvironmentProblem without a valid signature."""
+    folder = os.path.dirname(signature)
+    if not os.path.isfile(signature):
+        raise EnvironmentProblem(f"{folder} is not signed", hint="create it with `bundle --sign KEY`")
+    if not os.path.isfile(signers):
+        raise SettingsError(f"there is no file {signers}")
+    files = ["-s", os.path.abspath(signature), "-f", os.path.abspath(signers)]
+    try:
+        find = ["ssh-keygen", "-Y", "find-principals", *files]
+        output = subprocess.run(find, capture_output=True, check=False).stdout
+        signer = (output.decode("utf-8", "replace").splitlines() or [""])[0]
+        command = ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-I", signer, *files]
+        if not signer or subprocess.run(command, input=content, capture_output=True, check=False).returncode:
+            raise EnvironmentProblem(f"{folder} has no valid signature by a signer in {signers}")
+    except FileNotFoundError as error:
+        raise EnvironmentProblem("ssh-keygen was not found", hint="install OpenSSH's client") from error
+    return signer

@@ -13,6 +13,7 @@ from ansible_collections.minglibc.fleet.plugins.plugin_utils import bundles, rem
 _ARGUMENTS = {
     "bundle": {"type": "list", "elements": "path"},
     "lock": {"type": "path"},
+    "allowed_signers": {"type": "path"},
     "root": {"type": "str", "required": True},
     "keep": {"type": "int", "default": 3},
     "python": {"type": "str", "default": ""},
@@ -33,7 +34,9 @@ class ActionModule(ActionBase):
         """Deploy, and return what changed."""
         result = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
-            _ARGUMENTS, mutually_exclusive=[("bundle", "lock")], required_one_of=[("bundle", "lock")]
+            _ARGUMENTS,
+            mutually_exclusive=[("bundle", "lock"), ("allowed_signers", "lock")],
+            required_one_of=[("bundle", "lock")],
         )
         _check(arguments)
         bundles.need_minglibc()
@@ -59,7 +62,9 @@ class ActionModule(ActionBase):
             if arguments["lock"]:
                 bundle, python = bundles.bundle_of_lock(facts, self._find(arguments["lock"]))
             else:
-                bundle, python = bundles.choose_bundle(facts, [self._find(path) for path in arguments["bundle"]])
+                paths = [self._find(path) for path in arguments["bundle"]]
+                signers = self._find(arguments["allowed_signers"]) if arguments["allowed_signers"] else ""
+                bundle, python = bundles.choose_bundle(facts, paths, signers)
         before, after = bundles.versions_of(status.files), bundles.versions_of(bundle.files)
         outcome: dict[str, Any] = {
             "changed": bundle.id != status.current,

@@ -22,6 +22,11 @@ options:
       - Either O(bundle) or O(lock) is required.
     type: list
     elements: path
+  allowed_signers:
+    description:
+      - A file on the controller in the format of C(ssh-keygen), one of whose signers must have signed the bundle.
+      - The signature is verified on the controller, and the target accepts only files with the digests that it covers.
+    type: path
   lock:
     description:
       - The path on the controller of a C(pylock.toml), from which the bundle for the machine is created.

@@ -19,7 +19,8 @@ from ansible.errors import AnsibleActionFail
 try:
     from minglibc.app import BundleOptions, CommonOptions, SelectionOptions, create_bundle
     from minglibc.app.locked_project import read_locked_project
-    from minglibc.bundle.contents import INTERPRETER, SCRIPT, SUMS, is_bundle, read_target
+    from minglibc.bundle.contents import INTERPRETER, SCRIPT, SIGNATURE, SUMS, is_bundle, read_target
+    from minglibc.bundle.signature import verify
     from minglibc.errors import EnvironmentProblem, MinglibcError
     from minglibc.fleet.machine import Machine
     from minglibc.fleet.measurement import read_interpreters, read_measurement
@@ -59,11 +60,16 @@ class Bundle(NamedTuple):
     """A folder that `minglibc bundle` has made."""
 
     folder: str
-    sums: str
-    """The SHA-256 of SHA256SUMS."""
+    sums_text: bytes
+    """The content of SHA256SUMS."""
     files: dict[str, str]
     """The SHA-256 of each file in SHA256SUMS."""
     target: LockTarget
+
+    @property
+    def sums(self) -> str:
+        """The SHA-256 of SHA256SUMS."""
+        return hashlib.sha256(self.sums_text).hexdigest()
 
     @property
     def id(self) -> str:
@@ -111,17 +117,24 @@ def failing() -> Iterator[None]:
     try:
         yield
     except MinglibcError as error:
-        raise AnsibleActionFail("; ".join(filter(None, (error.message, error.hint)))) from error
+        raise AnsibleActionFail("; ".join(filter(None, (error.message, error.hint)))) from None
     except (OSError, UnicodeError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise AnsibleActionFail(str(error)) from error
+        raise AnsibleActionFail(str(error)) from None
 
 
-def choose_bundle(facts: Facts, paths: Sequence[str]) -> tuple[Bundle, str]:
-    """The bundle among *paths* for the machine, and the path of the interpreter to use; empty for that of the bundle."""
+def choose_bundle(facts: Facts, paths: Sequence[str], signers: str = "") -> tuple[Bundle, str]:
+    """The bundle among *paths* for the machine, and the path of the interpreter to use; empty for that of the bundle.
+
+    *signers* is an allowed-signers file of OpenSSH, one of whom must have signed the bundle.
+    """
     bundles = {bundle.target: bundle for path in paths for bundle in _bundles_at(path)}
     included = [target for target, bundle in bundles.items() if INTERPRETER in bundle.files]
     target, python = _choose(facts, tuple(bundles), included)
-    return bundles[target], "" if target in included and not facts.is_selected else python
+    bundle = bundles[target]
+    if signers:
+        # The target gets only what has the digests of this file.
+        verify(bundle.sums_text, os.path.join(bundle.folder, SIGNATURE), signers)
+    return bundle, "" if target in included and not facts.is_selected else python
 
 
 def bundle_of_lock(facts: Facts, path: str) -> tuple[Bundle, str]:
@@ -188,7 +201,7 @@ def _read(folder: str) -> Bundle:
         raise AnsibleActionFail(f"{folder} lacks {', '.join(missing)}; create the bundle again")
     with open(os.path.join(folder, SCRIPT), encoding="utf-8") as file:
         target = read_target(file.read())
-    return Bundle(folder, hashlib.sha256(content).hexdigest(), files, target)
+    return Bundle(folder, content, files, target)
 
 
 def _unpacked(archive: str) -> str:
@@ -207,7 +220,7 @@ def _unpack(archive: str, folder: str) -> None:
         with tarfile.open(archive, "r:gz") as opened:
             opened.extractall(folder, filter="data")
     except tarfile.TarError as error:
-        raise AnsibleActionFail(f"{archive} is not a bundle: {error}") from error
+        raise AnsibleActionFail(f"{archive} is not a bundle: {error}") from None
 
 
 def _once(key: str, make: Callable[[str], object]) -> str:
