@@ -11,9 +11,9 @@ from minglibc.app.options import CommonOptions
 from minglibc.app.reporter import Reporter
 from minglibc.app.sync_options import SyncOptions
 from minglibc.cli import add
-from minglibc.config import edit, project_files
+from minglibc.config import edit, edit_indexes, project_files
 from minglibc.config.edit import DependencyList
-from minglibc.errors import EnvironmentProblem, LockError
+from minglibc.errors import EnvironmentProblem, LockError, SettingsError
 from minglibc.model.requirements import parse
 from tests.support.commands import Ran, minglibc, read_lock
 from tests.support.index import IndexServer
@@ -340,3 +340,60 @@ def test_list_on_one_line() -> None:
 def test_with_bound() -> None:
     """The bound follows the name and extras, without a local version."""
     assert "Foo[x]>=1.5; python_version > '3'" == edit.with_bound("Foo[x] ;python_version > '3'", "1.5+cpu")
+
+
+def test_index_is_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`add --index` writes the index before others, without its password; one of the environment is not written."""
+    with IndexServer() as other:
+        other.add(build_wheel("private", "1.0"))
+        monkeypatch.setenv("MINGLIBC_INDEX", other.url)
+        assert 0 == change(project, "add", "private").code
+        assert "[[tool.minglibc.index]]" not in (project / "pyproject.toml").read_text()
+        monkeypatch.delenv("MINGLIBC_INDEX")
+        address = other.url.replace("://", "://me:secret@")
+        for option, count in ((address, 1), (other.url, 1), (f"corp={other.url}", 2)):
+            ran = change(project, "add", "private", "--index", option)
+            assert 0 == ran.code, ran.err
+            text = (project / "pyproject.toml").read_text()
+            indexes = tomllib.loads(text)["tool"]["minglibc"]["index"]
+            assert [other.url] * count == [table["url"] for table in indexes]
+        assert "secret" not in text
+        assert ["corp", "127-0-0-1-" + other.url.split(":")[2].partition("/")[0]] == [
+            table["name"] for table in indexes
+        ]
+        # The index is a part of the project now.
+        lock(project, "--upgrade")
+        assert "# The end." in text
+        index = "corp=https://example.invalid/simple/"
+        ran = minglibc("add", "--project", str(project), "--no-sync", "private", "--index", index)
+        assert (2, True) == (ran.code, "the index corp has another URL in [[tool.minglibc.index]]" in ran.err)
+        assert text == (project / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "tool"),
+    [
+        ('[tool.minglibc]\nglibc = "2.17"\n', "minglibc"),
+        ('[[tool.minglibc.index]]\nname = "old"\nurl = "https://old.example.invalid"\n# end\n', "minglibc"),
+        ('[tool.minglibc]\nindex-url = "https://a.example.invalid"\n[tool.pdm.dev]\n', "minglibc"),
+        ('[[tool.uv.index]]\nurl = "https://old.example.invalid"\n[tool.minglibc]\nglibc = "2.17"\n', "uv"),
+    ],
+)
+def test_forms_of_index_settings(settings: str, tool: str) -> None:
+    """The new index is the first one of the tool whose indexes the project uses; everything else stays."""
+    text = edit_indexes.add_indexes(
+        settings, [("", "https://new.example.invalid:81/simple"), ("b", "https://b.invalid")]
+    )
+    tables = tomllib.loads(text)["tool"][tool]["index"]
+    assert ["new-example-invalid-81", "b"] == [table.get("name") for table in tables][:2]
+    assert len(tables) == 2 + settings.count("//old")
+    assert edit_indexes.add_indexes(text, [("b", "https://b.invalid/")]) == text
+
+
+def test_indexes_of_other_tools_are_kept() -> None:
+    """An index of minglibc would replace those of PDM and Poetry, so none is added; nor is one to an inline table."""
+    with pytest.raises(SettingsError, match="can't be edited in the form"):
+        edit_indexes.add_indexes('[tool]\nminglibc = { glibc = "2.17" }\n', [("", "https://b.example.invalid")])
+    text = '[[tool.pdm.source]]\nname = "a"\nurl = "https://a.example.invalid"\n'
+    with pytest.raises(SettingsError, match="the indexes of another tool"):
+        edit_indexes.add_indexes(text, [("", "https://b.example.invalid")])

@@ -45,10 +45,10 @@ def test_table(project: Project) -> None:
     ran = project.run("caps")
     expected = """\
 glibc            2.5 to 2.11  2.12 to 2.27 *  2.28 to 2.30  2.31 to 2.43
-a                -            1.0             2.0           2.0
-b                -            -               1.0           2.0
-vulnerabilities  -            0               0             0
-newest releases  -            1 of 2          2 of 3        3 of 3
+a                no solution  1.0             2.0           2.0
+b                no solution  not needed      1.0           2.0
+vulnerabilities  no solution  0               0             0
+newest releases  no solution  1 of 2          2 of 3        3 of 3
 glibc 2.5 to 2.11 has no solution: a
 """
     assert (0, expected) == (ran.code, ran.out)
@@ -97,7 +97,7 @@ def test_missing_vulnerability_data(project: Project) -> None:
     project.index.version_json = False
     steps = project.json("caps")["steps"]
     assert {None} == {step["vulnerabilities"]["known"] for step in steps}
-    assert "vulnerabilities  -            unknown         unknown       unknown\n" in project.run("caps").out
+    assert "vulnerabilities  no solution  unknown         unknown       unknown\n" in project.run("caps").out
 
 
 def test_no_solution_under_any_cap(project: Project) -> None:

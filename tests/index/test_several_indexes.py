@@ -193,9 +193,14 @@ def test_index_of_the_command_line(
         )
         assert DONE == ran.code, ran.err
     assert 2 == lock("--index", "./wheels", "--upgrade").code
+    # The lock is up to date, and what another index has is looked up nevertheless.
+    with IndexServer() as third:
+        third.add(build_wheel("corp", "4.0"))
+        ran = lock("--index", third.url)
+        assert "corp 3.0 → 4.0" in ran.err
     # A stale lock is not updated from other indexes than those it was made from.
     ran = lock("--upgrade")
-    assert "corp 3.0 → 1.0" in ran.err
+    assert "corp 4.0 → 1.0" in ran.err
 
 
 def test_each_index_has_its_own_cache(lock: Lock, tmp_path: Path, public: IndexServer, private: IndexServer) -> None:

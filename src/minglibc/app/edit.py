@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from minglibc.app.indexes import added_index
 from minglibc.app.lock import LockOptions, LockResult, report_wait, resolve_lock
 from minglibc.app.lock_request import LockRequest, project_request
 from minglibc.app.options import CommonOptions
@@ -10,7 +11,9 @@ from minglibc.app.reporter import SILENT, Reporter
 from minglibc.app.source_permission import resolve_with_sources
 from minglibc.config import edit, files, folder_lock, project_files
 from minglibc.config.edit import DependencyList
+from minglibc.config.edit_indexes import add_indexes
 from minglibc.errors import SettingsError
+from minglibc.index.credentials import without_credentials
 from minglibc.lock.reader import Lock, loads
 from minglibc.model import versions
 
@@ -26,6 +29,8 @@ class EditOptions(NamedTuple):
     """Whether to add all packages that have no wheel to ``allow-sdist``."""
     allow_sdist_packages: Sequence[str] = ()
     """The names of packages to add to ``allow-sdist``."""
+    writes_indexes: bool = False
+    """Whether to add the indexes of *common* to the settings."""
 
 
 class _Edited(NamedTuple):
@@ -44,6 +49,8 @@ def add_requirements(options: EditOptions, reporter: Reporter = SILENT) -> LockR
 
     def edited(text: str, old: str | None, resolve: _Resolve) -> _Edited:
         names = list(options.requirements)
+        if options.writes_indexes:
+            text = add_indexes(text, [_written_index(index) for index in options.common.indexes])
         added = resolve(edit.add(text, names, options.dependency_list), old, reporter)
         unbounded = edit.unbounded(added.pyproject, names, options.dependency_list)
         if not unbounded:
@@ -64,6 +71,12 @@ def remove_requirements(options: EditOptions, reporter: Reporter = SILENT) -> Lo
         return resolve(edit.remove(text, list(options.requirements), options.dependency_list), old, reporter)
 
     return _edit(options, edited, reporter)
+
+
+def _written_index(text: str) -> tuple[str, str]:
+    """The name and the URL of an index as they are written, without its user and password."""
+    name, url = added_index(text)
+    return name, without_credentials(url)
 
 
 def _with_bound(requirement: str, lock: Lock) -> str:
@@ -124,6 +137,10 @@ def _check_member(options: EditOptions, member: str, root: str) -> None:
         raise SettingsError(
             f"{member} is a member of the workspace at {root}, whose lock has only the root's dependency groups",
             hint=f"add the group to the root: --project {root}",
+        )
+    if options.writes_indexes:
+        raise SettingsError(
+            f"indexes are settings of the workspace at {root}", hint="add a [[tool.minglibc.index]] table there"
         )
     if options.allow_sdist or options.allow_sdist_packages:
         raise SettingsError(

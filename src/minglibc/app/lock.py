@@ -101,7 +101,9 @@ def lock_project(options: LockOptions, reporter: Reporter = SILENT) -> LockResul
     if not request.follows_links:
         project_files.check_lock_path(request.path, "" if request.source.is_project else os.getcwd())
     request = request._replace(upgrade=options.upgrade)
-    if old is not None and not (options.upgrade or options.upgrade_packages) and is_fresh(request, old):
+    # The lock does not record the indexes of the command line.
+    changes_versions = options.upgrade or options.upgrade_packages or options.common.indexes
+    if old is not None and not changes_versions and is_fresh(request, old):
         project_files.remove_stale_files(request.folder)
         return LockResult(request.name, old, up_to_date=True)
     if old is not None:

@@ -1,6 +1,7 @@
 """`minglibc add`: add requirements to pyproject.toml, update the lock and sync the environment."""
 
 import gc
+import os
 from argparse import Namespace
 from collections.abc import Callable
 
@@ -38,11 +39,20 @@ def run(arguments: Namespace) -> int:
 
     def add(options: EditOptions, reporter: Reporter) -> LockResult:
         names = arguments.allow_sdist_package or ()
+        indexes = [index for index in options.common.indexes if index not in _indexes_of_machine()]
         return add_requirements(
-            options._replace(allow_sdist=arguments.allow_sdist, allow_sdist_packages=names), reporter
+            options._replace(
+                allow_sdist=arguments.allow_sdist, allow_sdist_packages=names, writes_indexes=bool(indexes)
+            ),
+            reporter,
         )
 
     return edit_and_sync(arguments, add)
+
+
+def _indexes_of_machine() -> list[str]:
+    """The indexes in the environment, which are for all projects of this machine."""
+    return os.environ.get("MINGLIBC_INDEX", "").replace(",", " ").split()
 
 
 def edit_and_sync(arguments: Namespace, edit: Callable[[EditOptions, Reporter], LockResult]) -> int:

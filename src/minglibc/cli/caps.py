@@ -17,6 +17,9 @@ from minglibc.insight.caps import CapRange, changed_and_unchanged
 from minglibc.model.distributions import distributions
 from minglibc.model.targets import Cap, Target
 
+# In the words of the report.
+_NO_SOLUTION = "no solution"
+
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `caps`."""
@@ -85,7 +88,7 @@ def _print(comparison: CapComparison, *, everything: bool) -> None:
 def _versions(step: CapRange, name: str, newest: Mapping[str, str]) -> Cell:
     versions = step.versions.get(name)
     if versions is None:
-        return Cell("-", "dim")
+        return Cell("not needed" if step.versions else _NO_SOLUTION, "dim")
     return Cell(", ".join(versions), "green" if versions[-1] == newest.get(name) else "")
 
 
@@ -111,7 +114,7 @@ def _mark(step: CapRange, caps: set[Cap]) -> str:
 
 def _vulnerabilities(step: CapRange) -> str:
     if not step.versions:
-        return "-"
+        return _NO_SOLUTION
     if step.vulnerable is None:
         return "unknown"
     return f"{step.vulnerable}, {step.unknown} unknown" if step.unknown else str(step.vulnerable)
@@ -119,7 +122,7 @@ def _vulnerabilities(step: CapRange) -> str:
 
 def _newest(step: CapRange, newest: Mapping[str, str]) -> str:
     if not step.versions:
-        return "-"
+        return _NO_SOLUTION
     return f"{sum(step.versions[name][-1] == newest[name] for name in step.versions)} of {len(step.versions)}"
 
 

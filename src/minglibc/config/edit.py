@@ -84,7 +84,7 @@ def allow_sdist(pyproject: str, names: Collection[str]) -> str:
 
     def edit(document: Any) -> None:
         for name in sorted(names):
-            array = _list(_table(_table(document, "tool"), "minglibc"), "allow-sdist", "tool.minglibc.allow-sdist")
+            array = _list(table_in(table_in(document, "tool"), "minglibc"), "allow-sdist", "tool.minglibc.allow-sdist")
             listed = [normalize_name(str(item)) for item in array]
             if name not in listed:
                 _insert(array, sum(other < name for other in listed) if listed == sorted(listed) else len(array), name)
@@ -95,7 +95,7 @@ def allow_sdist(pyproject: str, names: Collection[str]) -> str:
         return document
 
     advice = f"write allow-sdist = [{quoted(sorted(names))}] under [tool.minglibc]"
-    return _changed(pyproject, edit, others, "tool.minglibc.allow-sdist", advice)
+    return changed(pyproject, edit, others, "tool.minglibc.allow-sdist", advice)
 
 
 def _check_poetry(document: Any, dependency_list: DependencyList) -> None:
@@ -134,10 +134,10 @@ def _edited(pyproject: str, edit: Callable[[Any], None], dependency_list: Depend
 
     table = str(dependency_list).rpartition(".")[0]
     advice = f"write [{table}] as a table with a header instead of dotted keys or an inline table"
-    return _changed(pyproject, edit_list, others, str(dependency_list), advice)
+    return changed(pyproject, edit_list, others, str(dependency_list), advice)
 
 
-def _changed(
+def changed(
     pyproject: str, edit: Callable[[Any], None], others: Callable[[str], dict[str, Any]], key: str, advice: str
 ) -> str:
     """*pyproject* with the list *key* changed by *edit*, and the *others* of its values unchanged; raises SettingsError."""
@@ -187,15 +187,16 @@ def _array(document: Any, dependency_list: DependencyList) -> Array:
         if not dependency_list.extra:
             return _list(table, "dependencies", dependency_list)
         return _list(
-            _table(table, "optional-dependencies"),
+            table_in(table, "optional-dependencies"),
             _spelling(table["optional-dependencies"], dependency_list.extra),
             dependency_list,
         )
-    table = _table(document, "dependency-groups")
+    table = table_in(document, "dependency-groups")
     return _list(table, _spelling(table, dependency_list.group), dependency_list)
 
 
-def _table(parent: Any, key: str) -> Any:
+def table_in(parent: Any, key: str) -> Any:
+    """The table *key* of *parent*, which is created if it is missing; raises SettingsError for another value."""
     if key not in parent:
         # A header can't be inside an inline table.
         table = tomlkit.inline_table() if isinstance(parent, InlineTable) else tomlkit.table()
