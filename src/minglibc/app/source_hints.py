@@ -40,7 +40,9 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str], 
         hint = hint._replace(text="\nhint: ".join(filter(None, (with_cap, hint.text))))
         return hint._replace(lines=()) if len(hint.lines) == 1 and len(blamed) == 1 else hint
     if result.gave_up:
-        return _unverified(names, lines)
+        # Another obstacle than the packages without wheels is possible.
+        causes = lines_of(failure.provider, failure.causes)
+        return _unverified(names, (*causes, *(line for line in lines if not any(line in cause for cause in causes))))
     for cap in capped(result.provider):
         if time.thread_time() > until:
             break
