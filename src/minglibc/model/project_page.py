@@ -236,37 +236,50 @@ class _Releases:
         self.by_version: dict[str, list[Any]] = {}
         self.skipped: list[str] = []
         self.name = name
-        self._stems: dict[str, list[Any] | None] = {}
-        self._foreign: dict[str, bool | None] = {}
+        # The release of what is before the tags of a wheel, and whether tags with the ending are those of another system;
+        # None is invalid.
+        self._stems: dict[str, list[Any] | None] = {"": None}
+        self._foreign: dict[str, bool | None] = {"": None}
 
     def add(self, files: Iterable[NamedFile]) -> None:
         """Add each file to its release, a wheel for another system by its tags alone; skip files with invalid names."""
         known, stems = self._foreign, self._stems
         files = list(files)
         all_valid = are_filenames([file.filename for file in files])
+        stem = prefix = ""
         for file in files:
             filename = file.filename
             if not all_valid and not is_filename(filename):
                 self.skipped.append(printable(filename[:MAX_FILENAME]))
                 continue
             if filename.endswith(".whl"):
-                stem, *tags = filename.rsplit("-", 3)
-                platform = tags[-1] if tags else ""
-                if platform not in known:
-                    known[platform] = _is_foreign(platform[:-4])
-                if stem not in stems:
-                    stems[stem] = self._release(*_split_stem(stem))
-                # A version may contain "!", a tag may not.
-                foreign = None if "!" in filename and "!" in filename[len(stem) :] else known[platform]
-                release = stems[stem]
+                # The files of a release mostly follow each other.
+                tags = filename[len(prefix) :] if filename.startswith(prefix) else ""
+                if not tags or tags not in known:
+                    stem, tags = self._split(filename)
+                    prefix = f"{stem}-"
+                foreign, release = known[tags], stems[stem]
             else:
                 foreign, release = False, self._release_of_sdist(filename)
             if release is None or foreign is None:
                 self.skipped.append(printable(filename))
             elif foreign:
-                release.append(filename[len(stem) + 1 : -4])
+                release.append(tags[:-4])
             else:
                 release.append(file)
+
+    def _split(self, filename: str) -> tuple[str, str]:
+        """What is before the tags of a wheel, and the tags with the ending, which are known from then on."""
+        stem, *parts = filename.rsplit("-", 3)
+        if len(parts) < 3:
+            return "", ""
+        tags = filename[len(stem) + 1 :]
+        if tags not in self._foreign:
+            # A version may contain "!", a tag may not.
+            self._foreign[tags] = None if "!" in tags else _is_foreign(parts[-1][:-4])
+        if stem not in self._stems:
+            self._stems[stem] = self._release(*_split_stem(stem))
+        return stem, tags
 
     def _release_of_sdist(self, filename: str) -> list[Any] | None:
         project, version = split_sdist(filename)
