@@ -52,8 +52,8 @@ def refused(project: LockedProject, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("replacement", "synced"),
     [
-        ("nothing", True),
-        ("a folder", False),
+        pytest.param("nothing", True, marks=pytest.mark.slow),
+        pytest.param("a folder", False, marks=pytest.mark.slow),
         pytest.param("nothing", False, marks=pytest.mark.slow),
         pytest.param("a folder", True, marks=pytest.mark.slow),
         pytest.param("a dangling link", False, marks=pytest.mark.slow),

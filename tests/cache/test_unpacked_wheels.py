@@ -11,6 +11,7 @@ from minglibc.cache import unpacked_wheels
 from tests.support.commands import minglibc
 from tests.support.environments import LockedProject, check_whole, installed, site_packages
 from tests.support.index import IndexServer
+from tests.support.parameters import one_in
 from tests.support.wheels import build_wheel
 
 
@@ -112,7 +113,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("how", SPOILED)
+@pytest.mark.parametrize("how", one_in(2, SPOILED))
 def test_what_is_spoiled_is_unpacked_anew(project: LockedProject, cache: Path, how: str) -> None:
     """Whatever happens to an unpacked file, the next environment has what the wheel holds, with the mode of any new file."""
     path = kept(cache, "__init__.py")

@@ -13,6 +13,7 @@ import pytest
 from minglibc.cli.signals import unwinding
 from tests.support.environments import LockedProject, check_whole, locked_pair
 from tests.support.index import Exchange, IndexServer
+from tests.support.parameters import one_in
 
 # As the script of an installation, but it prints something when Python has started and minglibc's own code runs.
 PROGRAM = "from minglibc.__main__ import main; import os; os.write(1, b'started'); main()"
@@ -38,7 +39,7 @@ def start(project: LockedProject, *arguments: str, before: str = DEFAULTS) -> "s
 
 @pytest.mark.parametrize("times", [1, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("command", ["lock --upgrade", "lock", "sync", "--help"])
+@pytest.mark.parametrize("command", one_in(2, ["lock --upgrade", "lock", "sync", "--help"]))
 def test_early_signals(command: str, number: int, times: int, project: LockedProject) -> None:
     """A signal in the first moments ends the program with the usual exit code, or it has ended before."""
     generator = random.Random(f"{command} {number}")

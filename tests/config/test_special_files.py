@@ -12,6 +12,10 @@ from tests.support.index import IndexServer
 from tests.support.special_files import KINDS, make_special
 from tests.support.wheels import build_wheel
 
+# A FIFO blocks; the other kinds are slow tests.
+MOST = ["pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "pipe")]
+NOT_FOLDERS = ["pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("device", "socket"))]
+
 
 @pytest.fixture
 def project(tmp_path: Path, index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> LockedProject:
@@ -70,7 +74,7 @@ def test_files_of_the_environment(name: str, kind: str, project: LockedProject) 
     assert "Traceback" not in child.run("run", "true", timeout=60).stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MOST)
 @pytest.mark.parametrize("name", ["METADATA", "RECORD"])
 def test_metadata(name: str, kind: str, project: LockedProject) -> None:
     """Metadata of an installed package that is not a regular file is damage, which sync repairs."""
@@ -79,11 +83,6 @@ def test_metadata(name: str, kind: str, project: LockedProject) -> None:
     code, error = run("sync")
     assert code == 0, error
     assert (project.site / "a-1.0.dist-info" / name).is_file()
-
-
-# A FIFO blocks; the other kinds are slow tests.
-MOST = ["pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "pipe")]
-NOT_FOLDERS = ["pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("device", "socket"))]
 
 
 @pytest.mark.parametrize("kind", MOST)

@@ -19,6 +19,7 @@ from tests.support.commands import minglibc
 from tests.support.faults import FAULTS, Fault
 from tests.support.index import Answer, Exchange, IndexServer
 from tests.support.locked import write_project
+from tests.support.parameters import one_in
 from tests.support.wheels import build_wheel
 
 TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="threads fetch with one core")
@@ -97,7 +98,7 @@ def all_processes(parent: int) -> list[int]:
 @pytest.mark.parametrize(
     "victims", [slice(0, 1), slice(1, 2), slice(2, 3), slice(3)], ids=["fetch", "page", "page2", "all"]
 )
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", one_in(2, [1, 3]))
 def test_killed_processes_are_replaced_by_threads(
     project: Path, index: IndexServer, tmp_path: Path, victims: slice, times: int
 ) -> None:

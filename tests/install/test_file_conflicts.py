@@ -11,6 +11,7 @@ from minglibc.errors import WheelError
 from minglibc.install.environment import Environment
 from minglibc.install.interpreter import inspect
 from tests.support.environments import check_whole, installed, leftovers, site_packages, snapshot
+from tests.support.parameters import one_in
 from tests.support.transactions import install, prefix_of
 from tests.support.wheels import BuiltWheel, build_wheel
 
@@ -105,7 +106,7 @@ def test_links_and_unowned_files_are_kept(environment: Environment, tmp_path: Pa
 A = build_wheel("a", "1.0", files={"a/__init__.py": "A = 1\n", "a/deep/mod.py": "B = 1\n", "s.py": "S = 1\n"})
 
 
-@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("together", one_in(2, [True, False]))
 @pytest.mark.parametrize(
     "path",
     [

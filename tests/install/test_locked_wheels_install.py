@@ -1,15 +1,14 @@
 """What ``lock`` accepts, ``sync`` installs: the exceptions are damaged, forged and malicious files."""
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from tests.support.environments import LockedProject, installed
 from tests.support.faults import FAULTS
 from tests.support.index import IndexServer
+from tests.support.parameters import one_in
 from tests.support.wheels import BuiltWheel, Member, build_wheel, tamper
 
 # Only a download shows these: the content differs from what the index said, or is invalid or malicious.
@@ -21,12 +20,7 @@ REFUSED = {
 SLOW = {"N05", "N06", "N08", "N09", "N10", "N11", "N12", "N14", "N24", "N30", "N31"}
 
 
-def one_in_four(values: Sequence[object]) -> list[ParameterSet]:
-    """*values* as parameters; only one in four runs by default."""
-    return [pytest.param(value, marks=[pytest.mark.slow] if i % 4 else []) for i, value in enumerate(values)]
-
-
-@pytest.mark.parametrize("row", one_in_four(sorted({*FAULTS} - SLOW)))
+@pytest.mark.parametrize("row", one_in(4, sorted({*FAULTS} - SLOW)))
 def test_locks_of_the_catalogue(row: str, tmp_path: Path, index: IndexServer) -> None:
     """For each fault that does not prevent a lock, the lock installs into an empty environment, or is a known exception."""
     project = LockedProject(tmp_path / "project", index)
@@ -54,7 +48,7 @@ def odd_wheel(name: str, chance: random.Random) -> BuiltWheel:
     return tamper(wheel, append=added)
 
 
-@pytest.mark.parametrize("seed", one_in_four(range(8)))
+@pytest.mark.parametrize("seed", one_in(4, range(8)))
 def test_locks_of_odd_wheels(seed: int, tmp_path: Path, index: IndexServer) -> None:
     """Any selection of wheels with deviations locks and installs, from any earlier selection."""
     chance = random.Random(seed)

@@ -19,6 +19,7 @@ from minglibc.app.sync_options import SyncOptions
 from minglibc.install import proof
 from tests.support.environments import LockedProject, locked_pair
 from tests.support.index import IndexServer
+from tests.support.parameters import one_in
 
 # Coverage measurement and .pth files import modules before minglibc starts.
 CODE = """
@@ -104,7 +105,7 @@ CHANGES: dict[str, Callable[[LockedProject], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", one_in(2, CHANGES))
 def test_changes_are_detected(project: LockedProject, change: str) -> None:
     """After any change that a sync depends on, the next sync is a full one, and the one after that is not."""
     CHANGES[change](project)
