@@ -7,9 +7,23 @@ import time
 
 import pytest
 
-from minglibc.app.parallel_builds import build_in_parallel, jobs_within_limit, run_in_parallel
-from minglibc.build.running import started
+from minglibc.app.parallel_builds import build_in_parallel, jobs_within_limit, report_progress, run_in_parallel
+from minglibc.app.reporter import SilentReporter
+from minglibc.build.running import are_killed, started
 from minglibc.model.targets import GlibcVersion, PythonVersion, Target
+
+TARGET = Target(PythonVersion(9), "x86_64", GlibcVersion(2, 17))
+
+
+class Messages(SilentReporter):
+    """Keeps the messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def info(self, message: str, *, level: int = 0) -> None:
+        """Keep *message*."""
+        self.messages.append(message)
 
 
 def test_tasks_run_at_the_same_time() -> None:
@@ -67,3 +81,28 @@ def test_running_builds_are_killed(error: type[BaseException]) -> None:
         run_in_parallel([fail, build], 2)
     assert time.monotonic() - begin < 30
     assert [-9] == codes
+
+
+def test_killed_builds_are_not_recorded() -> None:
+    """What a build reports after it was killed says nothing about its package; later builds count again."""
+    is_running, states = threading.Event(), []
+
+    def build() -> None:
+        with started([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+            is_running.set()
+            process.wait()
+        states.append(are_killed())
+        report_progress(reporter, "1/2", "a 1.0", TARGET, failed=True)
+
+    def interrupt() -> None:
+        is_running.wait(30)
+        raise KeyboardInterrupt
+
+    reporter = Messages()
+    with pytest.raises(KeyboardInterrupt):
+        run_in_parallel([interrupt, build], 2)
+    assert [True] == states
+    assert [] == reporter.messages
+    assert not are_killed()
+    report_progress(reporter, "1/2", "a 1.0", TARGET, failed=True)
+    assert 1 == len(reporter.messages)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from minglibc.app.reporter import Reporter
-from minglibc.build.running import kill_builds
+from minglibc.build.running import allow_builds, are_killed, kill_builds
 from minglibc.config.processors import usable_processors
 from minglibc.model.targets import Target
 
@@ -37,7 +37,8 @@ def build_in_parallel(builds: Sequence[tuple[str, Target]], build: Callable[[int
 
 def report_progress(reporter: Reporter, count: str, release: str, target: Target, *, failed: bool) -> None:
     """Report the end of one of several builds."""
-    reporter.info(f"[{count}] {'Failed to build' if failed else 'Built'} {release} for {target}")
+    if not are_killed():
+        reporter.info(f"[{count}] {'Failed to build' if failed else 'Built'} {release} for {target}")
 
 
 def jobs_within_limit(jobs: int) -> int:
@@ -58,13 +59,16 @@ def run_in_parallel(tasks: Sequence[Callable[[], _Result]], jobs: int) -> list[_
     """
     if min(jobs, len(tasks)) <= 1:
         return [task() for task in tasks]
-    with ThreadPoolExecutor(jobs) as executor:
-        futures = [executor.submit(task) for task in tasks]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            _cancel(futures)
-            raise
+    try:
+        with ThreadPoolExecutor(jobs) as executor:
+            futures = [executor.submit(task) for task in tasks]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                _cancel(futures)
+                raise
+    finally:
+        allow_builds()
 
 
 def _cancel(futures: Sequence[Future[_Result]]) -> None:

@@ -1,6 +1,6 @@
 """How a use case reports its messages and its progress; the terminal's implementation is in cli/."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Reporter(Protocol):
     def downloading(self, filename: str, done: int, size: int | None) -> None:
         """*done* bytes of the file have been downloaded, of *size* where that is known."""
 
+    def building(self, names: Sequence[str]) -> None:
+        """The builds that are running have changed; *names* are their packages, none after the last one."""
+
     def installing(self, packages: int) -> None:
         """All files have been downloaded; those that are not unpacked yet are, and *packages* are installed."""
 
@@ -58,6 +61,9 @@ class SilentReporter:
 
     def downloading(self, filename: str, done: int, size: int | None) -> None:
         """Ignore the progress."""
+
+    def building(self, names: Sequence[str]) -> None:
+        """Ignore *names*."""
 
     def installing(self, packages: int) -> None:
         """Ignore the number of *packages*."""

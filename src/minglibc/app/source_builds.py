@@ -4,8 +4,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +28,7 @@ from minglibc.app.wheels_of_lock import wheels_of_lock
 from minglibc.build.backend import BuildError, BuildKind
 from minglibc.build.estimated_metadata import estimate
 from minglibc.build.isolation import isolate
+from minglibc.build.running import are_killed
 from minglibc.build.sdist import open_sdist
 from minglibc.build.source_tree import folder_digest
 from minglibc.build.verified_wheel import Unverified
@@ -76,6 +78,9 @@ class SourceBuilder:
         self._known: dict[str, list[Built]] = {}
         # By source and builder, so that no failed build is tried again.
         self._failed: dict[tuple[str, str], BuildError | IncompatibleBuild] = {}
+        self._running: list[str] = []
+        # Builds in several threads must not start several progress displays.
+        self._reporting = threading.Lock()
         self._locked = locked
         self.before_metadata: Callable[[], None] = lambda: None
         """Called once, before the first build that tells what a release requires."""
@@ -148,7 +153,8 @@ class SourceBuilder:
         log = new_log(self._context.common.cache_folder, f"{project.name}-metadata", builder)
         isolation = isolate(scratch, {}, log) if self._capped is not None else None
         task = BuildTask(project.folder, str(project), alternative(project), log=log)
-        return build_metadata(task, interpreter, self._context, scratch, isolation)
+        with self._reported(project.name):
+            return build_metadata(task, interpreter, self._context, scratch, isolation)
 
     def _built_for_metadata(self, release: Release) -> Built:
         """A wheel of *release*; raises UnusableBuild for it and other releases of the project if it is incompatible."""
@@ -261,6 +267,8 @@ class SourceBuilder:
         try:
             path = self._run(task, release, interpreter, target, scratch)
         except (BuildError, IncompatibleBuild) as error:
+            if are_killed():
+                raise
             text = error.reason.text if isinstance(error, IncompatibleBuild) else _in_short(error)
             self._cache.record_failure(release.digest, builder, text)
             failure = error
@@ -286,6 +294,20 @@ class SourceBuilder:
             return builder_name(interpreter.machine)
         return self._capped.builder(self._capped.target_for(target, interpreter))
 
+    @contextmanager
+    def _reported(self, name: str) -> Iterator[None]:
+        """Report that *name* is built during the context."""
+        self._report(self._running.append, name)
+        try:
+            yield
+        finally:
+            self._report(self._running.remove, name)
+
+    def _report(self, change: Callable[[str], None], name: str) -> None:
+        with self._reporting:
+            change(name)
+            self._context.reporter.building(tuple(self._running))
+
     def _run(
         self,
         task: BuildTask,
@@ -297,9 +319,11 @@ class SourceBuilder:
         """The path of the wheel that *interpreter* builds; with a toolchain for the cap, it is checked against it."""
         if self._capped is None or task.kind == "editable":
             log = new_log(self._context.common.cache_folder, task.label, builder_name(interpreter.machine))
-            return build_wheel(task._replace(log=log), interpreter, self._context, scratch)
+            with self._reported(source.name):
+                return build_wheel(task._replace(log=log), interpreter, self._context, scratch)
         try:
-            return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
+            with self._reported(source.name):
+                return self._capped.build(task, interpreter, self._capped.target_for(target, interpreter), scratch)
         except Unverified as error:
             # Builds with other compilers have the same libraries.
             needs = max((finding.lowest_cap for finding in error.findings if finding.lowest_cap), default=None)

@@ -85,6 +85,7 @@ class _OnceReporter:
         self.trying = reporter.trying
         self.fetching = reporter.fetching
         self.downloading = reporter.downloading
+        self.building = reporter.building
         self.installing = reporter.installing
         self.details = reporter.details
 

@@ -17,6 +17,7 @@ _groups: set[int] = set()
 # The children of this process that are not from builds.
 _others: set[int] = set()
 _lock = threading.Lock()
+_killed = threading.Event()
 
 
 @contextmanager
@@ -45,10 +46,21 @@ def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Pope
                     _adopt_orphans(0)
 
 
+def allow_builds() -> None:
+    """Forget that builds were killed, once all of their threads have ended."""
+    _killed.clear()
+
+
 def kill_builds() -> None:
-    """Kill the processes of all running builds; their threads report a failure."""
+    """Kill the processes of all running builds; their threads report a failure, which says nothing about the packages."""
+    _killed.set()
     for group in list(_groups):
         _kill(group)
+
+
+def are_killed() -> bool:
+    """Whether running builds have been killed, because another one failed or on Ctrl-C."""
+    return _killed.is_set()
 
 
 def _kill(group: int) -> None:

@@ -237,6 +237,15 @@ class Terminal:
         # A longer line would be wrapped, and drawn again on several lines.
         self._status.update(_shortened(text, terminal_width() - len("⠋ ") - 1))
 
+    def building(self, names: Sequence[str]) -> None:
+        """Show what is built; afterwards, what is resolved."""
+        if names:
+            self._show_spinner(f"Building {', '.join(names)}")
+        elif self._target:
+            self._show_status("")
+        elif self._status is not None:
+            self._stop()
+
     def installing(self, packages: int) -> None:
         """Show that packages are installed."""
         if self._bars is not None:
