@@ -118,6 +118,38 @@ def test_steps(controller: Controller, tmp_path: Path) -> None:
     assert [] == list((controller.folder / ".tmp").glob("*/minglibc"))
 
 
+ROLE = """
+- hosts: all
+  gather_facts: false
+  roles:
+    - role: minglibc.fleet.deploy
+      vars: {deploy_root: "{{ root }}", deploy_bundle: [one], deploy_restart: "echo one >>{{ root }}.log"}
+- hosts: all
+  gather_facts: false
+  roles:
+    - role: minglibc.fleet.deploy
+      vars:
+        deploy_root: "{{ root }}"
+        deploy_bundle: [two]
+        deploy_restart: "basename $(readlink {{ root }}/current) >>{{ root }}.log"
+        deploy_check: "false"
+"""
+
+
+def test_role_rolls_back(controller: Controller, tmp_path: Path) -> None:
+    """If the check after a switch fails, the role rolls back, restarts the services again, and the host fails."""
+    write_bundle(controller, "one", "six==1.16.0")
+    write_bundle(controller, "two", "six==1.17.0")
+    controller.write("role.yml", ROLE)
+    (result,) = controller.play(*LOCAL, "role.yml", "-e", f"root={tmp_path}/root", code=2).values()
+    first, *restarts = (tmp_path / "root.log").read_text().splitlines()
+    new, old = restarts
+    assert ("one", "failed") == (first, result["status"])
+    assert f"Release {new} failed after the switch. Current is {old} again." == result["msg"]
+    assert f"releases/{old}" == str((tmp_path / "root/current").readlink())
+    assert "six-1.16.0" in (tmp_path / "root/current/.minglibc-SHA256SUMS").read_text()
+
+
 ERRORS = [
     ("root=relative bundle=one", "must be an absolute path"),
     ("root=/ bundle=one", "must be an absolute path"),

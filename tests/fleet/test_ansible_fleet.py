@@ -50,6 +50,8 @@ BACK = """\
     - minglibc.fleet.minglibc_rollback: {root: "/opt/the app"}
 """
 ONE, TWO = "1.16.0", "1.17.0"
+# For each of three kinds of kills.
+KILLS = 17
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +199,7 @@ def test_kills(three: Fleet, controller: Controller, victim: str) -> None:
     controller.play("-i", inventory, "deploy.yml", "-e", f"bundle={ONE}", "-e", "keep=1")
     versions = (ONE, TWO)
     interrupted = 0
-    for number in range(17):
+    for number in range(KILLS):
         version = versions[(number + 1) % 2]
         arguments = ("-i", inventory, "deploy.yml", "-e", f"bundle={version}", "-e", "keep=1")
         process = controller.start("ansible-playbook", *arguments)
@@ -217,7 +219,7 @@ def test_kills(three: Fleet, controller: Controller, victim: str) -> None:
         for host in three.hosts:
             assert version_on(host) == version
             check_clean(host)
-    print(f"{interrupted} of 17 runs did not finish")
+    print(f"{interrupted} of {KILLS} runs did not finish")
 
 
 def _session(host: Host) -> list[int]:

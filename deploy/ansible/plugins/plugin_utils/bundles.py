@@ -90,6 +90,11 @@ class Bundle(NamedTuple):
             if name.endswith(".whl"):
                 with zipfile.ZipFile(os.path.join(self.folder, name)) as wheel:
                     total += sum(entry.file_size for entry in wheel.infolist())
+        if INTERPRETER in self.files:
+            # RFC 1952: the last four bytes are the size before compression.
+            with open(os.path.join(self.folder, INTERPRETER), "rb") as file:
+                file.seek(-4, os.SEEK_END)
+                total += int.from_bytes(file.read(), "little")
         return total
 
 
