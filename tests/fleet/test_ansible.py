@@ -84,7 +84,10 @@ STEPS = """
     - minglibc.fleet.minglibc_facts: {root: "{{ root }}"}
     - minglibc.fleet.minglibc_rollback: {root: "{{ root }}"}
       register: back
-    - minglibc.fleet.minglibc_env: {root: "{{ root }}", lock: "{{ playbook_dir }}/project/pylock.toml"}
+    - ansible.builtin.raw: rm "{{ root }}/current/.minglibc-SHA256SUMS"
+    - minglibc.fleet.minglibc_env: {<<: *env}
+      register: repaired
+    - minglibc.fleet.minglibc_env: {root: "{{ root }}", lock: "{{ playbook_dir }}/project/pylock.toml", python: "{{ python }}"}
       register: locked
     - ansible.builtin.assert:
         that:
@@ -100,7 +103,8 @@ STEPS = """
           - minglibc.current == upgrade.release and minglibc.previous == first.release
           - minglibc.glibc is match("2[.]") and minglibc.interpreters | length > 0
           - back.before == upgrade.release and back.release == first.release
-          - locked.release == upgrade.release and locked.sent == 0
+          - repaired is changed and repaired.before == repaired.release
+          - locked.release == upgrade.release and locked.sent > 0
 """
 
 
@@ -110,7 +114,9 @@ def test_steps(controller: Controller, tmp_path: Path) -> None:
     write_bundle(controller, "two.tar.gz", "six==1.17.0")
     controller.write("steps.yml", STEPS)
     root = tmp_path / "the app's root"
-    controller.play(*LOCAL, "steps.yml", "-e", f'{{"root": "{root}"}}')
+    # An interpreter that is not on the search path.
+    (tmp_path / "py").symlink_to(sys.executable)
+    controller.play(*LOCAL, "steps.yml", "-e", f'{{"root": "{root}", "python": "{tmp_path}/py"}}')
     assert {"one", "two.tar.gz", "project", "steps.yml"} == {
         path.name for path in controller.folder.iterdir() if not path.name.startswith(".")
     }

@@ -200,6 +200,17 @@ def test_damaged_store(root: Root) -> None:
 
 
 @pytest.mark.slow
+def test_damaged_release(root: Root) -> None:
+    """A current release without its record is installed again."""
+    root.deploy(ONE)
+    (root.folder / "current" / ".minglibc-SHA256SUMS").unlink()
+    assert f"release {id_of(ONE)}" not in root.run("status")
+    assert root.deploy(ONE) == ["done"]
+    assert f"release {id_of(ONE)}" in root.run("status")
+    assert root.version == "1"
+
+
+@pytest.mark.slow
 def test_receive(root: Root) -> None:
     """A file arrives in several pieces; one that is truncated, changed or out of order is refused and removed."""
     content = b"0123456789" * 1000

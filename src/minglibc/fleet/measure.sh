@@ -35,13 +35,19 @@ done
 [ -r /proc/cpuinfo ] && sed -n -e '/^flags[[:space:]]*:/{s/^[^:]*: */cpu /p;q;}' /proc/cpuinfo
 echo "free $(df -Pk "${HOME:-/}" 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p')"
 
-# An interpreter with several names is reported for each; the first one is what `python3` starts.
+# The interpreter $1 has the version, the flags and the path that it is started with.
+print_python() {
+    facts=$("$1" -I -S -c 'import sys
+print("%s %d.%d.%d %s" % ((sys.implementation.name,) + sys.version_info[:3] + (sys.abiflags or "-",)))' 2>/dev/null </dev/null) || return 0
+    echo "python $facts $1"
+}
+
+# An interpreter with several names is reported for each; the first one is the argument, or what `python3` starts.
+[ -z "${1:-}" ] || print_python "$1"
 for folder in "" /usr/bin/ /usr/local/bin/ /opt/python/bin/; do
     for name in python3 python3.6 python3.7 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 python3.15; do
         python=$(command -v "$folder$name" 2>/dev/null) || continue
-        facts=$("$python" -I -S -c 'import sys
-print("%s %d.%d.%d %s" % ((sys.implementation.name,) + sys.version_info[:3] + (sys.abiflags or "-",)))' 2>/dev/null </dev/null) || continue
-        echo "python $facts $python"
+        print_python "$python"
     done
 done
 echo "end"

@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         return result
 
     def _deploy(self, target: remote.Target, arguments: dict[str, Any], host: str) -> dict[str, Any]:
-        status, output = target.status(bundles.measure_script())
+        status, output = target.status(bundles.measure_script(), arguments["python"])
         facts = bundles.read_facts(host, output, arguments["python"])
         with bundles.failing():
             if arguments["lock"]:
@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
                 bundle, python = bundles.choose_bundle(facts, paths, signers)
         before, after = bundles.versions_of(status.files), bundles.versions_of(bundle.files)
         outcome: dict[str, Any] = {
-            "changed": bundle.id != status.current,
+            "changed": bundle.id != status.current or bundle.id not in status.releases,
             "release": bundle.id,
             "before": status.current,
             "target": bundles.selection.target_name(bundle.target),

@@ -78,9 +78,9 @@ class Target:
         with open(os.path.join(os.path.dirname(__file__), "target.sh"), encoding="utf-8") as file:
             self._script = file.read()
 
-    def status(self, measure: bytes) -> tuple[Status, str]:
-        """What is below the root, and the output of the script *measure*."""
-        output, rest = self._run("status", data=measure)
+    def status(self, measure: bytes, python: str = "") -> tuple[Status, str]:
+        """What is below the root, and the output of the script *measure*, whose argument is *python*."""
+        output, rest = self._run("status", python, data=measure)
         current = "".join(output.get("current", []))
         history = [name for name in output.get("history", []) if name in output.get("release", [])]
         files = dict(reversed(line.split("  ", 1)) for line in output.get("file", []))

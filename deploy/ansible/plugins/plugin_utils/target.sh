@@ -265,6 +265,8 @@ stage() {
 
 install_release() {
     release=$releases/${wanted:?}
+    # Where "current" names a release that is damaged.
+    rm -rf "$release"
     if ! TMPDIR=$staging/tmp PYTHON=$python sh "$staging/bundle/install.sh" "$release" >"$staging/output" 2>&1 </dev/null; then
         rm -rf "$release"
         echo "error the installation failed; $root/current is unchanged"
@@ -386,4 +388,4 @@ deploy) deploy "$@" ;;
 rollback) roll_back "$@" ;;
 esac || exit 1
 echo "done"
-[ "$command" != status ] || exec sh -s
+[ "$command" != status ] || exec sh -s -- "$@"
