@@ -96,12 +96,7 @@ def open_session(
     the check for the hashes that the request has. With *stops_for_sources*, a build that reveals another package without
     a wheel ends the resolution with an error that names it.
     """
-    settings = request.settings()
-    if settings.unbuilt:
-        from minglibc.app.project_metadata import built_fields  # noqa: PLC0415  150 ms, and few projects need it
-
-        fields = built_fields(settings, request.folder, common, reporter, builds=builds)
-        settings = request._replace(built=fields).settings()
+    settings = _settings(request, common, reporter, builds=builds)
     _report(settings, reporter)
     roots = roots_of(settings)
     listing = is_listed or _listing(request)
@@ -137,6 +132,17 @@ def open_session(
             is_listed=listing,
             probable_metadata=lambda sdist: _probable_metadata(sdist, context(), settings, index),
         )
+
+
+def _settings(request: LockRequest, common: CommonOptions, reporter: Reporter, *, builds: bool) -> Settings:
+    """The settings of the project, whose metadata are built if that is the only way to know its requirements."""
+    settings = request.settings()
+    if not settings.unbuilt:
+        return settings
+    from minglibc.app.project_metadata import built_fields  # noqa: PLC0415  150 ms, and few projects need it
+
+    fields = built_fields(settings, request.folder, common, reporter, builds=builds)
+    return request._replace(built=fields).settings()
 
 
 def _speculation(

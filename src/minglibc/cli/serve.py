@@ -16,6 +16,20 @@ _MIB = 1 << 20
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `serve`."""
+    _add_access(parser)
+    _add_limits(parser)
+    _add_export(parser)
+    add_index(parser)
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND",
+        help="run a command of pip, uv or pdm with this index, and stop; with --export: the names of projects",
+    )
+
+
+def _add_access(parser: ArgumentParser) -> None:
+    """Where the server listens, what it lists, and for whom."""
     add = parser.add_argument
     add("--host", metavar="ADDRESS", default=DEFAULT_HOST, help=f"the address to listen at (default: {DEFAULT_HOST})")
     port = f"the port to listen at (default: {DEFAULT_PORT}; with a command, one that depends on the project's name)"
@@ -33,19 +47,24 @@ def configure(parser: ArgumentParser) -> None:
         metavar="HOST",
         help="also fetch files from this host; can be repeated (default: the hosts of the indexes, and that of PyPI's files)",
     )
-    add(
-        "--stale-if-error",
-        metavar="SECONDS",
-        type=_number(0, 10**8),
-        default=0,
-        help="serve a page that is older by up to so many seconds if its index can't be reached",
-    )
     add("--allowed-host", action="append", metavar="NAME", help="accept this name in the Host header; can be repeated")
     add("--token-file", metavar="FILE", help="require the token in this file as the clients' password")
     add(
         "--allow-private",
         action="store_true",
         help="serve indexes that need credentials to other machines without a token",
+    )
+
+
+def _add_limits(parser: ArgumentParser) -> None:
+    """The processes, and how much is cached for how long."""
+    add = parser.add_argument
+    add(
+        "--stale-if-error",
+        metavar="SECONDS",
+        type=_number(0, 10**8),
+        default=0,
+        help="serve a page that is older by up to so many seconds if its index can't be reached",
     )
     add("--workers", metavar="N", type=_number(1, 256), default=1, help="the number of processes (default: 1)")
     add(
@@ -62,18 +81,16 @@ def configure(parser: ArgumentParser) -> None:
         default=20_480,
         help="the size of the wheels in the cache folder; those that were used longest ago are removed (default: 20480)",
     )
+
+
+def _add_export(parser: ArgumentParser) -> None:
+    """What is done instead of serving, and the cap of a command."""
+    add = parser.add_argument
     add("--export", metavar="DIR", variable=False, help="write the pages of the named projects to a folder, and stop")
     add("--from", dest="source", metavar="LOCK", variable=False, help="export the releases in this lock of any tool")
     # With a command or --export.
     add("--glibc", metavar="VERSION", variable=False, help="the cap for the command (default: the project's lowest)")
     add("--musl", metavar="VERSION", variable=False, help="the cap for the command, for machines with musl")
-    add_index(parser)
-    parser.add_argument(
-        "command",
-        nargs=argparse.REMAINDER,
-        metavar="-- COMMAND",
-        help="run a command of pip, uv or pdm with this index, and stop; with --export: the names of projects",
-    )
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:

@@ -85,12 +85,7 @@ def parse_document(
 ) -> Settings:
     """The settings in the tables of *document*, valid only if there are no *problems* afterwards."""
     _check_table_names(document, problems)
-    if folder is not None and any(
-        os.path.lexists(os.path.join(folder, name)) for name in (files.UV_TOML, files.PDM_TOML)
-    ):
-        from minglibc.config.other_files import check_other_files  # noqa: PLC0415  1 ms; few projects have such files
-
-        check_other_files({**nested_table(document, "tool", "minglibc"), **problems.given}, problems, folder)
+    _check_other_files(document, problems, folder)
     problems.table(document, "project", "project")
     original, document = document, _standard(document, problems)
     dynamic = _project_table(document, problems, folder, built)
@@ -151,10 +146,16 @@ def parse_document(
         files=dynamic.files,
         unbuilt=dynamic.unbuilt,
         default_pythons=parser.default,
-        toolchain=problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
-        built_wheels=_built_wheels(table.get("built-wheels", ""), problems),
-        graft=_graft(table, problems),
     )
+
+
+def _check_other_files(document: Mapping[str, Any], problems: Problems, folder: str | None) -> None:
+    """Warn of settings in the files that uv and PDM read beside pyproject.toml."""
+    if folder is None or not any(os.path.lexists(os.path.join(folder, n)) for n in (files.UV_TOML, files.PDM_TOML)):
+        return
+    from minglibc.config.other_files import check_other_files  # noqa: PLC0415  1 ms; few projects have such files
+
+    check_other_files({**nested_table(document, "tool", "minglibc"), **problems.given}, problems, folder)
 
 
 def _known_indexes(document: Mapping[str, Any], own: tuple[NamedIndex, ...], problems: Problems) -> KnownIndexes:
@@ -201,6 +202,9 @@ def _plain_values(table: Mapping[str, Any], problems: Problems, now: datetime | 
         "verify": problems.flag(table, "verify", problems.key("verify")),
         "cpu": problems.choice(table, "cpu", CPU_LEVELS, problems.key("cpu")),
         "fork_strategy": problems.choice(table, "fork-strategy", FORK_STRATEGIES, problems.key("fork-strategy")),
+        "toolchain": problems.choice(table, "toolchain", TOOLCHAINS, problems.key("toolchain")),
+        "built_wheels": _built_wheels(table.get("built-wheels", ""), problems),
+        "graft": _graft(table, problems),
     }
 
 

@@ -19,6 +19,36 @@ _MOST_TRIES = 60
 _MOST_CHANGED = 4
 
 
+class _LockedVersions:
+    """The versions of a source lock, compared with those that the target can have."""
+
+    def __init__(self, locked: Mapping[str, str], compatibility: Compatibility, index: WheelIndex) -> None:
+        self._locked = locked
+        self._compatibility = compatibility
+        self._index = index
+
+    def unusable(self, names: Iterable[str]) -> set[str]:
+        """Those of *names* whose locked release has no file for the target."""
+        return {name for name in names if not is_usable(self._compatibility, self._index, name, self._locked[name])}
+
+    def jumps(self, resolution: Resolution) -> list[str]:
+        """The packages that have another major release, although there is a file for the locked one."""
+        changed = changed_names(resolution, self._locked)
+        return [
+            name
+            for name in changed
+            if _major(resolution.artifacts[name].version) != _major(self._locked[name]) and self.has_major(name)
+        ]
+
+    def has_major(self, name: str) -> bool:
+        """Whether the target can have a release with the major version that is locked."""
+        major, page = _major(self._locked[name]), self._index.project(name)
+        return any(
+            _major(text) == major and self._compatibility.best(page, position) is not None
+            for position, text in enumerate(page.versions.texts)
+        )
+
+
 def resolve_with_fewest_changes(
     roots: Iterable[Root],
     compatibility: Compatibility,
@@ -36,6 +66,7 @@ def resolve_with_fewest_changes(
     """
     roots = tuple(roots)
     nearest = policy._replace(nearest=True)
+    of_lock = _LockedVersions(locked, compatibility, index)
 
     def attempt(pins: Mapping[str, str], seconds: float, majors: Sequence[Requirement] = ()) -> Resolution:
         return resolve(
@@ -48,24 +79,16 @@ def resolve_with_fewest_changes(
             on_try=on_try,
         )
 
-    def unusable(names: Iterable[str]) -> set[str]:
-        return {name for name in names if not is_usable(compatibility, index, name, locked[name])}
-
-    def jumps(resolution: Resolution) -> list[str]:
-        """The packages that have another major release, although there is a file for the locked one."""
-        changed = changed_names(resolution, locked)
-        other_major = [name for name in changed if _major(resolution.artifacts[name].version) != _major(locked[name])]
-        return [name for name in other_major if _has_major(compatibility, index, name, locked[name])]
-
     end = time.thread_time() + min(_MOST_SECONDS, patience)
     first = attempt({}, patience)
     changed = changed_names(first, locked)
-    necessary = unusable(changed)
+    necessary = of_lock.unusable(changed)
+    jumps = of_lock.jumps
     if changed == necessary and not jumps(first):
         return first
     # The fewest changes could be to ancient releases, which require less.
     candidates = sorted({*necessary, *jumps(first)})
-    kept = [name for name in candidates if _has_major(compatibility, index, name, locked[name])]
+    kept = [name for name in candidates if of_lock.has_major(name)]
     majors = [parse(f"{name}=={_major(locked[name])}.*") for name in kept]
     resolutions = [first]
     if jumps(first):
@@ -73,7 +96,7 @@ def resolve_with_fewest_changes(
             resolutions.append(attempt({}, end - time.thread_time(), majors))
         except Unresolvable:
             majors = []
-    pinned = _with_pins(partial(attempt, majors=majors), locked, necessary, unusable, end)
+    pinned = _with_pins(partial(attempt, majors=majors), locked, necessary, of_lock.unusable, end)
     if pinned is not None:
         resolutions.append(pinned)
     return min(resolutions, key=lambda one: (len(jumps(one)), len(changed_names(one, locked))))
@@ -111,15 +134,6 @@ def changed_names(resolution: Resolution, locked: Mapping[str, str]) -> set[str]
     return {
         name for name, file in resolution.artifacts.items() if name in locked and not _same(file.version, locked[name])
     }
-
-
-def _has_major(compatibility: Compatibility, index: WheelIndex, name: str, version: str) -> bool:
-    """Whether the target can have a release with the same major version."""
-    major, page = _major(version), index.project(name)
-    return any(
-        _major(text) == major and compatibility.best(page, position) is not None
-        for position, text in enumerate(page.versions.texts)
-    )
 
 
 def _major(version: str) -> str:
