@@ -21,7 +21,7 @@ from tests.benchmarks.version_proofs import Proof, Uv, has_wheel, prove
 LISTS = {"1": Path(__file__).with_name("public-locks.toml"), "2": Path(__file__).with_name("public-locks-2.toml")}
 POLICIES = ("nearest", "same", "newest")
 _NETWORK = re.compile(r"no connection|no complete response|--offline|is unavailable")
-_OFFENDER = re.compile(r"  (\S+) (\S+) on CPython (\S+) on (\S+) with glibc \S+: .*?(?:cap 2\.(\d+) allows it)?")
+_OFFENDER = re.compile(r"  (\S+) (\S+) on CPython (\S+) on (\S+) with glibc \S+: (.*?)(?:cap 2\.(\d+) allows it)?")
 
 
 class Outcome(NamedTuple):
@@ -88,15 +88,20 @@ def lock(entry: Mapping[str, str], cap: str, arguments: Namespace) -> Outcome:
 def wrong_offenders(output: str, loaded: LoadedLock, minor: int) -> Iterator[str]:
     """What is wrong in the list of offenders that the policy `same` prints: too much, too little, or a wrong cap."""
     listed: dict[Target, dict[str, str]] = {}
-    for name, _, python, architecture, cap in (m.groups() for m in map(_OFFENDER.fullmatch, output.splitlines()) if m):
+    requires_python: set[tuple[Target, str]] = set()
+    matches = filter(None, map(_OFFENDER.fullmatch, output.splitlines()))
+    for name, _, python, architecture, reason, cap in (match.groups() for match in matches):
         target = Target(PythonVersion.parse(python), architecture, GlibcVersion(2, minor))
         listed.setdefault(target, {})[name] = cap
+        if reason.startswith("needs Python"):
+            requires_python.add((target, name))
     for target, caps in listed.items():
         for name, package in loaded.selected(target).items():
             if package.kind is not SourceKind.INDEX:
                 continue
             usable = has_wheel(package, target)
-            if usable == (name in caps):
+            # Whether Requires-Python allows the target is not in the names of the files.
+            if usable == (name in caps) and (target, name) not in requires_python:
                 yield f"{package} on {target} is {'listed' if usable else 'not listed'}"
             if caps.get(name) and not has_wheel(package, target._replace(cap=GlibcVersion(2, int(caps[name])))):
                 yield f"{package} on {target} has no wheel for glibc 2.{caps[name]}"
