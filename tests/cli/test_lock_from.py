@@ -56,6 +56,18 @@ def test_newest(source: Path, index: IndexServer) -> None:
     assert "--version-policy newest" in (source / "pylock.toml").read_text().split("\n")[0]
 
 
+@pytest.mark.parametrize("policy", ["same", "nearest", "newest"])
+def test_yanked(tmp_path: Path, index: IndexServer, policy: str) -> None:
+    """A release that was yanked after the source lock was made is kept."""
+    wheel = build_wheel("a", "1.1")
+    index.add(wheel, yanked="a mistake")
+    index.add(build_wheel("a", "1.0"))
+    (tmp_path / "uv.lock").write_text(uv_lock(["a"], [wheel]))
+    ran = lock_from(tmp_path, index, "--version-policy", policy)
+    assert 0 == ran.code, ran.err
+    assert {"a": "1.1"} == locked_versions(tmp_path)
+
+
 def test_same(source: Path, index: IndexServer) -> None:
     """Every release that can't be used is listed, with its wheel and the cap that allows it, and nothing is written."""
     e = build_wheel("e", "1.0", "cp39-abi3-manylinux_2_34_x86_64")

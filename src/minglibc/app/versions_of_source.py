@@ -17,7 +17,7 @@ from minglibc.model.targets import Target
 from minglibc.model.versions import contains
 from minglibc.resolve.candidates import Policy, Root, WheelIndex
 from minglibc.resolve.explain import reason_of
-from minglibc.resolve.fewest_changes import changed_names, is_usable, resolve_with_fewest_changes
+from minglibc.resolve.fewest_changes import changed_names, is_usable, is_yanked, resolve_with_fewest_changes
 from minglibc.resolve.multi_target import Solve
 from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
@@ -70,7 +70,11 @@ class SourceVersions:
     @property
     def solve(self) -> Solve:
         """Resolves a target by the policy."""
-        solvers: dict[str, Solve] = {"same": self._solve_same, "nearest": self._solve_nearest, "newest": resolve}
+        solvers: dict[str, Solve] = {
+            "same": self._solve_same,
+            "nearest": self._solve_nearest,
+            "newest": self._solve_newest,
+        }
         return solvers[self.loaded.policy]
 
     def _solve_same(
@@ -84,6 +88,28 @@ class SourceVersions:
     ) -> Resolution:
         locked = self.locked(compatibility.target)
         return resolve_with_fewest_changes(roots, compatibility, index, locked=locked, **options)
+
+    def _solve_newest(
+        self, roots: Iterable[Root], compatibility: Compatibility, index: WheelIndex, *, policy: Policy, **options: Any
+    ) -> Resolution:
+        roots = tuple(roots)
+        # Only a pin admits a yanked release (PEP 592).
+        yanked = self._yanked(compatibility, index)
+        if yanked:
+            with suppress(Unresolvable):
+                return resolve(roots, compatibility, index, policy=policy._replace(pins=yanked), **options)
+        return resolve(roots, compatibility, index, policy=policy, **options)
+
+    def _yanked(self, compatibility: Compatibility, index: WheelIndex) -> dict[str, str]:
+        """The releases of the source lock that were yanked since it was made."""
+        locked = self.locked(compatibility.target)
+        releases = {}
+        for name, package in self._selected.get(compatibility.target, {}).items():
+            with suppress(ProjectNotFound):
+                is_locked = package.kind is SourceKind.INDEX and name in locked
+                if is_locked and is_yanked(compatibility, index, name, locked[name]):
+                    releases[name] = locked[name]
+        return releases
 
     # What can't be used.
 
@@ -234,6 +260,8 @@ class SourceVersions:
         for active in resolution.requirements.get(name, ()):
             if active.requirement.specifier and not contains(active.requirement.specifier, version):
                 return f"{active.parent} requires {active.requirement.without_marker}"
+        if is_yanked(compatibility, self._session.wheel_index, name, version):
+            return f"{version} was yanked"
         return f"a requirement of {version} can't be met with the other versions"
 
 

@@ -147,6 +147,15 @@ def is_usable(compatibility: Compatibility, index: WheelIndex, name: str, versio
     return position is not None and compatibility.best(page, position, yanked=True) is not None
 
 
+def is_yanked(compatibility: Compatibility, index: WheelIndex, name: str, version: str) -> bool:
+    """Whether the target has files of a release, and all of them are yanked."""
+    if not is_usable(compatibility, index, name, version):
+        return False
+    page = index.project(name)
+    position = page.versions.index_of(version)
+    return position is not None and compatibility.best(page, position) is None
+
+
 def smallest_cover(conflicts: Sequence[Collection[str]]) -> set[str] | None:
     """The fewest names of which at least one is in each of *conflicts*; None where these would be too many."""
     names = sorted({name for conflict in conflicts for name in conflict})
