@@ -132,14 +132,19 @@ def choose_bundle(facts: Facts, paths: Sequence[str], signers: str = "") -> tupl
 
     *signers* is an allowed-signers file of OpenSSH, one of whom must have signed the bundle.
     """
-    bundles = {bundle.target: bundle for path in paths for bundle in _bundles_at(path)}
+    bundles: dict[LockTarget, Bundle] = {}
+    for bundle in (bundle for path in paths for bundle in _bundles_at(path)):
+        other = bundles.setdefault(bundle.target, bundle)
+        if other.sums != bundle.sums:
+            name = selection.target_name(bundle.target)
+            raise AnsibleActionFail(f"{other.folder} and {bundle.folder} are different bundles for {name}; remove one")
     included = [target for target, bundle in bundles.items() if INTERPRETER in bundle.files]
     target, python = _choose(facts, tuple(bundles), included)
-    bundle = bundles[target]
+    chosen = bundles[target]
     if signers:
         # The target gets only what has the digests of this file.
-        verify(bundle.sums_text, os.path.join(bundle.folder, SIGNATURE), signers)
-    return bundle, "" if target in included and not facts.is_selected else python
+        verify(chosen.sums_text, os.path.join(chosen.folder, SIGNATURE), signers)
+    return chosen, "" if target in included and not facts.is_selected else python
 
 
 def bundle_of_lock(facts: Facts, path: str) -> tuple[Bundle, str]:
@@ -247,15 +252,21 @@ def describe(release: str, files: Mapping[str, str]) -> str:
     if not release:
         return ""
     lines = [f"release {release}"]
-    for path, digest in sorted(files.items()):
-        if path.endswith(".whl"):
-            filename = os.path.basename(path)
-            name, version, *_ = filename.split("-")
-            lines.append(f"{name} {version} ({filename}, sha256 {digest[:12]})")
+    lines += [
+        f"{name} {version} ({os.path.basename(path)}, sha256 {files[path][:12]})"
+        for path, name, version in _wheels(files)
+    ]
     return "\n".join(lines) + "\n"
 
 
 def versions_of(files: Mapping[str, str]) -> dict[str, str]:
     """The version of each wheel by its name."""
-    names = [os.path.basename(path).split("-") for path in files if path.endswith(".whl")]
-    return {parts[0]: parts[1] for parts in names if len(parts) > 1}
+    return {name: version for _, name, version in _wheels(files)}
+
+
+def _wheels(files: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The path, name and version of each wheel; the names may come from the target."""
+    for path in sorted(files):
+        name, _, rest = os.path.basename(path).partition("-")
+        if path.endswith(".whl") and rest:
+            yield path, name, rest.partition("-")[0]
