@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import tomli_w
 
 LISTS = {"1": Path(__file__).with_suffix(".toml"), "2": Path(__file__).with_name("projects-2.toml")}
+# The first list was locked for the default Pythons, the second one as a new user does it: after `init`.
+_DEFAULT_SETTINGS: Mapping[str, Mapping[str, Any] | None] = {"1": {}, "2": None}
 CAP = "2.28"
 # For requirements files, which do not say which Python they are for.
 PYTHON = "3.12"
@@ -39,18 +41,21 @@ def load(number: str = "1") -> list[dict[str, Any]]:
     return projects
 
 
-def write(project: Mapping[str, Any], folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write the dependency files of *project* into *folder*, with *settings* as [tool.minglibc]."""
+def write(project: Mapping[str, Any], folder: Path, settings: Mapping[str, Any] | None) -> None:
+    """Write the dependency files of *project* into *folder*, with *settings* as [tool.minglibc].
+
+    Without *settings*, a pyproject.toml has no such table.
+    """
     for path, document in project.get("documents", {}).items():
         tables = dict(document)
-        if path == "pyproject.toml":
+        if path == "pyproject.toml" and settings is not None:
             tables["tool"] = {**document.get("tool", {}), "minglibc": {"glibc": CAP, **settings}}
         _write(folder / path, tomli_w.dumps(tables))
     for path, lines in project.get("files", {}).items():
         _write(folder / path, "\n".join([*lines, ""]))
     if "documents" not in project:
         _write(folder / project["file"], "\n".join([*project["files"][project["file"]], ""]))
-        table = {"glibc": CAP, "python": [PYTHON], **settings}
+        table = {"glibc": CAP, "python": [PYTHON], **(settings or {})}
         _write((folder / project["file"]).parent / "pyproject.toml", tomli_w.dumps({"tool": {"minglibc": table}}))
 
 
@@ -59,10 +64,13 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def lock(project: Mapping[str, Any], folder: Path, cache: Path, settings: Mapping[str, Any]) -> Outcome:
-    """Lock *project* in *folder* with *settings*."""
+def lock(project: Mapping[str, Any], folder: Path, cache: Path, settings: Mapping[str, Any] | None) -> Outcome:
+    """Lock *project* in *folder* with *settings*, or with those that `init` writes."""
     write(project, folder, settings)
-    command = [sys.executable, "-m", "minglibc", "lock", "--cache-dir", str(cache)]
+    program = [sys.executable, "-m", "minglibc"]
+    if settings is None and "documents" in project:
+        subprocess.run([*program, "init", "--glibc", CAP], cwd=folder, capture_output=True, check=True)
+    command = [*program, "lock", "--cache-dir", str(cache)]
     if "documents" not in project:
         command += ["-r", project["file"]]
     started = time.monotonic()
@@ -78,7 +86,7 @@ def run(arguments: Namespace) -> None:
     projects = [p for p in load(arguments.list) if not arguments.only or p["repository"] in arguments.only]
     print("| Project | Result | Seconds |\n|---|---|---|")
     for project in projects:
-        settings = project.get("settings", {}) if arguments.with_settings else {}
+        settings = project.get("settings", {}) if arguments.with_settings else _DEFAULT_SETTINGS[arguments.list]
         folder = arguments.folder / project["repository"].replace("/", "-")
         outcome = lock(project, folder, arguments.folder / "cache", settings)
         locked += outcome.locked
