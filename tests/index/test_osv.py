@@ -211,3 +211,17 @@ def test_outdated_with_osv(
     assert "CVE-2026-1, GHSA-1 (fixed in 1.1, needs glibc 2.28)" in ran.out
     assert "Vulnerability data from OSV" in ran.err
     assert 2 == project.run("outdated", "--osv-file", "missing.zip").code
+
+
+@pytest.mark.online
+@pytest.mark.nightly
+def test_the_public_api(tmp_path: Path) -> None:
+    """OSV's own API knows an old vulnerability and the release that fixed it."""
+    troubles: list[str] = []
+    api = OsvApi(Store(str(tmp_path)), is_public=lambda _name: True, on_trouble=troubles.append)
+    known = api.of([("jinja2", "2.11.2"), ("jinja2", "2.11.3")])
+    if troubles:
+        pytest.skip(troubles[0])
+    ids = {one.id: one for one in known["jinja2", "2.11.2"] or ()}
+    assert "2.11.3" in ids["GHSA-g3rq-g295-4j3m"].fixed_in
+    assert "GHSA-g3rq-g295-4j3m" not in {one.id for one in known["jinja2", "2.11.3"] or ()}
