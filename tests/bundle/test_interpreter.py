@@ -99,7 +99,7 @@ def test_unusable_interpreters_are_refused(tmp_path: Path) -> None:
     musl = Target(PythonVersion(11), "x86_64", MuslVersion(1, 2))
     above = {f"python/lib/{name}.so": elf(needs={"libc.so.6": ["GLIBC_2.34"]}) for name in "abcd"}
     cases = [
-        (files(interpreter("2.28")), TARGET, f"exceeds glibc 2.17: {PYTHON} needs GLIBC_2.28"),
+        (files(interpreter("2.28")), TARGET, f"exceeds glibc 2.17 (RHEL 7): {PYTHON} needs GLIBC_2.28"),
         (files(interpreter(), **above), TARGET, "python/lib/c.so needs GLIBC_2.34, and 1 more"),
         (files(interpreter()), musl, "exceeds musl 1.2:"),
         (files(interpreter(machine="aarch64")), TARGET, "is for aarch64, the target is CPython 3.11 on x86_64"),

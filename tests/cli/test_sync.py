@@ -335,7 +335,7 @@ I686 = {"bits": 32, "little": True, "machine": 3, "flags": 0, "loader": "/lib/ld
     ("changes", "words"),
     [
         ({"libc": "musl 1.2.5", "elf": MUSL}, "this machine has musl 1.2, the lock is for glibc"),
-        ({"libc": "glibc 2.5"}, "this machine has glibc 2.5, the lock is for 2.17"),
+        ({"libc": "glibc 2.5"}, "this machine has glibc 2.5, the lock is for glibc 2.17 (RHEL 7)"),
         ({"elf": SOFT}, "no target for armv7l without hardware floating point"),
         ({"elf": I686}, "the lock has no target for i686"),
         ({"implementation": "pypy"}, "this interpreter is pypy"),

@@ -74,7 +74,8 @@ def test_unserved_machine(tmp_path: Path, ssh: dict[str, str]) -> None:
     ran = run(tmp_path, ssh, "check", "--from-facts", "fleet.json")
     assert 1 == ran.returncode
     assert ran.stdout == (
-        "old: this machine has glibc 2.17, the lock is for 2.28\nother: the lock has no target for CPython 3.11.1 on x86_64\n"
+        "old: this machine has glibc 2.17 (RHEL 7), the lock is for glibc 2.28 (RHEL 8)\n"
+        "other: the lock has no target for CPython 3.11.1 on x86_64\n"
     )
     result = json.loads(run(tmp_path, ssh, "check", "--from-facts", "fleet.json", "--json").stdout)
     assert [None, None] == [machine["target"] for machine in result["machines"]]

@@ -168,7 +168,7 @@ def test_older_musl_is_an_error(project: LockedProject, tmp_path: Path) -> None:
     prefix = on_musl(project, loader(tmp_path, ""), "1.1.24")
     ran = project.sync("--python", str(prefix))
     assert 1 == ran.code
-    assert "this machine has musl 1.1, the lock is for 1.2" in ran.err
+    assert "this machine has musl 1.1, the lock is for musl 1.2" in ran.err
     assert 'set musl = "1.1" in [tool.minglibc]' in ran.err
     assert {} == installed(prefix)
 

@@ -27,7 +27,7 @@ def test_c_library_must_match() -> None:
     assert MUSL == choose_target(alpine, [TARGET, MUSL])
     with pytest.raises(MachineProblem, match=r"this machine has musl 1\.2, the lock is for glibc"):
         choose_target(alpine, [TARGET, MUSL], "cp39-x86_64-glibc2.27")
-    with pytest.raises(MachineProblem, match=r"this machine has musl 1\.1, the lock is for 1\.2") as refused:
+    with pytest.raises(MachineProblem, match=r"this machine has musl 1\.1, the lock is for musl 1\.2") as refused:
         choose_target(MACHINE._replace(libc=MuslVersion(1, 1)), [TARGET, MUSL])
     assert 'set musl = "1.1" in [tool.minglibc]' in refused.value.hint
 
@@ -52,7 +52,11 @@ def test_exact_patch_release_must_match() -> None:
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
-        ({"libc": GlibcVersion(2, 17)}, "this machine has glibc 2.17, the lock is for 2.27", 'glibc = "2.17"'),
+        (
+            {"libc": GlibcVersion(2, 17)},
+            "this machine has glibc 2.17 (RHEL 7), the lock is for glibc 2.27 (Ubuntu 18.04)",
+            'glibc = "2.17"',
+        ),
         ({"libc": MuslVersion(1, 2)}, "this machine has musl 1.2, the lock is for glibc", 'add musl = "1.2" to'),
         ({"libc": None}, "can't determine the version of this machine's C library", "Linux with glibc or musl"),
         ({"architecture": "aarch64"}, "the lock has no target for aarch64", "cp39-x86_64-glibc2.27"),

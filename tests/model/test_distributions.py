@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from minglibc.errors import TargetError
-from minglibc.model.distributions import distributions, find_distribution, similar_names
-from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion
+from minglibc.model.distributions import distributions, find_distribution, similar_names, with_distribution
+from minglibc.model.targets import NEWEST_GLIBC, GlibcVersion, MuslVersion
 from tests.support.commands import minglibc
 from tests.support.explained import Project
 from tests.support.index import IndexServer
@@ -130,3 +130,11 @@ def test_list() -> None:
     assert {"id": "centos", "version": "7", "glibc": "2.17"}.items() <= next(
         row for row in listed if row["id"] == "centos"
     ).items()
+
+
+def test_names_in_messages() -> None:
+    """A version of glibc is named with the best-known distribution that has it, if there is one."""
+    assert "glibc 2.28 (RHEL 8)" == with_distribution(GlibcVersion(2, 28))
+    assert "glibc 2.31 (Debian 11)" == with_distribution(GlibcVersion(2, 31))
+    assert "glibc 2.29" == with_distribution(GlibcVersion(2, 29))
+    assert "musl 1.2" == with_distribution(MuslVersion(1, 2))

@@ -14,6 +14,7 @@ from minglibc.audit.rules import ABOVE_CAP, Binary, Finding, Kind, audit, read_b
 from minglibc.config.files import open_regular
 from minglibc.errors import EnvironmentProblem
 from minglibc.model.artifacts import printable
+from minglibc.model.distributions import with_distribution
 from minglibc.model.limits import BOMB_FREE, BOMB_RATIO, MAX_LINKS, MAX_MEMBERS, path_problem
 from minglibc.model.tar_archive import decompress, open_tar
 from minglibc.model.targets import PythonVersion, Target
@@ -175,7 +176,7 @@ def _check_binaries(contents: _Contents, executable: str, target: Target, cpu: s
     findings = audit(contents.binaries.values(), [target.architecture], target.cap, cpu, target.libstdcxx)
     above = [finding for finding in findings if finding.kind in ABOVE_CAP or finding.kind is Kind.CPU]
     if above:
-        raise _Invalid(f"exceeds {target.cap.named}: {_listed(above)}")
+        raise _Invalid(f"exceeds {with_distribution(target.cap)}: {_listed(above)}")
     return tuple(dict.fromkeys(finding.library for finding in findings if finding.kind is Kind.LIBRARY))
 
 

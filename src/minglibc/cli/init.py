@@ -13,7 +13,7 @@ from minglibc.cli.output import plural, print_message, print_text, terminal_widt
 from minglibc.config.other_tools import Imported
 from minglibc.errors import SettingsError, TargetError
 from minglibc.fleet.targets import Fleet
-from minglibc.model.distributions import distributions
+from minglibc.model.distributions import distributions, with_distribution
 from minglibc.model.targets import GlibcVersion
 
 _HOW_TO_FIND = (
@@ -103,7 +103,7 @@ def _print_fleet(fleet: Fleet) -> None:
         if kind.target.libstdcxx:
             names = [machine.name for machine in kind.machines if machine.libstdcxx == kind.target.libstdcxx]
             print_message(
-                f"{', '.join(names)}: libstdc++ has GLIBCXX_{kind.target.libstdcxx} and is older than {kind.target.cap.named} "
+                f"{', '.join(names)}: libstdc++ has GLIBCXX_{kind.target.libstdcxx} and is older than {with_distribution(kind.target.cap)} "
                 "suggests; libstdcxx is added, which `check` and the setting verify respect"
             )
 

@@ -85,7 +85,7 @@ def _with_libc(libc: Cap, targets: Sequence[Target], known: str) -> list[Target]
     if not matches:
         others = " and ".join(sorted({target.cap.libc for target in targets}))
         raise MachineProblem(
-            f"this machine has {libc.named}, the lock is for {others}",
+            f"this machine has {_described(libc)}, the lock is for {others}",
             hint=f'{known}; add {libc.libc} = "{libc}" to [tool.minglibc] and run `minglibc lock`',
         )
     return matches
@@ -102,10 +102,16 @@ def _within_cap(libc: Cap, targets: Sequence[Target]) -> Target:
     target = min(targets, key=lambda target: target.cap)
     if libc < target.cap:
         raise MachineProblem(
-            f"this machine has {libc.named}, the lock is for {target.cap}",
+            f"this machine has {_described(libc)}, the lock is for {_described(target.cap)}",
             hint=f'set {libc.libc} = "{libc}" in [tool.minglibc] and run `minglibc lock`',
         )
     return target
+
+
+def _described(cap: Cap) -> str:
+    from minglibc.model.distributions import with_distribution  # noqa: PLC0415  2 ms, and only for a message
+
+    return with_distribution(cap)
 
 
 def check_python(machine: Machine, requires_python: Mapping[str, str]) -> None:

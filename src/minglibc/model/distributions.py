@@ -4,9 +4,12 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from minglibc.model.distribution_table import TABLE
+
+if TYPE_CHECKING:
+    from minglibc.model.targets import Cap
 
 # What an ID of os-release is also called.
 _ALIASES = {
@@ -38,6 +41,8 @@ _TITLES = {
     "rocky": "Rocky Linux",
     "sles": "SLES",
 }
+# Those that messages name, the first with a version of glibc.
+_WELL_KNOWN = ("rhel", "debian", "ubuntu", "amzn", "sles")
 _NAME = re.compile(r"([a-z][a-z-]*[a-z])-?([0-9]+(?:\.[0-9]+)*)")
 _LONGEST = 40
 
@@ -91,6 +96,15 @@ def find_distribution(text: str) -> Distribution | None:
         return whole
     minors = (one for one in known.values() if one.id == name and one.version.startswith(f"{version}."))
     return next(minors, None)
+
+
+def with_distribution(cap: "Cap") -> str:
+    """*cap* as people know it: ``glibc 2.28 (RHEL 8)``; without a well-known distribution, ``glibc 2.29``."""
+    if cap.libc != "glibc":
+        return cap.named
+    names = {one.id: str(one) for one in reversed([*distributions().values()]) if one.glibc == str(cap)}
+    known = next((names[name] for name in _WELL_KNOWN if name in names), "")
+    return f"{cap.named} ({known})" if known else cap.named
 
 
 def similar_names(text: str) -> list[str]:
