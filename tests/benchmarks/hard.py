@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from tests.benchmarks import adversarial
 from tests.benchmarks.measure import Run, measured
 from tests.benchmarks.synthetic import serving
 from tests.support.small_index import Case, Release
 
 SIZES = (10, 20, 40, 80)
+ADVERSARIAL_SIZES = (20, 80)
 # A uv that asks an index at least as often as it is asked for a figure.
 ROUNDS = 3
 _SETS = Path(__file__).with_name("hard.toml")
@@ -179,8 +181,13 @@ def project(folder: Path, requires: Sequence[str], python: str, exclude_newer: s
     (folder / "requirements.in").write_text("\n".join(requires) + "\n")
 
 
-def compare(folder: Path, uv: str, python: str, *, index: str = "", exclude_newer: str = "") -> tuple[Run, Run]:
-    """The warm locks of minglibc and of uv with the least CPU time; where there is no solution, both fail."""
+def compare(
+    folder: Path, uv: str, python: str, *, index: str = "", exclude_newer: str = "", statuses: Sequence[int] = (0,)
+) -> tuple[Run, Run]:
+    """The warm locks of minglibc and of uv with the least CPU time; both must end with one of *statuses*.
+
+    If that includes 124, a run is stopped after a minute.
+    """
     ours = [sys.executable, "-m", "minglibc", "lock", "--quiet", "--upgrade", "--cache-dir", "cache"]
     theirs = [uv, "pip", "compile", "requirements.in", "-q", "--only-binary", ":all:", "-o", "out.txt", "--upgrade"]
     theirs += ["--cache-dir", "uv-cache", "--python-version", python, "--python-platform", "x86_64-manylinux_2_35"]
@@ -194,12 +201,10 @@ def compare(folder: Path, uv: str, python: str, *, index: str = "", exclude_newe
     environment["UV_PYTHON_DOWNLOADS"] = "never"
     best = []
     for command in (ours, theirs):
-        # "No" is an answer of some public sets.
-        shell = ["/bin/sh", "-c", '"$@" || test $? = 1', "sh", *command]
-        runs = [
-            measured(shell if exclude_newer else command, folder=folder, environment=environment)
-            for _ in range(ROUNDS + 1)
-        ]
+        limited = ["timeout", "60", *command] if 124 in statuses else command
+        accepted = "|".join(map(str, statuses))
+        shell = ["/bin/sh", "-c", f'"$@"; case $? in {accepted}) ;; *) exit 1; esac', "sh", *limited]
+        runs = [measured(shell, folder=folder, environment=environment) for _ in range(ROUNDS + 1)]
         best.append(min(runs[1:], key=lambda run: run.cpu))
     return best[0], best[1]
 
@@ -214,6 +219,18 @@ def family_rows(folder: Path, uv: str) -> Iterator[tuple[str, int, Run, Run]]:
             project(where, case.requires, python)
             with serving(bodies(case)) as url:
                 yield name, size, *compare(where, uv, python, index=url)
+
+
+def adversarial_rows(folder: Path, uv: str) -> Iterator[tuple[str, int, Run, Run]]:
+    """Both tools' runs of each adversarial family by size, which end after a minute."""
+    python = f"3.{sys.version_info[1]}"
+    for name, make in adversarial.FAMILIES.items():
+        for size in ADVERSARIAL_SIZES:
+            case = make(size)
+            where = folder / f"{name}-{size}"
+            project(where, case.requires, python)
+            with serving(bodies(case)) as url:
+                yield name, size, *compare(where, uv, python, index=url, statuses=(0, 1, 124))
 
 
 def public_rows(folder: Path, uv: str) -> Iterator[tuple[str, Run, Run]]:
@@ -233,6 +250,7 @@ def public_rows(folder: Path, uv: str) -> Iterator[tuple[str, Run, Run]]:
                     uv,
                     workload.python,
                     exclude_newer=workload.exclude_newer,
+                    statuses=(0, 1),  # "no" is an answer of some public sets
                 ),
             )
         except subprocess.CalledProcessError as error:
@@ -294,6 +312,8 @@ def run(arguments: Any) -> None:
             rows.append((name, size, ours, theirs))
             print(f"{f'{name}-{size}':40} {ours.cpu:9.2f} {theirs.cpu:6.2f}", flush=True)
         picture.write_text(draw(rows), encoding="utf-8")
+        for name, size, ours, theirs in adversarial_rows(arguments.folder, arguments.uv):
+            print(f"{f'{name}-{size}':40} {ours.cpu:9.2f} {theirs.cpu:6.2f}", flush=True)
     if not arguments.families_only:
         for name, ours, theirs in public_rows(arguments.folder, arguments.uv):
             print(f"{name:40} {ours.cpu:9.2f} {theirs.cpu:6.2f}", flush=True)

@@ -1,6 +1,7 @@
 """The search where first choices conflict: hard families in few steps, progress, interrupts, and its limit."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import permutations
 
 import pytest
@@ -11,7 +12,7 @@ from minglibc.resolve import backtracking
 from minglibc.resolve.conflict import Attempt
 from minglibc.resolve.resolution import Resolution, Unresolvable
 from minglibc.resolve.resolver import resolve
-from tests.benchmarks import hard
+from tests.benchmarks import adversarial, hard
 from tests.support.small_index import Case, MemoryIndex, Release
 
 TARGET = Target(PythonVersion(11), "x86_64", GlibcVersion(2, 28))
@@ -40,6 +41,22 @@ def test_reads_grow_linearly(family: str) -> None:
         reads.append(len(index.read))
     small, large = reads
     assert large <= 5 * small
+
+
+@pytest.mark.parametrize("family", adversarial.FAMILIES)
+def test_reads_of_adversarial_families_grow_linearly(family: str) -> None:
+    """Nor do cycles of extras, pre-releases, markers, yanked releases, stars and refusals read a release twice."""
+    reads = []
+    for size in (3, 9):
+        case = adversarial.FAMILIES[family](size)
+        index = MemoryIndex(case.packages)
+        with pytest.raises(Unresolvable) if family.endswith("-no") else nullcontext():
+            solved(case, index)
+        assert len(index.read) == len(set(index.read))
+        reads.append(len(index.read))
+    small, large = reads
+    # Exclusions have as many releases as packages.
+    assert large <= (9 if family == "exclusions-no" else 5) * small
 
 
 def test_no_root_can_be_raised_alone() -> None:

@@ -23,6 +23,8 @@ _REPORT_AFTER = 2.0
 _REPORT_INTERVAL = 0.2
 _NOTE_INTERVAL = 0.1
 _SHOWN = 8
+# Steps of the search after which its time is looked at, which is a system call.
+_CLOCK_INTERVAL = 16
 
 
 class Search:
@@ -44,6 +46,7 @@ class Search:
         self._began = time.monotonic()
         # CPU time of the thread: how long a machine with other work takes must not change the answer.
         self._end = time.thread_time() + patience
+        self._steps = 0
         self._thorough = thorough
         self._next_report = _REPORT_AFTER
         self._next_note = self._began
@@ -78,7 +81,8 @@ class Search:
 
     def _advance(self) -> tuple[Pins, Dependencies] | None:
         """One step of the search; the answer, once there is one."""
-        if time.thread_time() > self._end:
+        self._steps += 1
+        if self._steps % _CLOCK_INTERVAL == 1 and time.thread_time() > self._end:
             seconds = time.monotonic() - self._began
             raise Unresolvable(
                 (), self._provider, contested=self._ordering.contested(), seconds=seconds, bound=self._bound()
