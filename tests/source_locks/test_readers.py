@@ -415,6 +415,15 @@ def test_long_marker() -> None:
     assert len(str(caught.value)) < 600
 
 
+def test_weak_hashes_bind() -> None:
+    """A pylock.toml with only weak hashes does not admit every file."""
+    text = (
+        'lock-version = "1.0"\n[[packages]]\nname = "a"\nversion = "1"\n[[packages.wheels]]\n'
+        'name = "a-1-py3-none-any.whl"\nhashes = { sha1 = "0a" }\n'
+    )
+    assert {"sha1:0a"} == read(text, "pylock.toml").packages[0].hashes
+
+
 def test_newer_revision_is_read() -> None:
     """Only the version of uv.lock decides; unknown keys are ignored."""
     assert 6 == len(read(UV.replace("revision = 9", "revision = 99\nsomething = [1]"), "uv.lock").packages)

@@ -163,9 +163,12 @@ def _contains(specifier: str, python: str) -> bool:
         return True  # a form that only its tool reads
 
 
-def strong_hashes(hashes: Mapping[str, object]) -> str:
-    """The strongest hash of a PEP 751 table as ``algorithm:hex``; empty if it has none that minglibc accepts."""
-    for kind in HASH_KINDS:
+def strongest_hash(hashes: Mapping[str, object]) -> str:
+    """The strongest hash of a PEP 751 table as ``algorithm:hex``; empty if it has none.
+
+    A hash of another algorithm than HASH_KINDS is never that of a file, and so does not admit any.
+    """
+    for kind in (*HASH_KINDS, *hashes):
         digest = hashes.get(kind)
         if isinstance(digest, str):
             return f"{kind}:{digest.lower()}"

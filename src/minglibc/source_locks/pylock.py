@@ -8,7 +8,7 @@ from minglibc.source_locks import markers
 from minglibc.source_locks.checks import check_version, filename_of, packages_of, strings, table, tables, text
 from minglibc.source_locks.file_lists import FileLists
 from minglibc.source_locks.flat import merged, requirement
-from minglibc.source_locks.model import SourceFile, SourceKind, SourceLock, SourcePackage, strong_hashes
+from minglibc.source_locks.model import SourceFile, SourceKind, SourceLock, SourcePackage, strongest_hash
 
 
 def read(content: str, beside: Mapping[str, str] | None = None) -> SourceLock:  # noqa: ARG001  it has all requirements
@@ -84,5 +84,5 @@ def _files(row: Mapping[str, Any]) -> Iterator[SourceFile]:
         url = text(file, "url")
         name = text(file, "name") or filename_of(url or text(file, "path"))
         size = file.get("size")
-        hashes = strong_hashes(table(file, "hashes"))
+        hashes = strongest_hash(table(file, "hashes"))
         yield SourceFile(name, hashes, url, size if isinstance(size, int) else None)
