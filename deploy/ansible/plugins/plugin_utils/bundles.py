@@ -59,6 +59,8 @@ class Facts(NamedTuple):
 class Bundle(NamedTuple):
     """A folder that `minglibc bundle` has made."""
 
+    path: str
+    """The folder, or the archive that it was unpacked from."""
     folder: str
     sums_text: bytes
     """The content of SHA256SUMS."""
@@ -137,7 +139,7 @@ def choose_bundle(facts: Facts, paths: Sequence[str], signers: str = "") -> tupl
         other = bundles.setdefault(bundle.target, bundle)
         if other.sums != bundle.sums:
             name = selection.target_name(bundle.target)
-            raise AnsibleActionFail(f"{other.folder} and {bundle.folder} are different bundles for {name}; remove one")
+            raise AnsibleActionFail(f"{other.path} and {bundle.path} are different bundles for {name}; remove one")
     included = [target for target, bundle in bundles.items() if INTERPRETER in bundle.files]
     target, python = _choose(facts, tuple(bundles), included)
     chosen = bundles[target]
@@ -179,13 +181,13 @@ def _bundles_at(path: str) -> list[Bundle]:
     if not os.path.exists(path):
         raise AnsibleActionFail(f"there is no bundle {path}")
     if not os.path.isdir(path):
-        return [_read(_unpacked(path))]
+        return [_read(path, _unpacked(path))]
     names = sorted(os.listdir(path))
     if is_bundle(names):
         return [_read(path)]
     children = [os.path.join(path, name) for name in names]
     bundles = [
-        _read(_unpacked(child) if os.path.isfile(child) else child)
+        _read(child, _unpacked(child) if os.path.isfile(child) else "")
         for child in children
         if (os.path.isfile(child) and child.endswith(_ARCHIVES))
         or (os.path.isdir(child) and is_bundle(os.listdir(child)))
@@ -195,7 +197,8 @@ def _bundles_at(path: str) -> list[Bundle]:
     return bundles
 
 
-def _read(folder: str) -> Bundle:
+def _read(path: str, folder: str = "") -> Bundle:
+    folder = folder or path
     with open(os.path.join(folder, SUMS), "rb") as file:
         content = file.read()
     files = {}
@@ -211,7 +214,7 @@ def _read(folder: str) -> Bundle:
         raise AnsibleActionFail(f"{folder} lacks {', '.join(missing)}; create the bundle again")
     with open(os.path.join(folder, SCRIPT), encoding="utf-8") as file:
         target = read_target(file.read())
-    return Bundle(folder, content, files, target)
+    return Bundle(path, folder, content, files, target)
 
 
 def _unpacked(archive: str) -> str:
