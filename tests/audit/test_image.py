@@ -120,8 +120,8 @@ INVALID: dict[str, tuple[bytes, str]] = {
     "an empty file": (b"", "is not a valid image"),
     "truncated": (docker_save([tar([("a", b"1" * 9000)])])[:9000], "is not a valid image"),
     "truncated gzip": (gzip.compress(docker_save([tar([("a", os.urandom(9000))])]))[:-2000], "is not a valid image"),
-    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(100), "is compressed with zstd, which is not supported"),
-    "a layer with zstd": (docker_save([b"\x28\xb5\x2f\xfd" + bytes(100)]), "is compressed with zstd"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(100), "contains data compressed with zstd, which is not supported"),
+    "a layer with zstd": (docker_save([b"\x28\xb5\x2f\xfd" + bytes(100)]), "contains data compressed with zstd"),
     "two images": (tar([("manifest.json", TWO)]), "contains 2 images: app:1, app:2; save one of them"),
     "two platforms": (
         oci_archive({"index.json": json.dumps({"manifests": PLATFORMS}).encode()}),

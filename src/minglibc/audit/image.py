@@ -36,6 +36,7 @@ _MAX_FILES = 20_000
 _FREE_MEMBERS, _MEMBER_SIZE = 50_000, 50
 _CHUNK = 1 << 20
 _NOT_AN_IMAGE = "is not a container image: "
+_COMPRESSED = "contains data compressed with "
 
 
 class _Invalid(ValueError):
@@ -97,7 +98,11 @@ def _size(stream: IO[bytes]) -> int:
 
 
 def _hint(error: _Invalid) -> str:
-    return "give --image the file that `docker save IMAGE` writes" if str(error).startswith(_NOT_AN_IMAGE) else ""
+    if str(error).startswith(_NOT_AN_IMAGE):
+        return "give --image the file that `docker save IMAGE` writes"
+    if str(error).startswith(_COMPRESSED):
+        return "`skopeo copy --dest-compress-format gzip SOURCE oci:FOLDER:TAG` makes a layout with gzip"
+    return ""
 
 
 class _Missing(_Invalid):
@@ -172,9 +177,7 @@ def _plain(packed: IO[bytes]) -> Iterator[IO[bytes]]:
     size = _size(packed)
     for magic, name in _OTHER_COMPRESSION.items():
         if head.startswith(magic):
-            raise _Invalid(
-                f"is compressed with {name}, which is not supported; save it without compression or with gzip"
-            )
+            raise _Invalid(f"{_COMPRESSED}{name}, which is not supported; save it without compression or with gzip")
     if not head.startswith(_GZIP):
         yield packed
         return
