@@ -63,4 +63,7 @@ def test_failures(tmp_path: Path, filled: IndexServer) -> None:
     filled.fault("/files/b-*.whl", lambda exchange: exchange.hang_up(reset=True))
     assert 3 == minglibc(*options[:-2], "--proxy-files", *options[-2:], "b").code
     assert not list(tmp_path.rglob("b/index.*"))
+    (tmp_path / "file").touch()
+    refused = minglibc(*options[:-1], str(tmp_path / "file"), "b")
+    assert (1, True) == (refused.code, f"can't write {tmp_path}/file/" in refused.err)
     assert 2 == minglibc("serve", "--from", "x").code

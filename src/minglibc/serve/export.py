@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from minglibc.config import atomic_file
@@ -68,15 +69,19 @@ class Export:
         async with self._slots:
             for filename in names:
                 path = await self._files.path(Route("files", self._selection, project=name, filename=filename))
-                await asyncio.to_thread(_copy, path, os.path.join(self._folder, "files", name, filename))
+                copy = os.path.join(self._folder, "files", name, filename)
+                await asyncio.to_thread(_write, copy, partial(atomic_file.copy, path))
         return len(names)
 
     def _replace(self, parts: tuple[str, ...], content: bytes) -> None:
         path = os.path.join(self._folder, *parts)
+        _write(path, lambda path: atomic_file.replace(path, content))
+
+
+def _write(path: str, write: Callable[[str], None]) -> None:
+    """Call *write* with *path*, in whose place the old file stays if it raises MinglibcError."""
+    try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        atomic_file.replace(path, content)
-
-
-def _copy(source: str, path: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    atomic_file.copy(source, path)
+        write(path)
+    except OSError as error:
+        raise MinglibcError(f"can't write {path}: {error.strerror}") from error
