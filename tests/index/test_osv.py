@@ -1,6 +1,7 @@
 """Vulnerabilities of OSV: by its API on loopback, and from an export."""
 
 import json
+import os
 import threading
 import time
 import zipfile
@@ -182,6 +183,15 @@ def test_files_that_are_no_export(tmp_path: Path) -> None:
     for path in (broken, other):
         with pytest.raises(SettingsError):
             OsvFile(str(path), concerns=lambda _name: True).of([("a", "1")])
+    fifo = tmp_path / "fifo.zip"
+    os.mkfifo(fifo)
+    for path in (fifo, Path("/dev/zero")):
+        with pytest.raises(SettingsError, match="not a regular file"):
+            OsvFile(str(path), concerns=lambda _name: True).of([("a", "1")])
+    (other / "x.json").write_text(json.dumps({"id": "x" * 1_000_000}))
+    with pytest.raises(SettingsError, match=r"x\.json is not a record of OSV") as caught:
+        OsvFile(str(other), concerns=lambda _name: True).of([("a", "1")])
+    assert len(caught.value.message) < 400
     (other / "x.json").write_text("[]")
     with pytest.raises(SettingsError, match=r"x\.json is not a record of OSV"):
         OsvFile(str(other), concerns=lambda _name: True).of([("a", "1")])

@@ -4,15 +4,17 @@ import json
 import os
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from minglibc.cache.pages import Store
+from minglibc.config.files import open_regular
 from minglibc.errors import IndexAnswerError, MinglibcError, SettingsError
 from minglibc.index.connection import Connection, Request
 from minglibc.index.limits import Limits
@@ -32,9 +34,11 @@ _BATCH = 1000
 _MOST_PAGES = 20
 _THREADS = 8
 _MAX_RECORD = 16 << 20
+_LONGEST_SUMMARY = 1000
 
 Release = tuple[str, str]
 _Answer = TypeVar("_Answer")
+_Identifier = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class _Event(msgspec.Struct):
@@ -62,8 +66,8 @@ class _Affected(msgspec.Struct):
 class _Record(msgspec.Struct):
     """A record in OSV's format (https://ossf.github.io/osv-schema/), as far as it is used."""
 
-    id: str
-    aliases: list[str] = []
+    id: _Identifier
+    aliases: list[_Identifier] = []
     summary: str = ""
     withdrawn: str = ""
     affected: list[_Affected] = []
@@ -88,13 +92,13 @@ class _Record(msgspec.Struct):
             printable(self.id),
             tuple(map(printable, self.aliases)),
             tuple(sorted(fixed, key=key)),
-            printable(self.summary),
+            printable(self.summary[:_LONGEST_SUMMARY]),
             f"https://osv.dev/vulnerability/{quote(self.id, safe='')}",
         )
 
 
 class _Match(msgspec.Struct):
-    id: str
+    id: _Identifier
 
 
 class _Result(msgspec.Struct):
@@ -251,17 +255,18 @@ class OsvFile:
                     yield decoder.decode(content)
                 except (msgspec.DecodeError, RecursionError) as error:
                     raise SettingsError(f"{self._path}: {name} is not a record of OSV: {error}") from error
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise SettingsError(f"can't read {self._path}: {getattr(error, 'strerror', None) or error}") from error
 
     def _contents(self) -> Iterator[tuple[str, bytes]]:
         if os.path.isdir(self._path):
             for entry in sorted(os.listdir(self._path)):
                 if entry.endswith(".json"):
-                    with open(os.path.join(self._path, entry), "rb") as file:
+                    with open(os.path.join(self._path, entry), "rb", opener=open_regular) as file:
                         yield entry, file.read(_MAX_RECORD)
             return
-        with zipfile.ZipFile(self._path) as archive:
+        # Of a FIFO or a device, zipfile would read without end.
+        with open(self._path, "rb", opener=open_regular) as stream, zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
                 if member.filename.endswith(".json"):
                     with archive.open(member) as record:
