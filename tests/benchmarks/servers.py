@@ -234,14 +234,12 @@ def print_loads(servers: Sequence[Server], data: Path, upstream: str, *, rounds:
                 for label, one in started.items():
                     load = measure(one.url, scripts[label], clients=clients, seconds=seconds)
                     loads.setdefault((label, clients), []).append(load)
-    heads = "".join(f" {f'{clients}: per s':>12} {'p99 ms':>8} {'failed':>7}" for clients in CLIENTS)
-    print(f"\n{'server':32}{heads}")
+    heads = "".join(f" {n} clients: requests/s | p99 (ms) | failed |" for n in CLIENTS)
+    print(f"\n| Server |{heads}\n|{'---|' * (1 + 3 * len(CLIENTS))}")
     for label in started:
-        columns = ""
-        for clients in CLIENTS:
-            median = Load(*map(statistics.median, zip(*loads[label, clients], strict=True)))
-            columns += f" {median.rate:12.0f} {median.p99:8.1f} {median.failed:7.0f}"
-        print(f"{label:32}{columns}")
+        medians = [Load(*map(statistics.median, zip(*loads[label, n], strict=True))) for n in CLIENTS]
+        columns = "".join(f" {load.rate:,.0f} | {load.p99:,.0f} | {load.failed:.0f} |" for load in medians)
+        print(f"| {label} |{columns}")
 
 
 def write_script(data: Path, label: str, url: str) -> Path:
