@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from minglibc.install import interpreter, transaction
+from minglibc.model.distributions import with_distribution
 from minglibc.model.targets import GlibcVersion
 from tests.support import child
 from tests.support.elves import elf
@@ -303,7 +304,8 @@ def test_lock_for_other_machines(project: LockedProject, index: IndexServer) -> 
     index.add(build_wheel("b", "1.0"))
     newer = f"2.{HOST.minor + 1}"
     project.lock("b", glibc=newer)
-    refused(project, words=f"the lock is for glibc {newer}", hint=f'glibc = "{HOST}"')
+    machine, cap = with_distribution(HOST), with_distribution(GlibcVersion.parse(newer))
+    refused(project, words=f"this machine has {machine}, the lock is for {cap}", hint=f'glibc = "{HOST}"')
     other = "aarch64" if os.uname().machine != "aarch64" else "x86_64"
     project.lock("b", more=f'architectures = ["{other}"]\n')
     refused(project, words=f"the lock has no target for {os.uname().machine}", hint=other)
