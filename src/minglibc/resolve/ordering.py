@@ -1,6 +1,6 @@
 """Which variable a search decides next: the roots in their order, and what conflicts most as early as possible."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
 from operator import and_
 
@@ -9,7 +9,6 @@ from minglibc.resolve.graph import MANY, DependencyGraph, names_of
 from minglibc.resolve.variables import ABSENT, Variable
 
 _REORDER = 5
-_NO_ROOT = (1, 0)
 _CONTESTED = 5
 
 
@@ -22,8 +21,10 @@ class Ordering:
         # How often the choice of one project has excluded versions of another, and what is decided early for that.
         self._exclusions: dict[tuple[int, int], int] = {}
         self._priorities: dict[int, int] = {}
-        # The projects that may be undecided: not those that are settled, or that nothing needs so far.
-        self._open: set[int] = set()
+        # The needed projects with several versions left, and those with one that may not be settled.
+        self._undecided: set[int] = set()
+        self._single: set[int] = set()
+        self._roots: list[Variable] | None = None
         # Settled on a pre-release or a yanked release, since the last time that decisions were taken back.
         self._admitted: set[int] = set()
         self._jumps = 0
@@ -53,62 +54,73 @@ class Ordering:
                     later[name] = max(position, later.get(name, 0))
         latest = max(later.values(), default=0)
         for root in roots if latest else ():
-            self._priorities[graph.variables[root.name].number] = latest - later.get(root.name, 0)
+            self._prioritize(graph.variables[root.name].number, latest - later.get(root.name, 0))
 
     def next(self, waiting: Collection[int]) -> Variable | None:
         """The variable to decide next: one without a choice first, then the roots, then what conflicted most.
 
         None where all are decided but those that are *waiting* for a dependency which admits what is left of them.
         """
-        best: Variable | None = None
-        best_weight: tuple[int, float] | None = None
-        best_rank = _NO_ROOT
-        activity, priorities, domains = self._solver.activity, self._priorities, self._solver.domains
-        for variable in self._undecided(waiting):
-            number, domain = variable.number, domains[variable.number]
-            if not domain & (domain - 1):
-                return variable
-            if variable.rank is not None:
-                rank = (-priorities.get(number, 0), variable.rank)
-                if rank < best_rank:
-                    best, best_rank = variable, rank
-            elif best_rank == _NO_ROOT:
-                priority = priorities.get(number, 0)
-                # Of what is decided late, that with the fewest versions first: these may show a conflict soonest.
-                weight = (priority, activity[number] if priority >= 0 else -domain.bit_count())
-                if best_weight is None or weight > best_weight:
-                    best, best_weight = variable, weight
-        return best
+        self._update()
+        skipped = self._admitted.union(waiting)
+        variable = self._unsettled(skipped)
+        if variable is not None:
+            return variable
+        undecided = self._undecided - skipped
+        for root in self._ordered_roots():
+            if root.number in undecided:
+                return root
+        best = max(sorted(undecided), key=self._weight, default=None)
+        return None if best is None else self._graph.variable_of(best)
 
-    def _undecided(self, waiting: Collection[int]) -> Iterator[Variable]:
-        """The projects that are needed and not settled, without those that are *waiting*."""
-        touched, variables = self._solver.touched, self._graph.variables
+    def _weight(self, number: int) -> tuple[int, float]:
+        # Of what is decided late, that with the fewest versions first: these may show a conflict soonest.
+        priority = self._priorities.get(number, 0)
+        return priority, self._solver.activity[number] if priority >= 0 else -self._solver.domains[number].bit_count()
+
+    def _ordered_roots(self) -> list[Variable]:
+        """The roots in the order in which they are decided."""
+        if self._roots is None:
+            roots = [variable for variable in self._graph.all_variables() if variable and variable.rank is not None]
+            self._roots = sorted(roots, key=lambda root: (-self._priorities.get(root.number, 0), root.rank))
+        return self._roots
+
+    def _prioritize(self, number: int, priority: int) -> None:
+        self._priorities[number] = priority
+        self._roots = None
+
+    def _update(self) -> None:
+        """Sort what has changed since the last time into what has several versions left, and what has one."""
+        touched, variables, domains = self._solver.touched, self._graph.variables, self._solver.domains
         for variable in filter(None, map(self._graph.variable_of, touched)):
             number = variables[variable.project.page.name].number
-            self._open.add(number)
+            domain = domains[number]
             self._admitted.discard(number)
+            self._single.discard(number)
+            self._undecided.discard(number)
+            if not domain & ABSENT:
+                (self._undecided if domain & (domain - 1) else self._single).add(number)
         touched.clear()
         if self._jumps != self._solver.jumps:
             self._jumps = self._solver.jumps
             self._admitted.clear()
-        domains = self._solver.domains
-        for number in sorted(self._open):
-            domain = domains[number]
-            if domain & ABSENT:
-                self._open.discard(number)
-                continue
-            if number in waiting or number in self._admitted:
+
+    def _unsettled(self, skipped: Collection[int]) -> Variable | None:
+        """A project with one version left that is not settled."""
+        for number in sorted(self._single):
+            if number in skipped:
                 continue
             project = self._graph.variable_of(number)
             assert project is not None
-            if domain & (domain - 1) or not self._graph.is_settled(project):
-                yield project
-            elif not domain & project.special:
+            if not self._graph.is_settled(project):
+                return project
+            if not self._solver.domains[number] & project.special:
                 # What admits a special release can be taken back.
-                self._open.discard(number)
+                self._single.discard(number)
             else:
                 # More dependencies in force admit more; only where some are taken back, it must be checked again.
                 self._admitted.add(number)
+        return None
 
     def learn(self) -> None:
         """Decide a project earlier than another whose choice has excluded its versions again and again."""
@@ -125,7 +137,7 @@ class Ordering:
             if self._exclusions[pair] == _REORDER:
                 self._exclusions[pair] = 0
                 earlier = self._priorities.get(culprit, 0) + 1
-                self._priorities[affected] = max(self._priorities.get(affected, 0), earlier)
+                self._prioritize(affected, max(self._priorities.get(affected, 0), earlier))
                 self._solver.backjump(max(self._solver.level_of(culprit) - 1, 0))
 
     def note_exclusion(self, variable: Variable, candidates: Sequence[Candidate]) -> None:
@@ -153,7 +165,7 @@ class Ordering:
         pair = variable.number, -1
         self._exclusions[pair] = self._exclusions.get(pair, 0) + 1
         if self._exclusions[pair] == _REORDER and self._solver.domains[variable.number].bit_count() > MANY:
-            self._priorities[variable.number] = -1
+            self._prioritize(variable.number, -1)
 
     def contested(self) -> list[str]:
         """The projects that take part in most conflicts."""
