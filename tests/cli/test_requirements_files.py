@@ -153,6 +153,7 @@ def test_project_does_not_replace_the_lock(inputs: Path, index: IndexServer) -> 
     [
         ("-i example.invalid/simple", "--index-url is a path; give a URL"),
         ("-i ftp://example.invalid/simple", '--index-url is "ftp://example.invalid/simple"; expected a URL'),
+        ("-i https://[::1/simple", '--index-url is "https://[::1/simple"; expected a URL'),
         ("--extra-index-url=", "--extra-index-url has no value"),
         ("--extra-index-url=https://${HOST}/simple", "uses ${HOST}"),
         ("--no-index", "--no-index leaves no index, because there is no --find-links"),

@@ -39,6 +39,7 @@ def order(settings: Settings) -> list[tuple[str, bool]]:
         ([f"-i {A}"], [(A, True)]),
         ([f"-i{A}"], [(A, True)]),
         ([f"-i {A}", f"-i {B}"], [(B, True)]),
+        ([f"-i {A}", f"-i {B}", f"-i {A}"], [(A, True)]),
         ([f"--extra-index-url {A}"], [(A, False)]),
         ([f"-i {A} --extra-index-url {B}"], [(B, False), (A, True)]),
         ([f"-i {A}", f"--extra-index-url {PYPI}"], [(A, False)]),

@@ -78,21 +78,22 @@ def test_hint(tmp_path: Path, index: IndexServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dependency", "hint"),
+    ("extras", "hint"),
     [
-        ("", 'this would work (verified): tool.minglibc.no-extras = ["a", "b"]'),
-        ('"three"', 'tool.minglibc.no-extras = ["a", "b"] is necessary; other obstacles may remain'),
+        ("ab", 'this would work (verified): tool.minglibc.no-extras = ["a", "b"]'),
+        ("abcdefg", "] leaves out what can't be locked; other obstacles may remain"),
     ],
 )
-def test_several_obstacles(dependency: str, hint: str, tmp_path: Path, index: IndexServer) -> None:
-    """Where several extras can't be locked, one hint names all of them; if this does not suffice, it says so."""
-    for name in ("one", "two", "three"):
-        index.add(build_wheel(name, "1.0", tag="cp311-cp311-win_amd64"))
+def test_several_obstacles(extras: str, hint: str, tmp_path: Path, index: IndexServer) -> None:
+    """Where several extras can't be locked, one hint names all of them; if there are too many, it says so."""
     index.add(build_wheel("base", "1.0"))
+    for extra in extras:
+        index.add(build_wheel(f"needs-{extra}", "1.0", tag="cp311-cp311-win_amd64"))
+    listed = "".join(f'{extra} = ["needs-{extra}"]\n' for extra in extras)
     (tmp_path / "pyproject.toml").write_text(
-        '[project]\nname = "example"\nversion = "1"\nrequires-python = "==3.11.*"\n'
-        f'dependencies = ["base", {dependency}]\n[project.optional-dependencies]\na = ["one"]\nb = ["two"]\n[tool.minglibc]\nglibc = "2.28"\nindex-url = "{index.url}"\n',
+        '[project]\nname = "example"\nversion = "1"\nrequires-python = "==3.11.*"\ndependencies = ["base"]\n'
+        f'[project.optional-dependencies]\n{listed}[tool.minglibc]\nglibc = "2.28"\nindex-url = "{index.url}"\n',
         encoding="utf-8",
     )
     ran = minglibc("lock", "--project", str(tmp_path))
-    assert (ran.code, f"hint: {hint}" in ran.err) == (1, True), ran.err
+    assert (ran.code, hint in ran.err) == (1, True), ran.err

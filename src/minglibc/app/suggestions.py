@@ -42,7 +42,7 @@ def without_parts(session: Session, failure: Unresolvable, until: float) -> str:
         if session.needs_above_cap(resolutions) or not _has_builds(session, resolutions):
             break
         return f"this would work (verified): {setting}"
-    return f"{without_part(parts, kept)} is necessary; other obstacles may remain" if parts else ""
+    return f"{without_part(parts, kept)} leaves out what can't be locked; other obstacles may remain" if parts else ""
 
 
 def _only_part(failure: Unresolvable, roots: Sequence[Root], kept: Kept) -> str:

@@ -7,6 +7,7 @@ of `--index-url`. PyPI is always the last one, so that it can't replace a privat
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -46,6 +47,8 @@ class IndexOptions:
             self.problems.append(f"{where} {line.option} has no value")
             return
         options = self._options.setdefault(line.option, [])
+        if line.option == "--index-url":
+            options.clear()  # the last one is used
         if not any(_same(url, option.url) for option in options):
             options.append(_Option(line.option, url, where))
 
@@ -79,7 +82,7 @@ class IndexOptions:
     def _tables(self) -> list[dict[str, Any]]:
         """The indexes as [[tool.uv.index]] tables in their order, without PyPI if it is the default one."""
         folders, no_index = self._options.get("--find-links", []), self._options.get("--no-index", [])
-        extra, default = self._options.get("--extra-index-url", []), self._options.get("--index-url", [])[-1:]
+        extra, default = self._options.get("--extra-index-url", []), self._options.get("--index-url", [])
         if no_index and not folders:
             self.problems.append(f"{no_index[0].where} --no-index {_NO_FOLDER}")
         servers = [] if no_index else [option for option in (*extra, *default) if not option.is_public]
@@ -128,7 +131,10 @@ def _same(one: str, other: str) -> bool:
 
 def _name(option: _Option) -> str:
     """The name of the index: its host, or the last part of its path."""
-    text = option.url.rstrip("/").rpartition("/")[2] if is_path(option.url) else urlsplit(option.url).hostname or ""
+    text = option.url.rstrip("/").rpartition("/")[2]
+    if not is_path(option.url):
+        with suppress(ValueError):  # an invalid URL is reported by its check
+            text = urlsplit(option.url).hostname or ""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "index"
 
 
