@@ -168,10 +168,11 @@ def glibc_of(wheel: str) -> str:
 def import_on_old_glibc(package: Package, wheel: str, site: Path) -> str:
     """Whether the module of *wheel* can be imported by Python 3.9 on glibc 2.31; empty where there is none."""
     try:
-        python = oldglibc.old_python()
+        python, installer = oldglibc.old_python(), oldglibc.interpreter(PYTHON)
     except oldglibc.Unavailable:
         return ""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(site), "--python-version", PYTHON]
+    # pip evaluates markers for the Python that runs it: some dependencies are only for this one.
+    command = [str(installer), "-m", "pip", "install", "-q", "--target", str(site)]
     options = ["--platform", "manylinux2014_x86_64", "--only-binary=:all:", "--upgrade", wheel]
     installed = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if installed.returncode:

@@ -58,7 +58,8 @@ from minglibc.resolve.resolution import Unresolvable
 from minglibc.resolve.resolver import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from minglibc.app.source_builds import SourceBuilder
     from minglibc.cache.built_wheels import Built
@@ -185,12 +186,21 @@ def _package_info(
             f"a {bundle.package_format} package needs the project's {missing}",
             hint="set project.name and project.version in pyproject.toml",
         )
-    people = [person for person in (*table.get("maintainers", ()), *table.get("authors", ())) if person.get("email")]
-    maintainer = f"{people[0].get('name', name)} <{people[0]['email']}>" if people else f"{name} <root@localhost>"
     description = printable(str(table.get("description") or f"Python environment of {name}"))
-    info = PackageInfo(name, version, bundle.release, printable(maintainer), description)
+    info = PackageInfo(name, version, bundle.release, printable(_maintainer(table, name)), description)
     check_name(info)
     return info
+
+
+def _maintainer(table: "Mapping[str, Any]", name: str) -> str:
+    """The first maintainer or author with an address; else the superuser of the machine."""
+    for key in ("maintainers", "authors"):
+        people = table.get(key)
+        # `lock` does not read them, so that they may be anything.
+        for person in people if isinstance(people, list) else ():
+            if isinstance(person, dict) and person.get("email"):
+                return f"{person.get('name', name)} <{person['email']}>"
+    return f"{name} <root@localhost>"
 
 
 class _Sources:
@@ -237,17 +247,17 @@ def _interpreter(
     path: str, project: LockedProject, selected: "Selection", target: Target, reporter: Reporter
 ) -> InterpreterArchive:
     """The archive at *path*, checked for *target* and what is *selected*; raises EnvironmentProblem."""
-    archive = read_interpreter(path, target, choice(project.pyproject, "cpu", CPU_LEVELS))
-    if archive.missing:
+    interpreter = read_interpreter(path, target, choice(project.pyproject, "cpu", CPU_LEVELS))
+    if interpreter.missing:
         reporter.warn(
-            f"modules of the interpreter need libraries that some machines lack: {', '.join(archive.missing)}"
+            f"modules of the interpreter need libraries that some machines lack: {', '.join(interpreter.missing)}"
         )
-    match = re.fullmatch(r"3\.([0-9]+)\.([0-9]+)", archive.version)
+    match = re.fullmatch(r"3\.([0-9]+)\.([0-9]+)", interpreter.version)
     if match:
         python = PythonVersion(int(match[1]), int(match[2]), target.python.free_threaded)
         needs = {f"{one.name} {one.version}": str(one.requires_python) for one, _ in selected if one.requires_python}
         check_python(Machine(python, target.architecture, target.cap), needs)
-    return archive
+    return interpreter
 
 
 def _only_target(lock: Lock, name: str | None) -> Target:

@@ -145,6 +145,8 @@ def _configuration(
         "arch": architecture,
         "version": version,
         "version_schema": "none",
+        # Names of folders may look like patterns.
+        "disable_globbing": True,
         "epoch": epoch,
         "release": info.release,
         "maintainer": info.maintainer,
