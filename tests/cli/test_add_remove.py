@@ -342,6 +342,7 @@ def test_with_bound() -> None:
     assert "Foo[x]>=1.5; python_version > '3'" == edit.with_bound("Foo[x] ;python_version > '3'", "1.5+cpu")
 
 
+@pytest.mark.slow
 def test_index_is_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`add --index` writes the index before others, without its password; one of the environment is not written."""
     with IndexServer() as other:

@@ -209,6 +209,7 @@ def test_x86_64_levels(project: Project) -> None:
     assert "tool.minglibc.cpu is 'v3'; expected" in ran.err
 
 
+@pytest.mark.slow
 def test_older_libstdcxx(project: Project, tmp_path: Path) -> None:
     """A file that needs a newer libstdc++ than the setting names is a finding, also in a folder and a wheel."""
     extension = elf(needs={"libstdc++.so.6": ("GLIBCXX_3.4.19",)})
