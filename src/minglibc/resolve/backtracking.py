@@ -23,8 +23,8 @@ _REPORT_AFTER = 2.0
 _REPORT_INTERVAL = 0.2
 _NOTE_INTERVAL = 0.1
 _SHOWN = 8
-# Steps of the search after which its time is looked at, which is a system call.
-_CLOCK_INTERVAL = 16
+# Steps of the search after which its time is looked at: a system call, which takes milliseconds on some virtual machines.
+_CLOCK_INTERVAL = 128
 
 
 class Search:
