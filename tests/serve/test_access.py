@@ -1,5 +1,6 @@
 """Who may use the server, and what it reveals."""
 
+import contextlib
 import json
 import os
 import signal
@@ -148,6 +149,23 @@ def test_process(index: IndexServer, workers: int, number: int, before: tuple[st
     assert 0 == process.returncode, log
     assert '"GET /rhel-8/simple/a/ HTTP/1.1" 200' in log
     assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_workers_of_a_killed_server_end(index: IndexServer) -> None:
+    """Workers do not outlive the process that started them, so that the port is free for the next server."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "minglibc", "serve", "-q", "--port", str(port), "--workers", "2"]
+    with subprocess.Popen([*command, "--index-url", index.url]) as process:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            _wait_for(client)
+        process.kill()
+    for _ in range(100):
+        time.sleep(0.1)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return
+    pytest.fail("the port is in use")
 
 
 def _wait_for(client: httpx.Client) -> None:

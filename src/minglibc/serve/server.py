@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -186,7 +188,19 @@ def run_workers(make: Callable[[], ASGIApp], listener: socket.socket, *, workers
     # Each worker writes its metrics to a file, and all read them.
     with tempfile.TemporaryDirectory(prefix="minglibc-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        _Supervisor(config(make, access_log=access_log, workers=workers), [listener]).run()
+        _Supervisor(config(partial(_in_worker, make), access_log=access_log, workers=workers), [listener]).run()
+
+
+def _in_worker(make: Callable[[], ASGIApp]) -> ASGIApp:
+    """The application, in a process that ends after its parent has been killed: it would keep the port."""
+    if parent := multiprocessing.parent_process():
+
+        def watch() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+    return make()
 
 
 @contextmanager
