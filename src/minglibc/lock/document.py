@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import tomli_w
+
 from minglibc.config.lock_source import PROJECT_FILE, LockSource
-from minglibc.lock import toml_writer
 from minglibc.lock.digest import seal
 from minglibc.model.artifacts import Artifact, Sdist, SourceTree
 from minglibc.model.targets import Target, shortest_marker
@@ -245,22 +246,21 @@ def _roots_marker(roots: Iterable[str]) -> str:
 
 def dumps(document: Mapping[str, Any], targets: Sequence[Target], inputs: Inputs) -> str:
     """The text of the lock: *document*, then ``[tool.minglibc]``, which ends with both digests."""
-    body = toml_writer.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
+    body = tomli_w.dumps({key: value for key, value in document.items() if value != [] or key == "packages"})
     rows = "".join(
-        f"    {{ {name}{', '.join(f'{key} = {toml_writer.literal(value)}' for key, value in target.table.items())} }},\n"
+        f"    {{ {name}{', '.join(f'{key} = {_quoted(value)}' for key, value in target.table.items())} }},\n"
         for target in targets
         for name in [f'name = "{name}", ' for name, named in sorted(inputs.target_names.items()) if named == target]
         or [""]
     )
     lock_format = FORMAT if any(target.cap.libc == "musl" for target in targets) else _WITHOUT_MUSL
-    table = f"\n[tool.minglibc]\nlock-format = {lock_format}\n{toml_writer.dumps(inputs.source.table)}"
+    table = f"\n[tool.minglibc]\nlock-format = {lock_format}\n{tomli_w.dumps(inputs.source.table)}"
     if inputs.default_python:
         table += "default-python = true\n"
     table += _indexes(document, inputs)
     if inputs.local:
         entries = [
-            f'    {{ path = {toml_writer.literal(path)}, sha256 = "{sha256}" }},\n'
-            for path, sha256 in sorted(inputs.local.items())
+            f'    {{ path = {_quoted(path)}, sha256 = "{sha256}" }},\n' for path, sha256 in sorted(inputs.local.items())
         ]
         table += f"local = [\n{''.join(entries)}]\n"
     table += f"targets = [\n{rows}]\npackages = {len(document['packages'])}\n"
@@ -271,8 +271,12 @@ def _indexes(document: Mapping[str, Any], inputs: Inputs) -> str:
     """The named indexes of the packages, by which the credentials for an index are found without pyproject.toml."""
     used = {package.get("index") for package in document["packages"]}
     rows = "".join(
-        f'    {{ name = "{name}", {toml_writer.dumps({"url": url}).strip()} }},\n'
+        f'    {{ name = "{name}", {tomli_w.dumps({"url": url}).strip()} }},\n'
         for name, url in sorted(inputs.indexes.items())
         if url in used
     )
     return f"indexes = [\n{rows}]\n" if rows else ""
+
+
+def _quoted(text: str) -> str:
+    return tomli_w.dumps({"x": text}).removeprefix("x = ").rstrip("\n")
