@@ -44,6 +44,13 @@ def test_what_remains_is_named(project: Project) -> None:
         assert "no release of c meets" in error
 
 
+def test_the_same_conflict_is_not_repeated(project: Project) -> None:
+    """A conflict that sources do not touch is named once."""
+    error = failure(project, "c>1", "a")
+    assert error.count("no release of c meets this") == 1
+    assert 'tool.minglibc.allow-sdist = ["a"] is needed as well' in error
+
+
 def test_a_higher_cap_is_combined(project: Project) -> None:
     """A package without wheels, and another that needs a higher cap."""
     project.index.add(build_wheel("d", "1.0", manylinux(28)))

@@ -55,12 +55,15 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str], 
     # What would work without sources is better than sources that do not suffice.
     if not names or any(not offer.startswith((DROPPED, EXCLUDES, *NO_PARTS.values())) for offer in offers):
         return SourceHint()
-    remaining = "".join(f"\n  {line}" for line in lines_of(result.provider, result.causes)[:_SHOWN])
-    return SourceHint(
-        lines,
-        f"{_setting(session, names)} lets minglibc build from source what has no wheel; then this remains:{remaining}",
-        tuple(sorted(names)),
-    )
+    setting, remaining = _setting(session, names), lines_of(result.provider, result.causes)
+    if remaining == lines_of(failure.provider, failure.causes):
+        text = (
+            f"{setting} is needed as well, to build from source what has no wheel; it does not solve the conflict above"
+        )
+    else:
+        listed = "".join(f"\n  {line}" for line in remaining[:_SHOWN])
+        text = f"{setting} lets minglibc build from source what has no wheel; then this remains:{listed}"
+    return SourceHint(lines, text, tuple(sorted(names)))
 
 
 def _with_higher_cap(
