@@ -185,7 +185,7 @@ def test_twenty_machines(twenty: Fleet, controller: Controller) -> None:
     # A rolling deployment stops before the next group.
     begin = ["-e", '{"groups_of": [1, "10%", "100%"], "failures": 0}']
     results = controller.play("-i", inventory, "deploy.yml", "-e", f"bundle={TWO}", *begin, code=None)
-    assert [host.name for host in twenty.hosts[:4]] == [*results][:4]
+    assert {host.name for host in twenty.hosts[:3]} == {*[*results][:3]}
     assert {TWO} == {version_on(host) for host in twenty.hosts[:3]}
     assert {ONE} == {version_on(host) for host in twenty.hosts[6:]}
 
