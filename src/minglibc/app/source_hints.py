@@ -55,6 +55,13 @@ def source_hint(session: Session, failure: Unresolvable, offers: Sequence[str], 
     # What would work without sources is better than sources that do not suffice.
     if not names or any(not offer.startswith((DROPPED, EXCLUDES, *NO_PARTS.values())) for offer in offers):
         return SourceHint()
+    return _insufficient(session, failure, result, names, lines)
+
+
+def _insufficient(
+    session: Session, failure: Unresolvable, result: Unresolvable, names: Iterable[str], lines: tuple[str, ...]
+) -> SourceHint:
+    """The hint where *result* is what remains of *failure* with *names* built from source."""
     setting, remaining = _setting(session, names), lines_of(result.provider, result.causes)
     if remaining == lines_of(failure.provider, failure.causes):
         text = (
