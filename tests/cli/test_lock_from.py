@@ -422,11 +422,14 @@ def test_unknown_parts(parts: Path, index: IndexServer) -> None:
 
 def test_parts_without_which_it_works(parts: Path, index: IndexServer) -> None:
     """If a package of an extra or group can't be locked, the hint has the option or setting that leaves it out."""
-    assert "hint: this would work (verified): --no-group docs\n" in lock_from(parts, index).err
+    error = lock_from(parts, index).err
+    assert "hint: this would work (verified): --no-group docs\n" in error
+    assert "no-groups" not in error
     text = f'[tool.minglibc]\nglibc = "2.17"\npython = ["{RUNNING}"]\nindex-url = "{index.url}"\n'
     (parts / "pyproject.toml").write_text(text + 'from = "uv.lock"\n')
     ran = minglibc("lock", "--project", str(parts))
     assert 'hint: this would work (verified): groups = ["test"] in tool.minglibc.from\n' in ran.err
+    assert "no-groups" not in ran.err
 
 
 def test_parts_in_the_setting(parts: Path, index: IndexServer) -> None:

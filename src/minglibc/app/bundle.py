@@ -146,7 +146,7 @@ def create_bundle(
         own[SUMS] = sums(archive.digests(own, wheels))
         if bundle.key:
             own[SIGNATURE] = sign(own[SUMS], bundle.key)
-        path, sha256 = _write(bundle, target, own, wheels, lambda: _package_info(bundle, project, own_wheel))
+        path, sha256 = _write(bundle, target, own, wheels, project=project, own_wheel=own_wheel)
     own_name = own_wheel[1].filename if own_wheel else ""
     return BundleOutcome(path, target, len(selected), pip.filename, sha256, own_name)
 
@@ -156,11 +156,13 @@ def _write(
     target: Target,
     own: dict[str, bytes],
     wheels: dict[str, str],
-    package_info: "Callable[[], PackageInfo]",
+    *,
+    project: LockedProject,
+    own_wheel: "tuple[Package, SelectedFile] | None",
 ) -> tuple[str, str]:
     """Write the bundle in the form that the options select; its path, and the digest of a file."""
     if bundle.package_format:
-        form, info = bundle.package_format, package_info()
+        form, info = bundle.package_format, _package_info(bundle, project, own_wheel)
         path = bundle.output or package_filename(info, target, form)
         sha256 = archive.write_package(
             path, own, wheels, lambda folder, new: build_package(folder, new, info, target, form)

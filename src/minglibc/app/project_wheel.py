@@ -1,6 +1,5 @@
 """The project's own wheel in a bundle: built by its backend, or a file that the user gives."""
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from minglibc.app.locked_project import LockedProject
 from minglibc.audit.binaries import of_wheel
 from minglibc.audit.rules import need_above
 from minglibc.build.backend import has_backend
-from minglibc.build.verified_wheel import without_times
+from minglibc.build.verified_wheel import rewrite
+from minglibc.bundle.archive import sha256_of
 from minglibc.cache.built_wheels import Built
 from minglibc.config.poetry_project import standard
 from minglibc.errors import WheelError
@@ -65,8 +65,8 @@ def build_project_wheel(project: LockedProject, target: Target, builder: "Source
 def reproducible(built: Built, folder: str) -> Built:
     """The same wheel without times, in *folder*."""
     path = os.path.join(folder, built.filename)
-    without_times(built.path, path)
-    return built._replace(path=path, sha256=_sha256(path))
+    rewrite(built.path, path)
+    return built._replace(path=path, sha256=sha256_of(path))
 
 
 def given_project_wheel(path: str, project: LockedProject, target: Target) -> Built:
@@ -80,7 +80,7 @@ def given_project_wheel(path: str, project: LockedProject, target: Target) -> Bu
     if name not in {"", wheel.name}:
         raise WheelError(f"{filename} is a wheel of {wheel.name}, the project is {name}", hint=_FROM_DIST)
     _check_target(path, filename, target)
-    return Built(path, filename, _sha256(path), "")
+    return Built(path, filename, sha256_of(path), "")
 
 
 def _check_target(path: str, filename: str, target: Target) -> None:
@@ -92,11 +92,6 @@ def _check_target(path: str, filename: str, target: Target) -> None:
     binaries = of_wheel(path, filename)
     if needs := need_above(binaries, [target.architecture], target.cap, libstdcxx=target.libstdcxx):
         raise WheelError(f"{filename} is incompatible with {target}: {needs}", hint=hint)
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_requirements(built: Built, project: LockedProject, selected: "Selection", target: Target) -> None:

@@ -73,6 +73,11 @@ class Session(NamedTuple):
     explains: bool = True
     """Whether a failed resolution raises an explanation; otherwise Unresolvable."""
 
+    @property
+    def has_source_lock(self) -> bool:
+        """Whether the lock is made from another tool's lock."""
+        return self.preferred is not no_versions
+
     def restricted(self, targets: Collection[Target]) -> "Session":
         """The same for *targets* only."""
         return self._replace(compatibilities=tuple(check for check in self.compatibilities if check.target in targets))

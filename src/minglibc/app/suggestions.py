@@ -55,6 +55,9 @@ def _only_part(failure: Unresolvable, roots: Sequence[Root], kept: Kept) -> str:
 
 def _kept(session: Session) -> Kept:
     settings = session.settings
+    if session.has_source_lock:
+        # Other options and settings leave out parts of a source lock; source_lock_hints names them.
+        return Kept(settings.paths, {root.parent for root in session.roots})
     skipped = (*(EXTRA + name for name in settings.no_extras), *(GROUP + name for name in settings.no_groups))
     return Kept(settings.paths, [GROUP + name for name in settings.default_groups], skipped)
 

@@ -57,7 +57,7 @@ def verify_wheel(path: str, target: Target, folder: str) -> VerifiedWheel:
     renamed = f"{name}-{version}-{BUILD_TAG}-{python}-{abi}-{platform}.whl"
     written = os.path.join(folder, renamed)
     tags = [f"{p}-{a}-{f}" for p in python.split(".") for a in abi.split(".") for f in platform.split(".")]
-    _rewrite(path, written, tags)
+    rewrite(path, written, tags)
     return VerifiedWheel(written, platform)
 
 
@@ -65,7 +65,11 @@ def _platform(binaries: Sequence[Binary], target: Target, filename: str) -> str:
     """The platform tags of the lowest policy that *binaries* meet; raises Unverified."""
     findings: list[Finding] = []
     for cap in _caps(target.cap, target.architecture):
-        findings = [f for f in audit(binaries, [target.architecture], cap) if f.kind not in _ACCEPTED]
+        findings = [
+            f
+            for f in audit(binaries, [target.architecture], cap, libstdcxx=target.libstdcxx)
+            if f.kind not in _ACCEPTED
+        ]
         if not findings:
             return _tags(cap, target.architecture)
     raise Unverified(filename, findings)
@@ -112,13 +116,8 @@ def _tags(cap: Cap, architecture: str) -> str:
     return ".".join(sorted(names))
 
 
-def without_times(path: str, written: str) -> None:
-    """Write the wheel at *path* again as *written*, with sorted members and no times; raises WheelError."""
-    _rewrite(path, written)
-
-
-def _rewrite(path: str, written: str, tags: Sequence[str] | None = None) -> None:
-    """Write the wheel at *path* again with sorted members and no times, and with *tags* if they are given."""
+def rewrite(path: str, written: str, tags: Sequence[str] | None = None) -> None:
+    """Write the wheel at *path* again as *written*, with sorted members, no times, and *tags* if given; raises WheelError."""
     try:
         with open(path, "rb", opener=open_regular) as file, open_zip(file) as archive:
             members = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}

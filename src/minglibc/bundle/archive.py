@@ -33,10 +33,13 @@ class _Sink(Protocol):
 def digests(own: Mapping[str, bytes], wheels: Mapping[str, str]) -> dict[str, str]:
     """The SHA-256 of each file of a bundle; *own* has contents and *wheels* has paths, both by name in the bundle."""
     result = {name: hashlib.sha256(content).hexdigest() for name, content in own.items()}
-    for name, path in wheels.items():
-        with open(path, "rb") as file:
-            result[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return result
+    return result | {name: sha256_of(path) for name, path in wheels.items()}
+
+
+def sha256_of(path: str) -> str:
+    """The SHA-256 of the file at *path*."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_folder(folder: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> None:
@@ -77,8 +80,7 @@ def write_package(
         build(folder, new)
         os.chmod(new, 0o666 & ~_umask())
         os.replace(new, target)
-    with open(target, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(target)
 
 
 def write_archive(path: str, top: str, own: Mapping[str, bytes], wheels: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """Packages of Debian (deb) and Red Hat (rpm) that contain a bundle and install its environment below /opt, made by nfpm."""
 
-import hashlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
+from minglibc.bundle.archive import sha256_of
 from minglibc.bundle.contents import INTERPRETER, SUMS
 from minglibc.errors import EnvironmentProblem, SettingsError
 from minglibc.model.artifacts import printable
@@ -94,8 +94,7 @@ def check_name(info: PackageInfo) -> None:
 def build_package(folder: str, path: str, info: PackageInfo, target: Target, package_format: str) -> None:
     """Write the bundle in *folder* as a package to *path*, using the folder around *folder*; raises EnvironmentProblem."""
     scratch = os.path.dirname(folder)
-    with open(os.path.join(folder, SUMS), "rb") as file:
-        identity = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    identity = sha256_of(os.path.join(folder, SUMS))[:16]
     scripts = _write_scripts(scratch, info, identity)
     path_of_configuration = os.path.join(scratch, "nfpm.json")
     with open(path_of_configuration, "w", encoding="utf-8") as file:

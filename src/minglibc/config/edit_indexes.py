@@ -1,13 +1,13 @@
 """Adding indexes to pyproject.toml, with comments and layout preserved."""
 
-import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tomlkit
 
 from minglibc.config.edit import changed, table_in
+from minglibc.config.index_settings import name_of
 from minglibc.config.other_indexes import read_other_indexes
 from minglibc.config.problems import Problems
 from minglibc.config.toml_file import nested_table
@@ -58,15 +58,9 @@ def _add(settings: Any, name: str, url: str, key: str) -> None:
     if name in taken - {""}:
         raise SettingsError(f"the index {name} has another URL in [[{key}]]", hint="use another name")
     new = tomlkit.table()
-    new.add("name", name or _name_of_host(url, taken))
+    new.add("name", name or name_of(url.partition("://")[2].partition("/")[0], taken))
     new.add("url", url)
     new.add(tomlkit.nl())
     settings["index"] = tomlkit.aot()
     for table in (new, *tables):
         settings["index"].append(table)
-
-
-def _name_of_host(url: str, taken: Collection[str]) -> str:
-    host = re.sub(r"[^a-z0-9]+", "-", url.partition("://")[2].partition("/")[0].lower()).strip("-") or "index"
-    names = (host, *(f"{host}-{number}" for number in range(2, len(taken) + 3)))
-    return next(name for name in names if name not in taken)

@@ -126,6 +126,13 @@ def _index_url(problems: Problems, value: object, key: str, *, flat: bool) -> st
     return None
 
 
+def name_of(text: str, taken: Collection[str]) -> str:
+    """A name for the index whose host or folder is *text*: with a number if it is *taken*."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "index"
+    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
+
+
 def is_path(url: str) -> bool:
     """Whether *url* is a path, or a file: URL."""
     scheme, colon, rest = url.partition(":")

@@ -5,13 +5,12 @@ of `--index-url`. PyPI is always the last one, so that it can't replace a privat
 """
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from minglibc.config.index_settings import is_path, parse_index
+from minglibc.config.index_settings import is_path, name_of, parse_index
 from minglibc.config.other_indexes import OPTION
 from minglibc.config.problems import Problems
 from minglibc.config.requirements_file import Line
@@ -88,7 +87,9 @@ class IndexOptions:
         servers = [] if no_index else [option for option in (*extra, *default) if not option.is_public]
         is_pypi_last = not no_index and (not default or any(option.is_public for option in (*extra, *default)))
         used = [*folders, *servers]
-        names = list(_unique(map(_name, used)))
+        names: list[str] = []
+        for option in used:
+            names.append(name_of(_host(option), names))
         tables = [
             {
                 "name": name,
@@ -129,20 +130,10 @@ def _same(one: str, other: str) -> bool:
     return one.rstrip("/") == other.rstrip("/")
 
 
-def _name(option: _Option) -> str:
-    """The name of the index: its host, or the last part of its path."""
+def _host(option: _Option) -> str:
+    """The host of the index, or the last part of its path."""
     text = option.url.rstrip("/").rpartition("/")[2]
     if not is_path(option.url):
         with suppress(ValueError):  # an invalid URL is reported by its check
             text = urlsplit(option.url).hostname or ""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "index"
-
-
-def _unique(names: Iterator[str]) -> Iterator[str]:
-    """*names*, with a number after those that are there already."""
-    used: set[str] = set()
-    for name in names:
-        candidates = (name, *(f"{name}-{number}" for number in range(2, len(used) + 3)))
-        unique = next(candidate for candidate in candidates if candidate not in used)
-        used.add(unique)
-        yield unique
+    return text

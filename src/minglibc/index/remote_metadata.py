@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minglibc.model.zip_archive import open_members
+from minglibc.model.zip_archive import ComposedFile, open_members
 
 # The central directory of nearly every wheel, and often METADATA with it, is in the last 32 KiB.
 TAIL = 32 * 1024
@@ -29,41 +29,21 @@ class _Missing(Exception):
         self.stop = stop
 
 
-class _Sparse(io.RawIOBase):
+class _Sparse(ComposedFile):
     """A file of which only some ranges are available."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        super().__init__(size)
         self._ranges: list[tuple[int, bytes]] = []
-        self._position = 0
 
     def add(self, start: int, data: bytes) -> None:
         self._ranges.append((start, data))
 
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise OSError("negative position")
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        stop = self._size if size < 0 else min(self._size, self._position + size)
-        for start, data in self._ranges:
-            if start <= self._position and stop <= start + len(data):
-                content = data[self._position - start : stop - start]
-                self._position = stop
-                return content
-        raise _Missing(self._position, stop)
+    def between(self, start: int, stop: int) -> bytes:
+        for begin, data in self._ranges:
+            if begin <= start and stop <= begin + len(data):
+                return data[start - begin : stop - begin]
+        raise _Missing(start, stop)
 
 
 def read_remotely(fetch: FetchRange) -> bytes:

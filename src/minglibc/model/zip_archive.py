@@ -61,38 +61,58 @@ def open_members(file: Any, suffix: bytes) -> zipfile.ZipFile:
     return open_zip(_WithEnd(file, start, kept + record))
 
 
-class _WithEnd(io.RawIOBase):
-    """A file with other bytes from *start* on."""
+class ComposedFile(io.RawIOBase):
+    """A file of *size* bytes that subclasses compose in ``between``."""
 
-    def __init__(self, file: IO[bytes], start: int, end: bytes) -> None:
-        self._file, self._start, self._end = file, start, end
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._position = 0
 
+    def between(self, start: int, stop: int) -> bytes:
+        """The bytes from *start* to *stop*, both in the file; fewer only where something was cut off."""
+        raise NotImplementedError
+
     def seekable(self) -> bool:
+        """Yes."""
         return True
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def tell(self) -> int:
+        """The position from the start."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        size = self._start + len(self._end)
-        self._position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence] + offset
+        """As for any file; raises OSError for a position before the start."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("negative position")
+        self._position = base + offset
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        begin, stop = self._position, self._start + len(self._end)
-        if size >= 0:
-            stop = min(stop, begin + size)
-        content = b""
-        if begin < self._start:
-            self._file.seek(begin)
-            content = self._file.read(min(stop, self._start) - begin)
-        content += self._end[max(begin - self._start, 0) : max(stop - self._start, 0)]
-        self._position = begin + len(content)
+        """As for any file."""
+        start = min(self._position, self._size)
+        content = self.between(start, self._size if size < 0 else min(self._size, start + size))
+        self._position = start + len(content)
         return content
+
+
+class _WithEnd(ComposedFile):
+    """A file with other bytes from *start* on."""
+
+    def __init__(self, file: IO[bytes], start: int, end: bytes) -> None:
+        super().__init__(start + len(end))
+        self._file, self._start, self._end = file, start, end
+
+    def between(self, start: int, stop: int) -> bytes:
+        content = b""
+        if start < self._start:
+            self._file.seek(start)
+            content = self._file.read(min(stop, self._start) - start)
+        return content + self._end[max(start - self._start, 0) : max(stop - self._start, 0)]
 
 
 def _find_end(file: IO[bytes]) -> tuple[int, int, int]:
